@@ -1,0 +1,54 @@
+# Plain verbs; begin with `make serve` and, beside it, `make connect`.
+# ARGS passes options on: make serve ARGS='--port 4041'
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+COMPILE = .venv/bin/uv pip compile --quiet --universal --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command 'make requirements' pyproject.toml
+
+.PHONY: serve connect test check format requirements clean
+
+serve: .venv/.installed
+	@.venv/bin/geventchat serve $(ARGS)
+
+connect: .venv/.installed
+	@.venv/bin/geventchat connect $(ARGS)
+
+test: .venv/.installed-dev
+	@.venv/bin/pytest $(ARGS)
+
+check: .venv/.installed-dev
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo
+	@.venv/bin/python .ci/pins.py
+
+format: .venv/.installed-dev
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+# Pins that still fit are kept; to renew them all, delete the files first.
+requirements: .venv/.installed-dev
+	@$(COMPILE) -o requirements.txt
+	@$(COMPILE) --extra test --extra load --constraint requirements.txt -o requirements-dev.txt
+
+clean:
+	rm -rf .venv build *.egg-info .*_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.installed: requirements.txt pyproject.toml | .venv/bin/python
+	@echo Installing what geventchat needs into .venv
+	@.venv/bin/python -m pip install --quiet -r requirements.txt
+	@.venv/bin/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+.venv/.installed-dev: requirements-dev.txt .venv/.installed
+	@echo Installing what its tests need into .venv
+	@.venv/bin/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+.venv/bin/python:
+	@for python in python3 python3.13 python3.12 python3.11; do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+		then exec $$python -m venv .venv; fi; \
+	done; echo 'geventchat needs Python 3.11 or newer' >&2; exit 1

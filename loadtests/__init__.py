@@ -1,0 +1,1 @@
+"""Load tests: Locust users, shapes and the fan-out benchmark (to come)."""
