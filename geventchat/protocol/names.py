@@ -1,0 +1,108 @@
+"""Nicks and room names: what may be one, when two are the same, when one looks like another.
+
+Look-alikes follow the skeleton of Unicode Technical Standard 39; the table of confusable
+characters is the one that the package confusable_homoglyphs ships.
+"""
+
+import json
+import unicodedata
+from functools import cache
+from importlib import resources
+from typing import Final
+
+from geventchat.protocol.errors import ErrorCode, Refused
+
+MAX_NAME_LENGTH: Final = 32
+"""Characters, after NFKC normalisation."""
+LOBBY: Final = "lobby"
+GUEST: Final = "guest-"
+_RESERVED: Final = ("server", "system", "geventchat")
+
+# Cc controls, Cf format (bidi and zero-width), Cs surrogates, Co private, Cn unassigned, Z* spaces.
+_REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zs", "Zl", "Zp"})
+# Characters of other categories that show nothing: fillers, joiners, blanks, variation selectors.
+_INVISIBLE: Final = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\U00016fe4\U0001d159"
+    + "".join(map(chr, range(0xFE00, 0xFE10)))
+    + "".join(map(chr, range(0xE0100, 0xE01F0)))
+)
+
+
+def nick(text: str) -> str:
+    """Give the nick in the spelling that is kept. Raises Refused `bad_nick`."""
+    name = _normalise(text, "bad_nick", "A nick")
+    look = skeleton(name)
+    if look.startswith(skeleton(GUEST)) or look in map(skeleton, _RESERVED):
+        raise Refused("bad_nick", f"The nick {name} is reserved. Choose another.")
+    return name
+
+
+def room(text: str) -> str:
+    """Give the room's name as it is on the wire. Raises Refused `bad_room`."""
+    name = fold(_normalise(text, "bad_room", "A room name"))
+    if len(name) > MAX_NAME_LENGTH:  # folding may lengthen: ß becomes ss
+        raise _bad_length("bad_room", "A room name")
+    if name != LOBBY and skeleton(name) == skeleton(LOBBY):
+        raise Refused("bad_room", f"The room name {name} looks like {LOBBY}. Choose another.")
+    return name
+
+
+def fold(name: str) -> str:
+    """Give the form by which two names are the same: casefolded and normalised again."""
+    return unicodedata.normalize("NFKC", name.casefold())
+
+
+def skeleton(name: str) -> str:
+    """Give the form by which two names look the same.
+
+    Twice, since case matters on the way: `I` looks like `l` but folds to `i`.
+    """
+    return _look(_look(name).casefold())
+
+
+def _look(name: str) -> str:
+    decomposed = unicodedata.normalize("NFD", name)
+    return unicodedata.normalize("NFD", decomposed.translate(_prototypes()))
+
+
+@cache
+def _prototypes() -> dict[int, str]:
+    """Map each confusable character to the one that stands for all its look-alikes."""
+    source = resources.files("confusable_homoglyphs").joinpath("confusables.json")
+    table: dict[str, list[dict[str, str]]] = json.loads(source.read_text("utf-8"))
+    # The table wraps what is written right to left in U+200E, which no name holds.
+    alike = {
+        character.strip("\u200e"): [other["c"].strip("\u200e") for other in others]
+        for character, others in table.items()
+    }
+    prototypes = {}
+    for character, others in alike.items():
+        # The table is symmetric: a prototype lists all that look like it, all others list it alone.
+        # Of two that list only each other either would do, so take the lesser; but a sequence can
+        # only be what a character stands for, never the other way round.
+        prototype = others[0]
+        if len(character) != 1 or len(others) != 1:
+            continue
+        mutual = alike.get(prototype) == [character]
+        if not mutual or len(prototype) > 1 or prototype < character:
+            prototypes[ord(character)] = prototype
+    return prototypes
+
+
+def _normalise(text: str, code: ErrorCode, what: str) -> str:
+    if len(text) > 4 * MAX_NAME_LENGTH:  # before any work is done on it
+        raise _bad_length(code, what)
+    name = unicodedata.normalize("NFKC", text)
+    if not 1 <= len(name) <= MAX_NAME_LENGTH:
+        raise _bad_length(code, what)
+    for character in name:
+        if unicodedata.category(character) in _REFUSED_CATEGORIES or character in _INVISIBLE:
+            point = f"U+{ord(character):04X}"
+            raise Refused(
+                code, f"{what} has no spaces, control or invisible characters, but {point} is one."
+            )
+    return name
+
+
+def _bad_length(code: ErrorCode, what: str) -> Refused:
+    return Refused(code, f"{what} has 1 to {MAX_NAME_LENGTH} characters.")
