@@ -1,0 +1,22 @@
+"""The proof that nothing switches would notice if something did."""
+
+from collections.abc import Callable
+
+import gevent
+import pytest
+
+from tests.server.switches import never_switches
+
+
+def test_a_stretch_that_never_switches_passes() -> None:
+    with never_switches():
+        other = gevent.spawn(len, "")
+    other.join()
+    with never_switches():
+        assert other.ready()
+
+
+@pytest.mark.parametrize("wait", [lambda: gevent.sleep(0), lambda: gevent.spawn(len, "").join()])
+def test_a_stretch_that_lets_others_run_does_not(wait: Callable[[], object]) -> None:
+    with pytest.raises(AssertionError, match="switch from"), never_switches():
+        wait()

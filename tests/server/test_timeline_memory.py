@@ -1,0 +1,114 @@
+"""What the timeline in memory promises of its own: it never holds more than it was told to."""
+
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from geventchat.server.timeline.memory import MemoryTimeline
+from tests.server.record import Record, Verdicts, in_memory, say, verdicts
+
+Start = Callable[[int, int], Record]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    records = []
+
+    def start(posts_per_room: int, total_bytes: int) -> Record:
+        records.append(Record(in_memory(posts_per_room, total_bytes)))
+        return records[-1]
+
+    yield start
+    for record in records:
+        record.close()
+
+
+def ends(record: Record, room: str = "lobby") -> tuple[int, int]:
+    return record.timeline.oldest(room), record.timeline.position(room)
+
+
+def held(record: Record) -> int:
+    """Give the bytes of text that are kept in all rooms."""
+    assert isinstance(record.timeline, MemoryTimeline)
+    return sum(
+        sys.getsizeof(post.text)
+        for room in record.timeline._rooms
+        for post in record.everything(room)
+    )
+
+
+def test_of_each_room_the_newest_posts_are_kept(start: Start) -> None:
+    record = start(3, 1 << 20)
+    record.turn(*[say(str(number)) for number in range(1, 11)], say("alone", room="other"))
+    assert [post.text for post in record.everything()] == ["8", "9", "10"]
+    assert ends(record) == (8, 10)
+    assert ends(record, "other") == (1, 1)
+
+
+def test_reading_begins_with_the_oldest_that_is_kept(start: Start) -> None:
+    record = start(3, 1 << 20)
+    record.fill([str(number) for number in range(1, 11)])
+    timeline = record.timeline
+    assert [post.position for post in timeline.since("lobby", 0, 9)] == [8, 9]
+    assert [post.position for post in timeline.before("lobby", 10, 500)] == [8, 9]
+    assert timeline.since("lobby", 0, 7) == timeline.before("lobby", 8, 500) == []
+
+
+def test_the_key_of_a_kept_post_is_known(start: Start) -> None:
+    record = start(3, 1 << 20)
+    record.turn(say("1"), say("2", "k"), say("3"), say("4"))
+    assert verdicts(record.turn(say("2", "k"))) == Verdicts(repeated=[("2", 2)])
+
+
+def test_the_key_of_a_post_that_is_gone_is_forgotten(start: Start) -> None:
+    record = start(3, 1 << 20)
+    record.turn(say("1", "k"), say("2"), say("3"), say("4"))
+    assert verdicts(record.turn(say("again", "k"))) == Verdicts(posts=[("lobby", 5, "again")])
+    record.turn(say("6"), say("7"))
+    assert verdicts(record.turn(say("again", "k"))) == Verdicts(repeated=[("again", 5)])
+
+
+def test_a_key_may_be_forgotten_and_said_again_in_one_turn(start: Start) -> None:
+    record = start(2, 1 << 20)
+    batch = record.turn(
+        say("1", "k"), say("1", "k"), say("2"), say("3"), say("1", "k"), say("1", "k")
+    )
+    assert verdicts(batch) == Verdicts(
+        posts=[("lobby", 1, "1"), ("lobby", 2, "2"), ("lobby", 3, "3"), ("lobby", 4, "1")],
+        repeated=[("1", 1), ("1", 4)],
+    )
+
+
+def test_all_rooms_together_keep_no_more_than_they_may(start: Start) -> None:
+    record = start(10_000, 100_000)
+    for turn in range(50):
+        record.turn(*[say("x" * (turn * 37 % 997), room=str(room)) for room in range(7)])
+        assert held(record) < 100_000
+    assert held(record) > 30_000
+
+
+def test_the_largest_room_gives_first(start: Start) -> None:
+    record = start(10_000, 100_000)
+    record.fill(["small"], room="quiet")
+    for _ in range(40):
+        record.fill(["x" * 10_000], room="loud")
+    assert ends(record, "quiet") == (1, 1)
+    low, top = ends(record, "loud")
+    assert (low, top) == (32, 40)
+
+
+def test_a_room_that_was_trimmed_keeps_its_top_and_its_positions_go_on(start: Start) -> None:
+    record = start(10_000, 10_000)
+    record.fill(["x" * 50_000, "y" * 50_000])
+    assert ends(record) == (3, 2)
+    assert record.everything() == []
+    assert verdicts(record.turn(say("on"))).posts == [("lobby", 3, "on")]
+    assert ends(record) == (3, 3)
+
+
+def test_a_post_that_is_trimmed_at_once_is_still_delivered(start: Start) -> None:
+    record = start(10_000, 1_000)
+    batch = record.turn(say("x" * 5_000, "k"), say("x" * 5_000, "k"))
+    assert [post.position for post, _ in batch.posts] == [1]
+    assert [position for _, position in batch.repeated] == [1]

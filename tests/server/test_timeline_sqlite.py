@@ -1,0 +1,417 @@
+"""What the timeline in a SQLite file promises of its own: on disk, whole, and ours alone."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import gevent
+import pytest
+
+from geventchat.config import BadOption
+from geventchat.protocol.errors import Refused
+from geventchat.server.timeline import Batch, sqlite
+from geventchat.server.timeline.sqlite import SqliteTimeline
+from tests.server.record import Record, Verdicts, in_file, say, verdicts
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "chat.db"
+
+
+@pytest.fixture
+def record(path: Path) -> Iterator[Record]:
+    record = Record(in_file(path))
+    yield record
+    record.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a commit fail as soon as another program has the file locked."""
+    monkeypatch.setattr(sqlite, "_LOCKED_SECONDS", 0.01)
+
+
+def other_program(path: Path) -> "closing[sqlite3.Connection]":
+    return closing(sqlite3.connect(path, isolation_level=None))
+
+
+# What is stored stays
+
+
+def test_everything_is_there_after_a_restart(record: Record) -> None:
+    record.turn(say("one", "k"), say("two", room="other"), say("three"))
+    record.timeline.set_topic("lobby", "tea")
+    epoch, posts = record.timeline.epoch, record.everything()
+    record.close()
+    record.reopen()
+    timeline = record.timeline
+    assert (timeline.epoch, record.everything()) == (epoch, posts)
+    assert (timeline.position("lobby"), timeline.position("other")) == (2, 1)
+    assert (timeline.oldest("lobby"), timeline.topic("lobby")) == (1, "tea")
+    assert verdicts(record.turn(say("four"), say("five", room="other"))).posts == [
+        ("lobby", 3, "four"),
+        ("other", 2, "five"),
+    ]
+
+
+def test_a_key_is_known_after_a_restart(record: Record) -> None:
+    record.turn(say("one"), say("two", "k"))
+    record.close()
+    record.reopen()
+    batch = record.turn(say("two", "k"), say("other", "k"), say("two", "k", client=b"c2"))
+    assert verdicts(batch) == Verdicts(
+        posts=[("lobby", 3, "two")], repeated=[("two", 2)], conflicts=["other"]
+    )
+
+
+def test_a_room_with_a_topic_and_no_post_is_there_after_a_restart(record: Record) -> None:
+    record.timeline.set_topic("fresh", "tea")
+    record.close()
+    record.reopen()
+    assert (record.timeline.topic("fresh"), record.timeline.position("fresh")) == ("tea", 0)
+    assert record.timeline.oldest("fresh") == 1
+
+
+def test_a_delivered_post_is_in_the_file_for_any_program_to_read(path: Path) -> None:
+    seen: list[int] = []
+
+    def deliver(_: object) -> None:
+        with other_program(path) as db:
+            seen.extend(db.execute("SELECT count(*) FROM posts").fetchone())
+
+    timeline = SqliteTimeline(deliver, str(path))
+    timeline.start()
+    timeline.append(say("one"))
+    timeline.append(say("two"))
+    timeline.close()
+    assert seen == [2]
+
+
+def test_the_epoch_is_in_the_file_before_the_first_post(record: Record, path: Path) -> None:
+    with other_program(path) as db:
+        assert db.execute("SELECT epoch FROM store").fetchall() == [(record.timeline.epoch,)]
+
+
+def test_a_commit_is_on_the_disk_when_it_returns(record: Record) -> None:
+    assert isinstance(record.timeline, SqliteTimeline)
+    db = record.timeline._writing
+    assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    full = 2
+    assert db.execute("PRAGMA synchronous").fetchone() == (full,)
+
+
+def test_readers_cannot_write(record: Record) -> None:
+    assert isinstance(record.timeline, SqliteTimeline)
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        record.timeline._reading.execute("DELETE FROM posts")
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.db", "100%.db", "what?.db", "#1.db", "ü.db", "a;b&mode=rw.db"]
+)
+def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
+    record = Record(in_file(tmp_path / name))
+    record.fill(["one"])
+    assert len(record.everything()) == 1
+    record.close()
+    assert (tmp_path / name).is_file()
+
+
+# What cannot be stored
+
+POISON = """
+CREATE TRIGGER poisoned BEFORE INSERT ON posts WHEN new.text = 'poison'
+BEGIN SELECT raise(ABORT, 'poisoned'); END
+"""
+
+
+@pytest.fixture
+def poisoned(record: Record, path: Path) -> Record:
+    """A record whose transaction fails when a post says `poison`."""
+    with other_program(path) as db:
+        db.execute(POISON)
+    return record
+
+
+def test_a_transaction_that_fails_fails_all_that_was_said_in_it(poisoned: Record) -> None:
+    poisoned.turn(say("here", "k"))
+    said = [say("one"), say("here", "k"), say("poison"), say("there", "k"), say("in", room="new")]
+    batch = poisoned.turn(*said)
+    assert batch.failed == said
+    assert verdicts(batch) == Verdicts(failed=["one", "here", "poison", "there", "in"])
+
+
+def test_a_transaction_that_fails_leaves_no_hole(poisoned: Record) -> None:
+    poisoned.fill(["one"])
+    poisoned.turn(say("two"), say("poison"), say("in", room="new"))
+    timeline = poisoned.timeline
+    assert (timeline.position("lobby"), timeline.position("new")) == (1, 0)
+    batch = poisoned.turn(say("two"), say("in", room="new"))
+    assert verdicts(batch).posts == [("lobby", 2, "two"), ("new", 1, "in")]
+    poisoned.close()
+    poisoned.reopen()
+    assert [post.text for post in poisoned.everything()] == ["one", "two"]
+    assert [post.text for post in poisoned.everything("new")] == ["in"]
+
+
+def test_what_was_not_stored_may_be_said_again_with_its_key(poisoned: Record) -> None:
+    poisoned.turn(say("hi", "k"), say("poison"))
+    assert verdicts(poisoned.turn(say("hi", "k"))).posts == [("lobby", 1, "hi")]
+    assert verdicts(poisoned.turn(say("hi", "k"))).repeated == [("hi", 1)]
+
+
+def test_a_failure_among_repetitions_leaves_no_hole(poisoned: Record) -> None:
+    poisoned.turn(say("hi", "k"))
+    batch = poisoned.turn(say("hi", "k"), say("in", room="new"), say("poison"))
+    assert len(batch.failed) == 3
+    batch = poisoned.turn(say("hi", "k"), say("in", room="new"))
+    assert verdicts(batch) == Verdicts(posts=[("new", 1, "in")], repeated=[("hi", 1)])
+
+
+def test_after_a_failure_the_record_goes_on_and_the_log_says_why(
+    poisoned: Record, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        assert len(poisoned.turn(say("poison"), say("private")).failed) == 2
+    assert len(poisoned.turn(say("private")).posts) == 1
+    assert "poisoned" in caplog.text
+    assert [each.levelname for each in caplog.records] == ["ERROR"] * 3
+    assert "private" not in caplog.text  # what was said is nobody's business
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_file_that_another_program_keeps_locked_fails_the_batch(path: Path) -> None:
+    record = Record(in_file(path))
+    with other_program(path) as db:
+        db.execute("BEGIN IMMEDIATE")
+        assert len(record.turn(say("one"), say("two")).failed) == 2
+        db.execute("ROLLBACK")
+    assert verdicts(record.turn(say("one"))).posts == [("lobby", 1, "one")]
+    record.close()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_topic_that_cannot_be_stored_is_refused_and_not_kept(path: Path) -> None:
+    record = Record(in_file(path))
+    record.timeline.set_topic("lobby", "tea")
+    with other_program(path) as db:
+        db.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Refused) as refused:
+            record.timeline.set_topic("lobby", "coffee")
+        db.execute("ROLLBACK")
+    assert refused.value.code == "storage"
+    assert record.timeline.topic("lobby") == "tea"
+    record.close()
+
+
+def test_a_full_disk_fails_the_batch_and_nothing_else(record: Record) -> None:
+    record.fill(["one"])
+    assert isinstance(record.timeline, SqliteTimeline)
+    db = record.timeline._writing
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {pages}")
+    assert len(record.turn(say("two"), say("x" * 100_000)).failed) == 2
+    db.execute("PRAGMA max_page_count = 1000000")
+    assert verdicts(record.turn(say("two"))).posts == [("lobby", 2, "two")]
+
+
+def test_a_page_that_cannot_be_read_is_refused(record: Record, path: Path) -> None:
+    record.fill(["one"])
+    with other_program(path) as db:
+        db.execute("ALTER TABLE posts RENAME TO stolen")
+    with pytest.raises(Refused) as refused:
+        record.timeline.since("lobby", 0, 1)
+    assert refused.value.code == "storage"
+    with pytest.raises(Refused):
+        record.timeline.before("lobby", 2, 1)
+
+
+# The disk and the hub
+
+
+def test_the_hub_goes_on_while_the_disk_is_busy(record: Record, path: Path) -> None:
+    ticks = 0
+    with other_program(path) as db:
+        db.execute("BEGIN IMMEDIATE")
+        record.timeline.append(say("one"))
+        with gevent.Timeout(5):
+            while ticks < 20:
+                gevent.sleep(0.001)
+                ticks += 1
+        assert record.batches == []
+        db.execute("ROLLBACK")
+    assert len(record.wait().posts) == 1
+
+
+def test_what_is_said_while_the_disk_is_busy_becomes_one_batch(record: Record, path: Path) -> None:
+    with other_program(path) as db:
+        db.execute("BEGIN IMMEDIATE")
+        record.timeline.append(say("first"))
+        while record.timeline._said:  # until the first has gone to be stored
+            gevent.sleep(0)
+        for number in range(50):
+            record.timeline.append(say(str(number)))
+            gevent.sleep(0)
+        db.execute("ROLLBACK")
+    assert len(record.wait().posts) == 1
+    assert len(record.wait().posts) == 50
+
+
+def test_history_can_be_read_while_the_disk_is_busy(record: Record, path: Path) -> None:
+    record.fill(["one", "two"])
+    with other_program(path) as db:
+        db.execute("BEGIN IMMEDIATE")
+        record.timeline.append(say("three"))
+        gevent.sleep(0)
+        with gevent.Timeout(5):
+            assert len(record.timeline.since("lobby", 0, 9)) == 2
+        db.execute("ROLLBACK")
+    record.wait()
+
+
+def test_while_one_batch_is_delivered_the_next_is_stored(path: Path) -> None:
+    stored_meanwhile = []
+
+    def deliver(batch: Batch) -> None:
+        """Take long over the first batch, until the other thread has stored the second."""
+        if batch.posts[0][0].text == "first":
+            end = time.monotonic() + 5
+            while count() < 2 and time.monotonic() < end:
+                time.sleep(0.001)  # unpatched: nothing else runs in this thread
+            stored_meanwhile.append(count())
+
+    def count() -> int:
+        with other_program(path) as db:
+            (posts,) = db.execute("SELECT count(*) FROM posts").fetchone()
+        return int(posts)
+
+    timeline = SqliteTimeline(deliver, str(path))
+    timeline.start()
+    with other_program(path) as db:
+        db.execute("BEGIN IMMEDIATE")
+        timeline.append(say("first"))
+        while timeline._said:
+            gevent.sleep(0)
+        timeline.append(say("second"))
+        db.execute("ROLLBACK")
+    timeline.close()
+    assert stored_meanwhile == [2]
+
+
+# Whose file it is
+
+
+def unusable(path: Path) -> str:
+    """Give the reason for which a path is refused."""
+    with pytest.raises(BadOption) as refused:
+        SqliteTimeline(lambda batch: None, str(path))
+    assert refused.value.option == "--timeline"
+    assert refused.value.value == f"sqlite:{path}"
+    assert "\n" not in str(refused.value)
+    return refused.value.reason
+
+
+def test_one_server_at_a_time_may_use_a_file(record: Record, path: Path) -> None:
+    record.fill(["one"])
+    reason = unusable(path)
+    assert "another server" in reason
+    assert str(os.getpid()) in reason
+    assert len(record.turn(say("two")).posts) == 1
+
+
+def test_a_file_is_in_use_under_any_of_its_names(record: Record, path: Path) -> None:
+    link = path.with_name("link.db")
+    link.symlink_to(path.name)
+    assert "another server" in unusable(link)
+
+
+def test_a_server_that_was_refused_takes_nothing_from_the_one_that_runs(
+    record: Record, path: Path
+) -> None:
+    for _ in range(3):
+        assert str(os.getpid()) in unusable(path)
+
+
+def test_a_file_may_be_used_again_when_its_server_is_gone(record: Record) -> None:
+    for _ in range(3):
+        record.close()
+        record.reopen()
+
+
+def test_another_programs_database_is_refused_and_untouched(path: Path) -> None:
+    with other_program(path) as db:
+        db.execute("CREATE TABLE posts (precious TEXT)")
+    before = path.read_bytes()
+    assert unusable(path) == "this is another program's database"
+    assert path.read_bytes() == before
+
+
+def test_a_newer_servers_database_is_refused_and_untouched(record: Record, path: Path) -> None:
+    record.fill(["one"])
+    record.close()
+    with other_program(path) as db:
+        db.execute("PRAGMA user_version = 2")
+    before = path.read_bytes()
+    assert unusable(path) == "a newer geventchat wrote this database"
+    assert path.read_bytes() == before
+    with other_program(path) as db:
+        db.execute("PRAGMA user_version = 1")
+    record.reopen()
+
+
+def test_a_file_that_is_no_database_is_refused_and_untouched(path: Path) -> None:
+    path.write_text("Dear diary, " * 1_000)
+    assert unusable(path) == "file is not a database"
+    assert path.read_text() == "Dear diary, " * 1_000
+
+
+def test_a_database_that_is_locked_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Record(in_file(path)).close()
+    monkeypatch.setattr(sqlite, "_LOCKED_SECONDS", 0.01)
+    with other_program(path) as db:
+        db.execute("BEGIN EXCLUSIVE")
+        assert unusable(path) == "database is locked"
+
+
+def test_a_directory_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    assert "unable to open" in unusable(place)
+    assert list(place.iterdir()) == []
+
+
+def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    assert unusable(tmp_path / "none" / "chat.db") == "No such file or directory"
+    (tmp_path / "file").touch()
+    assert unusable(tmp_path / "file" / "chat.db") == "Not a directory"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_place_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    try:
+        assert unusable(tmp_path / "chat.db") == "Permission denied"
+    finally:
+        tmp_path.chmod(0o755)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_file_that_cannot_be_written_to_is_refused_and_untouched(path: Path) -> None:
+    Record(in_file(path)).close()
+    path.chmod(0o444)
+    before = path.read_bytes()
+    assert "readonly" in unusable(path)
+    assert path.read_bytes() == before
+
+
+def test_a_server_that_was_refused_may_try_again(path: Path) -> None:
+    path.write_text("Dear diary, " * 1_000)
+    unusable(path)
+    path.unlink()
+    record = Record(in_file(path))
+    record.fill(["one"])
+    record.close()
