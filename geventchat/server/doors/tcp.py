@@ -1,0 +1,183 @@
+"""The TCP door: null-terminated frames on a plain socket."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import gevent
+from gevent import monkey
+from gevent import socket as gevent_socket
+from gevent.server import StreamServer
+
+from geventchat.config import BadOption
+from geventchat.protocol import frames
+from geventchat.protocol.errors import HTTP, ProtocolError
+from geventchat.server.link import Link
+
+BACKLOG: Final = 4096
+"""Connections the kernel holds until they are accepted; 128 would lose some of a class at once."""
+_READ_BYTES: Final = 64 << 10
+_UNSENT_BYTES: Final = 256 << 10
+"""What the kernel holds of what a reader that has stopped was not even sent yet."""
+_READABLE: Final = 1
+_WRITABLE: Final = 2
+
+_FIRST_BYTES: Final = 16
+_PAGE: Final = b"This port speaks geventchat, not HTTP. Come in with: geventchat connect\n"
+_ANSWERS: Final[dict[frames.Stranger, bytes]] = {
+    "http": b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(_PAGE), _PAGE),
+    # RFC 8446, 6: an alert record; fatal, unexpected_message.
+    "tls": b"\x15\x03\x01\x00\x02\x02\x0a",
+    # RFC 4253, 4.2: a server may send lines before its version; a client shows or drops them.
+    "ssh": b"This port speaks geventchat, not SSH.\r\n",
+}
+"""What a client of another protocol is told, in its own language. There is no web address yet."""
+
+# gevent's sockets carry two watchers and try before they wait; a link knows better when to do
+# either, so it uses the plain one: 2 KB and one system call a message less.
+_Socket: type[socket.socket] = monkey.get_original("socket", "socket")
+
+
+class TcpLink:
+    """A session's way to one TCP socket, which it takes over. See `Link`."""
+
+    __slots__ = ("_limit", "_readable", "_sock", "heard", "listening", "peer")
+
+    def __init__(self, sock: gevent_socket.socket, peer: str, frame_bytes: int) -> None:
+        self._sock = _Socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        self._sock.setblocking(False)
+        self._readable: Any = None
+        self._limit = frame_bytes
+        self.peer = peer
+        self.heard = time.monotonic()
+        self.listening = False
+
+    def frames(self) -> Iterator[bytes]:
+        decoder = frames.Decoder(self._limit)
+        hub = gevent.get_hub()
+        readable = self._readable = hub.loop.io(self._sock.fileno(), _READABLE)
+        receive = self._sock.recv
+        head: bytearray | None = bytearray()
+        while True:
+            self.listening = True
+            hub.wait(readable)
+            self.listening = False
+            try:
+                data = receive(_READ_BYTES)
+            except BlockingIOError:
+                continue
+            except OSError:  # reset, or timed out
+                return
+            if not data:
+                return
+            self.heard = time.monotonic()
+            if head is not None:
+                head = self._look(head, data)
+            yield from decoder.feed(data)
+
+    def try_send(self, data: bytes | memoryview) -> int:
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            return 0
+
+    def send(self, data: bytes | memoryview, seconds: float) -> None:
+        hub = gevent.get_hub()
+        writable = hub.loop.io(self._sock.fileno(), _WRITABLE)
+        rest = memoryview(data)
+        try:
+            while rest := rest[self.try_send(rest) :]:
+                with gevent.Timeout(seconds, TimeoutError):
+                    hub.wait(writable)
+        finally:
+            writable.close()
+
+    def close(self, seconds: float) -> None:
+        # Closing with input unread makes the kernel send a reset, which can overtake what was said.
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+            with gevent.Timeout(seconds, TimeoutError):
+                self._discard()
+        except OSError:
+            pass  # it is gone already
+        finally:
+            if self._readable is not None:
+                self._readable.close()
+            self._sock.close()
+
+    def _discard(self) -> None:
+        hub = gevent.get_hub()
+        if self._readable is None:
+            self._readable = hub.loop.io(self._sock.fileno(), _READABLE)
+        while True:
+            hub.wait(self._readable)
+            if not self._sock.recv(_READ_BYTES):
+                return
+
+    def _look(self, head: bytearray, data: bytes) -> bytearray | None:
+        """Turn away what is no chat client; give what to look at again with more, or None.
+
+        The first bytes or the first line tell, so a trickle is not looked at again for each piece.
+        """
+        head += data
+        told = len(head) <= _FIRST_BYTES or b"\n" in data
+        stranger = frames.stranger(bytes(head)) if told or len(head) == len(data) else None
+        if stranger is not None:
+            self.try_send(_ANSWERS[stranger])
+            raise ProtocolError("http", HTTP.text, reason=HTTP)
+        return None if b"\n" in data or b"\0" in data else head
+
+
+class TcpDoor:
+    """Takes connections at an address and hands each as a Link to `welcome`, in a greenlet of it.
+
+    Raises BadOption if the address cannot be listened on.
+    """
+
+    def __init__(
+        self, host: str, port: int, frame_bytes: int, welcome: Callable[[Link], None]
+    ) -> None:
+        self._frame_bytes = frame_bytes
+        self._welcome = welcome
+        self._server = StreamServer(_listen(host, port), self._handle)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, the one that was taken where 0 was asked for."""
+        host, port = self._server.socket.getsockname()[:2]
+        return host, port
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._server.start()
+
+    def close(self) -> None:
+        """Accept no more; those inside stay."""
+        self._server.close()
+
+    def _handle(self, sock: gevent_socket.socket, address: tuple[Any, ...]) -> None:
+        self._welcome(TcpLink(sock, f"{address[0]}:{address[1]}", self._frame_bytes))
+
+
+def _listen(host: str, port: int) -> gevent_socket.socket:
+    """Give a listening socket, with what its connections inherit on Linux."""
+    try:
+        family, _, _, _, address = gevent_socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise BadOption("--host", host, error.strerror or str(error)) from None
+    listener = gevent_socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+    try:
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise BadOption("--port", port, (error.strerror or str(error)).lower()) from None
+    return listener

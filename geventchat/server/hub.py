@@ -1,0 +1,345 @@
+"""The hub: who is here, under which nick, in which rooms; and the way of a batch to them.
+
+All of it changes only in stretches that never switch. What the others are told of comings and
+goings is here too: a drop is not told while the nick waits for its client, a plain guest only when
+it has spoken or stayed a second, and a crowd only by its number.
+"""
+
+import logging
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import gevent
+from gevent.event import Event
+
+from geventchat.config import Limits
+from geventchat.protocol import events, names
+from geventchat.protocol.errors import IDLE, Reason, Refused
+from geventchat.server.console import Console
+from geventchat.server.delivery import Delivery
+from geventchat.server.nicks import Nicks
+from geventchat.server.room import Member, Room
+from geventchat.server.timeline import Batch, Timeline
+
+if TYPE_CHECKING:
+    from geventchat.server.session import Session
+
+CROWDED: Final = 200
+"""Members above which presence is a number."""
+_UNCROWDED: Final = 150
+_NEWCOMER_SECONDS: Final = 1.0
+"""How long a plain guest may stay silent before the others are told."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class Away:
+    """A client whose connection dropped, and whose nick waits for it until a monotonic time."""
+
+    client: bytes
+    nick: str
+    rooms: list[Room]
+    until: float
+
+
+class Hub:
+    """Sessions, nicks and rooms. Nothing here waits but the greenlets that `start` spawns."""
+
+    def __init__(self, limits: Limits, console: Console) -> None:
+        self._limits = limits
+        self._console = console
+        self._delivery = Delivery()
+        self._rooms: dict[str, Room] = {}
+        self._nicks: Nicks[Session | Away] = Nicks()
+        self._clients: dict[bytes, Session | Away] = {}
+        self._newcomers: deque[tuple[float, Member]] = deque()
+        self._counted: set[Room] = set()
+        self.sessions: set[Session] = set()
+        self.delivered = Event()
+        """Set when the server ends and everything that was said is in the outboxes."""
+        self.timeline: Timeline  # set once, by the server: each of the two needs the other
+
+    def start(self) -> None:
+        """Begin to deliver, to ping and to keep time."""
+        self._delivery.start()
+        self._clock = gevent.spawn(self._tick)
+        self._clock.name = "hub"
+
+    def end_all(self, reason: Reason) -> None:
+        """Tell every session to end."""
+        for session in self.sessions:
+            session.end(reason)
+
+    def finish(self, seconds: float) -> None:
+        """Wait until all that the timeline handed on is delivered."""
+        with suppress(TimeoutError), gevent.Timeout(seconds, TimeoutError):
+            while not self._delivery.idle:
+                gevent.sleep(0.001)
+        self.delivered.set()
+
+    def stop(self) -> None:
+        """Stop to deliver and to keep time. Waits."""
+        self._clock.kill()
+        self._delivery.stop()
+
+    # Coming and going
+
+    def come(self, session: "Session") -> None:
+        """Take a session in, as the guest it is until it says otherwise."""
+        self.sessions.add(session)
+        session.nick = self._nicks.guest()
+        member = self._add(session, self._open(names.LOBBY))
+        self.go_live(member)
+        self._newcomers.append((time.monotonic() + _NEWCOMER_SECONDS, member))
+        self._console.came(session.nick, len(self.sessions))
+
+    def greet(self, session: "Session", client: bytes) -> None:
+        """Let a session be rich from here on, as the client it is: with the nick that was held.
+
+        The client's former connection, if it has one, is told to end.
+        """
+        for member in list(session.rooms.values()):
+            self._remove(member)
+        session.rich = True
+        session.client = client
+        former = self._clients.get(client)
+        if former is not None and not isinstance(former, Away):
+            former.replaced()
+            former = self._drop(former)
+        self._clients[client] = session
+        if former is not None:
+            session.nick = former.nick
+            session.absent = former.rooms
+        self._nicks.give(session.nick, session)
+
+    def settle_in(self, session: "Session") -> None:
+        """Tell the rooms to which a session that came back did not come back."""
+        for room in session.absent:
+            if session.nick in room.away:
+                room.away.discard(session.nick)
+                self._tell_went(room, session.nick)
+        session.absent = []
+        self._delivery.work()
+
+    def go(self, session: "Session", reason: Reason) -> None:
+        """Let a session go; if it is asked to come back, its nick is held for its client."""
+        self.sessions.discard(session)
+        self._console.left(session.nick, reason.code, len(self.sessions))
+        if self._clients.get(session.client) is session:
+            away = self._drop(session)
+            away.until = time.monotonic() + self._limits.nick_hold_seconds
+            self._clients[session.client] = away
+            self._nicks.give(away.nick, away)
+            if not reason.reconnect:
+                self._forget(away)
+        for member in list(session.rooms.values()):
+            self._remove(member)
+        self._delivery.work()
+
+    def _drop(self, session: "Session") -> Away:
+        """Take a rich session out of its rooms, for the others not yet gone."""
+        self.settle_in(session)
+        rooms = []
+        for member in list(session.rooms.values()):
+            if member.announced:
+                member.announced = False
+                member.room.away.add(session.nick)
+                rooms.append(member.room)
+            self._remove(member)
+        return Away(session.client, session.nick, rooms, 0)
+
+    def _forget(self, away: Away) -> None:
+        del self._clients[away.client]
+        self._nicks.free(away.nick)
+        for room in away.rooms:
+            if away.nick in room.away:
+                room.away.discard(away.nick)
+                self._tell_went(room, away.nick)
+
+    # Nicks
+
+    def rename(self, session: "Session", text: str) -> str:
+        """Give a session another nick; give its spelling. Raises Refused."""
+        former = session.nick
+        nick = self._nicks.take(text, session)
+        if nick == former:
+            return nick
+        if names.fold(nick) != names.fold(former):
+            self._nicks.free(former)
+        session.nick = nick
+        for room in session.absent:  # it comes back under another name
+            if former in room.away:
+                room.away.remove(former)
+                room.away.add(nick)
+                self._tell_renamed(room, session, former)
+        for member in session.rooms.values():
+            if member.announced:
+                self._tell_renamed(member.room, session, former)
+        self._delivery.work()
+        return nick
+
+    def named(self, nick: str) -> "Session":
+        """Give the rich session that goes by a nick. Raises Refused `no_such_nick`."""
+        owner = self._nicks.owner(nick)
+        if owner is None or isinstance(owner, Away):
+            raise Refused("no_such_nick", "Nobody of that nick is here now.")
+        return owner
+
+    # Rooms
+
+    def join(self, session: "Session", name: str) -> Member:
+        """Make a rich session a member, who does not hear yet. Raises Refused `too_many_rooms`."""
+        if len(session.rooms) >= self._limits.rooms_per_client:
+            text = f"You are in {len(session.rooms)} rooms, which is the limit. Leave one first."
+            raise Refused("too_many_rooms", text, room=name)
+        room = self._open(name)
+        member = self._add(session, room)
+        member.announced = True
+        if session.nick in room.away:  # the others were never told that it was gone
+            room.away.discard(session.nick)
+        else:
+            self._tell_came(room, session)
+        self._delivery.work()
+        return member
+
+    def go_live(self, member: Member) -> None:
+        """Let a member hear, who has heard everything up to its room's position."""
+        if member.stands:
+            member.room.go_live(member)
+
+    def leave(self, member: Member) -> None:
+        """Let a session go from one room, unless it is gone already."""
+        if member.stands:
+            self._remove(member)
+        self._delivery.work()
+
+    def nicks_in(self, room: Room, most: int) -> list[str]:
+        """Give the nicks of those who are in a room in the eyes of the others."""
+        nicks = [member.session.nick for member in room.members.values() if member.announced]
+        return (nicks + sorted(room.away))[:most]
+
+    def tell(self, room: Room, event: events.Event, but: "Session | None" = None) -> None:
+        """Let the rich members of a room hear an event."""
+        self._tell(room, event, but)
+        self._delivery.work()
+
+    def announce(self, member: Member) -> None:
+        """Tell the others of a plain guest, once."""
+        if not member.announced and member.stands:
+            member.announced = True
+            self._tell_came(member.room, member.session)
+            self._delivery.work()
+
+    def _open(self, name: str) -> Room:
+        room = self._rooms.get(name)
+        if room is None:
+            if len(self._rooms) >= self._limits.rooms and name != names.LOBBY:
+                raise Refused("too_many_rooms", "The server has no more rooms.", room=name)
+            room = Room(name, self.timeline.position(name), self.timeline.topic(name))
+            self._rooms[name] = room
+        return room
+
+    def _add(self, session: "Session", room: Room) -> Member:
+        member = session.rooms[room.name] = Member(session, room)
+        room.add(member)
+        return member
+
+    def _remove(self, member: Member) -> None:
+        room = member.room
+        room.remove(member)
+        del member.session.rooms[room.name]
+        if member.announced:
+            self._tell_went(room, member.session.nick)
+        if not room.members:  # what it was is in the timeline
+            self._rooms.pop(room.name)
+
+    # What the others are told
+
+    def _tell(self, room: Room, event: events.Event, but: "Session | None" = None) -> None:
+        if room.tell(event, but):
+            self._delivery.add(room)
+
+    def _tell_came(self, room: Room, session: "Session") -> None:
+        room.count += 1
+        room.crowded = room.crowded or room.count > CROWDED
+        self._tell_presence(
+            room, events.Presence(room=room.name, nick=session.nick, event="join"), session
+        )
+
+    def _tell_went(self, room: Room, nick: str) -> None:
+        room.count -= 1
+        room.crowded = room.crowded and room.count >= _UNCROWDED
+        self._tell_presence(room, events.Presence(room=room.name, nick=nick, event="leave"))
+
+    def _tell_renamed(self, room: Room, session: "Session", former: str) -> None:
+        if not room.crowded:
+            presence = events.Presence(
+                room=room.name, nick=former, event="rename", new_nick=session.nick
+            )
+            self._tell(room, presence, session)
+
+    def _tell_presence(
+        self, room: Room, presence: events.Presence, but: "Session | None" = None
+    ) -> None:
+        if room.crowded:
+            self._counted.add(room)
+        else:
+            self._tell(room, presence, but)
+
+    # Delivery and time
+
+    def deliver(self, batch: Batch) -> None:
+        """Hand on what a turn of the timeline brought. Never waits."""
+        for said, position in batch.repeated:
+            said.session.repeated(said, position)
+        for said in batch.conflicts:
+            said.session.refused(said, "key_conflict", "That key was used for another text.")
+        for said in batch.failed:
+            said.session.refused(said, "storage", "The server could not store that. Try again.")
+        for post, said in batch.posts:
+            room = self._rooms.get(post.room)
+            if room is not None and room.post(post, said):
+                self._delivery.add(room)
+            else:
+                said.session.settled()
+            self._console.said(post.room, post.author, post.text)
+        self._delivery.work()
+
+    def _tick(self) -> None:
+        """Once a second: newcomers, crowds, nicks whose hold has ended, and the silent."""
+        while True:
+            gevent.sleep(1.0)
+            try:
+                self._keep_time(time.monotonic())
+            except Exception:  # a bug here must not stop the clock
+                _log.exception("the hub's clock failed")
+
+    def _keep_time(self, now: float) -> None:
+        while self._newcomers and self._newcomers[0][0] <= now:
+            self.announce(self._newcomers.popleft()[1])
+        counted, self._counted = self._counted, set()
+        for room in counted:
+            self._tell(room, events.Presence(room=room.name, count=room.count))
+        for away in [each for each in self._clients.values() if isinstance(each, Away)]:
+            if away.until <= now:
+                self._forget(away)
+        for session in self.sessions:
+            if session.rich:
+                self._ping(session, now)
+        self._delivery.work()
+
+    def _ping(self, session: "Session", now: float) -> None:
+        silent = now - session.link.heard
+        if silent < self._limits.ping_seconds:
+            session.pinged = False
+        elif not session.link.listening:  # the server itself does not read: the clock stands still
+            session.link.heard = now
+        elif not session.pinged:
+            session.pinged = True
+            session.answer(events.Ping())
+        elif silent >= 2 * self._limits.ping_seconds:
+            session.end(IDLE)

@@ -1,0 +1,26 @@
+"""The link: a session's way to its socket, whichever door it came through."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from geventchat.server.outbox import Sink
+
+
+class Link(Sink, Protocol):
+    """What every door hands to its session. `try_send` and `send` are the outbox's."""
+
+    peer: str
+    """Where it comes from, for logs."""
+    heard: float
+    """When bytes last came, by the monotonic clock."""
+    listening: bool
+    """Whether the session waits for the client, and not the client for the session."""
+
+    def frames(self) -> Iterator[bytes]:
+        """Yield the frames as they come, none of them empty, until the client sends no more.
+
+        Waits. Raises ProtocolError with the reason that ends the connection.
+        """
+
+    def close(self, seconds: float) -> None:
+        """End sending, read on up to `seconds` so that the last words arrive, close. Waits."""

@@ -1,0 +1,183 @@
+"""The outbox: what one client has still to hear, bounded in bytes, flushed once a turn.
+
+Nothing here waits but `drained` and `finish`. Four things must hold:
+
+1. `put` and `flush` never switch: rooms are being walked when they are called.
+2. Items leave in the order they were put, each whole, whoever sends them.
+3. At most one writer greenlet per socket, and only while the socket does not take what is put.
+4. What is held is bounded: over the bound the client is slow, and its session is told to end.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+import gevent
+from gevent.event import Event
+from gevent.queue import SimpleQueue
+
+from geventchat.protocol.errors import LOST, SLOW, Reason
+
+ITEM_BYTES: Final = 64
+"""What an item counts besides its length, since small ones cost more than they carry."""
+_CHUNK_BYTES: Final = 64 << 10
+"""What the writer takes into its hand at a time."""
+STALLED_SECONDS: Final = 60.0
+"""How long a socket may take nothing of what is sent to it."""
+
+
+class Sink(Protocol):
+    """The sending side of a link."""
+
+    def try_send(self, data: bytes | memoryview) -> int:
+        """Send what the socket takes at once; give how many bytes. Never waits. Raises OSError."""
+
+    def send(self, data: bytes | memoryview, seconds: float) -> None:
+        """Send all of it. Waits. Raises OSError, TimeoutError after seconds without progress."""
+
+
+def _nobody(reason: Reason) -> None:
+    """Nobody is left to be told."""
+
+
+class Outbox:
+    """One client's queue. `end` is told when the client is slow or its connection is lost."""
+
+    __slots__ = (
+        "_closed",
+        "_cut",
+        "_empty",
+        "_end",
+        "_first",
+        "_limit",
+        "_link",
+        "_queue",
+        "_writer",
+        "size",
+    )
+
+    def __init__(self, link: Sink, limit: int, end: Callable[[Reason], None]) -> None:
+        self._link = link
+        self._limit = limit
+        self._end = end
+        self.size = 0
+        """Bytes held, with those in the writer's hand, and ITEM_BYTES for each item."""
+        # Most of the time there is at most one item, between its put and the flush of that turn;
+        # the queue is made by the first client that is behind.
+        self._first: bytes | None = None
+        self._queue: SimpleQueue[bytes] | None = None
+        self._writer: gevent.Greenlet[..., None] | None = None
+        self._empty: Event | None = None
+        self._closed = False
+        self._cut = False
+        """Whether an item was sent in part: nothing may follow it."""
+
+    def put(self, item: bytes) -> None:
+        """Add whole frames to what the client has still to hear. Never waits."""
+        if self._closed:
+            return
+        size = self.size
+        if not size:
+            self._first = item
+        elif size + len(item) + ITEM_BYTES > self._limit:
+            self._closed = True
+            self._end(SLOW)
+            return
+        else:
+            if self._queue is None:
+                self._queue = SimpleQueue()
+            self._queue.put(item)
+        self.size = size + len(item) + ITEM_BYTES
+
+    def flush(self) -> None:
+        """Send what the socket takes now; a writer sees to the rest. Never waits."""
+        item = self._first
+        if item is None:  # nothing new, or the writer is at it
+            return
+        self._first = None
+        cost = len(item) + ITEM_BYTES
+        if self.size > cost:
+            item, cost = self._join(item, cost)
+        try:
+            taken = self._link.try_send(item)
+        except OSError:
+            self._closed = self._cut = True
+            self._end(LOST)
+            return
+        if taken == len(item) and self.size == cost:
+            self.size = 0
+        else:
+            self._writer = gevent.spawn(self._write, memoryview(item)[taken:], cost)
+
+    def drained(self, seconds: float) -> bool:
+        """Wait until nothing is held, for some seconds; say whether it came to that."""
+        if self.size and self._writer is not None:
+            if self._empty is None:
+                self._empty = Event()
+            self._empty.clear()
+            # More may have been put since it was empty.
+            return self._empty.wait(seconds) and not self._cut
+        return True
+
+    def finish(self, last: bytes, *, all_of_it: bool, seconds: float) -> None:
+        """Take no more; send what is held, or only the item begun, and then `last`. Waits.
+
+        What cannot be sent within the seconds is lost.
+        """
+        self._closed = True
+        first, self._first = self._first, None  # put, but its flush comes too late now
+        if not all_of_it:
+            first = None
+            self._drop_queue()
+        if first is not None:
+            last = b"".join([first, *self._queued(), last])
+        try:
+            with gevent.Timeout(seconds, TimeoutError):
+                if self._writer is not None:
+                    self._writer.join()
+                if last and not self._cut:
+                    self._link.send(last, seconds)
+        except OSError:
+            pass  # nobody is left to hear it, or has not heard it in time
+        if self._writer is not None:
+            self._writer.kill()
+        self._end = _nobody  # not the session, whom it would keep alive as the session keeps it
+
+    def _queued(self) -> Iterator[bytes]:
+        while self._queue is not None and not self._queue.empty():
+            yield self._queue.get()
+
+    def _drop_queue(self) -> None:
+        for item in self._queued():
+            self.size -= len(item) + ITEM_BYTES
+
+    def _join(self, data: bytes, cost: int) -> tuple[bytes, int]:
+        """Join an item with those behind it, up to a chunk; what all of them count."""
+        queue = self._queue
+        if queue is None or queue.empty():
+            return data, cost
+        parts = [data]
+        while cost < _CHUNK_BYTES and not queue.empty():
+            item = queue.get()
+            parts.append(item)
+            cost += len(item) + ITEM_BYTES
+        return b"".join(parts), cost
+
+    def _write(self, hand: memoryview, cost: int) -> None:
+        """Send what is in hand, then what is queued, until nothing is left."""
+        try:
+            while True:
+                for start in range(0, len(hand), _CHUNK_BYTES):
+                    self._link.send(hand[start : start + _CHUNK_BYTES], STALLED_SECONDS)
+                self.size -= cost
+                if not self.size or self._queue is None or self._queue.empty():
+                    break
+                item = self._queue.get()
+                data, cost = self._join(item, len(item) + ITEM_BYTES)
+                hand = memoryview(data)
+        except OSError as error:
+            self._closed = self._cut = True
+            self._end(SLOW if isinstance(error, TimeoutError) else LOST)
+        finally:
+            self._writer = None
+            if self._empty is not None:
+                self._empty.set()

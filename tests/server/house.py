@@ -1,0 +1,124 @@
+"""A hub with everything around it in a test's hand: when is stored, delivered, read and sent."""
+
+from collections import deque
+from typing import Any
+
+from gevent.event import Event
+
+from geventchat.config import Limits
+from geventchat.protocol.events import Post
+from geventchat.server.console import Console
+from geventchat.server.hub import Hub
+from geventchat.server.session import Session
+from geventchat.server.timeline import Batch
+from geventchat.server.timeline.memory import MemoryTimeline
+from tests.server.links import FakeLink
+from tests.server.switches import never_switches
+
+
+class Wall(Console):
+    """A console that shows nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    def came(self, who: str, clients: int) -> None:
+        pass
+
+    def left(self, who: str, reason: str, clients: int) -> None:
+        pass
+
+    def said(self, room: str, author: str, text: str) -> None:
+        pass
+
+    def line(self, text: str) -> None:
+        pass
+
+
+class SteppedTimeline(MemoryTimeline):
+    """Stores and delivers when it is told to, never by itself; readings may be held back.
+
+    Positions count from `store` on and posts are heard from `hand_on` on, as with a disk.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(hub.deliver, posts_per_room=1 << 30, total_bytes=1 << 60)
+        self.stored: deque[Batch] = deque()
+        self.held_back = False
+        """Whether readings wait for `let_read`."""
+        self.readers: deque[Event] = deque()
+
+    def store(self) -> None:
+        """Store what was appended."""
+        if self._said:
+            said, self._said = self._said, []
+            self.stored.append(self._store(said))
+
+    def hand_on(self) -> None:
+        """Deliver the oldest batch that is stored and not delivered."""
+        if self.stored:
+            with never_switches():
+                self._hand_on(self.stored.popleft())
+
+    def let_read(self) -> None:
+        """Let the reader who waits longest have its page, as it was when it asked."""
+        if self.readers:
+            self.readers.popleft().set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way."""
+        return not (self._said or self.stored or self.readers)
+
+    def since(self, room: str, after: int, upto: int) -> list[Post]:
+        posts = super().since(room, after, upto)
+        self._wait()
+        return posts
+
+    def before(self, room: str, end: int, limit: int) -> list[Post]:
+        posts = super().before(room, end, limit)
+        self._wait()
+        return posts
+
+    def _wait(self) -> None:
+        if self.held_back:
+            turn = Event()
+            self.readers.append(turn)
+            turn.wait()
+
+
+class House:
+    """A hub, its timeline, and sessions that nobody runs unless the test does."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.limits = Limits(**limits)
+        self.hub = Hub(self.limits, Wall())
+        self.timeline = self.hub.timeline = SteppedTimeline(self.hub)
+
+    def session(self, link: FakeLink | None = None, *, rich: bool = False) -> Session:
+        session = Session(link or FakeLink(), self.hub, self.timeline, self.limits)
+        session.rich = rich
+        return session
+
+    def slice(self) -> None:
+        """Let delivery work for one slice."""
+        with never_switches():
+            self.hub.deliver(Batch())
+
+    @property
+    def delivering(self) -> bool:
+        """Whether delivery has work left."""
+        delivery = self.hub._delivery
+        return bool(delivery._ready or delivery._touched)
+
+
+def link_of(session: Session) -> FakeLink:
+    assert isinstance(session.link, FakeLink)
+    return session.link
+
+
+def heard(session: Session) -> list[bytes]:
+    """Give the frames that a session's client has heard."""
+    *frames, rest = bytes(link_of(session).taken).split(b"\0")
+    assert rest == b""
+    return frames

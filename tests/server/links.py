@@ -1,0 +1,95 @@
+"""A link without a socket: it takes what the test lets it take, and says what the test tells it."""
+
+import errno
+from collections.abc import Iterator
+
+import gevent
+from gevent.event import Event
+from gevent.queue import SimpleQueue
+
+
+class FakeLink:
+    """Keeps the contract of `Link`, and insists that its users keep theirs.
+
+    While one greenlet waits in `send`, no other may offer anything: it would land inside a frame.
+    """
+
+    peer = "nowhere"
+
+    def __init__(self, room: int | None = None) -> None:
+        self.room = room
+        """Bytes that are taken before it is full; None: whatever is offered."""
+        self.taken = bytearray()
+        """All that was taken, in order."""
+        self.offered: list[bytes | memoryview] = []
+        """What was offered, the very objects."""
+        self.lost = False
+        self.closed = False
+        self.heard = 0.0
+        self.listening = False
+        self._sending = False
+        self._changed = Event()
+        self._said: SimpleQueue[bytes | None] = SimpleQueue()
+
+    def take(self, count: int | None) -> None:
+        """Make room for this many more bytes, or for all that may come."""
+        self.room = None if count is None else (self.room or 0) + count
+        self._changed.set()
+
+    def lose(self) -> None:
+        """Break the connection."""
+        self.lost = True
+        self._changed.set()
+        self._said.put(None)
+
+    def say(self, *frames: bytes) -> None:
+        """Let the client say something."""
+        for frame in frames:
+            self._said.put(frame)
+
+    def shut(self) -> None:
+        """Let the client say no more."""
+        self._said.put(None)
+
+    def try_send(self, data: bytes | memoryview) -> int:
+        assert not self._sending, "offered while a send is going on"
+        return self._take(data)
+
+    def send(self, data: bytes | memoryview, seconds: float) -> None:
+        assert not self._sending, "two send at a time"
+        self._sending = True
+        try:
+            rest = memoryview(data)
+            while rest := rest[self._take(rest) :]:
+                if self.room == 0:
+                    self._changed.clear()
+                    with gevent.Timeout(seconds, TimeoutError):
+                        self._changed.wait()
+        finally:
+            self._sending = False
+
+    def frames(self) -> Iterator[bytes]:
+        while True:
+            self.listening = True
+            frame = self._said.get()
+            self.listening = False
+            if self.lost:
+                raise ConnectionResetError(errno.ECONNRESET, "lost")
+            if frame is None:
+                return
+            yield frame
+
+    def close(self, seconds: float) -> None:
+        self.closed = True
+
+    def _take(self, data: bytes | memoryview) -> int:
+        if self.closed:
+            raise OSError(errno.EBADF, "closed")
+        if self.lost:
+            raise ConnectionResetError(errno.ECONNRESET, "lost")
+        self.offered.append(data)
+        count = len(data) if self.room is None else min(len(data), self.room)
+        if self.room is not None:
+            self.room -= count
+        self.taken += data[:count]
+        return count
