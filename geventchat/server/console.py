@@ -1,0 +1,92 @@
+"""The server's window: who came, who left, what was said.
+
+On a terminal these are lines for a person. Anywhere else coming and leaving are log records, and
+what was said is not shown at all: message bodies do not belong in logs.
+"""
+
+import logging
+import os
+import sys
+import time
+from typing import Final
+
+from geventchat.config import Config
+from geventchat.protocol.visible import visible
+from geventchat.server.logs import LogHandler
+from geventchat.server.printer import Printer
+
+SHOWN_CHARACTERS: Final = 4_096
+"""Of one message; the window is for watching, the timeline keeps the whole."""
+
+_package: Final = logging.getLogger("geventchat")
+
+
+class Console:
+    """The server's window: with `echo` lines for a person, without it log records.
+
+    None of this ever waits, except `close`.
+    """
+
+    def __init__(self, printer: Printer, *, echo: bool) -> None:
+        self._printer = printer
+        self._echo = echo
+
+    def came(self, who: str, clients: int) -> None:
+        """Show that somebody came; `clients` are connected now."""
+        text = f"{who} came, {_connected(clients)}"
+        self._tell(text, event="came", who=who, clients=clients)
+
+    def left(self, who: str, reason: str, clients: int) -> None:
+        """Show that somebody left, why, and that `clients` are still connected."""
+        text = f"{who} left ({reason}), {_connected(clients)}"
+        self._tell(text, event="left", who=who, reason=reason, clients=clients)
+
+    def said(self, room: str, author: str, text: str) -> None:
+        """Show a message, if messages are shown."""
+        if self._echo and self._printer.admits():
+            if len(text) > SHOWN_CHARACTERS:
+                more = len(text) - SHOWN_CHARACTERS
+                text = f"{text[:SHOWN_CHARACTERS]}… ({more:,} more characters)"
+            clock = time.strftime("%H:%M")
+            self._printer.put(visible(f"{clock} #{room} {author}: {text}"))
+
+    def line(self, text: str) -> None:
+        """Show something the server says of itself."""
+        self._tell(text)
+
+    def close(self, seconds: float) -> None:
+        """Show what is left, but wait for that no longer than `seconds`, with the hub stopped."""
+        self._printer.close(seconds)
+
+    def _tell(self, text: str, **details: object) -> None:
+        if not self._echo:
+            _package.info("%s", text, extra={"details": details})
+        elif self._printer.admits():
+            self._printer.put(visible(text))
+
+
+def open_console(config: Config) -> Console:
+    """Open the window on standard output, if the process has one, and send all logs there.
+
+    Unless told, messages are shown when that is a terminal and the log is not to be JSON.
+    """
+    fd = _stdout()
+    echo = config.echo
+    if echo is None:
+        echo = fd is not None and os.isatty(fd) and config.log_format == "text"
+    printer = Printer(fd)
+    logging.getLogger().addHandler(LogHandler(printer, config.log_format))
+    _package.setLevel(logging.INFO)
+    return Console(printer, echo=echo)
+
+
+def _stdout() -> int | None:
+    """Give the descriptor; when it was closed at the start, its number is another file's by now."""
+    try:
+        return sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _connected(clients: int) -> str:
+    return f"{clients:,} client{'' if clients == 1 else 's'} connected"

@@ -1,0 +1,91 @@
+"""Log records as lines: ordinary ones, or one JSON object each.
+
+One record is one event whoever wrote its parts: line breaks and controls are spelt out.
+"""
+
+import json
+import logging
+import time
+from types import TracebackType
+from typing import Final
+
+from geventchat.protocol.visible import visible
+from geventchat.server.printer import Printer
+
+_log: Final = logging.getLogger(__name__)
+
+
+class LogHandler(logging.Handler):
+    """Hands records to a printer, as lines whose form is `text` or `json`. Never waits."""
+
+    def __init__(self, printer: Printer, form: str) -> None:
+        super().__init__()
+        self._printer = printer
+        self.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put the line of a record, if there is room for it."""
+        if not self._printer.admits():
+            return
+        try:
+            self._printer.put(self.format(record))
+        except Exception:
+            self.handleError(record)
+
+
+def log_death(
+    greenlet: object,
+    _kind: type[BaseException] | None,
+    error: BaseException | str | None,
+    _trace: TracebackType | None,
+) -> None:
+    """Log the error that ended a greenlet; to be the hub's `print_exception`.
+
+    gevent would write it to the terminal at once, and wait if that is stopped.
+    """
+    raised = error if isinstance(error, BaseException) else None
+    _log.error("%r was ended by %r", greenlet, error, exc_info=raised)
+
+
+class TextFormatter(logging.Formatter):
+    """Time (UTC), level, logger, message; a traceback follows indented."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the line, or with a traceback the lines, without a line break at the end."""
+        message = visible(record.getMessage())
+        lines = [f"{_time(record)} {record.levelname} {record.name}: {message}"]
+        lines += (f"    {visible(line)}" for line in _trace(self, record).splitlines())
+        return "\n".join(lines)
+
+
+class JsonFormatter(logging.Formatter):
+    """One object: time (UTC), level, logger, message, the record's `details`, traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the object in pure ASCII, so nothing in it can act on a terminal."""
+        event = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        event |= getattr(record, "details", {})
+        if trace := _trace(self, record):
+            event["traceback"] = trace
+        return json.dumps(event, default=str)
+
+
+_SECONDS: Final = "%Y-%m-%dT%H:%M:%S"
+
+
+def _time(record: logging.LogRecord) -> str:
+    return f"{time.strftime(_SECONDS, time.gmtime(record.created))}.{int(record.msecs):03}Z"
+
+
+def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    parts = []
+    if record.exc_info:
+        parts.append(formatter.formatException(record.exc_info))
+    if record.stack_info:
+        parts.append(formatter.formatStack(record.stack_info))
+    return "\n".join(parts)

@@ -1,0 +1,114 @@
+"""The server: builds its parts from the config, starts them, and ends them in order."""
+
+import gc
+import resource
+import sys
+from typing import Final
+
+import gevent
+from gevent.event import Event
+
+from geventchat.config import BadOption, Config
+from geventchat.protocol import frames, names
+from geventchat.protocol.errors import FULL, SHUTDOWN
+from geventchat.server.console import Console
+from geventchat.server.doors.tcp import TcpDoor
+from geventchat.server.hub import Hub
+from geventchat.server.link import Link
+from geventchat.server.session import Session
+from geventchat.server.timeline import Timeline
+from geventchat.server.timeline.memory import MemoryTimeline
+from geventchat.server.timeline.sqlite import SqliteTimeline
+
+STOP_SECONDS: Final = 5.0
+"""How long clients have to take their last words before the server ends all the same."""
+
+FULL_SECONDS: Final = 1.0
+RESERVED_DESCRIPTORS: Final = 64
+
+
+class Server:
+    """One node. `start`, `wait` until asked to stop, `stop`."""
+
+    def __init__(self, config: Config, console: Console) -> None:
+        self._config = config
+        self._hub = Hub(config.limits, console)
+        self._asked = Event()
+        # Accepting must not take the descriptors that storing needs.
+        self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_DESCRIPTORS
+        self._readers: set[gevent.Greenlet[..., None]] = set()
+        self._timeline: Timeline
+        self._door: TcpDoor
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that it listens on."""
+        return self._door.address
+
+    def start(self) -> None:
+        """Open the timeline, then the doors. Raises BadOption for what cannot be used."""
+        # Callbacks run for at most this long before sockets are looked at again; gevent's 5 ms
+        # were the tail of every bystander's latency.
+        gevent.setswitchinterval(0.001)
+        # The thread that stores waits for the interpreter at every statement. With CPython's 5 ms
+        # a bystander of a room of 10,000 had a p99 of 44 ms, with this one 16 ms.
+        sys.setswitchinterval(0.0005)
+        config = self._config
+        self._timeline = self._hub.timeline = _open(config, self._hub)
+        try:
+            self._door = TcpDoor(config.host, config.port, config.limits.frame_bytes, self._welcome)
+        except BadOption:
+            self._timeline.close()
+            raise
+        self._timeline.start()
+        self._hub.start()
+        names.skeleton(names.LOBBY)  # reads the table of look-alikes, 20 ms that nobody should meet
+        # What exists now stays: collections need not look at it again.
+        gc.collect()
+        gc.freeze()
+        self._door.start()
+
+    def ask_to_stop(self) -> None:
+        """Let `wait` return. Never waits, so a signal may call it."""
+        self._asked.set()
+
+    def wait(self) -> None:
+        """Wait until asked to stop."""
+        self._asked.wait()
+
+    def stop(self) -> None:
+        """Accept no more, say goodbye to everyone, store what was said. Waits."""
+        self._door.close()
+        self._hub.end_all(SHUTDOWN)
+        self._timeline.close()
+        self._hub.finish(STOP_SECONDS)
+        gevent.wait(list(self._readers), timeout=STOP_SECONDS)
+        self._hub.stop()
+
+    def _welcome(self, link: Link) -> None:
+        if len(self._readers) >= self._most:
+            link.try_send(frames.notice(FULL.text))
+            link.close(FULL_SECONDS)
+            return
+        reader = gevent.getcurrent()
+        assert isinstance(reader, gevent.Greenlet)  # StreamServer spawns one a connection
+        self._readers.add(reader)
+        try:
+            Session(link, self._hub, self._timeline, self._config.limits).run()
+        finally:
+            self._readers.discard(reader)
+
+
+def _open(config: Config, hub: Hub) -> Timeline:
+    """Give the timeline that the config names. Raises BadOption."""
+    kind, _, path = config.timeline.partition(":")
+    if kind == "memory" and not path:
+        limits = config.limits
+        return MemoryTimeline(
+            hub.deliver,
+            posts_per_room=limits.memory_posts_per_room,
+            total_bytes=limits.memory_bytes,
+        )
+    if kind == "sqlite" and path:
+        return SqliteTimeline(hub.deliver, path)
+    raise BadOption("--timeline", config.timeline, "is neither memory: nor sqlite:PATH")

@@ -1,0 +1,72 @@
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from geventchat.config import Config, Limits
+from geventchat.server.console import Console
+from geventchat.server.printer import Printer
+from geventchat.server.server import Server
+from tests.conversations.chat import Chat, chatting
+
+Address = tuple[str, int]
+Serve = Callable[..., Address]
+
+
+@contextmanager
+def serving(timeline: str, **limits: int) -> Iterator[Server]:
+    """Run a server in this process, on a port of its own."""
+    config = Config(port=0, timeline=timeline, limits=Limits(**limits))
+    server = Server(config, Console(Printer(None), echo=False))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def timeline(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Name each timeline in turn."""
+    return "memory:" if request.param == "memory" else f"sqlite:{tmp_path}/chat.db"
+
+
+@pytest.fixture
+def address() -> Iterator[Address]:
+    """Give the address of a server with the usual limits, that keeps posts in memory."""
+    with serving("memory:") as server:
+        yield server.address
+
+
+@pytest.fixture
+def stored(timeline: str) -> Iterator[Address]:
+    """Give the address of a server, once for each timeline."""
+    with serving(timeline) as server:
+        yield server.address
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Give a function that starts a server: a timeline (memory:) and limits give an address."""
+    with ExitStack() as stack:
+
+        def start(timeline: str = "memory:", **limits: Any) -> Address:
+            return stack.enter_context(serving(timeline, **limits)).address
+
+        yield start
+
+
+@pytest.fixture
+def chat() -> Iterator[Chat]:
+    """Give a server that keeps posts in memory, with its guests and its clock."""
+    with chatting() as chat:
+        yield chat
+
+
+@pytest.fixture
+def stored_chat(timeline: str) -> Iterator[Chat]:
+    """Give such a server, once for each timeline."""
+    with chatting(timeline) as chat:
+        yield chat

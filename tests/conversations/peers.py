@@ -1,0 +1,205 @@
+"""Two clients as small as can be, written against docs/protocol.md alone.
+
+Every wait has a limit, so what does not come fails the test and does not hang it.
+"""
+
+import json
+from collections.abc import Callable
+from itertools import count
+from typing import Any, Final, Self
+
+from gevent import socket
+
+SECONDS: Final = 5.0
+_numbers: Final = count(1)
+
+
+class Plain:
+    """A null-terminated client: the original protocol, byte for byte."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.socket = socket.create_connection(address, SECONDS)
+        self._heard = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def send(self, *pieces: bytes) -> None:
+        """Send bytes as they are, each piece by itself."""
+        for piece in pieces:
+            self.socket.sendall(piece)
+
+    def trickle(self, *pieces: bytes, read: Callable[[], object]) -> None:
+        """Send bytes that arrive in these pieces; `read` waits until the server has read one."""
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in pieces:
+            self.socket.sendall(piece)
+            read()
+
+    def meet(self) -> None:
+        """Say so in the lobby; when that is heard there, this client is a member."""
+        self.send(b"* we have met\0")
+
+    def frame(self) -> bytes:
+        """Give the next frame without its null byte. Raises EOFError at the end."""
+        while b"\0" not in self._heard:
+            data = self.socket.recv(65_536)
+            if not data:
+                raise EOFError(self._heard)
+            self._heard += data
+        frame, _, self._heard = self._heard.partition(b"\0")
+        return frame
+
+    def frames(self, number: int) -> list[bytes]:
+        """Give so many frames."""
+        return [self.frame() for _ in range(number)]
+
+    def until(self, last: bytes) -> list[bytes]:
+        """Give the frames before one: it shows that nothing else came, without waiting for it."""
+        heard = []
+        while (frame := self.frame()) != last:
+            heard.append(frame)
+        return heard
+
+    def rest(self) -> list[bytes]:
+        """Give all that still comes before the server closes."""
+        heard = []
+        try:
+            while True:
+                heard.append(self.frame())
+        except (EOFError, ConnectionResetError):
+            return heard
+
+    def shut(self) -> None:
+        """Close the sending side only."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+
+class Rich(Plain):
+    """A client that has said hello; events are the JSON objects that came."""
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        nick: str | None = None,
+        *,
+        rooms: dict[str, Any] | list[str] | None = None,
+        client: str | None = None,
+    ) -> None:
+        super().__init__(address)
+        self.client = client or f"client-of-a-test-{next(_numbers)}"
+        hello: dict[str, Any] = {"version": 1, "client": self.client, "nonce": self.client}
+        if nick is not None:
+            hello["nick"] = nick
+        if rooms is not None:
+            hello["rooms"] = rooms if isinstance(rooms, dict) else dict.fromkeys(rooms)
+        self.send(b"\x1e" + encode({"type": "hello", **hello}))
+        self.welcome = self.event()
+        while self.welcome.get("nonce") != self.client:
+            self.welcome = self.event()
+        self.nick: str = self.welcome["nick"]
+        self.greeting = self.pong()
+        """What followed the welcome: rooms joined, their posts, refusals."""
+
+    def say(self, room: str, text: str, key: str | None = None) -> None:
+        """Say something; nothing is awaited."""
+        self.tell("say", room=room, text=text, **({"key": key} if key else {}))
+
+    def tell(self, kind: str, **fields: Any) -> None:
+        """Send a request; nothing is awaited."""
+        self.send(encode({"type": kind, **fields}))
+
+    def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """Send a request with an id and give its direct answer; what came before it is dropped."""
+        number = str(next(_numbers))
+        self.tell(kind, id=number, **fields)
+        return self.hear(lambda event: event.get("id") == number)[-1]
+
+    def event(self) -> dict[str, Any]:
+        """Give the next event; what others said before the welcome is an event of no type."""
+        frame = self.frame()
+        try:
+            event = json.loads(frame)
+        except ValueError:
+            return {"frame": frame}
+        return event if isinstance(event, dict) else {"frame": frame}
+
+    def hear(self, last: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+        """Give the events up to and with the first for which `last` holds."""
+        heard = [self.event()]
+        while not last(heard[-1]):
+            heard.append(self.event())
+        return heard
+
+    def posts(self, number: int, room: str | None = None) -> list[dict[str, Any]]:
+        """Give the next so many posts, of one room if it is named; other events are dropped."""
+        posts: list[dict[str, Any]] = []
+        while len(posts) < number:
+            event = self.event()
+            if event["type"] == "post" and room in (None, event["room"]):
+                posts.append(event)
+        return posts
+
+    def pong(self) -> list[dict[str, Any]]:
+        """Give all that came before the answer to a ping: a barrier that needs no clock.
+
+        What the server had put for this client when it read the ping is among it.
+        """
+        number = str(next(_numbers))
+        self.tell("ping", id=number)
+        return self.hear(lambda event: event.get("id") == number)[:-1]
+
+    def closing(self) -> list[dict[str, Any]]:
+        """Give all events until the server closes."""
+        return [json.loads(frame) for frame in self.rest()]
+
+
+class Bystanders:
+    """A rich and a plain client in the lobby, beside whom others misbehave."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.rich = Rich(address)
+        self.plain = Plain(address)
+        self.plain.meet()
+        self.rich.posts(1)
+        self._all = ["* we have met"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.rich.socket.close()
+        self.plain.socket.close()
+
+    def heard(self, *others: str) -> None:
+        """Check that they hear each other, since the last time these others, and nothing else.
+
+        The record holds what they heard and no more.
+        """
+        assert self.plain.frames(len(others)) == [text.encode() for text in others]
+        self.rich.say("lobby", "from rich")
+        assert self.plain.until(b"from rich") == []
+        self.plain.send(b"from plain\0")
+        said = [*others, "from rich", "from plain"]
+        assert texts(self.rich.hear(lambda event: event.get("text") == "from plain")) == said
+        self._all += said
+        posts = self.rich.ask("history", room="lobby", limit=500)["posts"]
+        assert [post["text"] for post in posts] == self._all
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """Give the frame of a message."""
+    return json.dumps(message, ensure_ascii=False).encode() + b"\0"
+
+
+def of(kind: str, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give the events of one type."""
+    return [event for event in events if event["type"] == kind]
+
+
+def texts(events: list[dict[str, Any]]) -> list[str]:
+    """Give the texts of the posts among events."""
+    return [post["text"] for post in of("post", events)]

@@ -1,0 +1,400 @@
+"""Bad input: whoever sends it is told, what it sent goes nowhere, and nobody else notices."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.conversations.conftest import Address, Serve
+from tests.conversations.peers import Bystanders, Plain, Rich, encode, texts
+
+NOTICE = b"* geventchat: "
+LIMIT = 1_000
+
+
+@pytest.fixture
+def bystanders(address: Address) -> Iterator[Bystanders]:
+    with Bystanders(address) as bystanders:
+        yield bystanders
+
+
+# Plain clients
+
+NOT_UTF8 = {
+    "an overlong null": b"\xc0\x80",
+    "a surrogate": b"\xed\xa0\x80",
+    "beyond the last code point": b"\xf4\x90\x80\x80",
+    "a lone continuation": b"\x80",
+    "a character cut short": b"\xe2\x82",
+    "Latin-1 among good text": "gr\xfcn".encode("latin-1"),
+    "UTF-16 mark": b"\xff\xfe",
+}
+
+
+@pytest.mark.parametrize("frame", NOT_UTF8.values(), ids=NOT_UTF8)
+def test_what_is_not_utf8_is_answered_with_one_line_and_goes_nowhere(
+    address: Address, bystanders: Bystanders, frame: bytes
+) -> None:
+    with Plain(address) as bad:
+        bad.send(frame + b"\0", b"but this is\0")
+        bystanders.heard("but this is")
+        lines = bad.until(b"from rich")
+        assert len(lines) == 1
+        assert lines[0].startswith(NOTICE)
+        assert b"UTF-8" in lines[0]
+
+
+def test_the_third_frame_that_is_not_utf8_closes(address: Address, bystanders: Bystanders) -> None:
+    with Plain(address) as bad:
+        bad.send(b"one\0\xff\0\xff\0two\0\xff\0three\0")
+        lines = bad.rest()
+        assert len(lines) >= 3
+        assert all(line.startswith(NOTICE) for line in lines)
+        assert b"UTF-8" in lines[-1]
+    bystanders.heard("one", "two")
+
+
+def test_two_frames_that_are_not_utf8_are_forgiven_to_each_client(address: Address) -> None:
+    with Plain(address) as ann, Plain(address) as bob:
+        for client in (ann, bob):
+            client.send(b"\xff\0\xff\0")
+            assert all(line.startswith(NOTICE) for line in client.frames(2))
+        ann.send(b"still here\0")
+        assert bob.frame() == b"still here"
+
+
+@pytest.mark.parametrize("end", [b"", b"\0", b"\0after it\0"])
+@pytest.mark.parametrize("too_many", [1, 5 * LIMIT])
+def test_a_frame_that_is_too_large_closes_with_a_line_that_names_the_limit(
+    serve: Serve, end: bytes, too_many: int
+) -> None:
+    address = serve(frame_bytes=LIMIT)
+    with Bystanders(address) as bystanders, Plain(address) as bad:
+        bad.send(b"x" * (LIMIT + too_many) + end)
+        (line,) = bad.rest()
+        assert line.startswith(NOTICE)
+        assert b"1,000" in line
+        bystanders.heard()
+
+
+def test_a_frame_grows_too_large_in_any_number_of_pieces(serve: Serve) -> None:
+    address = serve(frame_bytes=LIMIT)
+    with Bystanders(address) as bystanders, Plain(address) as bad:
+        bad.trickle(*[b"x" * (LIMIT // 4)] * 4, read=bystanders.rich.pong)
+        bad.send(b"x")
+        (line,) = bad.rest()
+        assert line.startswith(NOTICE)
+        bystanders.heard()
+
+
+def test_a_frame_of_exactly_the_limit_passes(serve: Serve) -> None:
+    address = serve(frame_bytes=LIMIT)
+    text = "ü" * (LIMIT // 2)
+    with Bystanders(address) as bystanders, Plain(address) as ann:
+        ann.send(text.encode() + b"\0")
+        bystanders.heard(text)
+
+
+def test_the_limit_is_65536_bytes_unless_the_server_is_told_otherwise(
+    address: Address, bystanders: Bystanders
+) -> None:
+    with Plain(address) as ann, Plain(address) as bad:
+        ann.send(b"x" * 65_536 + b"\0")
+        bystanders.heard("x" * 65_536)
+        bad.send(b"x" * 65_537)
+        assert b"65,536" in bad.rest()[-1]
+        bystanders.heard()
+
+
+def test_frames_before_one_that_is_too_large_are_honoured(serve: Serve) -> None:
+    address = serve(frame_bytes=LIMIT)
+    with Bystanders(address) as bystanders, Plain(address) as bad:
+        bad.send(b"one\0two\0" + b"x" * 2 * LIMIT + b"\0three\0")
+        (line,) = bad.rest()
+        assert line.startswith(NOTICE)
+        bystanders.heard("one", "two")
+
+
+def test_a_frame_that_is_too_large_closes_a_rich_connection_with_bye(serve: Serve) -> None:
+    address = serve(frame_bytes=LIMIT)
+    with Bystanders(address) as bystanders, Rich(address) as bad:
+        bad.say("lobby", "one", key="k1")
+        bad.say("lobby", "x" * LIMIT)
+        bad.say("lobby", "too late")
+        bye = bad.closing()[-1]
+        assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", "too_large", False)
+        assert "1,000" in bye["text"]
+        bystanders.heard("one")
+
+
+# Rich clients
+
+
+def error_of(bad: Rich) -> dict[str, Any]:
+    """Give the one thing that was answered."""
+    (error,) = bad.pong()
+    assert error["type"] == "error"
+    assert error["text"]
+    return error
+
+
+BAD_JSON = {
+    "a word": b"hello",
+    "an object cut short": b'{"type":"ping"',
+    "an object and more": b'{"type":"ping"} x',
+    "two objects": b'{"type":"ping"}{"type":"ping"}',
+    "single quotes": b"{'type':'ping'}",
+    "a list": b"[]",
+    "a list of requests": b'[{"type":"ping"}]',
+    "a string": b'"ping"',
+    "a number": b"5",
+    "null": b"null",
+    "a blank": b" ",
+    "a marked hello without its brace": b"\x1e",
+    "a mark before a request": b'\x1e{"type":"ping"}',
+    "NaN": b'{"type":"history","room":"lobby","limit":NaN}',
+    "Infinity": b'{"type":"history","room":"lobby","limit":Infinity}',
+    "a line feed in a string": b'{"type":"say","room":"lobby","text":"a\nb"}',
+    "an unknown escape": rb'{"type":"say","room":"lobby","text":"\x"}',
+    "a lone high surrogate": rb'{"type":"say","room":"lobby","text":"\ud800"}',
+    "a high surrogate before text": rb'{"type":"say","room":"lobby","text":"\ud800x"}',
+    "a lone low surrogate": rb'{"type":"say","room":"lobby","text":"\udc00"}',
+    "surrogates the wrong way round": rb'{"type":"say","room":"lobby","text":"\udc00\ud800"}',
+    "nesting without an end": b"[" * 60_000,
+    "nesting too deep": b'{"type":' + b"[" * 30_000 + b"]" * 30_000 + b"}",
+    "nesting too deep in a field": (
+        b'{"type":"say","room":"lobby","text":' + b"[" * 30_000 + b"]" * 30_000 + b"}"
+    ),
+}
+
+
+@pytest.mark.parametrize("frame", BAD_JSON.values(), ids=BAD_JSON)
+def test_what_is_not_json_is_bad_json(
+    address: Address, bystanders: Bystanders, frame: bytes
+) -> None:
+    with Rich(address) as bad:
+        bad.send(frame + b"\0")
+        assert error_of(bad)["code"] == "bad_json"
+        bystanders.heard()
+
+
+@pytest.mark.parametrize("kind", ["nosuch", "", "SAY", "say ", "welcome", "post", "joined", "*", 5])
+def test_a_type_that_there_is_not_is_unknown_type(
+    address: Address, bystanders: Bystanders, kind: object
+) -> None:
+    with Rich(address) as bad:
+        bad.send(encode({"type": kind, "id": "i1", "room": "lobby", "text": "x"}))
+        error = error_of(bad)
+        assert (error["code"], error["id"]) == ("unknown_type", "i1")
+        bystanders.heard()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"type": "say", "room": "lobby"},
+        {"type": "say", "text": "x"},
+        {"type": "say", "room": "lobby", "text": ""},
+        {"type": "say", "room": "lobby", "text": 5},
+        {"type": "say", "room": "lobby", "text": None},
+        {"type": "say", "room": "lobby", "text": ["x"]},
+        {"type": "say", "room": 5, "text": "x"},
+        {"type": "say", "room": "lobby", "text": "x", "key": ""},
+        {"type": "say", "room": "lobby", "text": "x", "key": "k" * 65},
+        {"type": "say", "room": "lobby", "text": "x", "key": 5},
+        {"type": "join"},
+        {"type": "join", "room": "a", "epoch": "e", "position": -1},
+        {"type": "join", "room": "a", "epoch": "e", "position": "1"},
+        {"type": "join", "room": "a", "epoch": "e", "position": 1.5},
+        {"type": "join", "room": "a", "epoch": "e", "position": 10**400},
+        {"type": "join", "room": "a", "epoch": "", "position": 1},
+        {"type": "leave", "room": None},
+        {"type": "nick", "nick": ["ann"]},
+        {"type": "who"},
+        {"type": "history", "room": "lobby"},
+        {"type": "history", "room": "lobby", "limit": 0},
+        {"type": "history", "room": "lobby", "limit": -1},
+        {"type": "history", "room": "lobby", "limit": 501},
+        {"type": "history", "room": "lobby", "limit": "x"},
+        {"type": "history", "room": "lobby", "limit": True},
+        {"type": "history", "room": "lobby", "limit": 5, "before": -1},
+        {"type": "direct", "to": "ann"},
+        {"type": "direct", "to": "ann", "text": ""},
+        {"type": "direct", "to": 5, "text": "x"},
+        {"type": "topic", "room": "lobby", "topic": "x" * 501},
+        {"type": "typing", "room": {}},
+        {},
+    ],
+    ids=lambda request: json.dumps(request)[:60],
+)
+def test_a_field_of_the_wrong_type_range_or_length_is_bad_field(
+    address: Address, bystanders: Bystanders, request_: dict[str, Any]
+) -> None:
+    with Rich(address) as bad:
+        bad.send(encode({"id": "i1", **request_}))
+        error = error_of(bad)
+        assert (error["code"], error["id"]) == ("bad_field", "i1")
+        bystanders.heard()
+
+
+@pytest.mark.parametrize("number", ["", "i" * 65, 5, ["i"]])
+def test_an_id_that_is_none_is_bad_field_and_does_not_come_back(
+    address: Address, number: object
+) -> None:
+    with Rich(address) as bad:
+        bad.send(encode({"type": "ping", "id": number}))
+        error = error_of(bad)
+        assert error["code"] == "bad_field"
+        assert "id" not in error
+
+
+def test_a_refused_say_comes_back_with_its_key(address: Address, bystanders: Bystanders) -> None:
+    with Rich(address) as bad:
+        bad.say("lobby", "", key="k1")
+        error = error_of(bad)
+        assert (error["code"], error["key"]) == ("bad_field", "k1")
+        bystanders.heard()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"type": "say", "room": "lobby", "text": "a\0b"},
+        {"type": "say", "room": "lobby", "text": "\0"},
+        {"type": "say", "room": "lobby", "text": "x", "key": "k\0"},
+        {"type": "say", "room": "lob\0by", "text": "x"},
+        {"type": "join", "room": "a\0"},
+        {"type": "nick", "nick": "a\0nn"},
+        {"type": "topic", "room": "lobby", "topic": "a\0b"},
+        {"type": "direct", "to": "ann", "text": "a\0b"},
+    ],
+    ids=lambda fields: json.dumps(fields)[:60],
+)
+def test_a_null_character_in_json_is_refused(
+    address: Address, bystanders: Bystanders, fields: dict[str, Any]
+) -> None:
+    with Rich(address) as bad:
+        bad.send(json.dumps(fields).encode() + b"\0")
+        assert error_of(bad)["code"] in ("bad_field", "bad_room", "bad_nick")
+        bystanders.heard()
+
+
+def test_the_spelling_of_a_null_character_is_text(address: Address, bystanders: Bystanders) -> None:
+    with Rich(address) as ann:
+        ann.say("lobby", r"\u0000")
+        bystanders.heard(r"\u0000")
+
+
+def test_fields_that_nobody_knows_are_ignored(address: Address, bystanders: Bystanders) -> None:
+    with Rich(address, "ann") as ann:
+        ann.tell("say", room="lobby", text="x", author="eve", position=99, time=0, more={"a": [1]})
+        (post,) = ann.posts(1)
+        assert post["author"] == "ann"
+        assert post["position"] != 99
+        assert post["time"] > 0
+        assert "more" not in post
+        bystanders.heard("x")
+
+
+def test_errors_leave_a_rich_connection_open_and_in_order(
+    address: Address, bystanders: Bystanders
+) -> None:
+    with Rich(address) as bad:
+        for number in range(20):
+            bad.send(b"{\0")
+            bad.say("lobby", f"{number}")
+        heard = bad.hear(lambda event: event.get("text") == "19")
+        assert sum(event["type"] == "error" for event in heard) == 20
+        assert texts(heard) == [str(number) for number in range(20)]
+        bystanders.heard(*[str(number) for number in range(20)])
+
+
+@pytest.mark.parametrize("bytes_", NOT_UTF8.values(), ids=NOT_UTF8)
+def test_the_third_rich_frame_that_is_not_utf8_closes_with_bye(
+    address: Address, bystanders: Bystanders, bytes_: bytes
+) -> None:
+    frame = b'{"type":"say","room":"lobby","text":"' + bytes_ + b'"}\0'
+    with Rich(address) as bad:
+        bad.send(frame)
+        assert error_of(bad)["code"] == "not_utf8"
+        bad.send(frame, encode({"type": "say", "room": "lobby", "text": "between"}))
+        assert error_of(bad)["code"] == "not_utf8"
+        bad.posts(1)
+        bad.send(frame, encode({"type": "say", "room": "lobby", "text": "too late"}))
+        *_, bye = bad.closing()
+        assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", "not_utf8", False)
+        bystanders.heard("between")
+
+
+# Hello
+
+HELLO = {"type": "hello", "version": 1, "client": "client-of-a-test-bad"}
+
+
+def test_a_second_hello_is_forbidden_and_changes_nothing(
+    address: Address, bystanders: Bystanders
+) -> None:
+    with Rich(address, "ann") as ann:
+        ann.send(encode(HELLO | {"nick": "eve", "id": "i1", "rooms": {"other": None}}))
+        error = error_of(ann)
+        assert (error["code"], error["id"]) == ("forbidden", "i1")
+        ann.say("lobby", "still ann")
+        assert ann.posts(1)[0]["author"] == "ann"
+        bystanders.heard("still ann")
+
+
+NO_HELLO = {
+    "a brace": (b"{", "bad_json"),
+    "text in braces": (b"{hello}", "bad_json"),
+    "an empty object": (b"{}", "bad_field"),
+    "a say": (b'{"type":"say","room":"lobby","text":"x"}', "forbidden"),
+    "a ping": (b'{"type":"ping"}', "forbidden"),
+    "a bye": (b'{"type":"bye"}', "forbidden"),
+    "an unknown type": (b'{"type":"nosuch"}', "unknown_type"),
+    "not UTF-8": (b'{"type":"hello","nick":"\xff"}', "not_utf8"),
+    "a lone surrogate": (rb'{"type":"hello","nick":"\ud800"}', "bad_json"),
+    "no version": (b'{"type":"hello","client":"client-of-a-test-bad"}', "bad_field"),
+    "no client": (b'{"type":"hello","version":1}', "bad_field"),
+    **{
+        f"{field}: {json.dumps(value)[:40]}": (json.dumps(HELLO | {field: value}).encode(), code)
+        for field, value, code in [
+            ("version", 0, "bad_field"),
+            ("version", "1", "bad_field"),
+            ("client", "short", "bad_field"),
+            ("client", "c" * 65, "bad_field"),
+            ("client", "client of a test bad", "bad_field"),
+            ("client", "client-of-a-test-bad\n", "bad_field"),
+            ("nonce", 5, "bad_field"),
+            ("nick", 5, "bad_field"),
+            ("nick", "a\0b", "bad_field"),
+            ("nonce", "a\0b", "bad_field"),
+            ("rooms", ["lobby"], "bad_field"),
+            ("rooms", {"lobby": 5}, "bad_field"),
+            ("rooms", {"lobby": {"epoch": "e"}}, "bad_field"),
+            ("rooms", {"lobby": {"epoch": "e", "position": -1}}, "bad_field"),
+            ("rooms", {"lob\0by": None}, "bad_field"),
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize(("json_", "code"), NO_HELLO.values(), ids=NO_HELLO)
+def test_a_rich_connection_that_does_not_begin_with_hello_ends(
+    address: Address, bystanders: Bystanders, json_: bytes, code: str
+) -> None:
+    say = encode({"type": "say", "room": "lobby", "text": "too late"})
+    with Plain(address) as bad:
+        bad.send(b"\x1e" + json_ + b"\0" + say + b"plain\0")
+        error, bye = [json.loads(frame) for frame in bad.rest()]
+        assert (error["type"], error["code"]) == ("error", code)
+        assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", "protocol", False)
+        bystanders.heard()
+
+
+def test_a_hello_that_is_too_large_ends_and_is_passed_on_to_nobody(serve: Serve) -> None:
+    address = serve(frame_bytes=LIMIT)
+    with Bystanders(address) as bystanders, Plain(address) as bad:
+        bad.send(b"\x1e" + json.dumps(HELLO | {"nick": "x" * LIMIT}).encode() + b"\0")
+        assert len(bad.rest()) == 1
+        bystanders.heard()

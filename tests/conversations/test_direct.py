@@ -1,0 +1,89 @@
+"""Direct texts: for one nick, live, at most once, and in no record."""
+
+import time
+
+import pytest
+
+from tests.conversations.chat import Chat, drop
+
+
+def test_it_reaches_that_nick_alone_and_is_answered_with_sent(stored_chat: Chat) -> None:
+    """`sent` says to whom; nobody else hears of it."""
+    plain = stored_chat.plain()
+    ann, bob, eve = stored_chat.riches("Ann", "Bob", "Eve")
+    sent = ann.ask("direct", to="bob", text="for you")
+    assert sent == {"type": "sent", "id": sent["id"], "to": "Bob"}
+    direct = bob.event()
+    assert abs(direct.pop("time") / 1000 - time.time()) < 60
+    assert direct == {"type": "direct", "author": "Ann", "text": "for you"}
+    assert eve.pong() == ann.pong() == []
+    ann.say("lobby", "marker")
+    assert plain.frame() == b"marker"
+
+
+def test_it_is_in_no_record(stored_chat: Chat) -> None:
+    ann, _ = stored_chat.riches("Ann", "Bob")
+    ann.ask("direct", to="Bob", text="for you")
+    assert ann.ask("history", room="lobby", limit=500)["posts"] == []
+
+
+def test_the_two_need_no_room_in_common(chat: Chat) -> None:
+    ann, bob = chat.rich("Ann", rooms=[]), chat.rich("Bob", rooms=["attic"])
+    assert ann.ask("direct", to="Bob", text="for you")["type"] == "sent"
+    assert bob.event()["text"] == "for you"
+
+
+def test_texts_arrive_in_the_order_sent(chat: Chat) -> None:
+    ann, bob = chat.rich("Ann", rooms=[]), chat.rich("Bob", rooms=[])
+    for number in range(50):
+        ann.tell("direct", to="Bob", text=str(number))
+    assert [bob.event()["text"] for _ in range(50)] == [str(number) for number in range(50)]
+
+
+def test_one_may_write_to_oneself(chat: Chat) -> None:
+    ann = chat.rich("Ann")
+    ann.tell("direct", to="Ann", text="do not forget")
+    assert sorted(event["type"] for event in ann.pong()) == ["direct", "sent"]
+
+
+@pytest.mark.parametrize("to", ["Nobody", "", "x" * 10_000, "lobby", "a b", "%", "' OR 1=1"])
+def test_a_nick_that_nobody_has_is_no_such_nick(chat: Chat, to: str) -> None:
+    ann = chat.rich("Ann")
+    assert ann.ask("direct", to=to, text="hello?")["code"] == "no_such_nick"
+
+
+def test_a_rich_guest_can_be_written_to(chat: Chat) -> None:
+    ann, guest = chat.rich("Ann"), chat.rich(rooms=[])
+    assert ann.ask("direct", to=guest.nick, text="who are you?")["type"] == "sent"
+    assert guest.event()["text"] == "who are you?"
+
+
+def test_a_plain_guest_is_no_such_nick(chat: Chat) -> None:
+    """A plain client could not tell it from what is said in the lobby."""
+    plain, ann = chat.plain(), chat.rich("Ann")
+    plain.send(b"here I am\0")
+    (post,) = ann.posts(1)
+    assert ann.ask("direct", to=post["author"], text="for you")["code"] == "no_such_nick"
+    ann.say("lobby", "marker")
+    assert plain.frame() == b"marker"
+
+
+def test_a_nick_that_is_held_but_away_is_no_such_nick(chat: Chat) -> None:
+    ann, bob = chat.riches("Ann", "Bob")
+    drop(bob)
+    chat.gone(bob)
+    assert ann.ask("direct", to="Bob", text="come back")["code"] == "no_such_nick"
+    again = chat.rich(client=bob.client)
+    assert again.nick == "Bob"
+    assert ann.ask("direct", to="Bob", text="there you are")["type"] == "sent"
+    assert again.event()["text"] == "there you are"
+
+
+def test_it_follows_a_nick_that_changed_hands(chat: Chat) -> None:
+    ann, bob, eve = (chat.rich(nick, rooms=[]) for nick in ("Ann", "Bob", "Eve"))
+    bob.ask("nick", nick="Rob")
+    assert ann.ask("direct", to="Bob", text="gone")["code"] == "no_such_nick"
+    eve.ask("nick", nick="Bob")
+    assert ann.ask("direct", to="Bob", text="to eve")["type"] == "sent"
+    assert eve.event()["text"] == "to eve"
+    assert bob.pong() == []

@@ -1,0 +1,155 @@
+"""Limits: who meets one is told which, keeps what it has, and takes nothing from the others."""
+
+import pytest
+
+from tests.conversations.conftest import Address, Serve, serving
+from tests.conversations.peers import Bystanders, Plain, Rich, of, texts
+
+NOTICE = b"* geventchat: "
+
+
+def test_a_client_is_in_so_many_rooms_and_no_more(serve: Serve) -> None:
+    address = serve(rooms_per_client=2)
+    with Rich(address) as ann, Rich(address, rooms=["b"]) as bob:
+        assert ann.welcome["limits"]["rooms"] == 2
+        assert ann.ask("join", room="a")["type"] == "joined"
+        error = ann.ask("join", room="b")
+        assert (error["type"], error["code"], error["room"]) == ("error", "too_many_rooms", "b")
+        assert "2" in error["text"]
+        bob.say("b", "not for ann")
+        bob.posts(1)
+        assert ann.ask("who", room="b")["code"] == "not_joined"
+        for room in ("lobby", "a"):
+            ann.say(room, "still here")
+        assert len(ann.posts(2)) == 2
+        assert bob.ask("who", room="b")["nicks"] == [bob.nick]
+
+
+def test_a_room_that_is_left_makes_room_for_another(serve: Serve) -> None:
+    address = serve(rooms_per_client=1)
+    with Rich(address) as ann:
+        assert ann.ask("join", room="a")["code"] == "too_many_rooms"
+        assert ann.ask("leave", room="lobby")["type"] == "left"
+        assert ann.ask("join", room="a")["type"] == "joined"
+
+
+def test_a_room_one_is_in_can_be_joined_again_at_the_limit(serve: Serve) -> None:
+    address = serve(rooms_per_client=1)
+    with Rich(address) as ann:
+        assert ann.ask("join", room="Lobby")["type"] == "joined"
+
+
+def test_a_hello_that_names_too_many_rooms_gets_the_first_and_hears_of_the_rest(
+    serve: Serve,
+) -> None:
+    address = serve(rooms_per_client=2)
+    with Rich(address, rooms=["a", "b", "c", "d"]) as ann:
+        assert [event["room"] for event in of("joined", ann.greeting)] == ["a", "b"]
+        errors = of("error", ann.greeting)
+        assert [(error["code"], error["room"]) for error in errors] == [
+            ("too_many_rooms", "c"),
+            ("too_many_rooms", "d"),
+        ]
+        ann.say("b", "x")
+        assert texts(ann.posts(1)) == ["x"]
+
+
+def test_a_client_may_be_in_128_rooms_unless_the_server_is_told_otherwise(
+    address: Address,
+) -> None:
+    with Rich(address, rooms=[f"room{number}" for number in range(128)]) as ann:
+        assert ann.welcome["limits"]["rooms"] == 128
+        assert len(of("joined", ann.greeting)) == 128
+        assert ann.ask("join", room="one-more")["code"] == "too_many_rooms"
+
+
+def test_when_the_server_has_no_more_rooms_those_there_are_can_be_joined(serve: Serve) -> None:
+    address = serve(rooms=3)
+    with Rich(address, rooms=["lobby", "a", "b"]), Rich(address, rooms=["a"]) as bob:
+        error = bob.ask("join", room="c")
+        assert (error["type"], error["code"], error["room"]) == ("error", "too_many_rooms", "c")
+        assert bob.ask("join", room="b")["type"] == "joined"
+        bob.say("b", "x")
+        assert texts(bob.posts(1)) == ["x"]
+
+
+def test_a_room_that_was_refused_takes_no_place(serve: Serve) -> None:
+    address = serve(rooms=3)
+    with Rich(address, rooms=["lobby", "a", "b"]) as ann, Rich(address, rooms=[]) as bob:
+        for _ in range(3):
+            assert bob.ask("join", room="c")["code"] == "too_many_rooms"
+        assert ann.ask("leave", room="b")["type"] == "left"
+        assert bob.ask("join", room="c")["type"] == "joined"
+        assert ann.ask("join", room="b")["code"] == "too_many_rooms"
+
+
+def test_the_record_of_a_room_outlives_its_place(serve: Serve) -> None:
+    address = serve(rooms=1)
+    with Rich(address, rooms=["a"]) as ann:
+        ann.say("a", "kept")
+        ann.posts(1)
+        ann.ask("leave", room="a")
+        assert ann.ask("join", room="b")["type"] == "joined"
+        ann.ask("leave", room="b")
+        ann.tell("join", room="a")
+        assert texts(ann.posts(1)) == ["kept"]
+
+
+@pytest.mark.parametrize("rooms", [1, 2])
+def test_the_lobby_always_has_a_place(serve: Serve, rooms: int) -> None:
+    address = serve(rooms=rooms)
+    taken = [f"room{number}" for number in range(rooms)]
+    with Rich(address, rooms=taken) as ann:
+        assert len(of("joined", ann.greeting)) == rooms
+        with Bystanders(address) as bystanders:
+            bystanders.heard()
+        assert ann.ask("join", room="lobby")["type"] == "joined"
+
+
+def test_a_full_house_says_so_and_closes() -> None:
+    with serving("memory:") as server:
+        server._most = 2
+        with Bystanders(server.address) as bystanders, Plain(server.address) as late:
+            late.send(b"too late\0")
+            (line,) = late.rest()
+            assert line.startswith(NOTICE)
+            assert b"full" in line
+            bystanders.heard()
+
+
+def test_a_full_house_says_so_to_a_rich_client_too() -> None:
+    with serving("memory:") as server:
+        server._most = 2
+        with Bystanders(server.address) as bystanders, Plain(server.address) as late:
+            late.send(b'\x1e{"type":"hello","version":1,"client":"client-that-is-late"}\0')
+            (line,) = late.rest()
+            assert line.startswith(NOTICE)
+            bystanders.heard()
+
+
+def test_who_leaves_a_full_house_makes_room_for_another() -> None:
+    with serving("memory:") as server:
+        server._most = 3
+        with Bystanders(server.address) as bystanders:
+            with Plain(server.address) as ann, Plain(server.address) as late:
+                assert late.rest()[0].startswith(NOTICE)
+                ann.send(b"q\0")
+                assert ann.rest() == []
+            bystanders.rich.pong()
+            with Plain(server.address) as bob:
+                bob.send(b"there was room\0")
+                bystanders.heard("there was room")
+
+
+def test_those_turned_away_take_no_place() -> None:
+    with serving("memory:") as server:
+        server._most = 2
+        with Bystanders(server.address) as bystanders:
+            turned_away = [Plain(server.address) for _ in range(10)]
+            assert all(len(late.rest()) == 1 for late in turned_away)
+            server._most = 3
+            with Plain(server.address) as ann:
+                ann.send(b"hello\0")
+                bystanders.heard("hello")
+            for late in turned_away:
+                late.socket.close()

@@ -1,0 +1,71 @@
+"""Pings: who says nothing is asked, and who does not answer is let go."""
+
+from tests.conversations.chat import Chat
+
+PING_SECONDS = 30
+
+
+def test_a_ping_is_answered_with_a_pong_that_carries_its_id(chat: Chat) -> None:
+    ann = chat.rich(rooms=[])
+    assert ann.ask("ping")["type"] == "pong"
+    ann.tell("ping")
+    assert ann.event() == {"type": "pong"}
+
+
+def test_who_is_silent_for_ping_seconds_is_pinged_once(chat: Chat) -> None:
+    ann = chat.rich(rooms=[])
+    chat.later(PING_SECONDS - 1)
+    chat.later(PING_SECONDS)
+    chat.later(PING_SECONDS + 1)
+    assert ann.pong() == [{"type": "ping"}]
+
+
+def test_who_answers_no_ping_is_told_to_come_back(chat: Chat) -> None:
+    """Nothing within `ping_seconds` of the ping: `bye` `idle`."""
+    ann = chat.rich(rooms=[])
+    chat.later(PING_SECONDS)
+    chat.later(2 * PING_SECONDS)
+    ping, bye = ann.closing()
+    assert ping == {"type": "ping"}
+    assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", "idle", True)
+    assert bye["after_ms"] > 0
+
+
+def test_any_frame_answers_a_ping(chat: Chat) -> None:
+    """Not only `pong` does: here a say, and a request that is refused."""
+    ann, bob, eve = (chat.rich() for _ in range(3))
+    chat.later(PING_SECONDS)
+    ann.tell("pong")
+    bob.say("lobby", "I am here")
+    eve.send(b"nonsense\0")
+    for peer in (ann, bob, eve):
+        peer.pong()
+    chat.later(PING_SECONDS - 1)
+    for peer in (ann, bob, eve):
+        assert peer.ask("ping")["type"] == "pong"
+
+
+def test_a_pong_is_answered_with_nothing(chat: Chat) -> None:
+    ann = chat.rich(rooms=[])
+    ann.tell("pong")
+    assert ann.pong() == []
+
+
+def test_who_hears_but_never_speaks_is_pinged_all_the_same(chat: Chat) -> None:
+    """What is sent to a client does not show that it is there."""
+    ann, bob = chat.riches("Ann", "Bob")
+    chat.later(PING_SECONDS)
+    bob.ask("ping")
+    bob.say("lobby", "anybody?")
+    ann.posts(1)
+    chat.later(2 * PING_SECONDS)
+    assert ann.closing()[-1]["code"] == "idle"
+
+
+def test_plain_clients_are_never_pinged(chat: Chat) -> None:
+    """A plain client need never say anything."""
+    listener, speaker = chat.plains(2)
+    chat.later(PING_SECONDS)
+    chat.later(1_000 * PING_SECONDS)
+    speaker.send(b"still here?\0")
+    assert listener.frame() == b"still here?"

@@ -1,0 +1,273 @@
+"""Presence: who comes, goes and changes names, as the others in the room see it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.conversations.chat import Chat, chatting, drop
+from tests.conversations.peers import Plain, Rich, of
+
+HOLD_SECONDS = 10
+
+
+@pytest.fixture
+def chat() -> Iterator[Chat]:
+    """Give a server whose holds end before anybody is pinged."""
+    with chatting(nick_hold_seconds=HOLD_SECONDS) as chat:
+        yield chat
+
+
+def presences(peer: Rich) -> list[dict[str, Any]]:
+    """Give what came until now, which must be presence alone, without type and room."""
+    events = peer.pong()
+    assert {event.pop("type") for event in events} <= {"presence"}
+    assert {event.pop("room") for event in events} <= {"lobby"}
+    return events
+
+
+def came(nick: str) -> dict[str, Any]:
+    return {"nick": nick, "event": "join"}
+
+
+def went(nick: str) -> dict[str, Any]:
+    return {"nick": nick, "event": "leave"}
+
+
+def test_the_others_are_told_of_joins_and_leaves_and_renames(chat: Chat) -> None:
+    """All but the one who does it are told."""
+    ann, bob = chat.riches("Ann", "Bob")
+    eve = chat.rich("Eve", rooms=[])
+    eve.ask("join", room="lobby")
+    eve.ask("nick", nick="Eva")
+    eve.ask("leave", room="lobby")
+    told = [came("Eve"), {"nick": "Eve", "event": "rename", "new_nick": "Eva"}, went("Eva")]
+    assert presences(ann) == presences(bob) == told
+    assert eve.pong() == []
+
+
+def test_only_the_rooms_one_is_in_are_told(chat: Chat) -> None:
+    ann = chat.rich("Ann")
+    bob = chat.rich("Bob", rooms=["attic"])
+    bob.ask("nick", nick="Rob")
+    bob.tell("bye")
+    bob.closing()
+    assert presences(ann) == []
+
+
+def test_a_rename_is_told_in_each_room(chat: Chat) -> None:
+    ann = chat.rich("Ann", rooms=["attic", "cellar"])
+    bob = chat.rich("Bob", rooms=["attic", "cellar", "garden"])
+    ann.pong()
+    bob.ask("nick", nick="Rob")
+    rename = {"type": "presence", "nick": "Bob", "event": "rename", "new_nick": "Rob"}
+    expected = [rename | {"room": "attic"}, rename | {"room": "cellar"}]
+    assert sorted(ann.pong(), key=lambda event: str(event["room"])) == expected
+    assert bob.pong() == []
+
+
+def test_coming_speaking_and_going_are_told_in_that_order(chat: Chat) -> None:
+    ann, bob = chat.rich("Ann"), chat.rich("Bob")
+    bob.say("lobby", "hello and goodbye")
+    bob.tell("bye")
+    bob.closing()
+    join, post, leave = ann.pong()
+    assert (join["event"], post["author"], leave["event"]) == ("join", "Bob", "leave")
+
+
+def test_plain_members_are_told_nothing(chat: Chat) -> None:
+    """A plain client receives message bodies alone."""
+    plain = chat.plain()
+    ann, bob = chat.riches("Ann", "Bob")
+    ann.ask("nick", nick="Anna")
+    drop(bob)
+    chat.gone(bob)
+    chat.later(HOLD_SECONDS)
+    ann.say("lobby", "marker")
+    assert plain.frame() == b"marker"
+
+
+def test_after_a_bye_the_leave_is_told_at_once(chat: Chat) -> None:
+    ann, bob = chat.riches("Ann", "Bob")
+    bob.tell("bye")
+    bob.closing()
+    assert presences(ann) == [went("Bob")]
+
+
+def test_after_a_drop_the_leave_is_told_when_the_hold_ends(chat: Chat) -> None:
+    """Until then it is here in the eyes of the others."""
+    ann, bob = chat.riches("Ann", "Bob")
+    drop(bob)
+    chat.gone(bob)
+    chat.later(HOLD_SECONDS - 1)
+    assert presences(ann) == []
+    members = ann.ask("who", room="lobby")
+    assert (members["nicks"], members["count"]) == (["Ann", "Bob"], 2)
+    chat.later(HOLD_SECONDS + 1)
+    assert presences(ann) == [went("Bob")]
+    members = ann.ask("who", room="lobby")
+    assert (members["nicks"], members["count"]) == (["Ann"], 1)
+
+
+def test_a_drop_is_not_told_at_all_if_it_came_back(chat: Chat) -> None:
+    ann, bob = chat.riches("Ann", "Bob")
+    drop(bob)
+    chat.gone(bob)
+    again = chat.rich(client=bob.client)
+    assert again.nick == "Bob"
+    chat.later(HOLD_SECONDS - 1)
+    chat.later(HOLD_SECONDS + 1)
+    assert [event for event in ann.pong() if event["type"] == "presence"] == []
+    assert ann.ask("who", room="lobby")["count"] == 2
+
+
+def test_each_drop_has_a_hold_of_its_own(chat: Chat) -> None:
+    """The hold of a first drop does not end a later one."""
+    ann, bob = chat.riches("Ann", "Bob")
+    for _ in range(3):
+        drop(bob)
+        chat.gone(bob)
+        bob = chat.rich(client=bob.client)
+    drop(bob)
+    chat.gone(bob)
+    chat.later(HOLD_SECONDS - 1)
+    assert presences(ann) == []
+    chat.later(HOLD_SECONDS + 1)
+    assert presences(ann) == [went("Bob")]
+
+
+def test_who_comes_back_without_a_room_has_left_it(chat: Chat) -> None:
+    ann, bob = chat.riches("Ann", "Bob")
+    drop(bob)
+    chat.gone(bob)
+    chat.rich(client=bob.client, rooms=[])
+    assert presences(ann) == [went("Bob")]
+    chat.later(HOLD_SECONDS + 1)
+    assert presences(ann) == []
+
+
+def test_who_comes_back_under_another_nick_is_renamed(chat: Chat) -> None:
+    ann, bob = chat.riches("Ann", "Bob")
+    drop(bob)
+    chat.gone(bob)
+    chat.rich("Rob", client=bob.client)
+    assert presences(ann) == [{"nick": "Bob", "event": "rename", "new_nick": "Rob"}]
+    assert ann.ask("who", room="lobby")["nicks"] == ["Ann", "Rob"]
+
+
+def test_a_silent_plain_member_is_told_of_after_a_second(chat: Chat) -> None:
+    ann = chat.rich("Ann")
+    plain = chat.plain()
+    chat.later(0.5)
+    assert presences(ann) == []
+    assert ann.ask("who", room="lobby")["count"] == 1
+    chat.later(1)
+    (presence,) = presences(ann)
+    assert presence["event"] == "join"
+    assert presence["nick"] in ann.ask("who", room="lobby")["nicks"]
+    plain.send(b"now I speak\0")
+    assert ann.event()["type"] == "post"
+    plain.send(b"q\0")
+    plain.rest()
+    assert presences(ann) == [went(presence["nick"])]
+
+
+def test_a_plain_member_that_speaks_is_told_of_before_its_message(chat: Chat) -> None:
+    ann = chat.rich("Ann")
+    plain = chat.plain()
+    plain.send(b"hello\0again\0")
+    presence, post, again = (ann.event() for _ in range(3))
+    assert (presence["event"], presence["nick"]) == ("join", post["author"])
+    assert (post["text"], again["text"]) == ("hello", "again")
+    chat.later(1)
+    assert presences(ann) == []
+
+
+def test_who_only_looked_in_is_not_told_of(chat: Chat) -> None:
+    """A plain client that goes within its first second without a word was never there."""
+    ann = chat.rich("Ann")
+    plain = chat.plain()
+    plain.send(b"q\0")
+    plain.rest()
+    chat.later(1)
+    assert presences(ann) == []
+
+
+def test_a_plain_drop_is_told_at_once(chat: Chat) -> None:
+    """Nothing is held for it: it could not come back as the same."""
+    ann = chat.rich("Ann")
+    plain = chat.plain()
+    plain.send(b"hello\0")
+    presence, _ = ann.event(), ann.event()
+    drop(plain)
+    leave = ann.event()
+    assert leave == presence | {"event": "leave"}
+
+
+def test_a_rich_client_that_takes_its_time_to_say_hello_is_a_guest_until_then(chat: Chat) -> None:
+    ann = chat.rich("Ann")
+    caller = chat.plain()
+    chat.later(1)
+    (presence,) = presences(ann)
+    caller.send(b'\x1e{"type":"hello","version":1,"client":"abcdefghijklmnop","nick":"Bob"}\0')
+    caller.frames(2)
+    assert presences(ann) == [went(presence["nick"]), came("Bob")]
+
+
+def crowd(chat: Chat, count: int) -> list[Plain]:
+    """Let so many plain members come, and be told of."""
+    peers = chat.plains(count)
+    chat.later(1)
+    return peers
+
+
+def leave(chat: Chat, peers: list[Plain], count: int) -> None:
+    for peer in peers[:count]:
+        peer.send(b"q\0")
+        peer.rest()
+    del peers[:count]
+
+
+@pytest.mark.parametrize(("others", "crowded"), [(198, False), (200, True)])
+def test_a_room_of_over_200_sends_its_count_alone(chat: Chat, others: int, crowded: bool) -> None:
+    """Above 200 members presence is a number, at most once a second."""
+    ann = chat.rich("Ann")
+    crowd(chat, others)
+    ann.pong()
+    bob = chat.rich("Bob", rooms=[])
+    chat.rich("Eve", rooms=[])
+    bob.ask("join", room="lobby")
+    bob.ask("nick", nick="Rob")
+    bob.ask("leave", room="lobby")
+    told = presences(ann)
+    if crowded:
+        assert told == []
+        chat.later(0)
+        assert presences(ann) == [{"count": others + 1}]
+        chat.later(0)
+        assert presences(ann) == []
+    else:
+        assert told[0] == came("Bob")
+
+
+def test_a_crowd_ends_below_150(chat: Chat) -> None:
+    """Until there are fewer than 150 members, the room stays a crowd."""
+    ann = chat.rich("Ann")
+    others = crowd(chat, 200)
+    ann.pong()
+    leave(chat, others, 51)
+    assert presences(ann) == []
+    chat.later(0)
+    assert presences(ann) == [{"count": 150}]
+    leave(chat, others, 1)
+    assert [event["event"] for event in presences(ann)] == ["leave"]
+
+
+def test_in_a_crowd_typing_is_not_sent(chat: Chat) -> None:
+    ann, bob = chat.riches("Ann", "Bob")
+    crowd(chat, 199)
+    ann.pong()
+    bob.tell("typing", room="lobby")
+    bob.say("lobby", "there")
+    bob.posts(1)
+    assert of("typing", ann.pong()) == []

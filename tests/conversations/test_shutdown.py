@@ -1,0 +1,175 @@
+"""Shutdown: everyone is told, what was said is kept, and nobody is let in any more."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import gevent
+import pytest
+
+from geventchat.server import session
+from geventchat.server.server import Server
+from tests.conversations.chat import Chat, chatting
+from tests.conversations.conftest import serving
+from tests.conversations.peers import Plain, Rich, encode, of, texts
+
+
+@contextmanager
+def stopping(server: Server) -> Iterator[None]:
+    """Let a server stop while its clients listen; it has stopped in the end."""
+    stop = gevent.spawn(server.stop)
+    yield
+    stop.get(timeout=5)
+
+
+def test_rich_clients_are_told_when_to_come_back(timeline: str) -> None:
+    with serving(timeline) as server, Rich(server.address) as ann, stopping(server), ann:
+        (bye,) = ann.closing()
+        assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", "shutdown", True)
+        assert bye["after_ms"] > 0
+        assert bye["text"]
+
+
+def test_clients_are_not_told_to_come_back_all_at_once() -> None:
+    with serving("memory:") as server:
+        clients = [Rich(server.address, rooms=[]) for _ in range(20)]
+        with stopping(server):
+            byes = [client.closing()[-1] for client in clients]
+            for client in clients:
+                client.socket.close()
+        assert len({bye["after_ms"] for bye in byes}) > 10
+
+
+def test_plain_clients_get_their_line(timeline: str) -> None:
+    with serving(timeline) as server, Plain(server.address) as ann, Plain(server.address) as bob:
+        bob.meet()
+        assert ann.frame() == b"* we have met"
+        with stopping(server), ann, bob:
+            for client in (ann, bob):
+                (line,) = client.rest()
+                assert line.startswith(b"* geventchat: ")
+
+
+def test_what_was_said_right_before_is_heard_and_kept(tmp_path: Path) -> None:
+    timeline = f"sqlite:{tmp_path}/chat.db"
+    said = [str(number) for number in range(50)]
+    with serving(timeline) as server:
+        with Rich(server.address) as ann, Plain(server.address) as bob:
+            bob.meet()
+            ann.posts(1)
+            for text in said:
+                ann.say("lobby", text, key=f"k{text}")
+            heard = ann.pong()
+            with stopping(server), ann, bob:
+                heard += ann.closing()
+                *words, _ = bob.rest()
+        assert words == [text.encode() for text in said[: len(words)]]
+        assert texts(heard) == said
+        assert heard[-1]["type"] == "bye"
+    with serving(timeline) as server, Rich(server.address) as eve:
+        posts = eve.ask("history", room="lobby", limit=500)["posts"]
+        assert texts(posts[1:]) == said
+        assert [post["position"] for post in posts[1:]] == [
+            post["position"] for post in of("post", heard)
+        ]
+
+
+def test_a_plain_client_s_last_words_are_kept(tmp_path: Path) -> None:
+    timeline = f"sqlite:{tmp_path}/chat.db"
+    with serving(timeline) as server, Plain(server.address) as bob, Rich(server.address) as ann:
+        bob.send(b"last words\0")
+        ann.pong()
+        with stopping(server), ann, bob:
+            assert len(bob.rest()) == 1
+    with serving(timeline) as server, Rich(server.address) as eve:
+        assert texts(eve.greeting) == ["last words"]
+
+
+def test_nobody_is_let_in_any_more(timeline: str) -> None:
+    with serving(timeline) as server, Rich(server.address) as ann:
+        address = server.address
+        with stopping(server), ann:
+            assert ann.closing()[-1]["code"] == "shutdown"
+            with pytest.raises(ConnectionRefusedError):
+                Plain(address)
+        with pytest.raises(ConnectionRefusedError):
+            Plain(address)
+
+
+def test_a_client_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:
+    timeline = f"sqlite:{tmp_path}/chat.db"
+    with serving(timeline) as server, Rich(server.address, "ann") as ann:
+        (joined,) = of("joined", ann.greeting)
+        ann.say("lobby", "before")
+        (post,) = ann.posts(1)
+        with stopping(server), ann:
+            ann.closing()
+    cursor = {"epoch": joined["epoch"], "position": post["position"]}
+    with (
+        serving(timeline) as server,
+        Rich(server.address, client=ann.client, rooms={"lobby": cursor}) as again,
+    ):
+        (joined,) = of("joined", again.greeting)
+        assert (joined["recovered"], joined["epoch"]) == (True, cursor["epoch"])
+        assert texts(again.greeting) == []
+        again.say("lobby", "after")
+        assert again.posts(1)[0]["position"] == post["position"] + 1
+
+
+def test_someone_in_the_middle_of_a_frame_or_of_hello_does_not_keep_the_server() -> None:
+    with serving("memory:") as server:
+        with Plain(server.address) as ann, Plain(server.address) as bob, Rich(server.address):
+            ann.send(b"not yet a fr")
+            bob.send(b'\x1e{"type":"hello",')
+        with Plain(server.address) as eve, Rich(server.address) as clock:
+            eve.send(b"\xff")
+            clock.pong()
+            with stopping(server), eve, clock:
+                assert eve.rest()[-1].startswith(b"* geventchat: ")
+                assert json.dumps(clock.closing()).count("shutdown") >= 1
+
+
+def test_nobody_is_told_that_the_others_left(chat: Chat) -> None:
+    """They will be back."""
+    ann, bob = chat.riches("Ann", "Bob")
+    with stopping(chat.server), ann, bob:
+        for peer in (ann, bob):
+            assert [event["type"] for event in peer.closing()] == ["bye"]
+
+
+def test_what_was_not_heard_is_stored_once_when_it_is_said_again(tmp_path: Path) -> None:
+    """The record holds the first so many of what was said, all of which were heard."""
+    timeline = f"sqlite:{tmp_path}/chat.db"
+    says = [
+        {"type": "say", "room": "lobby", "text": str(number), "key": str(number)}
+        for number in range(300)
+    ]
+    with chatting(timeline) as chat:
+        ann, bob = chat.riches("Ann", "Bob")
+        ann.send(b"".join(map(encode, says)))
+        bob.posts(1)
+        with stopping(chat.server), ann, bob:
+            heard = of("post", ann.closing())
+    with chatting(timeline) as chat:
+        again = chat.rich(client=ann.client, rooms=["lobby"])
+        again.send(b"".join(map(encode, says)))
+        events = again.pong()
+        while len(of("sent", events)) + len(of("post", events)) < 300:
+            events += again.pong()
+        sent = {event["position"]: event["key"] for event in of("sent", events)}
+        assert sent == {position: str(position - 1) for position in range(1, len(sent) + 1)}
+        assert len(heard) == len(sent)
+        history = again.ask("history", room="lobby", limit=500)
+        assert texts(history["posts"]) == [str(number) for number in range(300)]
+
+
+def test_who_does_not_hang_up_does_not_hold_it_up(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients have a moment to take their last words; then the server ends all the same."""
+    monkeypatch.setattr(session, "_GOODBYE_SECONDS", 0.05)
+    ann, plain = chat.rich(), chat.plain()
+    chat.server.stop()
+    assert ann.closing()[-1]["code"] == "shutdown"
+    assert len(plain.rest()) == 1

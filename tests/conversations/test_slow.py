@@ -1,0 +1,150 @@
+"""Slow readers: they cost at most their outbox, are told to come back, and hold up nobody."""
+
+import json
+import socket as native
+from pathlib import Path
+from typing import Any
+
+from gevent import socket
+
+from tests.conversations.chat import Chat, chatting
+from tests.conversations.peers import Plain, encode, of
+
+OUTBOX_BYTES = 64 << 10
+TEXT = "x" * 8_000
+ENOUGH = 200
+"""Posts of TEXT that are more than an outbox and all that the kernel holds: 1.6 MB."""
+
+
+class Sluggish(Plain):
+    """A client for whom the kernel holds little, and who reads when told to."""
+
+    def __init__(self, chat: Chat) -> None:
+        self.socket = socket.socket()
+        self.socket.setsockopt(native.SOL_SOCKET, native.SO_RCVBUF, 4_096)
+        self.socket.connect(chat.address)
+        self._heard = b""
+        chat.came(self)
+
+    def hello(self, chat: Chat, **fields: Any) -> None:
+        """Say hello, and wait until the server has heard it."""
+        client = fields.pop("client", "a-client-that-reads-late")
+        hello = {"type": "hello", "version": 1, "client": client, "nonce": "n"}
+        self.send(b"\x1e" + encode(hello | fields))
+        assert self.frame().startswith(b'{"type":"welcome"')
+        chat.knock()
+
+    def events(self, count: int) -> list[dict[str, Any]]:
+        """Give so many events; quicker than one by one."""
+        pieces = [self._heard]
+        missing = count - self._heard.count(b"\0")
+        while missing > 0:
+            pieces.append(self.socket.recv(1 << 20))
+            assert pieces[-1], "the connection ended"
+            missing -= pieces[-1].count(b"\0")
+        *frames, self._heard = b"".join(pieces).split(b"\0")
+        return list(map(json.loads, frames))
+
+
+def talk(chat: Chat, count: int) -> list[int]:
+    """Let so many posts be heard by a good reader; give the largest outbox after each."""
+    speaker, listener = chat.plain(), chat.rich("Listener")
+    sizes = []
+    for number in range(count):
+        speaker.send(f"{number} {TEXT}\0".encode())
+        (post,) = listener.posts(1)
+        assert post["text"].startswith(f"{number} ")
+        sizes.append(max(session.outbox.size for session in chat.inside()))
+    return sizes
+
+
+def test_a_plain_client_that_never_reads_costs_its_bound_and_is_closed() -> None:
+    """Over its outbox it is closed; the others hear everything meanwhile."""
+    with chatting(outbox_bytes=OUTBOX_BYTES) as chat:
+        slow = Sluggish(chat)
+        chat.knock()
+        sizes = talk(chat, ENOUGH)
+        assert OUTBOX_BYTES / 2 < max(sizes) <= OUTBOX_BYTES
+        assert sizes[-1] == 0
+        *heard, line = slow.rest()
+        assert line.startswith(b"* geventchat: ")
+        assert [int(text.split()[0]) for text in heard] == list(range(len(heard)))
+        assert len(heard) < ENOUGH
+
+
+def test_a_rich_client_that_never_reads_hears_bye_slow_and_resumes_without_a_gap() -> None:
+    """What it heard is dense up to the `bye`, and the rest follows when it comes back."""
+    with chatting(outbox_bytes=OUTBOX_BYTES) as chat:
+        slow = Sluggish(chat)
+        slow.hello(chat)
+        joined = of("joined", [json.loads(slow.frame())])[0]
+        talk(chat, ENOUGH)
+        *events, bye = map(json.loads, slow.rest())
+        assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", "slow", True)
+        assert bye["after_ms"] > 0
+        positions = [post["position"] for post in of("post", events)]
+        assert positions == list(range(1, len(positions) + 1))
+        assert len(positions) < ENOUGH
+        cursor = {"epoch": joined["epoch"], "position": len(positions)}
+        again = chat.rich(client="a-client-that-reads-late", rooms={"lobby": cursor})
+        again_joined, *posts = again.greeting
+        assert again_joined["recovered"] is True
+        resumed = [post["position"] for post in of("post", posts)]
+        assert resumed == list(range(len(positions) + 1, ENOUGH + 1))
+
+
+def test_who_reads_late_but_within_its_bound_misses_nothing() -> None:
+    with chatting() as chat:
+        late = Sluggish(chat)
+        chat.knock()
+        talk(chat, 100)
+        assert [int(text.split()[0]) for text in late.frames(100)] == list(range(100))
+
+
+def test_one_that_reads_nothing_of_its_replay_holds_up_nobody() -> None:
+    """A replay is sent at the client's own pace; one page of it is in memory."""
+    with chatting(outbox_bytes=1 << 20) as chat:
+        talk(chat, ENOUGH)
+        slow = Sluggish(chat)
+        epoch = chat.rich("Ann").ask("join", room="lobby")["epoch"]
+        slow.hello(chat, rooms={"lobby": {"epoch": epoch, "position": 0}})
+        bob = chat.rich("Bob")
+        bob.say("lobby", "the last")
+        bob.posts(1)
+        assert max(session.outbox.size for session in chat.inside()) <= 300_000
+        events = [json.loads(slow.frame()) for _ in range(1 + ENOUGH)]
+        while events[-1].get("text") != "the last":
+            events.append(json.loads(slow.frame()))
+        positions = [post["position"] for post in of("post", events)]
+        assert positions == list(range(1, ENOUGH + 2))
+
+
+def test_a_replay_of_many_short_posts_keeps_its_bound(tmp_path: Path) -> None:
+    """One page of it is in memory; what else is for the client meanwhile is not too much."""
+    with chatting(f"sqlite:{tmp_path}/chat.db") as chat:
+        ann, speaker = chat.rich("Ann"), chat.plain()
+        speaker.send(b"x\0" * 30_000)
+        ann.hear(lambda event: event.get("position") == 30_000)
+        epoch = ann.ask("join", room="lobby")["epoch"]
+        slow = Sluggish(chat)
+        slow.hello(chat, nick="Slow", rooms={"lobby": {"epoch": epoch, "position": 0}})
+        assert json.loads(slow.frame())["type"] == "joined"
+        assert json.loads(slow.frame())["position"] == 1
+        assert max(session.outbox.size for session in chat.inside()) <= 400_000
+        assert ann.ask("direct", to="Slow", text="meanwhile")["type"] == "sent"
+        events = slow.events(29_999 + 1)
+        assert [post["position"] for post in of("post", events)] == list(range(2, 30_001))
+        assert len(of("direct", events)) == 1
+
+
+def test_a_client_cannot_pile_up_answers_either() -> None:
+    """What it asks for is bounded like what others say."""
+    with chatting(outbox_bytes=OUTBOX_BYTES) as chat:
+        talk(chat, 20)
+        slow, ann = Sluggish(chat), chat.rich("Ann")
+        slow.hello(chat, rooms={})
+        history = {"type": "history", "room": "lobby", "limit": 500}
+        slow.send((encode({"type": "join", "room": "lobby"}) + encode(history)) * 50)
+        ann.say("lobby", "still here")
+        assert ann.posts(1)[0]["position"] == 21
+        assert json.loads(slow.rest()[-1])["code"] == "slow"

@@ -1,0 +1,126 @@
+"""When the record cannot be read or written: who asked is told, and nothing half done remains.
+
+The file is made to refuse for real: SQLite itself is told to allow no more.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from geventchat.server.timeline.sqlite import SqliteTimeline
+from tests.conversations.chat import Chat, chatting
+from tests.conversations.peers import encode, texts
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> Iterator[Chat]:
+    with chatting(f"sqlite:{tmp_path}/chat.db") as chat:
+        yield chat
+
+
+def record(chat: Chat) -> SqliteTimeline:
+    timeline = chat.server._timeline
+    assert isinstance(timeline, SqliteTimeline)
+    return timeline
+
+
+@contextmanager
+def unwritable(chat: Chat) -> Iterator[None]:
+    record(chat)._writing.execute("PRAGMA query_only = on")
+    yield
+    record(chat)._writing.execute("PRAGMA query_only = off")
+
+
+@contextmanager
+def unreadable(chat: Chat) -> Iterator[None]:
+    record(chat)._reading.set_authorizer(lambda *_: sqlite3.SQLITE_DENY)
+    yield
+    record(chat)._reading.set_authorizer(None)
+
+
+def test_what_cannot_be_stored_is_heard_by_nobody_and_uses_no_position(chat: Chat) -> None:
+    """`storage`: it was not stored, and saying it again with the same key stores it once."""
+    ann, bob = chat.riches("Ann", "Bob")
+    ann.say("lobby", "one")
+    ann.posts(1)
+    with unwritable(chat):
+        ann.say("lobby", "two", key="k2")
+        error = ann.event()
+    assert (error["type"], error["code"]) == ("error", "storage")
+    assert (error["room"], error["key"]) == ("lobby", "k2")
+    ann.say("lobby", "two", key="k2")
+    (own,) = ann.posts(1)
+    assert (own["position"], own["key"]) == (2, "k2")
+    assert texts(bob.posts(2)) == ["one", "two"]
+
+
+def test_a_batch_that_fails_fails_as_a_whole(chat: Chat) -> None:
+    ann = chat.rich("Ann")
+    says = [{"type": "say", "room": "lobby", "text": key, "key": key} for key in "abcdefgh"]
+    with unwritable(chat):
+        ann.send(b"".join(map(encode, says)))
+        errors = [ann.event() for _ in says]
+    assert [(error["code"], error["key"]) for error in errors] == [
+        ("storage", key) for key in "abcdefgh"
+    ]
+    ann.send(b"".join(map(encode, says)))
+    assert [post["position"] for post in ann.posts(8)] == list(range(1, 9))
+
+
+def test_a_plain_client_is_told_with_a_line(chat: Chat) -> None:
+    one, other = chat.plains(2)
+    with unwritable(chat):
+        one.send(b"lost\0")
+        assert one.frame().startswith(b"* geventchat: ")
+    one.send(b"found\0")
+    assert other.frame() == b"found"
+
+
+def test_a_topic_that_cannot_be_stored_is_not_set(chat: Chat) -> None:
+    ann, bob = chat.riches("Ann", "Bob")
+    with unwritable(chat):
+        assert ann.ask("topic", room="lobby", topic="tea")["code"] == "storage"
+    assert bob.pong() == []
+    assert "topic" not in ann.ask("join", room="lobby")
+
+
+def test_a_history_that_cannot_be_read_is_an_error(chat: Chat) -> None:
+    ann = chat.rich("Ann")
+    ann.say("lobby", "one")
+    ann.posts(1)
+    with unreadable(chat):
+        assert ann.ask("history", room="lobby", limit=5)["code"] == "storage"
+    assert texts(ann.ask("history", room="lobby", limit=5)["posts"]) == ["one"]
+
+
+def test_a_join_that_cannot_be_read_is_no_join(chat: Chat) -> None:
+    """Who gets the error is outside, can join again, and then hears everything."""
+    ann, bob = chat.rich("Ann", rooms=["attic"]), chat.rich("Bob", rooms=[])
+    ann.say("attic", "one")
+    ann.posts(1)
+    with unreadable(chat):
+        bob.tell("join", room="attic", id="j")
+        error = bob.hear(lambda event: event["type"] == "error")[-1]
+    assert (error["code"], error["id"]) == ("storage", "j")
+    assert ann.ask("who", room="attic")["nicks"] == ["Ann"]
+    bob.tell("join", room="attic")
+    assert texts(bob.posts(1)) == ["one"]
+    ann.say("attic", "two")
+    assert texts(bob.posts(1)) == ["two"]
+
+
+def test_a_room_of_hello_that_cannot_be_read_is_not_joined_and_the_others_are(chat: Chat) -> None:
+    ann = chat.rich("Ann", rooms=["attic"])
+    ann.say("attic", "one")
+    ann.posts(1)
+    with unreadable(chat):
+        bob = chat.rich("Bob", rooms=["attic"])
+    (error,) = [event for event in bob.greeting if event["type"] == "error"]
+    assert (error["code"], error["room"]) == ("storage", "attic")
+    bob.tell("join", room="attic")
+    assert texts(bob.posts(1)) == ["one"]
+    ann.say("attic", "two")
+    assert texts(bob.posts(1)) == ["two"]

@@ -1,0 +1,150 @@
+"""Strangers: programs that speak something else are told so in their own language, and go.
+
+Nothing of what they send reaches anybody, least of all what a web page lets a browser send here.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conversations.conftest import Address
+from tests.conversations.peers import Bystanders, Plain
+
+
+@pytest.fixture
+def bystanders(address: Address) -> Iterator[Bystanders]:
+    with Bystanders(address) as bystanders:
+        yield bystanders
+
+
+def answer_to(stranger: Plain) -> bytes:
+    """Give all that comes until the server closes; it need not be a frame."""
+    answer = b""
+    while data := stranger.socket.recv(65_536):
+        answer += data
+    return answer
+
+
+HTTP = {
+    "GET": b"GET / HTTP/1.1\r\nHost: localhost:4040\r\n\r\n",
+    "GET of HTTP/1.0": b"GET / HTTP/1.0\r\n\r\n",
+    "HEAD": b"HEAD / HTTP/1.1\r\n\r\n",
+    "OPTIONS": b"OPTIONS * HTTP/1.1\r\n\r\n",
+    "CONNECT": b"CONNECT example.org:443 HTTP/1.1\r\n\r\n",
+    "a WebSocket": b"GET /chat HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    "a proxy's": b"GET http://example.org/ HTTP/1.1\r\n\r\n",
+    "POST": b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
+    "POST of frames": b"POST / HTTP/1.1\r\nContent-Length: 13\r\n\r\n\0hello\0again\0",
+    "POST of a hello": b'POST / HTTP/1.1\r\n\r\n\0\x1e{"type":"hello","version":1}\0text\0',
+    "POST to a long address": b"POST /" + b"x" * 4_000 + b" HTTP/1.1\r\n\r\n\0hello\0",
+    "POST to a very long address": b"POST /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n\0hello\0",
+    "a method with a hyphen": b"M-SEARCH * HTTP/1.1\r\n\r\n\0hello\0",
+}
+
+
+@pytest.mark.parametrize("request_", HTTP.values(), ids=HTTP)
+def test_an_http_request_is_answered_in_http_and_goes_nowhere(
+    address: Address, bystanders: Bystanders, request_: bytes
+) -> None:
+    with Plain(address) as browser:
+        browser.send(request_)
+        browser.shut()
+        head, _, body = answer_to(browser).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert b"\r\nConnection: close" in head
+        assert b"\r\nContent-Length: %d" % len(body) in head
+        assert b"geventchat" in body
+        bystanders.heard()
+
+
+@pytest.mark.parametrize("size", [1, 5, 20])
+@pytest.mark.parametrize("kind", ["GET", "POST of frames"])
+def test_an_http_request_is_known_in_any_cuts(
+    address: Address, bystanders: Bystanders, kind: str, size: int
+) -> None:
+    line, end, rest = HTTP[kind].partition(b"\r\n")
+    line += end
+    with Plain(address) as browser:
+        pieces = [line[start : start + size] for start in range(0, len(line), size)]
+        browser.trickle(*pieces, rest, read=bystanders.rich.pong)
+        assert answer_to(browser).startswith(b"HTTP/1.1 400 ")
+        bystanders.heard()
+
+
+def test_an_http_client_that_goes_on_is_not_listened_to(
+    address: Address, bystanders: Bystanders
+) -> None:
+    with Plain(address) as browser:
+        pieces = [b"POST / HTTP/1.1\r\n", b"Host: x\r\n\r\n", b"\0hello\0", b"again\0"]
+        browser.trickle(*pieces, read=bystanders.rich.pong)
+        assert answer_to(browser).count(b"HTTP/1.1 ") == 1
+        bystanders.heard()
+
+
+TLS = bytes.fromhex("1603010200010001fc0303") + bytes(range(256)) * 2
+SSH = b"SSH-2.0-OpenSSH_9.9\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 3, 10_000])
+@pytest.mark.parametrize(("hello", "answer"), [(TLS, b"\x15\x03"), (SSH, b"This port")])
+def test_a_client_that_speaks_tls_or_ssh_is_told_so_and_closed(
+    address: Address, bystanders: Bystanders, hello: bytes, answer: bytes, size: int
+) -> None:
+    with Plain(address) as stranger:
+        pieces = [hello[start : start + size] for start in range(0, 12, size)]
+        stranger.trickle(*pieces, read=bystanders.rich.pong)
+        assert answer_to(stranger).startswith(answer)
+        bystanders.heard()
+
+
+def test_nothing_behind_a_tls_record_or_an_ssh_banner_is_passed_on(
+    address: Address, bystanders: Bystanders
+) -> None:
+    with Plain(address) as tls, Plain(address) as ssh:
+        tls.send(TLS + b"\0hello\0")
+        ssh.send(SSH + b"\0hello\0")
+        answer_to(tls)
+        answer_to(ssh)
+        bystanders.heard()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET lost",
+        "GET / HTTP/1.1",
+        "GET / HTTP/1.1\n",
+        "GET / HTTP/2\r\n",
+        "GET HTTP/1.1\r\n",
+        "get / HTTP/1.1 \r\n",
+        "GET / FTP/1.1\r\n",
+        "I GET / HTTP/1.1\r\n",
+        "POST your questions here",
+        "HTTP/1.1 400 Bad Request\r\n",
+        "SSH-2.0",
+        "SSH-1.99-x",
+        "SSH keys, anyone?",
+        "ssh-2.0-x",
+        "\x16",
+        "\x16\x02",
+        "\x15\x03\x01",
+    ],
+)
+def test_a_first_frame_that_only_begins_like_a_stranger_is_chat(
+    address: Address, bystanders: Bystanders, text: str
+) -> None:
+    with Plain(address) as ann:
+        ann.send(text.encode() + b"\0", b"and more\0")
+        bystanders.heard(text, "and more")
+
+
+@pytest.mark.parametrize("first", [b"hello\0", b"\0"])
+@pytest.mark.parametrize(
+    "text", ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", "SSH-2.0-x\r\n", "\x16\x03\x01"]
+)
+def test_behind_its_first_bytes_a_client_may_say_anything(
+    address: Address, bystanders: Bystanders, first: bytes, text: str
+) -> None:
+    with Plain(address) as ann:
+        ann.send(first + text.encode() + b"\0")
+        bystanders.heard(*filter(None, [first.rstrip(b"\0").decode(), text]))

@@ -1,0 +1,71 @@
+"""Topics: what a room is about, told to those who are in it and to those who come."""
+
+import pytest
+
+from tests.conversations.chat import Chat, chatting
+
+
+def test_the_setter_is_answered_and_the_others_are_told(stored_chat: Chat) -> None:
+    """`topic` sets what the room is about, for everybody in it, and says by whom."""
+    ann, bob = stored_chat.riches("Ann", "Bob")
+    answer = ann.ask("topic", room="lobby", topic="tea\nand cake")
+    told = {"type": "topic", "room": "lobby", "topic": "tea\nand cake", "by": "Ann"}
+    assert answer == told | {"id": answer["id"]}
+    assert bob.event() == told
+    assert ann.pong() == []
+
+
+def test_plain_members_hear_nothing_of_it(chat: Chat) -> None:
+    """A plain client receives message bodies alone."""
+    plain, ann = chat.plain(), chat.rich("Ann")
+    ann.ask("topic", room="lobby", topic="tea")
+    ann.say("lobby", "marker")
+    assert plain.frame() == b"marker"
+
+
+def test_who_comes_is_told_when_joining(stored_chat: Chat) -> None:
+    ann = stored_chat.rich("Ann", rooms=["attic"])
+    ann.ask("topic", room="attic", topic="dust")
+    assert stored_chat.rich(rooms=["attic"]).greeting[0]["topic"] == "dust"
+
+
+def test_an_empty_topic_takes_it_away(stored_chat: Chat) -> None:
+    ann, bob = stored_chat.riches("Ann", "Bob")
+    ann.ask("topic", room="lobby", topic="tea")
+    ann.ask("topic", room="lobby", topic="")
+    assert [event["topic"] for event in (bob.event(), bob.event())] == ["tea", ""]
+    assert "topic" not in stored_chat.rich().greeting[0]
+
+
+def test_a_topic_outlives_the_room_and_the_server(timeline: str) -> None:
+    """What a room was about is in the record; with a file it outlives the server, too."""
+    with chatting(timeline) as chat:
+        ann = chat.rich("Ann", rooms=["attic"])
+        ann.ask("topic", room="attic", topic="dust")
+        ann.ask("leave", room="attic")
+        assert ann.ask("join", room="attic")["topic"] == "dust"
+    if timeline != "memory:":
+        with chatting(timeline) as chat:
+            assert chat.rich(rooms=["attic"]).greeting[0]["topic"] == "dust"
+
+
+def test_only_members_may_set_it(chat: Chat) -> None:
+    ann, bob = chat.rich("Ann", rooms=["attic"]), chat.rich("Bob")
+    error = bob.ask("topic", room="attic", topic="mine now")
+    assert (error["type"], error["code"], error["room"]) == ("error", "not_joined", "attic")
+    assert ann.pong() == []
+
+
+def test_a_topic_is_no_post_and_takes_no_position(chat: Chat) -> None:
+    ann = chat.rich("Ann")
+    ann.say("lobby", "one")
+    ann.posts(1)
+    ann.ask("topic", room="lobby", topic="tea")
+    ann.say("lobby", "two")
+    assert [post["position"] for post in ann.posts(1)] == [2]
+
+
+@pytest.mark.parametrize(("length", "type_"), [(500, "topic"), (501, "error")])
+def test_a_topic_has_at_most_500_characters(chat: Chat, length: int, type_: str) -> None:
+    ann = chat.rich("Ann")
+    assert ann.ask("topic", room="lobby", topic="\U0001f600" * length)["type"] == type_

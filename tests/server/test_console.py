@@ -1,0 +1,276 @@
+import json
+import logging
+import os
+import pty
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import gevent
+import pytest
+
+from geventchat.config import Config
+from geventchat.server.console import SHOWN_CHARACTERS, Console, open_console
+from geventchat.server.logs import LogHandler, log_death
+from geventchat.server.printer import WAITING_LINES, Printer
+
+
+class Window:
+    """The reading end of a pipe that a printer writes to."""
+
+    def __init__(self) -> None:
+        self._end, end = os.pipe()
+        self.printer = Printer(end)
+        os.close(end)
+
+    def lines(self) -> list[str]:
+        """Close the printer and give all it wrote."""
+        self.printer.close(5)
+        with os.fdopen(self._end, encoding="utf-8", closefd=False) as stream:
+            return stream.read().splitlines()
+
+    def shut(self) -> None:
+        self.printer.close(0)
+        os.close(self._end)
+
+
+@pytest.fixture
+def window() -> Iterator[Window]:
+    window = Window()
+    yield window
+    window.shut()
+
+
+@pytest.fixture
+def console(window: Window) -> Console:
+    return Console(window.printer, echo=True)
+
+
+Logger = Callable[[str], logging.Logger]
+
+
+@pytest.fixture
+def logger(window: Window) -> Iterator[Logger]:
+    """Give a logger whose records go to the window, in this form."""
+    logger = logging.Logger("geventchat.test")  # noqa: LOG001 - of this test alone
+
+    def with_form(form: str) -> logging.Logger:
+        logger.addHandler(LogHandler(window.printer, form))
+        return logger
+
+    yield with_form
+    for handler in logger.handlers:
+        handler.close()
+
+
+def test_coming_and_leaving_are_lines_with_the_number_of_clients(
+    window: Window, console: Console
+) -> None:
+    console.came("guest-3", 2)
+    console.left("guest-3", "quit", 1)
+    console.came("guest-4", 1_234)
+
+    assert window.lines() == [
+        "guest-3 came, 2 clients connected",
+        "guest-3 left (quit), 1 client connected",
+        "guest-4 came, 1,234 clients connected",
+    ]
+
+
+def test_a_message_is_a_line_with_time_room_and_author(window: Window, console: Console) -> None:
+    console.said("lobby", "guest-3", "hello")
+
+    (line,) = window.lines()
+    assert re.fullmatch(r"\d\d:\d\d #lobby guest-3: hello", line)
+
+
+def test_other_peoples_escapes_are_shown_and_not_obeyed(window: Window, console: Console) -> None:
+    console.said("lobby", "\x1bguest", "\x1b[2Jgone\n12:34 #lobby boss: forged\u202e")
+    console.came("\x9bwho", 1)
+
+    message, came = window.lines()
+    assert message.endswith(r"#lobby \x1bguest: \x1b[2Jgone\n12:34 #lobby boss: forged\u202e")
+    assert came == r"\x9bwho came, 1 client connected"
+
+
+def test_a_huge_message_is_cut_and_says_by_how_much(window: Window, console: Console) -> None:
+    console.said("lobby", "guest-3", "x" * (SHOWN_CHARACTERS + 61_440))
+
+    (line,) = window.lines()
+    assert line.endswith(f"guest-3: {'x' * SHOWN_CHARACTERS}… (61,440 more characters)")
+
+
+def test_without_echo_nothing_of_what_was_said_is_shown(window: Window) -> None:
+    Console(window.printer, echo=False).said("lobby", "guest-3", "private")
+
+    assert window.lines() == []
+
+
+def test_without_echo_coming_and_leaving_are_log_records(
+    window: Window, caplog: pytest.LogCaptureFixture
+) -> None:
+    console = Console(window.printer, echo=False)
+    with caplog.at_level(logging.INFO, "geventchat"):
+        console.came("guest-3", 2)
+        console.left("guest-3", "slow", 1)
+        console.line("the server says this")
+
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "guest-3 came, 2 clients connected"),
+        ("INFO", "guest-3 left (slow), 1 client connected"),
+        ("INFO", "the server says this"),
+    ]
+
+
+def test_a_terminal_that_nobody_reads_never_stops_the_caller() -> None:
+    terminal, end = pty.openpty()  # its buffer takes some 4 KiB
+    console = Console(Printer(end), echo=True)
+    try:
+        begun = time.monotonic()
+        for _ in range(3 * WAITING_LINES):
+            console.said("lobby", "guest-3", "x" * 4_096)
+        console.close(0.05)
+
+        assert time.monotonic() - begun < 5
+    finally:
+        os.close(end)
+        os.close(terminal)
+
+
+def test_a_flood_is_summarised_by_how_many_lines_were_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every line is either shown or counted."""
+    monkeypatch.setattr("geventchat.server.printer.PAUSE_SECONDS", 0)
+    reading, end = os.pipe()
+    printer = Printer(end)
+    console = Console(printer, echo=True)
+    flood = 2 * WAITING_LINES
+    # Far more than the pipe takes, and nobody reads it yet.
+    for _ in range(flood):
+        console.said("lobby", "guest-3", "x" * 1_000)
+    text = b""
+    while not text.endswith(b" more\n"):
+        text += os.read(reading, 1 << 20)
+    console.line("room again")
+    printer.close(5)
+    text += os.read(reading, 1 << 20)
+    os.close(end)
+    os.close(reading)
+
+    *shown, left_out, last = text.decode().splitlines()
+    counted = re.fullmatch(r"… ([\d,]+) more", left_out)
+    assert counted
+    assert len(shown) + int(counted[1].replace(",", "")) == flood
+    assert len(shown) >= WAITING_LINES
+    assert last == "room again"
+
+
+def test_a_window_that_is_gone_stops_nothing() -> None:
+    reading, end = os.pipe()
+    os.close(reading)
+    printer = Printer(end)
+    os.close(end)
+    console = Console(printer, echo=True)
+    for _ in range(2 * WAITING_LINES):
+        console.said("lobby", "guest-3", "hello")
+    console.close(5)
+    console.came("guest-3", 1)
+
+    assert not printer.admits()
+
+
+def test_no_window_at_all_is_no_trouble() -> None:
+    console = Console(Printer(None), echo=True)
+    console.came("guest-3", 1)
+    console.close(5)
+
+
+def test_a_log_line_has_time_level_logger_and_message(window: Window, logger: Logger) -> None:
+    logger("text").warning("%s clients are too many", 3)
+
+    (line,) = window.lines()
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z WARNING geventchat.test: 3 clients are too many",
+        line,
+    )
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_nobody_forges_a_log_line(window: Window, logger: Logger, form: str) -> None:
+    logger(form).info("from %s", "me\n2026 ERROR forged\r\x1b[2J\u2028\u202e")
+
+    (line,) = window.lines()
+    assert line.isascii()
+    assert line.isprintable()
+
+
+def test_a_traceback_is_indented_below_its_line(window: Window, logger: Logger) -> None:
+    try:
+        raise RuntimeError("first\nsecond")
+    except RuntimeError:
+        logger("text").exception("our bug")
+
+    first, *trace = window.lines()
+    assert first.endswith("ERROR geventchat.test: our bug")
+    assert trace[0] == "    Traceback (most recent call last):"
+    assert trace[-2:] == ["    RuntimeError: first", "    second"]
+
+
+def test_a_record_is_one_json_object_traceback_included(window: Window, logger: Logger) -> None:
+    try:
+        raise RuntimeError("first\nsecond")
+    except RuntimeError:
+        logger("json").exception("our bug", extra={"details": {"who": "guest-3", "clients": 2}})
+
+    (line,) = window.lines()
+    event = json.loads(line)
+    assert event["level"] == "error"
+    assert event["logger"] == "geventchat.test"
+    assert event["message"] == "our bug"
+    assert (event["who"], event["clients"]) == ("guest-3", 2)
+    assert event["traceback"].endswith("RuntimeError: first\nsecond")
+
+
+def test_the_death_of_a_greenlet_is_logged_with_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(gevent.get_hub(), "print_exception", log_death)
+    greenlet = gevent.spawn(int, "no number")
+    greenlet.join()
+
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert record.exc_info
+    assert record.exc_info[1] is greenlet.exception
+
+
+@pytest.mark.parametrize(
+    ("config", "on_terminal"),
+    [
+        (Config(), True),
+        (Config(echo=False), False),
+        (Config(log_format="json"), False),
+        (Config(log_format="json", echo=True), True),
+    ],
+)
+def test_messages_are_shown_on_a_terminal_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, config: Config, *, on_terminal: bool
+) -> None:
+    handlers = logging.getLogger().handlers[:]
+    terminal, end = pty.openpty()
+    try:
+        with os.fdopen(end, "w") as stdout:
+            monkeypatch.setattr(sys, "stdout", stdout)
+            console = open_console(config)
+            console.said("lobby", "guest-3", "hello")
+            console.line("end")
+            console.close(5)
+            shown = os.read(terminal, 10_000).decode()
+    finally:
+        os.close(terminal)
+        logging.getLogger().handlers[:] = handlers
+
+    assert ("#lobby guest-3: hello" in shown) is on_terminal
+    assert "end" in shown

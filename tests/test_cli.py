@@ -1,0 +1,243 @@
+"""The command line as its users meet it: a process, its lines and its exit code."""
+
+import json
+import os
+import pty
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from geventchat import __version__
+
+COMMAND = (sys.executable, "-m", "geventchat")
+SERVE = (*COMMAND, "serve", "--port", "0", "--timeline", "memory:")
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=15,
+        check=False,
+    )
+
+
+def refusal(*arguments: str, **environment: str) -> str:
+    """Give the one line with which a command that cannot be done ends."""
+    done = run(*arguments, **environment)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+@contextmanager
+def serving(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [*SERVE, *arguments],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline()
+
+
+def port(line: str) -> int:
+    found = re.search(r"listens on 127\.0\.0\.1:(\d+)", line)
+    assert found, line
+    return int(found[1])
+
+
+def test_the_version_is_told() -> None:
+    assert run("--version").stdout == f"geventchat {__version__}\n"
+
+
+def test_without_a_command_the_commands_are_told() -> None:
+    told = run().stdout
+    assert "serve" in told
+    assert "connect" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--port", "99999"], "--port 99999: is not in the range 0 to 65535"),
+        (["--port", "abc"], "--port abc: is not a whole number"),
+        (["--port"], "Option '--port' requires an argument."),
+        (["--timeline", "redis"], "--timeline redis: is neither memory: nor sqlite:PATH"),
+        (["--trust", "home"], "--trust home: home is not a network such as 10.0.0.0/8"),
+        (["--log-format", "xml"], "--log-format xml: is neither text nor json"),
+        (["--config", "none.toml"], "--config none.toml: No such file or directory"),
+        (["now"], "Got unexpected extra argument (now)"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line_and_exit_2(arguments: list[str], line: str) -> None:
+    assert refusal("serve", *arguments) == f"geventchat: {line}"
+
+
+def test_a_misspelt_option_is_one_line_with_what_was_perhaps_meant() -> None:
+    line = refusal("serve", "--prot", "1")
+    assert "--prot" in line
+    assert "--port" in line
+
+
+def test_a_wrong_variable_is_named() -> None:
+    line = refusal("serve", GEVENTCHAT_PORT="99999")
+    assert line == "geventchat: GEVENTCHAT_PORT 99999: is not in the range 0 to 65535"
+
+
+def test_a_variable_that_is_neither_true_nor_false_is_named() -> None:
+    line = refusal("serve", GEVENTCHAT_WEB="maybe")
+    assert line.startswith("geventchat: GEVENTCHAT_WEB: 'maybe' is not a valid boolean")
+
+
+@pytest.mark.parametrize("address", ["localhost:99999", "[::1]:x"])
+def test_an_address_that_cannot_be_is_one_line_and_exit_2(address: str) -> None:
+    number = address.rpartition(":")[2]
+    assert refusal("connect", address).startswith(f"geventchat: port {number}: is not ")
+
+
+def test_a_complaint_obeys_no_escape() -> None:
+    assert refusal("serve", "--port", "\x1b[2J\n") == (
+        r"geventchat: --port \x1b[2J\n: is not a whole number"
+    )
+
+
+def test_a_taken_port_is_one_line_and_exit_2() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        number = str(taken.getsockname()[1])
+        line = refusal("serve", "--port", number, "--timeline", "memory:")
+
+    assert line.startswith(f"geventchat: --port {number}: ")
+
+
+def test_a_database_that_cannot_be_written_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    timeline = f"sqlite:{tmp_path}/none/chat.db"
+    line = refusal("serve", "--port", "0", "--timeline", timeline)
+
+    assert line.startswith(f"geventchat: --timeline {timeline}: ")
+
+
+def test_the_first_line_tells_where_the_server_listens_and_posts_go(tmp_path: Path) -> None:
+    with serving() as process:
+        line = first_line(process)
+        socket.create_connection(("127.0.0.1", port(line)), timeout=5).close()
+    assert f"geventchat {__version__} listens on" in line
+    assert line.endswith(", posts stay in memory\n")
+
+    with serving("--timeline", f"sqlite:{tmp_path}/chat.db") as process:
+        assert first_line(process).endswith(f", posts go to {tmp_path}/chat.db\n")
+
+
+def test_a_flag_goes_before_the_environment_before_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_text('log_format = "json"\nhost = "127.0.0.2"\n')
+
+    with serving("--config", str(file), GEVENTCHAT_HOST="127.0.0.1") as process:
+        event = json.loads(first_line(process))
+        assert port(event["message"])
+
+    with serving(
+        "--config", str(file), "--host", "127.0.0.1", GEVENTCHAT_HOST="nowhere"
+    ) as process:
+        assert port(first_line(process))
+
+    with serving("--log-format", "text", GEVENTCHAT_CONFIG=str(file)) as process:
+        assert " listens on 127.0.0.2:" in first_line(process)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_the_server_cleanly(number: signal.Signals) -> None:
+    with serving() as process:
+        port(first_line(process))
+        process.send_signal(number)
+        _, complaints = process.communicate(timeout=10)
+
+    assert process.returncode == 0
+    assert complaints == ""
+
+
+def test_a_server_whose_output_nobody_reads_any_more_goes_on() -> None:
+    with serving() as process:
+        number = port(first_line(process))
+        assert process.stdout
+        process.stdout.close()
+        for _ in range(2):
+            with closing(socket.create_connection(("127.0.0.1", number), timeout=5)) as client:
+                client.sendall(b"hello\0q\0")
+                assert client.recv(1) == b""
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def test_on_a_terminal_messages_are_shown_and_ctrl_c_is_a_key() -> None:
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(SERVE, stdin=end, stdout=end, stderr=end, start_new_session=True)
+    os.close(end)
+    try:
+        shown = ""
+        while "memory" not in shown:
+            shown += os.read(terminal, 1_000).decode()
+        with closing(socket.create_connection(("127.0.0.1", port(shown)), timeout=5)) as client:
+            client.sendall(b"\x1b[2Jhello\0q\0")
+            while " left " not in shown:
+                shown += os.read(terminal, 1_000).decode()
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
+
+    assert re.search(r"guest-1 came, 1 client connected\r\n", shown)
+    assert re.search(r"\d\d:\d\d #lobby guest-1: \\x1b\[2Jhello\r\n", shown)
+    assert re.search(r"guest-1 left \(quit\), 0 clients connected\r\n", shown)
+
+
+def test_the_server_may_have_as_many_connections_as_the_system_allows() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with serving() as process:
+        first_line(process)
+        assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+
+
+def test_a_server_starts_without_the_terminals_parts() -> None:
+    script = (
+        "import sys, geventchat.__main__, geventchat.server.server;"
+        "print([name for name in sys.modules if name.startswith('prompt_toolkit')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=15
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_a_server_is_ready_within_a_second() -> None:
+    def start() -> float:
+        begun = time.monotonic()
+        with serving() as process:
+            first_line(process)
+            return time.monotonic() - begun
+
+    assert min(start() for _ in range(3)) < 1

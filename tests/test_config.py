@@ -1,0 +1,114 @@
+from pathlib import Path
+
+import pytest
+
+from geventchat.config import BadOption, Config, Limits, checked, from_file
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "chat.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def complaint(tmp_path: Path, text: str) -> str:
+    with pytest.raises(BadOption) as caught:
+        from_file(written(tmp_path, text))
+    return str(caught.value).replace(f"{tmp_path}/", "")
+
+
+def test_a_file_sets_the_fields_of_the_same_names(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        host = "::"
+        port = 0
+        timeline = "memory:"
+        trust = ["10.0.0.0/8", "192.0.2.7"]
+        web = false
+        log_format = "json"
+        echo = true
+        [limits]
+        frame_bytes = 1024
+        """,
+    )
+
+    assert Config(**from_file(path)) == Config(
+        host="::",
+        port=0,
+        timeline="memory:",
+        trust=("10.0.0.0/8", "192.0.2.7/32"),
+        web=False,
+        log_format="json",
+        echo=True,
+        limits=Limits(frame_bytes=1024),
+    )
+
+
+def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
+    assert Config(**from_file(written(tmp_path, ""))) == Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("prot = 1", "prot 1: is not a setting, did you mean port?"),
+        ("log-format = 'json'", 'log-format "json": is not a setting, did you mean log_format?'),
+        ("zzz = 1", "zzz 1: is not a setting"),
+        (
+            "limits.frame_byte = 1",
+            "limits.frame_byte 1: is not a setting, did you mean frame_bytes?",
+        ),
+    ],
+)
+def test_an_unknown_key_is_named_with_what_was_perhaps_meant(
+    tmp_path: Path, text: str, line: str
+) -> None:
+    assert complaint(tmp_path, text) == f"chat.toml: {line}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('port = "4040"', 'port "4040": is not a whole number'),
+        ("port = true", "port true: is not a whole number"),
+        ("port = 99999", "port 99999: is not in the range 0 to 65535"),
+        ("host = 1", "host 1: is not a host name or address"),
+        ('host = ""', 'host "": is not a host name or address'),
+        ("web = 1", "web 1: is neither true nor false"),
+        ('echo = "on"', 'echo "on": is neither true nor false'),
+        ('trust = "::1"', 'trust "::1": is not a list of networks'),
+        (
+            'trust = ["::1", "home"]',
+            'trust ["::1", "home"]: home is not a network such as 10.0.0.0/8',
+        ),
+        ('timeline = "sqlite:"', 'timeline "sqlite:": is neither memory: nor sqlite:PATH'),
+        ('timeline = "memory"', 'timeline "memory": is neither memory: nor sqlite:PATH'),
+        ('log_format = "xml"', 'log_format "xml": is neither text nor json'),
+        ("limits = 3", "limits 3: is not a table"),
+        ("limits.rooms = 0", "limits.rooms 0: is less than 1"),
+        ("limits.rooms = 1.5", "limits.rooms 1.5: is not a whole number"),
+        ("limits.ping_seconds = 19", "limits.ping_seconds 19: is less than 20"),
+    ],
+)
+def test_a_wrong_value_is_one_line_with_file_and_key(tmp_path: Path, text: str, line: str) -> None:
+    assert complaint(tmp_path, text) == f"chat.toml: {line}"
+
+
+def test_a_file_that_is_not_toml_says_where(tmp_path: Path) -> None:
+    assert complaint(tmp_path, "port 4040").startswith("--config chat.toml: is not TOML: ")
+    assert "line 1" in complaint(tmp_path, "port 4040")
+
+
+def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match=r"--config .*none.toml: No such file or directory"):
+        from_file(tmp_path / "none.toml")
+
+    (tmp_path / "bytes.toml").write_bytes(b"\xff")
+    with pytest.raises(BadOption, match=r"--config .*bytes.toml: is not UTF-8"):
+        from_file(tmp_path / "bytes.toml")
+
+
+def test_an_option_is_named_as_its_user_calls_it() -> None:
+    with pytest.raises(BadOption, match=r"^GEVENTCHAT_PORT abc: is not a whole number$"):
+        checked("GEVENTCHAT_PORT", "port", "abc")
