@@ -1,0 +1,156 @@
+"""The bars that every change must hold: the figures of docs/performance.md, measured again.
+
+    python -m loadtests.bars --tools DIR [--runs 3] [NAME ...]
+
+DIR holds `blast` (the load generator) and `limit` (what the kernel alone costs), two C programs
+that are kept beside the repository; `redis-server` is taken from the PATH. The server runs on one
+core, the load on another; what is compared runs in turn; medians are printed as rows of Markdown.
+"""
+
+import argparse
+import contextlib
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from geventchat.client import Connection, Post
+
+SERVER_CORE, LOAD_CORE = "0", 1
+FIGURES = ("arrived_pct", "cpu_us_per_delivery", "p50_ms", "p99_ms", "idle_kb_per_conn")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One load, and the servers that carry it in turn."""
+
+    load: str
+    servers: tuple[str, ...]
+    aside: bool = False
+    """Whether a bystander in a room of its own measures how late it hears."""
+    by_server: dict[str, str] = field(default_factory=dict)
+    """What another server's load has instead of `-proto rich`."""
+
+
+BARS = {
+    "plain-100": Bar("-proto plain -n 1000 -s 100 -r 100 -d 5", ("limit", "sqlite", "memory")),
+    "plain-10000": Bar("-proto plain -n 1000 -s 100 -r 10000 -d 5", ("limit", "sqlite", "memory")),
+    "rich-100": Bar("-proto rich -n 1000 -s 100 -r 100 -d 5", ("sqlite", "memory")),
+    "rich-1000": Bar("-proto rich -n 1000 -s 100 -r 1000 -d 5", ("sqlite", "memory")),
+    "rich-10000": Bar("-proto rich -n 1000 -s 100 -r 10000 -d 5", ("sqlite", "memory")),
+    "rooms-20000": Bar(
+        "-proto rich -n 2000 -rooms 200 -s 2000 -r 20000 -d 5",
+        ("memory", "redis"),
+        by_server={"redis": "-proto redis"},
+    ),
+    "rooms-2500": Bar("-proto rich -n 2000 -rooms 200 -s 2000 -r 2500 -d 5", ("sqlite",)),
+    "small-10000": Bar(
+        "-proto rich -n 10 -s 10 -r 10000 -d 5",
+        ("limit", "memory", "sqlite", "redis"),
+        by_server={"redis": "-proto redis", "limit": "-proto plain"},
+    ),
+    "huge-500": Bar("-proto rich -n 10000 -s 100 -r 500 -d 8", ("sqlite",), aside=True),
+    "sixteen-500": Bar("-proto rich -n 4000 -rooms 16 -s 160 -r 500 -d 8", ("sqlite",), aside=True),
+    "idle-plain": Bar("-proto plain -n 5000 -s 1 -r 1 -d 1 -idle 10", ("sqlite",)),
+    "idle-rich": Bar("-proto rich -n 5000 -s 1 -r 1 -d 1 -idle 10", ("sqlite",)),
+    "slow-3000": Bar(
+        "-proto rich -n 1000 -s 100 -r 3000 -d 8",
+        ("sqlite", "sqlite, 10 never read"),
+        by_server={"sqlite, 10 never read": "-slow 10 -proto rich"},
+    ),
+}
+
+
+@contextlib.contextmanager
+def running(server: str, tools: Path) -> Iterator[tuple[int, int]]:
+    """Run a server on its core; give its process and port once it accepts."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        serve = [sys.executable, "-m", "geventchat", "serve", "--port", str(port), "--timeline"]
+        command = {
+            "limit": [str(tools / "limit"), str(port)],
+            "redis": ["redis-server", "--port", str(port), "--save", "", "--appendonly", "no"],
+            "memory": [*serve, "memory:"],
+            "sqlite": [*serve, f"sqlite:{folder}/bars.db"],
+        }[server.partition(",")[0]]
+        pinned = ["taskset", "-c", SERVER_CORE, *command]
+        quiet = subprocess.DEVNULL
+        with subprocess.Popen(pinned, stdout=quiet, stderr=quiet) as process:
+            try:
+                _wait_for(port)
+                yield process.pid, port
+            finally:
+                process.terminate()
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(100):
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        time.sleep(0.05)
+    raise SystemExit(f"nothing accepts on port {port}")
+
+
+def measure(bar: Bar, server: str, tools: Path) -> dict[str, float]:
+    """Load a server as the bar says; give the figures."""
+    load = bar.load.replace("-proto rich", bar.by_server.get(server, "-proto rich"))
+    with running(server, tools) as (process, port):
+        command = [str(tools / "blast"), "-p", str(port), "-pid", str(process), *load.split()]
+        blast = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        members = int(load.split("-n ")[1].split()[0])
+        late = bystander(port, start=4 + members / 900, seconds=4) if bar.aside else {}
+        output, _ = blast.communicate()
+    figures = dict(pair.split("=") for pair in output.split())
+    return {k: float(figures[k]) for k in (*FIGURES, "idle_cpu_cores") if k in figures} | late
+
+
+def bystander(port: int, start: float, seconds: float) -> dict[str, float]:
+    """Talk in a room aside once the load runs; give how late the other one there hears, in ms."""
+    time.sleep(start)
+    late = []
+    with (
+        Connection("127.0.0.1", port, rooms=["aside"]) as talker,
+        Connection("127.0.0.1", port, rooms=["aside"]) as hearer,
+    ):
+        heard = (event for event in hearer if isinstance(event, Post))
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            said = time.perf_counter()
+            talker.send("aside", "are you there?")
+            next(heard)
+            late.append((time.perf_counter() - said) * 1000)
+            time.sleep(0.02)
+    hundredths = statistics.quantiles(late, n=100)
+    return {"aside_p50_ms": hundredths[49], "aside_p99_ms": hundredths[98]}
+
+
+def main() -> None:
+    """Measure the bars that were named, or all, and print a row for each server."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tools", type=Path, required=True)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BARS))
+    asked = parser.parse_args()
+    os.sched_setaffinity(0, {LOAD_CORE})
+    for name in asked.names or BARS:
+        bar = BARS[name]
+        runs: dict[str, list[dict[str, float]]] = {server: [] for server in bar.servers}
+        for _ in range(asked.runs):
+            for server in bar.servers:
+                runs[server].append(measure(bar, server, asked.tools))
+        for server, figures in runs.items():
+            medians = {key: statistics.median(run[key] for run in figures) for key in figures[0]}
+            row = ", ".join(f"{key} {value:.4g}" for key, value in medians.items())
+            print(f"| {name} | {server} | {row} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
