@@ -1,0 +1,52 @@
+"""The client's end: `Connection` for programs, and a terminal for people.
+
+The events that a connection gives are those of `geventchat.protocol.events`, named here for
+convenience. Nothing here knows the server.
+"""
+
+from geventchat.client.connection import Connection, TooLong
+from geventchat.client.link import Ended, NoGeventchat, ServerError
+from geventchat.protocol.errors import Refused
+from geventchat.protocol.events import (
+    AnyEvent,
+    Bye,
+    Direct,
+    Error,
+    History,
+    Joined,
+    Left,
+    Members,
+    Post,
+    Presence,
+    Renamed,
+    Sent,
+    Topic,
+    Typing,
+    Welcome,
+)
+from geventchat.protocol.requests import Cursor
+
+__all__ = [
+    "AnyEvent",
+    "Bye",
+    "Connection",
+    "Cursor",
+    "Direct",
+    "Ended",
+    "Error",
+    "History",
+    "Joined",
+    "Left",
+    "Members",
+    "NoGeventchat",
+    "Post",
+    "Presence",
+    "Refused",
+    "Renamed",
+    "Sent",
+    "ServerError",
+    "TooLong",
+    "Topic",
+    "Typing",
+    "Welcome",
+]

@@ -1,0 +1,292 @@
+"""A greenlet's conversation with a server: what bots, tests, load tests and the terminal use.
+
+It works with or without monkey patching, and knows nothing of what is done with the events.
+"""
+
+import itertools
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final, Self, TypeVar, cast
+
+import gevent
+from gevent.event import AsyncResult
+
+from geventchat.client.cursors import Cursors, Rooms
+from geventchat.client.inbox import Inbox
+from geventchat.client.link import Ended, Link, NoGeventchat, ServerError
+from geventchat.protocol import names, requests
+from geventchat.protocol.errors import LOST, SLOW, ErrorCode, Refused
+from geventchat.protocol.events import (
+    Answer,
+    AnyEvent,
+    Bye,
+    Error,
+    History,
+    Joined,
+    Left,
+    Members,
+    Pong,
+    Post,
+    Renamed,
+    Sent,
+    Topic,
+    Welcome,
+)
+from geventchat.protocol.requests import Cursor, Request
+
+ANSWER_SECONDS: Final = 30
+CLOSE_SECONDS: Final = 5
+
+A = TypeVar("A", bound=Answer)
+
+
+class TooLong(ValueError):
+    """What was to be said is more than the server takes; nothing was sent."""
+
+
+class Connection:
+    """One client of a server. Iterate it for what is heard; its methods say things.
+
+    Everything that happens in the rooms comes once and in order, own posts included. The stream
+    ends with the connection, and `ended` then tells why. Somebody has to read it: what is unread
+    is bounded, and beyond that the server is not listened to, except for awaited answers.
+
+    Methods that ask something wait for the answer, up to 30 s (TimeoutError), and raise Refused
+    if the server says no, and Ended if the connection ends first. What is more than the server
+    takes is TooLong.
+    """
+
+    client: str
+    """The secret name of this client: with it and `cursors` another connection can resume."""
+    welcome: Welcome
+    """What the server said of itself and its limits."""
+    nick: str
+
+    def __init__(
+        self,
+        host: str,
+        port: int = 4040,
+        *,
+        nick: str | None = None,
+        rooms: Rooms = (names.LOBBY,),
+        client: str | None = None,
+    ) -> None:
+        """Connect and wait for the welcome, each for up to 10 s.
+
+        A nick that cannot be had is told by an Error among the first events. Raises OSError if
+        nothing listens there, NoGeventchat if what does gives no welcome, Ended if it says why.
+        """
+        self.client = client or secrets.token_urlsafe(16)
+        self._cursors = Cursors(rooms)
+        self._inbox = Inbox()
+        self._ids = itertools.count(1)
+        self._answers: dict[str, AsyncResult[Any]] = {}  # by id of a request or key of a say
+        hello = requests.Hello(
+            version=1,
+            client=self.client,
+            nonce=secrets.token_urlsafe(16),
+            nick=nick,
+            rooms=self.cursors,
+        )
+        self._link = Link(host, port)
+        try:
+            self.welcome = self._link.greet(hello)
+        except NoGeventchat:
+            raise NoGeventchat(f"No geventchat answers at {host}:{port}.") from None
+        self.nick = self.welcome.nick
+        self._reader = gevent.spawn(self._read)
+
+    @property
+    def ended(self) -> Bye | None:
+        """How the connection ended; a loss has the code `lost`. None while it lasts."""
+        return self._link.ended
+
+    @property
+    def cursors(self) -> dict[str, Cursor | None]:
+        """How far each room was read, for the `rooms` of a connection that resumes.
+
+        None: a room of which no post has been read yet.
+        """
+        return dict(self._cursors.rooms)
+
+    def __iter__(self) -> Iterator[AnyEvent]:
+        return self
+
+    def __next__(self) -> AnyEvent:
+        """Give the next event. Waits for it; StopIteration when the connection has ended.
+
+        Raises ServerError if the server broke its promise of dense positions.
+        """
+        event = self._inbox.get()
+        if event is None:
+            raise StopIteration
+        self._cursors.hear(event)
+        return event
+
+    def heard(self) -> list[AnyEvent]:
+        """Give the events that came so far and were not read yet. Never waits."""
+        return list(itertools.islice(self, len(self._inbox)))
+
+    def say(self, room: str, text: str, *, key: str | None = None) -> int:
+        """Say something, wait until it is stored, and give its position.
+
+        Repeated with the same key, room and text it is stored once.
+        """
+        key = key or secrets.token_urlsafe(16)
+        answer = self._await(requests.Say(room=room, text=text, key=key), key)
+        if isinstance(answer, Post | Sent) and answer.position is not None:
+            return answer.position
+        raise ServerError(f"The server answered say with {answer}.")
+
+    def send(self, room: str, text: str, *, key: str | None = None) -> str:
+        """Say something and give its key, by which the post or an error will be known.
+
+        Waits only while the server does not take what was sent before.
+        """
+        key = key or secrets.token_urlsafe(16)
+        self._send(requests.Say(room=room, text=text, key=key))
+        return key
+
+    def join(self, room: str, cursor: Cursor | None = None) -> Joined:
+        """Hear a room, from a cursor on or beginning with its newest posts."""
+        known = names.fold(room) in self._cursors.rooms
+        self._cursors.ask(room, cursor)
+        epoch, position = (cursor.epoch, cursor.position) if cursor else (None, None)
+        asked = requests.Join(room=room, epoch=epoch, position=position, id=self._id())
+        try:
+            return self._ask(asked, Joined)
+        except Refused:
+            if not known:
+                self._cursors.forget(room)
+            raise
+
+    def leave(self, room: str) -> Left:
+        """Hear no more of a room."""
+        return self._ask(requests.Leave(room=room, id=self._id()), Left)
+
+    def rename(self, nick: str) -> Renamed:
+        """Take another nick."""
+        return self._ask(requests.Nick(nick=nick, id=self._id()), Renamed)
+
+    def who(self, room: str) -> Members:
+        """Give who is in a room, at most 500 of them, and how many there are."""
+        return self._ask(requests.Who(room=room, id=self._id()), Members)
+
+    def history(self, room: str, limit: int = 50, before: int | None = None) -> History:
+        """Give up to `limit` posts (1 to 500) from before a position, or the newest."""
+        asked = requests.History(room=room, limit=limit, before=before, id=self._id())
+        return self._ask(asked, History)
+
+    def direct(self, to: str, text: str) -> None:
+        """Send a text to one nick alone, which hears it if it is there now."""
+        self._ask(requests.Direct(to=to, text=text, id=self._id()), Sent)
+
+    def topic(self, room: str, topic: str) -> Topic:
+        """Set what a room is about; empty takes the topic away."""
+        return self._ask(requests.Topic(room=room, topic=topic, id=self._id()), Topic)
+
+    def typing(self, room: str) -> None:
+        """Tell a room that a post is being typed. Waits as `send` does."""
+        self._send(requests.Typing(room=room))
+
+    def ping(self) -> float:
+        """Give the seconds it takes the server to answer; all it said before was heard then."""
+        began = time.monotonic()
+        self._ask(requests.Ping(id=self._id()), Pong)
+        return time.monotonic() - began
+
+    def close(self) -> None:
+        """Say goodbye and wait up to 5 s until the server has answered all and closed.
+
+        What was heard can still be read. Closing again does nothing.
+        """
+        with self._inbox.unbounded():
+            with suppress(Ended, TimeoutError), gevent.Timeout(CLOSE_SECONDS, TimeoutError):
+                self._send(requests.Bye())
+                self._reader.join()
+            self._link.close(LOST)
+            self._reader.join(CLOSE_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Saying
+
+    def _id(self) -> str:
+        return str(next(self._ids))
+
+    def _ask(self, request: Request, kind: type[A]) -> A:
+        assert request.id is not None
+        answer = self._await(request, request.id)
+        if not isinstance(answer, kind):
+            raise ServerError(f"The server answered {request} with {answer}.")
+        return answer
+
+    def _await(self, request: Request, name: str) -> object:
+        """Send a request and wait for what carries its name: the id or the key."""
+        late = TimeoutError(f"The server did not answer within {ANSWER_SECONDS} s.")
+        answer = self._answers[name] = AsyncResult()
+        try:
+            with self._inbox.unbounded(), gevent.Timeout(ANSWER_SECONDS, late):
+                self._send(request)
+                return answer.get()
+        finally:
+            del self._answers[name]
+
+    def _send(self, request: Request) -> None:
+        frame = requests.encode(request)
+        frame_bytes = self.welcome.limits.frame_bytes
+        if len(frame) > frame_bytes:
+            # The server would close for it, and all that the application could have been told.
+            raise TooLong(f"That is too long: {len(frame):,} of at most {frame_bytes:,} bytes.")
+        self._link.send(frame)
+
+    # Hearing
+
+    def _read(self) -> None:
+        try:
+            for event, frame_bytes in self._link:
+                self._hear(event, frame_bytes)
+                self._inbox.wait_for_space()
+                if self._inbox.overflows:
+                    self._link.close(SLOW)
+        finally:
+            self._inbox.put(None)
+            for answer in self._answers.values():
+                assert self.ended is not None
+                answer.set_exception(Ended(self.ended))
+
+    def _hear(self, event: AnyEvent, frame_bytes: int) -> None:
+        match event:
+            case Post(key=key):
+                self._answer(key, event)
+            case Joined() | Left() | Topic():
+                self._answer(event.id, event)
+            case Renamed(nick=nick):
+                self.nick = nick
+                self._answer(event.id, event)
+            case Sent(key=key) | Error(key=key):
+                if self._answer(event.id or key, event):
+                    return
+            case Answer():
+                self._answer(event.id, event)
+                return
+        self._inbox.put(event, frame_bytes)
+
+    def _answer(self, name: str | None, event: Answer | Post) -> bool:
+        """Give an answer to who waits for it, if anybody does."""
+        waiting = self._answers.get(name) if name else None
+        if waiting is None:
+            return False
+        if isinstance(event, Error):
+            code = cast(ErrorCode, event.code)  # or a later version's, which means no less
+            refused = Refused(code, event.text, room=event.room, retry_ms=event.retry_ms)
+            waiting.set_exception(refused)
+        else:
+            waiting.set(event)
+        return True

@@ -1,0 +1,61 @@
+"""How far an application has read each room, so that it can resume there."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from geventchat.client.link import ServerError
+from geventchat.protocol import names
+from geventchat.protocol.events import AnyEvent, Joined, Left, Post
+from geventchat.protocol.requests import Cursor
+
+Rooms = Mapping[str, Cursor | None] | Iterable[str]
+"""Where to begin in which rooms; None, or a name alone: with the newest posts."""
+
+
+class Cursors:
+    """Follows the events as the application reads them, and holds the server to its promise."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        where = rooms if isinstance(rooms, Mapping) else dict.fromkeys(rooms)
+        self.rooms: Final = {names.fold(room): cursor for room, cursor in where.items()}
+        """By room; None until the first post of a room that was joined afresh."""
+        self._epochs: dict[str, str] = {}
+
+    def ask(self, room: str, cursor: Cursor | None) -> None:
+        """Note where a room that is to be joined is to begin. One that was joined goes on."""
+        self.rooms.setdefault(names.fold(room), cursor)
+
+    def forget(self, room: str) -> None:
+        """Drop a room that could not be joined."""
+        self.rooms.pop(names.fold(room), None)
+
+    def hear(self, event: AnyEvent) -> None:
+        """Follow an event. Raises ServerError if a post is not the one after the last."""
+        match event:
+            case Post(room=room, position=position):
+                self._post(room, position)
+            case Joined(room=room):
+                self._joined(event)
+            case Left(room=room):
+                self.rooms.pop(room, None)
+                self._epochs.pop(room, None)
+
+    def _joined(self, joined: Joined) -> None:
+        room, epoch = joined.room, joined.epoch
+        cursor = self.rooms.get(room)
+        # Where nothing is replayed (resumed without loss, or joined already) the cursor stands.
+        stands = joined.recovered or self._epochs.get(room) == epoch
+        self._epochs[room] = epoch
+        if cursor is None or joined.recovered is False or not stands:
+            # Replay begins wherever the server chooses, so nothing is known before its first post.
+            self.rooms[room] = None if joined.position else Cursor(epoch, 0)
+
+    def _post(self, room: str, position: int) -> None:
+        epoch = self._epochs.get(room)
+        if epoch is None:
+            raise ServerError(f"A post came from {room}, which was not joined.")
+        cursor = self.rooms.get(room)
+        if cursor is not None and position != cursor.position + 1:
+            text = f"In {room}, position {position} came after {cursor.position}."
+            raise ServerError(text)
+        self.rooms[room] = Cursor(epoch, position)

@@ -1,0 +1,177 @@
+"""A connection's way to its socket: frames, the hello, pings, and how it ends.
+
+It does not know what is asked and answered; `connection.py` does.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+import gevent
+import msgspec
+from gevent import socket
+from gevent.event import Event as Signal
+from gevent.lock import BoundedSemaphore
+
+from geventchat.protocol import events, frames, requests
+from geventchat.protocol.errors import LOST, ProtocolError, Reason
+from geventchat.protocol.events import AnyEvent, Bye, Ping, Welcome
+from geventchat.protocol.requests import Hello, Request
+
+CONNECT_SECONDS: Final = 10
+WELCOME_SECONDS: Final = 10
+LAST_WORDS_SECONDS: Final = 1
+"""How long the server's bye may take to be read once it takes nothing more."""
+_RECEIVE_BYTES: Final = 65_536
+_NOTICE: Final = frames.NOTICE.encode()
+_NOT_AN_EVENT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class NoGeventchat(Exception):
+    """Something listens there, but nothing that welcomes a rich client."""
+
+
+class Ended(Exception):
+    """The connection ended before what was asked for was answered; `bye` tells how."""
+
+    def __init__(self, bye: Bye) -> None:
+        super().__init__(bye.text)
+        self.bye = bye
+
+
+class ServerError(Exception):
+    """The server said what the protocol does not allow."""
+
+
+class Link:
+    """Iterate it, once and in one greenlet, for events and the bytes of their frames."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """Connect, for up to 10 s. Raises OSError."""
+        self.ended: Bye | None = None
+        """How the connection ended, None while it lasts."""
+        self._bye: Bye | None = None
+        self._over = Signal()
+        self._sending = BoundedSemaphore(1)
+        self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
+        self._socket.settimeout(None)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._frames = self._receive()
+
+    def greet(self, hello: Hello) -> Welcome:
+        """Say hello and give the welcome that carries its nonce; waits up to 10 s for it.
+
+        Raises NoGeventchat if there is none, Ended if the server says why not.
+        """
+        try:
+            welcome = self._wait_for_welcome(hello)
+        except BaseException:
+            self.close(LOST)
+            raise
+        self._bye = None
+        self._socket.settimeout(2 * welcome.ping_seconds)
+        return welcome
+
+    def __iter__(self) -> Iterator[tuple[AnyEvent, int]]:
+        """Yield what follows the welcome, but pings, which are answered, and bye, which ends it."""
+        lost = LOST
+        try:
+            for frame in self._frames:
+                event = events.decode(frame)
+                if isinstance(event, Ping):
+                    # In a greenlet of its own: a reader that waits to send would hear nothing.
+                    gevent.spawn(self._try_send, requests.Pong())
+                elif isinstance(event, Bye):
+                    self._bye = event
+                    return
+                elif event is not None:
+                    yield event, len(frame)
+        except OSError as error:
+            lost = _lost(f"The connection was lost: {error}.")
+        except (ProtocolError, *_NOT_AN_EVENT) as error:
+            lost = _lost(f"The server said what the protocol does not allow: {error}")
+        finally:
+            self.close(lost)
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame, without its null byte. Waits until the kernel took it, raises Ended."""
+        with self._sending:
+            if self.ended is None:
+                self._transmit(frame + b"\0")
+        if self.ended is not None:
+            raise Ended(self.ended)
+
+    def close(self, reason: Reason) -> None:
+        """Close the socket, for a reason that the server's bye precedes. Never waits."""
+        if self.ended is None:
+            lost = Bye(code=reason.code, text=reason.text, reconnect=reason.reconnect)
+            self.ended = self._bye or lost
+            self._socket.close()
+            self._over.set()
+
+    def _transmit(self, data: bytes) -> None:
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            if isinstance(error, ConnectionError):
+                # The server closed and may have said why: let the reader come to that.
+                self._over.wait(LAST_WORDS_SECONDS)
+            self.close(_lost(f"The connection was lost: {error}."))
+        except BaseException:
+            # Interrupted: part of the frame may be out, and nothing can follow it.
+            self.close(LOST)
+            raise
+
+    def _try_send(self, request: Request) -> None:
+        with suppress(Ended):
+            self.send(requests.encode(request))
+
+    def _receive(self) -> Iterator[bytes]:
+        decoder = frames.Decoder(frames.MAX_SERVER_FRAME_BYTES)
+        while data := self._receive_bytes():
+            yield from decoder.feed(data)
+
+    def _receive_bytes(self) -> bytes:
+        """Wait for bytes. A silence is asked about once; TimeoutError if it goes on."""
+        try:
+            return self._socket.recv(_RECEIVE_BYTES)
+        except TimeoutError:
+            gevent.spawn(self._try_send, requests.Ping())
+            return self._socket.recv(_RECEIVE_BYTES)
+
+    def _wait_for_welcome(self, hello: Hello) -> Welcome:
+        limit = gevent.Timeout(WELCOME_SECONDS)
+        try:
+            with limit:
+                self._socket.sendall(frames.RICH_MARK.encode() + requests.encode(hello) + b"\0")
+                for frame in self._frames:
+                    if welcome := self._welcome(frame, hello):
+                        return welcome
+        except gevent.Timeout as late:
+            if late is not limit:
+                raise
+        except (OSError, ProtocolError):
+            pass  # what matters is that there was no welcome before it
+        raise Ended(self._bye) if self._bye else NoGeventchat
+
+    def _welcome(self, frame: bytes, hello: Hello) -> Welcome | None:
+        """Discard what others say until the welcome that only the server can give.
+
+        The server's notice and bye are remembered: they tell why the connection ends, if it does.
+        They do not end it themselves, since anybody in the lobby can say such words.
+        """
+        if frame.startswith(_NOTICE):
+            text = frame[len(_NOTICE) :].decode(errors="replace")
+            self._bye = Bye(code=LOST.code, text=text, reconnect=True)
+            return None
+        try:
+            event = events.decode(frame)
+        except _NOT_AN_EVENT:
+            return None
+        if isinstance(event, Bye):
+            self._bye = event
+        return event if isinstance(event, Welcome) and event.nonce == hello.nonce else None
+
+
+def _lost(text: str) -> Reason:
+    return Reason(LOST.code, LOST.reconnect, text)

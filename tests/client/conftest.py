@@ -1,0 +1,43 @@
+"""A server as a process, once for all tests that need a whole one; each uses rooms of its own."""
+
+import re
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+
+import pytest
+
+from tests.client.peer import Listener
+
+GEVENTCHAT = [sys.executable, "-m", "geventchat"]
+
+
+@pytest.fixture(scope="session")
+def port() -> Iterator[int]:
+    serve = [*GEVENTCHAT, "serve", "--port", "0", "--timeline", "memory:"]
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        found = re.search(r"listens on 127\.0\.0\.1:(\d+)", process.stdout.readline())
+        assert found
+        yield int(found[1])
+        process.terminate()
+
+
+@pytest.fixture
+def room(request: pytest.FixtureRequest) -> str:
+    """Give a room that no other test uses."""
+    return f"{zlib.crc32(request.node.nodeid.encode()):x}"
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    listener = Listener()
+    yield listener
+    listener.close()
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remember nothing between tests, nor anything in the home of who runs them."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))

@@ -1,0 +1,107 @@
+"""The other end of a connection, in the test's own hand: it says what it is told to say."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import gevent
+import msgspec
+from gevent import socket
+from gevent.event import AsyncResult
+
+from geventchat.client import Connection
+from geventchat.protocol import events, frames
+from geventchat.protocol.events import Event, Limits, Welcome
+
+Request = dict[str, Any]
+WELCOME = Welcome(
+    version=1,
+    nick="anna",
+    server="test 1",
+    features=[],
+    ping_seconds=30,
+    limits=Limits(frame_bytes=65_536, rooms=128, nick_length=32),
+)
+
+
+class Peer:
+    """One accepted connection."""
+
+    def __init__(self, accepted: socket.socket) -> None:
+        self.socket = accepted
+        self._frames = self._receive()
+
+    def frame(self) -> bytes:
+        """Give the next frame; b"" at the end."""
+        with gevent.Timeout(5):
+            return next(self._frames, b"")
+
+    def request(self) -> Request:
+        """Give the next request."""
+        request: Request = msgspec.json.decode(self.frame().removeprefix(b"\x1e"))
+        return request
+
+    def tell(self, *said: Event | bytes) -> None:
+        data = [item if isinstance(item, bytes) else events.encode(item) for item in said]
+        self.socket.sendall(b"".join(item + b"\0" for item in data))
+
+    def welcome(self) -> Request:
+        hello = self.request()
+        self.tell(msgspec.structs.replace(WELCOME, nonce=hello["nonce"]))
+        return hello
+
+    def _receive(self) -> Iterator[bytes]:
+        decoder = frames.Decoder()
+        while data := self.socket.recv(65_536):
+            yield from decoder.feed(data)
+
+
+class Listener:
+    """Where peers are met."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.listen()
+        self.port: int = self.socket.getsockname()[1]
+        self._peers: list[Peer] = []
+
+    def accept(self) -> Peer:
+        with gevent.Timeout(5):
+            peer = Peer(self.socket.accept()[0])
+        self._peers.append(peer)
+        return peer
+
+    def close(self) -> None:
+        self.socket.close()
+        for peer in self._peers:
+            peer.socket.close()
+
+
+@contextmanager
+def conversation(**options: Any) -> Iterator[tuple[Connection, Peer]]:
+    """Give both ends of a connection that was welcomed."""
+    listener = Listener()
+    answered: AsyncResult[Peer] = AsyncResult()
+
+    def answer() -> None:
+        peer = listener.accept()
+        peer.welcome()
+        answered.set(peer)
+
+    gevent.spawn(answer)
+    try:
+        chat = Connection("127.0.0.1", listener.port, **options)
+        peer = answered.get()
+        assert peer is not None
+        with closing(chat), closing(listener):
+            yield chat, peer
+    finally:
+        listener.close()
+
+
+def meanwhile(act: Callable[[], Any]) -> "gevent.Greenlet[[], Any]":
+    """Do something in another greenlet; `get` gives or raises what came of it."""
+    greenlet = gevent.Greenlet(act)
+    greenlet.start()
+    return greenlet

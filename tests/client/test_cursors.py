@@ -1,0 +1,68 @@
+"""Where a client resumes."""
+
+import pytest
+
+from geventchat.client import Cursor, Joined, Left, Post, ServerError
+from geventchat.client.cursors import Cursors
+
+EPOCH, LATER = "e" * 16, "f" * 16
+
+
+def joined(position: int, recovered: bool | None = None, epoch: str = EPOCH) -> Joined:
+    return Joined(
+        room="lobby", epoch=epoch, position=position, oldest=1, recovered=recovered, count=1
+    )
+
+
+def post(position: int) -> Post:
+    return Post("lobby", position, "bert", 0, "hi")
+
+
+def test_a_fresh_join_begins_wherever_the_replay_does() -> None:
+    cursors = Cursors(["lobby"])
+    cursors.hear(joined(70))
+    assert cursors.rooms == {"lobby": None}
+    cursors.hear(post(21))
+    assert cursors.rooms == {"lobby": Cursor(EPOCH, 21)}
+    with pytest.raises(ServerError):
+        cursors.hear(post(23))
+
+
+def test_an_empty_room_begins_at_one() -> None:
+    cursors = Cursors(["lobby"])
+    cursors.hear(joined(0))
+    with pytest.raises(ServerError):
+        cursors.hear(post(2))
+
+
+def test_a_resumed_room_goes_on_at_its_cursor() -> None:
+    cursors = Cursors({"lobby": Cursor(EPOCH, 5)})
+    cursors.hear(joined(9, recovered=True))
+    with pytest.raises(ServerError):
+        cursors.hear(post(7))
+    cursors.hear(post(6))
+
+
+def test_what_could_not_be_recovered_begins_anew() -> None:
+    cursors = Cursors({"lobby": Cursor(EPOCH, 5)})
+    cursors.hear(joined(90, recovered=False, epoch=LATER))
+    assert cursors.rooms == {"lobby": None}
+    cursors.hear(post(41))
+    assert cursors.rooms == {"lobby": Cursor(LATER, 41)}
+
+
+def test_joining_a_room_again_changes_nothing() -> None:
+    cursors = Cursors(["lobby"])
+    cursors.hear(joined(3))
+    cursors.hear(post(3))
+    cursors.hear(joined(3))
+    assert cursors.rooms == {"lobby": Cursor(EPOCH, 3)}
+
+
+def test_a_room_that_was_left_is_forgotten() -> None:
+    cursors = Cursors(["lobby"])
+    cursors.hear(joined(0))
+    cursors.hear(Left(room="lobby"))
+    assert cursors.rooms == {}
+    with pytest.raises(ServerError, match="was not joined"):
+        cursors.hear(post(1))
