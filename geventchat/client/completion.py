@@ -1,0 +1,54 @@
+"""What the Tab key offers: commands, nicks and rooms, by where in the line it is pressed."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+
+from geventchat.client.commands import COMMANDS
+from geventchat.client.window import Window
+from geventchat.protocol.names import fold
+
+MAX_OFFERS: Final = 40
+"""What fits a small screen: a list that has to be paged would stand in the way of the chat."""
+
+
+class NameCompleter(Completer):
+    """Completes the word before the cursor."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+
+    def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
+        word, offers = offered(document.text_before_cursor, self._window)
+        return [Completion(offer, start_position=-len(word)) for offer in offers]
+
+
+def offered(typed: str, window: Window) -> tuple[str, list[str]]:
+    """Give the word that is being typed, and what it may become."""
+    words = typed.split(" ")
+    word = words[-1]
+    if typed.startswith("/") and not typed.startswith("//"):
+        if len(words) == 1:
+            return word, _beginning(word, (f"/{name} " for name in COMMANDS))
+        command = COMMANDS.get(words[0][1:])
+        kinds = command.arguments.split() if command else []
+        kind = kinds[min(len(words) - 1, len(kinds)) - 1].strip("[]") if kinds else ""
+        if kind == "COMMAND":
+            return word, _beginning(word, COMMANDS)
+        if kind == "ROOM":
+            return word, _beginning(word, window.rooms)
+        if kind not in ("NICK", "TEXT"):
+            return word, []
+        after = " "
+    else:
+        after = ": " if len(words) == 1 else " "
+    room = window.room()
+    nicks = room.nicks if room else ()
+    return word, _beginning(word, (nick + after for nick in nicks if nick != window.nick))
+
+
+def _beginning(word: str, names: Iterable[str]) -> list[str]:
+    start = fold(word)
+    return sorted((name for name in names if fold(name).startswith(start)), key=fold)[:MAX_OFFERS]

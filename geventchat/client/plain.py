@@ -1,0 +1,113 @@
+"""A conversation in the original protocol: texts, and nothing else.
+
+The terminal and the pipe use it like a `Connection`: what is heard comes as posts without an
+author, and what is said comes back as a post with its key, as if it had been stored.
+"""
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final, Self
+
+import gevent
+from gevent import socket
+from gevent.lock import BoundedSemaphore
+
+from geventchat.client.inbox import Inbox
+from geventchat.client.link import CONNECT_SECONDS, Ended
+from geventchat.protocol import frames
+from geventchat.protocol.errors import LOST, QUIT, ProtocolError, Reason
+from geventchat.protocol.events import AnyEvent, Bye, Post
+from geventchat.protocol.names import LOBBY
+
+SILENCE_SECONDS: Final = 30
+"""How long a server may be silent after all was said, or not take what is said."""
+ME: Final = "you"
+_CLOSED: Final = Reason(LOST.code, True, "The server closed the connection.")
+
+
+class PlainConnection:
+    """A client of any server of the original protocol, geventchat or not."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """Connect, for up to 10 s. Raises OSError."""
+        self.ended: Bye | None = None
+        """How the connection ended: `quit` after `say_all`, else `lost`."""
+        self._said_all = False
+        self._inbox = Inbox()
+        self._sending = BoundedSemaphore(1)
+        self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.settimeout(SILENCE_SECONDS)
+        self._reader = gevent.spawn(self._read)
+
+    def __iter__(self) -> Iterator[AnyEvent]:
+        """Yield what is heard and said until the connection ends. Waits."""
+        while event := self._inbox.get():
+            yield event
+
+    def send(self, room: str, text: str, *, key: str | None = None) -> str:
+        """Say something and give the key of the post that comes of it.
+
+        Waits while the server does not take it, up to 30 s; raises Ended.
+        """
+        key = key or secrets.token_urlsafe(16)
+        with self._sending:
+            if self.ended is None:
+                try:
+                    self._socket.sendall(frames.encode(text.replace("\0", "")))
+                except OSError as error:
+                    self._end(Reason(LOST.code, True, f"The connection was lost: {error}."))
+        if self.ended is not None:
+            raise Ended(self.ended)
+        self._inbox.put(_post(ME, text, key), len(text))
+        return key
+
+    def say_all(self) -> None:
+        """Tell the server that nothing follows, and wait until it closes or is silent for 30 s."""
+        self._said_all = True
+        with suppress(OSError):  # it may have closed first
+            self._socket.shutdown(socket.SHUT_WR)
+        self._reader.join()
+
+    def close(self) -> None:
+        """Close the connection. Never waits."""
+        self._end(QUIT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self) -> None:
+        decoder = frames.Decoder(frames.MAX_SERVER_FRAME_BYTES)
+        reason = _CLOSED
+        try:
+            while data := self._receive():
+                for frame in decoder.feed(data):
+                    self._inbox.put(_post("", frame.decode(errors="replace")), len(frame))
+                self._inbox.wait_for_space()
+        except (OSError, ProtocolError) as error:
+            reason = Reason(LOST.code, True, f"The connection was lost: {error}.")
+        finally:
+            self._end(QUIT if self._said_all else reason)
+            self._inbox.put(None)
+
+    def _receive(self) -> bytes:
+        while True:
+            try:
+                return self._socket.recv(65_536)
+            except TimeoutError:
+                if self._said_all:
+                    return b""
+
+    def _end(self, reason: Reason) -> None:
+        if self.ended is None:
+            self.ended = Bye(code=reason.code, text=reason.text, reconnect=reason.reconnect)
+            self._socket.close()
+
+
+def _post(author: str, text: str, key: str | None = None) -> Post:
+    return Post(LOBBY, 0, author, int(time.time() * 1000), text, key)

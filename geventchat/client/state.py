@@ -1,0 +1,72 @@
+"""The name by which a server knows this client again: one secret per server, kept in a file.
+
+A second client of the same server at the same time draws a second one, so that neither replaces
+the other; each comes back to its own slot while the other runs.
+"""
+
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+_SLOTS: Final = 16
+_CLIENT: Final = re.compile(r"[A-Za-z0-9_-]{16,64}\Z")
+
+
+def folder() -> Path:
+    """Give where this program keeps what it remembers."""
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "geventchat"
+
+
+@contextmanager
+def client_id(host: str, port: int) -> Iterator[str]:
+    """Give the client id for a server, locked while in use.
+
+    Where nothing can be kept, or all slots are in use, it is a new one each time.
+    """
+    file = _first_free_slot(quote(f"{host}:{port}", safe=":"))
+    if file is None:
+        yield _draw()
+        return
+    try:
+        yield _read_or_draw(file)
+    finally:
+        os.close(file)  # and with it the lock
+
+
+def _first_free_slot(name: str) -> int | None:
+    place = folder()
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for slot in range(1, _SLOTS + 1):
+            path = place / (name if slot == 1 else f"{name}.{slot}")
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(file)
+            else:
+                return file
+    except OSError:
+        pass  # no home, or no place in it: nothing that a chat should fail for
+    return None
+
+
+def _read_or_draw(file: int) -> str:
+    kept = os.pread(file, 65, 0).decode(errors="replace").rstrip("\n")
+    if _CLIENT.match(kept):
+        return kept
+    drawn = _draw()
+    os.ftruncate(file, 0)
+    os.pwrite(file, f"{drawn}\n".encode(), 0)
+    return drawn
+
+
+def _draw() -> str:
+    return secrets.token_urlsafe(16)

@@ -1,0 +1,143 @@
+"""The terminal itself: a line being typed at the bottom, and above it what is said.
+
+It runs under a full monkey patch: prompt_toolkit's own loop then waits in gevent's hub, so that
+greenlets go on while nobody types.
+"""
+
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import gevent
+from gevent.event import Event
+from gevent.queue import SimpleQueue
+from prompt_toolkit import PromptSession
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.completion import Completer
+from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.renderer import print_formatted_text
+from prompt_toolkit.shortcuts import CompleteStyle
+from prompt_toolkit.styles import Style
+
+from geventchat.client.screen import STYLE, Line
+from geventchat.client.window import PATIENCE_SECONDS, Window
+
+GATHER_SECONDS: Final = 0.02
+"""How long lines are gathered before they are printed together, so that a flood stays cheap."""
+_STYLE: Final = Style.from_dict(STYLE)
+
+
+class Terminal:
+    """Prints lines, and gives those that the user types."""
+
+    def __init__(self, window: Window, completer: Completer | None) -> None:
+        self._window = window
+        self._typed: SimpleQueue[str | None] = SimpleQueue()
+        self._unprinted: list[Line] = []
+        self._some = Event()
+        self._quitting = False
+        self._gone = False  # the terminal, as when its window is closed
+        self._session: PromptSession[str] = PromptSession(
+            message=self._prompt,
+            bottom_toolbar=lambda: FormattedText(window.toolbar()),
+            completer=completer,
+            complete_style=CompleteStyle.READLINE_LIKE,
+            complete_while_typing=False,
+            erase_when_done=True,
+            key_bindings=_keys(),
+            style=_STYLE,
+        )
+        # The prompt lasts as long as the program: a line that is accepted does not end it.
+        self._session.default_buffer.accept_handler = self._accept
+
+    def run(self) -> None:
+        """Let the user type until they quit or `quit` is called; then print what is left."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            gevent.signal_handler(number, self.quit)
+        printing = gevent.spawn(self._print_gathered)
+        try:
+            # With its own handler of exceptions, prompt_toolkit reports one to a terminal that is
+            # gone, fails, and reports that, for ever.
+            self._session.prompt(
+                pre_run=self._exit_if_quitting, handle_sigint=False, set_exception_handler=False
+            )
+        except (EOFError, KeyboardInterrupt):
+            pass
+        except OSError:
+            self._gone = True
+        finally:
+            printing.kill()
+            self._print()
+            self._typed.put(None)
+
+    def typed(self) -> Iterator[str]:
+        """Yield what the user types, a paste of many lines as one, until they quit. Waits."""
+        while (text := self._typed.get()) is not None:
+            yield text
+
+    def show(self, lines: Iterable[Line]) -> None:
+        """Print lines above the one being typed, and draw that and the toolbar again."""
+        self._unprinted += lines
+        if not self._session.app.is_running:
+            self._print()
+        self._some.set()
+
+    def show_if_late(self) -> None:
+        """Draw again when what was said now has had its time to be stored."""
+        gevent.spawn_later(PATIENCE_SECONDS, self._session.app.invalidate)
+
+    def quit(self) -> None:
+        """End the prompt. Never waits."""
+        self._quitting = True
+        if loop := self._session.app.loop:
+            loop.call_soon_threadsafe(self._exit_if_quitting)
+
+    def _exit_if_quitting(self) -> None:
+        app = self._session.app
+        if self._quitting and app.future and not app.future.done():
+            app.exit(exception=EOFError)
+
+    def _prompt(self) -> FormattedText:
+        width = self._session.output.get_size().columns
+        return FormattedText(self._window.prompt(time.monotonic(), width))
+
+    def _accept(self, buffer: Buffer) -> bool:
+        if buffer.text.strip():
+            self._typed.put(buffer.text)
+        return False  # the buffer is emptied, and its text is in the input history
+
+    def _print_gathered(self) -> None:
+        while self._some.wait():
+            gevent.sleep(GATHER_SECONDS)
+            self._some.clear()
+            if loop := self._session.app.loop:
+                loop.call_soon_threadsafe(self._print)
+
+    def _print(self) -> None:
+        # Not by run_in_terminal or patch_stdout: for the time of printing they let the terminal
+        # echo, and what is typed in that moment then stands on the screen twice.
+        lines, self._unprinted = self._unprinted, []
+        app, renderer = self._session.app, self._session.app.renderer
+        pieces = [piece for line in lines for piece in (*line, ("", "\n"))]
+        if pieces and not self._gone:
+            try:
+                renderer.erase(leave_alternate_screen=False)
+                print_formatted_text(self._session.output, FormattedText(pieces), _STYLE)
+                if app.is_running:
+                    renderer.request_absolute_cursor_position()
+            except OSError:
+                self._gone = True
+                self.quit()
+        app.invalidate()
+
+
+def _keys() -> KeyBindings:
+    keys = KeyBindings()
+
+    @keys.add("escape", "enter")
+    def _(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    return keys

@@ -1,0 +1,122 @@
+"""What a user can ask for, and what the Tab key offers of it."""
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from typing import Any
+
+import msgspec
+import pytest
+
+from geventchat.client import Connection
+from geventchat.client.commands import COMMANDS, Quit, obey
+from geventchat.client.completion import offered
+from geventchat.client.window import Room, Window
+from geventchat.protocol.events import Renamed, Sent, Topic
+from tests.client.peer import Peer, conversation, meanwhile
+
+
+@pytest.fixture
+def window() -> Window:
+    window = Window("lobby", "anna", date(2026, 3, 3))
+    window.rooms["lobby"] = Room("lobby", joined=True, count=2, nicks={"anna", "Bert", "bea"})
+    window.rooms["dev"] = Room("dev", joined=True, count=1, unread=3)
+    return window
+
+
+@pytest.fixture
+def talk() -> Iterator[tuple[Connection, Peer]]:
+    with conversation() as talk:
+        yield talk
+
+
+Ask = Callable[[str], list[str]]
+
+
+@pytest.fixture
+def ask(talk: tuple[Connection, Peer], window: Window) -> Ask:
+    def ask(line: str) -> list[str]:
+        return ["".join(t for _, t in shown).strip(" ·") for shown in obey(line, talk[0], window)]
+
+    return ask
+
+
+def test_help_lists_every_command(ask: Ask) -> None:
+    lines = ask("/help")
+    assert all(any(line.startswith(c.usage) for line in lines) for c in COMMANDS.values())
+    assert ask("/help join") == ["/join ROOM  joins a room, or goes to one you are in"]
+
+
+def test_an_unknown_command_leads_to_help(ask: Ask) -> None:
+    assert ask("/dance") == ["! There is no /dance. /help lists what there is."]
+
+
+def test_a_missing_argument_leads_to_the_usage(ask: Ask) -> None:
+    assert ask("/msg bert") == ["! It takes more: /msg NICK TEXT"]
+
+
+def test_quit_quits(ask: Ask) -> None:
+    with pytest.raises(Quit):
+        ask("/quit")
+
+
+def test_joining_a_room_one_is_in_goes_there(ask: Ask, window: Window) -> None:
+    assert ask("/join Dev") == ["──── dev · 1 here ────"]
+    assert window.current == "dev"
+
+
+def test_rooms_tells_where_one_is_and_what_is_unread(ask: Ask) -> None:
+    assert ask("/rooms") == ["lobby (this one, 2 here)", "dev (1 here, 3 unread)"]
+
+
+def test_ignore_is_undone_by_itself(ask: Ask, window: Window) -> None:
+    ask("/ignore Mallory")
+    assert window.ignored == {"mallory"}
+    assert ask("/ignore") == ["ignored: mallory"]
+    ask("/ignore mallory")
+    assert window.ignored == set()
+
+
+@pytest.mark.parametrize(
+    ("line", "request_", "answer"),
+    [
+        ("/nick anne", {"type": "nick", "nick": "anne"}, Renamed(nick="anne")),
+        (
+            "/msg bert hi  there",
+            {"type": "direct", "to": "bert", "text": "hi  there"},
+            Sent(to="bert"),
+        ),
+        (
+            "/topic all of it",
+            {"type": "topic", "room": "lobby", "topic": "all of it"},
+            Topic(room="lobby", topic="all of it", by="anna"),
+        ),
+    ],
+)
+def test_the_rest_is_asked_of_the_server(
+    line: str, request_: dict[str, Any], answer: Any, talk: tuple[Connection, Peer], ask: Ask
+) -> None:
+    asking = meanwhile(lambda: ask(line))
+    request = talk[1].request()
+    talk[1].tell(msgspec.structs.replace(answer, id=request.pop("id")))
+    assert request == request_
+    asking.get()
+
+
+@pytest.mark.parametrize(
+    ("typed", "offers"),
+    [
+        ("/jo", ["/join "]),
+        ("/join d", ["dev"]),
+        ("/leave l", ["lobby"]),
+        ("/msg b", ["bea ", "Bert "]),
+        ("/help no", []),
+        ("/help ni", ["nick"]),
+        ("/dance b", []),
+        ("be", ["bea: ", "Bert: "]),
+        ("hello be", ["bea ", "Bert "]),
+        ("//be", []),
+        ("an", []),
+    ],
+)
+def test_tab_offers_what_fits_the_place(window: Window, typed: str, offers: list[str]) -> None:
+    assert offered(typed, window)[1] == offers

@@ -1,0 +1,187 @@
+"""`geventchat connect` in a pipeline."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from geventchat.client import Connection, Post
+from geventchat.client.piped import line
+from tests.client.conftest import GEVENTCHAT
+from tests.client.peer import Listener
+
+
+def command(port: int, *options: str) -> list[str]:
+    return [*GEVENTCHAT, "connect", f":{port}", *options]
+
+
+def connect(port: int, *options: str, said: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        command(port, *options), input=said, capture_output=True, timeout=15, check=False
+    )
+
+
+@contextmanager
+def connecting(port: int, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command(port, *options), stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_line(process: "subprocess.Popen[bytes]") -> str:
+    assert process.stdout
+    return process.stdout.readline().decode()
+
+
+def said(port: int, room: str) -> list[str]:
+    with Connection("127.0.0.1", port, rooms=[room]) as chat:
+        return [post.text for post in chat.history(room, 500).posts]
+
+
+def test_each_line_is_a_message_and_stored_when_it_ends(port: int, room: str) -> None:
+    done = connect(port, "--room", room, said="one\r\n\n日本 🎉\nq\nlast".encode())
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert said(port, room) == ["one", "日本 🎉", "q", "last"]
+
+
+def test_a_file_is_said_like_a_pipe(port: int, room: str, tmp_path: os.PathLike[str]) -> None:
+    file = os.path.join(tmp_path, "file")
+    with open(file, "wb") as out:
+        out.write(b"".join(b"%d\n" % number for number in range(300)))
+    with open(file, "rb") as lines:
+        done = subprocess.run(command(port, "--room", room), stdin=lines, timeout=15, check=True)
+    assert done.returncode == 0
+    assert said(port, room) == [f"{number}" for number in range(300)]
+
+
+def test_what_others_say_is_one_line_each_and_nothing_older(port: int, room: str) -> None:
+    with Connection("127.0.0.1", port, nick="bert-p", rooms=[room]) as bert:
+        bert.say(room, "before")
+        with connecting(port, "--room", room, "--listen") as process:
+            while len(bert.who(room).nicks) < 2:
+                pass
+            bert.say(room, "hi\n\x1b[31mthere")
+            heard = read_line(process)
+    date_and_time = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+    assert re.fullmatch(rf"{date_and_time} {room} bert-p: hi\\n\\x1b\[31mthere\n", heard)
+
+
+def test_own_lines_are_not_heard(port: int, room: str) -> None:
+    with (
+        Connection("127.0.0.1", port, nick="carl-p", rooms=[room]) as carl,
+        connecting(port, "--room", room) as process,
+    ):
+        assert process.stdin
+        process.stdin.write(b"mine\n")
+        process.stdin.flush()
+        for event in carl:
+            if isinstance(event, Post):
+                break
+        carl.say(room, "yours")
+        assert read_line(process).endswith("carl-p: yours\n")
+
+
+def test_who_has_read_enough_may_go(port: int, room: str) -> None:
+    with (
+        Connection("127.0.0.1", port, rooms=[room]) as bert,
+        connecting(port, "--room", room, "--listen") as process,
+    ):
+        assert process.stdout
+        assert process.stderr
+        while len(bert.who(room).nicks) < 2:
+            pass
+        process.stdout.close()
+        bert.say(room, "into nothing")
+        assert process.wait(timeout=10) == 0
+        assert process.stderr.read() == b""
+
+
+def test_what_is_still_to_say_is_said_though_nobody_reads(port: int, room: str) -> None:
+    with (
+        Connection("127.0.0.1", port, rooms=[room]) as bert,
+        connecting(port, "--room", room) as process,
+    ):
+        assert process.stdin
+        assert process.stdout
+        while len(bert.who(room).nicks) < 2:
+            pass
+        process.stdout.close()
+        bert.say(room, "into nothing")
+        bert.say(room, "nor this")
+        process.stdin.write(b"one\ntwo\n")
+        process.stdin.close()
+        assert process.wait(timeout=10) == 0
+    assert said(port, room) == ["into nothing", "nor this", "one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("options", "lines", "complaint"),
+    [
+        (["--room", "no rooms have spaces"], b"x", "A room name has no spaces"),
+        (["--nick", "guest-1"], b"x", "guest-1 is reserved"),
+        ([], b"\xff\n", "Line 1 of the input is not UTF-8."),
+        ([], b"x" * 70_000, "That is too long"),
+    ],
+)
+def test_what_is_refused_is_one_line_and_exit_code_1(
+    port: int, options: list[str], lines: bytes, complaint: str
+) -> None:
+    done = connect(port, *options, said=lines)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"geventchat: ")
+    assert complaint in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_where_nothing_listens_it_says_so() -> None:
+    listener = Listener()
+    listener.close()
+    done = connect(listener.port)
+    assert done.returncode == 1
+    assert done.stderr.decode() == f"geventchat: 127.0.0.1:{listener.port}: Connection refused\n"
+
+
+def test_where_no_geventchat_answers_plain_is_named(listener: Listener) -> None:
+    with connecting(listener.port) as process:
+        peer = listener.accept()
+        peer.frame()
+        peer.socket.close()
+        assert process.wait(timeout=10) == 1
+        assert process.stderr
+        assert "--plain" in process.stderr.read().decode()
+
+
+def test_a_loss_is_one_line_and_exit_code_1(listener: Listener) -> None:
+    with connecting(listener.port) as process:
+        peer = listener.accept()
+        peer.welcome()
+        peer.frame()
+        peer.socket.close()
+        assert process.wait(timeout=10) == 1
+        assert process.stderr
+        assert process.stderr.read().count(b"\n") == 1
+
+
+def test_plain_speaks_the_original_protocol_and_nothing_else(listener: Listener) -> None:
+    with connecting(listener.port, "--plain") as process:
+        peer = listener.accept()
+        peer.tell(b"welcome to \x1b[31mold times")
+        assert read_line(process) == "welcome to \\x1b[31mold times\n"
+        assert process.stdin
+        process.stdin.write("/nick anna\nhé\nq\nnever said\n".encode())
+        process.stdin.flush()
+        assert [peer.frame() for _ in range(3)] == [b"/nick anna", "hé".encode(), b""]
+        peer.tell(b"last words")
+        peer.socket.close()
+        assert read_line(process) == "last words\n"
+        assert process.wait(timeout=10) == 0
+
+
+def test_a_post_of_many_lines_is_one_line() -> None:
+    assert line(Post("dev", 1, "anna", 0, "a\nb\\n")).endswith(" dev anna: a\\nb\\n")

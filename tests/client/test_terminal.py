@@ -1,0 +1,273 @@
+"""`geventchat connect` on a terminal of its own, read as a user reads it."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pexpect  # type: ignore[import-untyped]
+import pyte
+import pytest
+
+from geventchat.client import Connection, Joined, Post
+from tests.client.conftest import GEVENTCHAT
+from tests.client.peer import Listener
+
+COLUMNS, LINES = 80, 24
+TAB, ENTER = "\t", "\r"
+
+
+class Screen(pyte.Screen):
+    """A screen that answers, as terminals do when they are asked where the cursor is."""
+
+    def __init__(self, answer: Callable[[str], None]) -> None:
+        super().__init__(COLUMNS, LINES)
+        self._answer = answer
+
+    def write_process_input(self, data: str) -> None:
+        self._answer(data)
+
+
+class Terminal:
+    """A program on a pseudo-terminal, and the screen that its user looks at."""
+
+    def __init__(self, port: int, *options: str) -> None:
+        self.screen = Screen(self.type)
+        self._stream = pyte.ByteStream(self.screen)
+        self.raw = b""
+        self.process = pexpect.spawn(
+            GEVENTCHAT[0],
+            [*GEVENTCHAT[1:], "connect", f":{port}", *options],
+            env=os.environ | {"TERM": "xterm-256color"},
+            dimensions=(LINES, COLUMNS),
+            timeout=10,
+        )
+        # It sleeps at every turn unless told not to.
+        self.process.delaybeforesend = None
+        self.process.ptyproc.delayafterclose = 0.01
+        self.process.ptyproc.delayafterterminate = 0.01
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines on the screen that are not empty."""
+        return [line.rstrip() for line in self.screen.display if line.strip()]
+
+    def type(self, *keys: str) -> None:
+        self.process.send("".join(keys))
+
+    def until(self, seen: Callable[[list[str]], bool]) -> list[str]:
+        """Wait until the screen shows it, and give its lines."""
+        deadline = time.monotonic() + 10
+        while not seen(self.lines):
+            if time.monotonic() > deadline:
+                raise AssertionError("\n".join(["It is not on the screen:", *self.screen.display]))
+            self._read()
+        return self.lines
+
+    def until_line(self, line: str) -> list[str]:
+        return self.until(lambda lines: line in lines)
+
+    def exit_code(self) -> int | None:
+        while self.process.isalive():
+            self._read()
+        self.process.wait()
+        code: int | None = self.process.exitstatus
+        return code
+
+    def _read(self) -> None:
+        try:
+            data = self.process.read_nonblocking(65_536, timeout=1)
+        except pexpect.TIMEOUT:
+            return
+        except pexpect.EOF:
+            self.process.wait()
+            return
+        self.raw += data
+        self._stream.feed(data)
+
+
+Open = Callable[..., Terminal]
+
+
+@pytest.fixture
+def open_terminal(port: int, room: str) -> Iterator[Open]:
+    opened: list[Terminal] = []
+
+    def open_terminal(*options: str, port: int = port) -> Terminal:
+        terminal = Terminal(port, *options)
+        opened.append(terminal)
+        return terminal
+
+    yield open_terminal
+    for terminal in opened:
+        terminal.process.close(force=True)
+
+
+@pytest.fixture
+def bert(port: int, room: str) -> Iterator[Connection]:
+    with Connection("127.0.0.1", port, nick=f"bert-{room}", rooms=[room]) as chat:
+        yield chat
+
+
+@pytest.fixture
+def terminal(open_terminal: Open, bert: Connection, room: str) -> Terminal:
+    """Give a terminal in a room with bert, who knows its user as anna and the room's name."""
+    terminal = open_terminal("--room", room, "--nick", f"anna-{room}")
+    terminal.until(lambda lines: lines[-1:] == [f" {room} · 2 here · anna-{room}"])
+    return terminal
+
+
+def heard(chat: Connection) -> Post:
+    """Give the next post that a connection hears."""
+    return next(event for event in chat if isinstance(event, Post))
+
+
+def test_messages_appear_above_the_line_being_typed(
+    terminal: Terminal, bert: Connection, room: str
+) -> None:
+    terminal.type("half a th")
+    terminal.until_line(f"{room}> half a th")
+    bert.say(room, "日本 🎉 first")
+    terminal.until(lambda lines: any("first" in line for line in lines))
+    terminal.type("ought")
+    lines = terminal.until_line(f"{room}> half a thought")
+    assert lines[lines.index(f"{room}> half a thought") - 1].endswith("日本 🎉 first")
+    terminal.type(ENTER)
+    assert heard(bert).text == "日本 🎉 first"
+    assert heard(bert).text == "half a thought"
+    terminal.until(lambda lines: lines[-3].endswith(f"anna-{room}: half a thought"))
+    assert terminal.lines[-2] == f"{room}>"
+
+
+def test_tab_completes_commands_nicks_and_rooms(
+    terminal: Terminal, bert: Connection, room: str
+) -> None:
+    terminal.type("/ms", TAB, "be", TAB, "psst", ENTER)
+    terminal.until(lambda lines: any(f"→ bert-{room}: psst" in line for line in lines))
+    terminal.type("be", TAB)
+    terminal.until_line(f"{room}> bert-{room}:")
+
+
+def test_what_others_say_is_never_executed(terminal: Terminal, bert: Connection, room: str) -> None:
+    bert.say(room, "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b31m\x08\r\u202e")
+    shown = r"\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b31m\x08\r\u202e"
+    terminal.until(lambda lines: any(line.endswith(shown) for line in lines))
+    assert b"\x1b]0;owned" not in terminal.raw
+    assert b"\x1b[2J\x1b[31m" not in terminal.raw
+
+
+def test_a_paste_of_many_lines_is_one_message(
+    terminal: Terminal, bert: Connection, room: str
+) -> None:
+    terminal.type("\x1b[200~one\n/two\nthree\x1b[201~")
+    terminal.until(lambda lines: "three" in lines[-2])
+    terminal.type(ENTER)
+    assert heard(bert).text == "one\n/two\nthree"
+
+
+def test_a_mention_rings(terminal: Terminal, bert: Connection, room: str) -> None:
+    bert.say(room, "nobody")
+    terminal.until(lambda lines: any("nobody" in line for line in lines))
+    assert b"\a" not in terminal.raw
+    bert.say(room, f"Anna-{room}!")
+    terminal.until(lambda lines: any(line.endswith(f"Anna-{room}!") for line in lines))
+    assert b"\a" in terminal.raw
+
+
+def test_rooms_are_changed_and_their_posts_wait(
+    terminal: Terminal, bert: Connection, room: str
+) -> None:
+    other = f"{room}-b"
+    terminal.type(f"/join {other}", ENTER)
+    terminal.until_line(f"{other}>")
+    bert.say(room, "elsewhere")
+    terminal.until(lambda lines: f"{room} 1" in lines[-1])
+    terminal.type(f"/join {room}", ENTER)
+    terminal.until_line(f"{room}>")
+    terminal.until(lambda lines: any(line.endswith("elsewhere") for line in lines))
+
+
+def test_the_screen_may_be_resized(terminal: Terminal, bert: Connection, room: str) -> None:
+    terminal.type("still here")
+    terminal.until_line(f"{room}> still here")
+    terminal.screen.resize(12, 40)
+    terminal.process.setwinsize(12, 40)
+    bert.say(room, "after")
+    terminal.until(lambda lines: any(line.endswith("after") for line in lines))
+    terminal.type("!")
+    terminal.until_line(f"{room}> still here!")
+
+
+@pytest.mark.parametrize(
+    "keys", ["q\r", "/quit\r", "\x03", "\x04"], ids=["q", "quit", "c-c", "c-d"]
+)
+def test_it_quits_cleanly(terminal: Terminal, keys: str) -> None:
+    terminal.type(keys)
+    assert terminal.exit_code() == 0
+    assert terminal.lines[-1].startswith("────")  # the prompt is gone
+
+
+def test_what_was_typed_last_is_said_before_it_quits(terminal: Terminal, bert: Connection) -> None:
+    terminal.type("last words", ENTER, "q", ENTER)
+    assert heard(bert).text == "last words"
+    assert terminal.exit_code() == 0
+
+
+def test_a_terminal_that_is_terminated_is_left_in_order(terminal: Terminal) -> None:
+    terminal.process.kill(signal.SIGTERM)
+    assert terminal.exit_code() == 0
+
+
+def test_it_ends_when_its_window_is_closed(terminal: Terminal, bert: Connection, room: str) -> None:
+    terminal.process.ptyproc.fileobj.close()
+    while terminal.process.isalive():
+        bert.say(room, "to nobody")
+    assert terminal.process.exitstatus == 0
+
+
+def test_a_lost_connection_comes_back_with_what_was_said_meanwhile(
+    open_terminal: Open, listener: Listener
+) -> None:
+    terminal = open_terminal(port=listener.port)
+    peer = listener.accept()
+    peer.welcome()
+    terminal.until_line("lobby>")
+    peer.socket.close()
+    terminal.until(lambda lines: "trying again" in lines[-1])
+    terminal.type("are you there", ENTER)
+    terminal.until_line("    … are you there")
+    again = listener.accept()
+    hello = again.welcome()
+    assert hello["rooms"] == {"lobby": None}
+    say = again.request()
+    assert say["text"] == "are you there"
+    joined = Joined(room="lobby", epoch="e" * 16, position=0, oldest=1, recovered=None, count=1)
+    again.tell(joined, Post("lobby", 1, "anna", 0, "are you there", say["key"]))
+    terminal.until(lambda lines: any(line.endswith("anna: are you there") for line in lines))
+    terminal.type("q", ENTER)
+    assert [again.request()["type"] for _ in range(2)] == ["who", "bye"]
+    again.socket.close()
+    assert terminal.exit_code() == 0
+
+
+def test_a_server_that_wants_no_return_ends_it(open_terminal: Open, listener: Listener) -> None:
+    terminal = open_terminal(port=listener.port)
+    peer = listener.accept()
+    peer.welcome()
+    peer.tell(b'{"type":"bye","code":"kicked","text":"Out you go.","reconnect":false}')
+    assert terminal.exit_code() == 1
+    assert "    ! Out you go." in terminal.lines
+
+
+def test_plain_has_messages_and_nothing_else(open_terminal: Open, listener: Listener) -> None:
+    terminal = open_terminal("--plain", port=listener.port)
+    peer = listener.accept()
+    terminal.until_line("lobby>")
+    peer.tell(b"hello \x1b[31mthere")
+    terminal.until(lambda lines: any(line.endswith(r"hello \x1b[31mthere") for line in lines))
+    terminal.type("/nick is text", ENTER)
+    assert peer.frame() == b"/nick is text"
+    terminal.until(lambda lines: any(line.endswith("you: /nick is text") for line in lines))
+    terminal.type("q", ENTER)
+    assert terminal.exit_code() == 0
+    assert peer.frame() == b""
