@@ -2,9 +2,10 @@
 
 import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import gevent
@@ -15,6 +16,8 @@ from geventchat.protocol.errors import Refused
 from geventchat.server.timeline import Batch, sqlite
 from geventchat.server.timeline.sqlite import SqliteTimeline
 from tests.server.record import Record, Verdicts, in_file, say, verdicts
+
+NOBODY = 65_534
 
 
 @pytest.fixture
@@ -390,21 +393,46 @@ def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
     assert unusable(tmp_path / "file" / "chat.db") == "Not a directory"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_place_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o555)
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """Give a folder that any user may write to, which those of pytest are not for root's guests."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        place.chmod(0o777)
+        yield place
+
+
+@contextmanager
+def somebody_else() -> Iterator[None]:
+    """Be a user who is bound by permissions, if this one is not."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
     try:
-        assert unusable(tmp_path / "chat.db") == "Permission denied"
+        yield
     finally:
-        tmp_path.chmod(0o755)
+        os.seteuid(0)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_file_that_cannot_be_written_to_is_refused_and_untouched(path: Path) -> None:
+def test_a_place_that_cannot_be_written_to_is_refused(open_place: Path) -> None:
+    open_place.chmod(0o555)
+    with somebody_else():
+        assert unusable(open_place / "chat.db") == "Permission denied"
+    assert list(open_place.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written_to_is_refused_and_untouched(
+    path: Path, open_place: Path
+) -> None:
     Record(in_file(path)).close()
-    path.chmod(0o444)
     before = path.read_bytes()
-    assert "readonly" in unusable(path)
+    # Another file: of the former SQLite may still have an open descriptor, and use it again.
+    path = open_place / "copy.db"
+    path.write_bytes(before)
+    path.chmod(0o444)
+    with somebody_else():
+        assert "readonly" in unusable(path)
     assert path.read_bytes() == before
 
 

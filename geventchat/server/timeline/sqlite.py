@@ -150,7 +150,8 @@ class SqliteTimeline(Timeline):
                 db.execute(statement)
             db.execute("INSERT INTO store VALUES (?)", (secrets.token_urlsafe(16),))
             db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        # Also shows that the file can be written: on one that cannot, BEGIN IMMEDIATE only reads.
+        db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
         db.execute("COMMIT")
         (self.epoch,) = db.execute("SELECT epoch FROM store").fetchone()
         for room, name, topic in db.execute("SELECT id, name, topic FROM rooms").fetchall():
