@@ -177,7 +177,7 @@ class Window:
         if post.room == self.current:
             return self._printed(room, post, own=own, bell=live)
         room.waiting.append(post)
-        room.unread += live
+        room.unread += live and not own
         if live and not own and screen.mentions(post.text, self.nick):
             room.called = True
             return [screen.called(post.author, post.room)]

@@ -165,3 +165,13 @@ def test_nick_and_topic_follow_the_server(window: Window) -> None:
 def test_a_loss_of_posts_is_told_and_a_resume_is_silent(window: Window) -> None:
     assert hear(window, joined(position=9, recovered=True)) == []
     assert "missing" in hear(window, joined(position=99, recovered=False))[0]
+
+
+def test_ones_own_post_is_never_unread(window: Window) -> None:
+    window.sayings["k1"] = Saying("lobby", "hello", 0.0)
+    hear(window, joined("dev"))
+    window.enter("dev")
+    hear(window, post(1, "hello", author="anna", key="k1"))
+    assert "lobby" not in toolbar(window)
+    hear(window, post(2, "hi"))
+    assert "lobby 1" in toolbar(window)
