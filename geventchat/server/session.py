@@ -6,6 +6,7 @@ interrupts whatever the reader waits for; then the reader says goodbye and lets 
 
 import logging
 import random
+import time
 from dataclasses import replace
 from typing import Final
 
@@ -38,6 +39,8 @@ from geventchat.server.outbox import Outbox
 from geventchat.server.room import Member, Room
 from geventchat.server.timeline import Said, Timeline
 
+SLICE_SECONDS: Final = 0.002
+"""How long one client's requests are answered before others are heard."""
 _OWED: Final = 64
 """Messages a client may have on the way to the record before its next one is read."""
 _SETTLE_SECONDS: Final = 30.0
@@ -186,6 +189,7 @@ class Session:
     def _converse(self) -> None:
         """Take the client's frames until it sends no more."""
         take = self._take_first
+        began = 0.0
         try:
             for frame in self.link.frames():
                 try:
@@ -193,6 +197,10 @@ class Session:
                 except ProtocolError as error:
                     self._reproach(error)
                 take = self._take_rich if self.rich else self._take_plain
+                # One read may hold thousands of requests, and nobody else is served meanwhile.
+                if time.monotonic() - max(began, self.link.heard) > SLICE_SECONDS:
+                    gevent.sleep(1e-9)
+                    began = time.monotonic()
         except ProtocolError as error:  # one after which the link gives no more frames
             raise Ending(replace(error.reason or PROTOCOL, text=error.text)) from None
 
