@@ -322,11 +322,15 @@ def _lock(path: str) -> IO[str]:
         raise _unusable(path, error.strerror or str(error)) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Not one that a server which was refused has just taken away.
+        ours = os.path.samestat(os.fstat(lock.fileno()), os.stat(lock.name))
     except OSError:
+        ours = False
+    if not ours:
         lock.seek(0)
         holder = lock.read().strip() or "unknown"
         lock.close()
-        raise _unusable(path, f"in use by another server, process {holder}") from None
+        raise _unusable(path, f"in use by another server, process {holder}")
     lock.truncate(0)
     lock.write(f"{os.getpid()}\n")
     lock.flush()
