@@ -5,13 +5,19 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 COMPILE = .venv/bin/uv pip compile --quiet --universal --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command 'make requirements' pyproject.toml
 
-.PHONY: serve connect test check format requirements clean
+.PHONY: serve connect load bench test check format requirements clean
 
 serve: .venv/.installed
 	@.venv/bin/geventchat serve $(ARGS)
 
 connect: .venv/.installed
 	@.venv/bin/geventchat connect $(ARGS)
+
+load: .venv/.installed-dev
+	@.venv/bin/python -m loadtests $(ARGS)
+
+bench: .venv/.installed-dev
+	@.venv/bin/python -m loadtests.fanout $(ARGS)
 
 test: .venv/.installed-dev
 	@.venv/bin/pytest $(ARGS)

@@ -1,1 +1,1 @@
-"""Load tests: Locust users, shapes and the fan-out benchmark (to come)."""
+"""Load tests: Locust users, shapes and a dashboard; bars, churn and the fan-out benchmark."""

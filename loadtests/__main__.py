@@ -1,0 +1,140 @@
+"""`make load`: a server of its own, unless --host names one, and Locust with the Chat tab.
+
+    python -m loadtests [--shape NAME] [--host HOST:PORT] [options of Locust …]
+
+Locust runs as a process of its own, so that nothing here is patched, and so that Ctrl-C ends it in
+order: its users say goodbye before the server is stopped.
+"""
+
+import argparse
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from loadtests.preflight import CannotRun, check_host, check_users, raise_descriptor_limit
+
+HERE = Path(__file__).parent
+SHAPES = sorted(path.stem for path in (HERE / "shapes").glob("[a-z]*.py"))
+START_SECONDS = 20
+USERS, SPAWN_RATE = 100, 100
+"""What Locust is told unless the command line says otherwise; it would take one."""
+
+
+def main() -> int:
+    """Run Locust with the rest of the command line; give its exit code."""
+    options, rest = _parser().parse_known_args()
+    files = [HERE / "locustfile.py"]
+    if options.shape:
+        files.append(HERE / "shapes" / f"{options.shape}.py")
+    locust = [sys.executable, "-m", "locust", "-f", ",".join(map(str, files))]
+    users, processes = options.users or USERS, options.processes
+    locust += ["--users", str(users), "--spawn-rate", str(options.spawn_rate or SPAWN_RATE)]
+    if processes:
+        locust += ["--processes", str(processes)]
+    if options.headless:
+        # Instead of a page of tables every two seconds: a line every ten.
+        locust += ["--headless", "--only-summary"]
+    elif not options.worker:
+        if reason := _cannot_listen(options.web_host, options.web_port):
+            print(f"load: {reason}", file=sys.stderr)
+            return 2
+        locust += ["--web-host", options.web_host, "--web-port", str(options.web_port)]
+    if options.worker:
+        return _run([*locust, "--worker", *rest])
+    with _server(options.host) as host:
+        try:
+            check_host(host)
+            check_users(host, users, (os.cpu_count() if processes == -1 else processes) or 1)
+        except CannotRun as why:
+            print(f"load: {why}", file=sys.stderr)
+            return 2
+        if not options.headless:
+            address = f"http://{options.web_host}:{options.web_port}/"
+            print(f"The dashboard is at {address} (tab Chat, once the run is started).", flush=True)
+        return _run([*locust, "--host", host, *rest])
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Give what of the command line matters here; Locust sees it all the same."""
+    parser = argparse.ArgumentParser(
+        prog="make load",
+        allow_abbrev=False,
+        description="Load a chat server with Locust. All other options are those of Locust.",
+    )
+    parser.add_argument("--shape", choices=SHAPES, help="how many users there are over time")
+    parser.add_argument(
+        "-H", "--host", metavar="HOST:PORT", default=os.environ.get("LOCUST_HOST"),
+        help="the server to load; without it one is started",
+    )  # fmt: skip
+    parser.add_argument("-u", "--users", type=int, help="how many, at most")
+    parser.add_argument("-r", "--spawn-rate", type=float, help="how many come a second")
+    parser.add_argument("--processes", type=int, default=0, help="that share them; -1: one a core")
+    parser.add_argument("--headless", action="store_true", help="no dashboard: start at once")
+    parser.add_argument("--worker", action="store_true", help="work for a master elsewhere")
+    parser.add_argument("--web-host", default="127.0.0.1", help="where the dashboard listens")
+    parser.add_argument("-P", "--web-port", type=int, default=8089, help="and on which port")
+    return parser
+
+
+def _cannot_listen(host: str, port: int) -> str | None:
+    """Say why the dashboard cannot be there, if it cannot."""
+    try:
+        socket.create_server((host, port)).close()
+    except (OSError, OverflowError) as error:
+        return f"The dashboard cannot be at {host}:{port}: {error}. --web-port takes another port."
+    return None
+
+
+@contextmanager
+def _server(host: str | None) -> Iterator[str]:
+    """Give the address of the server to load, one that ends with the run if none was named."""
+    if host:
+        yield host
+        return
+    raise_descriptor_limit()  # the server takes what it finds
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        timeline = f"sqlite:{folder}/load.db"
+        serve = [sys.executable, "-m", "geventchat", "serve", "--port", "0", "--timeline", timeline]
+        with (
+            log.open("wb") as output,
+            # In a session of its own, Ctrl-C is not for it.
+            subprocess.Popen(
+                serve, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            ) as server,
+        ):
+            try:
+                address = _address(server, log)
+                print(f"A server was started at {address}; it and its posts end with the run.")
+                yield address
+            finally:
+                server.terminate()
+
+
+def _address(server: "subprocess.Popen[bytes]", log: Path) -> str:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and server.poll() is None:
+        if found := re.search(r"listens on (\S+:\d+)", log.read_text("utf-8")):
+            return found[1]
+        time.sleep(0.02)
+    sys.exit(f"load: The server did not start. It said: {log.read_text('utf-8')}")
+
+
+def _run(locust: list[str]) -> int:
+    """Run Locust until it ends, which Ctrl-C asks it for as well."""
+    with subprocess.Popen(locust) as process:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        return process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

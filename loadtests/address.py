@@ -1,0 +1,27 @@
+"""Where the server is: what Locust calls the host."""
+
+from typing import NamedTuple, Self
+
+DEFAULT_PORT = 4040
+
+
+class Address(NamedTuple):
+    """A host and a port."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Give the address that HOST:PORT, [HOST]:PORT or HOST means. Raises ValueError."""
+        text = text.removeprefix("tcp://").removesuffix("/")
+        host, colon, port = text.rpartition(":")
+        if not colon or text.endswith("]"):
+            host, port = text, str(DEFAULT_PORT)
+        host = host.removeprefix("[").removesuffix("]")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+            raise ValueError(f"{text!r} is not HOST:PORT.")
+        return cls(host, int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

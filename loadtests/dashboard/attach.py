@@ -1,0 +1,99 @@
+"""Gathers what all processes of users report, and shows it wherever it was asked for."""
+
+import csv
+import logging
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import gevent
+from locust import runners
+from locust.env import Environment
+from locust.runners import LocalRunner, WorkerRunner
+
+from loadtests.address import Address
+from loadtests.dashboard.form import guard
+from loadtests.dashboard.history import History
+from loadtests.dashboard.tab import add_tab
+from loadtests.measures import tally
+from loadtests.observed import Server
+
+PROGRESS_SECONDS: Final = 10
+_KEY: Final = "chat"
+
+_log: Final = logging.getLogger(__name__)
+
+
+def attach(environment: Environment) -> None:
+    """Report from this process, gather in it, or both, as its part in the run asks for."""
+    # Locust's reports are three seconds apart: too coarse for a chart of seconds.
+    runners.WORKER_REPORT_INTERVAL = 1.0
+    environment.events.test_start.add_listener(lambda **_: setattr(tally, "timing", True))
+    environment.events.test_stopping.add_listener(lambda **_: setattr(tally, "timing", False))
+    if isinstance(environment.runner, WorkerRunner):
+        environment.events.report_to_master.add_listener(_report)
+    else:
+        Gathering(environment)
+
+
+def _report(client_id: str, data: dict[str, Any]) -> None:
+    data[_KEY] = tally.take()
+
+
+class Gathering:
+    """The run's history, and who is to know of it."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._history = History(time.monotonic())
+        self._server = Server(Address.parse(environment.host or ""))
+        self._ticking = gevent.spawn(self._tick)
+        environment.events.worker_report.add_listener(self._hear)
+        environment.events.test_start.add_listener(self._begin)
+        environment.events.reset_stats.add_listener(self._begin)
+        if environment.reset_stats:  # what `--reset-stats` asks for
+            environment.events.spawning_complete.add_listener(self._begin)
+        environment.events.quit.add_listener(self._finish)
+        if environment.web_ui:
+            add_tab(environment.web_ui, self._history)
+            guard(environment)
+
+    def _hear(self, client_id: str, data: dict[str, Any]) -> None:
+        if _KEY in data:
+            self._history.add(client_id, data[_KEY], time.monotonic())
+
+    def _begin(self, **_: object) -> None:
+        tally.take()
+        self._history.begin(time.monotonic())
+        self._server = Server(Address.parse(self._environment.host or ""))
+
+    def _tick(self) -> None:
+        ticks = 0
+        while True:
+            gevent.sleep(1)
+            runner = self._environment.runner
+            if runner is None or runner.state in (runners.STATE_INIT, runners.STATE_STOPPED):
+                continue
+            self._gather()
+            row = self._history.turn(time.monotonic(), self._server.read())
+            ticks += 1
+            if ticks % PROGRESS_SECONDS == 0:
+                _log.info(row.line())
+
+    def _gather(self) -> None:
+        if isinstance(self._environment.runner, LocalRunner):
+            self._history.add("", tally.take(), time.monotonic())
+
+    def _finish(self, **_: object) -> None:
+        """Write what `--csv` asks for, and the last line."""
+        self._gather()
+        _log.info(self._history.turn(time.monotonic(), self._server.read()).line())
+        assert self._environment.parsed_options is not None
+        if prefix := self._environment.parsed_options.csv_prefix:
+            _write(Path(f"{prefix}_chat_history.csv"), self._history.csv_rows())
+            _write(Path(f"{prefix}_chat.csv"), self._history.csv_times())
+
+
+def _write(path: Path, rows: list[tuple[Any, ...]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)

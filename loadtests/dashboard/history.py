@@ -1,0 +1,167 @@
+"""The run so far: a row of figures each second, and the sums of all of it."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import asdict, astuple, dataclass, fields
+from typing import Any, Final
+
+from loadtests.measures import Histogram, Tally
+from loadtests.observed import Figures
+
+WINDOW_SECONDS: Final = 3
+"""Rates and percentiles are those of so many seconds: workers report once a second, not in step."""
+MOST_ROWS: Final = 2_400
+_STALE_SECONDS: Final = 10
+"""A worker that is silent for so long is gone, and its users with it."""
+
+TIMES: Final = ("heard", "stored", "direct", "connect", "join", "resume", "who", "history")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How it was at one moment. None: nothing was timed, or it is not known."""
+
+    seconds: float
+    """Since the run began."""
+    connected: int
+    delivered_per_second: float
+    said_per_second: float
+    heard_p50_ms: float | None
+    heard_p95_ms: float | None
+    heard_p99_ms: float | None
+    lost: int
+    """This one and the next three: since the run began."""
+    duplicated: int
+    reordered: int
+    failed: int
+    server_cpu_percent: float | None
+    server_memory_mb: float | None
+    largest_outbox_kb: float | None
+    slow_closes: int | None
+
+    def line(self) -> str:
+        """Give it for the log."""
+        p50, p99 = (f"{ms:.1f}" if ms else "-" for ms in (self.heard_p50_ms, self.heard_p99_ms))
+        return (
+            f"{self.seconds:.0f} s: {self.connected:,} connected, "
+            f"{self.delivered_per_second:,.0f} deliveries/s, heard p50 {p50} ms, p99 {p99} ms, "
+            f"lost {self.lost}, duplicated {self.duplicated}, reordered {self.reordered}, "
+            f"failures {self.failed}"
+        )
+
+
+COLUMNS: Final = tuple(field.name for field in fields(Row))
+
+
+class History:
+    """Put together from what the processes of users report. Knows neither Locust nor the clock."""
+
+    def __init__(self, now: float) -> None:
+        self.begin(now)
+
+    def begin(self, now: float) -> None:
+        """Forget what was: a run begins."""
+        self.rows: list[Row] = []
+        self.total = Tally()
+        self.peak_connected = 0
+        self._began = now
+        self._every = 1  # how many turns make a row
+        self._turns = 0
+        self._connected: dict[str, tuple[float, int]] = {}
+        self._gathering = Tally()
+        self._window: deque[tuple[float, Tally]] = deque([(now, Tally())], WINDOW_SECONDS + 1)
+
+    def add(self, process: str, taken: dict[str, Any], now: float) -> None:
+        """Add what a process of users reports."""
+        self._connected[process] = now, taken["connected"]
+        self.total.add(taken)
+        self._gathering.add(taken)
+
+    def turn(self, now: float, server: Figures) -> Row:
+        """End a second; give its row."""
+        self._window.append((now, self._gathering))
+        self._gathering = Tally()
+        row = self._row(now, server)
+        self.peak_connected = max(self.peak_connected, row.connected)
+        if self._turns % self._every == 0:
+            self.rows.append(row)
+        self._turns += 1
+        if len(self.rows) == MOST_ROWS:
+            # A soak of days is drawn with as many points as an hour.
+            del self.rows[1::2]
+            self._every *= 2
+        return row
+
+    def _row(self, now: float, server: Figures) -> Row:
+        since = self._window[0][0]
+        recent = [tally for _, tally in list(self._window)[1:]]
+        seconds = max(now - since, 0.001)
+        heard = self.recent("heard")
+        counts = self.total.counts
+        return Row(
+            seconds=round(now - self._began, 1),
+            connected=sum(
+                users for at, users in self._connected.values() if now - at < _STALE_SECONDS
+            ),
+            delivered_per_second=round(sum(t.counts["delivered"] for t in recent) / seconds, 1),
+            said_per_second=round(sum(t.counts["said"] for t in recent) / seconds, 1),
+            heard_p50_ms=milliseconds(heard, 0.5),
+            heard_p95_ms=milliseconds(heard, 0.95),
+            heard_p99_ms=milliseconds(heard, 0.99),
+            lost=counts["lost"],
+            duplicated=counts["duplicated"],
+            reordered=counts["reordered"],
+            failed=counts["failed"],
+            server_cpu_percent=rounded(server.cpu_percent),
+            server_memory_mb=rounded(server.memory_mb),
+            largest_outbox_kb=server.outbox_kb,
+            slow_closes=server.slow_closes,
+        )
+
+    def recent(self, name: str) -> Histogram:
+        """Give what was timed in the last three seconds."""
+        return merged(tally.times.get(name) for _, tally in list(self._window)[1:])
+
+    def csv_rows(self) -> list[tuple[Any, ...]]:
+        """Give the rows with a heading, for a CSV file."""
+        return [COLUMNS, *(astuple(row) for row in self.rows)]
+
+    def csv_times(self) -> list[tuple[Any, ...]]:
+        """Give what was timed in the whole run with a heading, for a CSV file."""
+        heading = ("name", "count", "p50_ms", "p95_ms", "p99_ms")
+        times = {name: self.total.times.get(name, Histogram()) for name in TIMES}
+        return [
+            heading,
+            *(
+                (name, each.count, *(milliseconds(each, share) for share in (0.5, 0.95, 0.99)))
+                for name, each in times.items()
+            ),
+        ]
+
+    def json(self, after: float) -> dict[str, Any]:
+        """Give the rows that are later than so many seconds, for the charts."""
+        return {
+            "began": self._began,
+            "every": self._every,
+            "rows": [asdict(row) for row in self.rows if row.seconds > after],
+        }
+
+
+def merged(parts: Iterable[Histogram | None]) -> Histogram:
+    """Give one histogram of several."""
+    whole = Histogram()
+    for part in parts:
+        if part is not None:
+            whole.merge(part)
+    return whole
+
+
+def milliseconds(times: Histogram, share: float) -> float | None:
+    """Give a quantile, to a hundredth of a millisecond."""
+    seconds = times.quantile(share)
+    return None if seconds is None else round(seconds * 1000, 2)
+
+
+def rounded(figure: float | None) -> float | None:
+    """Give a figure to one digit."""
+    return None if figure is None else round(figure, 1)

@@ -1,0 +1,161 @@
+"""Run what is compared in turn, on the same work; print tables, write Markdown and a chart.
+
+    python -m loadtests.fanout [--quick] [--runs N] [--only TEXT] [--work TEXT] [--write FOLDER]
+
+The full form takes about half an hour for each run, and three runs unless told otherwise; the
+quick one about a minute. Needs Linux: it reads sockets with epoll, and CPU times from /proc.
+"""
+
+import argparse
+import os
+import resource
+import shlex
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+from loadtests.fanout import chart, load, report
+from loadtests.fanout.crowd import NotReady
+from loadtests.fanout.servers import SERVERS, Server
+from loadtests.fanout.work import Figures, Work, median
+
+FULL = (
+    Work(10, 1_000),
+    Work(10, 10_000),
+    Work(100, 1_000),
+    Work(100, 10_000),
+    Work(1_000, 100),
+    Work(1_000, 1_000),
+    Work(1_000, 10_000),
+    Work(10_000, 10),
+    Work(10_000, 100),
+    Work(10_000, 500),
+    Work(10, 2_500, rooms=200),
+    Work(10, 20_000, rooms=200),
+)
+QUICK = tuple(
+    replace(work, warm_seconds=0.3, seconds=1.0, ready_seconds=10.0)
+    for work in (Work(10, 1_000), Work(1_000, 1_000), Work(10, 5_000, rooms=20))
+)
+_SPARE_FILES = 300
+"""Descriptors that a server or the load needs besides its connections."""
+
+
+def main() -> int:
+    """Do as the command line says; give the exit code."""
+    asked = _arguments()
+    if not sys.platform.startswith("linux"):
+        print("The benchmark needs Linux, for epoll and /proc.", file=sys.stderr)
+        return 1
+    servers = [each for each in SERVERS if asked.only in each.name.lower()]
+    for server in servers:
+        if left_out := server.missing():
+            print(left_out)
+    servers = [server for server in servers if not server.missing()]
+    works = _that_fit(QUICK if asked.quick else FULL)
+    works = [work for work in works if asked.work in str(work).lower()]
+    results = _compare(works, servers, asked.runs or (1 if asked.quick else 3))
+    tables = "\n\n".join(f"## {work}\n\n{report.table(work, results[work])}" for work in works)
+    print(f"\n{tables}\n\n{report.machine()}.")
+    folder = asked.write or (None if asked.quick or asked.only or asked.work else "docs")
+    if folder:
+        _write(Path(folder), tables, results, servers)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests.fanout", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--quick", action="store_true", help="about a minute, rough figures")
+    parser.add_argument("--runs", type=int, help="whose medians are shown [3; quick: 1]")
+    parser.add_argument("--only", default="", type=str.lower, help="servers with this in the name")
+    parser.add_argument("--work", default="", type=str.lower, help="work with this in its title")
+    parser.add_argument(
+        "--write", metavar="FOLDER", help="where bench.md and bench.svg go [docs; quick: nowhere]"
+    )
+    return parser.parse_args()
+
+
+def _that_fit(works: tuple[Work, ...]) -> list[Work]:
+    """Raise the limit of descriptors as far as it goes; leave out the work beyond it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    fit = [work for work in works if work.connections + work.talkers + _SPARE_FILES <= most]
+    for work in works:
+        if work not in fit:
+            print(f"{work}: left out, a process may have only {most:,} descriptors (ulimit -n)")
+    return fit
+
+
+def _compare(
+    works: list[Work], servers: list[Server], runs: int
+) -> dict[Work, dict[str, report.Outcome]]:
+    """Give the medians of all, measured in turn, so that a slow minute strikes all alike."""
+    cores = sorted(os.sched_getaffinity(0))
+    server_core, load_core = (cores[0], cores[1]) if len(cores) > 1 else (None, None)
+    if load_core is None:
+        print("There is one core only: server and load take it from each other.")
+    seen: dict[tuple[Work, str], list[report.Outcome]] = {}
+    # A process that is started anew, so that nothing of this one is in it.
+    with ProcessPoolExecutor(
+        1, get_context("spawn"), initializer=load.prepare, initargs=(load_core,)
+    ) as pool:
+        for run in range(runs):
+            for work in works:
+                for server in servers:
+                    began = time.monotonic()
+                    outcome = _measure(pool, server, server_core, work)
+                    seen.setdefault((work, server.name), []).append(outcome)
+                    took = f"{time.monotonic() - began:.0f} s"
+                    print(f"run {run + 1}/{runs}: {work}: {server.name}: {took}", file=sys.stderr)
+    return {
+        work: {server.name: _merged(seen[work, server.name]) for server in servers}
+        for work in works
+    }
+
+
+def _measure(
+    pool: ProcessPoolExecutor, server: Server, core: int | None, work: Work
+) -> report.Outcome:
+    if work.rooms > 1 and not server.wire.has_rooms:
+        return "knows one room only"
+    try:
+        with server.running(core) as (port, process):
+            return pool.submit(load.measure, port, process, server.wire, work).result()
+    except (NotReady, OSError) as error:
+        return str(error)
+
+
+def _merged(outcomes: list[report.Outcome]) -> report.Outcome:
+    """Give the medians of what was seen, or why nothing was in most runs."""
+    figures = [outcome for outcome in outcomes if isinstance(outcome, Figures)]
+    failures = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    return median(figures) if len(figures) > len(failures) else failures[-1]
+
+
+def _write(
+    folder: Path,
+    tables: str,
+    results: dict[Work, dict[str, report.Outcome]],
+    servers: list[Server],
+) -> None:
+    command = shlex.join(["python", "-m", "loadtests.fanout", *sys.argv[1:]])
+    versions = ", ".join(filter(None, (server.told_version() for server in servers)))
+    (folder / "bench.svg").write_text(chart.draw(results), "utf-8")
+    (folder / "bench.md").write_text(
+        "# Fan-out side by side\n\n"
+        f"Written by `{command}`; `make bench` does the same.\n\n{report.LEGEND}\n\n"
+        f"Measured on {report.machine()}; each server on one core, the load on another. "
+        f"Peers: {versions or 'none'}, as they come but for limits on connections.\n\n"
+        f"![The same figures as bars](bench.svg)\n\n{tables}\n",
+        "utf-8",
+    )
+    print(f"Written: {folder}/bench.md, {folder}/bench.svg")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

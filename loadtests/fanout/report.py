@@ -1,0 +1,120 @@
+"""Figures as tables, in Markdown that also reads well in a terminal."""
+
+import math
+import os
+import platform
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from loadtests.fanout.servers import BASE
+from loadtests.fanout.work import FULL, Figures, Work
+
+Outcome = Figures | str
+"""What was seen of a server, or why nothing was."""
+
+_MANY = 500
+"""Connections below which the memory of each is lost among the rest."""
+_HEADS = "server|deliveries/s|arrived|CPU µs each|p50 ms|p99 ms|idle KB each|notes".split("|")
+
+LEGEND = f"""\
+A delivery is one message that one member heard; messages fall due whatever the server does. Who
+talks hears itself in some protocols and not in others; it counts where it does.
+
+**arrived** is the share of all deliveries owed that came at all. **CPU µs each** is what the
+server's process, threads included, took for each. p50 and p99 run from when a message fell due to
+when a member had it, and tell of those that came. **idle KB each** is what the server's memory
+grew by for each connection that joined. In brackets: times the figure of `{BASE}`, which is what
+`geventchat serve` is unless told otherwise; only it and its plain twin have every message on disk
+before anyone hears it. **load full**: the load itself was busy for over {FULL:.0%} of the time, so
+it may have been the limit, and the server may do better than its row says."""
+
+
+def machine() -> str:
+    """Say what this was measured on."""
+    cpu = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    packages = ", ".join(f"{name} {_version(name)}" for name in ("gevent", "uvloop"))
+    return (
+        f"{len(os.sched_getaffinity(0))} cores of {cpu[1] if cpu else platform.machine()}, "
+        f"Linux {platform.release()}, Python {platform.python_version()}, {packages}"
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def table(work: Work, outcomes: Mapping[str, Outcome]) -> str:
+    """Give the table of a work: a row for each server, lost or won."""
+    base = outcomes.get(BASE)
+    rows = [_HEADS]
+    for name, outcome in outcomes.items():
+        if isinstance(outcome, str):
+            rows.append([name, *["–"] * (len(_HEADS) - 2), outcome])
+        else:
+            compared = base if isinstance(base, Figures) else None
+            rows.append([name, *_cells(work, outcome, compared)])
+    return _aligned(rows)
+
+
+def _cells(work: Work, seen: Figures, base: Figures | None) -> Iterator[str]:
+    yield short(seen.deliveries_per_second) + _ratio(seen, base, "deliveries_per_second")
+    yield share(seen)
+    yield short(seen.cpu_us) + _ratio(seen, base, "cpu_us")
+    yield short(seen.p50_ms)
+    yield short(seen.p99_ms) + _ratio(seen, base, "p99_ms")
+    yield short(seen.idle_kb) if work.connections >= _MANY else "–"
+    yield ", ".join(_notes(seen))
+
+
+def _ratio(seen: Figures, base: Figures | None, figure: str) -> str:
+    if base is None:
+        return ""
+    value, times = getattr(seen, figure), getattr(base, figure)
+    return f" ({short(value / times, 2)}×)" if times and math.isfinite(value / times) else ""
+
+
+def _notes(seen: Figures) -> Iterator[str]:
+    if seen.load_full:
+        yield f"load full ({seen.load_busy:.0%})"
+    if seen.closed:
+        yield f"closed {seen.closed:,.0f} connections"
+
+
+def share(seen: Figures) -> str:
+    """Give the share of what was owed that came: 100 % only if that is all, and no more."""
+    percent = 100 * seen.arrived
+    if 99.9 < percent < 100.1 and seen.heard != seen.owed:
+        return f"{percent:.6f} %"
+    return f"{percent:.4g} %"
+
+
+def short(value: float, digits: int = 3) -> str:
+    """Give a number in so many digits, or as many as it takes, as people write them."""
+    if not math.isfinite(value):
+        return "–"
+    for unit, size in ((" M", 1e6), (" k", 1e3)):
+        if value >= 0.9995 * size:
+            return (
+                f"{value / size:.3g}{unit}" if value < 999.5 * size else f"{value / size:.0f}{unit}"
+            )
+    return f"{value:.0f}" if value > 99.5 else f"{value:.{digits}g}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Lay out rows: words to the left, figures to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    last = len(widths) - 1
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if i in (0, last) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    rules = ["-" * w if i in (0, last) else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
+    return "\n".join([lines[0], f"| {' | '.join(rules)} |", *lines[1:]])

@@ -1,0 +1,153 @@
+"""The servers that are compared, and how each is run."""
+
+import contextlib
+import importlib.util
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtests.fanout.wires import Irc, Mqtt, Nats, Plain, Redis, Rich, Wire
+
+_PYTHON = (sys.executable, "-m")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that can be run for a while on a port of 127.0.0.1."""
+
+    name: str
+    wire: Wire
+    command: Callable[[int, Path], list[str]]
+    """What runs it on a port, with a folder of its own."""
+    program: str | None = None
+    """What must be installed for it; None: nothing but this project."""
+    version: tuple[str, ...] = ("--version",)
+    """The options that make the program tell its version."""
+
+    def missing(self) -> str | None:
+        """Say what keeps it from being run here, if anything does."""
+        if self.program is None or shutil.which(self.program) or self._module():
+            return None
+        return f"{self.name} is left out: {self.program} is not installed"
+
+    def _module(self) -> bool:
+        return self.program == "uvloop" and importlib.util.find_spec("uvloop") is not None
+
+    def told_version(self) -> str | None:
+        """Give the version that the program tells of itself."""
+        if self.program is None or not shutil.which(self.program):
+            return None
+        ask = [self.program, *self.version]
+        told = subprocess.run(ask, capture_output=True, text=True, check=False)
+        found = re.search(r"\d+(\.\d+)+", told.stdout + told.stderr)
+        return f"{self.program} {found[0]}" if found else None
+
+    @contextlib.contextmanager
+    def running(self, core: int | None = None) -> Iterator[tuple[int, int]]:
+        """Run it, on a core if one is given; give its port and process once it accepts.
+
+        Raises OSError if it does not.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        with tempfile.TemporaryDirectory() as folder, _on(core):
+            command = self.command(port, Path(folder))
+            quiet = subprocess.DEVNULL
+            process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
+            try:
+                _wait_for(port, process)
+                yield port, process.pid
+            finally:
+                process.terminate()
+                try:
+                    process.wait(5)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+@contextlib.contextmanager
+def _on(core: int | None) -> Iterator[None]:
+    """Stay on a core for a while: what is started in that time inherits it with its threads."""
+    before = os.sched_getaffinity(0)
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        if process.poll() is not None:
+            raise OSError(f"it ended with exit code {process.returncode}")
+        time.sleep(0.05)
+    raise OSError("it does not accept")
+
+
+def _geventchat(timeline: str) -> Callable[[int, Path], list[str]]:
+    def command(port: int, folder: Path) -> list[str]:
+        where = timeline.replace("FOLDER", str(folder))
+        return [*_PYTHON, "geventchat", "serve", "--port", str(port), "--timeline", where]
+
+    return command
+
+
+def _reference(name: str) -> Callable[[int, Path], list[str]]:
+    return lambda port, _: [*_PYTHON, f"loadtests.fanout.references.{name}", str(port)]
+
+
+def _redis(port: int, folder: Path) -> list[str]:
+    memory_only = ["--save", "", "--appendonly", "no", "--dir", str(folder)]
+    where = ["--bind", "127.0.0.1", "--port", str(port)]
+    return ["redis-server", *where, *memory_only, "--maxclients", "20000"]
+
+
+def _nats(port: int, _: Path) -> list[str]:
+    return ["nats-server", "-a", "127.0.0.1", "-p", str(port)]
+
+
+def _mosquitto(port: int, folder: Path) -> list[str]:
+    settings = folder / "mosquitto.conf"
+    settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nlog_type none\n")
+    return ["mosquitto", "-c", str(settings)]
+
+
+def _ngircd(port: int, folder: Path) -> list[str]:
+    settings = folder / "ngircd.conf"
+    settings.write_text(
+        f"[Global]\nName = irc.example.net\nInfo = fan-out\nListen = 127.0.0.1\nPorts = {port}\n"
+        # Its limits would be what is measured: no delays for those who talk much, any number.
+        "[Limits]\nMaxConnections = 0\nMaxConnectionsIP = 0\nMaxJoins = 0\nMaxPenaltyTime = 0\n"
+        "[Options]\nDNS = no\nIdent = no\nPAM = no\n"
+    )
+    return ["ngircd", "-n", "-f", str(settings)]
+
+
+BASE = "geventchat sqlite:, rich"
+"""Whom the others are compared with: what `geventchat serve` is unless told otherwise."""
+
+SERVERS = (
+    Server(BASE, Rich(), _geventchat("sqlite:FOLDER/bench.db")),
+    Server("geventchat memory:, rich", Rich(), _geventchat("memory:")),
+    Server("geventchat sqlite:, plain", Plain(), _geventchat("sqlite:FOLDER/bench.db")),
+    Server("geventchat memory:, plain", Plain(), _geventchat("memory:")),
+    Server("a thread per client", Plain(), _reference("threads")),
+    Server("asyncio with uvloop", Plain(), _reference("uvloop_relay"), "uvloop"),
+    Server("Redis pub/sub", Redis(), _redis, "redis-server"),
+    Server("NATS", Nats(), _nats, "nats-server"),
+    Server("Mosquitto, QoS 0", Mqtt(), _mosquitto, "mosquitto", ("-h",)),
+    Server("ngIRCd", Irc(), _ngircd, "ngircd"),
+)

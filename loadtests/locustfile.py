@@ -1,0 +1,57 @@
+"""What Locust loads: the users, the options of the chat, the Chat tab.
+
+    python -m locust -f loadtests/locustfile.py --host 127.0.0.1:4040
+
+`make load` runs this beside a server of its own.
+"""
+
+import gevent
+from locust import events
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+
+from loadtests import storm
+from loadtests.dashboard.attach import attach
+from loadtests.preflight import raise_descriptor_limit
+from loadtests.users import (
+    DirectMessenger,
+    Hopper,
+    Lurker,
+    PlainTalker,
+    Reconnector,
+    SlowReader,
+    Talker,
+)
+
+__all__ = [
+    "DirectMessenger",
+    "Hopper",
+    "Lurker",
+    "PlainTalker",
+    "Reconnector",
+    "SlowReader",
+    "Talker",
+]
+
+
+def add_options(parser: LocustArgumentParser) -> None:
+    """Let the chat that is played be chosen; see `model.py`."""
+    chat = parser.add_argument_group("The chat")
+    chat.add_argument("--room-size", type=int, default=20, help="Users in a small room")
+    chat.add_argument("--lobby", type=float, default=0.05, help="Share of users also in the lobby")
+    chat.add_argument(
+        "--talk-seconds", type=float, default=20.0, help="How often a talker talks, on average"
+    )
+
+
+def prepare(environment: Environment, **_: object) -> None:
+    """Make this process ready for many users, and show the chat."""
+    # The users' own lateness must not be taken for the server's.
+    gevent.setswitchinterval(0.001)
+    raise_descriptor_limit()
+    storm.listen(environment)
+    attach(environment)
+
+
+events.init_command_line_parser.add_listener(add_options)
+events.init.add_listener(prepare)

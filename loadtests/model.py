@@ -1,0 +1,99 @@
+"""The chat that the users play: who sits where, what is said, how often and how long.
+
+* Rooms of 20 (`--room-size`), filled one after the other, and a large one, the lobby: all who use
+  the original protocol are in it, and 5 % of the others (`--lobby`).
+* Of 100 users 49 ever talk; what they wait before they do is drawn from an exponential
+  distribution with a mean of 20 s (`--talk-seconds`), so that arrivals are a Poisson process and
+  never in step. At any moment most people are silent.
+* A message has some 35 characters; one in a hundred has over 350 (log-normal, at most 4,000).
+* One message in 16, drawn by its sender, is a probe: it tells when it was said, and all who hear
+  it time it. Whoever hears the others only counts them.
+"""
+
+import heapq
+import random
+import time
+import zlib
+from pathlib import Path
+from typing import Final
+
+MEDIAN_CHARACTERS: Final = 35
+MOST_CHARACTERS: Final = 4_000
+PROBE_EVERY: Final = 16
+PROBE_MARK: Final = "\x03"
+"""U+0003 begins a probe: `find` sees it in a chunk of many messages, and nobody types it."""
+
+_WORDS: Final = (
+    "so the build is green again and nobody knows why but we will take it for now who is up for "
+    "lunch at noon I can look at it later today thanks that was quick see you there "
+)
+
+
+def _clock_name() -> str:
+    """Name the clock of this machine since it was started: others' times mean nothing here."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return f"{zlib.crc32(boot.read_bytes()) if boot.exists() else random.getrandbits(32):x}"
+
+
+_CLOCK: Final = _clock_name()
+
+
+def text() -> str:
+    """Give something to say, one in 16 times as a probe."""
+    return probe(words()) if random.randrange(PROBE_EVERY) == 0 else words()
+
+
+def words() -> str:
+    """Give something to say that is no probe."""
+    characters = int(random.lognormvariate(0, 1) * MEDIAN_CHARACTERS)
+    characters = min(max(characters, 1), MOST_CHARACTERS)
+    return (_WORDS * (characters // len(_WORDS) + 1))[:characters]
+
+
+def probe(said: str) -> str:
+    """Give a text that tells when it was said."""
+    return f"{PROBE_MARK}{_CLOCK}:{time.monotonic_ns():x}|{said}"
+
+
+def seconds_since(said: str) -> float | None:
+    """Give how long ago a probe was said; None if it is none, or of another machine."""
+    clock, _, rest = said[1:].partition(":")
+    if not said.startswith(PROBE_MARK) or clock != _CLOCK:
+        return None
+    try:
+        return (time.monotonic_ns() - int(rest.partition("|")[0], 16)) / 1e9
+    except ValueError:  # somebody else's text
+        return None
+
+
+class Seats:
+    """Numbers for users, the lowest that is free, so that rooms fill one after the other."""
+
+    def __init__(self) -> None:
+        self._free: list[int] = []
+        self._next = 0
+
+    def take(self) -> int:
+        """Give a number that nobody has."""
+        if self._free:
+            return heapq.heappop(self._free)
+        self._next += 1
+        return self._next - 1
+
+    def give(self, seat: int) -> None:
+        """Take a number back."""
+        heapq.heappush(self._free, seat)
+
+    @property
+    def taken(self) -> int:
+        """How many sit."""
+        return self._next - len(self._free)
+
+
+seats: Final = Seats()
+"""Those of this process. Processes share the lobby; each has small rooms of its own."""
+
+
+def room(process: int, seat: int, size: int) -> str:
+    """Name the small room in which a seat is."""
+    return f"room-{process}-{seat // size}"

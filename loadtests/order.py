@@ -1,0 +1,78 @@
+"""Holds a server to its promise of positions, and gives each way of breaking it its name."""
+
+import time
+from collections.abc import Callable
+from typing import Final, Literal
+
+from geventchat.client.cursors import Cursors
+from geventchat.protocol.events import AnyEvent, Post
+from geventchat.protocol.requests import Cursor
+
+Disorder = Literal["lost", "duplicated", "reordered", "uninvited"]
+DISORDERS: Final[dict[Disorder, str]] = {
+    "lost": "A position was passed over, and its post never came.",
+    "duplicated": "A post came that had come before.",
+    "reordered": "A post came after one with a later position.",
+    "uninvited": "A post came from a room that was not joined.",
+}
+
+GRACE_SECONDS: Final = 2.0
+"""How long a position may be missing: a post that still comes was reordered, not lost."""
+
+
+class Watch(Cursors):
+    """Follows a user's rooms, like the client's own, but reports what is wrong and goes on.
+
+    One serves a user for life, across its connections.
+    """
+
+    def __init__(
+        self,
+        report: Callable[[Disorder, str, int], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(())
+        self._report = report
+        self._clock = clock
+        self._missing: dict[tuple[str, int], float] = {}  # since when
+        self._first: dict[str, int] = {}  # by room: where reading began
+
+    def hear(self, event: AnyEvent) -> None:
+        """Follow an event."""
+        if not isinstance(event, Post) or self._continues(event):
+            super().hear(event)
+        if self._missing:
+            self._give_up(self._clock() - GRACE_SECONDS)
+
+    def finish(self) -> None:
+        """Report what is still missing: nothing follows."""
+        self._give_up(self._clock())
+
+    def _continues(self, post: Post) -> bool:
+        """Say whether the cursor is to move to this post, and report it if that is wrong."""
+        room, position = post.room, post.position
+        if room not in self.rooms:
+            self._report("uninvited", room, position)
+            return False
+        cursor = self.rooms[room]
+        if cursor is None:
+            self._first[room] = position
+            return True
+        if position > cursor.position:
+            for missing in range(cursor.position + 1, position):
+                self._missing[room, missing] = self._clock()
+            self.rooms[room] = Cursor(cursor.epoch, position - 1)
+            return True
+        never_came = position < self._first.get(room, 0)
+        if never_came or self._missing.pop((room, position), None) is not None:
+            self._report("reordered", room, position)
+        else:
+            self._report("duplicated", room, position)
+        return False
+
+    def _give_up(self, before: float) -> None:
+        for (room, position), since in list(self._missing.items()):
+            if since > before:
+                return  # the rest went missing later
+            del self._missing[room, position]
+            self._report("lost", room, position)

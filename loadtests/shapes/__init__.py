@@ -1,0 +1,39 @@
+"""How many users there are over time: one shape a file, chosen by `make load ARGS='--shape …'`.
+
+`--users` is the most that a shape has, and `--run-time` how long it takes.
+"""
+
+from typing import Any
+
+from locust import LoadTestShape
+from locust.util.timespan import parse_timespan
+
+
+class Shape(LoadTestShape):
+    """A shape that is scaled by Locust's own options."""
+
+    abstract = True
+    use_common_options = True
+    default_seconds = 300.0
+
+    @property
+    def users(self) -> int:
+        """The most users there will be."""
+        return self._option("num_users") or 1
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes."""
+        asked = self._option("run_time")
+        return float(parse_timespan(asked) if isinstance(asked, str) else asked or 0) or (
+            self.default_seconds
+        )
+
+    @property
+    def rate(self) -> float:
+        """How many users come a second where the shape does not care."""
+        return self._option("spawn_rate") or 100
+
+    def _option(self, name: str) -> Any:
+        assert self.runner is not None
+        return getattr(self.runner.environment.parsed_options, name, None)

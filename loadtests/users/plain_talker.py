@@ -1,0 +1,113 @@
+"""Those who speak the original protocol: a bare socket, texts and null bytes."""
+
+import random
+import time
+from contextlib import suppress
+
+import gevent
+from gevent import socket
+from locust import User, task
+from locust.env import Environment
+
+from geventchat.protocol import frames
+from loadtests import model
+from loadtests.address import Address
+from loadtests.measures import tally
+from loadtests.users.report import failed, took
+
+RECEIVE_BYTES = 65_536
+CONNECT_SECONDS = 10
+AWAY_SECONDS = (1.0, 3.0)
+
+_MARK = model.PROBE_MARK.encode()
+_NOTICE = frames.NOTICE.encode()
+
+
+class PlainTalker(User):
+    """Talks in the lobby and hears it. What it hears is counted; only probes are looked at."""
+
+    weight = 5
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        assert environment.parsed_options is not None
+        self._talk_seconds: float = environment.parsed_options.talk_seconds
+        self._socket: socket.socket | None = None
+        self._ear: gevent.Greenlet[[], None] | None = None
+
+    def wait_time(self) -> float:
+        """Draw the seconds until it talks again."""
+        return random.expovariate(1 / self._talk_seconds)
+
+    def on_start(self) -> None:
+        """Connect and begin to hear."""
+        self._socket = self._open()
+        self._ear = gevent.spawn(self._listen)
+        self.wait()
+
+    def on_stop(self) -> None:
+        """Leave, as the original client does."""
+        if self._ear and self._socket:
+            self._ear.kill()
+            tally.connected -= 1
+            with suppress(OSError):
+                self._socket.sendall(frames.encode("q"))
+            self._socket.close()
+
+    @task
+    def talk(self) -> None:
+        """Say something."""
+        assert self._socket is not None
+        tally.counts["said"] += 1
+        with suppress(OSError):  # who listens knows, and comes back
+            self._socket.sendall(frames.encode(model.text()))
+
+    def _listen(self) -> None:
+        while True:
+            assert self._socket is not None
+            reason = self._hear(self._socket)
+            self._socket.close()
+            tally.connected -= 1
+            failed("plain", "connection", reason)
+            gevent.sleep(random.uniform(*AWAY_SECONDS))
+            self._socket = self._open()
+
+    def _hear(self, connection: socket.socket) -> str:
+        """Count what is heard until the connection ends; give why."""
+        rest = b""
+        try:
+            while data := connection.recv(RECEIVE_BYTES):
+                tally.counts["delivered"] += data.count(0)
+                if rest or _MARK in data or data.startswith(_NOTICE):
+                    *texts, rest = (rest + data).split(b"\0")
+                    for text in texts:
+                        self._hear_text(text)
+                else:
+                    rest = data[data.rfind(b"\0") + 1 :]
+        except OSError as error:
+            return f"It was lost: {error}."
+        return "The server closed it."
+
+    def _hear_text(self, text: bytes) -> None:
+        if text.startswith(_MARK):
+            seconds = model.seconds_since(text.decode())
+            if seconds is not None:
+                took("say", "heard", seconds)
+        elif text.startswith(_NOTICE):
+            failed("plain", "notice", text.decode())
+
+    def _open(self) -> socket.socket:
+        address = Address.parse(self.environment.host or "")
+        while True:
+            began = time.perf_counter()
+            try:
+                opened = socket.create_connection(address, CONNECT_SECONDS)
+            except OSError as error:
+                failed("plain", "connect", error)
+                gevent.sleep(random.uniform(*AWAY_SECONDS))
+                continue
+            opened.settimeout(None)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            took("plain", "connect", time.perf_counter() - began)
+            tally.connected += 1
+            return opened

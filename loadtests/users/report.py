@@ -1,0 +1,55 @@
+"""Where users tell what they met: to Locust, and to the tally of this process."""
+
+import itertools
+import logging
+from typing import Final
+
+from locust import events
+
+from loadtests.measures import tally
+from loadtests.order import DISORDERS, Disorder
+
+MESSAGES: Final = frozenset({"stored", "heard", "direct"})
+"""What enters Locust's percentiles. The rest, as connecting, is counted there without a time: its
+charts put all in one row, and a slow connect is no late message. The Chat tab times both."""
+
+_MOST_LOGGED: Final = 10
+_logged: Final = itertools.count()
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Broken(Exception):
+    """A user met what must not happen. Its text is the same each time, so that Locust can count."""
+
+
+def took(kind: str, name: str, seconds: float) -> None:
+    """Note how long something took that went well."""
+    if tally.timing:
+        tally.time(name, seconds)
+        _fire(kind, name, seconds * 1000 if name in MESSAGES else None)
+
+
+def failed(kind: str, name: str, error: str | Exception) -> None:
+    """Note that something went wrong: the run is red."""
+    tally.counts["failed"] += 1
+    _fire(kind, name, None, Broken(error) if isinstance(error, str) else error)
+
+
+def disordered(disorder: Disorder, room: str, position: int) -> None:
+    """Note that a room was not heard as it should; the first ones are logged."""
+    tally.counts[disorder] += 1
+    failed("order", disorder, DISORDERS[disorder])
+    if next(_logged) < _MOST_LOGGED:
+        _log.warning("%s: post %d of %s", disorder, position, room)
+
+
+def _fire(kind: str, name: str, milliseconds: float | None, error: Exception | None = None) -> None:
+    events.request.fire(
+        request_type=kind,
+        name=name,
+        response_time=milliseconds,
+        response_length=0,
+        exception=error,
+        context={},
+    )

@@ -1,0 +1,23 @@
+"""Those who talk."""
+
+import random
+
+from locust import task
+
+from loadtests import model
+from loadtests.users.rich import RichUser
+
+
+class Talker(RichUser):
+    """Says something now and then, in one of its rooms."""
+
+    weight = 40
+
+    def wait_time(self) -> float:
+        """Draw the seconds until it talks again."""
+        return random.expovariate(1 / self.options.talk_seconds)
+
+    @task
+    def talk(self) -> None:
+        """Say something."""
+        self.say(random.choice(self.rooms), model.text())

@@ -1,0 +1,75 @@
+"""Locust runs as a process, for seconds, and leaves reports; pytest never imports it."""
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parents[2]
+LOAD = [sys.executable, "-m", "loadtests"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of Locust left behind."""
+
+    code: int
+    said: str
+    prefix: Path
+
+    def rows(self, report: str) -> list[dict[str, str]]:
+        with Path(f"{self.prefix}_{report}.csv").open(encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def counts(self) -> dict[str, int]:
+        """Give how often each thing was timed."""
+        return {row["name"]: int(row["count"]) for row in self.rows("chat")}
+
+    def failures(self) -> set[tuple[str, str]]:
+        return {(row["Method"], row["Name"]) for row in self.rows("failures")}
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[..., Run]:
+    """Run Locust without a dashboard, with reports."""
+
+    def run(*options: str) -> Run:
+        prefix = tmp_path / "run"
+        command = [*LOAD, "--headless", "--csv", str(prefix), *options]
+        ended = subprocess.run(
+            command,
+            cwd=HERE,
+            check=False,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        return Run(ended.returncode, ended.stdout, prefix)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """Give the address of a server for all of these tests."""
+    serve = [sys.executable, "-m", "geventchat", "serve", "--port", "0", "--timeline", "memory:"]
+    with subprocess.Popen(
+        serve, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=HERE
+    ) as process:
+        assert process.stdout
+        found = re.search(r"listens on (\S+:\d+)", process.stdout.readline())
+        assert found
+        yield found[1]
+        process.terminate()
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_locust(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("LOCUST_")]:
+        monkeypatch.delenv(name)

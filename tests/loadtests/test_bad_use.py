@@ -1,0 +1,78 @@
+import socket
+import subprocess
+from collections.abc import Callable
+from threading import Thread
+
+from tests.loadtests.conftest import HERE, LOAD, Run
+
+
+def complaints(said: str) -> list[str]:
+    assert "Traceback" not in said
+    return [line for line in said.splitlines() if line.startswith("load: ")]
+
+
+def refused(run: Run) -> str:
+    """Give the one line that says why there was no run."""
+    (line,) = complaints(run.said)
+    assert run.code == 2
+    assert "Ramping" not in run.said
+    return line
+
+
+def test_no_server(load: Callable[..., Run]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    line = refused(load("--host", f"127.0.0.1:{port}"))
+    assert line.startswith(f"load: Nothing answers at 127.0.0.1:{port}: Connection refused.")
+
+
+def test_no_server_and_two_processes(load: Callable[..., Run]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        host = f"127.0.0.1:{free.getsockname()[1]}"
+    ports = ("--master-bind-port", "15558", "--master-port", "15558")
+    assert "Nothing answers at" in refused(load("--host", host, "--processes", "2", *ports))
+
+
+def test_another_kind_of_server(load: Callable[..., Run]) -> None:
+    def serve() -> None:
+        accepted, _ = listening.accept()
+        with accepted:
+            accepted.sendall(b"220 mail.example.org ready\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        serving = Thread(target=serve)
+        serving.start()
+        port = listening.getsockname()[1]
+        line = refused(load("--host", f"127.0.0.1:{port}"))
+        serving.join()
+    assert line == f"load: No geventchat answers at 127.0.0.1:{port}."
+
+
+def test_a_host_that_is_none(load: Callable[..., Run]) -> None:
+    line = refused(load("--host", "127.0.0.1:chat"))
+    assert line == "load: --host says where the server is: '127.0.0.1:chat' is not HOST:PORT."
+
+
+def test_more_users_than_descriptors(server: str) -> None:
+    limited = ["bash", "-c", 'ulimit -n 256; exec "$@"', "-", *LOAD]
+    options = ["--headless", "--host", server, "-u", "1000"]
+    ended = subprocess.run(
+        [*limited, *options], cwd=HERE, check=False, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    (line,) = complaints(ended.stdout)
+    assert line.startswith(
+        "load: 1,000 users in 1 process(es) need 1,064 descriptors each, and 256"
+    )
+
+
+def test_a_port_that_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = subprocess.run(
+            [*LOAD, "-P", str(port)], cwd=HERE, check=False, text=True, capture_output=True
+        )
+    assert ended.returncode == 2
+    (line,) = complaints(ended.stderr)
+    assert line.startswith(f"load: The dashboard cannot be at 127.0.0.1:{port}:")

@@ -1,0 +1,124 @@
+"""The Chat tab in a browser: Debian's Chromium, driven by Playwright."""
+
+import csv
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from tests.loadtests.conftest import HERE, LOAD
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+MILLISECONDS = 15_000
+USERS = 40
+
+
+@pytest.fixture(scope="module")
+def dashboard() -> Iterator[str]:
+    """Run `make load` with a dashboard; give the address that it says."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = ["-P", str(port), "--autostart", "-u", str(USERS), "--talk-seconds", "0.5"]
+    options += ["Talker", "Lurker"]
+    with subprocess.Popen(
+        [*LOAD, *options], cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        stdin=subprocess.DEVNULL, start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        server = re.search(r"started at \S+:(\d+)", process.stdout.readline())
+        address = re.search(r"dashboard is at (http://\S+/)", process.stdout.readline())
+        assert server
+        assert address
+        yield address[1]
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+        assert process.wait() == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(server[1])))
+
+
+@pytest.fixture
+def page(dashboard: str) -> Iterator[Page]:
+    """Give the page with the Chat tab open; nothing in it may go wrong."""
+    if CHROMIUM is None:
+        if os.environ.get("GEVENTCHAT_BROWSER") == "required":
+            pytest.fail("Chromium is missing: apt-get install chromium")
+        pytest.skip("Chromium is missing: apt-get install chromium")
+    wrong: list[str] = []
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        page = browser.new_page()
+        page.set_default_timeout(MILLISECONDS)
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        _open(page, dashboard)
+        page.get_by_role("tab", name="Chat").click()
+        yield page
+        browser.close()
+    assert wrong == []
+
+
+def _open(page: Page, address: str) -> None:
+    """Open the page once Locust listens."""
+    for _ in range(100):
+        with socket.socket() as probe:
+            host, port = address.removeprefix("http://").rstrip("/").split(":")
+            if probe.connect_ex((host, int(port))) == 0:
+                break
+        page.wait_for_timeout(100)
+    page.goto(address)
+
+
+def test_the_charts_have_data(page: Page) -> None:
+    for line in (
+        *("delivered_per_second", "heard_p50_ms", "heard_p95_ms", "heard_p99_ms", "connected"),
+        *("lost", "duplicated", "reordered", "server_cpu_percent", "server_memory_mb"),
+    ):
+        # Four points at least, so that something is drawn.
+        page.wait_for_function(
+            "line => (document.querySelector(`[data-line=${line}]`)?.getAttribute('d') ?? '')"
+            ".split(/[ML]/).length > 4",
+            arg=line,
+        )
+    assert page.locator("[data-chart='Connected users'] figcaption").inner_text().endswith("40")
+
+
+def test_the_charts_are_there_again_after_another_tab_was_looked_at(page: Page) -> None:
+    page.get_by_role("tab", name="Statistics").click()
+    page.wait_for_selector("#chat-charts", state="detached")
+    page.get_by_role("tab", name="Chat").click()
+    page.wait_for_selector("#chat-charts svg")
+
+
+def test_the_table_has_the_figures_now_and_of_the_run(page: Page) -> None:
+    row = page.get_by_role("row").filter(has_text="Connected users")
+    row.filter(has_text=f"{USERS} at most").wait_for()
+    cells = page.get_by_role("row").filter(has_text="Lost").get_by_role("cell")
+    assert cells.all_inner_texts() == ["Lost", "–", "0"]
+
+
+def test_the_figures_can_be_downloaded(page: Page, tmp_path: Path) -> None:
+    page.wait_for_selector("#chat-charts svg")
+    page.get_by_role("tab", name="Download Data").click()
+    with page.expect_download() as download:
+        page.get_by_text("Download chat history CSV").click()
+    download.value.save_as(tmp_path / "history.csv")
+    with (tmp_path / "history.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert int(rows[-1]["connected"]) == USERS
+
+
+def test_a_run_that_cannot_be_is_refused_in_the_form(page: Page, dashboard: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = f"127.0.0.1:{free.getsockname()[1]}"
+    form: dict[str, str | float | bool] = {"host": nobody, "user_count": "10", "spawn_rate": "10"}
+    answer = page.request.post(f"{dashboard}swarm", form=form).json()
+    assert answer["success"] is False
+    assert answer["message"].startswith(f"Nothing answers at {nobody}: Connection refused.")

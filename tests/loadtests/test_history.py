@@ -1,0 +1,71 @@
+from typing import Any
+
+from loadtests.dashboard.history import MOST_ROWS, History, Row
+from loadtests.dashboard.table import table
+from loadtests.measures import Tally
+from loadtests.observed import Figures
+
+NOTHING = Figures()
+
+
+def taken(connected: int = 0, delivered: int = 0, heard: tuple[float, ...] = ()) -> dict[str, Any]:
+    tally = Tally(connected)
+    tally.counts["delivered"] = delivered
+    for seconds in heard:
+        tally.time("heard", seconds)
+    return tally.take()
+
+
+def run(history: History, *seconds: dict[str, Any]) -> Row:
+    for now, each in enumerate(seconds, start=1):
+        history.add("worker", each, now)
+        row = history.turn(now, NOTHING)
+    return row
+
+
+def test_rates_and_percentiles_are_those_of_the_last_three_seconds() -> None:
+    row = run(
+        History(0),
+        taken(delivered=10_000, heard=(9.0,)),
+        *(taken(delivered=100, heard=(0.001,)) for _ in range(3)),
+    )
+    assert row.delivered_per_second == 100
+    assert row.heard_p99_ms is not None
+    assert 0.9 < row.heard_p99_ms < 1.1
+
+
+def test_the_users_of_all_processes_are_connected_until_a_process_is_silent_for_long() -> None:
+    history = History(0)
+    history.add("a", taken(connected=10), 1)
+    history.add("b", taken(connected=5), 1)
+    assert history.turn(1, NOTHING).connected == 15
+    history.add("a", taken(connected=7), 12)
+    assert history.turn(12, NOTHING).connected == 7
+
+
+def test_a_run_of_days_keeps_no_more_rows_and_all_of_its_time() -> None:
+    history = History(0)
+    run(history, *(taken() for _ in range(5 * MOST_ROWS)))
+    assert MOST_ROWS / 2 <= len(history.rows) < MOST_ROWS
+    assert history.rows[0].seconds == 1
+    assert history.rows[-1].seconds > 5 * MOST_ROWS - 20
+    gaps = {b.seconds - a.seconds for a, b in zip(history.rows, history.rows[1:], strict=False)}
+    assert gaps == {8.0}
+
+
+def test_charts_ask_only_for_what_is_new() -> None:
+    history = History(0)
+    run(history, taken(), taken(), taken())
+    assert [row["seconds"] for row in history.json(after=1)["rows"]] == [2, 3]
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    history = History(0)
+    assert table(history) == []
+    run(history, taken(connected=1234, delivered=3, heard=(0.002, 0.002)))
+    rows = {row["figure"]: (row["now"], row["run"]) for row in table(history)}
+    assert rows["Connected users"] == ("1,234", "1,234 at most")
+    assert rows["say→heard p50 / p95 / p99, ms"][0] == "2.0 / 2.0 / 2.0"
+    assert rows["Largest outbox, KB"] == ("–", "–")
+    assert rows["Server CPU, % of a core"] == ("–", "–")
+    assert rows["Lost"] == ("–", "0")

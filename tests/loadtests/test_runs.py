@@ -1,0 +1,79 @@
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.loadtests.conftest import Run
+
+MOST_MESSAGES = ("--talk-seconds", "0.2", "--room-size", "10")
+
+
+def test_all_kinds_of_users_chat_without_a_failure_on_a_server_of_its_own(
+    load: Callable[..., Run], tmp_path: Path
+) -> None:
+    report = tmp_path / "report.html"
+    run = load("-u", "100", "-t", "5s", *MOST_MESSAGES, "--html", str(report))
+
+    assert run.code == 0, run.said
+    assert "A server was started at" in run.said
+    assert run.failures() == set()
+    counts = run.counts()
+    assert counts["connect"] >= 100 - 2  # two are slow readers, whose times are their own
+    for name in ("heard", "stored", "direct", "join", "resume"):
+        assert counts[name] > 0, name
+    assert "Talker" in report.read_text("utf-8")
+
+
+def test_connects_are_counted_but_not_among_the_times_of_messages(
+    load: Callable[..., Run], server: str
+) -> None:
+    run = load("--host", server, "-u", "40", "-t", "3s", *MOST_MESSAGES, "Talker", "Lurker")
+
+    stats = {(row["Type"], row["Name"]): row for row in run.rows("stats")}
+    assert int(stats["rich", "connect"]["Request Count"]) == 40
+    assert float(stats["rich", "connect"]["Max Response Time"]) == 0
+    assert float(stats["say", "heard"]["Max Response Time"]) > 0
+    longest = max(float(stats["say", name]["Max Response Time"]) for name in ("heard", "stored"))
+    assert float(stats["", "Aggregated"]["Max Response Time"]) == longest
+
+
+def test_what_is_heard_is_all_that_was_said_times_the_members_of_the_room(
+    load: Callable[..., Run], server: str
+) -> None:
+    options = ("--lobby", "0", "--room-size", "10", "--talk-seconds", "0.5")
+    run = load("--host", server, "-u", "40", "-r", "40", "-t", "6s", *options, "Talker", "Lurker")
+
+    rows = [row for row in run.rows("chat_history") if float(row["seconds"]) >= 5]
+    said, heard = (float(rows[0][f"{what}_per_second"]) for what in ("said", "delivered"))
+    assert heard == pytest.approx(10 * said, rel=0.1)
+
+
+def test_two_processes_share_the_users(load: Callable[..., Run], server: str) -> None:
+    run = load(
+        *("--host", server, "-u", "60", "-t", "5s", *MOST_MESSAGES, "--processes", "2"),
+        *("--master-bind-port", "15557", "--master-port", "15557"),
+    )
+
+    assert run.code == 0, run.said
+    assert run.failures() == set()
+    # All but those on a bad line.
+    assert max(int(row["connected"]) for row in run.rows("chat_history")) >= 56
+    assert run.counts()["heard"] > 0
+
+
+@pytest.mark.parametrize("shape", ["staircase", "spike", "reconnect_storm", "soak"])
+def test_a_shape_takes_the_users_and_the_time_it_is_given(
+    load: Callable[..., Run], server: str, shape: str
+) -> None:
+    run = load("--host", server, "--shape", shape, "-u", "40", "-t", "3s", *MOST_MESSAGES)
+
+    assert run.code == 0, run.said
+    connected = [int(row["connected"]) for row in run.rows("chat_history")]
+    assert max(connected) > 20
+    if shape == "reconnect_storm":
+        assert run.counts()["resume"] > 40
+
+
+def test_pytest_has_not_imported_locust() -> None:
+    assert "locust" not in sys.modules
