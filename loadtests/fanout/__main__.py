@@ -2,8 +2,8 @@
 
     python -m loadtests.fanout [--quick] [--runs N] [--only TEXT] [--work TEXT] [--write FOLDER]
 
-The full form takes about half an hour for each run, and three runs unless told otherwise; the
-quick one about a minute. Needs Linux: it reads sockets with epoll, and CPU times from /proc.
+The full form takes some 20 minutes for each run, and there are three unless told otherwise; the
+quick one takes a minute or so. Needs Linux: it reads sockets with epoll, and CPU times from /proc.
 """
 
 import argparse

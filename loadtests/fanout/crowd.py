@@ -96,6 +96,8 @@ class Crowd:
 
         Raises NotReady.
         """
+        deadline = time.monotonic() + self._work.ready_seconds
+        within = f"within {self._work.ready_seconds:g} s"
         rooms = [f"load{room:04}" for room in range(self._work.rooms)]
         for member in range(self._work.connections):
             room = rooms[member % len(rooms)]
@@ -107,7 +109,8 @@ class Crowd:
                 self._talkers.append((talker, room))
             if member % _CONNECT_BATCH == 0:
                 self.hear(0)
-        deadline = time.monotonic() + self._work.ready_seconds
+                if time.monotonic() > deadline:
+                    raise NotReady(f"{member:,} of {self._work.connections:,} joined {within}")
         owed = self._work.rooms * self.audience
         self._listen(deadline)
         while True:
@@ -118,7 +121,6 @@ class Crowd:
             if self.heard == owed:
                 return
             if time.monotonic() > deadline:
-                within = f"within {self._work.ready_seconds:g} s"
                 raise NotReady(f"{self.heard:,} of {owed:,} heard a first message {within}")
 
     def _connect(self, greeting: bytes, *, wait: bool) -> socket.socket:

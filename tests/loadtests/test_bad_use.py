@@ -29,8 +29,7 @@ def test_no_server(load: Callable[..., Run]) -> None:
 def test_no_server_and_two_processes(load: Callable[..., Run]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         host = f"127.0.0.1:{free.getsockname()[1]}"
-    ports = ("--master-bind-port", "15558", "--master-port", "15558")
-    assert "Nothing answers at" in refused(load("--host", host, "--processes", "2", *ports))
+    assert "Nothing answers at" in refused(load("--host", host, "--processes", "2"))
 
 
 def test_another_kind_of_server(load: Callable[..., Run]) -> None:
