@@ -143,13 +143,15 @@ def _write(
     results: dict[Work, dict[str, report.Outcome]],
     servers: list[Server],
 ) -> None:
-    command = shlex.join(["python", "-m", "loadtests.fanout", *sys.argv[1:]])
+    options = shlex.join(sys.argv[1:])
+    command = f"make bench ARGS={shlex.quote(options)}" if options else "make bench"
     versions = ", ".join(filter(None, (server.told_version() for server in servers)))
     (folder / "bench.svg").write_text(chart.draw(results), "utf-8")
     (folder / "bench.md").write_text(
         "# Fan-out side by side\n\n"
-        f"Written by `{command}`; `make bench` does the same.\n\n{report.LEGEND}\n\n"
-        f"Measured on {report.machine()}; each server on one core, the load on another. "
+        f"Written by `{command}`. Figures are medians of runs in which the servers took turns.\n\n"
+        f"{report.LEGEND}\n"
+        f"Measured on {report.machine()}; each server on one core, the load on another.\n"
         f"Peers: {versions or 'none'}, as they come but for limits on connections.\n\n"
         f"![The same figures as bars](bench.svg)\n\n{tables}\n",
         "utf-8",

@@ -8,7 +8,7 @@ from html import escape
 from loadtests.fanout.report import Outcome, short
 from loadtests.fanout.work import Figures, Work
 
-_NAME, _BAR, _VALUE, _ROW, _HEAD, _GAP = 168, 150, 112, 20, 62, 22
+_NAME, _BAR, _VALUE, _ROW, _HEAD, _GAP = 174, 150, 112, 20, 62, 22
 """Widths of a panel's parts and heights of its rows, in pixels."""
 _ACROSS = 2
 _LEGEND = (

@@ -22,13 +22,17 @@ LEGEND = f"""\
 A delivery is one message that one member heard; messages fall due whatever the server does. Who
 talks hears itself in some protocols and not in others; it counts where it does.
 
-**arrived** is the share of all deliveries owed that came at all. **CPU µs each** is what the
-server's process, threads included, took for each. p50 and p99 run from when a message fell due to
-when a member had it, and tell of those that came. **idle KB each** is what the server's memory
-grew by for each connection that joined. In brackets: times the figure of `{BASE}`, which is what
-`geventchat serve` is unless told otherwise; only it and its plain twin have every message on disk
-before anyone hears it. **load full**: the load itself was busy for over {FULL:.0%} of the time, so
-it may have been the limit, and the server may do better than its row says."""
+* **arrived**: the share of all deliveries owed that came at all
+* **CPU µs each**: what the server's process, threads included, took for each delivery
+* **p50, p99**: from when a message fell due to when a member had it, of those deliveries that came;
+  – if nothing came of what fell due while it was measured
+* **idle KB each**: what the server's memory grew by for each connection that joined
+* **load full**: the load itself was busy for over {FULL:.0%} of the time, so it may have been the
+  limit, and the server may do better than its row says
+
+In brackets: times the figure of `{BASE}`, which is what `geventchat serve` is
+unless told otherwise; only it and its plain twin have every message on disk before anyone hears it.
+"""
 
 
 def machine() -> str:
