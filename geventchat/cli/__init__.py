@@ -1,0 +1,56 @@
+"""The command line: options become a Config, outcomes become exit codes.
+
+A flag goes before the environment (`GEVENTCHAT_PORT` for `--port`), that before the file, that
+before the default. What cannot be used is one line on standard error and exit code 2.
+A module for each command; each imports what it needs when it runs, so that a server starts without
+a terminal's parts.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from geventchat import __version__
+from geventchat.cli.connect import connect
+from geventchat.cli.options import called
+from geventchat.cli.serve import serve
+from geventchat.config import BadOption
+from geventchat.protocol.visible import visible
+
+UNUSABLE: Final = 2
+"""Exit code: something given on the command line cannot be used."""
+INTERRUPTED: Final = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and give its exit code. `arguments`: those of the process unless given."""
+    try:
+        code = commands.main(arguments, prog_name="geventchat", standalone_mode=False)
+    except click.Abort:
+        return INTERRUPTED
+    except click.BadParameter as error:
+        return _unusable(f"{called(error.ctx, error.param)}: {error.message}")
+    except click.ClickException as error:
+        return _unusable(error.format_message())
+    except BadOption as error:
+        return _unusable(str(error))
+    return code if isinstance(code, int) else 0
+
+
+@click.group(invoke_without_command=True)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.pass_context
+def commands(context: click.Context) -> None:
+    """A chat server for many clients, and the terminal to talk through it."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+for command in (serve, connect):
+    commands.add_command(command)
+
+
+def _unusable(complaint: str) -> int:
+    click.echo(visible(f"geventchat: {complaint}"), err=True)
+    return UNUSABLE

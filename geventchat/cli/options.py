@@ -1,0 +1,32 @@
+"""How commands declare their options, and what a user calls them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+
+def option(*names: str, **attributes: Any) -> Callable[[Any], Any]:
+    """Declare an option that the environment may give too."""
+    name = names[0].split("/")[0].strip("-").replace("-", "_")
+    return click.option(*names, envvar=variable(name), **attributes)
+
+
+def variable(name: str) -> str:
+    """Give the environment's variable for an option."""
+    return f"GEVENTCHAT_{name.upper()}"
+
+
+def called(context: click.Context | None, parameter: click.Parameter | None) -> str:
+    """Give the name by which the user gave a value: the flag, or the environment's variable."""
+    if context is None or parameter is None or parameter.name is None:
+        return "option"
+    if context.get_parameter_source(parameter.name) is ParameterSource.ENVIRONMENT:
+        return str(parameter.envvar)
+    return max(parameter.opts, key=len)
+
+
+def as_number(text: str) -> int | str:
+    """Give the number that a text spells, else the text, for `checked` to say what is wrong."""
+    return int(text) if text.isdecimal() else text
