@@ -113,6 +113,8 @@ def _from_table(
 
 def _checked(option: str, check: _Check, value: object, spelt: str) -> Any:
     try:
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("holds U+0000, which no name can")
         return check(value)
     except ValueError as error:
         raise BadOption(option, spelt, str(error)) from None

@@ -55,6 +55,7 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
         ("prot = 1", "prot 1: is not a setting, did you mean port?"),
         ("log-format = 'json'", 'log-format "json": is not a setting, did you mean log_format?'),
         ("zzz = 1", "zzz 1: is not a setting"),
+        ('host = "a\\u0000b"', 'host "a\\u0000b": holds U+0000, which no name can'),
         (
             "limits.frame_byte = 1",
             "limits.frame_byte 1: is not a setting, did you mean frame_bytes?",
