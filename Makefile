@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 COMPILE = .venv/bin/uv pip compile --quiet --universal --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command 'make requirements' pyproject.toml
 
-.PHONY: serve connect load bench test check format requirements clean
+.PHONY: serve connect load bench test fuzz check format requirements clean
 
 serve: .venv/.installed
 	@.venv/bin/geventchat serve $(ARGS)
@@ -22,6 +22,9 @@ bench: .venv/.installed-dev
 test: .venv/.installed-dev
 	@.venv/bin/pytest $(ARGS)
 
+fuzz: .venv/.installed-dev
+	@.venv/bin/python -m tests.fuzz $(ARGS)
+
 check: .venv/.installed-dev
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
@@ -36,7 +39,7 @@ format: .venv/.installed-dev
 # Pins that still fit are kept; to renew them all, delete the files first.
 requirements: .venv/.installed-dev
 	@$(COMPILE) -o requirements.txt
-	@$(COMPILE) --extra test --extra load --constraint requirements.txt -o requirements-dev.txt
+	@$(COMPILE) --extra test --extra load --extra fuzz --constraint requirements.txt -o requirements-dev.txt
 
 clean:
 	rm -rf .venv build *.egg-info .*_cache .hypothesis

@@ -1,0 +1,149 @@
+"""What is fuzzed: functions of bytes that return, or fail because a promise is broken.
+
+Only declared errors are caught. Each kind of outcome has a line of its own, so that the fuzzer sees
+that a case reached it: what happens in C is not visible to it.
+"""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from geventchat.config import BadOption, from_file
+from geventchat.protocol import events, frames, names, requests, visible
+from geventchat.protocol.errors import ProtocolError, Refused
+from geventchat.protocol.frames import Decoder
+
+_LIMIT: Final = 64
+_SETTINGS: Final = Path(tempfile.gettempdir(), "geventchat-fuzz.toml")
+
+
+def frames_in_any_pieces(data: bytes) -> None:
+    """Cut in two ways, the same bytes give the same frames and the same end."""
+    size = 1 + (data[0] if data else 0) % 16
+    pieces = [data[start : start + size] for start in range(0, len(data), size)]
+    assert _heard([data]) == _heard(pieces)
+    frames.stranger(data)
+
+
+def _heard(pieces: list[bytes]) -> list[bytes | str]:
+    decoder = Decoder(_LIMIT)
+    heard: list[bytes | str] = []
+    try:
+        for piece in pieces:
+            for frame in decoder.feed(piece):
+                assert frame
+                assert b"\0" not in frame
+                assert len(frame) <= _LIMIT
+                heard.append(frame)
+            assert len(decoder.unfinished) <= _LIMIT
+    except ProtocolError as error:
+        heard.append(error.code)
+    return heard
+
+
+def a_request(data: bytes) -> None:
+    """A frame is a request that survives being sent again, or a declared error."""
+    try:
+        request = requests.decode(data)
+    except ProtocolError as error:
+        _told(error.text)
+        for name in (error.request_id, error.key):
+            assert name is None or 1 <= len(name) <= 64
+        match error.code:
+            case "bad_json":
+                return
+            case "not_utf8":
+                return
+            case "unknown_type":
+                return
+            case "bad_field":
+                return
+        raise AssertionError(error.code) from error
+    again = requests.encode(request)
+    assert b"\0" not in again
+    assert requests.decode(again) == request
+    _look(request)
+
+
+def _look(request: requests.AnyRequest) -> None:
+    match request:
+        case requests.Hello(rooms=rooms):
+            for cursor in (rooms or {}).values():
+                assert cursor is None or 0 <= cursor.position <= 2**53
+        case requests.Say(text=text):
+            assert text
+            assert "\0" not in text
+        case requests.History(limit=limit):
+            assert 1 <= limit <= 500
+        case requests.Join(position=position):
+            assert position is None or 0 <= position <= 2**53
+        case requests.Direct(text=text):
+            assert text
+        case requests.Topic(topic=topic):
+            assert len(topic) <= 500
+        case _:
+            assert msgspec.to_builtins(request)["type"]
+
+
+def an_event(data: bytes) -> None:
+    """What a server says is an event, unknown, or what the client's link takes for a fault."""
+    try:
+        event = events.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    if event is not None:
+        assert events.decode(events.encode(event)) == event
+
+
+def a_name(data: bytes) -> None:
+    """A name is refused with a sentence, or stays what it is when it is given again."""
+    text = data.decode(errors="replace")
+    for make in (names.nick, names.room):
+        try:
+            name = make(text)
+        except Refused as refusal:
+            _told(refusal.text)
+            continue
+        assert make(name) == name
+        assert 1 <= len(name) <= names.MAX_NAME_LENGTH
+        assert visible.visible(name) == name
+        assert names.fold(names.fold(name)) == names.fold(name)
+
+
+def shown_text(data: bytes) -> None:
+    """What is shown of others' text neither acts on a terminal nor breaks a line."""
+    shown = visible.visible(data.decode(errors="surrogateescape"))
+    shown.encode()
+    assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in shown)
+
+
+def settings(data: bytes) -> None:
+    """A file of settings can be used, or one line says what is wrong with it."""
+    _SETTINGS.write_bytes(data)
+    try:
+        found = from_file(_SETTINGS)
+    except BadOption as error:
+        _told(visible.visible(str(error)))  # as the command line prints it
+        return
+    assert "limits" in found
+    assert not [value for value in found.values() if isinstance(value, str) and "\0" in value]
+
+
+def _told(text: str) -> None:
+    """Check that a sentence can be sent to whoever is to be told."""
+    text.encode()
+    assert "\0" not in text
+    assert len(text) < 1_000
+
+
+TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
+    "frames": frames_in_any_pieces,
+    "requests": a_request,
+    "events": an_event,
+    "names": a_name,
+    "shown": shown_text,
+    "settings": settings,
+}

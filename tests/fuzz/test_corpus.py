@@ -1,0 +1,22 @@
+"""Every case that fuzzing has kept, and some that it has not met."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fuzz.corpus import cases
+from tests.fuzz.targets import TARGETS
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_case_of_the_corpus_keeps_its_promise(target: str) -> None:
+    kept = cases(target)
+    assert kept
+    for case in kept:
+        TARGETS[target](case)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@given(st.binary(max_size=200))
+def test_any_bytes_keep_their_promise(target: str, data: bytes) -> None:
+    TARGETS[target](data)
