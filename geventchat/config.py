@@ -56,6 +56,14 @@ class Config:
     """`sqlite:PATH` or `memory:`."""
     trust: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Networks exempt from flood and per-address limits."""
+    password: str | None = field(default=None, repr=False)
+    """What all have to know who come in; better from a file."""
+    password_file: str | None = None
+    operator_file: str | None = None
+    """Where the operators' token is, made if it is not; None: beside the timeline's file.
+
+    The rules they make are kept beside it.
+    """
     web: bool = True
     """Whether the web door is open."""
     log_format: str = "text"
@@ -65,12 +73,18 @@ class Config:
     limits: Limits = field(default_factory=Limits)
 
 
+SECRETS: Final = frozenset({"password"})
+"""Fields that are never shown."""
+
+
 def checked(option: str, key: str, value: object) -> Any:
     """Give what a field of Config holds for this value; `option` is what its user calls it.
 
     Raises BadOption.
     """
     spelt = " ".join(value) if isinstance(value, tuple) else str(value)
+    if key in SECRETS:
+        spelt = "given"
     return _checked(option, _CHECKS[key], value, spelt)
 
 
@@ -107,7 +121,8 @@ def _from_table(
             near = difflib.get_close_matches(key, checks, n=1)
             guess = f", did you mean {near[0]}?" if near else ""
             raise BadOption(f"{where}{key}", _spelt(value), f"is not a setting{guess}")
-        found[key] = _checked(f"{where}{key}", checks[key], value, _spelt(value))
+        spelt = "given" if key in SECRETS else _spelt(value)
+        found[key] = _checked(f"{where}{key}", checks[key], value, spelt)
     return found
 
 
@@ -170,6 +185,18 @@ def _truth(value: object) -> bool:
     return value
 
 
+def _password(value: object) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= 1_024 or not value.isprintable():
+        raise ValueError("is not one line of 1 to 1,024 characters")
+    return value
+
+
+def _file(value: object) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("is not the path of a file")
+    return value
+
+
 def _log_format(value: object) -> str:
     if value not in ("text", "json"):
         raise ValueError("is neither text nor json")
@@ -181,6 +208,9 @@ _CHECKS: Final[dict[str, _Check]] = {
     "port": partial(_whole, least=0, most=65_535),
     "timeline": _timeline,
     "trust": _networks,
+    "password": _password,
+    "password_file": _file,
+    "operator_file": _file,
     "web": _truth,
     "log_format": _log_format,
     "echo": _truth,

@@ -167,6 +167,68 @@ def test_a_flag_goes_before_the_environment_before_the_file(tmp_path: Path) -> N
         assert " listens on 127.0.0.2:" in first_line(process)
 
 
+def test_the_operators_token_is_made_and_its_place_is_told(tmp_path: Path) -> None:
+    timeline = f"sqlite:{tmp_path}/chat.db"
+    with serving("--timeline", timeline) as process:
+        first_line(process)
+        assert first_line(process).endswith(
+            f"the operators' token is in {tmp_path}/chat.db.operator\n"
+        )
+    token = (tmp_path / "chat.db.operator").read_text()
+    with serving("--timeline", timeline) as process:
+        first_line(process)
+    assert (tmp_path / "chat.db.operator").read_text() == token
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--password", ""], "--password given: is not one line of 1 to 1,024 characters"),
+        (["--password-file", "none"], "--password-file none: No such file or directory"),
+        (["--password-file", "/dev/null"], "does not hold one line of 1 to 1,024 characters"),
+        (
+            ["--operator-file", "none/token"],
+            "--operator-file none/token: No such file or directory",
+        ),
+        (["--operator-file", "/dev/null"], "does not hold one line of 1 to 1,024 characters"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_is_one_line_and_exit_2(
+    arguments: list[str], line: str
+) -> None:
+    assert line in refusal("serve", "--port", "0", "--timeline", "memory:", *arguments)
+
+
+def test_two_passwords_are_one_too_many(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("secret")
+    line = refusal(
+        *"serve --port 0 --timeline memory: --password-file".split(),
+        str(file),
+        GEVENTCHAT_PASSWORD="other",
+    )
+    assert line.endswith("there is a password besides; give one of the two")
+    assert "secret" not in line
+    assert "other" not in line
+
+
+def test_a_password_on_the_command_line_is_warned_of_and_in_the_environment_is_not() -> None:
+    for arguments, environment, complaint in (
+        (["--password", "secret"], {}, "others on this machine can read --password"),
+        ([], {"GEVENTCHAT_PASSWORD": "secret"}, ""),
+    ):
+        with serving(*arguments, **environment) as process:
+            number = port(first_line(process))
+            with closing(socket.create_connection(("127.0.0.1", number), timeout=5)) as client:
+                client.sendall(b"hello\0")
+                assert client.recv(100) == b"* geventchat: This server needs a password.\0"
+            process.send_signal(signal.SIGTERM)
+            told, complaints = process.communicate(timeout=10)
+        assert complaint in complaints
+        assert len(complaints.splitlines()) == bool(complaint)
+        assert "secret" not in told + complaints
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_the_server_cleanly(number: signal.Signals) -> None:
     with serving() as process:

@@ -28,6 +28,8 @@ def test_a_file_sets_the_fields_of_the_same_names(tmp_path: Path) -> None:
         web = false
         log_format = "json"
         echo = true
+        password = "two words"
+        operator_file = "operator"
         [limits]
         frame_bytes = 1024
         """,
@@ -41,6 +43,8 @@ def test_a_file_sets_the_fields_of_the_same_names(tmp_path: Path) -> None:
         web=False,
         log_format="json",
         echo=True,
+        password="two words",
+        operator_file="operator",
         limits=Limits(frame_bytes=1024),
     )
 
@@ -86,6 +90,10 @@ def test_an_unknown_key_is_named_with_what_was_perhaps_meant(
         ('timeline = "sqlite:"', 'timeline "sqlite:": is neither memory: nor sqlite:PATH'),
         ('timeline = "memory"', 'timeline "memory": is neither memory: nor sqlite:PATH'),
         ('log_format = "xml"', 'log_format "xml": is neither text nor json'),
+        ('password = ""', "password given: is not one line of 1 to 1,024 characters"),
+        ('password = "a\\nb"', "password given: is not one line of 1 to 1,024 characters"),
+        ('password_file = ""', 'password_file "": is not the path of a file'),
+        ("operator_file = 1", "operator_file 1: is not the path of a file"),
         ("limits = 3", "limits 3: is not a table"),
         ("limits.rooms = 0", "limits.rooms 0: is less than 1"),
         ("limits.rooms = 1.5", "limits.rooms 1.5: is not a whole number"),
@@ -113,3 +121,10 @@ def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> None:
 def test_an_option_is_named_as_its_user_calls_it() -> None:
     with pytest.raises(BadOption, match=r"^GEVENTCHAT_PORT abc: is not a whole number$"):
         checked("GEVENTCHAT_PORT", "port", "abc")
+
+
+def test_a_password_is_not_shown() -> None:
+    assert "secret" not in repr(Config(password="secret"))
+    with pytest.raises(BadOption) as caught:
+        checked("--password", "password", "secret\n")
+    assert str(caught.value) == "--password given: is not one line of 1 to 1,024 characters"

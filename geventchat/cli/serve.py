@@ -38,6 +38,17 @@ _DEFAULT: Final = Config()
     metavar="CIDR",
     help="Network exempt from flood and per-address limits; repeat for more.",
 )
+@option(
+    "--password",
+    metavar="TEXT",
+    help="What all have to know who come in; other users of this machine can read it here.",
+)
+@option("--password-file", metavar="FILE", help="The same from a file, which they cannot.")
+@option(
+    "--operator-file",
+    metavar="FILE",
+    help="Where the operators' token is, or will be.  [default: beside the database]",
+)
 @option("--web/--no-web", default=_DEFAULT.web, help="Whether browsers may come in.")
 @option("--log-format", default=_DEFAULT.log_format, metavar="text|json", help="Form of the log.")
 @option(
@@ -57,6 +68,9 @@ def serve(context: click.Context, /, config: str | None, **options: object) -> N
         name = parameter.name
         if name in options and context.get_parameter_source(name) in given:
             settings[name] = checked(called(context, parameter), name, options[name])
+    if context.get_parameter_source("password") is ParameterSource.COMMANDLINE:
+        text = "geventchat: others on this machine can read --password; --password-file is safe"
+        click.echo(text, err=True)
     _serve(Config(**settings))
 
 
@@ -75,6 +89,8 @@ def _serve(config: Config) -> None:
         server.start()
         try:
             console.line(_start_line(config, *server.address))
+            if server.operator_file is not None:
+                console.line(f"the operators' token is in {server.operator_file}")
             server.wait()
         finally:
             server.stop()

@@ -140,6 +140,36 @@ class Direct(Event, tag="direct", frozen=True):
     time: int
 
 
+class Rule(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that operators have forbidden."""
+
+    effect: str
+    """`ban`, `mute`, `lock` (a room's topic), `freeze` (a room) or `close` (the server)."""
+    by: str
+    """What it goes by: `nick`, `client`, `address`, `guest`, `room` or `server`."""
+    whom: str
+    """As the operator named it; empty for the server."""
+    author: str
+    """The operator."""
+    time: int
+    """When it was made: milliseconds since 1970, UTC."""
+    until: int | None = None
+    """When it ends by itself, if it does."""
+    reason: str = ""
+
+
+class Admin(Answer, tag="admin", frozen=True, kw_only=True):
+    """What an operator asked for is done."""
+
+    act: str
+    rules: list[Rule]
+    """Those that were made or undone, or for `list` the newest 500 in force."""
+    ended: int
+    """How many connections it ended."""
+    count: int
+    """How many rules are in force by now."""
+
+
 class Pong(Answer, tag="pong", frozen=True, kw_only=True):
     """Answers ping."""
 
@@ -184,6 +214,7 @@ AnyEvent = (
     | Renamed
     | Topic
     | Welcome
+    | Admin
     | Pong
     | Error
     | Ping

@@ -4,7 +4,7 @@ The records are the schema: a frame that does not fit is a ProtocolError whose t
 wrong with which field. Fields that are not named here are ignored.
 """
 
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -13,6 +13,8 @@ from geventchat.protocol.errors import ProtocolError
 
 Token = Annotated[str, Meta(min_length=1, max_length=64)]
 """An id or a key, drawn by the client."""
+Secret = Annotated[str, Meta(max_length=1024)]
+"""A password, or the operators' token."""
 Position = Annotated[int, Meta(ge=0, le=2**53)]
 """A post's place in its room: 1, 2, 3 …; 0 is before the first. Exact in any JSON reader."""
 
@@ -39,9 +41,11 @@ class Hello(Request, tag="hello", frozen=True, kw_only=True):
     """Secret name of one living program; at least 64 random bits."""
     nonce: Annotated[str, Meta(max_length=128)] | None = None
     nick: str | None = None
-    password: Annotated[str, Meta(max_length=1024)] | None = None
+    password: Secret | None = None
     rooms: dict[str, Cursor | None] | None = None
     """Where to begin, by room; absent: the lobby."""
+    token: Secret | None = None
+    """The operators', of one who comes as an operator."""
 
 
 class Say(Request, tag="say", frozen=True, kw_only=True):
@@ -102,6 +106,28 @@ class Topic(Request, tag="topic", frozen=True, kw_only=True):
     topic: Annotated[str, Meta(max_length=500)]
 
 
+Act = Literal[
+    "kick", "ban", "unban", "mute", "unmute",
+    "lock", "unlock", "freeze", "thaw", "close", "open", "list",
+]  # fmt: skip
+By = Literal["nick", "client", "address", "room"]
+
+
+class Admin(Request, tag="admin", frozen=True, kw_only=True):
+    """Asks for what only an operator may do."""
+
+    act: Act
+    whom: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    """A nick, an address or network, or a room, as the act has it."""
+    by: By | None = None
+    """What of `whom` is meant; absent: what is usual for the act."""
+    seconds: Annotated[int, Meta(ge=1, le=10 * 366 * 86_400)] | None = None
+    """How long it holds; absent: until it is undone."""
+    reason: Annotated[str, Meta(max_length=200)] | None = None
+    token: Secret | None = None
+    """The operators'; absent: shown before on this connection."""
+
+
 class Typing(Request, tag="typing", frozen=True, kw_only=True):
     """Says that a post is being typed."""
 
@@ -121,7 +147,20 @@ class Bye(Request, tag="bye", frozen=True, kw_only=True):
 
 
 AnyRequest = (
-    Say | Typing | Ping | Pong | Join | Leave | Nick | Who | History | Direct | Topic | Bye | Hello
+    Say
+    | Typing
+    | Ping
+    | Pong
+    | Join
+    | Leave
+    | Nick
+    | Who
+    | History
+    | Direct
+    | Topic
+    | Bye
+    | Hello
+    | Admin
 )
 _TYPES: Final = frozenset(record.__struct_config__.tag for record in get_args(AnyRequest))
 

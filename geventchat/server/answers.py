@@ -12,6 +12,7 @@ from geventchat import __version__
 from geventchat.protocol import events, names, requests
 from geventchat.protocol.errors import QUIT, Ending, Refused
 from geventchat.protocol.events import Limits
+from geventchat.server import acts
 from geventchat.server.catchup import enter, joined
 from geventchat.server.room import Member
 
@@ -28,14 +29,24 @@ def answer(session: "Session", request: requests.AnyRequest) -> None:
 
 
 def greet(session: "Session", hello: requests.Hello) -> None:
-    """Answer hello: `welcome`, then each room. Waits."""
-    session.hub.greet(session, hashlib.blake2b(hello.client.encode(), digest_size=16).digest())
+    """Answer hello: `welcome`, then each room. Waits. Raises Ending if it is not let in."""
+    client = hashlib.blake2b(hello.client.encode(), digest_size=16).digest()
+    session.rich = True  # what follows it hears as events, even if that is goodbye
     refusals: list[Refused] = []
+    if hello.token is not None:
+        try:
+            session.authority.recognise(session, hello.token, "hello")
+        except Refused as refusal:
+            refusals.append(refusal)
+    if not session.operator:
+        session.authority.admit(session, hello, client, session.hub.known(client))
+    session.hub.greet(session, client)
     if hello.nick is not None:
         try:
             session.hub.rename(session, hello.nick)
         except Refused as refusal:
             refusals.append(refusal)
+    session.authority.weigh(session)
     limits = session.limits
     session.answer(
         events.Welcome(
@@ -43,7 +54,7 @@ def greet(session: "Session", hello: requests.Hello) -> None:
             nonce=hello.nonce,
             nick=session.nick,
             server=f"geventchat {__version__}",
-            features=[],
+            features=session.authority.features,
             ping_seconds=limits.ping_seconds,
             limits=Limits(limits.frame_bytes, limits.rooms_per_client, names.MAX_NAME_LENGTH),
             id=hello.id,
@@ -88,6 +99,7 @@ def _leave(session: "Session", request: requests.Leave) -> None:
 
 
 def _nick(session: "Session", request: requests.Nick) -> None:
+    session.authority.check_nick(session, request.nick)
     nick = session.hub.rename(session, request.nick)
     session.answer(events.Renamed(nick=nick, id=request.id))
 
@@ -110,6 +122,7 @@ def _history(session: "Session", request: requests.History) -> None:
 
 
 def _direct(session: "Session", request: requests.Direct) -> None:
+    session.authority.check_speech(session)
     other = session.hub.named(request.to)
     now = int(time.time() * 1000)
     other.answer(events.Direct(author=session.nick, text=request.text, time=now))
@@ -118,6 +131,7 @@ def _direct(session: "Session", request: requests.Direct) -> None:
 
 def _topic(session: "Session", request: requests.Topic) -> None:
     room = _member(session, request.room).room
+    session.authority.check_topic(session, room.name)
     session.timeline.set_topic(room.name, request.topic)
     room.topic, room.topic_by = request.topic, session.nick
     topic = events.Topic(room=room.name, topic=request.topic, by=session.nick)
@@ -129,7 +143,7 @@ def _topic(session: "Session", request: requests.Topic) -> None:
 
 def _typing(session: "Session", request: requests.Typing) -> None:
     room = _member(session, request.room).room
-    if not room.crowded:
+    if not room.crowded and not session.muted:
         session.hub.tell(room, events.Typing(room=room.name, nick=session.nick), session)
 
 
@@ -145,6 +159,10 @@ def _bye(session: "Session", request: requests.Bye) -> None:
     session.settle()
     session.bye_id = request.id
     raise Ending(QUIT)
+
+
+def _admin(session: "Session", request: requests.Admin) -> None:
+    session.answer(acts.act(session, request))
 
 
 def _hello(session: "Session", request: requests.Hello) -> None:
@@ -174,4 +192,5 @@ _TABLE: Final[dict[type[requests.Request], Callable[["Session", Any], None]]] = 
     requests.Pong: _pong,
     requests.Bye: _bye,
     requests.Hello: _hello,
+    requests.Admin: _admin,
 }

@@ -88,13 +88,17 @@ class Hub:
 
     # Coming and going
 
-    def come(self, session: "Session") -> None:
-        """Take a session in, as the guest it is until it says otherwise."""
+    def come(self, session: "Session", *, listening: bool = True) -> None:
+        """Take a session in, as the guest it is until it says otherwise.
+
+        One that is not to be `listening` is a member of nothing before it is greeted.
+        """
         self.sessions.add(session)
         session.nick = self._nicks.guest()
-        member = self._add(session, self._open(names.LOBBY))
-        self.go_live(member)
-        self._newcomers.append((time.monotonic() + _NEWCOMER_SECONDS, member))
+        if listening:
+            member = self._add(session, self._open(names.LOBBY))
+            self.go_live(member)
+            self._newcomers.append((time.monotonic() + _NEWCOMER_SECONDS, member))
         self._console.came(session.nick, len(self.sessions))
 
     def greet(self, session: "Session", client: bytes) -> None:
@@ -189,6 +193,19 @@ class Hub:
             raise Refused("no_such_nick", "Nobody of that nick is here now.")
         return owner
 
+    def known(self, client: bytes) -> str | None:
+        """Give the nick of a client that is here, or whose nick is held."""
+        former = self._clients.get(client)
+        return former.nick if former is not None else None
+
+    def present(self, nick: str) -> "Session | Away | None":
+        """Give who goes by a nick, held ones and plain guests' included."""
+        owner = self._nicks.owner(nick)
+        if owner is None:
+            folded = names.fold(nick[: len(names.GUEST) + 20])
+            owner = next((each for each in self.sessions if each.nick == folded), None)
+        return owner
+
     # Rooms
 
     def join(self, session: "Session", name: str) -> Member:
@@ -216,6 +233,11 @@ class Hub:
         if member.stands:
             self._remove(member)
         self._delivery.work()
+
+    def those_in(self, name: str) -> list["Session"]:
+        """Give the sessions in a room, none if there is no such room."""
+        room = self._rooms.get(name)
+        return list(room.members) if room is not None else []
 
     def nicks_in(self, room: Room, most: int) -> list[str]:
         """Give the nicks of those who are in a room in the eyes of the others."""

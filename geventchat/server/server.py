@@ -11,10 +11,13 @@ from gevent.event import Event
 from geventchat.config import BadOption, Config
 from geventchat.protocol import frames, names
 from geventchat.protocol.errors import FULL, SHUTDOWN
+from geventchat.server import credentials
+from geventchat.server.authority import Authority
 from geventchat.server.console import Console
 from geventchat.server.doors.tcp import TcpDoor
 from geventchat.server.hub import Hub
 from geventchat.server.link import Link
+from geventchat.server.rules_file import RulesFile
 from geventchat.server.session import Session
 from geventchat.server.timeline import Timeline
 from geventchat.server.timeline.memory import MemoryTimeline
@@ -37,6 +40,7 @@ class Server:
         # Accepting must not take the descriptors that storing needs.
         self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_DESCRIPTORS
         self._readers: set[gevent.Greenlet[..., None]] = set()
+        self._authority: Authority
         self._timeline: Timeline
         self._door: TcpDoor
 
@@ -44,6 +48,13 @@ class Server:
     def address(self) -> tuple[str, int]:
         """Host and port that it listens on."""
         return self._door.address
+
+    @property
+    def operator_file(self) -> str | None:
+        """Where the operators' token is; None: there are no operators."""
+        kind, _, path = self._config.timeline.partition(":")
+        beside = f"{path}.operator" if kind == "sqlite" else None
+        return self._config.operator_file or beside
 
     def start(self) -> None:
         """Open the timeline, then the doors. Raises BadOption for what cannot be used."""
@@ -58,6 +69,12 @@ class Server:
         try:
             self._door = TcpDoor(config.host, config.port, config.limits.frame_bytes, self._welcome)
         except BadOption:
+            self._timeline.close()
+            raise
+        try:
+            self._authority = _authority(config, self.operator_file)
+        except BadOption:
+            self._door.close()
             self._timeline.close()
             raise
         self._timeline.start()
@@ -86,15 +103,17 @@ class Server:
         self._hub.stop()
 
     def _welcome(self, link: Link) -> None:
-        if len(self._readers) >= self._most:
-            link.try_send(frames.notice(FULL.text))
+        refused = FULL if len(self._readers) >= self._most else None
+        refused = refused or self._authority.turned_away(link.peer.rpartition(":")[0])
+        if refused is not None:
+            link.try_send(frames.notice(refused.text))
             link.close(FULL_SECONDS)
             return
         reader = gevent.getcurrent()
         assert isinstance(reader, gevent.Greenlet)  # StreamServer spawns one a connection
         self._readers.add(reader)
         try:
-            Session(link, self._hub, self._timeline, self._config.limits).run()
+            Session(link, self._hub, self._timeline, self._config.limits, self._authority).run()
         finally:
             self._readers.discard(reader)
 
@@ -112,3 +131,17 @@ def _open(config: Config, hub: Hub) -> Timeline:
     if kind == "sqlite" and path:
         return SqliteTimeline(hub.deliver, path)
     raise BadOption("--timeline", config.timeline, "is neither memory: nor sqlite:PATH")
+
+
+def _authority(config: Config, operator_file: str | None) -> Authority:
+    """Give what the config says of password and operators. Raises BadOption."""
+    password, token, file = config.password, None, None
+    if config.password_file is not None:
+        if password is not None:
+            text = "there is a password besides; give one of the two"
+            raise BadOption("--password-file", config.password_file, text)
+        password = credentials.read("--password-file", config.password_file)
+    if operator_file is not None:
+        file = RulesFile(f"{operator_file}.rules")
+        token = credentials.read_or_make_token("--operator-file", operator_file)
+    return Authority(password=password, token=token, trust=config.trust, file=file)

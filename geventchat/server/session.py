@@ -8,6 +8,7 @@ import logging
 import random
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import gevent
@@ -33,6 +34,7 @@ from geventchat.protocol.errors import (
     Refused,
 )
 from geventchat.server import answers
+from geventchat.server.authority import Authority
 from geventchat.server.hub import Hub
 from geventchat.server.link import Link
 from geventchat.server.outbox import Outbox
@@ -41,6 +43,8 @@ from geventchat.server.timeline import Said, Timeline
 
 SLICE_SECONDS: Final = 0.002
 """How long one client's requests are answered before others are heard."""
+DECISION_SECONDS: Final = 10.0
+"""How long a connection may be silent where it has to say hello before it is let in."""
 _OWED: Final = 64
 """Messages a client may have on the way to the record before its next one is read."""
 _SETTLE_SECONDS: Final = 30.0
@@ -60,15 +64,18 @@ class Session:
 
     __slots__ = (
         "_bad_frames", "_closing", "_owed", "_reader", "_reason", "_settled",
-        "absent", "bye_id", "client", "hub", "limits", "link", "nick", "outbox", "pinged", "rich",
-        "rooms", "timeline",
+        "absent", "authority", "bye_id", "client", "hub", "limits", "link", "muted", "nick",
+        "operator", "outbox", "pinged", "rich", "rooms", "timeline",
     )  # fmt: skip
 
-    def __init__(self, link: Link, hub: Hub, timeline: Timeline, limits: Limits) -> None:
+    def __init__(
+        self, link: Link, hub: Hub, timeline: Timeline, limits: Limits, authority: Authority
+    ) -> None:
         self.link = link
         self.hub = hub
         self.timeline = timeline
         self.limits = limits
+        self.authority = authority
         self.outbox = Outbox(link, limits.outbox_bytes, self.end)
         self.nick = ""
         self.client = b""
@@ -78,6 +85,9 @@ class Session:
         self.absent: list[Room] = []
         """Rooms that this client dropped out of and has not come back to."""
         self.pinged = False
+        self.operator = False
+        self.muted = 0.0
+        """Until when it is silenced, in seconds since 1970; 0: it is not."""
         self.bye_id: str | None = None
         """The id of the request that ends the connection."""
         self._owed = 0
@@ -87,13 +97,21 @@ class Session:
         self._reason: Reason | None = None
         self._closing = False
 
+    @property
+    def address(self) -> str:
+        """The address it comes from."""
+        return self.link.peer.rpartition(":")[0]
+
     def run(self) -> None:
         """Live from the first byte to goodbye. Waits; called by the greenlet that is the reader."""
         self._reader = gevent.getcurrent()
         reason = LOST
+        shut = self.authority.shut()
+        late = gevent.spawn_later(DECISION_SECONDS, self._be_late, shut) if shut else None
         try:
-            self.hub.come(self)
-            self._converse()
+            self.authority.weigh(self)
+            self.hub.come(self, listening=shut is None)
+            self._converse(shut)
             self.settle()
         except Ending as ending:
             reason = ending.reason
@@ -104,6 +122,8 @@ class Session:
             reason = INTERNAL
         finally:
             self._closing = True
+            if late is not None:
+                late.kill(block=False)
             self._say_goodbye(self._reason or reason)
 
     def end(self, reason: Reason) -> None:
@@ -119,7 +139,12 @@ class Session:
     def say(
         self, room: str, text: str, key: str | None = None, request_id: str | None = None
     ) -> None:
-        """Let a text become a post. Waits only for a client with too many on the way."""
+        """Let a text become a post. Waits only for a client with too many on the way.
+
+        Raises Refused if this client may not speak there.
+        """
+        if self.muted or room in self.authority.rules.frozen:
+            self.authority.check_speech(self, room)
         self._owed += 1
         self.timeline.append(Said(self, room, self.nick, text, self.client, key, request_id))
         if self._owed >= _OWED:
@@ -186,9 +211,15 @@ class Session:
         if not self._closing and self._reader is not None:
             self._reader.throw(Ending(reason))
 
-    def _converse(self) -> None:
-        """Take the client's frames until it sends no more."""
+    def _be_late(self, shut: Reason) -> None:
+        if not self.rich:
+            self.end(shut)
+
+    def _converse(self, shut: Reason | None) -> None:
+        """Take the client's frames until it sends no more; if `shut`, only hello lets it in."""
         take = self._take_first
+        if shut is not None:
+            take = partial(self._take_hello, shut)
         began = 0.0
         try:
             for frame in self.link.frames():
@@ -219,6 +250,12 @@ class Session:
             raise Ending(PROTOCOL) from None
         answers.greet(self, hello)
 
+    def _take_hello(self, shut: Reason, frame: bytes) -> None:
+        """Take the first frame where nobody is in before hello."""
+        if not frames.is_rich(frame):
+            raise Ending(shut)
+        self._take_first(frame)
+
     def _take_plain(self, frame: bytes) -> None:
         if frame == b"q":
             raise Ending(QUIT)
@@ -229,7 +266,10 @@ class Session:
                 "not_utf8", "That message is not UTF-8 and was not passed on."
             ) from None
         self.hub.announce(self.rooms[names.LOBBY])
-        self.say(names.LOBBY, text)
+        try:
+            self.say(names.LOBBY, text)
+        except Refused as refusal:
+            self._notice(refusal.text)
 
     def _take_rich(self, frame: bytes) -> None:
         request = requests.decode(frame)

@@ -1,9 +1,10 @@
 """A real server, everybody who comes to it, and its clock, which the test turns."""
 
+import json
 import socket as native
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -14,7 +15,7 @@ from geventchat.server.console import Console
 from geventchat.server.printer import Printer
 from geventchat.server.server import Server
 from geventchat.server.session import Session
-from tests.conversations.peers import Plain, Rich
+from tests.conversations.peers import Plain, Rich, encode
 
 _Guest = TypeVar("_Guest", bound=Plain)
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
@@ -46,6 +47,13 @@ class Chat:
     def rich(self, nick: str | None = None, **options: Any) -> Rich:
         """Let a rich client come in, and give it when its rooms have answered."""
         return self.came(Rich(self.address, nick, **options))
+
+    def refused(self, **hello: Any) -> list[dict[str, Any]]:
+        """Say hello where it is answered with the end; give all that was heard."""
+        with Plain(self.address) as peer:
+            said = {"type": "hello", "version": 1, "client": "refused-client-x", **hello}
+            peer.send(b"\x1e" + encode(said))
+            return [json.loads(frame) for frame in peer.rest()]
 
     def riches(self, *nicks: str) -> list[Rich]:
         """Let rich clients come in, and give them when each knows of all."""
@@ -87,12 +95,18 @@ class Chat:
 
 
 @contextmanager
-def chatting(timeline: str = "memory:", *, clock: bool = False, **limits: int) -> Iterator[Chat]:
-    """Run a server, whose guests hang up before it stops.
+def chatting(
+    timeline: str = "memory:",
+    *,
+    clock: bool = False,
+    options: Mapping[str, Any] | None = None,
+    **limits: int,
+) -> Iterator[Chat]:
+    """Run a server with these options and limits, whose guests hang up before it stops.
 
     Once a second a server looks at its clock; this one does so `later`, unless the clock is to run.
     """
-    config = Config(port=0, timeline=timeline, limits=Limits(**limits))
+    config = Config(port=0, timeline=timeline, limits=Limits(**limits), **(options or {}))
     server = Server(config, Console(Printer(None), echo=False))
     server.start()
     if not clock:

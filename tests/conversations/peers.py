@@ -17,8 +17,9 @@ _numbers: Final = count(1)
 class Plain:
     """A null-terminated client: the original protocol, byte for byte."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.socket = socket.create_connection(address, SECONDS)
+    def __init__(self, address: tuple[str, int], *, source: str | None = None) -> None:
+        come_from = (source, 0) if source else None
+        self.socket = socket.create_connection(address, SECONDS, come_from)
         self._heard = b""
 
     def __enter__(self) -> Self:
@@ -88,10 +89,12 @@ class Rich(Plain):
         *,
         rooms: dict[str, Any] | list[str] | None = None,
         client: str | None = None,
+        source: str | None = None,
+        **more: Any,
     ) -> None:
-        super().__init__(address)
+        super().__init__(address, source=source)
         self.client = client or f"client-of-a-test-{next(_numbers)}"
-        hello: dict[str, Any] = {"version": 1, "client": self.client, "nonce": self.client}
+        hello: dict[str, Any] = {"version": 1, "client": self.client, "nonce": self.client, **more}
         if nick is not None:
             hello["nick"] = nick
         if rooms is not None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from geventchat.protocol import events
 from geventchat.protocol.events import (
+    Admin,
     AnyEvent,
     Bye,
     Direct,
@@ -25,6 +26,7 @@ from geventchat.protocol.events import (
     Post,
     Presence,
     Renamed,
+    Rule,
     Sent,
     Topic,
     Typing,
@@ -71,6 +73,16 @@ WIRE: Final[dict[str, Event]] = {
     '{"type":"topic","room":"tea","topic":"","by":"Ann"}': Topic(room="tea", topic="", by="Ann"),
     '{"type":"typing","room":"tea","nick":"Ann"}': Typing("tea", "Ann"),
     '{"type":"direct","author":"Ann","text":"Psst","time":5}': Direct("Ann", "Psst", 5),
+    '{"type":"admin","id":"1","act":"ban","rules":[{"effect":"ban","by":"nick","whom":"Eve",'
+    '"author":"Ann","time":5,"until":9,"reason":"spam"}],"ended":1,"count":1}': Admin(
+        id="1",
+        act="ban",
+        rules=[
+            Rule(effect="ban", by="nick", whom="Eve", author="Ann", time=5, until=9, reason="spam")
+        ],
+        ended=1,
+        count=1,
+    ),
     '{"type":"pong","id":"1"}': Pong(id="1"),
     '{"type":"error","code":"slow_down","text":"Wait.","room":"tea","retry_ms":50,"key":"k"}': (
         Error(code="slow_down", text="Wait.", room="tea", retry_ms=50, key="k")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from geventchat.protocol import requests
 from geventchat.protocol.errors import ProtocolError
 from geventchat.protocol.requests import (
+    Admin,
     AnyRequest,
     Bye,
     Cursor,
@@ -31,13 +32,14 @@ from geventchat.protocol.requests import (
 CLIENT = "0123456789abcdef"
 FULL: Final[dict[str, Request]] = {
     '{"type":"hello","version":1,"client":"0123456789abcdef","nonce":"n","nick":"Ann",'
-    '"password":"p","rooms":{"lobby":null,"tea":{"epoch":"e","position":7}}}': Hello(
+    '"password":"p","rooms":{"lobby":null,"tea":{"epoch":"e","position":7}},"token":"t"}': Hello(
         version=1,
         client=CLIENT,
         nonce="n",
         nick="Ann",
         password="p",
         rooms={"lobby": None, "tea": Cursor("e", 7)},
+        token="t",
     ),
     '{"type":"say","room":"tea","text":"Hi","key":"k"}': Say(room="tea", text="Hi", key="k"),
     '{"type":"join","room":"tea","epoch":"e","position":7}': Join(
@@ -55,12 +57,15 @@ FULL: Final[dict[str, Request]] = {
     '{"type":"ping"}': Ping(),
     '{"type":"pong"}': Pong(),
     '{"type":"bye"}': Bye(),
+    '{"type":"admin","act":"ban","whom":"Eve","by":"client","seconds":60,"reason":"spam",'
+    '"token":"t"}': Admin(act="ban", whom="Eve", by="client", seconds=60, reason="spam", token="t"),
 }
 BARE: Final[dict[str, Request]] = {
     '{"type":"hello","version":1,"client":"0123456789abcdef"}': Hello(version=1, client=CLIENT),
     '{"type":"say","room":"tea","text":"Hi"}': Say(room="tea", text="Hi"),
     '{"type":"join","room":"tea"}': Join(room="tea"),
     '{"type":"history","room":"tea","limit":1}': History(room="tea", limit=1),
+    '{"type":"admin","act":"list"}': Admin(act="list"),
 }
 
 
@@ -411,6 +416,7 @@ FIELDS: Final[dict[type[Request], dict[str, st.SearchStrategy[Any]]]] = {
         "nick": maybe(texts),
         "password": maybe(st.text(characters, max_size=1024)),
         "rooms": maybe(st.dictionaries(texts, maybe(cursors))),
+        "token": maybe(st.text(characters, max_size=1024)),
     },
     Say: {"room": texts, "text": some_text, "key": maybe(tokens)},
     Join: {"room": texts, "epoch": maybe(tokens), "position": maybe(positions)},
@@ -424,6 +430,14 @@ FIELDS: Final[dict[type[Request], dict[str, st.SearchStrategy[Any]]]] = {
     Ping: {},
     Pong: {},
     Bye: {},
+    Admin: {
+        "act": st.sampled_from(get_args(requests.Act)),
+        "whom": maybe(st.text(characters, min_size=1, max_size=128)),
+        "by": maybe(st.sampled_from(get_args(requests.By))),
+        "seconds": maybe(st.integers(1, 10 * 366 * 86_400)),
+        "reason": maybe(st.text(characters, max_size=200)),
+        "token": maybe(st.text(characters, max_size=1024)),
+    },
 }
 any_request: st.SearchStrategy[Request] = st.one_of(
     [st.builds(kind, id=maybe(tokens), **fields) for kind, fields in FIELDS.items()]

@@ -7,6 +7,7 @@ from gevent.event import Event
 
 from geventchat.config import Limits
 from geventchat.protocol.events import Post
+from geventchat.server.authority import Authority
 from geventchat.server.console import Console
 from geventchat.server.hub import Hub
 from geventchat.server.session import Session
@@ -93,10 +94,11 @@ class House:
     def __init__(self, **limits: Any) -> None:
         self.limits = Limits(**limits)
         self.hub = Hub(self.limits, Wall())
+        self.authority = Authority()
         self.timeline = self.hub.timeline = SteppedTimeline(self.hub)
 
     def session(self, link: FakeLink | None = None, *, rich: bool = False) -> Session:
-        session = Session(link or FakeLink(), self.hub, self.timeline, self.limits)
+        session = Session(link or FakeLink(), self.hub, self.timeline, self.limits, self.authority)
         session.rich = rich
         return session
 

@@ -1,0 +1,161 @@
+"""Who may come in, who may speak, and who may decide about that.
+
+Every session asks here at the same few moments: when its connection is accepted, when it says
+hello, when it speaks, when it takes a nick. Nothing here waits but `keep`.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from geventchat.protocol.errors import BANNED, FULL, PASSWORD, Ending, Reason, Refused
+from geventchat.protocol.requests import Hello
+from geventchat.server.credentials import Secret, Tries
+from geventchat.server.moderation import Rules
+from geventchat.server.rules_file import RulesFile
+
+if TYPE_CHECKING:
+    from geventchat.server.session import Session
+
+_CLOSED: Final = replace(FULL, text="This server takes in nobody new at present. Try again later.")
+_WRONG: Final = replace(PASSWORD, text="That is not this server's password.")
+_SPENT: Final = replace(
+    PASSWORD, text="That was wrong too often. Wait a minute before you try again."
+)
+
+_log = logging.getLogger("geventchat.audit")
+
+
+def audit(session: "Session", act: str, **details: object) -> None:
+    """Write a line about what an operator did, or somebody tried to do. Never waits."""
+    known = {name: value for name, value in details.items() if value is not None}
+    told = "".join(f", {name} {value}" for name, value in known.items())
+    who = {"event": "audit", "operator": session.nick, "address": session.address, "act": act}
+    _log.info(
+        "%s at %s: %s%s", session.nick, session.address, act, told, extra={"details": who | known}
+    )
+
+
+class Authority:
+    """The password, the operators' token, and the rules that operators have made."""
+
+    def __init__(
+        self,
+        *,
+        password: str | None = None,
+        token: str | None = None,
+        trust: Sequence[str] = (),
+        file: RulesFile | None = None,
+    ) -> None:
+        self._password = Secret(password) if password is not None else None
+        self._token = Secret(token) if token is not None else None
+        self._tries = Tries(trust)
+        self._file = file
+        self.rules = Rules(file.load() if file is not None else ())
+        self.clock = time.time
+
+    @property
+    def features(self) -> list[str]:
+        """What the welcome says of it."""
+        return ["admin"] if self._token is not None else []
+
+    def shut(self) -> Reason | None:
+        """Say why a connection is not a member before it has said hello, if that is so."""
+        if self._password is not None:
+            return PASSWORD
+        return _CLOSED if self.rules.closed(self.clock()) else None
+
+    def turned_away(self, address: str) -> Reason | None:
+        """Give the reason for which an address is not even listened to."""
+        rule = self.rules.of_address("ban", address, self.clock())
+        return replace(BANNED, text=f"Your address is banned{rule.sentence()}") if rule else None
+
+    def admit(self, session: "Session", hello: Hello, client: bytes, former: str | None) -> None:
+        """Let a session in that is no operator's, or raise Ending.
+
+        `client` is the hash of its id, and `former` the nick it goes by if it was here before.
+        """
+        if self._password is not None:
+            if hello.password is None:
+                raise Ending(PASSWORD)
+            now = time.monotonic()
+            if self._tries.spent(session.address, now):
+                raise Ending(_SPENT)
+            if not self._password.is_(hello.password):
+                self._tries.count(session.address, now)
+                raise Ending(_WRONG)
+        nicks = [nick for nick in (hello.nick, former) if nick]
+        if (banned := self.banned(client, nicks, session.address)) is not None:
+            raise Ending(banned)
+        if former is None and not session.rooms and self.rules.closed(self.clock()):
+            raise Ending(_CLOSED)
+
+    def banned(self, client: bytes, nicks: Sequence[str], address: str) -> Reason | None:
+        """Give the reason for which a client with these nicks is banned, if it is."""
+        rule = self.rules.of_client("ban", client, nicks, address, self.clock())
+        if rule is None:
+            return None
+        whom = f"The nick {rule.whom} is" if rule.by == "nick" else "You are"
+        return replace(BANNED, text=f"{whom} banned from this server{rule.sentence()}")
+
+    def recognise(self, session: "Session", token: str | None, act: str) -> None:
+        """Let a session be an operator's if it shows the right token. Raises Refused."""
+        if self._token is None:
+            raise Refused("forbidden", "This server has no operators.")
+        now = time.monotonic()
+        if self._tries.spent(session.address, now):  # and no line, or a log could be filled
+            text = "That was wrong too often. Wait a minute before you try again."
+            raise Refused("slow_down", text, retry_ms=60_000)
+        if token is None or not self._token.is_(token):
+            self._tries.count(session.address, now)
+            text = "Only an operator may do that."
+            if token is not None:
+                text = "That is not the operators' token."
+            audit(session, act, refused=text)
+            raise Refused("forbidden", text)
+        session.operator = True
+        session.muted = 0.0
+
+    def weigh(self, session: "Session") -> None:
+        """Learn anew whether a session is silenced."""
+        session.muted = 0.0
+        if not session.operator:
+            session.muted = self.rules.muted_until(
+                session.client, session.nick, session.address, self.clock()
+            )
+
+    def check_speech(self, session: "Session", room: str | None = None) -> None:
+        """Raises Refused if a session may not speak, there or at all."""
+        if session.operator:
+            return
+        now = self.clock()
+        if session.muted and session.muted <= now:
+            self.weigh(session)  # there may be another rule
+        if session.muted:
+            raise Refused("muted", "An operator has silenced you.", room=room)
+        if room in self.rules.frozen and (rule := self.rules.of_room("freeze", room, now)):
+            text = f"Nobody but operators speaks in {room}{rule.sentence()}"
+            raise Refused("forbidden", text, room=room)
+
+    def check_topic(self, session: "Session", room: str) -> None:
+        """Raises Refused if a session may not set the topic of a room."""
+        self.check_speech(session, room)
+        rule = self.rules.of_room("lock", room, self.clock())
+        if rule is not None and not session.operator:
+            raise Refused("forbidden", f"The topic of {room} is locked{rule.sentence()}", room=room)
+
+    def check_nick(self, session: "Session", nick: str) -> None:
+        """Raises Refused if a session may not take a nick."""
+        self.check_speech(session)
+        if session.operator:
+            return
+        rule = self.rules.of_client("ban", b"", [nick], "", self.clock())
+        if rule is not None:
+            raise Refused("forbidden", f"The nick {rule.whom} is banned{rule.sentence()}")
+
+    def keep(self) -> None:
+        """Put the rules on disk, if there is a place for them. Waits. Raises Refused `storage`."""
+        if self._file is not None:
+            self._file.save(self.rules.in_force(self.clock()))

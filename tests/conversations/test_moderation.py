@@ -1,0 +1,543 @@
+"""Operators: what they do to whom, and that nobody else loses anything by it."""
+
+import json
+import logging
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import gevent
+import pytest
+
+from geventchat.server.logs import JsonFormatter, TextFormatter
+from tests.conversations.chat import Chat, chatting, drop
+from tests.conversations.peers import Bystanders, Plain, Rich, encode, of, texts
+
+TOKEN: Final = "the-token-of-a-test"
+NOTICE: Final = b"* geventchat: "
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> dict[str, Any]:
+    """Name the operators' file, which holds a token."""
+    file = tmp_path / "operator"
+    file.write_text(f"{TOKEN}\n")
+    return {"operator_file": str(file)}
+
+
+@pytest.fixture
+def house(options: dict[str, Any]) -> Iterator[Chat]:
+    """Give a server that has operators."""
+    with chatting(options=options) as chat:
+        yield chat
+
+
+def operator(chat: Chat, nick: str = "Olga", **options: Any) -> Rich:
+    """Let an operator come in, whose token is known from hello on."""
+    peer = chat.rich(nick, token=TOKEN, **options)
+    assert of("error", peer.greeting) == []
+    return peer
+
+
+def elsewhere(chat: Chat, address: str = "127.0.0.9") -> Plain:
+    """Let a plain client connect from another address."""
+    return chat.came(Plain(chat.address, source=address))
+
+
+def admin(peer: Rich, act: str, whom: str | None = None, **fields: Any) -> dict[str, Any]:
+    """Ask for an act and give its answer, which says that it is done."""
+    answer = peer.ask("admin", act=act, **({"whom": whom} if whom else {}), **fields)
+    assert answer["type"] == "admin", answer
+    assert answer["act"] == act
+    return answer
+
+
+def forbidden(peer: Rich, kind: str, **fields: Any) -> str:
+    """Give the text with which a request is forbidden."""
+    error = peer.ask(kind, **fields)
+    assert (error["type"], error["code"]) == ("error", "forbidden")
+    text: str = error["text"]
+    return text
+
+
+def muted(peer: Rich, kind: str, **fields: Any) -> bool:
+    """Say whether a request is refused because its client is silenced."""
+    error = peer.ask(kind, **fields)
+    return (error["type"], error.get("code")) == ("error", "muted")
+
+
+# Who is an operator
+
+
+def test_a_server_with_operators_says_so_and_any_other_does_not(house: Chat, chat: Chat) -> None:
+    assert house.rich().welcome["features"] == ["admin"]
+    peer = chat.rich(token=TOKEN)
+    assert peer.welcome["features"] == []
+    assert [error["code"] for error in of("error", peer.greeting)] == ["forbidden"]
+    assert "no operators" in forbidden(peer, "admin", act="list", token=TOKEN)
+
+
+@pytest.mark.parametrize(
+    "act",
+    "kick ban unban mute unmute lock unlock freeze thaw close open list".split(),
+)
+def test_nobody_acts_without_the_token(house: Chat, act: str) -> None:
+    ann, eve = house.riches("Ann", "Eve")
+    with Bystanders(house.address) as bystanders:
+        assert "Only an operator" in forbidden(eve, "admin", act=act, whom="Ann")
+        assert "not the operators' token" in forbidden(
+            eve, "admin", act=act, whom="Ann", token=TOKEN[:-1]
+        )
+        bystanders.heard()
+    assert admin(operator(house), "list")["count"] == 0
+    assert of("bye", ann.pong()) == []
+
+
+def test_a_token_shown_once_is_enough_for_a_connection_and_for_no_other(house: Chat) -> None:
+    olga, eve = house.riches("Olga", "Eve")
+    admin(olga, "list", token=TOKEN)
+    admin(olga, "list")
+    assert "Only an operator" in forbidden(eve, "admin", act="list")
+    again = house.rich(client=olga.client)
+    assert "Only an operator" in forbidden(again, "admin", act="list")
+
+
+def test_a_wrong_token_in_hello_is_told_and_the_client_is_an_ordinary_one(house: Chat) -> None:
+    eve = house.rich("Eve", token="wrong")
+    (error,) = of("error", eve.greeting)
+    assert (error["code"], error["text"]) == ("forbidden", "That is not the operators' token.")
+    assert of("joined", eve.greeting)
+
+
+def test_wrong_tokens_are_few_a_minute_from_an_address(options: dict[str, Any]) -> None:
+    with chatting(options=options | {"trust": ()}) as house:
+        eve, olga = house.rich("Eve"), house.rich("Olga", source="127.0.0.9")
+        for _ in range(5):
+            forbidden(eve, "admin", act="list", token="wrong")
+        for token in ("wrong", TOKEN):
+            error = eve.ask("admin", act="list", token=token)
+            assert (error["code"], error["retry_ms"]) == ("slow_down", 60_000)
+        admin(olga, "list", token=TOKEN)
+
+
+# The log
+
+
+def test_each_act_is_one_line_that_nobody_can_break(
+    house: Chat, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "geventchat.audit")
+    olga, eve = operator(house), house.rich("Eve")
+    admin(olga, "mute", "Eve", seconds=60, reason="spam\n2026 INFO all is well\x1b[2J")
+    forbidden(eve, "admin", act="unmute", whom="Eve")
+    forbidden(eve, "admin", act="unmute", whom="Eve", token="a-wrong-one")
+    lines = [TextFormatter().format(record) for record in caplog.records]
+    events = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    assert [line.partition(": ")[2][:33] for line in lines] == [
+        "Olga at 127.0.0.1: mute, whom cli",
+        "Eve at 127.0.0.1: unmute, refused",
+        "Eve at 127.0.0.1: unmute, refused",
+    ]
+    assert lines[0].isprintable()
+    assert {event["event"] for event in events} == {"audit"}
+    assert events[0]["whom"] == "client Eve, nick Eve"
+    assert events[0]["until"] > time.time() * 1000
+    assert [event["act"] for event in events] == ["mute", "unmute", "unmute"]
+    assert [event["operator"] for event in events] == ["Olga", "Eve", "Eve"]
+    for text in (*lines, *map(str, events)):
+        assert TOKEN not in text
+        assert "a-wrong-one" not in text
+
+
+# Kick
+
+
+def test_who_is_kicked_is_told_why_and_the_others_hear_that_it_left(house: Chat) -> None:
+    olga, eve = operator(house), house.rich("Eve")
+    with Bystanders(house.address) as bystanders:
+        assert admin(olga, "kick", "eve", reason="spam\nand lies")["ended"] == 1
+        bye = eve.closing()[-1]
+        assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", "kicked", False)
+        assert bye["text"] == "An operator ended this connection: spam\nand lies"
+        leave = olga.hear(lambda event: event.get("event") == "leave")[-1]
+        assert leave["nick"] == "Eve"
+        bystanders.heard()
+    assert house.rich("Eve").nick == "Eve"
+
+
+def test_a_plain_guest_is_kicked_by_its_name(house: Chat) -> None:
+    olga, plain = operator(house), house.plain()
+    plain.send(b"hello\0")
+    guest = olga.posts(1)[0]["author"]
+    assert admin(olga, "kick", guest)["ended"] == 1
+    (line,) = plain.rest()
+    assert line.startswith(NOTICE)
+    assert b"operator" in line
+
+
+def test_a_whole_room_is_kicked_but_operators_and_nobody_elsewhere_waits(house: Chat) -> None:
+    olga, otto = operator(house), operator(house, "Otto")
+    crowd = [house.rich(rooms=["attic"]) for _ in range(50)]
+    for peer in (olga, otto):
+        peer.ask("join", room="attic")
+    with Bystanders(house.address) as bystanders:
+        assert admin(olga, "kick", "attic", by="room")["ended"] == 50
+        bystanders.heard()
+    assert {peer.closing()[-1]["code"] for peer in crowd} == {"kicked"}
+    assert sorted(olga.ask("who", room="attic")["nicks"]) == ["Olga", "Otto"]
+
+
+def test_all_of_an_address_are_kicked(house: Chat) -> None:
+    olga, far = operator(house), elsewhere(house)
+    house.knock()
+    assert admin(olga, "kick", "127.0.0.9")["ended"] == 1
+    assert len(far.rest()) == 1
+
+
+@pytest.mark.parametrize("whom", ["Nobody", "Olga", "guest-99999", "10.0.0.0/8", "x" * 128])
+def test_there_has_to_be_somebody_to_be_kicked(house: Chat, whom: str) -> None:
+    error = operator(house).ask("admin", act="kick", whom=whom)
+    assert (error["type"], error["code"]) == ("error", "no_such_nick")
+
+
+# Ban
+
+
+def banned(chat: Chat, **options: Any) -> dict[str, Any]:
+    """Give the bye with which a hello is answered."""
+    (bye,) = chat.refused(**options)
+    assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", "banned", False)
+    return bye
+
+
+def test_who_is_banned_is_told_why_and_does_not_come_back_by_nick_or_client(house: Chat) -> None:
+    olga, eve = operator(house), house.rich("Eve")
+    with Bystanders(house.address) as bystanders:
+        answer = admin(olga, "ban", "EVE", reason="spam")
+        assert [rule["by"] for rule in answer["rules"]] == ["client", "nick"]
+        assert (answer["ended"], answer["count"]) == (1, 2)
+        bye = eve.closing()[-1]
+        assert (bye["code"], bye["text"]) == ("banned", "You are banned from this server: spam")
+        banned(house, client=eve.client, nick="Other")
+        for nick in ("Eve", "eve", "\u0415ve", "ＥＶＥ"):
+            assert "The nick Eve is banned" in banned(house, nick=nick)["text"]
+        bystanders.heard()
+    house.rich("Other")
+
+
+def test_the_nick_is_banned_for_who_is_here_under_another(house: Chat) -> None:
+    olga, ann = operator(house), house.rich("Ann")
+    admin(olga, "ban", "Eve")
+    assert "Eve is banned" in forbidden(ann, "nick", nick="\u0415ve")
+    assert ann.ask("nick", nick="Ev")["type"] == "renamed"
+
+
+def test_only_the_nick_is_banned_if_that_is_asked_for(house: Chat) -> None:
+    olga, eve = operator(house), house.rich("Eve")
+    answer = admin(olga, "ban", "Eve", by="nick")
+    assert [rule["by"] for rule in answer["rules"]] == ["nick"]
+    eve.closing()
+    assert house.rich("Ann", client=eve.client).nick == "Ann"
+
+
+def test_a_client_is_banned_while_it_is_away(house: Chat) -> None:
+    olga, eve = operator(house), house.rich("Eve")
+    drop(eve)
+    house.gone(eve)
+    assert len(admin(olga, "ban", "Eve")["rules"]) == 2
+    banned(house, client=eve.client, nick="Ann")
+
+
+def test_a_banned_client_does_not_replace_its_connection_elsewhere(house: Chat) -> None:
+    olga, eve = operator(house), house.rich("Eve")
+    admin(olga, "ban", "Ann")
+    banned(house, client=eve.client, nick="Ann")
+    assert of("bye", eve.pong()) == []
+
+
+def test_a_banned_address_gets_a_line_and_is_closed(house: Chat) -> None:
+    olga, far = operator(house), elsewhere(house)
+    house.knock()
+    with Bystanders(house.address) as bystanders:
+        assert admin(olga, "ban", "127.0.0.9", reason="spam")["ended"] == 1
+        assert far.rest()[-1:] == [NOTICE + b"You are banned from this server: spam"]
+        again = elsewhere(house)
+        assert again.rest() == [NOTICE + b"Your address is banned: spam"]
+        bystanders.heard()
+    assert admin(olga, "unban", "127.0.0.9")["count"] == 0
+    again = elsewhere(house)
+    again.send(b"hello\0")
+    assert texts(olga.posts(1)) == ["hello"]
+
+
+def test_an_address_is_banned_by_the_nick_that_comes_from_there(house: Chat) -> None:
+    olga, plain = operator(house), elsewhere(house)
+    plain.send(b"hello\0")
+    guest = olga.posts(1)[0]["author"]
+    error = olga.ask("admin", act="ban", whom=guest)
+    assert (error["code"], "address" in error["text"]) == ("bad_field", True)
+    (rule,) = admin(olga, "ban", guest, by="address")["rules"]
+    assert (rule["by"], rule["whom"]) == ("address", "127.0.0.9/32")
+    assert len(plain.rest()) == 1
+
+
+def test_a_ban_ends_by_itself(house: Chat) -> None:
+    olga, eve = operator(house), house.rich("Eve")
+    until = admin(olga, "ban", "Eve", seconds=3600)["rules"][0]["until"]
+    assert " until 20" in eve.closing()[-1]["text"]
+    authority = house.server._authority
+    authority.clock = lambda: until / 1000 - 1
+    banned(house, nick="Eve")
+    authority.clock = lambda: until / 1000
+    assert house.rich("Eve", client=eve.client).nick == "Eve"
+    assert admin(olga, "list")["count"] == 0
+
+
+def test_a_ban_is_lifted(house: Chat) -> None:
+    olga, eve = operator(house), house.rich("Eve")
+    admin(olga, "ban", "Eve")
+    eve.closing()
+    assert len(admin(olga, "unban", "eve")["rules"]) == 2
+    assert house.rich("Eve", client=eve.client).nick == "Eve"
+    error = olga.ask("admin", act="unban", whom="Eve")
+    assert (error["type"], error["code"]) == ("error", "bad_field")
+
+
+@pytest.mark.parametrize("whom", ["Olga", "0lga", "127.0.0.1", "127.0.0.0/8", "0.0.0.0/0"])
+@pytest.mark.parametrize("act", ["ban", "mute"])
+def test_an_operator_does_not_shut_itself_out(house: Chat, act: str, whom: str) -> None:
+    olga = operator(house)
+    assert f"would {act} you" in forbidden(olga, "admin", act=act, whom=whom)
+    assert admin(olga, "list")["count"] == 0
+
+
+def test_bans_of_other_operators_do_not_hold_for_operators(house: Chat) -> None:
+    olga, otto = operator(house), operator(house, "Otto")
+    assert admin(olga, "ban", "Otto")["ended"] == 0
+    assert of("bye", otto.pong()) == []
+    assert operator(house, "Otto", client=otto.client).nick == "Otto"
+
+
+@pytest.mark.parametrize("whom", ["guest-99999", "server", "a b", ""])
+def test_what_is_nobodys_nick_is_not_banned(house: Chat, whom: str) -> None:
+    olga = operator(house)
+    error = olga.ask("admin", act="ban", whom=whom)
+    assert (error["type"], error["code"] in ("no_such_nick", "bad_nick", "bad_field")) == (
+        "error",
+        True,
+    )
+    assert admin(olga, "list")["count"] == 0
+
+
+# Mute
+
+
+def test_who_is_muted_is_heard_by_nobody_and_hears_everything(house: Chat) -> None:
+    olga, ann, eve = operator(house), house.rich("Ann"), house.rich("Eve")
+    assert admin(olga, "mute", "Eve")["ended"] == 0
+    with Bystanders(house.address) as bystanders:
+        ann.pong()
+        assert muted(eve, "say", room="lobby", text="hear me")
+        assert muted(eve, "direct", to="Ann", text="hear me")
+        assert muted(eve, "topic", room="lobby", topic="hear me")
+        assert muted(eve, "nick", nick="hear-me")
+        eve.tell("typing", room="lobby")
+        eve.pong()
+        assert [event["type"] for event in ann.pong()] == []
+        bystanders.heard()
+        assert "from plain" in texts(eve.posts(2))
+    admin(olga, "unmute", "Eve")
+    eve.say("lobby", "thank you")
+    assert texts(eve.posts(1)) == ["thank you"]
+
+
+def test_a_mute_outlasts_the_connection_and_another_nick(house: Chat) -> None:
+    olga, eve = operator(house), house.rich("Eve")
+    admin(olga, "mute", "Eve")
+    drop(eve)
+    house.gone(eve)
+    again = house.rich("Ann", client=eve.client)
+    assert muted(again, "say", room="lobby", text="hear me")
+    other = house.rich("Eve", rooms=[])
+    assert other.nick.startswith("guest-") or muted(other, "direct", to="Olga", text="hear me")
+
+
+def test_a_mute_ends_by_itself_and_another_may_be_left(house: Chat) -> None:
+    olga, eve = operator(house), house.rich("Eve")
+    until = admin(olga, "mute", "Eve", seconds=60, by="client")["rules"][0]["until"]
+    admin(olga, "mute", "Eve", seconds=120, by="nick")
+    authority = house.server._authority
+    authority.clock = lambda: until / 1000
+    assert muted(eve, "say", room="lobby", text="hear me")
+    authority.clock = lambda: until / 1000 + 61
+    eve.say("lobby", "hear me")
+    assert texts(eve.posts(1)) == ["hear me"]
+
+
+def test_a_plain_guest_is_muted_by_its_name(house: Chat) -> None:
+    olga, eve, bob = operator(house), *house.plains(2)
+    eve.send(b"hello\0")
+    guest = olga.posts(1)[0]["author"]
+    assert bob.frame() == b"hello"
+    assert admin(olga, "mute", guest)["rules"][0]["by"] == "guest"
+    eve.send(b"hear me\0")
+    assert eve.frame() == NOTICE + b"An operator has silenced you."
+    bob.send(b"I hear nothing\0")
+    assert eve.frame() == b"I hear nothing"
+    assert texts(olga.posts(1)) == ["I hear nothing"]
+    admin(olga, "unmute", guest)
+    eve.send(b"thank you\0")
+    assert bob.frame() == b"thank you"
+
+
+def test_an_address_is_muted(house: Chat) -> None:
+    olga, far = operator(house), elsewhere(house)
+    house.knock()
+    admin(olga, "mute", "127.0.0.8/31")
+    later = elsewhere(house)
+    for plain in (far, later):
+        plain.send(b"hear me\0")
+        assert plain.frame() == NOTICE + b"An operator has silenced you."
+
+
+# Rooms
+
+
+def test_of_a_locked_room_only_operators_set_the_topic(house: Chat) -> None:
+    olga, ann = operator(house), house.rich("Ann")
+    admin(olga, "lock", "LOBBY", reason="it was fine")
+    assert "it was fine" in forbidden(ann, "topic", room="lobby", topic="cake")
+    assert olga.ask("topic", room="lobby", topic="tea")["topic"] == "tea"
+    assert ann.hear(lambda event: event["type"] == "topic")[-1]["topic"] == "tea"
+    ann.say("lobby", "still here")
+    assert texts(ann.posts(1)) == ["still here"]
+    admin(olga, "unlock", "lobby")
+    assert ann.ask("topic", room="lobby", topic="cake")["topic"] == "cake"
+
+
+def test_in_a_frozen_room_only_operators_speak(house: Chat) -> None:
+    olga, ann, plain = operator(house), house.rich("Ann", rooms=["lobby", "attic"]), house.plain()
+    admin(olga, "freeze", "lobby")
+    assert "lobby" in forbidden(ann, "say", room="lobby", text="hear me")
+    assert "lobby" in forbidden(ann, "topic", room="lobby", topic="hear me")
+    plain.send(b"hear me\0")
+    assert plain.frame().startswith(NOTICE)
+    ann.say("attic", "heard here")
+    assert texts(ann.posts(1)) == ["heard here"]
+    olga.say("lobby", "silence")
+    assert plain.frame() == b"silence"
+    admin(olga, "thaw", "lobby")
+    plain.send(b"hear me\0")
+    assert texts(ann.posts(2)) == ["silence", "hear me"]
+
+
+def test_a_room_need_not_be_open_to_be_frozen(house: Chat) -> None:
+    admin(operator(house), "freeze", "attic", seconds=60)
+    ann = house.rich("Ann", rooms=["attic"])
+    assert " until 20" in forbidden(ann, "say", room="attic", text="hear me")
+
+
+# The closed door
+
+
+def test_a_closed_server_lets_in_only_who_was_here(house: Chat) -> None:
+    olga, ann, bob = operator(house), house.rich("Ann"), house.rich("Bob")
+    plain = house.plain()
+    drop(bob)
+    house.gone(bob)
+    admin(olga, "close")
+    (bye,) = house.refused(nick="Eve")
+    assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", "full", True)
+    stranger = house.came(Plain(house.address))
+    stranger.send(b"hello\0")
+    (line,) = stranger.rest()
+    assert line.startswith(NOTICE)
+    assert house.rich(client=bob.client).nick == "Bob"
+    assert house.rich(client=ann.client).nick == "Ann"
+    assert operator(house, "Otto").nick == "Otto"
+    plain.send(b"still here\0")
+    assert texts(olga.posts(1)) == ["still here"]
+    admin(olga, "open")
+    assert house.rich("Eve").nick == "Eve"
+
+
+def test_who_was_inside_when_the_door_closed_may_still_say_hello(house: Chat) -> None:
+    olga, plain = operator(house), house.plain()
+    admin(olga, "close")
+    plain.send(b"\x1e" + encode({"type": "hello", "version": 1, "client": "x" * 16, "nick": "Eve"}))
+    assert b'"nick":"Eve"' in plain.frame()
+
+
+# A restart
+
+
+def test_what_operators_did_outlives_the_server(tmp_path: Path) -> None:
+    timeline = f"sqlite:{tmp_path}/chat.db"
+    with chatting(timeline) as house:
+        token = (tmp_path / "chat.db.operator").read_text().strip()
+        olga, eve, bob = house.riches("Olga", "Eve", "Bob")
+        admin(olga, "ban", "Eve", token=token)
+        admin(olga, "ban", "127.0.0.9")
+        admin(olga, "mute", "Bob", seconds=3600)
+        admin(olga, "lock", "lobby")
+        admin(olga, "freeze", "attic")
+        admin(olga, "close")
+        admin(olga, "open")
+        rules = admin(olga, "list")["rules"]
+    with chatting(timeline) as house:
+        assert (tmp_path / "chat.db.operator").read_text().strip() == token
+        assert admin(house.rich("Olga"), "list", token=token)["rules"] == rules
+        banned(house, nick="Eve")
+        banned(house, client=eve.client)
+        assert len(elsewhere(house).rest()) == 1
+        bob = house.rich(client=bob.client, rooms=["lobby", "attic"])
+        assert muted(bob, "say", room="lobby", text="hear me")
+        ann = house.rich("Ann", rooms=["lobby", "attic"])
+        forbidden(ann, "topic", room="lobby", topic="mine")
+        forbidden(ann, "say", room="attic", text="hear me")
+    for file in ("chat.db.operator", "chat.db.operator.rules"):
+        assert stat.S_IMODE((tmp_path / file).stat().st_mode) == 0o600
+    assert eve.client not in (tmp_path / "chat.db.operator.rules").read_text()
+
+
+def test_a_closed_server_is_closed_after_a_restart(options: dict[str, Any]) -> None:
+    with chatting(options=options) as house:
+        ann = house.rich("Ann")
+        admin(operator(house), "close")
+    with chatting(options=options) as house:
+        assert [event["code"] for event in house.refused(client=ann.client)] == ["full"]
+        admin(operator(house), "open")
+        house.rich("Ann")
+
+
+def test_a_guest_of_the_next_server_is_another(options: dict[str, Any]) -> None:
+    with chatting(options=options) as house:
+        olga, plain = operator(house), house.plain()
+        plain.send(b"hello\0")
+        admin(olga, "mute", olga.posts(1)[0]["author"])
+    with chatting(options=options) as house:
+        assert admin(operator(house), "list")["count"] == 0
+
+
+def test_rules_that_cannot_be_stored_hold_and_that_is_told(
+    house: Chat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    olga, eve = operator(house), house.rich("Eve")
+    (tmp_path / "operator.rules.new").mkdir()
+    error = olga.ask("admin", act="mute", whom="Eve")
+    assert (error["type"], error["code"]) == ("error", "storage")
+    assert muted(eve, "say", room="lobby", text="hear me")
+
+
+def test_acts_at_the_same_time_are_all_stored(options: dict[str, Any]) -> None:
+    with chatting(options=options) as house:
+        operators = [operator(house, f"o{number}") for number in range(10)]
+        acts = [
+            gevent.spawn(admin, peer, "freeze", f"room{number}")
+            for number, peer in enumerate(operators)
+        ]
+        gevent.joinall(acts, raise_error=True)
+    with chatting(options=options) as house:
+        assert admin(operator(house), "list")["count"] == 10

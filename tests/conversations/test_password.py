@@ -1,0 +1,129 @@
+"""A server with a password: who does not know it hears nothing, and is nobody to those inside."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from geventchat.server import session
+from tests.conversations.chat import Chat, chatting
+from tests.conversations.peers import Plain, Rich, of, texts
+
+PASSWORD: Final = "corréct horse"
+NEEDS: Final = b"* geventchat: This server needs a password."
+
+
+@pytest.fixture
+def house() -> Iterator[Chat]:
+    """Give a server with a password."""
+    with chatting(options={"password": PASSWORD}) as chat:
+        yield chat
+
+
+def member(chat: Chat, nick: str | None = None, **options: Any) -> Rich:
+    """Let somebody come in who knows the password."""
+    return chat.rich(nick, password=PASSWORD, **options)
+
+
+def test_who_knows_the_password_comes_in(house: Chat) -> None:
+    ann, bob = member(house, "Ann"), member(house, "Bob")
+    ann.say("lobby", "hello")
+    assert texts(bob.posts(1)) == ["hello"]
+
+
+@pytest.mark.parametrize("password", [None, "", PASSWORD[:-1], f"{PASSWORD} ", "CORRÉCT HORSE"])
+def test_who_does_not_is_told_and_goes(house: Chat, password: str | None) -> None:
+    ann = member(house, "Ann")
+    (bye,) = house.refused(nick="Eve", password=password)
+    assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", "password", False)
+    assert ann.pong() == []
+    assert [session.nick for session in house.inside()] == ["Ann"]
+
+
+def test_a_plain_client_gets_its_line_and_nothing_it_says_is_heard(house: Chat) -> None:
+    ann = member(house, "Ann")
+    plain = house.came(Plain(house.address))
+    plain.send(b"let me in\0and hear me\0")
+    assert plain.rest() == [NEEDS]
+    assert ann.pong() == []
+    assert ann.ask("history", room="lobby", limit=5)["posts"] == []
+
+
+def test_who_says_nothing_hears_nothing_and_is_counted_by_nobody(house: Chat) -> None:
+    ann, bob = member(house, "Ann"), member(house, "Bob")
+    silent = house.came(Plain(house.address))
+    member(house, rooms=[])  # by then the silent one was let in, if it ever is
+    house.later(2)
+    ann.say("lobby", "a secret")
+    assert texts(bob.posts(1)) == ["a secret"]
+    assert ann.ask("who", room="lobby")["nicks"] == ["Ann", "Bob"]
+    silent.shut()
+    assert silent.rest() == []
+    assert of("presence", bob.pong()) == []
+
+
+def test_who_says_nothing_has_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert session.DECISION_SECONDS == 10
+    monkeypatch.setattr(session, "DECISION_SECONDS", 0.05)
+    with chatting(options={"password": PASSWORD}) as house:
+        ann = member(house, "Ann")
+        silent, slow = house.came(Plain(house.address)), house.came(Plain(house.address))
+        slow.send(b'\x1e{"type":"hel')
+        assert silent.rest() == [NEEDS]
+        assert slow.rest() == [NEEDS]
+        assert ann.pong() == []
+
+
+def test_a_hello_that_is_none_is_refused_as_ever(house: Chat) -> None:
+    plain = house.came(Plain(house.address))
+    plain.send(b'\x1e{"type":"say","room":"lobby","text":"hello"}\0')
+    error, bye = plain.rest()
+    assert b'"forbidden"' in error
+    assert b'"protocol"' in bye
+
+
+def test_a_wrong_password_does_not_replace_a_connection_that_is_open(house: Chat) -> None:
+    ann = member(house, "Ann")
+    house.refused(client=ann.client, password="wrong")
+    assert ann.pong() == []
+
+
+def test_wrong_passwords_are_few_a_minute_from_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    with chatting(options={"password": PASSWORD, "trust": ()}) as house:
+        ann = member(house, "Ann")
+        for _ in range(5):
+            (bye,) = house.refused(password="wrong")
+            assert "not this server's password" in bye["text"]
+        for password in ("wrong", PASSWORD):
+            (bye,) = house.refused(password=password)
+            assert (bye["code"], "Wait a minute" in bye["text"]) == ("password", True)
+        assert member(house, "Bob", source="127.0.0.9").nick == "Bob"
+        assert ann.pong()[-1]["nick"] == "Bob"
+
+
+def test_a_missing_password_is_no_try(house: Chat) -> None:
+    with chatting(options={"password": PASSWORD, "trust": ()}) as house:
+        for _ in range(9):
+            house.refused()
+        assert member(house, "Ann").nick == "Ann"
+
+
+def test_those_of_a_trusted_network_may_try_as_often_as_they_like(house: Chat) -> None:
+    for _ in range(9):
+        house.refused(password="wrong")
+    assert member(house, "Ann").nick == "Ann"
+
+
+def test_operators_need_no_password(tmp_path: Path) -> None:
+    file = tmp_path / "operator"
+    file.write_text("the-token-of-a-test")
+    options = {"password": PASSWORD, "operator_file": str(file)}
+    with chatting(options=options) as house:
+        assert house.rich("Olga", token="the-token-of-a-test").nick == "Olga"
+        (bye,) = house.refused(token="wrong")
+        assert bye["code"] == "password"
+
+
+def test_without_a_password_one_that_is_given_does_no_harm(chat: Chat) -> None:
+    assert chat.rich("Ann", password="whatever").nick == "Ann"

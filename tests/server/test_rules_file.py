@@ -1,0 +1,68 @@
+"""The file of rules: what is saved is loaded, whole or not at all, and nothing else is taken."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from geventchat.config import BadOption
+from geventchat.protocol.errors import Refused
+from geventchat.server.moderation import Rule
+from geventchat.server.rules_file import RulesFile
+
+RULE = Rule(
+    effect="ban", by="client", value="5ec2e7", whom="Ann\n\u202e", author="Olga", time=1, until=2
+)
+GUEST = Rule(effect="mute", by="guest", value="guest-7", whom="guest-7", author="Olga", time=1)
+
+
+def test_what_is_saved_is_loaded_but_guests_who_are_nobody_by_then(tmp_path: Path) -> None:
+    file = RulesFile(f"{tmp_path}/rules")
+    assert file.load() == []
+    file.save([RULE, GUEST])
+    assert file.load() == [RULE]
+    file.save([])
+    assert file.load() == []
+    assert os.listdir(tmp_path) == ["rules"]
+
+
+def test_the_file_is_for_its_owner_alone_and_in_place_of_the_former(tmp_path: Path) -> None:
+    path = tmp_path / "rules"
+    path.write_text("{}")
+    path.chmod(0o644)
+    RulesFile(str(path)).save([RULE])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_save_that_fails_leaves_the_former_rules(tmp_path: Path) -> None:
+    file = RulesFile(f"{tmp_path}/rules")
+    file.save([RULE])
+    (tmp_path / "rules.new").mkdir()
+    with pytest.raises(Refused) as refused:
+        file.save([])
+    assert refused.value.code == "storage"
+    assert file.load() == [RULE]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff\xfe",
+        b"[]",
+        b'{"version":1}',
+        b'{"version":2,"rules":[]}',
+        b'{"version":1,"rules":[{"effect":"ban"}]}',
+        b'{"version":1,"rules":' + b"[" * 100_000,
+        b'{"version":1,"rules":[{"effect":"ban","by":"address","whom":"x","author":"o","time":1,'
+        b'"value":"10.0.0.0/99"}]}',
+    ],
+)
+def test_a_file_that_holds_no_rules_is_refused_and_left_alone(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "rules"
+    path.write_bytes(data)
+    with pytest.raises(BadOption) as caught:
+        RulesFile(str(path)).load()
+    assert str(caught.value).startswith(f"--operator-file {path}: does not hold rules")
+    assert path.read_bytes() == data
