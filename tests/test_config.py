@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from geventchat.config import BadOption, Config, Limits, checked, from_file
+from geventchat.config import BadOption, Config, Limits
+from geventchat.config.file import checked, from_file
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -35,7 +36,7 @@ def test_a_file_sets_the_fields_of_the_same_names(tmp_path: Path) -> None:
         """,
     )
 
-    assert Config(**from_file(path)) == Config(
+    assert Config.of(from_file(path)) == Config(
         host="::",
         port=0,
         timeline="memory:",
@@ -50,7 +51,7 @@ def test_a_file_sets_the_fields_of_the_same_names(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
-    assert Config(**from_file(written(tmp_path, ""))) == Config()
+    assert Config.of(from_file(written(tmp_path, ""))) == Config()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from typing import Any, Final
 import click
 
 from geventchat.cli.options import as_number, option
-from geventchat.config import Config, checked
+from geventchat.config import Config
+from geventchat.config.file import checked
 
 _DEFAULT: Final = Config()
 

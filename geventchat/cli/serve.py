@@ -2,76 +2,26 @@
 
 import signal
 from contextlib import suppress
-from pathlib import Path
-from typing import Final
 
 import click
 import gevent
 from click.core import ParameterSource
 
 from geventchat import __version__
-from geventchat.cli.options import as_number, called, option, variable
-from geventchat.config import Config, checked, from_file
-
-_DEFAULT: Final = Config()
+from geventchat.cli.settings import resolve, settings
+from geventchat.config import Config
 
 
 @click.command(context_settings={"show_default": True})
-@option("--host", default=_DEFAULT.host, help="Address to listen on.")
-@option(
-    "--port",
-    type=as_number,
-    default=str(_DEFAULT.port),
-    metavar="PORT",
-    help="0 takes a free one, told in the first line.",
-)
-@option(
-    "--timeline",
-    default=_DEFAULT.timeline,
-    metavar="sqlite:PATH|memory:",
-    help="Where posts are kept.",
-)
-@option(
-    "--trust",
-    multiple=True,
-    default=_DEFAULT.trust,
-    metavar="CIDR",
-    help="Network exempt from flood and per-address limits; repeat for more.",
-)
-@option(
-    "--password",
-    metavar="TEXT",
-    help="What all have to know who come in; other users of this machine can read it here.",
-)
-@option("--password-file", metavar="FILE", help="The same from a file, which they cannot.")
-@option(
-    "--operator-file",
-    metavar="FILE",
-    help="Where the operators' token is, or will be.  [default: beside the database]",
-)
-@option("--web/--no-web", default=_DEFAULT.web, help="Whether browsers may come in.")
-@option("--log-format", default=_DEFAULT.log_format, metavar="text|json", help="Form of the log.")
-@option(
-    "--echo/--no-echo",
-    default=None,
-    help="Whether messages are shown here.  [default: on a terminal]",
-)
-@click.option(
-    "--config", envvar=variable("config"), metavar="FILE", help="TOML file with such settings."
-)
+@settings
 @click.pass_context
-def serve(context: click.Context, /, config: str | None, **options: object) -> None:
+def serve(context: click.Context, /, **_: object) -> None:
     """Run the server until Ctrl-C."""
-    settings = {} if config is None else from_file(Path(config))
-    given = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
-    for parameter in context.command.params:
-        name = parameter.name
-        if name in options and context.get_parameter_source(name) in given:
-            settings[name] = checked(called(context, parameter), name, options[name])
+    config = resolve(context).config
     if context.get_parameter_source("password") is ParameterSource.COMMANDLINE:
         text = "geventchat: others on this machine can read --password; --password-file is safe"
         click.echo(text, err=True)
-    _serve(Config(**settings))
+    _serve(config)
 
 
 def _serve(config: Config) -> None:

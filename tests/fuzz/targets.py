@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from geventchat.config import BadOption, from_file
+from geventchat.config import BadOption, Config
+from geventchat.config.file import from_file
 from geventchat.protocol import events, frames, names, requests, visible
 from geventchat.protocol.errors import ProtocolError, Refused
 from geventchat.protocol.frames import Decoder
@@ -128,7 +129,7 @@ def settings(data: bytes) -> None:
     except BadOption as error:
         _told(visible.visible(str(error)))  # as the command line prints it
         return
-    assert "limits" in found
+    Config.of(found)
     assert not [value for value in found.values() if isinstance(value, str) and "\0" in value]
 
 

@@ -1,0 +1,71 @@
+"""The settings of a server from everywhere they may come from.
+
+A flag goes before the environment, that before the file, that before the default.
+"""
+
+from collections.abc import Callable
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import click
+from click.core import ParameterSource
+
+from geventchat.cli.options import as_number, called, option, variable
+from geventchat.config import Config
+from geventchat.config.checks import truth
+from geventchat.config.file import checked, from_file
+
+_GIVEN: Final = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+_FLAGS: Final = [each for each in fields(Config) if each.metadata]
+
+
+class Resolved(NamedTuple):
+    """The settings in force, and where those that are not the default come from."""
+
+    config: Config
+    sources: dict[str, str]
+    """By name, that of a limit with `limits.` before it."""
+
+
+def settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command take a flag for each setting, and `--config` for a file of them."""
+    declare = click.option(
+        "--config", envvar=variable("config"), metavar="FILE", help="TOML file with such settings."
+    )
+    command = declare(command)
+    for each in reversed(_FLAGS):
+        command = _flag(each)(command)
+    return command
+
+
+def resolve(context: click.Context) -> Resolved:
+    """Give the settings of a command that takes them. Reads the file. Raises BadOption."""
+    path = context.params["config"]
+    found = {} if path is None else from_file(Path(path))
+    limits = found.get("limits", {})
+    sources = dict.fromkeys([*found, *(f"limits.{name}" for name in limits)], str(path))
+    for parameter in context.command.params:
+        name = parameter.name
+        if name in _NAMES and context.get_parameter_source(name) in _GIVEN:
+            by = called(context, parameter)
+            found[name] = checked(by, name, context.params[name])
+            sources[name] = by
+    return Resolved(Config.of(found), sources)
+
+
+_NAMES: Final = {each.name for each in _FLAGS}
+
+
+def _flag(setting: "Field[Any]") -> Callable[[Any], Any]:
+    name, default = f"--{setting.name.replace('_', '-')}", setting.default
+    text, metavar = setting.metadata["text"], setting.metadata["metavar"]
+    if setting.metadata["check"] is truth:
+        return option(f"{name}/--no-{name[2:]}", default=default, help=text)
+    match default:
+        case int():
+            return option(name, type=as_number, default=str(default), metavar=metavar, help=text)
+        case tuple():
+            return option(name, multiple=True, default=default, metavar=metavar, help=text)
+        case _:
+            return option(name, default=default, metavar=metavar, help=text)

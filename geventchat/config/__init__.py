@@ -1,0 +1,115 @@
+"""What a server is told: frozen records, with units in the names.
+
+Each setting is declared once, with its default, the values that are good, and what it is: flags,
+the file, `geventchat config` and the documentation of the fields are made of that.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self, TypeVar
+
+from geventchat.config import checks
+from geventchat.config.checks import BadOption, Check
+
+__all__ = ["BadOption", "Config", "Limits"]
+
+T = TypeVar("T")
+_POSITIVE: Final = checks.whole(1)
+
+
+def setting(
+    default: T,
+    check: Check,
+    text: str,
+    *,
+    metavar: str | None = None,
+    live: bool = False,
+    secret: bool = False,
+) -> T:
+    """Declare a setting; `live` ones may change while the server runs, `secret` ones are not shown.
+
+    `metavar` is what stands for its value in the help.
+    """
+    details = {"check": check, "text": text, "metavar": metavar, "live": live, "secret": secret}
+    declared: Any = field(default=default, metadata=details, repr=not secret)
+    return declared  # type: ignore[no-any-return]
+
+
+def limit(default: int, text: str, check: Check = _POSITIVE, *, live: bool = True) -> int:
+    """Declare a limit; whoever comes from then on meets a changed one."""
+    return setting(default, check, text, live=live)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that need no tuning; in the file's table `[limits]`, never flags."""
+
+    frame_bytes: int = limit(65_536, "What a client may send before the null byte.")
+    outbox_bytes: int = limit(
+        1 << 20, "What one client may still have to hear before it is closed with `slow`."
+    )
+    rooms_per_client: int = limit(128, "Rooms that one client may be in.")
+    rooms: int = limit(10_000, "Rooms that may have members at a time.")
+    ping_seconds: int = limit(
+        30,
+        "Silence after which a rich client is pinged, and then the time it has to answer.",
+        checks.whole(20),  # the protocol promises clients at least this much
+    )
+    nick_hold_seconds: int = limit(60, "How long a nick waits for its client after a drop.")
+    memory_posts_per_room: int = limit(
+        10_000, "Posts of a room that `--timeline memory:` keeps.", live=False
+    )
+    memory_bytes: int = limit(256 << 20, "What `--timeline memory:` keeps in all.", live=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All that `geventchat serve` can be told."""
+
+    host: str = setting("127.0.0.1", checks.host, "Address to listen on.")
+    port: int = setting(
+        4040,
+        checks.whole(0, 65_535),
+        "Port to listen on; 0 takes a free one, told in the first line.",
+        metavar="PORT",
+    )
+    timeline: str = setting(
+        "sqlite:geventchat.db",
+        checks.timeline,
+        "Where posts are kept.",
+        metavar="sqlite:PATH|memory:",
+    )
+    trust: tuple[str, ...] = setting(
+        ("127.0.0.0/8", "::1/128"),
+        checks.networks,
+        "Network exempt from flood and per-address limits; repeat for more.",
+        metavar="CIDR",
+    )
+    password: str | None = setting(
+        None,
+        checks.password,
+        "What all have to know who come in; other users of this machine can read it here.",
+        metavar="TEXT",
+        secret=True,
+    )
+    password_file: str | None = setting(
+        None, checks.file, "The same from a file, which they cannot.", metavar="FILE"
+    )
+    operator_file: str | None = setting(
+        None,
+        checks.file,
+        "Where the operators' token is, or will be.  [default: beside the database]",
+        metavar="FILE",
+    )
+    """The rules that operators make are kept beside it."""
+    web: bool = setting(True, checks.truth, "Whether browsers may come in.")
+    log_format: str = setting("text", checks.log_format, "Form of the log.", metavar="text|json")
+    echo: bool | None = setting(
+        None, checks.truth, "Whether messages are shown here.  [default: on a terminal]"
+    )
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Self:
+        """Give what these settings make, `limits` among them as a mapping; the rest is default."""
+        return cls(**{**settings, "limits": Limits(**settings.get("limits", {}))})

@@ -1,0 +1,96 @@
+"""Which values a setting may have, wherever they come from.
+
+A check gives what the setting holds for a value, or raises ValueError, whose text is the reason
+that follows the value in the complaint.
+"""
+
+import ipaddress
+from collections.abc import Callable
+from typing import Any
+
+Check = Callable[[Any], Any]
+
+
+class BadOption(Exception):
+    """An option has a value that cannot be used: which, what, and why, on one line."""
+
+    def __init__(self, option: str, value: object, reason: str) -> None:
+        super().__init__(f"{option} {value}: {reason}")
+        self.option = option
+        self.value = value
+        self.reason = reason
+
+
+def whole(least: int, most: int | None = None) -> Check:
+    """Take whole numbers from the least to the most, both included."""
+
+    def check(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):  # to Python, true is a number
+            raise ValueError("is not a whole number")
+        if most is not None and not least <= value <= most:
+            raise ValueError(f"is not in the range {least} to {most}")
+        if value < least:
+            raise ValueError(f"is less than {least}")
+        return value
+
+    return check
+
+
+def host(value: object) -> str:
+    """Take a host name or address, which is looked up when it is needed."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("is not a host name or address")
+    return value
+
+
+def timeline(value: object) -> str:
+    """Take what names a timeline."""
+    if isinstance(value, str):
+        kind, _, path = value.partition(":")
+        if (kind == "memory" and not path and value != kind) or (kind == "sqlite" and path):
+            return value
+    raise ValueError("is neither memory: nor sqlite:PATH")
+
+
+def networks(value: object) -> tuple[str, ...]:
+    """Take networks, and single addresses as networks of one."""
+    if not isinstance(value, list | tuple):
+        raise ValueError("is not a list of networks")
+    return tuple(_network(each) for each in value)
+
+
+def truth(value: object) -> bool:
+    """Take true and false."""
+    if not isinstance(value, bool):
+        raise ValueError("is neither true nor false")
+    return value
+
+
+def password(value: object) -> str:
+    """Take what a person can type on one line."""
+    if not isinstance(value, str) or not 1 <= len(value) <= 1_024 or not value.isprintable():
+        raise ValueError("is not one line of 1 to 1,024 characters")
+    return value
+
+
+def file(value: object) -> str:
+    """Take the path of a file, which is looked at when it is needed."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("is not the path of a file")
+    return value
+
+
+def log_format(value: object) -> str:
+    """Take the name of a form of the log."""
+    if value not in ("text", "json"):
+        raise ValueError("is neither text nor json")
+    return str(value)
+
+
+def _network(value: object) -> str:
+    try:
+        if isinstance(value, str):
+            return str(ipaddress.ip_network(value, strict=False))
+    except ValueError:
+        pass
+    raise ValueError(f"{value} is not a network such as 10.0.0.0/8")
