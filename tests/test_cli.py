@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pexpect  # type: ignore[import-untyped]
 import pytest
 
 from geventchat import __version__
@@ -303,3 +304,89 @@ def test_a_server_is_ready_within_a_second() -> None:
             return time.monotonic() - begun
 
     assert min(start() for _ in range(3)) < 1
+
+
+def test_the_config_that_is_printed_can_be_used_as_a_file(tmp_path: Path) -> None:
+    first = run("config", "--port", "0", GEVENTCHAT_LOG_FORMAT="json").stdout
+    assert "port = 0  # --port\n" in first
+    assert 'log_format = "json"  # GEVENTCHAT_LOG_FORMAT\n' in first
+    file = tmp_path / "chat.toml"
+    file.write_text(first)
+
+    second = run("config", "--config", str(file)).stdout
+
+    assert f"port = 0  # {file}\n" in second
+    assert [line.split("  #")[0] for line in second.splitlines()] == [
+        line.split("  #")[0] for line in first.splitlines()
+    ]
+
+
+def test_a_config_is_checked_as_far_as_no_start_is_needed(tmp_path: Path) -> None:
+    done = run("config", "--check", "--timeline", f"sqlite:{tmp_path}/chat.db")
+    assert (done.returncode, done.stdout) == (0, "A server can run with these settings.\n")
+    assert list(tmp_path.iterdir()) == []
+
+    (tmp_path / "token").write_text("short")
+    for option, value, reason in [
+        ("--password-file", f"{tmp_path}/none", "No such file or directory"),
+        ("--timeline", f"sqlite:{tmp_path}/none/chat.db", "no file can be made there"),
+        (
+            "--operator-file",
+            f"{tmp_path}/token",
+            "a token of fewer than 16 characters could be guessed",
+        ),
+    ]:
+        line = refusal("config", "--check", option, value)
+        assert line == f"geventchat: {option} {value}: {reason}"
+
+
+def test_sighup_reads_the_settings_again_or_leaves_them_in_force(tmp_path: Path) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_text("limits.frame_bytes = 10")
+
+    def told(text: str) -> list[str]:
+        """Give what the log says, without times, of a server that is to read this file."""
+        file.write_text(text)
+        process.send_signal(signal.SIGHUP)
+        lines: list[str] = []
+        while len(lines) < (2 if "\n" in text else 1):
+            line = first_line(process)
+            assert line
+            if "geventchat.cli.serve" in line:
+                lines.append(line.strip().partition(" ")[2])
+        return lines
+
+    def taken(frame: bytes) -> bool:
+        with socket.create_connection(("127.0.0.1", number), timeout=5) as peer:
+            peer.sendall(frame + b"\0q\0")
+            return peer.makefile("rb").read() == b""
+
+    with serving("--config", str(file)) as process:
+        number = port(first_line(process))
+        assert not taken(b"x" * 20)
+
+        assert told("limits.frame_bytes = 30") == [
+            "INFO geventchat.cli.serve: the settings were read again"
+        ]
+        assert taken(b"x" * 20)
+
+        assert told("limits.frame_bytes = 0") == [
+            f"ERROR geventchat.cli.serve: the settings stay as they were: {file}: "
+            "limits.frame_bytes 0: is less than 1"
+        ]
+        assert taken(b"x" * 20)
+
+        assert told('host = "::"\nlimits.frame_bytes = 10') == [
+            "INFO geventchat.cli.serve: the settings were read again",
+            "WARNING geventchat.cli.serve: these changed too, and take a restart: host",
+        ]
+        assert not taken(b"x" * 20)
+
+
+def test_closing_its_terminal_ends_the_server() -> None:
+    terminal = pexpect.spawn(sys.executable, list(SERVE[1:]))
+    terminal.expect("listens on")
+
+    os.close(terminal.child_fd)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(terminal.pid, 0)[1]) == 0

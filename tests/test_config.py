@@ -1,9 +1,13 @@
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from geventchat.config import BadOption, Config, Limits
 from geventchat.config.file import checked, from_file
+from geventchat.config.file import written as as_file
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -129,3 +133,49 @@ def test_a_password_is_not_shown() -> None:
     with pytest.raises(BadOption) as caught:
         checked("--password", "password", "secret\n")
     assert str(caught.value) == "--password given: is not one line of 1 to 1,024 characters"
+
+
+@given(
+    host=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1),
+    trust=st.lists(st.ip_addresses().map(lambda ip: f"{ip}/{ip.max_prefixlen}")),
+    echo=st.sampled_from([None, True, False]),
+    frame_bytes=st.integers(1, 1 << 60),
+    source=st.text(),
+)
+def test_a_config_that_is_written_reads_back_the_same(
+    host: str, trust: list[str], echo: bool | None, frame_bytes: int, source: str
+) -> None:
+    config = Config(
+        host=host, trust=tuple(trust), echo=echo, limits=Limits(frame_bytes=frame_bytes)
+    )
+    sources = {"host": source, "limits.frame_bytes": source}
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(Path(folder), as_file(config, sources))
+        assert Config.of(from_file(path)) == config
+
+
+def test_a_written_config_tells_the_unit_and_the_source_of_each_setting() -> None:
+    config = Config(port=1, limits=Limits(frame_bytes=1024))
+    lines = as_file(config, {"port": "--port", "limits.frame_bytes": "chat.toml"}).splitlines()
+
+    assert 'host = "127.0.0.1"  # default' in lines
+    assert "port = 1  # --port" in lines
+    assert "frame_bytes = 1024  # bytes, chat.toml" in lines
+    assert '# password_file = ""  # not set' in lines
+
+
+def test_a_written_config_does_not_tell_the_password() -> None:
+    lines = as_file(Config(password="secret"), {"password": "GEVENTCHAT_PASSWORD"}).splitlines()
+    assert '# password = ""  # GEVENTCHAT_PASSWORD, not shown' in lines
+    assert not any("secret" in line for line in lines)
+
+
+def test_only_live_settings_are_renewed_and_the_others_that_differ_are_named() -> None:
+    old = Config(port=1, trust=(), limits=Limits(rooms=1, memory_bytes=1))
+    new = Config(port=2, trust=("::1/128",), limits=Limits(rooms=2, memory_bytes=2))
+
+    renewed, fixed = old.renewed(new)
+
+    assert renewed == Config(port=1, trust=("::1/128",), limits=Limits(rooms=2, memory_bytes=1))
+    assert fixed == ["port", "limits.memory_bytes"]

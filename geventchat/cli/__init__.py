@@ -12,6 +12,7 @@ from typing import Final
 import click
 
 from geventchat import __version__
+from geventchat.cli.config import config
 from geventchat.cli.connect import connect
 from geventchat.cli.options import called
 from geventchat.cli.serve import serve
@@ -47,7 +48,7 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (serve, connect):
+for command in (serve, connect, config):
     commands.add_command(command)
 
 

@@ -1,7 +1,11 @@
 """`geventchat serve`: runs the server until it is asked to stop."""
 
+import logging
+import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 import click
 import gevent
@@ -9,7 +13,12 @@ from click.core import ParameterSource
 
 from geventchat import __version__
 from geventchat.cli.settings import resolve, settings
-from geventchat.config import Config
+from geventchat.config import BadOption, Config
+
+if TYPE_CHECKING:
+    from geventchat.server.server import Server
+
+_log: Final = logging.getLogger(__name__)
 
 
 @click.command(context_settings={"show_default": True})
@@ -21,10 +30,10 @@ def serve(context: click.Context, /, **_: object) -> None:
     if context.get_parameter_source("password") is ParameterSource.COMMANDLINE:
         text = "geventchat: others on this machine can read --password; --password-file is safe"
         click.echo(text, err=True)
-    _serve(config)
+    _serve(config, lambda: resolve(context).config)
 
 
-def _serve(config: Config) -> None:
+def _serve(config: Config, read_again: Callable[[], Config]) -> None:
     from geventchat.server.console import open_console
     from geventchat.server.logs import log_death
     from geventchat.server.server import Server
@@ -37,6 +46,8 @@ def _serve(config: Config) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             gevent.signal_handler(number, server.ask_to_stop)
         server.start()
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means what it says
+            gevent.signal_handler(signal.SIGHUP, _hung_up, server, read_again, _has_terminal())
         try:
             console.line(_start_line(config, *server.address))
             if server.operator_file is not None:
@@ -46,6 +57,29 @@ def _serve(config: Config) -> None:
             server.stop()
     finally:
         console.close(seconds=1.0)
+
+
+def _hung_up(server: "Server", read_again: Callable[[], Config], had_terminal: bool) -> None:
+    """Read the settings again, unless this is what a terminal says when it is closed."""
+    if had_terminal and not _has_terminal():
+        server.ask_to_stop()
+        return
+    try:
+        fixed = server.reload(read_again())
+    except BadOption as error:
+        _log.error("the settings stay as they were: %s", error)
+        return
+    _log.info("the settings were read again")
+    if fixed:
+        _log.warning("these changed too, and take a restart: %s", ", ".join(fixed))
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _start_line(config: Config, host: str, port: int) -> str:

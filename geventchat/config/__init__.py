@@ -5,7 +5,7 @@ the file, `geventchat config` and the documentation of the fields are made of th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Self, TypeVar
 
 from geventchat.config import checks
@@ -84,16 +84,22 @@ class Config:
         checks.networks,
         "Network exempt from flood and per-address limits; repeat for more.",
         metavar="CIDR",
+        live=True,
     )
     password: str | None = setting(
         None,
         checks.password,
         "What all have to know who come in; other users of this machine can read it here.",
         metavar="TEXT",
+        live=True,
         secret=True,
     )
     password_file: str | None = setting(
-        None, checks.file, "The same from a file, which they cannot.", metavar="FILE"
+        None,
+        checks.file,
+        "The same from a file, which they cannot.",
+        metavar="FILE",
+        live=True,
     )
     operator_file: str | None = setting(
         None,
@@ -113,3 +119,23 @@ class Config:
     def of(cls, settings: Mapping[str, Any]) -> Self:
         """Give what these settings make, `limits` among them as a mapping; the rest is default."""
         return cls(**{**settings, "limits": Limits(**settings.get("limits", {}))})
+
+    def renewed(self, other: "Config") -> tuple["Config", list[str]]:
+        """Give this with the `live` settings of another, and the names of what else differs."""
+        limits, fixed_limits = _renewed(self.limits, other.limits)
+        config, fixed = _renewed(self, other)
+        fixed += [f"limits.{name}" for name in fixed_limits]
+        return replace(config, limits=limits), fixed
+
+
+_Record = TypeVar("_Record", Config, Limits)
+
+
+def _renewed(record: _Record, other: _Record) -> tuple[_Record, list[str]]:
+    differ = [
+        each
+        for each in fields(record)
+        if each.metadata and getattr(record, each.name) != getattr(other, each.name)
+    ]
+    live = {each.name: getattr(other, each.name) for each in differ if each.metadata["live"]}
+    return replace(record, **live), [each.name for each in differ if each.name not in live]

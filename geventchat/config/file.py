@@ -3,13 +3,17 @@
 import difflib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from geventchat.config import Config, Limits
-from geventchat.config.checks import BadOption
+from geventchat.config.checks import BadOption, truth
+from geventchat.protocol.visible import visible
+
+_UNITS: Final = ("bytes", "seconds", "days")
+"""Which the names of settings name."""
 
 
 def checked(option: str, key: str, value: object) -> Any:
@@ -41,6 +45,17 @@ def from_file(path: Path) -> dict[str, Any]:
     return known | {"limits": _from_table(f"{path}: limits.", limits, Limits)}
 
 
+def written(config: Config, sources: Mapping[str, str]) -> str:
+    """Give a file that sets what this config holds, with what each setting is and comes from.
+
+    `sources` say so by name, that of a limit with `limits.` before it; others are the default.
+    What is not set, and what is not to be shown, is there as a comment.
+    """
+    lines = list(_lines(config, "", sources))
+    lines += ["[limits]", "", *_lines(config.limits, "limits.", sources)]
+    return "\n".join(lines)
+
+
 def spelt(value: object) -> str:
     """Give a value as the file spells it, near enough: `"4040"` is not 4040."""
     return json.dumps(value, ensure_ascii=False, default=str)
@@ -48,6 +63,28 @@ def spelt(value: object) -> str:
 
 def _settings(record: type[Config] | type[Limits]) -> dict[str, "Field[Any]"]:
     return {each.name: each for each in fields(record) if each.metadata}
+
+
+def _lines(record: Config | Limits, table: str, sources: Mapping[str, str]) -> Iterator[str]:
+    for setting in _settings(type(record)).values():
+        value, source = getattr(record, setting.name), sources.get(table + setting.name, "default")
+        set_, shown = "", _as_toml(value)
+        if value is None:
+            boolean = setting.metadata["check"] is truth
+            set_, shown, source = "# ", "true" if boolean else '""', "not set"
+        elif setting.metadata["secret"]:
+            set_, shown, source = "# ", '""', f"{source}, not shown"
+        unit = next((f"{each}, " for each in _UNITS if each in setting.name.split("_")), "")
+        yield f"# {setting.metadata['text']}"
+        yield f"{set_}{setting.name} = {shown}  # {unit}{visible(source)}"
+        yield ""
+
+
+def _as_toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_as_toml, value))}]"
+    # A string of JSON is one of TOML, where only DEL has to be spelt out besides.
+    return spelt(value).replace("\x7f", "\\u007f")
 
 
 def _from_table(

@@ -49,12 +49,16 @@ class Authority:
         trust: Sequence[str] = (),
         file: RulesFile | None = None,
     ) -> None:
-        self._password = Secret(password) if password is not None else None
-        self._token = Secret(token) if token is not None else None
-        self._tries = Tries(trust)
+        self.renew(password=password, token=token, trust=trust)
         self._file = file
         self.rules = Rules(file.load() if file is not None else ())
         self.clock = time.time
+
+    def renew(self, *, password: str | None, token: str | None, trust: Sequence[str]) -> None:
+        """Ask for other secrets from now on; whoever is in, or is an operator, stays it."""
+        self._password = Secret(password) if password is not None else None
+        self._token = Secret(token) if token is not None else None
+        self._tries = Tries(trust)
 
     @property
     def features(self) -> list[str]:

@@ -89,6 +89,15 @@ def read(option: str, path: str) -> str:
     return text
 
 
+def read_token(option: str, path: str) -> str:
+    """Give the token that a file holds. Raises BadOption."""
+    token = read(option, path)
+    if len(token) < LEAST_TOKEN:
+        text = f"a token of fewer than {LEAST_TOKEN} characters could be guessed"
+        raise BadOption(option, path, text)
+    return token
+
+
 def read_or_make_token(option: str, path: str) -> str:
     """Give the token that a file holds, made now if there is no such file.
 
@@ -97,11 +106,7 @@ def read_or_make_token(option: str, path: str) -> str:
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        token = read(option, path)
-        if len(token) < LEAST_TOKEN:
-            text = f"a token of fewer than {LEAST_TOKEN} characters could be guessed"
-            raise BadOption(option, path, text) from None
-        return token
+        return read_token(option, path)
     except OSError as error:
         raise BadOption(option, path, error.strerror or str(error)) from None
     token = secrets.token_urlsafe(32)

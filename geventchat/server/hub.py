@@ -50,7 +50,7 @@ class Hub:
     """Sessions, nicks and rooms. Nothing here waits but the greenlets that `start` spawns."""
 
     def __init__(self, limits: Limits, console: Console) -> None:
-        self._limits = limits
+        self.limits = limits
         self._console = console
         self._delivery = Delivery()
         self._rooms: dict[str, Room] = {}
@@ -135,7 +135,7 @@ class Hub:
         self._console.left(session.nick, reason.code, len(self.sessions))
         if self._clients.get(session.client) is session:
             away = self._drop(session)
-            away.until = time.monotonic() + self._limits.nick_hold_seconds
+            away.until = time.monotonic() + self.limits.nick_hold_seconds
             self._clients[session.client] = away
             self._nicks.give(away.nick, away)
             if not reason.reconnect:
@@ -210,7 +210,7 @@ class Hub:
 
     def join(self, session: "Session", name: str) -> Member:
         """Make a rich session a member, who does not hear yet. Raises Refused `too_many_rooms`."""
-        if len(session.rooms) >= self._limits.rooms_per_client:
+        if len(session.rooms) >= self.limits.rooms_per_client:
             text = f"You are in {len(session.rooms)} rooms, which is the limit. Leave one first."
             raise Refused("too_many_rooms", text, room=name)
         room = self._open(name)
@@ -259,7 +259,7 @@ class Hub:
     def _open(self, name: str) -> Room:
         room = self._rooms.get(name)
         if room is None:
-            if len(self._rooms) >= self._limits.rooms and name != names.LOBBY:
+            if len(self._rooms) >= self.limits.rooms and name != names.LOBBY:
                 raise Refused("too_many_rooms", "The server has no more rooms.", room=name)
             room = Room(name, self.timeline.position(name), self.timeline.topic(name))
             self._rooms[name] = room
@@ -356,12 +356,12 @@ class Hub:
 
     def _ping(self, session: "Session", now: float) -> None:
         silent = now - session.link.heard
-        if silent < self._limits.ping_seconds:
+        if silent < self.limits.ping_seconds:
             session.pinged = False
         elif not session.link.listening:  # the server itself does not read: the clock stands still
             session.link.heard = now
         elif not session.pinged:
             session.pinged = True
             session.answer(events.Ping())
-        elif silent >= 2 * self._limits.ping_seconds:
+        elif silent >= 2 * self.limits.ping_seconds:
             session.end(IDLE)

@@ -1,6 +1,7 @@
 """The server: builds its parts from the config, starts them, and ends them in order."""
 
 import gc
+import os
 import resource
 import sys
 from typing import Final
@@ -30,6 +31,21 @@ FULL_SECONDS: Final = 1.0
 RESERVED_DESCRIPTORS: Final = 64
 
 
+def check(config: Config) -> None:
+    """Raise BadOption if no server can run with this config; makes nothing.
+
+    What only a start can tell is left to it: a port in use, a database that another server holds.
+    """
+    _password(config)
+    kind, _, path = config.timeline.partition(":")
+    if kind == "sqlite" and not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
+        raise BadOption("--timeline", config.timeline, "no file can be made there")
+    if (file := _operator_file(config)) is not None:
+        _rules_file(file).load()
+        if os.path.exists(file):
+            credentials.read_token("--operator-file", file)
+
+
 class Server:
     """One node. `start`, `wait` until asked to stop, `stop`."""
 
@@ -52,9 +68,7 @@ class Server:
     @property
     def operator_file(self) -> str | None:
         """Where the operators' token is; None: there are no operators."""
-        kind, _, path = self._config.timeline.partition(":")
-        beside = f"{path}.operator" if kind == "sqlite" else None
-        return self._config.operator_file or beside
+        return _operator_file(self._config)
 
     def start(self) -> None:
         """Open the timeline, then the doors. Raises BadOption for what cannot be used."""
@@ -72,7 +86,7 @@ class Server:
             self._timeline.close()
             raise
         try:
-            self._authority = _authority(config, self.operator_file)
+            self._authority = _authority(config)
         except BadOption:
             self._door.close()
             self._timeline.close()
@@ -84,6 +98,22 @@ class Server:
         gc.collect()
         gc.freeze()
         self._door.start()
+
+    def reload(self, config: Config) -> list[str]:
+        """Take over what may change while the server runs; give the names of what else differs.
+
+        Whoever is inside stays, with the limits it came with. Raises BadOption, and then nothing
+        has changed. Reads files before it returns.
+        """
+        renewed, fixed = self._config.renewed(config)
+        token, password = None, _password(renewed)
+        if self.operator_file is not None:
+            token = credentials.read_token("--operator-file", self.operator_file)
+        self._authority.renew(password=password, token=token, trust=renewed.trust)
+        self._hub.limits = renewed.limits
+        self._door.frame_bytes = renewed.limits.frame_bytes
+        self._config = renewed
+        return fixed
 
     def ask_to_stop(self) -> None:
         """Let `wait` return. Never waits, so a signal may call it."""
@@ -133,15 +163,30 @@ def _open(config: Config, hub: Hub) -> Timeline:
     raise BadOption("--timeline", config.timeline, "is neither memory: nor sqlite:PATH")
 
 
-def _authority(config: Config, operator_file: str | None) -> Authority:
+def _operator_file(config: Config) -> str | None:
+    kind, _, path = config.timeline.partition(":")
+    return config.operator_file or (f"{path}.operator" if kind == "sqlite" else None)
+
+
+def _password(config: Config) -> str | None:
+    """Give the password that the config or its file holds. Raises BadOption."""
+    file = config.password_file
+    if file is None:
+        return config.password
+    if config.password is not None:
+        text = "there is a password besides; give one of the two"
+        raise BadOption("--password-file", file, text)
+    return credentials.read("--password-file", file)
+
+
+def _authority(config: Config) -> Authority:
     """Give what the config says of password and operators. Raises BadOption."""
-    password, token, file = config.password, None, None
-    if config.password_file is not None:
-        if password is not None:
-            text = "there is a password besides; give one of the two"
-            raise BadOption("--password-file", config.password_file, text)
-        password = credentials.read("--password-file", config.password_file)
-    if operator_file is not None:
-        file = RulesFile(f"{operator_file}.rules")
-        token = credentials.read_or_make_token("--operator-file", operator_file)
-    return Authority(password=password, token=token, trust=config.trust, file=file)
+    password, token, rules = _password(config), None, None
+    if (file := _operator_file(config)) is not None:
+        rules = _rules_file(file)
+        token = credentials.read_or_make_token("--operator-file", file)
+    return Authority(password=password, token=token, trust=config.trust, file=rules)
+
+
+def _rules_file(operator_file: str) -> RulesFile:
+    return RulesFile(f"{operator_file}.rules")

@@ -139,7 +139,8 @@ class TcpDoor:
     def __init__(
         self, host: str, port: int, frame_bytes: int, welcome: Callable[[Link], None]
     ) -> None:
-        self._frame_bytes = frame_bytes
+        self.frame_bytes = frame_bytes
+        """What those who connect from now on may send before the null byte."""
         self._welcome = welcome
         self._server = StreamServer(_listen(host, port), self._handle)
 
@@ -158,7 +159,7 @@ class TcpDoor:
         self._server.close()
 
     def _handle(self, sock: gevent_socket.socket, address: tuple[Any, ...]) -> None:
-        self._welcome(TcpLink(sock, f"{address[0]}:{address[1]}", self._frame_bytes))
+        self._welcome(TcpLink(sock, f"{address[0]}:{address[1]}", self.frame_bytes))
 
 
 def _listen(host: str, port: int) -> gevent_socket.socket:

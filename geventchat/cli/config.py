@@ -1,0 +1,25 @@
+"""`geventchat config`: shows the settings that a server would have, and says whether it can run."""
+
+import click
+
+from geventchat.cli.settings import resolve, settings
+from geventchat.config.file import written
+
+
+@click.command(context_settings={"show_default": True})
+@settings
+@click.option("--check", is_flag=True, help="Only say whether a server could run with them.")
+@click.pass_context
+def config(context: click.Context, /, check: bool, **_: object) -> None:
+    """Print the settings that `serve` would have, as a file for --config.
+
+    Takes the options, the variables and the file that `serve` takes.
+    """
+    found = resolve(context)
+    if not check:
+        click.echo(written(found.config, found.sources), nl=False)
+        return
+    from geventchat.server.server import check as check_files
+
+    check_files(found.config)
+    click.echo("A server can run with these settings.")
