@@ -383,6 +383,17 @@ def test_sighup_reads_the_settings_again_or_leaves_them_in_force(tmp_path: Path)
         assert not taken(b"x" * 20)
 
 
+def test_a_second_signal_ends_it_at_once() -> None:
+    with (
+        serving() as process,
+        socket.create_connection(("127.0.0.1", port(first_line(process))), timeout=5) as peer,
+    ):
+        process.send_signal(signal.SIGTERM)
+        peer.recv(1)  # so it was seen; and as long as this client stays, the server waits
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=1) == 128 + signal.SIGTERM
+
+
 def test_closing_its_terminal_ends_the_server() -> None:
     terminal = pexpect.spawn(sys.executable, list(SERVE[1:]))
     terminal.expect("listens on")

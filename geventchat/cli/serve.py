@@ -44,7 +44,7 @@ def _serve(config: Config, read_again: Callable[[], Config]) -> None:
     try:
         server = Server(config, console)
         for number in (signal.SIGINT, signal.SIGTERM):
-            gevent.signal_handler(number, server.ask_to_stop)
+            gevent.signal_handler(number, _asked_to_stop, server, number)
         server.start()
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means what it says
             gevent.signal_handler(signal.SIGHUP, _hung_up, server, read_again, _has_terminal())
@@ -57,6 +57,13 @@ def _serve(config: Config, read_again: Callable[[], Config]) -> None:
             server.stop()
     finally:
         console.close(seconds=1.0)
+
+
+def _asked_to_stop(server: "Server", number: int) -> None:
+    """Let the server end; at once when it is asked again: what anybody has seen is on disk."""
+    if server.asked_to_stop:
+        os._exit(128 + number)
+    server.ask_to_stop()
 
 
 def _hung_up(server: "Server", read_again: Callable[[], Config], had_terminal: bool) -> None:

@@ -109,6 +109,13 @@ class Config:
     )
     """The rules that operators make are kept beside it."""
     web: bool = setting(True, checks.truth, "Whether browsers may come in.")
+    drain_seconds: int = setting(
+        10,
+        checks.whole(1, 600),
+        "How long to take what clients have sent, and tell them to come back, before it ends.",
+        metavar="N",
+        live=True,
+    )
     log_format: str = setting("text", checks.log_format, "Form of the log.", metavar="text|json")
     echo: bool | None = setting(
         None, checks.truth, "Whether messages are shown here.  [default: on a terminal]"

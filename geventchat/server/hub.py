@@ -69,6 +69,10 @@ class Hub:
         self._clock = gevent.spawn(self._tick)
         self._clock.name = "hub"
 
+    def drain(self, seconds: float) -> None:
+        """Let every session take what has come so far, for this long, and then no more. Waits."""
+        gevent.wait([session.drain() for session in self.sessions], timeout=seconds)
+
     def end_all(self, reason: Reason) -> None:
         """Tell every session to end."""
         for session in self.sessions:

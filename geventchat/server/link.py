@@ -22,5 +22,8 @@ class Link(Sink, Protocol):
         Waits. Raises ProtocolError with the reason that ends the connection.
         """
 
+    def drain(self) -> None:
+        """Let `frames` end once it has given what has come so far. Never waits."""
+
     def close(self, seconds: float) -> None:
         """End sending, read on up to `seconds` so that the last words arrive, close. Waits."""

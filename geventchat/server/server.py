@@ -4,6 +4,7 @@ import gc
 import os
 import resource
 import sys
+import time
 from typing import Final
 
 import gevent
@@ -23,9 +24,6 @@ from geventchat.server.session import Session
 from geventchat.server.timeline import Timeline
 from geventchat.server.timeline.memory import MemoryTimeline
 from geventchat.server.timeline.sqlite import SqliteTimeline
-
-STOP_SECONDS: Final = 5.0
-"""How long clients have to take their last words before the server ends all the same."""
 
 FULL_SECONDS: Final = 1.0
 RESERVED_DESCRIPTORS: Final = 64
@@ -53,6 +51,7 @@ class Server:
         self._config = config
         self._hub = Hub(config.limits, console)
         self._asked = Event()
+        self._stopping = False
         # Accepting must not take the descriptors that storing needs.
         self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_DESCRIPTORS
         self._readers: set[gevent.Greenlet[..., None]] = set()
@@ -115,6 +114,11 @@ class Server:
         self._config = renewed
         return fixed
 
+    @property
+    def asked_to_stop(self) -> bool:
+        """Whether it is ending, or about to."""
+        return self._asked.is_set()
+
     def ask_to_stop(self) -> None:
         """Let `wait` return. Never waits, so a signal may call it."""
         self._asked.set()
@@ -124,16 +128,23 @@ class Server:
         self._asked.wait()
 
     def stop(self) -> None:
-        """Accept no more, say goodbye to everyone, store what was said. Waits."""
+        """Accept no more; take, store and deliver what was sent; say goodbye to everyone. Waits.
+
+        Ends within `drain_seconds`: whoever still sends after half of them is not heard any more.
+        """
+        end = time.monotonic() + self._config.drain_seconds
+        self._stopping = True
         self._door.close()
+        self._hub.drain(self._config.drain_seconds / 2)
         self._hub.end_all(SHUTDOWN)
         self._timeline.close()
-        self._hub.finish(STOP_SECONDS)
-        gevent.wait(list(self._readers), timeout=STOP_SECONDS)
+        self._hub.finish((end - time.monotonic()) / 2)
+        gevent.wait(list(self._readers), timeout=max(end - time.monotonic(), 0))
         self._hub.stop()
 
     def _welcome(self, link: Link) -> None:
         refused = FULL if len(self._readers) >= self._most else None
+        refused = SHUTDOWN if self._stopping else refused
         refused = refused or self._authority.turned_away(link.peer.rpartition(":")[0])
         if refused is not None:
             link.try_send(frames.notice(refused.text))

@@ -63,7 +63,7 @@ class Session:
     """One client. `run` is its life."""
 
     __slots__ = (
-        "_bad_frames", "_closing", "_owed", "_reader", "_reason", "_settled",
+        "_bad_frames", "_closing", "_drained", "_owed", "_reader", "_reason", "_settled",
         "absent", "authority", "bye_id", "client", "hub", "limits", "link", "muted", "nick",
         "operator", "outbox", "pinged", "rich", "rooms", "timeline",
     )  # fmt: skip
@@ -92,6 +92,7 @@ class Session:
         """The id of the request that ends the connection."""
         self._owed = 0
         self._settled: Event | None = None
+        self._drained: Event | None = None
         self._bad_frames = 0
         self._reader: greenlet | None = None
         self._reason: Reason | None = None
@@ -113,6 +114,7 @@ class Session:
             self.hub.come(self, listening=shut is None)
             self._converse(shut)
             self.settle()
+            reason = SHUTDOWN if self._drained is not None else LOST
         except Ending as ending:
             reason = ending.reason
         except gevent.GreenletExit:
@@ -122,6 +124,8 @@ class Session:
             reason = INTERNAL
         finally:
             self._closing = True
+            if self._drained is not None:
+                self._drained.set()
             if late is not None:
                 late.kill(block=False)
             self._say_goodbye(self._reason or reason)
@@ -131,6 +135,18 @@ class Session:
         if self._reason is None and not self._closing:
             self._reason = reason
             gevent.get_hub().loop.run_callback(self._interrupt, reason)
+
+    def drain(self) -> Event:
+        """Let the session end with `shutdown` when what it has sent so far is a post, or refused.
+
+        Gives what is set then. Never waits.
+        """
+        self._drained = Event()
+        if self._closing:
+            self._drained.set()
+        else:
+            self.link.drain()
+        return self._drained
 
     def replaced(self) -> None:
         """The same client has said hello on another connection. Never waits."""

@@ -16,9 +16,9 @@ Serve = Callable[..., Address]
 
 
 @contextmanager
-def serving(timeline: str, **limits: int) -> Iterator[Server]:
+def serving(timeline: str, *, drain_seconds: int = 10, **limits: int) -> Iterator[Server]:
     """Run a server in this process, on a port of its own."""
-    config = Config(port=0, timeline=timeline, limits=Limits(**limits))
+    config = Config(port=0, timeline=timeline, drain_seconds=drain_seconds, limits=Limits(**limits))
     server = Server(config, Console(Printer(None), echo=False))
     server.start()
     try:

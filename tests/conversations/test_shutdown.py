@@ -1,8 +1,9 @@
 """Shutdown: everyone is told, what was said is kept, and nobody is let in any more."""
 
 import json
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import gevent
@@ -86,6 +87,45 @@ def test_a_plain_client_s_last_words_are_kept(tmp_path: Path) -> None:
         assert texts(eve.greeting) == ["last words"]
 
 
+def test_all_that_had_come_is_stored_and_heard_whoever_sent_it(tmp_path: Path) -> None:
+    """Also what no reader had looked at yet."""
+    timeline = f"sqlite:{tmp_path}/chat.db"
+    says = [
+        {"type": "say", "room": "lobby", "text": str(number), "key": str(number)}
+        for number in range(200, 300)
+    ]
+    with serving(timeline) as server:
+        with Rich(server.address) as ann, Plain(server.address) as bob:
+            bob.meet()
+            ann.posts(1)
+            # Nothing switches from here until the server stops, so nothing of this is read yet.
+            bob.socket.send(b"".join(b"%d\0" % number for number in range(200)))
+            ann.socket.send(b"".join(map(encode, says)))
+            with stopping(server), ann, bob:
+                heard = of("post", ann.closing())
+                assert len(bob.rest()) == len(says) + 1
+        assert sorted(int(post["text"]) for post in heard) == list(range(300))
+    with serving(timeline) as server, Rich(server.address) as eve:
+        posts = eve.ask("history", room="lobby", limit=500)["posts"]
+        assert texts(posts[1:]) == texts(heard)
+
+
+def test_a_client_that_never_stops_sending_does_not_hold_it_up() -> None:
+    with serving("memory:", drain_seconds=1) as server, Plain(server.address) as bob:
+        bob.meet()
+        talking = gevent.spawn(_talk, bob)
+        began = time.monotonic()
+        server.stop()
+        assert time.monotonic() - began < 1.5
+        talking.kill()
+
+
+def _talk(peer: Plain) -> None:
+    with suppress(OSError):
+        while True:
+            peer.send(b"and then \0" * 1_000)
+
+
 def test_nobody_is_let_in_any_more(timeline: str) -> None:
     with serving(timeline) as server, Rich(server.address) as ann:
         address = server.address
@@ -139,7 +179,6 @@ def test_nobody_is_told_that_the_others_left(chat: Chat) -> None:
 
 
 def test_what_was_not_heard_is_stored_once_when_it_is_said_again(tmp_path: Path) -> None:
-    """The record holds the first so many of what was said, all of which were heard."""
     timeline = f"sqlite:{tmp_path}/chat.db"
     says = [
         {"type": "say", "room": "lobby", "text": str(number), "key": str(number)}

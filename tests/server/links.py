@@ -52,6 +52,9 @@ class FakeLink:
         """Let the client say no more."""
         self._said.put(None)
 
+    def drain(self) -> None:
+        self._said.put(None)
+
     def try_send(self, data: bytes | memoryview) -> int:
         assert not self._sending, "offered while a send is going on"
         return self._take(data)

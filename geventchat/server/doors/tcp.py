@@ -43,12 +43,13 @@ _Socket: type[socket.socket] = monkey.get_original("socket", "socket")
 class TcpLink:
     """A session's way to one TCP socket, which it takes over. See `Link`."""
 
-    __slots__ = ("_limit", "_readable", "_sock", "heard", "listening", "peer")
+    __slots__ = ("_draining", "_limit", "_readable", "_sock", "heard", "listening", "peer")
 
     def __init__(self, sock: gevent_socket.socket, peer: str, frame_bytes: int) -> None:
         self._sock = _Socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
         self._sock.setblocking(False)
         self._readable: Any = None
+        self._draining = False
         self._limit = frame_bytes
         self.peer = peer
         self.heard = time.monotonic()
@@ -62,11 +63,14 @@ class TcpLink:
         head: bytearray | None = bytearray()
         while True:
             self.listening = True
-            hub.wait(readable)
+            if not self._draining:
+                hub.wait(readable)
             self.listening = False
             try:
                 data = receive(_READ_BYTES)
             except BlockingIOError:
+                if self._draining:
+                    return
                 continue
             except OSError:  # reset, or timed out
                 return
@@ -76,6 +80,10 @@ class TcpLink:
             if head is not None:
                 head = self._look(head, data)
             yield from decoder.feed(data)
+
+    def drain(self) -> None:
+        self._draining = True
+        gevent.get_hub().loop.run_callback(self._look_once_more)
 
     def try_send(self, data: bytes | memoryview) -> int:
         try:
@@ -106,6 +114,13 @@ class TcpLink:
             if self._readable is not None:
                 self._readable.close()
             self._sock.close()
+
+    def _look_once_more(self) -> None:
+        # As if something had come. Not `feed`: what a watcher fed by a greenlet sets off waits
+        # until something else happens.
+        readable = self._readable
+        if readable is not None and readable.active:
+            readable.callback(*readable.args)
 
     def _discard(self) -> None:
         hub = gevent.get_hub()
