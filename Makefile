@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 COMPILE = .venv/bin/uv pip compile --quiet --universal --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command 'make requirements' pyproject.toml
 
-.PHONY: serve connect load bench soak test fuzz check format requirements clean
+.PHONY: serve connect load bench capacity soak test fuzz check format requirements clean
 
 serve: .venv/.installed
 	@.venv/bin/geventchat serve $(ARGS)
@@ -18,6 +18,9 @@ load: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	@.venv/bin/python -m loadtests.fanout $(ARGS)
+
+capacity: .venv/.installed-dev
+	@.venv/bin/python -m loadtests.capacity $(ARGS)
 
 soak: .venv/.installed-dev
 	@.venv/bin/python -m loadtests.soak $(ARGS)

@@ -8,22 +8,17 @@ order: its users say goodbye before the server is stopped.
 
 import argparse
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from loadtests.preflight import CannotRun, check_host, check_users, raise_descriptor_limit
+from loadtests.preflight import CannotRun, check_host, check_users
+from loadtests.serving import serving
 
 HERE = Path(__file__).parent
 SHAPES = sorted(path.stem for path in (HERE / "shapes").glob("[a-z]*.py"))
-START_SECONDS = 20
 USERS, SPAWN_RATE = 100, 100
 """What Locust is told unless the command line says otherwise; it would take one."""
 
@@ -49,7 +44,7 @@ def main() -> int:
         locust += ["--web-host", options.web_host, "--web-port", str(options.web_port)]
     if options.worker:
         return _run([*locust, "--worker", *rest])
-    with _server(options.host) as host:
+    with serving(options.host) as host:
         try:
             check_host(host)
             check_users(host, users, (os.cpu_count() if processes == -1 else processes) or 1)
@@ -91,41 +86,6 @@ def _cannot_listen(host: str, port: int) -> str | None:
     except (OSError, OverflowError) as error:
         return f"The dashboard cannot be at {host}:{port}: {error}. --web-port takes another port."
     return None
-
-
-@contextmanager
-def _server(host: str | None) -> Iterator[str]:
-    """Give the address of the server to load, one that ends with the run if none was named."""
-    if host:
-        yield host
-        return
-    raise_descriptor_limit()  # the server takes what it finds
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder, "log")
-        timeline = f"sqlite:{folder}/load.db"
-        serve = [sys.executable, "-m", "geventchat", "serve", "--port", "0", "--timeline", timeline]
-        with (
-            log.open("wb") as output,
-            # In a session of its own, Ctrl-C is not for it.
-            subprocess.Popen(
-                serve, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-            ) as server,
-        ):
-            try:
-                address = _address(server, log)
-                print(f"A server was started at {address}; it and its posts end with the run.")
-                yield address
-            finally:
-                server.terminate()
-
-
-def _address(server: "subprocess.Popen[bytes]", log: Path) -> str:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and server.poll() is None:
-        if found := re.search(r"listens on (\S+:\d+)", log.read_text("utf-8")):
-            return found[1]
-        time.sleep(0.02)
-    sys.exit(f"load: The server did not start. It said: {log.read_text('utf-8')}")
 
 
 def _run(locust: list[str]) -> int:

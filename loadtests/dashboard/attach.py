@@ -3,8 +3,8 @@
 import csv
 import logging
 import time
-from pathlib import Path
-from typing import Any, Final
+from dataclasses import astuple
+from typing import Any, Final, TextIO
 
 import gevent
 from locust import runners
@@ -13,7 +13,7 @@ from locust.runners import LocalRunner, WorkerRunner
 
 from loadtests.address import Address
 from loadtests.dashboard.form import guard
-from loadtests.dashboard.history import History
+from loadtests.dashboard.history import COLUMNS, History, Row
 from loadtests.dashboard.tab import add_tab
 from loadtests.measures import tally
 from loadtests.observed import Server
@@ -47,6 +47,9 @@ class Gathering:
         self._environment = environment
         self._history = History(time.monotonic())
         self._server = Server(Address.parse(environment.host or ""))
+        assert environment.parsed_options is not None
+        self._prefix: str | None = environment.parsed_options.csv_prefix
+        self._file: TextIO | None = None
         self._ticking = gevent.spawn(self._tick)
         environment.events.worker_report.add_listener(self._hear)
         environment.events.test_start.add_listener(self._begin)
@@ -65,6 +68,11 @@ class Gathering:
     def _begin(self, **_: object) -> None:
         tally.take()
         self._history.begin(time.monotonic())
+        if self._file is not None:  # row by row, for those who watch, or if the run is cut off
+            self._file.close()
+        if self._prefix:
+            self._file = open(f"{self._prefix}_chat_history.csv", "w", newline="", encoding="utf-8")  # noqa: SIM115
+            self._put(COLUMNS)
         self._server = Server(Address.parse(self._environment.host or ""))
 
     def _tick(self) -> None:
@@ -75,7 +83,7 @@ class Gathering:
             if runner is None or runner.state in (runners.STATE_INIT, runners.STATE_STOPPED):
                 continue
             self._gather()
-            row = self._history.turn(time.monotonic(), self._server.read())
+            row = self._turn()
             ticks += 1
             if ticks % PROGRESS_SECONDS == 0:
                 _log.info(row.line())
@@ -87,13 +95,19 @@ class Gathering:
     def _finish(self, **_: object) -> None:
         """Write what `--csv` asks for, and the last line."""
         self._gather()
-        _log.info(self._history.turn(time.monotonic(), self._server.read()).line())
-        assert self._environment.parsed_options is not None
-        if prefix := self._environment.parsed_options.csv_prefix:
-            _write(Path(f"{prefix}_chat_history.csv"), self._history.csv_rows())
-            _write(Path(f"{prefix}_chat.csv"), self._history.csv_times())
+        _log.info(self._turn().line())
+        if self._file is not None:
+            self._file.close()
+        if self._prefix:
+            with open(f"{self._prefix}_chat.csv", "w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows(self._history.csv_times())
 
+    def _turn(self) -> Row:
+        row = self._history.turn(time.monotonic(), self._server.read())
+        self._put(astuple(row))
+        return row
 
-def _write(path: Path, rows: list[tuple[Any, ...]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
+    def _put(self, row: tuple[Any, ...]) -> None:
+        if self._file is not None:
+            csv.writer(self._file).writerow(row)
+            self._file.flush()

@@ -1,0 +1,1 @@
+"""How many users a server carries on this machine, as one sentence."""

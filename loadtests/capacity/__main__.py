@@ -1,0 +1,166 @@
+"""`make capacity`: how many users this machine carries, as one sentence.
+
+    python -m loadtests.capacity [--server HOST:PORT] [--room-size 20] [--talkers 10] …
+
+It starts a server and lets users come in doublings until say→heard has a p99 over the bound, or
+anything is lost or fails; then it halves the gap until the knee is known within a tenth, and runs
+once more at the knee with a fresh server: what holds there is the answer. Those who talk and
+measure are Locust's users; those who only listen are a lean crowd in a process of its own, so that
+the server can be the limit. Takes some five minutes.
+
+It is no command of `geventchat`: the package would have to import its load tests, and Locust.
+"""
+
+import argparse
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+from loadtests.address import Address
+from loadtests.capacity import report
+from loadtests.capacity.climb import Step, climb, confirm, gave_out, knee
+from loadtests.capacity.load import MOST_TALKERS, Load
+from loadtests.observed import listener
+from loadtests.preflight import (
+    RESERVED_DESCRIPTORS,
+    CannotRun,
+    check_host,
+    raise_descriptor_limit,
+)
+from loadtests.serving import serving
+
+_T = TypeVar("_T")
+
+FIRST_USERS = 1_000
+_SPARE = 2 * RESERVED_DESCRIPTORS
+"""Descriptors that a server keeps for itself, and those who look at it."""
+
+
+def main() -> int:
+    """Find the capacity, tell it; give the exit code."""
+    asked = _arguments()
+    try:
+        finding = _find(asked)
+    except CannotRun as why:
+        print(f"capacity: {why}", file=sys.stderr)
+        return 2
+    print()
+    print(report.aligned([report.HEADING, *report.table([*finding.steps, *finding.confirmed])]))
+    print(f"\n{finding.sentence()}")
+    asked.html.write_text(report.page(finding), "utf-8")
+    print(f"The same with a chart: {asked.html}")
+    return 0 if finding.users else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make capacity", description=(__doc__ or "").partition("\n")[0], allow_abbrev=False
+    )
+    number = _at_least(1)
+    parser.add_argument("--server", metavar="HOST:PORT", help="one that runs already")
+    parser.add_argument("--room-size", type=_at_least(2), default=20, help="users in a room [20]")
+    parser.add_argument("--talkers", type=number, help="of a room who ever talk [half of it]")
+    parser.add_argument(
+        "--talk-seconds", type=float, default=20.0, help="how often each of them talks [20]"
+    )
+    parser.add_argument("--bound-ms", type=float, default=100.0, help="for say→heard, p99 [100]")
+    parser.add_argument("--most", type=number, help="users, if not as many as there can be")
+    parser.add_argument("--seconds", type=number, default=10, help="to look at each step [10]")
+    parser.add_argument(
+        "--html", type=Path, default=Path("capacity.html"), help="where the report goes"
+    )
+    asked = parser.parse_args()
+    asked.talkers = asked.talkers or asked.room_size // 2
+    if asked.talkers >= asked.room_size:
+        parser.error(f"--talkers {asked.talkers}: somebody in a room of {asked.room_size} listens")
+    if asked.talk_seconds <= 0 or asked.bound_ms <= 0:
+        parser.error("--talk-seconds and --bound-ms are more than 0")
+    return asked
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def whole_number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is no whole number from {least} on")
+        return int(text)
+
+    return whole_number
+
+
+def _find(asked: argparse.Namespace) -> report.Finding:
+    size = asked.room_size
+    with serving(asked.server) as host:
+        check_host(host)
+        most, ended_by = _most(host, asked)
+        first = max(min(FIRST_USERS, most) // size, 1) * size
+        steps = _run(asked, host, lambda measure: climb(measure, first, most, size, asked.bound_ms))
+    found = knee(steps, asked.bound_ms)
+    again: list[Step] = []
+    if found:
+        print(f"Once more, with {found:,} users from the start:", flush=True)
+        with serving(asked.server) as host:
+            again, found = _run(
+                asked, host, lambda measure: confirm(measure, found, size, asked.bound_ms)
+            )
+    return report.Finding(
+        users=found,
+        room_size=size,
+        talkers=asked.talkers,
+        talk_seconds=asked.talk_seconds,
+        bound_ms=asked.bound_ms,
+        gave_out=gave_out(steps, ended_by, asked.bound_ms),
+        steps=steps,
+        confirmed=again,
+        command=f"python -m loadtests.capacity {shlex.join(sys.argv[1:])}".strip(),
+    )
+
+
+def _run(asked: argparse.Namespace, host: str, use: Callable[[Callable[[int], Step]], _T]) -> _T:
+    """Put users on a server as `use` asks for them."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Load(
+            host,
+            Path(folder),
+            room_size=asked.room_size,
+            talkers=asked.talkers,
+            talk_seconds=asked.talk_seconds,
+        ) as load,
+    ):
+
+        def measure(users: int) -> Step:
+            step = load.measure(users, asked.seconds)
+            cells = zip(report.HEADING, report.table([step])[0], strict=True)
+            print(", ".join(f"{name} {value}" for name, value in cells), flush=True)
+            return step
+
+        return use(measure)
+
+
+def _most(host: str, asked: argparse.Namespace) -> tuple[int, str]:
+    """Give how many users there can be, and what allows no more."""
+    mine = raise_descriptor_limit() - RESERVED_DESCRIPTORS
+    silent = (asked.room_size - asked.talkers) / asked.room_size
+    bounds = [
+        (int(mine / max(silent, 1 - silent)), "The load generator's descriptors"),
+        (int(MOST_TALKERS / (1 - silent)), f"The {MOST_TALKERS:,} talkers of the load generator"),
+    ]
+    if asked.most:
+        bounds.append((asked.most, "What was asked for with --most"))
+    server = listener(Address.parse(host))
+    if server is not None:
+        limit, _ = server.rlimit(psutil.RLIMIT_NOFILE)
+        bounds.append((limit - _SPARE, "The server's descriptors (`ulimit -n`)"))
+    most, ended_by = min(bounds)
+    if most < asked.room_size:
+        raise CannotRun(f"{ended_by} allow {most} users, which is less than a room.")
+    return most // asked.room_size * asked.room_size, ended_by
+
+
+if __name__ == "__main__":
+    sys.exit(main())

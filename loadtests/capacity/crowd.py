@@ -1,0 +1,123 @@
+"""The silent users, as lean as can be: one process that holds sockets and throws away what comes.
+
+    python -m loadtests.capacity.crowd HOST:PORT ROOM_SIZE
+
+A line on standard input says how many there shall be; a line on standard output tells, once a
+second and whenever there are that many, how many there are, and what was wrong with others.
+"""
+
+import json
+import secrets
+import select
+import socket
+import sys
+import time
+from typing import Final
+
+from geventchat.protocol import requests
+from loadtests import model
+from loadtests.address import Address
+from loadtests.preflight import raise_descriptor_limit
+
+_AT_ONCE: Final = 20
+"""Connections begun between two looks at those that are there."""
+_PONG: Final = requests.encode(requests.Pong()) + b"\0"
+_REMEMBERED: Final = 300
+"""Bytes of what a connection was told last, which say why it ended."""
+
+
+class Crowd:
+    """Users that sit in rooms of a size, the lowest seats first, and never say a word."""
+
+    def __init__(self, address: Address, room_size: int) -> None:
+        self._address = address
+        self._room_size = room_size
+        self._poll = select.epoll()
+        self._seats: list[socket.socket] = []
+        self._by_number: dict[int, socket.socket] = {}
+        self.wanted = 0
+        self.lost = 0
+        """Connections that the server refused or closed."""
+        self.told = ""
+        """What the last of them was told."""
+
+    @property
+    def users(self) -> int:
+        """How many there are."""
+        return len(self._by_number)
+
+    def come_and_go(self) -> None:
+        """Let some come, or those go that are too many."""
+        for _ in range(_AT_ONCE):
+            if len(self._seats) >= self.wanted:
+                break
+            self._come()
+        while len(self._seats) > self.wanted:
+            self._leave(self._seats.pop())
+
+    def hear(self, seconds: float) -> None:
+        """Throw away what comes, for up to so long until something does."""
+        for number, _ in self._poll.poll(seconds, 512):
+            sock = self._by_number[number]
+            try:
+                data = sock.recv(1 << 16)
+            except OSError as error:
+                data, self.told = b"", error.strerror or str(error)
+            if not data:
+                self.lost += 1
+                self._leave(sock)
+            elif b'"type":"ping"' in data:
+                sock.send(_PONG)
+            elif b'"bye"' in data or data.startswith(b"* geventchat"):
+                self.told = data[-_REMEMBERED:].decode(errors="replace").strip("\0")
+
+    def _come(self) -> None:
+        seat = len(self._seats)
+        room = model.room(0, seat, self._room_size)
+        hello = requests.Hello(version=1, client=secrets.token_urlsafe(16), rooms={room: None})
+        try:
+            sock = socket.create_connection(self._address, 5)
+            sock.sendall(b"\x1e" + requests.encode(hello) + b"\0")
+        except OSError as error:
+            self.lost += 1
+            self.told = error.strerror or str(error)
+            self.wanted = seat  # no more can come
+            return
+        sock.setblocking(False)
+        self._seats.append(sock)
+        self._by_number[sock.fileno()] = sock
+        self._poll.register(sock, select.EPOLLIN)
+
+    def _leave(self, sock: socket.socket) -> None:
+        if self._by_number.pop(sock.fileno(), None) is not None:
+            self._poll.unregister(sock)
+            sock.close()
+
+
+def main() -> None:
+    """Be a crowd until standard input ends."""
+    raise_descriptor_limit()
+    crowd = Crowd(Address.parse(sys.argv[1]), int(sys.argv[2]))
+    orders = select.poll()
+    orders.register(sys.stdin, select.POLLIN)
+    told = 0.0
+    asked = False
+    while True:
+        if orders.poll(0):
+            line = sys.stdin.readline()
+            if not line:
+                return
+            crowd.wanted, asked = int(line), True
+        busy = crowd.users != crowd.wanted
+        crowd.come_and_go()
+        crowd.hear(0 if busy else 0.05)
+        there = asked and len(crowd._seats) == crowd.wanted
+        if there or time.monotonic() - told >= 1:
+            asked = asked and not there
+            told = time.monotonic()
+            state = {"users": crowd.users, "lost": crowd.lost, "told": crowd.told, "there": there}
+            print(json.dumps(state), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""The users on a server: Locust's, who talk and measure, and the silent crowd beside them."""
+
+import csv
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any, Final, Self
+
+import psutil
+
+from loadtests.address import Address
+from loadtests.capacity.climb import Step
+from loadtests.capacity.shape import FILE, USERS_PER_SECOND
+from loadtests.preflight import CannotRun
+
+HERE: Final = Path(__file__).parents[1]
+_COMING_SECONDS: Final = 20.0
+"""How long users may take to come beyond what they take in turn."""
+_GOODBYE_SECONDS: Final = 5.0
+_SETTLE_SECONDS: Final = 4.0
+"""What the figures of a second look back on, and a little more."""
+MOST_TALKERS: Final = 10_000
+"""What one process of Locust is asked to play; it never ends by itself."""
+
+
+class Load:
+    """Users whose number is changed while they chat: half of each room talks, or a given share."""
+
+    def __init__(
+        self, host: str, folder: Path, *, room_size: int, talkers: int, talk_seconds: float
+    ) -> None:
+        """`talkers`: how many of the `room_size` in each room ever talk."""
+        self._room_size = room_size
+        self._talkers = talkers
+        self._file = folder / "users"
+        self._file.write_text("0", "ascii")
+        self._rows = _Tail(folder / "load_chat_history.csv")
+        self._stack = ExitStack()
+        files = f"{HERE / 'locustfile.py'},{HERE / 'capacity' / 'shape.py'}"
+        locust = [sys.executable, "-m", "locust", "-f", files, "--host", host, "Talker"]
+        locust += ["--headless", "--only-summary", "--csv", str(folder / "load")]
+        locust += ["--lobby", "0", "--talk-seconds", str(talk_seconds)]
+        locust += ["--room-size", str(talkers)]
+        crowd = [sys.executable, "-m", "loadtests.capacity.crowd"]
+        crowd += [str(Address.parse(host)), str(room_size - talkers)]
+        self._log = self._stack.enter_context((folder / "log").open("wb"))
+        self._locust = self._start(locust, stdout=self._log, stderr=self._log)
+        self._crowd = self._start(
+            crowd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
+        )
+        self._state: dict[str, Any] = {"users": 0, "lost": 0, "told": "", "there": False}
+        assert self._crowd.stdout is not None
+        threading.Thread(target=self._listen, args=(self._crowd.stdout,), daemon=True).start()
+        self._watched = [psutil.Process(each.pid) for each in (self._locust, self._crowd)]
+        self._failed = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in (self._crowd, self._locust):
+            process.terminate()
+        for process in (self._crowd, self._locust):
+            try:
+                process.wait(_GOODBYE_SECONDS)
+            except subprocess.TimeoutExpired:  # a server that is too slow for goodbyes as well
+                process.kill()
+        self._stack.close()
+
+    def measure(self, users: int, seconds: float) -> Step:
+        """Let there be so many users, and see for some seconds how they fare.
+
+        Raises CannotRun if the server does not let them in, or Locust has ended.
+        """
+        talkers = users * self._talkers // self._room_size
+        silent = users - talkers
+        self._be(talkers, silent)
+        missing = self._wait_for(talkers, silent)
+        self._rows.wait(_SETTLE_SECONDS)
+        for each in self._watched:
+            each.cpu_percent()
+        rows = self._rows.wait(seconds)
+        load_cpu = max(each.cpu_percent() for each in self._watched)
+        failed = _failures(rows[-1]) + int(self._state["lost"])
+        step = Step(
+            users=users,
+            p50_ms=_median(rows, "heard_p50_ms"),
+            p99_ms=_median(rows, "heard_p99_ms"),
+            failures=failed - self._failed,
+            missing=missing,
+            server_cpu=_median(rows, "server_cpu_percent"),
+            server_mb=_median(rows, "server_memory_mb"),
+            load_cpu=load_cpu,
+        )
+        self._failed = failed
+        return step
+
+    def _start(self, command: list[str], **pipes: Any) -> "subprocess.Popen[bytes]":
+        environment = os.environ | {FILE: str(self._file)}
+        process = subprocess.Popen(
+            command, env=environment, cwd=HERE.parent, start_new_session=True, **pipes
+        )
+        return self._stack.enter_context(process)
+
+    def _be(self, talkers: int, silent: int) -> None:
+        fresh = self._file.with_suffix(".new")
+        fresh.write_text(str(talkers), "ascii")
+        fresh.replace(self._file)  # at once: the shape never reads half of it
+        self._state = {**self._state, "there": False}
+        assert self._crowd.stdin is not None
+        self._crowd.stdin.write(b"%d\n" % silent)
+        self._crowd.stdin.flush()
+
+    def _wait_for(self, talkers: int, silent: int) -> int:
+        """Give how many did not come in time."""
+        end = time.monotonic() + _COMING_SECONDS + talkers / USERS_PER_SECOND
+        while True:
+            row = self._rows.wait(1.0)[-1]
+            silent_users: int = self._state["users"]
+            missing = abs(talkers - int(row["connected"])) + abs(silent - silent_users)
+            if not missing and self._state["there"]:
+                return 0
+            if self._state["told"] and silent_users < silent:
+                raise CannotRun(
+                    "The server sends users away, so its rules would be measured, and not its "
+                    f"strength: {self._state['told']}"
+                )
+            if time.monotonic() > end:
+                return missing
+
+    def _listen(self, lines: IO[bytes]) -> None:
+        for line in lines:
+            self._state = json.loads(line)
+
+
+class _Tail:
+    """The rows of a CSV file that another process writes, one a second."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+        self._reader: csv.DictReader[str] | None = None
+
+    def wait(self, seconds: float) -> list[dict[str, str]]:
+        """Give the rows that come in so many seconds, at least one. Raises CannotRun."""
+        rows: list[dict[str, str]] = []
+        began = time.monotonic()
+        while not rows or time.monotonic() < began + seconds:
+            time.sleep(0.2)
+            if self._reader is None and self._path.exists() and self._path.stat().st_size:
+                self._file = self._path.open(newline="", encoding="utf-8")
+                self._reader = csv.DictReader(self._file)
+            if self._reader is not None:
+                rows.extend(self._reader)
+            if time.monotonic() > began + seconds + 30:
+                raise CannotRun(f"Locust says nothing any more; see {self._path.parent / 'log'}")
+        return rows
+
+
+def _failures(row: dict[str, str]) -> int:
+    return sum(int(row[name]) for name in ("lost", "duplicated", "reordered", "failed"))
+
+
+def _median(rows: list[dict[str, str]], name: str) -> float | None:
+    known = [float(row[name]) for row in rows if row[name]]
+    return statistics.median(known) if known else None

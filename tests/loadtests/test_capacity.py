@@ -1,0 +1,154 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtests.capacity import report
+from loadtests.capacity.climb import Step, climb, confirm, gave_out, knee
+
+HERE = Path(__file__).parents[2]
+BOUND = 100.0
+
+
+def server(capacity: int, **more: float) -> "list[Step]":
+    """Climb on a server that is late beyond its capacity; give the steps."""
+
+    def measure(users: int) -> Step:
+        late = 10.0 if users <= capacity else 500.0
+        return Step(users, late / 2, late, **more)  # type: ignore[arg-type]
+
+    return climb(measure, first=1_000, most=20_000, grain=20, bound_ms=BOUND)
+
+
+@given(st.integers(20, 30_000))
+def test_the_knee_is_found_within_a_tenth_in_few_steps(capacity: int) -> None:
+    steps = server(capacity)
+    found = knee(steps, BOUND)
+
+    assert found <= capacity
+    assert found >= min(capacity, 20_000) * 0.89 - 20
+    assert len(steps) <= 12
+    assert all(step.users % 20 == 0 for step in steps)
+
+
+def test_a_step_is_bad_when_late_or_failed_or_somebody_is_missing() -> None:
+    assert Step(10, 1, 100).good(BOUND)
+    assert not Step(10, 1, 101).good(BOUND)
+    assert not Step(10, None, None).good(BOUND)
+    assert not Step(10, 1, 1, failures=1).good(BOUND)
+    assert not Step(10, 1, 1, missing=1).good(BOUND)
+
+
+def test_a_good_step_above_a_bad_one_does_not_count() -> None:
+    assert knee([Step(10, 1, 1), Step(20, 1, 500), Step(30, 1, 1)], BOUND) == 10
+
+
+def test_what_does_not_hold_a_second_time_gives_way_to_less() -> None:
+    steps, held = confirm(
+        lambda users: Step(users, 1, 1 if users <= 900 else 500), 1_000, 20, BOUND
+    )
+    assert [step.users for step in steps] == [1_000, 900]
+    assert held == 900
+
+    steps, held = confirm(lambda users: Step(users, 1, 500), 1_000, 20, BOUND)
+    assert (len(steps), held) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("step", "why"),
+    [
+        (
+            Step(10, 1, 1, server_cpu=30),
+            "the descriptors ended first, with 70 % of the server's core left",
+        ),
+        (Step(10, 1, 1), "the descriptors ended first"),
+        (Step(10, 1, 500, server_cpu=99, load_cpu=99), "the server's CPU gave out first"),
+        (
+            Step(10, 1, 500, server_cpu=40, load_cpu=99),
+            "the load generator's CPU gave out first, so the server may carry more",
+        ),
+        (Step(10, 1, 1, failures=3), "3 things failed at 10"),
+        (Step(10, 1, 1, missing=4), "4 of 10 users could not come"),
+        (Step(10, 1, 500, server_cpu=50), "at 10 p99 was 500 ms, the server's core 50 % busy"),
+        (Step(10, None, None), "at 10 nothing was heard"),
+    ],
+)
+def test_what_gave_out_first_is_named(step: Step, why: str) -> None:
+    assert gave_out([step], "the descriptors", BOUND) == why
+
+
+def finding(users: int) -> report.Finding:
+    return report.Finding(
+        users=users,
+        room_size=20,
+        talkers=10,
+        talk_seconds=20,
+        bound_ms=BOUND,
+        gave_out="the <server's> CPU gave out first",
+        steps=[Step(1_000, 1, 2, server_cpu=50), Step(2_000, 1, 500, server_cpu=99)],
+        confirmed=[],
+        command="make capacity",
+    )
+
+
+def test_the_answer_is_one_sentence() -> None:
+    assert finding(1_000).sentence() == (
+        "This machine carries 1,000 users in rooms of 20, 10 of each room talking once in 20 s, "
+        "99 of 100 messages heard within 100 ms and none lost: the <server's> CPU gave out first."
+    )
+    assert finding(0).sentence().startswith("This machine carries not even 1,000 users in rooms")
+
+
+def test_the_page_needs_nothing_but_itself_and_spells_out_what_it_shows() -> None:
+    page = report.page(finding(1_000))
+    assert "<server's>" not in page
+    assert "<svg" in page
+    assert "src=" not in page
+    assert "href=" not in page
+
+
+def started(*arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "loadtests.capacity", *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=HERE, stdout=pipe, stderr=pipe, text=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--server", "127.0.0.1:1"], "capacity: Nothing answers at 127.0.0.1:1: "),
+        (["--most", "3"], "capacity: What was asked for with --most allow 3 users"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(arguments: list[str], line: str) -> None:
+    with started(*arguments) as process:
+        _, complaint = process.communicate()
+    assert process.returncode == 2
+    assert complaint.startswith(line)
+    assert complaint.count("\n") == 1
+
+
+@pytest.mark.timeout(90)
+def test_a_slowed_server_carries_fewer_users_than_a_good_one(tmp_path: Path) -> None:
+    room = ["--most", "20", "--seconds", "2", "--talk-seconds", "5", "--html"]
+    slow = [sys.executable, "-m", "tests.loadtests.slowed"]
+    with subprocess.Popen(slow, cwd=HERE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        told = re.search(r"listens on (\S+),", server.stdout.readline())
+        assert told
+        with (
+            started(*room, f"{tmp_path}/good.html") as good,
+            started(*room, f"{tmp_path}/slowed.html", "--server", told[1]) as slowed,
+        ):
+            answer, _ = good.communicate()
+            slow_answer, _ = slowed.communicate()
+        server.kill()
+
+    assert "This machine carries 20 users in rooms of 20" in answer
+    assert "This machine carries not even 20 users in rooms of 20" in slow_answer
+    assert (good.returncode, slowed.returncode) == (0, 1)
+    assert "20 users" in (tmp_path / "good.html").read_text("utf-8")
