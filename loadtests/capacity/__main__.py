@@ -13,6 +13,7 @@ It is no command of `geventchat`: the package would have to import its load test
 
 import argparse
 import shlex
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -44,8 +45,11 @@ _SPARE = 2 * RESERVED_DESCRIPTORS
 def main() -> int:
     """Find the capacity, tell it; give the exit code."""
     asked = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # not without the rest
     try:
         finding = _find(asked)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except CannotRun as why:
         print(f"capacity: {why}", file=sys.stderr)
         return 2
