@@ -40,7 +40,7 @@ class Walker:
         self._port = port
         self._tally = tally
         self._restless = restless
-        self.chat = Connection("127.0.0.1", port, rooms=[ROOM])
+        self.chat = Connection("127.0.0.1", port, rooms=[ROOM], resume=False)
         self._listening = gevent.spawn(self._listen, self.chat)
 
     def _listen(self, chat: Connection) -> None:
@@ -76,7 +76,9 @@ class Walker:
         self._listening.kill()
         for _ in former.heard():
             self._tally.heard += 1
-        self.chat = Connection("127.0.0.1", self._port, rooms=former.cursors, client=former.client)
+        self.chat = Connection(
+            "127.0.0.1", self._port, rooms=former.cursors, client=former.client, resume=False
+        )
         self._listening = gevent.spawn(self._listen, self.chat)
 
     def finish(self, top: int) -> bool:

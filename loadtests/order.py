@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Final, Literal
 
+from geventchat.client import Happening
 from geventchat.client.cursors import Cursors
-from geventchat.protocol.events import AnyEvent, Post
+from geventchat.protocol.events import Post
 from geventchat.protocol.requests import Cursor
 
 Disorder = Literal["lost", "duplicated", "reordered", "uninvited"]
@@ -37,7 +38,7 @@ class Watch(Cursors):
         self._missing: dict[tuple[str, int], float] = {}  # since when
         self._first: dict[str, int] = {}  # by room: where reading began
 
-    def hear(self, event: AnyEvent) -> None:
+    def hear(self, event: Happening) -> None:
         """Follow an event."""
         if not isinstance(event, Post) or self._continues(event):
             super().hear(event)

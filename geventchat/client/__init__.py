@@ -5,7 +5,9 @@ convenience. Nothing here knows the server.
 """
 
 from geventchat.client.connection import Connection, TooLong
+from geventchat.client.happened import Away, Back, Gap, Happening
 from geventchat.client.link import Ended, NoGeventchat, ServerError
+from geventchat.client.says import Unsaid
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import (
     AnyEvent,
@@ -28,12 +30,16 @@ from geventchat.protocol.requests import Cursor
 
 __all__ = [
     "AnyEvent",
+    "Away",
+    "Back",
     "Bye",
     "Connection",
     "Cursor",
     "Direct",
     "Ended",
     "Error",
+    "Gap",
+    "Happening",
     "History",
     "Joined",
     "Left",
@@ -48,5 +54,6 @@ __all__ = [
     "TooLong",
     "Topic",
     "Typing",
+    "Unsaid",
     "Welcome",
 ]

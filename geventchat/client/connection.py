@@ -1,6 +1,7 @@
 """A greenlet's conversation with a server: what bots, tests, load tests and the terminal use.
 
-It works with or without monkey patching, and knows nothing of what is done with the events.
+It works with or without monkey patching, and knows nothing of what is done with the events. A
+connection that is lost is made again by its reader, a greenlet of its own.
 """
 
 import itertools
@@ -12,10 +13,14 @@ from typing import Any, Final, Self, TypeVar, cast
 
 import gevent
 from gevent.event import AsyncResult
+from gevent.event import Event as Signal
 
+from geventchat.client.backoff import backoffs
 from geventchat.client.cursors import Cursors, Rooms
+from geventchat.client.happened import Away, Back, Gap, Happening
 from geventchat.client.inbox import Inbox
 from geventchat.client.link import Ended, Link, NoGeventchat, ServerError
+from geventchat.client.says import Says
 from geventchat.protocol import names, requests
 from geventchat.protocol.errors import LOST, SLOW, ErrorCode, Refused
 from geventchat.protocol.events import (
@@ -38,6 +43,8 @@ from geventchat.protocol.requests import Cursor, Request
 
 ANSWER_SECONDS: Final = 30
 CLOSE_SECONDS: Final = 5
+GOOD_SECONDS: Final = 30
+"""A connection that lasted so long was a good one: the next is tried for at once."""
 
 A = TypeVar("A", bound=Answer)
 
@@ -49,13 +56,18 @@ class TooLong(ValueError):
 class Connection:
     """One client of a server. Iterate it for what is heard; its methods say things.
 
-    Everything that happens in the rooms comes once and in order, own posts included. The stream
-    ends with the connection, and `ended` then tells why. Somebody has to read it: what is unread
-    is bounded, and beyond that the server is not listened to, except for awaited answers.
+    Everything that happens in the rooms comes once and in order, own posts included, over as many
+    connections to the server as it takes: when one is lost the stream says Away, the next is made
+    as soon as it can be had, and it says Back; the rooms go on where they were, or a Gap tells
+    that something is missing. What was said and is not stored is said again, once, in its order.
+    The stream ends when the server says not to come back, and `ended` then tells why.
+
+    Somebody has to read it: what is unread is bounded, and beyond that the server is not listened
+    to, except for awaited answers.
 
     Methods that ask something wait for the answer, up to 30 s (TimeoutError), and raise Refused
-    if the server says no, and Ended if the connection ends first. What is more than the server
-    takes is TooLong.
+    if the server says no, and Ended if the connection ends first, or is away; but `say` and `send`
+    wait for the next one. What is more than the server takes is TooLong.
     """
 
     client: str
@@ -72,8 +84,11 @@ class Connection:
         nick: str | None = None,
         rooms: Rooms = (names.LOBBY,),
         client: str | None = None,
+        resume: bool = True,
     ) -> None:
         """Connect and wait for the welcome, each for up to 10 s.
+
+        Without `resume` the stream ends with this one connection.
 
         A nick that cannot be had is told by an Error among the first events. Raises OSError if
         nothing listens there, NoGeventchat if what does gives no welcome, Ended if it says why.
@@ -83,25 +98,16 @@ class Connection:
         self._inbox = Inbox()
         self._ids = itertools.count(1)
         self._answers: dict[str, AsyncResult[Any]] = {}  # by id of a request or key of a say
-        hello = requests.Hello(
-            version=1,
-            client=self.client,
-            nonce=secrets.token_urlsafe(16),
-            nick=nick,
-            rooms=self.cursors,
-        )
-        self._link = Link(host, port)
-        try:
-            self.welcome = self._link.greet(hello)
-        except NoGeventchat:
-            raise NoGeventchat(f"No geventchat answers at {host}:{port}.") from None
-        self.nick = self.welcome.nick
+        self._resumes = resume
+        self._says = Says()
+        self._closing = Signal()
+        self._backoffs = backoffs()
+        self._connected_at = 0.0
+        self._address = host, port
+        self.ended: Bye | None = None
+        """How the stream ended; a loss has the code `lost`. None while it lasts."""
+        self._link = self._open(nick, self.cursors)
         self._reader = gevent.spawn(self._read)
-
-    @property
-    def ended(self) -> Bye | None:
-        """How the connection ended; a loss has the code `lost`. None while it lasts."""
-        return self._link.ended
 
     @property
     def cursors(self) -> dict[str, Cursor | None]:
@@ -111,28 +117,41 @@ class Connection:
         """
         return dict(self._cursors.rooms)
 
-    def __iter__(self) -> Iterator[AnyEvent]:
+    @property
+    def unsaid(self) -> list[requests.Say]:
+        """What was said and has no answer yet, in the order said."""
+        return list(self._says.unsaid.values())
+
+    def __iter__(self) -> Iterator[Happening]:
         return self
 
-    def __next__(self) -> AnyEvent:
-        """Give the next event. Waits for it; StopIteration when the connection has ended.
+    def __next__(self) -> Happening:
+        """Give the next event. Waits for it; StopIteration when the stream has ended.
 
-        Raises ServerError if the server broke its promise of dense positions.
+        Raises ServerError if the server broke its promise of dense positions, once; a connection
+        that resumes is then made again, from the last post that was as promised.
         """
         event = self._inbox.get()
         if event is None:
             raise StopIteration
-        self._cursors.hear(event)
+        try:
+            self._cursors.hear(event)
+        except ServerError:
+            if self._resumes:
+                self._inbox.clear()
+                self._link.close(LOST)
+            raise
         return event
 
-    def heard(self) -> list[AnyEvent]:
+    def heard(self) -> list[Happening]:
         """Give the events that came so far and were not read yet. Never waits."""
         return list(itertools.islice(self, len(self._inbox)))
 
     def say(self, room: str, text: str, *, key: str | None = None) -> int:
         """Say something, wait until it is stored, and give its position.
 
-        Repeated with the same key, room and text it is stored once.
+        Repeated with the same key, room and text it is stored once. After a TimeoutError it may
+        still be said, when the connection is back. Raises Unsaid if too much waits already.
         """
         key = key or secrets.token_urlsafe(16)
         answer = self._await(requests.Say(room=room, text=text, key=key), key)
@@ -143,7 +162,8 @@ class Connection:
     def send(self, room: str, text: str, *, key: str | None = None) -> str:
         """Say something and give its key, by which the post or an error will be known.
 
-        Waits only while the server does not take what was sent before.
+        Waits only while the server does not take what was sent before. While the connection is
+        away it is kept, and sent then. Raises Unsaid if too much is kept already.
         """
         key = key or secrets.token_urlsafe(16)
         self._send(requests.Say(room=room, text=text, key=key))
@@ -200,14 +220,17 @@ class Connection:
     def close(self) -> None:
         """Say goodbye and wait up to 5 s until the server has answered all and closed.
 
-        What was heard can still be read. Closing again does nothing.
+        What was heard can still be read, and `unsaid` tells what was not stored. Closing again
+        does nothing.
         """
+        self._closing.set()
         with self._inbox.unbounded():
             with suppress(Ended, TimeoutError), gevent.Timeout(CLOSE_SECONDS, TimeoutError):
                 self._send(requests.Bye())
                 self._reader.join()
             self._link.close(LOST)
             self._reader.join(CLOSE_SECONDS)
+            self._reader.kill()  # it may be about to connect again
 
     def __enter__(self) -> Self:
         return self
@@ -244,28 +267,104 @@ class Connection:
         if len(frame) > frame_bytes:
             # The server would close for it, and all that the application could have been told.
             raise TooLong(f"That is too long: {len(frame):,} of at most {frame_bytes:,} bytes.")
-        self._link.send(frame)
+        if not isinstance(request, requests.Say) or not self._resumes:
+            self._link.send(frame)
+            return
+        if self.ended is not None:
+            raise Ended(self.ended)
+        self._says.say(request, frame, self._link)
 
     # Hearing
 
     def _read(self) -> None:
         try:
-            for event, frame_bytes in self._link:
-                self._hear(event, frame_bytes)
-                self._inbox.wait_for_space()
-                if self._inbox.overflows:
-                    self._link.close(SLOW)
+            while True:
+                for event, frame_bytes in self._link:
+                    self._hear(event, frame_bytes)
+                    self._inbox.wait_for_space()
+                    if self._inbox.overflows:
+                        self._link.close(SLOW)
+                bye = self._link.ended
+                assert bye is not None
+                if (final := self._over(bye) or self._come_back(bye)) is not None:
+                    self.ended = final
+                    return
         finally:
+            if self.ended is None:
+                self.ended = self._link.ended or Bye(
+                    code=LOST.code, text=LOST.text, reconnect=LOST.reconnect
+                )
             self._inbox.put(None)
-            for answer in self._answers.values():
-                assert self.ended is not None
-                answer.set_exception(Ended(self.ended))
+            self._give_up(self.ended, says_too=True)
+
+    def _over(self, bye: Bye) -> Bye | None:
+        """Give how the stream ends now that a connection has; None: it does not."""
+        last = not self._resumes or self._closing.is_set() or self._inbox.overflows
+        return bye if last or not bye.reconnect else None
+
+    def _come_back(self, bye: Bye) -> Bye | None:
+        """Connect again, for as long as it takes; or give how the stream ends."""
+        self._says.away()
+        self._give_up(bye, says_too=False)
+        self._inbox.put(Away(bye))
+        after_ms = bye.after_ms
+        if time.monotonic() - self._connected_at > GOOD_SECONDS:
+            self._backoffs = backoffs()
+        for seconds in self._backoffs:
+            self._closing.wait(after_ms / 1000 or seconds)
+            after_ms = 0
+            if self._closing.is_set():
+                return bye
+            nick = None if self.nick.startswith(names.GUEST) else self.nick
+            try:
+                link = self._open(nick, self._cursors.ahead(self._inbox.unread()))
+            except Ended as ended:
+                if not ended.bye.reconnect:
+                    return ended.bye
+                after_ms = ended.bye.after_ms
+            except (OSError, NoGeventchat):
+                pass  # it may be on its way up again
+            else:
+                break
+        self._link = link
+        if self._closing.is_set():
+            link.close(LOST)
+            return bye
+        self._inbox.put(Back(self.nick))
+        self._says.back(link)
+        return None
+
+    def _give_up(self, bye: Bye, *, says_too: bool) -> None:
+        """Let those who wait for an answer know that none will come."""
+        for name, answer in self._answers.items():
+            if says_too or name not in self._says.unsaid:
+                answer.set_exception(Ended(bye))
+
+    def _open(self, nick: str | None, rooms: dict[str, Cursor | None]) -> Link:
+        host, port = self._address
+        hello = requests.Hello(
+            version=1,
+            client=self.client,
+            nonce=secrets.token_urlsafe(16),
+            nick=nick,
+            rooms=rooms,
+        )
+        link = Link(host, port)
+        try:
+            self.welcome = link.greet(hello)
+        except NoGeventchat:
+            raise NoGeventchat(f"No geventchat answers at {host}:{port}.") from None
+        self.nick = self.welcome.nick
+        self._connected_at = time.monotonic()
+        return link
 
     def _hear(self, event: AnyEvent, frame_bytes: int) -> None:
         match event:
             case Post(key=key):
                 self._answer(key, event)
             case Joined() | Left() | Topic():
+                if isinstance(event, Joined) and event.recovered is False:
+                    self._inbox.put(self._gap(event.room))
                 self._answer(event.id, event)
             case Renamed(nick=nick):
                 self.nick = nick
@@ -278,8 +377,14 @@ class Connection:
                 return
         self._inbox.put(event, frame_bytes)
 
+    def _gap(self, room: str) -> Gap:
+        cursor = self._cursors.ahead(self._inbox.unread()).get(room)
+        return Gap(room, cursor.position if cursor else 0)
+
     def _answer(self, name: str | None, event: Answer | Post) -> bool:
         """Give an answer to who waits for it, if anybody does."""
+        if name and isinstance(event, Post | Sent | Error):
+            self._says.answered(name)
         waiting = self._answers.get(name) if name else None
         if waiting is None:
             return False

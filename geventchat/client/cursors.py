@@ -1,11 +1,13 @@
 """How far an application has read each room, so that it can resume there."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Final
 
+from geventchat.client.happened import Happening
 from geventchat.client.link import ServerError
 from geventchat.protocol import names
-from geventchat.protocol.events import AnyEvent, Joined, Left, Post
+from geventchat.protocol.events import Joined, Left, Post
 from geventchat.protocol.requests import Cursor
 
 Rooms = Mapping[str, Cursor | None] | Iterable[str]
@@ -21,6 +23,18 @@ class Cursors:
         """By room; None until the first post of a room that was joined afresh."""
         self._epochs: dict[str, str] = {}
 
+    def ahead(self, unread: Iterable[Happening]) -> dict[str, Cursor | None]:
+        """Give where to resume: the cursors as they will be when what is unread was read.
+
+        What breaks the promise of dense positions is not counted, and so comes again.
+        """
+        ahead = Cursors(self.rooms)
+        ahead._epochs = dict(self._epochs)
+        with suppress(ServerError):
+            for event in unread:
+                ahead.hear(event)
+        return dict(ahead.rooms)
+
     def ask(self, room: str, cursor: Cursor | None) -> None:
         """Note where a room that is to be joined is to begin. One that was joined goes on."""
         self.rooms.setdefault(names.fold(room), cursor)
@@ -29,7 +43,7 @@ class Cursors:
         """Drop a room that could not be joined."""
         self.rooms.pop(names.fold(room), None)
 
-    def hear(self, event: AnyEvent) -> None:
+    def hear(self, event: Happening) -> None:
         """Follow an event. Raises ServerError if a post is not the one after the last."""
         match event:
             case Post(room=room, position=position):

@@ -15,6 +15,7 @@ from gevent import socket
 from gevent.queue import Queue
 
 from geventchat.client.connection import Connection
+from geventchat.client.happened import Away, Back, Gap
 from geventchat.client.link import Ended
 from geventchat.client.plain import PlainConnection
 from geventchat.client.screen import moment
@@ -41,7 +42,8 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> None:
     """Say each line of standard input in a room, and print what others say meanwhile.
 
     With `listen` the input is left alone, and only the end of the connection ends it. Returns
-    when the input has ended and all is stored. Raises Failed, Refused, TooLong, TimeoutError,
+    when the input has ended and all is stored. A connection that is lost comes back by itself, and
+    standard error says so. Raises Failed, Refused, TooLong, TimeoutError,
     Ended, and BrokenPipeError if nobody reads the output.
     """
     chat.ping()  # by then the server has said what of the hello it refused
@@ -62,6 +64,8 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> None:
             for event in source:
                 if isinstance(event, Joined) and not history:
                     replayed[event.room] = event.position
+                elif isinstance(event, Away | Back | Gap):
+                    _note(event)
                 elif isinstance(event, Post) and event.position > replayed.get(event.room, 0):
                     if event.key in own:
                         own.remove(event.key)
@@ -117,8 +121,22 @@ def _say_patiently(chat: Connection, room: str, text: str, key: str) -> None:
             if refused.retry_ms is None:
                 raise
             gevent.sleep(refused.retry_ms / 1000)
+        except TimeoutError:
+            pass  # under its key it is stored once, however often it is said
         else:
             return
+
+
+def _note(event: Away | Back | Gap) -> None:
+    match event:
+        case Away(bye=bye):
+            text = f"{bye.text} Trying again."
+        case Back(nick=nick):
+            text = f"connected again as {nick}"
+        case Gap(room=room):
+            text = f"what was said in {room} meanwhile may be missing"
+    if sys.stderr is not None:
+        sys.stderr.write(visible(f"geventchat: {text}") + "\n")
 
 
 def _print(heard: Iterator[str], todo: "Queue[Todo]", *, must_be_read: bool) -> None:

@@ -14,11 +14,12 @@ import gevent
 from gevent import socket
 from gevent.lock import BoundedSemaphore
 
+from geventchat.client.happened import Happening
 from geventchat.client.inbox import Inbox
 from geventchat.client.link import CONNECT_SECONDS, Ended
 from geventchat.protocol import frames
 from geventchat.protocol.errors import LOST, QUIT, ProtocolError, Reason
-from geventchat.protocol.events import AnyEvent, Bye, Post
+from geventchat.protocol.events import Bye, Post
 from geventchat.protocol.names import LOBBY
 
 SILENCE_SECONDS: Final = 30
@@ -42,7 +43,7 @@ class PlainConnection:
         self._socket.settimeout(SILENCE_SECONDS)
         self._reader = gevent.spawn(self._read)
 
-    def __iter__(self) -> Iterator[AnyEvent]:
+    def __iter__(self) -> Iterator[Happening]:
         """Yield what is heard and said until the connection ends. Waits."""
         while event := self._inbox.get():
             yield event

@@ -11,9 +11,9 @@ from datetime import date, datetime
 from typing import Final
 
 from geventchat.client import screen
+from geventchat.client.happened import Away, Back, Gap, Happening
 from geventchat.client.screen import Line
 from geventchat.protocol.events import (
-    AnyEvent,
     Direct,
     Error,
     Joined,
@@ -118,7 +118,7 @@ class Window:
         room = self.rooms[name]
         return [line for post in posts for line in self._printed(room, post)]
 
-    def hear(self, event: AnyEvent) -> list[Line]:
+    def hear(self, event: Happening) -> list[Line]:
         """Take an event."""
         match event:
             case Post():
@@ -142,6 +142,14 @@ class Window:
                 self.sayings.pop(key, None)
             case Error():
                 return self._error(event)
+            case Gap(room=name):
+                return [screen.quiet(f"what was said in {name} meanwhile may be missing here")]
+            case Away(bye=bye):
+                self.trouble = "not connected, trying again"
+                return [screen.problem(bye.text)]
+            case Back(nick=nick):
+                self.trouble = ""
+                return [screen.quiet("connected again"), *self.welcome(nick)]
         return []
 
     def toolbar(self) -> Line:
@@ -203,11 +211,7 @@ class Window:
             room.replayed = max(joined.position, room.replayed)
         if joined.room != self.current:
             return []
-        if not again:
-            return [_heading(room)]
-        if joined.recovered is False:
-            return [screen.quiet("something that was said meanwhile may be missing here")]
-        return []
+        return [] if again else [_heading(room)]
 
     def _left(self, name: str) -> list[Line]:
         self.rooms.pop(name, None)

@@ -91,7 +91,7 @@ def conversation(**options: Any) -> Iterator[tuple[Connection, Peer]]:
 
     gevent.spawn(answer)
     try:
-        chat = Connection("127.0.0.1", listener.port, **options)
+        chat = Connection("127.0.0.1", listener.port, **{"resume": False, **options})
         peer = answered.get()
         assert peer is not None
         with closing(chat), closing(listener):

@@ -4,10 +4,21 @@ from datetime import date, datetime
 
 import pytest
 
-from geventchat.client import Direct, Error, Joined, Left, Members, Post, Presence, Renamed, Topic
+from geventchat.client import (
+    Direct,
+    Error,
+    Gap,
+    Happening,
+    Joined,
+    Left,
+    Members,
+    Post,
+    Presence,
+    Renamed,
+    Topic,
+)
 from geventchat.client.screen import Line
 from geventchat.client.window import Saying, Window
-from geventchat.protocol.events import AnyEvent
 
 NOON = datetime(2026, 3, 3, 12, 0)
 MORNING = datetime(2026, 3, 4, 0, 1)
@@ -38,7 +49,7 @@ def window() -> Window:
     return window
 
 
-def hear(window: Window, *events: AnyEvent) -> list[str]:
+def hear(window: Window, *events: Happening) -> list[str]:
     return [line for event in events for line in text(window.hear(event))]
 
 
@@ -164,7 +175,8 @@ def test_nick_and_topic_follow_the_server(window: Window) -> None:
 
 def test_a_loss_of_posts_is_told_and_a_resume_is_silent(window: Window) -> None:
     assert hear(window, joined(position=9, recovered=True)) == []
-    assert "missing" in hear(window, joined(position=99, recovered=False))[0]
+    assert hear(window, joined(position=99, recovered=False)) == []
+    assert "missing" in hear(window, Gap("lobby", 9))[0]
 
 
 def test_ones_own_post_is_never_unread(window: Window) -> None:

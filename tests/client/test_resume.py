@@ -1,0 +1,245 @@
+"""A connection that is lost makes itself again, with the server's side spoken by hand."""
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gevent
+import pytest
+
+from geventchat.client import (
+    Away,
+    Back,
+    Connection,
+    Cursor,
+    Ended,
+    Error,
+    Gap,
+    Joined,
+    Post,
+    Refused,
+    Sent,
+    ServerError,
+    Unsaid,
+    backoff,
+    says,
+)
+from geventchat.protocol.events import Bye
+from tests.client.peer import Listener, Peer, meanwhile
+
+EPOCH = "e" * 16
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "FIRST_SECONDS", 0.001)
+    monkeypatch.setattr(backoff, "MOST_SECONDS", 0.001)
+
+
+@contextmanager
+def resuming(listener: Listener) -> Iterator[tuple[Connection, Peer]]:
+    connecting = meanwhile(lambda: Connection("127.0.0.1", listener.port, nick="anna"))
+    peer = listener.accept()
+    peer.welcome()
+    chat = connecting.get()
+    try:
+        yield chat, peer
+    finally:
+        listener.close()
+        chat.close()
+
+
+def joined(position: int = 0, recovered: bool | None = None, epoch: str = EPOCH) -> Joined:
+    return Joined(
+        room="lobby", epoch=epoch, position=position, oldest=1, recovered=recovered, count=1
+    )
+
+
+def post(position: int, text: str = "hi", key: str | None = None) -> Post:
+    return Post("lobby", position, "bert", 0, text, key)
+
+
+def take(chat: Connection, number: int) -> list[object]:
+    with gevent.Timeout(5):
+        return [next(chat) for _ in range(number)]
+
+
+def test_rooms_go_on_where_they_were_without_a_seam(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        peer.tell(joined(), post(1), post(2))
+        take(chat, 3)
+        peer.tell(post(3))
+        peer.socket.close()
+        again = listener.accept()
+        hello = again.welcome()
+        assert hello["client"] == chat.client
+        assert hello["nick"] == "anna"
+        # What was heard is not asked for again, though it was not read yet.
+        assert hello["rooms"] == {"lobby": {"epoch": EPOCH, "position": 3}}
+        again.tell(joined(5, True), post(4), post(5))
+        heard = take(chat, 6)
+        assert heard[0] == post(3)
+        assert isinstance(heard[1], Away)
+        assert heard[1].bye.code == "lost"
+        assert heard[2:] == [Back("anna"), joined(5, True), post(4), post(5)]
+        assert chat.cursors == {"lobby": Cursor(EPOCH, 5)}
+        assert chat.ended is None
+
+
+def test_what_is_missing_is_told_once_before_what_follows(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        peer.tell(joined(), post(1), post(2))
+        take(chat, 3)
+        peer.socket.close()
+        again = listener.accept()
+        again.welcome()
+        again.tell(joined(90, False), post(41), post(42))
+        assert take(chat, 6)[2:] == [Gap("lobby", 2), joined(90, False), post(41), post(42)]
+
+
+def test_what_has_no_answer_is_said_again_in_order_under_its_key(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        peer.tell(joined())
+        keys = [chat.send("lobby", text) for text in ("a", "b", "c")]
+        peer.tell(post(1, "a", keys[0]))
+        take(chat, 2)
+        peer.socket.close()
+        again = listener.accept()  # only now is it known as lost
+        keys.append(chat.send("lobby", "d"))
+        again.welcome()
+        keys.append(chat.send("lobby", "e"))
+        said = [again.request() for _ in range(4)]
+        assert [(each["text"], each["key"]) for each in said] == list(
+            zip("bcde", keys[1:], strict=True)
+        )
+        again.tell(Sent(room="lobby", key=keys[1], position=2))
+        again.tell(
+            *(post(at, text, key) for at, text, key in zip((3, 4, 5), "cde", keys[2:], strict=True))
+        )
+        asking = meanwhile(lambda: chat.who("lobby"))  # its answer comes after all that
+        again.tell(Error(code="not_joined", text="no", id=again.request()["id"]))
+        with pytest.raises(Refused):
+            asking.get()
+        assert chat.unsaid == []
+
+
+def test_who_waits_for_a_post_gets_it_from_the_next_connection(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        saying = meanwhile(lambda: chat.say("lobby", "hi", key="k"))
+        assert peer.request()["key"] == "k"
+        peer.socket.close()
+        again = listener.accept()
+        again.welcome()
+        assert again.request()["key"] == "k"
+        again.tell(Sent(room="lobby", key="k", position=7))
+        assert saying.get() == 7
+
+
+def test_who_waits_for_another_answer_learns_of_the_loss(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        asking = meanwhile(lambda: chat.direct("bert", "psst"))
+        peer.request()
+        peer.socket.close()
+        with pytest.raises(Ended):
+            asking.get()
+        again = listener.accept()
+        again.welcome()
+        chat.send("lobby", "next")
+        assert again.request()["text"] == "next"  # and not what was for one alone
+
+
+def test_a_server_that_says_when_is_obeyed(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        began = time.monotonic()
+        peer.tell(Bye(code="shutdown", text="later", reconnect=True, after_ms=50))
+        listener.accept().welcome()
+        assert time.monotonic() - began >= 0.05
+        (away, back) = take(chat, 2)
+        assert isinstance(away, Away)
+        assert away.bye.after_ms == 50
+        assert back == Back("anna")
+
+
+def test_a_server_that_wants_no_return_ends_the_stream(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        peer.tell(Bye(code="kicked", text="out", reconnect=False, after_ms=0))
+        assert list(chat) == []
+        assert chat.ended is not None
+        assert chat.ended.code == "kicked"
+        with pytest.raises(Ended):
+            chat.send("lobby", "too late")
+
+
+def test_so_does_one_that_says_so_instead_of_the_next_welcome(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        peer.socket.close()
+        again = listener.accept()
+        again.frame()
+        again.tell(Bye(code="banned", text="out", reconnect=False, after_ms=0))
+        again.socket.close()
+        (away,) = chat
+        assert isinstance(away, Away)
+        assert chat.ended is not None
+        assert chat.ended.code == "banned"
+
+
+def test_it_tries_for_as_long_as_nothing_welcomes_it(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        peer.socket.close()
+        for _ in range(3):
+            listener.accept().socket.close()
+        listener.accept().welcome()
+        assert take(chat, 2)[1] == Back("anna")
+
+
+def test_a_broken_promise_is_raised_once_and_mended(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        peer.tell(joined(), post(1), post(3), post(4))
+        take(chat, 2)
+        with pytest.raises(ServerError):
+            next(chat)
+        again = listener.accept()
+        assert again.welcome()["rooms"] == {"lobby": {"epoch": EPOCH, "position": 1}}
+        again.tell(joined(2, True), post(2))
+        heard = take(chat, 4)
+        assert isinstance(heard[0], Away)
+        assert heard[3] == post(2)
+
+
+def test_closing_ends_the_attempts_at_once(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        listener.close()
+        peer.socket.close()
+        take(chat, 1)
+        chat.send("lobby", "kept")
+        chat.close()
+        assert list(chat) == []
+        assert [say.text for say in chat.unsaid] == ["kept"]
+
+
+def test_what_is_kept_is_bounded(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(says, "MOST", 2)
+    with resuming(listener) as (chat, peer):
+        peer.socket.close()
+        take(chat, 1)
+        chat.send("lobby", "a", key="a")
+        chat.send("lobby", "b", key="b")
+        chat.send("lobby", "b", key="b")
+        with pytest.raises(Unsaid):
+            chat.send("lobby", "c")
+
+
+def test_attempts_are_ever_rarer_and_never_in_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "FIRST_SECONDS", 0.5)
+    monkeypatch.setattr(backoff, "MOST_SECONDS", 30.0)
+    drawn: list[tuple[float, float]] = []
+
+    def highest(low: float, high: float) -> float:
+        drawn.append((low, high))
+        return high
+
+    monkeypatch.setattr(random, "uniform", highest)
+    waits = backoff.backoffs()
+    assert [next(waits) for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert {low for low, _ in drawn} == {0}
