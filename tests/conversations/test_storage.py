@@ -1,16 +1,17 @@
 """When the record cannot be read or written: who asked is told, and nothing half done remains.
 
-The file is made to refuse for real: SQLite itself is told to allow no more.
+The file is made to refuse for real: it is locked, or SQLite itself is told to allow no more.
 """
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
-from geventchat.server.timeline.sqlite import SqliteTimeline
+from geventchat.server.timeline.sqlite import SqliteTimeline, schema
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.peers import encode, texts
 
@@ -29,16 +30,25 @@ def record(chat: Chat) -> SqliteTimeline:
 
 @contextmanager
 def unwritable(chat: Chat) -> Iterator[None]:
-    record(chat)._writing.execute("PRAGMA query_only = on")
-    yield
-    record(chat)._writing.execute("PRAGMA query_only = off")
+    """Let another program keep the file, and the server lose its patience at once."""
+    store = record(chat)._store
+    assert store.db is not None
+    store.db.execute("PRAGMA busy_timeout = 10")
+    with (
+        patch.object(schema, "LOCKED_SECONDS", 0.01),
+        closing(sqlite3.connect(store._path, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
 
 
 @contextmanager
 def unreadable(chat: Chat) -> Iterator[None]:
-    record(chat)._reading.set_authorizer(lambda *_: sqlite3.SQLITE_DENY)
+    db = record(chat)._pages._db
+    db.set_authorizer(lambda *_: sqlite3.SQLITE_DENY)
     yield
-    record(chat)._reading.set_authorizer(None)
+    db.set_authorizer(None)
 
 
 def test_what_cannot_be_stored_is_heard_by_nobody_and_uses_no_position(chat: Chat) -> None:

@@ -90,6 +90,9 @@ class Timeline(ABC):
         self._said: list[Said] = []
         self._wake = Event()
         self._closing = False
+        self.batches = 0
+        """How many turns have stored something, and the seconds that took in all."""
+        self.store_seconds = 0.0
         self._turns: gevent.Greenlet[[], None] | None = None
 
     def start(self) -> None:

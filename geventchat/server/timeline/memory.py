@@ -98,6 +98,7 @@ class MemoryTimeline(Timeline):
 
     def _take_turns(self) -> None:
         while said := self._taken():
+            self.batches += 1
             self._deliver(self._store(said))
 
     def _store(self, said: list[Said]) -> Batch:

@@ -1,0 +1,143 @@
+"""The timeline in a SQLite file: every post is on disk before anyone sees it.
+
+Two native threads do all the work, so the disk never stops the hub: one stores, one reads pages for
+those who catch up, so that a storm of them does not delay commits. While one batch is being
+delivered the next is already being stored.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from gevent.threadpool import ThreadPool
+
+from geventchat.protocol.errors import Refused
+from geventchat.protocol.events import Post
+from geventchat.server.timeline import Batch, Said, Timeline, _log
+from geventchat.server.timeline.sqlite.lock import lock, unusable
+from geventchat.server.timeline.sqlite.pages import Damaged, Pages
+from geventchat.server.timeline.sqlite.store import Store
+
+_T = TypeVar("_T")
+
+
+class SqliteTimeline(Timeline):
+    """Keeps everything in the file at `path`, which one server at a time may use.
+
+    Raises BadOption if the file cannot be used; it is then untouched.
+    """
+
+    def __init__(self, deliver: Callable[[Batch], None], path: str) -> None:
+        super().__init__(deliver)
+        self._path = path
+        self._lock = lock(path)
+        try:
+            self._store = Store(path)
+            try:
+                self._pages = Pages(path)
+            except BaseException:
+                self._store.close()
+                raise
+        except sqlite3.Error as error:
+            os.unlink(self._lock.name)
+            self._lock.close()
+            raise unusable(path, str(error)) from None
+        self.epoch = self._store.epoch
+        if self._store.renewed:
+            _log.warning(
+                "%s is older than what was here before: clients will be told what they missed", path
+            )
+        self._known_damage: set[tuple[str, int]] = set()
+        self._writer = ThreadPool(1)
+        self._reader = ThreadPool(1)
+
+    def position(self, room: str) -> int:
+        return self._store.tops.get(room, 0)
+
+    def oldest(self, room: str) -> int:
+        return self._store.oldest.get(room, 1)
+
+    def topic(self, room: str) -> str:
+        return self._store.topics.get(room, "")
+
+    def since(self, room: str, after: int, upto: int) -> list[Post]:
+        return self._read(room, after, upto, upto - after, newest=False)
+
+    def before(self, room: str, end: int, limit: int) -> list[Post]:
+        return self._read(room, 0, end - 1, limit, newest=True)[::-1]
+
+    def set_topic(self, room: str, topic: str) -> None:
+        self._in(self._writer, self._store.set_topic, room, topic)
+        self._store.topics[room] = topic
+
+    def close(self) -> None:
+        super().close()
+        for pool in (self._writer, self._reader):
+            pool.join()
+            pool.kill()
+        self._pages.close()
+        self._store.close()
+        self._lock.close()
+
+    def _take_turns(self) -> None:
+        stored: Batch | None = None
+        while True:
+            # Nothing to deliver: wait. Else only look whether there is more to store meanwhile.
+            said = self._taken() if stored is None or self._said else []
+            began = time.perf_counter()
+            storing = self._writer.spawn(_outcome, self._store.store, said) if said else None
+            if stored is not None:
+                self._deliver(stored)
+            stored = None
+            if storing is not None:
+                stored = self._verdicts(storing.get(), said)
+                self.store_seconds += time.perf_counter() - began
+                self.batches += 1
+            if stored is None and self._closing and not self._said:
+                return
+
+    def _verdicts(self, outcome: Batch | Exception | None, said: list[Said]) -> Batch:
+        if isinstance(outcome, Batch):
+            return outcome
+        if isinstance(outcome, sqlite3.Error):
+            _log.error("storing %d messages in %s failed: %s", len(said), self._path, outcome)
+        else:
+            _log.error("storing %d messages failed", len(said), exc_info=outcome)
+        return Batch(failed=said)
+
+    def _read(self, room: str, after: int, upto: int, limit: int, *, newest: bool) -> list[Post]:
+        number = self._store.rooms.get(room)
+
+        def read() -> list[Post]:
+            return self._pages.read(room, number, after, upto, limit, newest=newest)
+
+        return self._in(self._reader, read)
+
+    def _in(self, pool: ThreadPool, function: Callable[..., _T], *arguments: object) -> _T:
+        """Run a function in a native thread and wait for it. Raises Refused `storage`."""
+        outcome = pool.apply(_outcome, (function, *arguments))
+        if isinstance(outcome, Damaged):
+            if outcome.place not in self._known_damage:  # once: everybody who joins asks for it
+                self._known_damage.add(outcome.place)
+                _log.error("%s: %s; see `geventchat history check`", self._path, outcome)
+            raise Refused("storage", "Part of what was said there is damaged.")
+        if isinstance(outcome, sqlite3.Error):
+            _log.error("the record could not be read or written: %s", outcome)
+            raise Refused("storage", "The server could not read or write its record.")
+        if isinstance(outcome, Exception):
+            raise outcome
+        result: _T = outcome
+        return result
+
+
+def _outcome(function: Callable[..., _T], *arguments: object) -> _T | Exception:
+    """Give what a function gives, or what it raises.
+
+    In a native thread nothing is logged: logging's locks are the hub's. The pool would print it.
+    """
+    try:
+        return function(*arguments)
+    except Exception as error:
+        return error

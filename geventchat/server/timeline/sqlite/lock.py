@@ -1,0 +1,38 @@
+"""The lock that lets one server at a time use a database, and names it to the others."""
+
+import fcntl
+import os
+from typing import IO
+
+from geventchat.config import BadOption
+
+
+def lock(path: str) -> IO[str]:
+    """Take the file for this process alone, whatever it is called, while the lock is open.
+
+    Raises BadOption, which names the process that has it.
+    """
+    try:
+        taken = open(os.path.realpath(path) + ".lock", "a+", encoding="ascii")  # noqa: SIM115
+    except OSError as error:
+        raise unusable(path, error.strerror or str(error)) from None
+    try:
+        fcntl.flock(taken, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Not one that a server which was refused has just taken away.
+        ours = os.path.samestat(os.fstat(taken.fileno()), os.stat(taken.name))
+    except OSError:
+        ours = False
+    if not ours:
+        taken.seek(0)
+        holder = taken.read().strip() or "unknown"
+        taken.close()
+        raise unusable(path, f"in use by another server, process {holder}")
+    taken.truncate(0)
+    taken.write(f"{os.getpid()}\n")
+    taken.flush()
+    return taken
+
+
+def unusable(path: str, reason: str) -> BadOption:
+    """Give the complaint about a database that cannot be used."""
+    return BadOption("--timeline", f"sqlite:{path}", reason)

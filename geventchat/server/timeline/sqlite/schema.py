@@ -1,0 +1,118 @@
+"""The tables, how an older server's become these, and the sum by which a damaged post is known.
+
+SQLite does not notice a changed byte in a text, so each post carries a CRC-32 of all that it is:
+0.3 µs, and every single flipped bit is seen. It is no defence against who can write the file.
+"""
+
+import secrets
+import sqlite3
+from typing import Final
+from urllib.parse import quote
+from zlib import crc32
+
+APPLICATION_ID: Final = 0x67766368  # "gvch"
+VERSION: Final = 2
+LOCKED_SECONDS: float = 5.0
+"""How long a commit waits for another program that has the file locked, before it fails."""
+
+_TABLES: Final = """
+CREATE TABLE store (epoch TEXT NOT NULL);
+CREATE TABLE rooms (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, topic TEXT NOT NULL DEFAULT '',
+    top INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE posts (
+    room INTEGER NOT NULL REFERENCES rooms,
+    position INTEGER NOT NULL,
+    time INTEGER NOT NULL,
+    author TEXT NOT NULL,
+    text TEXT NOT NULL,
+    client BLOB,
+    key TEXT,
+    sum INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (room, position)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX said_once ON posts (client, key, room) WHERE key IS NOT NULL;
+"""
+# `rooms.top` is what a room that was trimmed empty remembers: positions are never used twice.
+
+_FROM_1: Final = """
+ALTER TABLE rooms ADD COLUMN top INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE posts ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+UPDATE posts SET sum = sum_of(room, position, time, author, text, client, key);
+"""
+
+
+def sum_of(
+    room: int,
+    position: int,
+    time: int,
+    author: str,
+    text: str,
+    client: bytes | None,
+    key: str | None,
+) -> int:
+    """Give the sum of a post as it is stored."""
+    # No part can hold U+0000, but for the hash of the client, which has a length of its own.
+    head = f"{room}\0{position}\0{time}\0{author}\0{text}\0{key or ''}\0"
+    return crc32(client or b"", crc32(head.encode()))
+
+
+def connect(path: str, *, readonly: bool = False) -> sqlite3.Connection:
+    """Open a database in autocommit: transactions begin and end where they are written."""
+    return sqlite3.connect(
+        f"file:{quote(path)}?mode=ro" if readonly else path,
+        uri=readonly,
+        timeout=LOCKED_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    """Check that a database is ours, or make it so, and bring its tables up to date.
+
+    Raises sqlite3.Error, and has then changed nothing.
+    """
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if tables and application != APPLICATION_ID:
+        raise sqlite3.DatabaseError("this is another program's database")
+    if version > VERSION:
+        raise sqlite3.DatabaseError("a newer geventchat wrote this database")
+    if not tables:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that a trimmed file becomes smaller
+    durable(db)
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if not tables:
+            _run(db, _TABLES)
+            db.execute("INSERT INTO store VALUES (?)", (new_epoch(),))
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        elif version == 1:
+            db.create_function("sum_of", 7, sum_of, deterministic=True)
+            _run(db, _FROM_1)
+        # Also shows that the file can be written: on one that cannot, BEGIN IMMEDIATE only reads.
+        db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def durable(db: sqlite3.Connection) -> None:
+    """Let a commit be on the disk when it returns."""
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+
+
+def new_epoch() -> str:
+    """Draw a name for a life of the record."""
+    return secrets.token_urlsafe(16)
+
+
+def _run(db: sqlite3.Connection, statements: str) -> None:
+    for statement in statements.split(";"):
+        db.execute(statement)

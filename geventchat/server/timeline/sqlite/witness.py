@@ -1,0 +1,52 @@
+"""The witness: a small file beside the database that remembers how far the record had come.
+
+If an older database is put back under a server's name, positions that clients have seen would be
+used again for other posts. The witness shows it: it knows more posts than the database does, or
+another epoch, and the record then begins a new life. It is written after the database, at most
+once a second, so it never knows more than was stored, however the server ends; what was stored in
+the last second before a crash it cannot vouch for. A folder that is put back as a whole has an old
+witness too: `geventchat history renew` is for that.
+"""
+
+import json
+import logging
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+PAUSE_SECONDS: Final = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Witness:
+    """The file. Used by one thread at a time."""
+
+    def __init__(self, database: str) -> None:
+        self._path = f"{os.path.realpath(database)}.witness"
+        self._written = 0.0
+        self._known: tuple[str, int] | None = None
+
+    def contradicts(self, epoch: str, posts: int) -> bool:
+        """Say whether a database with this epoch, and so many posts ever, is not the latest."""
+        try:
+            seen = json.loads(Path(self._path).read_bytes())
+            return bool(seen["epoch"] != epoch or seen["posts"] > posts)
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _log.warning("%s tells nothing: %s", self._path, error)  # cut off by a power failure
+            return False
+
+    def saw(self, epoch: str, posts: int, *, at_once: bool = False) -> None:
+        """Remember what is stored, if it is time to."""
+        now = time.monotonic()
+        if self._known == (epoch, posts) or (not at_once and now - self._written < PAUSE_SECONDS):
+            return
+        fresh = f"{self._path}.new"
+        with suppress(OSError):  # then it stays behind, which is no harm
+            Path(fresh).write_text(json.dumps({"epoch": epoch, "posts": posts}), "ascii")
+            os.replace(fresh, self._path)
+            self._written, self._known = now, (epoch, posts)
