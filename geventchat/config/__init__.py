@@ -56,6 +56,18 @@ class Limits:
         checks.whole(20),  # the protocol promises clients at least this much
     )
     nick_hold_seconds: int = limit(60, "How long a nick waits for its client after a drop.")
+    history_days: int | None = setting(
+        None, _POSITIVE, "Age at which posts in SQLite are let go of; keep all.", live=True
+    )
+    history_posts_per_room: int | None = setting(
+        None, _POSITIVE, "Posts of a room that SQLite keeps; all.", live=True
+    )
+    history_bytes: int | None = setting(
+        None,
+        checks.whole(1 << 20),
+        "Size of the database above which the largest rooms give; any.",
+        live=True,
+    )
     memory_posts_per_room: int = limit(
         10_000, "Posts of a room that `--timeline memory:` keeps.", live=False
     )

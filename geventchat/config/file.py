@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from geventchat.config import Config, Limits
-from geventchat.config.checks import BadOption, truth
+from geventchat.config.checks import BadOption
 from geventchat.protocol.visible import visible
 
+_EXAMPLES: Final = {"bool": "true", "int": "1_000_000"}
+"""What may stand for a value that is not set, by its type."""
 _UNITS: Final = ("bytes", "seconds", "days")
 """Which the names of settings name."""
 
@@ -70,8 +72,9 @@ def _lines(record: Config | Limits, table: str, sources: Mapping[str, str]) -> I
         value, source = getattr(record, setting.name), sources.get(table + setting.name, "default")
         set_, shown = "", _as_toml(value)
         if value is None:
-            boolean = setting.metadata["check"] is truth
-            set_, shown, source = "# ", "true" if boolean else '""', "not set"
+            kind = setting.type if isinstance(setting.type, str) else str(setting.type)
+            example = next((each for of, each in _EXAMPLES.items() if kind.startswith(of)), '""')
+            set_, shown, source = "# ", example, "not set"
         elif setting.metadata["secret"]:
             set_, shown, source = "# ", '""', f"{source}, not shown"
         unit = next((f"{each}, " for each in _UNITS if each in setting.name.split("_")), "")

@@ -10,7 +10,7 @@ from typing import Final
 import gevent
 from gevent.event import Event
 
-from geventchat.config import BadOption, Config
+from geventchat.config import BadOption, Config, Limits
 from geventchat.protocol import frames, names
 from geventchat.protocol.errors import FULL, SHUTDOWN
 from geventchat.server import credentials
@@ -24,6 +24,7 @@ from geventchat.server.session import Session
 from geventchat.server.timeline import Timeline
 from geventchat.server.timeline.memory import MemoryTimeline
 from geventchat.server.timeline.sqlite import SqliteTimeline
+from geventchat.server.timeline.sqlite.retention import Keep
 
 FULL_SECONDS: Final = 1.0
 RESERVED_DESCRIPTORS: Final = 64
@@ -110,6 +111,8 @@ class Server:
             token = credentials.read_token("--operator-file", self.operator_file)
         self._authority.renew(password=password, token=token, trust=renewed.trust)
         self._hub.limits = renewed.limits
+        if isinstance(self._timeline, SqliteTimeline):
+            self._timeline.keep = _keep(renewed.limits)
         self._door.frame_bytes = renewed.limits.frame_bytes
         self._config = renewed
         return fixed
@@ -170,8 +173,12 @@ def _open(config: Config, hub: Hub) -> Timeline:
             total_bytes=limits.memory_bytes,
         )
     if kind == "sqlite" and path:
-        return SqliteTimeline(hub.deliver, path)
+        return SqliteTimeline(hub.deliver, path, _keep(config.limits))
     raise BadOption("--timeline", config.timeline, "is neither memory: nor sqlite:PATH")
+
+
+def _keep(limits: Limits) -> Keep:
+    return Keep(limits.history_days, limits.history_posts_per_room, limits.history_bytes)
 
 
 def _operator_file(config: Config) -> str | None:

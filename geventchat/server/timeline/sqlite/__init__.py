@@ -9,8 +9,9 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
+import gevent
 from gevent.threadpool import ThreadPool
 
 from geventchat.protocol.errors import Refused
@@ -18,7 +19,11 @@ from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch, Said, Timeline, _log
 from geventchat.server.timeline.sqlite.lock import lock, unusable
 from geventchat.server.timeline.sqlite.pages import Damaged, Pages
+from geventchat.server.timeline.sqlite.retention import Keep, Trim
 from geventchat.server.timeline.sqlite.store import Store
+
+_BREATH_SECONDS: Final = 0.02
+_PAUSE_SECONDS: Final = 1.0
 
 _T = TypeVar("_T")
 
@@ -29,8 +34,12 @@ class SqliteTimeline(Timeline):
     Raises BadOption if the file cannot be used; it is then untouched.
     """
 
-    def __init__(self, deliver: Callable[[Batch], None], path: str) -> None:
+    def __init__(
+        self, deliver: Callable[[Batch], None], path: str, keep: Keep | None = None
+    ) -> None:
+        """`keep`: what is kept of the history; all of it, unless told."""
         super().__init__(deliver)
+        self.keep = keep or Keep()
         self._path = path
         self._lock = lock(path)
         try:
@@ -49,6 +58,7 @@ class SqliteTimeline(Timeline):
             _log.warning(
                 "%s is older than what was here before: clients will be told what they missed", path
             )
+        self._trimming: gevent.Greenlet[[], None] | None = None
         self._known_damage: set[tuple[str, int]] = set()
         self._writer = ThreadPool(1)
         self._reader = ThreadPool(1)
@@ -72,8 +82,15 @@ class SqliteTimeline(Timeline):
         self._in(self._writer, self._store.set_topic, room, topic)
         self._store.topics[room] = topic
 
+    def start(self) -> None:
+        super().start()
+        self._trimming = gevent.spawn(self._trim)
+        self._trimming.name = "retention"
+
     def close(self) -> None:
         super().close()
+        if self._trimming is not None:
+            self._trimming.kill()
         for pool in (self._writer, self._reader):
             pool.join()
             pool.kill()
@@ -97,6 +114,16 @@ class SqliteTimeline(Timeline):
                 self.batches += 1
             if stored is None and self._closing and not self._said:
                 return
+
+    def _trim(self) -> None:
+        """Let go of the oldest, step by step, with a breath after each."""
+        while True:
+            trimmed = None
+            if self.keep:
+                trimmed = self._writer.apply(_outcome, (self._store.trim, self.keep))
+                if isinstance(trimmed, Exception):
+                    _log.error("the history could not be trimmed: %s", trimmed)
+            gevent.sleep(_BREATH_SECONDS if isinstance(trimmed, Trim) else _PAUSE_SECONDS)
 
     def _verdicts(self, outcome: Batch | Exception | None, said: list[Said]) -> Batch:
         if isinstance(outcome, Batch):

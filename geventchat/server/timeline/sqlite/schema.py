@@ -81,6 +81,10 @@ def prepare(db: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError("this is another program's database")
     if version > VERSION:
         raise sqlite3.DatabaseError("a newer geventchat wrote this database")
+    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        text = f"it is damaged ({found}); put a backup in its place, or see docs/operations.md"
+        raise sqlite3.DatabaseError(text)
     if not tables:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that a trimmed file becomes smaller
     durable(db)

@@ -10,6 +10,7 @@ from typing import Final
 
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch, Said
+from geventchat.server.timeline.sqlite.retention import Keep, Retention, Trim, delete
 from geventchat.server.timeline.sqlite.schema import (
     connect,
     durable,
@@ -23,10 +24,6 @@ _INSERT: Final = (
     "INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (client, key, room) WHERE key IS NOT NULL DO NOTHING"
 )
-_TRIM_POSTS: Final = 500
-"""What is trimmed in one step: some milliseconds that a commit may have to wait."""
-_LOOK_ROOMS: Final = 200
-"""Rooms that are looked at in one step."""
 
 
 class Store:
@@ -41,6 +38,7 @@ class Store:
         self.topics: dict[str, str] = {}
         self.posts = 0
         """How many were ever stored: the sum of the tops."""
+        self._retention = Retention(self.rooms, self.tops, self.oldest)
         self.renewed = False
         """Whether the record began a new life when it was opened."""
         self.db: sqlite3.Connection | None = connect(path)
@@ -116,6 +114,19 @@ class Store:
         except BaseException:
             self._give_up()
             raise
+
+    def trim(self, keep: Keep) -> Trim | None:
+        """Let go of what is to be kept no longer, one step of it; give what went."""
+        try:
+            db = self._ready()
+            trim = self._retention.next(db, keep, int(time.time() * 1000))
+            if trim is not None:
+                delete(db, self.rooms[trim.room], trim.upto, self.tops[trim.room])
+                self.oldest[trim.room] = trim.upto + 1
+        except BaseException:
+            self._give_up()
+            raise
+        return trim
 
     def _ready(self) -> sqlite3.Connection:
         """Give the connection, a new one if the last has failed."""
