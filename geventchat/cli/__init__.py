@@ -14,6 +14,7 @@ import click
 from geventchat import __version__
 from geventchat.cli.config import config
 from geventchat.cli.connect import connect
+from geventchat.cli.history import history
 from geventchat.cli.options import called
 from geventchat.cli.serve import serve
 from geventchat.config import BadOption
@@ -48,7 +49,7 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (serve, connect, config):
+for command in (serve, connect, config, history):
     commands.add_command(command)
 
 

@@ -1,0 +1,194 @@
+"""`geventchat history`: what is kept, looked after without a server."""
+
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from geventchat.cli.options import as_number, option
+from geventchat.config import Config
+from geventchat.config.checks import BadOption
+from geventchat.config.file import checked
+from geventchat.protocol.visible import visible
+
+_DEFAULT: Final = Config()
+_PROGRESS: Final = 100_000
+"""Lines after which one is told how far it is."""
+
+
+@click.group()
+def history() -> None:
+    """Save, restore, check and trim what is kept.
+
+    `export` and `check` only read, and may run beside a server; the others want it stopped.
+    """
+
+
+def _timeline(command: Callable[..., Any]) -> Callable[..., Any]:
+    named = {"default": _DEFAULT.timeline, "metavar": "sqlite:PATH", "show_default": True}
+    declared: Callable[..., Any] = option("--timeline", help="Whose posts.", **named)(command)
+    return declared
+
+
+@history.command("export")
+@_timeline
+def export(timeline: str) -> int:
+    """Write all there is to standard output, as lines of JSON.
+
+    What is damaged is there as such, and the exit code is then 1.
+    """
+    from geventchat.server.timeline.sqlite import archive
+
+    damaged = 0
+    with _read(timeline) as db:
+        for count, line in enumerate(archive.lines(db), 1):
+            sys.stdout.buffer.write(line + b"\n")
+            damaged += b'"damaged":true' in line  # in a text the quotes would be escaped
+            _tell(count, "lines written")
+        sys.stdout.buffer.flush()
+    if damaged:
+        click.echo(f"geventchat: {damaged} posts are damaged and are lost", err=True)
+    return int(damaged > 0)
+
+
+@history.command("import")
+@_timeline
+@click.argument("file", type=click.File("rb"), default="-")
+def bring_in(timeline: str, file: Any) -> None:
+    """Make a database of what `export` wrote, from FILE or standard input.
+
+    Its clients are told that they may have missed something: newer posts may have been lost.
+    """
+    from geventchat.server.timeline.sqlite import archive
+
+    def lines() -> Iterator[bytes]:
+        for count, line in enumerate(file, 1):
+            _tell(count, "lines read")
+            yield line
+
+    with _alone(timeline) as store:
+        try:
+            count = archive.bring_in(store.db, lines())
+        except archive.Bad as error:
+            raise BadOption("import", getattr(file, "name", "-"), str(error)) from None
+    click.echo(f"{count:,} posts were brought in.")
+
+
+@history.command("check")
+@_timeline
+def check(timeline: str) -> int:
+    """Look at every post; tell what is damaged, and exit with 1 if anything is."""
+    from geventchat.server.timeline.sqlite import archive
+
+    found = 0
+    with _read(timeline) as db:
+        try:
+            for line in archive.damage(db):
+                click.echo(visible(line))
+                found += 1
+        except sqlite3.DatabaseError as error:
+            click.echo(visible(str(error)))
+            found += 1
+    click.echo("The history is damaged." if found else "The history is whole.")
+    return int(found > 0)
+
+
+@history.command("trim")
+@_timeline
+@click.option("--days", type=as_number, help="Let go of what is older.")
+@click.option("--posts-per-room", type=as_number, help="Keep so many of each room.")
+@click.option("--bytes", "total_bytes", type=as_number, help="Let go until no more is in use.")
+def trim(timeline: str, days: object, posts_per_room: object, total_bytes: object) -> None:
+    """Let go of the oldest posts; `[limits]` has the same for a server that runs."""
+    from geventchat.config.checks import whole
+    from geventchat.server.timeline.sqlite.retention import Keep
+
+    keep = Keep(
+        _whole("--days", days, whole(1)),
+        _whole("--posts-per-room", posts_per_room, whole(1)),
+        _whole("--bytes", total_bytes, whole(1 << 20)),
+    )
+    if not keep:
+        raise click.UsageError("Say what to keep: --days, --posts-per-room or --bytes.")
+    count = 0
+    with _alone(timeline) as store:
+        looked = 0
+        # A look at the age of some rooms may find nothing, and the next one something.
+        while looked <= len(store.rooms):
+            before = sum(store.oldest.values())
+            looked = 0 if store.trim(keep) else looked + 1
+            count += sum(store.oldest.values()) - before
+    click.echo(f"{count:,} posts are gone.")
+
+
+@history.command("renew")
+@_timeline
+def renew(timeline: str) -> None:
+    """Begin a new life of the record, after a whole folder was put back from a backup.
+
+    Clients may have seen posts that are not in it; with this they are told so.
+    """
+    with _alone(timeline) as store:
+        store.renew()
+    click.echo("Clients that come back will be told that they may have missed something.")
+
+
+def _path(timeline: str) -> str:
+    kind, _, path = checked("--timeline", "timeline", timeline).partition(":")
+    if kind != "sqlite":
+        raise BadOption("--timeline", timeline, "keeps nothing; only sqlite:PATH has a history")
+    return str(path)
+
+
+@contextmanager
+def _read(timeline: str) -> Iterator[sqlite3.Connection]:
+    """Give a connection that cannot write. Raises BadOption."""
+    from geventchat.server.timeline.sqlite.schema import APPLICATION_ID, VERSION, connect
+
+    path = _path(timeline)
+    if not Path(path).is_file():
+        raise BadOption("--timeline", timeline, "there is no such file")
+    try:
+        with closing(connect(path, readonly=True)) as db:
+            (application,) = db.execute("PRAGMA application_id").fetchone()
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if application != APPLICATION_ID or version != VERSION:
+                reason = "is not of this version of geventchat; a server that starts brings it up"
+                raise BadOption("--timeline", timeline, reason)
+            db.execute("BEGIN")  # so that all is read as it is at one moment
+            yield db
+    except sqlite3.Error as error:
+        raise BadOption("--timeline", timeline, str(error)) from None
+
+
+@contextmanager
+def _alone(timeline: str) -> Iterator[Any]:
+    """Give the store of a database that nobody else uses meanwhile. Raises BadOption."""
+    from geventchat.server.timeline.sqlite.lock import lock
+    from geventchat.server.timeline.sqlite.store import Store
+
+    path = _path(timeline)
+    with ExitStack() as stack:
+        stack.enter_context(lock(path))
+        try:
+            yield stack.enter_context(closing(Store(path)))
+        except sqlite3.Error as error:
+            raise BadOption("--timeline", timeline, str(error)) from None
+
+
+def _whole(option: str, value: object, check: Callable[[object], int]) -> int | None:
+    if value is None:
+        return None
+    try:
+        return check(value)
+    except ValueError as error:
+        raise BadOption(option, value, str(error)) from None
+
+
+def _tell(count: int, what: str) -> None:
+    if count % _PROGRESS == 0:
+        click.echo(f"{count:,} {what}", err=True)

@@ -1,0 +1,172 @@
+"""`geventchat history` as its users meet it."""
+
+import json
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.server.record import Record, in_file, say
+from tests.test_cli import first_line, refusal, run, serving
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A database with posts in two rooms, which nobody uses."""
+    path = tmp_path / "chat.db"
+    record = Record(in_file(path))
+    record.turn(say("one", "k"), say("zwei 🎈"), say("three"), say("hi", room="other"))
+    record.timeline.set_topic("other", "tea")
+    record.close()
+    return path
+
+
+def history(act: str, path: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    return run("history", act, "--timeline", f"sqlite:{path}", *more)
+
+
+def epoch(path: Path) -> str:
+    with closing(sqlite3.connect(path)) as db:
+        found: tuple[str] = db.execute("SELECT epoch FROM store").fetchone()
+    return found[0]
+
+
+def damage(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE posts SET text = 'Zwei' WHERE position = 2")
+
+
+def brought_in(tmp_path: Path, lines: str) -> "subprocess.CompletedProcess[str]":
+    file = tmp_path / "lines"
+    file.write_text(lines, "utf-8")
+    return history("import", tmp_path / "new.db", str(file))
+
+
+def test_what_is_exported_can_be_brought_in(path: Path, tmp_path: Path) -> None:
+    exported = history("export", path)
+    assert exported.returncode == 0
+
+    done = brought_in(tmp_path, exported.stdout)
+
+    assert (done.returncode, done.stdout) == (0, "4 posts were brought in.\n")
+    assert history("export", tmp_path / "new.db").stdout == exported.stdout
+    assert epoch(tmp_path / "new.db") != epoch(path)  # it may be older than what clients saw
+    record = Record(in_file(tmp_path / "new.db"))
+    assert [post.text for post in record.everything()] == ["one", "zwei 🎈", "three"]
+    assert record.timeline.topic("other") == "tea"
+    assert record.turn(say("one", "k")).repeated[0][1] == 1
+    record.close()
+
+
+def test_it_is_exported_beside_a_server(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    with serving("--timeline", f"sqlite:{path}") as process:
+        first_line(process)
+        lines = history("export", path).stdout.splitlines()
+        assert [json.loads(line) for line in lines] == [{"geventchat": "history", "version": 1}]
+        for act in ("trim", "renew", "import"):
+            more = ["--days", "1"] if act == "trim" else []
+            done = history(act, path, *more)
+            assert done.returncode == 2
+            assert f"in use by another server, process {process.pid}" in done.stderr
+
+
+def test_a_whole_history_is_whole_and_damage_is_named(path: Path) -> None:
+    done = history("check", path)
+    assert (done.returncode, done.stdout) == (0, "The history is whole.\n")
+    damage(path)
+    done = history("check", path)
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "lobby: the post at position 2 is damaged",
+        "The history is damaged.",
+    ]
+
+
+def test_a_hole_is_damage(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DELETE FROM posts WHERE position = 2")
+    assert "lobby: after position 1 comes 3\n" in history("check", path).stdout
+
+
+def test_a_damaged_post_is_exported_and_brought_in_as_such(path: Path, tmp_path: Path) -> None:
+    damage(path)
+    exported = history("export", path)
+    assert exported.returncode == 1
+    assert exported.stderr == "geventchat: 1 posts are damaged and are lost\n"
+    brought_in(tmp_path, exported.stdout)
+    assert history("check", tmp_path / "new.db").returncode == 0
+    record = Record(in_file(tmp_path / "new.db"))
+    texts = [post.text for post in record.everything()]
+    record.close()
+    assert texts[0::2] == ["one", "three"]
+    assert "damaged" in texts[1]
+
+
+def test_a_file_whose_pages_are_damaged_is_refused_at_start_and_found_by_check(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    size = 4096
+    for page in range(1, len(data) // size):  # all but the first, which names the tables
+        data[page * size : page * size + 64] = b"\xa5" * 64
+    path.write_bytes(data)
+    line = refusal("serve", "--port", "0", "--timeline", f"sqlite:{path}")
+    assert "damaged" in line or "malformed" in line
+    assert history("check", path).returncode in (1, 2)
+
+
+def test_history_is_trimmed(path: Path) -> None:
+    assert history("trim", path, "--posts-per-room", "1").stdout == "2 posts are gone.\n"
+    assert '"one"' not in history("export", path).stdout
+    assert history("check", path).returncode == 0
+
+
+def test_renewed_is_another_life(path: Path) -> None:
+    before = epoch(path)
+    assert history("renew", path).returncode == 0
+    assert epoch(path) != before
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ("", "line 1: this is no history that geventchat wrote"),
+        ("{}\n", "line 1: this is no history that geventchat wrote"),
+        ("H{\n", "line 2: "),
+        ('H{"type":"post","post":{"position":1}}\n', "line 2: a post comes before its room"),
+        ('H{"type":"room","name":"Ä b"}\n', "line 2: "),
+        ('H{"type":"room","name":"a"}\n{"type":"room","name":"a"}\n', "line 3: UNIQUE"),
+        (
+            'H{"type":"room","name":"a"}\n{"type":"post","post":{"position":1}}\n'
+            '{"type":"post","post":{"position":3}}\n',
+            "line 4: position 3 comes after 1",
+        ),
+        (
+            'H{"type":"room","name":"a"}\n{"type":"post","post":{"position":1,"text":"\\u0000"}}\n',
+            "line 3: no server has such a post",
+        ),
+    ],
+)
+def test_what_cannot_be_brought_in_is_named_and_nothing_of_it_is(
+    tmp_path: Path, lines: str, why: str
+) -> None:
+    done = brought_in(tmp_path, lines.replace("H", '{"geventchat":"history","version":1}\n', 1))
+    assert done.returncode == 2
+    assert why in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert len(history("export", tmp_path / "new.db").stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["export", "--timeline", "memory:"], "keeps nothing"),
+        (["export", "--timeline", "sqlite:none.db"], "there is no such file"),
+        (["trim"], "Say what to keep"),
+        (["trim", "--days", "0"], "--days 0: is less than 1"),
+        (["import", "none"], "No such file"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(arguments: list[str], line: str) -> None:
+    assert line in refusal("history", *arguments)
