@@ -224,6 +224,43 @@ def test_a_full_disk_fails_the_batch_and_nothing_else(record: Record) -> None:
     assert verdicts(record.turn(say("two"))).posts == [("lobby", 2, "two")]
 
 
+def test_a_commit_that_failed_and_is_there_all_the_same_is_taken_back(
+    record: Record, path: Path
+) -> None:
+    """A log that was written, but not to the disk's end, may be found whole by who opens it."""
+    record.turn(say("one"))
+    record.timeline.set_topic("lobby", "tea")
+    store = record.timeline._store  # type: ignore[attr-defined]
+    store.db.execute("PRAGMA max_page_count = 1")
+    assert len(record.turn(say("x" * 100_000, "k"), say("y", room="new")).failed) == 2
+    with other_program(path) as db:
+        db.execute("INSERT INTO posts VALUES (1, 2, 0, 'anna', 'y', x'', 'k', 0)")
+        db.execute("INSERT INTO rooms (id, name, topic) VALUES (9, 'new', 'coffee')")
+        db.execute("INSERT INTO posts VALUES (9, 1, 0, 'anna', 'y', x'', 'l', 0)")
+    assert verdicts(record.turn(say("two", "k"), say("in", room="new"))).posts == [
+        ("lobby", 2, "two"),
+        ("new", 1, "in"),
+    ]
+    assert [post.text for post in record.everything()] == ["one", "two"]
+    record.close()
+    record.reopen()
+    assert (record.timeline.topic("lobby"), record.timeline.topic("new")) == ("tea", "")
+    assert [post.text for post in record.everything("new")] == ["in"]
+
+
+def test_a_disk_that_is_good_again_is_found_so_before_anybody_speaks(record: Record) -> None:
+    record.turn(say("one"))
+    store = record.timeline._store  # type: ignore[attr-defined]
+    store.db.execute("PRAGMA max_page_count = 1")
+    record.turn(say("x" * 100_000))
+    failed = store.db is None
+    assert failed
+    with gevent.Timeout(5):
+        while store.db is None:
+            gevent.sleep(0.01)
+    assert record.timeline.oldest("lobby") == 1
+
+
 def test_a_page_that_cannot_be_read_is_refused(record: Record, path: Path) -> None:
     record.fill(["one"])
     with other_program(path) as db:

@@ -58,7 +58,8 @@ class SqliteTimeline(Timeline):
             _log.warning(
                 "%s is older than what was here before: clients will be told what they missed", path
             )
-        self._trimming: gevent.Greenlet[[], None] | None = None
+        self._tending: gevent.Greenlet[[], None] | None = None
+        self._complaint = repr(None)
         self._known_damage: set[tuple[str, int]] = set()
         self._writer = ThreadPool(1)
         self._reader = ThreadPool(1)
@@ -80,17 +81,16 @@ class SqliteTimeline(Timeline):
 
     def set_topic(self, room: str, topic: str) -> None:
         self._in(self._writer, self._store.set_topic, room, topic)
-        self._store.topics[room] = topic
 
     def start(self) -> None:
         super().start()
-        self._trimming = gevent.spawn(self._trim)
-        self._trimming.name = "retention"
+        self._tending = gevent.spawn(self._tend)
+        self._tending.name = "tending"
 
     def close(self) -> None:
         super().close()
-        if self._trimming is not None:
-            self._trimming.kill()
+        if self._tending is not None:
+            self._tending.kill()
         for pool in (self._writer, self._reader):
             pool.join()
             pool.kill()
@@ -115,14 +115,16 @@ class SqliteTimeline(Timeline):
             if stored is None and self._closing and not self._said:
                 return
 
-    def _trim(self) -> None:
-        """Let go of the oldest, step by step, with a breath after each."""
+    def _tend(self) -> None:
+        """Once a second: look after the file, and let go of the oldest, with a breath each step."""
         while True:
             trimmed = None
-            if self.keep:
-                trimmed = self._writer.apply(_outcome, (self._store.trim, self.keep))
-                if isinstance(trimmed, Exception):
-                    _log.error("the history could not be trimmed: %s", trimmed)
+            outcome = self._writer.apply(_outcome, (self._store.tend,))
+            if outcome is None and self.keep:
+                outcome = trimmed = self._writer.apply(_outcome, (self._store.trim, self.keep))
+            if isinstance(outcome, Exception) and repr(outcome) != self._complaint:
+                _log.error("%s cannot be looked after: %s", self._path, outcome)
+            self._complaint = repr(outcome)  # a disk may be full for days
             gevent.sleep(_BREATH_SECONDS if isinstance(trimmed, Trim) else _PAUSE_SECONDS)
 
     def _verdicts(self, outcome: Batch | Exception | None, said: list[Said]) -> Batch:

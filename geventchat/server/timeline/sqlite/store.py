@@ -24,6 +24,8 @@ _INSERT: Final = (
     "INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (client, key, room) WHERE key IS NOT NULL DO NOTHING"
 )
+_LOWEST: Final = "SELECT min(position) FROM posts WHERE room = ?"
+_HIGHEST: Final = "SELECT max(position) FROM posts WHERE room = ?"
 
 
 class Store:
@@ -59,12 +61,8 @@ class Store:
             if topic:
                 self.topics[name] = topic
             # One seek each; both in one SELECT would scan the room.
-            (top,) = db.execute(
-                "SELECT max(position) FROM posts WHERE room = ?", (room,)
-            ).fetchone()
-            (low,) = db.execute(
-                "SELECT min(position) FROM posts WHERE room = ?", (room,)
-            ).fetchone()
+            (top,) = db.execute(_HIGHEST, (room,)).fetchone()
+            (low,) = db.execute(_LOWEST, (room,)).fetchone()
             if top is not None or remembered:
                 self.tops[name] = top or remembered
                 self.oldest[name] = low or remembered + 1
@@ -114,6 +112,7 @@ class Store:
         except BaseException:
             self._give_up()
             raise
+        self.topics[name] = topic
 
     def trim(self, keep: Keep) -> Trim | None:
         """Let go of what is to be kept no longer, one step of it; give what went."""
@@ -121,19 +120,50 @@ class Store:
             db = self._ready()
             trim = self._retention.next(db, keep, int(time.time() * 1000))
             if trim is not None:
-                delete(db, self.rooms[trim.room], trim.upto, self.tops[trim.room])
+                # First: whoever reads must not take what is gone for damage. If it fails, the next
+                # connection looks what is there.
                 self.oldest[trim.room] = trim.upto + 1
+                delete(db, self.rooms[trim.room], trim.upto, self.tops[trim.room])
         except BaseException:
             self._give_up()
             raise
         return trim
+
+    def tend(self) -> None:
+        """Do what is due once a second: find out whether a disk that failed is good again."""
+        try:
+            self._ready()
+        except BaseException:
+            self._give_up()
+            raise
+        self._witness.saw(self.epoch, self.posts)
 
     def _ready(self) -> sqlite3.Connection:
         """Give the connection, a new one if the last has failed."""
         if self.db is None:
             self.db = connect(self._path)
             durable(self.db)
+            self._take_back(self.db)
         return self.db
+
+    def _take_back(self, db: sqlite3.Connection) -> None:
+        """Let the file hold what is known to be stored, and no more.
+
+        A commit that failed may be whole in the log all the same, and be found there. Nobody has
+        heard of it, and its authors were told that it is not stored. This commit is written over
+        it, and shows that the disk is good again.
+        """
+        db.execute("BEGIN IMMEDIATE")
+        for room, name in db.execute("SELECT id, name FROM rooms").fetchall():
+            self.rooms[name] = room
+            top = self.tops.get(name, 0)
+            db.execute("DELETE FROM posts WHERE room = ? AND position > ?", (room, top))
+            db.execute("UPDATE rooms SET topic = ? WHERE id = ?", (self.topics.get(name, ""), room))
+            (low,) = db.execute(_LOWEST, (room,)).fetchone()
+            if top:
+                self.oldest[name] = low or top + 1
+        db.execute("UPDATE store SET epoch = ?", (self.epoch,))
+        db.execute("COMMIT")
 
     def _give_up(self) -> None:
         """Let go of a connection that has failed.
