@@ -549,9 +549,41 @@ def test_a_damaged_post_is_never_given_nor_passed_over(
     with pytest.raises(Refused):
         record.timeline.before("lobby", 4, 3)
     assert [post.text for post in record.timeline.since("lobby", 2, 3)] == ["three"]
-    if "CAST" not in change:  # which SQLite itself refuses to read as text
-        assert caplog.text.count("position 2 of lobby is damaged") == 1
+    assert caplog.text.count("position 2 of lobby is damaged") == 1
     assert verdicts(record.turn(say("four"))).posts == [("lobby", 4, "four")]
+
+
+@pytest.mark.parametrize("position", [1, 2, 3])
+def test_a_post_that_is_missing_is_never_passed_over(
+    record: Record, path: Path, position: int
+) -> None:
+    record.turn(say("one"), say("two"), say("three"))
+    with other_program(path) as db:
+        db.execute("DELETE FROM posts WHERE position = ?", (position,))
+    since, before = record.timeline.since, record.timeline.before
+    for read, first, second in (
+        (since, 0, 3),
+        (since, position - 1, 3),
+        (since, position - 1, position),
+        (before, 4, 3),
+        (before, position + 1, 1),
+    ):
+        with pytest.raises(Refused) as refused:
+            read("lobby", first, second)
+        assert refused.value.code == "storage"
+
+
+@pytest.mark.parametrize(
+    "change", ["text = 'Two'", "text = CAST(x'ff' AS TEXT)", "author = CAST(x'ff' AS TEXT)"]
+)
+def test_a_say_that_may_repeat_a_damaged_post_is_no_conflict(
+    record: Record, path: Path, change: str
+) -> None:
+    record.turn(say("one"), say("two", "k"))
+    with other_program(path) as db:
+        db.execute(f"UPDATE posts SET {change} WHERE position = 2")
+    batch = record.turn(say("two", "k"), say("three"))
+    assert verdicts(batch) == Verdicts(posts=[("lobby", 3, "three")], failed=["two"])
 
 
 def copy(path: Path, to: Path) -> None:

@@ -91,8 +91,9 @@ class Timeline(ABC):
         self._wake = Event()
         self._closing = False
         self.batches = 0
-        """How many turns have stored something, and the seconds that took in all."""
+        """How many turns have stored something, the seconds that took in all, and the posts."""
         self.store_seconds = 0.0
+        self.posts_stored = 0
         self._turns: gevent.Greenlet[[], None] | None = None
 
     def start(self) -> None:

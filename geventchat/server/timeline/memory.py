@@ -99,7 +99,9 @@ class MemoryTimeline(Timeline):
     def _take_turns(self) -> None:
         while said := self._taken():
             self.batches += 1
-            self._deliver(self._store(said))
+            batch = self._store(said)
+            self.posts_stored += len(batch.posts)
+            self._deliver(batch)
 
     def _store(self, said: list[Said]) -> Batch:
         batch = Batch()

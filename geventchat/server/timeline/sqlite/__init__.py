@@ -45,7 +45,7 @@ class SqliteTimeline(Timeline):
         try:
             self._store = Store(path)
             try:
-                self._pages = Pages(path)
+                self._pages = Pages(path, self._store.rooms, self._store.tops, self._store.oldest)
             except BaseException:
                 self._store.close()
                 raise
@@ -74,10 +74,10 @@ class SqliteTimeline(Timeline):
         return self._store.topics.get(room, "")
 
     def since(self, room: str, after: int, upto: int) -> list[Post]:
-        return self._read(room, after, upto, upto - after, newest=False)
+        return self._in(self._reader, self._pages.since, room, after, upto)
 
     def before(self, room: str, end: int, limit: int) -> list[Post]:
-        return self._read(room, 0, end - 1, limit, newest=True)[::-1]
+        return self._in(self._reader, self._pages.before, room, end, limit)[::-1]
 
     def set_topic(self, room: str, topic: str) -> None:
         self._in(self._writer, self._store.set_topic, room, topic)
@@ -129,20 +129,13 @@ class SqliteTimeline(Timeline):
 
     def _verdicts(self, outcome: Batch | Exception | None, said: list[Said]) -> Batch:
         if isinstance(outcome, Batch):
+            self.posts_stored += len(outcome.posts)
             return outcome
         if isinstance(outcome, sqlite3.Error):
             _log.error("storing %d messages in %s failed: %s", len(said), self._path, outcome)
         else:
             _log.error("storing %d messages failed", len(said), exc_info=outcome)
         return Batch(failed=said)
-
-    def _read(self, room: str, after: int, upto: int, limit: int, *, newest: bool) -> list[Post]:
-        number = self._store.rooms.get(room)
-
-        def read() -> list[Post]:
-            return self._pages.read(room, number, after, upto, limit, newest=newest)
-
-        return self._in(self._reader, read)
 
     def _in(self, pool: ThreadPool, function: Callable[..., _T], *arguments: object) -> _T:
         """Run a function in a native thread and wait for it. Raises Refused `storage`."""

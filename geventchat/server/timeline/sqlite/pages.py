@@ -1,12 +1,13 @@
 """Reading the record, page by page, in a thread of its own and one short transaction each."""
 
 import sqlite3
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import Final
+from typing import Any, Final
 
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import PAGE_BYTES, size_of
-from geventchat.server.timeline.sqlite.schema import connect, sum_of
+from geventchat.server.timeline.sqlite.schema import connect, is_whole
 
 _READ: Final = (
     "SELECT position, time, author, text, client, key, sum FROM posts"
@@ -15,47 +16,80 @@ _READ: Final = (
 
 
 class Damaged(sqlite3.DatabaseError):
-    """A post is not as it was stored."""
+    """A post is not as it was stored, or not there."""
 
     def __init__(self, room: str, position: int) -> None:
-        super().__init__(f"the post at position {position} of {room} is damaged")
+        super().__init__(f"the post at position {position} of {room} is damaged or missing")
         self.place = room, position
 
 
 class Pages:
-    """A connection that can only read."""
+    """A connection that can only read. The mappings are the store's own, by room."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(
+        self,
+        path: str,
+        rooms: Mapping[str, int],
+        tops: Mapping[str, int],
+        oldest: Mapping[str, int],
+    ) -> None:
         self._db = connect(path, readonly=True)
+        self._rooms = rooms
+        self._tops = tops
+        self._oldest = oldest
 
-    def read(
-        self, name: str, room: int | None, after: int, upto: int, limit: int, *, newest: bool
-    ) -> list[Post]:
+    def since(self, room: str, after: int, upto: int) -> list[Post]:
         """Give the posts of a room beyond `after` up to `upto`, until they fill a page.
 
-        The oldest first, or the `newest` first. `room` is its number. Raises sqlite3.Error, Damaged
-        if one of them is.
+        Raises sqlite3.Error, Damaged if one of them is.
         """
-        page: list[Post] = []
-        size = 0
-        rows = self._db.execute(
-            _READ.format("DESC" if newest else "ASC"), (room, after, upto, limit)
-        )
-        with closing(rows):
-            for position, at, author, text, client, key, total in rows:
-                try:
-                    whole = sum_of(room or 0, position, at, author, text, client, key) == total
-                except (TypeError, AttributeError):  # not even of its type
-                    whole = False
-                if not whole:
-                    raise Damaged(name, position)
-                post = Post(name, position, author, at, text, key)
-                size += size_of(post)
-                if size > PAGE_BYTES and page:
-                    break
-                page.append(post)
-        return page
+        upto = min(upto, self._tops.get(room, 0))
+        return self._page(room, after, upto, upto - after, 1)
+
+    def before(self, room: str, end: int, limit: int) -> list[Post]:
+        """Give the last posts of a room below `end`, the newest first, until they fill a page.
+
+        Raises sqlite3.Error, Damaged if one of them is.
+        """
+        return self._page(room, 0, min(end - 1, self._tops.get(room, 0)), limit, -1)
 
     def close(self) -> None:
         """Close the connection."""
         self._db.close()
+
+    def _page(self, room: str, after: int, upto: int, limit: int, step: int) -> list[Post]:
+        number = self._rooms.get(room, 0)
+        page: list[Post] = []
+        size = 0
+        want = upto if step < 0 else 0
+        try:
+            for row in self._rows(number, after, upto, limit, step):
+                position, at, author, text, _, key, _ = row
+                want = want or position
+                if position != want or not is_whole(number, *row):
+                    raise Damaged(room, want)
+                post = Post(room, position, author, at, text, key)
+                size += size_of(post)
+                if size > PAGE_BYTES and page:
+                    limit = len(page)
+                    break
+                page.append(post)
+                want += step
+        except sqlite3.OperationalError as error:
+            if "decode" in str(error):  # not even text any more
+                raise Damaged(room, want or after + 1) from None
+            raise
+        # Looked at last: it moves before posts go, and what is gone is not missing.
+        low = max(after + 1, self._oldest.get(room, 1))
+        if step > 0 and low <= upto and (not page or page[0].position > low):
+            raise Damaged(room, low)
+        if len(page) < limit and low <= want <= upto:
+            raise Damaged(room, want)
+        return page
+
+    def _rows(
+        self, room: int, after: int, upto: int, limit: int, step: int
+    ) -> Iterator[tuple[Any, ...]]:
+        order = "ASC" if step > 0 else "DESC"
+        with closing(self._db.execute(_READ.format(order), (room, after, upto, limit))) as rows:
+            yield from rows

@@ -6,7 +6,7 @@ SQLite does not notice a changed byte in a text, so each post carries a CRC-32 o
 
 import secrets
 import sqlite3
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 from zlib import crc32
 
@@ -58,6 +58,16 @@ def sum_of(
     return crc32(client or b"", crc32(head.encode()))
 
 
+def is_whole(
+    room: int, position: int, time: int, author: Any, text: Any, client: Any, key: Any, total: int
+) -> bool:
+    """Say whether a post is as it was stored; none of it need be of its type."""
+    try:
+        return sum_of(room, position, time, author, text, client, key) == total
+    except (TypeError, AttributeError):
+        return False
+
+
 def connect(path: str, *, readonly: bool = False) -> sqlite3.Connection:
     """Open a database in autocommit: transactions begin and end where they are written."""
     return sqlite3.connect(
@@ -74,17 +84,12 @@ def prepare(db: sqlite3.Connection) -> None:
 
     Raises sqlite3.Error, and has then changed nothing.
     """
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    (application,) = db.execute("PRAGMA application_id").fetchone()
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if tables and application != APPLICATION_ID:
-        raise sqlite3.DatabaseError("this is another program's database")
-    if version > VERSION:
-        raise sqlite3.DatabaseError("a newer geventchat wrote this database")
-    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    if found != "ok":
-        text = f"it is damaged ({found}); put a backup in its place, or see docs/operations.md"
-        raise sqlite3.DatabaseError(text)
+    try:
+        tables, version = _looked_at(db)
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_CORRUPT:
+            raise
+        raise _damaged(str(error)) from None
     if not tables:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that a trimmed file becomes smaller
     durable(db)
@@ -104,6 +109,26 @@ def prepare(db: sqlite3.Connection) -> None:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+
+
+def _looked_at(db: sqlite3.Connection) -> tuple[int, int]:
+    """Give how many tables there are, and their version, if they are whole and ours."""
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if tables and application != APPLICATION_ID:
+        raise sqlite3.DatabaseError("this is another program's database")
+    if version > VERSION:
+        raise sqlite3.DatabaseError("a newer geventchat wrote this database")
+    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise _damaged(found)
+    return tables, version
+
+
+def _damaged(found: str) -> sqlite3.DatabaseError:
+    text = f"it is damaged ({found}); put a backup in its place, or see docs/operations.md"
+    return sqlite3.DatabaseError(text)
 
 
 def durable(db: sqlite3.Connection) -> None:

@@ -6,7 +6,7 @@ SQLite before 3.51.3 can corrupt a file that two connections write and checkpoin
 import sqlite3
 import time
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch, Said
@@ -14,6 +14,7 @@ from geventchat.server.timeline.sqlite.retention import Keep, Retention, Trim, d
 from geventchat.server.timeline.sqlite.schema import (
     connect,
     durable,
+    is_whole,
     new_epoch,
     prepare,
     sum_of,
@@ -239,13 +240,11 @@ class Store:
                 fresh.append(each)
                 continue
             slot = each.client, each.key, each.room
-            stored = db.execute(
-                "SELECT position, text FROM posts JOIN rooms ON rooms.id = posts.room"
-                " WHERE client = ? AND key = ? AND rooms.name = ?",
-                slot,
-            ).fetchone()
-            if stored is not None:
-                _judge(batch, each, *stored)
+            stored = _said_before(db, self.rooms.get(each.room), each)
+            if stored is not None and not is_whole(*stored):
+                batch.failed.append(each)  # whether it repeats that post cannot be known
+            elif stored is not None:
+                _judge(batch, each, stored[1], stored[4])
             elif slot in firsts:
                 again.append((each, firsts[slot]))
             else:
@@ -258,6 +257,23 @@ def _add_room(db: sqlite3.Connection, name: str) -> int:
     cursor = db.execute("INSERT INTO rooms (name) VALUES (?)", (name,))
     assert cursor.lastrowid is not None
     return cursor.lastrowid
+
+
+def _said_before(
+    db: sqlite3.Connection, room: int | None, said: Said
+) -> tuple[int, int, int, Any, Any, Any, Any, int] | None:
+    """Give the post that has the key of what was said, with its room, if there is one."""
+    db.text_factory = _lenient
+    found: tuple[int, int, int, Any, Any, Any, Any, int] | None = db.execute(
+        "SELECT * FROM posts WHERE client = ? AND key = ? AND room = ?",
+        (said.client, said.key, room),
+    ).fetchone()
+    return found
+
+
+def _lenient(text: bytes) -> str:
+    """Give a damaged text too, for its sum to show it."""
+    return text.decode("utf-8", "replace")
 
 
 def _judge(batch: Batch, said: Said, position: int, text: str) -> None:
