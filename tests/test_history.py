@@ -53,7 +53,9 @@ def test_what_is_exported_can_be_brought_in(path: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "4 posts were brought in.\n")
     assert history("export", tmp_path / "new.db").stdout == exported.stdout
     assert epoch(tmp_path / "new.db") != epoch(path)  # it may be older than what clients saw
+    renewed = epoch(tmp_path / "new.db")
     record = Record(in_file(tmp_path / "new.db"))
+    assert record.timeline.epoch == renewed
     assert [post.text for post in record.everything()] == ["one", "zwei 🎈", "three"]
     assert record.timeline.topic("other") == "tea"
     assert record.turn(say("one", "k")).repeated[0][1] == 1
@@ -112,8 +114,19 @@ def test_a_file_whose_pages_are_damaged_is_refused_at_start_and_found_by_check(p
         data[page * size : page * size + 64] = b"\xa5" * 64
     path.write_bytes(data)
     line = refusal("serve", "--port", "0", "--timeline", f"sqlite:{path}")
-    assert "damaged" in line or "malformed" in line
+    assert "damaged" in line
+    assert "docs/operations.md" in line
     assert history("check", path).returncode in (1, 2)
+
+
+def test_a_file_whose_tables_cannot_be_read_is_refused_with_what_to_do(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[100:140] = b"\xa5" * 40
+    path.write_bytes(data)
+    line = refusal("serve", "--port", "0", "--timeline", f"sqlite:{path}")
+    assert "damaged" in line
+    assert "docs/operations.md" in line
+    assert path.read_bytes() == data
 
 
 def test_history_is_trimmed(path: Path) -> None:

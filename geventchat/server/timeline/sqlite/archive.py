@@ -12,7 +12,7 @@ import msgspec
 
 from geventchat.protocol import names
 from geventchat.protocol.errors import Refused
-from geventchat.server.timeline.sqlite.schema import new_epoch, sum_of
+from geventchat.server.timeline.sqlite.schema import sum_of
 
 FORMAT: Final = {"geventchat": "history", "version": 1}
 _LOST: Final = "(This message was damaged on the server's disk and is lost.)"
@@ -92,8 +92,9 @@ def lines(db: sqlite3.Connection) -> Iterator[bytes]:
 
 
 def bring_in(db: sqlite3.Connection, given: Iterable[bytes]) -> int:
-    """Store what `lines` gave in a database that is empty, under a new epoch; give the posts.
+    """Store what `lines` gave in a database that is empty; give the number of posts.
 
+    Its epoch is its own: newer posts may have been lost, and their positions will be used again.
     All or nothing. Raises Bad.
     """
     decode = msgspec.json.Decoder(RoomLine | PostLine).decode
@@ -111,7 +112,6 @@ def bring_in(db: sqlite3.Connection, given: Iterable[bytes]) -> int:
         raise Bad("line 1: this is no history that geventchat wrote") from None
     db.execute("BEGIN IMMEDIATE")
     try:
-        db.execute("UPDATE store SET epoch = ?", (new_epoch(),))
         for number, line in numbered:
             try:
                 item = decode(line)
