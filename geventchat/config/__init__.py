@@ -45,6 +45,19 @@ class Limits:
     """Bounds that need no tuning; in the file's table `[limits]`, never flags."""
 
     frame_bytes: int = limit(65_536, "What a client may send before the null byte.")
+    frame_seconds: int = limit(30, "Time in which a frame that has begun is complete.")
+    connections: int | None = setting(
+        None, _POSITIVE, "Connections at a time; as many as there are descriptors for.", live=True
+    )
+    connections_per_address: int = limit(
+        256, "Connections that one address, or one IPv6 /64, may have at a time."
+    )
+    arrivals_per_minute: int = limit(
+        60, "New connections of one address in a minute; who comes back is not counted."
+    )
+    hello_seconds: int = limit(
+        10, "Time to say hello where a password is needed, or nobody new is let in."
+    )
     outbox_bytes: int = limit(
         1 << 20, "What one client may still have to hear before it is closed with `slow`."
     )

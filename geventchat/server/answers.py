@@ -38,8 +38,11 @@ def greet(session: "Session", hello: requests.Hello) -> None:
             session.authority.recognise(session, hello.token, "hello")
         except Refused as refusal:
             refusals.append(refusal)
+    former = session.hub.known(client)
     if not session.operator:
-        session.authority.admit(session, hello, client, session.hub.known(client))
+        session.authority.admit(session, hello, client, former)
+    if former is not None:
+        session.authority.arrivals.forgive(session.address)
     session.hub.greet(session, client)
     if hello.nick is not None:
         try:

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from geventchat.config import Limits
 from geventchat.protocol.errors import BANNED, FULL, PASSWORD, Ending, Reason, Refused
 from geventchat.protocol.requests import Hello
 from geventchat.server.credentials import Secret, Tries
+from geventchat.server.limits import Arrivals, Trust
 from geventchat.server.moderation import Rules
 from geventchat.server.rules_file import RulesFile
 
@@ -48,7 +50,9 @@ class Authority:
         token: str | None = None,
         trust: Sequence[str] = (),
         file: RulesFile | None = None,
+        limits: Limits | None = None,
     ) -> None:
+        self.arrivals = Arrivals(limits or Limits())
         self.renew(password=password, token=token, trust=trust)
         self._file = file
         self.rules = Rules(file.load() if file is not None else ())
@@ -59,6 +63,7 @@ class Authority:
         self._password = Secret(password) if password is not None else None
         self._token = Secret(token) if token is not None else None
         self._tries = Tries(trust)
+        self.trust = Trust(trust)
 
     @property
     def features(self) -> list[str]:

@@ -9,12 +9,11 @@ import os
 import secrets
 from collections.abc import Sequence
 from hashlib import blake2b
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
 from geventchat.config import BadOption
-from geventchat.server.moderation import network, parsed
+from geventchat.server.limits import Trust, origin
 
 TRIES: Final = 5
 """Wrong tries that one address has in a minute."""
@@ -50,25 +49,24 @@ class Tries:
     """
 
     def __init__(self, trust: Sequence[str] = ()) -> None:
-        self._trust = [ip_network(each) for each in trust]
+        self._trust = Trust(trust)
         self._wrong: dict[str, tuple[float, int]] = {}
         """By network: when its minute began, and how many there were."""
 
     def spent(self, address: str, now: float) -> bool:
         """Say whether an address has to wait before it may try again."""
-        began, count = self._wrong.get(_origin(address), (now, 0))
+        began, count = self._wrong.get(origin(address), (now, 0))
         return count >= TRIES and now - began < TRY_SECONDS
 
     def count(self, address: str, now: float) -> None:
         """Take note of a wrong try."""
-        ip = parsed(address)
-        if ip is not None and any(ip in each for each in self._trust):
+        if address in self._trust:
             return
-        origin = _origin(address)
-        began, count = self._wrong.pop(origin, (now, 0))
+        whence = origin(address)
+        began, count = self._wrong.pop(whence, (now, 0))
         if now - began >= TRY_SECONDS:
             began, count = now, 0
-        self._wrong[origin] = began, count + 1
+        self._wrong[whence] = began, count + 1
         if len(self._wrong) > _ADDRESSES:
             del self._wrong[next(iter(self._wrong))]
 
@@ -113,7 +111,3 @@ def read_or_make_token(option: str, path: str) -> str:
     with open(file, "w", encoding="ascii") as made:
         made.write(f"{token}\n")
     return token
-
-
-def _origin(address: str) -> str:
-    return str(network(address) or address)

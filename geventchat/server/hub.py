@@ -9,7 +9,7 @@ import logging
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import gevent
@@ -354,9 +354,17 @@ class Hub:
             if away.until <= now:
                 self._forget(away)
         for session in self.sessions:
+            if session.link.begun and session.link.listening:
+                self._hurry(session, now)
             if session.rich:
                 self._ping(session, now)
         self._delivery.work()
+
+    def _hurry(self, session: "Session", now: float) -> None:
+        seconds = self.limits.frame_seconds
+        if now - session.link.begun >= seconds:
+            text = f"A message that is begun has to be complete within {seconds} seconds."
+            session.end(replace(IDLE, text=text))
 
     def _ping(self, session: "Session", now: float) -> None:
         silent = now - session.link.heard

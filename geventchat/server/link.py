@@ -13,6 +13,8 @@ class Link(Sink, Protocol):
     """Where it comes from, for logs."""
     heard: float
     """When bytes last came, by the monotonic clock."""
+    begun: float
+    """When the frame began that is not complete yet, by the same clock; 0: there is none."""
     listening: bool
     """Whether the session waits for the client, and not the client for the session."""
 

@@ -1,6 +1,7 @@
 """The server: builds its parts from the config, starts them, and ends them in order."""
 
 import gc
+import logging
 import os
 import resource
 import sys
@@ -12,12 +13,13 @@ from gevent.event import Event
 
 from geventchat.config import BadOption, Config, Limits
 from geventchat.protocol import frames, names
-from geventchat.protocol.errors import FULL, SHUTDOWN
+from geventchat.protocol.errors import FULL, SHUTDOWN, Reason
 from geventchat.server import credentials
 from geventchat.server.authority import Authority
 from geventchat.server.console import Console
 from geventchat.server.doors.tcp import TcpDoor
 from geventchat.server.hub import Hub
+from geventchat.server.limits import WHY, Refusals
 from geventchat.server.link import Link
 from geventchat.server.rules_file import RulesFile
 from geventchat.server.session import Session
@@ -27,7 +29,13 @@ from geventchat.server.timeline.sqlite import SqliteTimeline
 from geventchat.server.timeline.sqlite.retention import Keep
 
 FULL_SECONDS: Final = 1.0
-RESERVED_DESCRIPTORS: Final = 64
+"""How long one who is turned away has to hear why."""
+RESERVED_DESCRIPTORS: Final = 96
+"""For storing, for those just accepted, and for those who are being turned away."""
+_HEARING: Final = 32
+"""Of those how many have that time at once."""
+
+_log: Final = logging.getLogger(__name__)
 
 
 def check(config: Config) -> None:
@@ -53,8 +61,9 @@ class Server:
         self._hub = Hub(config.limits, console)
         self._asked = Event()
         self._stopping = False
-        # Accepting must not take the descriptors that storing needs.
-        self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_DESCRIPTORS
+        self._most = _most(config.limits)
+        self._hearing = 0
+        self.refusals = Refusals()
         self._readers: set[gevent.Greenlet[..., None]] = set()
         self._authority: Authority
         self._timeline: Timeline
@@ -81,7 +90,10 @@ class Server:
         config = self._config
         self._timeline = self._hub.timeline = _open(config, self._hub)
         try:
-            self._door = TcpDoor(config.host, config.port, config.limits.frame_bytes, self._welcome)
+            limits, refusals = config.limits, self.refusals
+            self._door = TcpDoor(
+                config.host, config.port, limits.frame_bytes, self._welcome, refusals
+            )
         except BadOption:
             self._timeline.close()
             raise
@@ -110,7 +122,8 @@ class Server:
         if self.operator_file is not None:
             token = credentials.read_token("--operator-file", self.operator_file)
         self._authority.renew(password=password, token=token, trust=renewed.trust)
-        self._hub.limits = renewed.limits
+        self._hub.limits = self._authority.arrivals.limits = renewed.limits
+        self._most = _most(renewed.limits)
         if isinstance(self._timeline, SqliteTimeline):
             self._timeline.keep = _keep(renewed.limits)
         self._door.frame_bytes = renewed.limits.frame_bytes
@@ -146,12 +159,11 @@ class Server:
         self._hub.stop()
 
     def _welcome(self, link: Link) -> None:
-        refused = FULL if len(self._readers) >= self._most else None
-        refused = SHUTDOWN if self._stopping else refused
-        refused = refused or self._authority.turned_away(link.peer.rpartition(":")[0])
+        address = link.peer.rpartition(":")[0]
+        counted = address not in self._authority.trust
+        refused = self._refused(address, counted=counted)
         if refused is not None:
-            link.try_send(frames.notice(refused.text))
-            link.close(FULL_SECONDS)
+            self._turn_away(link, address, refused)
             return
         reader = gevent.getcurrent()
         assert isinstance(reader, gevent.Greenlet)  # StreamServer spawns one a connection
@@ -160,6 +172,42 @@ class Server:
             Session(link, self._hub, self._timeline, self._config.limits, self._authority).run()
         finally:
             self._readers.discard(reader)
+            if counted:
+                self._authority.arrivals.leave(address)
+
+    def _refused(self, address: str, *, counted: bool) -> Reason | None:
+        """Give the reason for which a connection is not taken in; if there is none, count it."""
+        if self._stopping:
+            return SHUTDOWN
+        if len(self._readers) >= self._most:
+            return FULL
+        if (banned := self._authority.turned_away(address)) is not None:
+            return banned
+        if not counted:
+            return None
+        return self._authority.arrivals.enter(address, time.monotonic())
+
+    def _turn_away(self, link: Link, address: str, reason: Reason) -> None:
+        """Say why, and close. Waits a little, unless too many are being told at once."""
+        self.refusals.note(WHY.get(reason, reason.code), address)
+        self._hearing += 1
+        try:
+            link.try_send(frames.notice(reason.text))
+            link.close(FULL_SECONDS if self._hearing <= _HEARING else 0)
+        except OSError:
+            pass  # it has not waited for that
+        finally:
+            self._hearing -= 1
+
+
+def _most(limits: Limits) -> int:
+    """Give how many may be inside: accepting must not take the descriptors that storing needs."""
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    most = max(allowed - RESERVED_DESCRIPTORS, allowed // 2)
+    if limits.connections is not None and limits.connections > most:
+        text = "limits.connections is %d, but there are descriptors for %d: that many come in"
+        _log.warning(text, limits.connections, most)
+    return min(most, limits.connections or most)
 
 
 def _open(config: Config, hub: Hub) -> Timeline:
@@ -203,7 +251,9 @@ def _authority(config: Config) -> Authority:
     if (file := _operator_file(config)) is not None:
         rules = _rules_file(file)
         token = credentials.read_or_make_token("--operator-file", file)
-    return Authority(password=password, token=token, trust=config.trust, file=rules)
+    return Authority(
+        password=password, token=token, trust=config.trust, file=rules, limits=config.limits
+    )
 
 
 def _rules_file(operator_file: str) -> RulesFile:

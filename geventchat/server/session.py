@@ -43,8 +43,6 @@ from geventchat.server.timeline import Said, Timeline
 
 SLICE_SECONDS: Final = 0.002
 """How long one client's requests are answered before others are heard."""
-DECISION_SECONDS: Final = 10.0
-"""How long a connection may be silent where it has to say hello before it is let in."""
 _OWED: Final = 64
 """Messages a client may have on the way to the record before its next one is read."""
 _SETTLE_SECONDS: Final = 30.0
@@ -108,7 +106,9 @@ class Session:
         self._reader = gevent.getcurrent()
         reason = LOST
         shut = self.authority.shut()
-        late = gevent.spawn_later(DECISION_SECONDS, self._be_late, shut) if shut else None
+        late = None
+        if shut is not None:
+            late = gevent.spawn_later(self.limits.hello_seconds, self._be_late, shut)
         try:
             self.authority.weigh(self)
             self.hub.come(self, listening=shut is None)

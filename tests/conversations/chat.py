@@ -100,7 +100,7 @@ def chatting(
     *,
     clock: bool = False,
     options: Mapping[str, Any] | None = None,
-    **limits: int,
+    **limits: Any,
 ) -> Iterator[Chat]:
     """Run a server with these options and limits, whose guests hang up before it stops.
 

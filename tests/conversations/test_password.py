@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from geventchat.server import session
+from geventchat.config import Limits
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.peers import Plain, Rich, of, texts
 
@@ -63,10 +63,9 @@ def test_who_says_nothing_hears_nothing_and_is_counted_by_nobody(house: Chat) ->
     assert of("presence", bob.pong()) == []
 
 
-def test_who_says_nothing_has_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert session.DECISION_SECONDS == 10
-    monkeypatch.setattr(session, "DECISION_SECONDS", 0.05)
-    with chatting(options={"password": PASSWORD}) as house:
+def test_who_says_nothing_has_ten_seconds() -> None:
+    assert Limits().hello_seconds == 10
+    with chatting(options={"password": PASSWORD}, hello_seconds=0.05) as house:
         ann = member(house, "Ann")
         silent, slow = house.came(Plain(house.address)), house.came(Plain(house.address))
         slow.send(b'\x1e{"type":"hel')

@@ -27,6 +27,7 @@ class FakeLink:
         self.lost = False
         self.closed = False
         self.heard = math.inf  # always just now: its slices never end, and no ping is due
+        self.begun = 0.0
         self.listening = False
         self._sending = False
         self._changed = Event()

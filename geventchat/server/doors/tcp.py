@@ -13,13 +13,26 @@ from gevent.server import StreamServer
 from geventchat.config import BadOption
 from geventchat.protocol import frames
 from geventchat.protocol.errors import HTTP, ProtocolError
+from geventchat.server.limits import Refusals
 from geventchat.server.link import Link
 
 BACKLOG: Final = 4096
 """Connections the kernel holds until they are accepted; 128 would lose some of a class at once."""
 _READ_BYTES: Final = 64 << 10
-_UNSENT_BYTES: Final = 256 << 10
-"""What the kernel holds of what a reader that has stopped was not even sent yet."""
+_INHERITED: Final = {
+    # A peer that is gone without a word is found out when it has been silent for 90 s, and when it
+    # has not acknowledged for 90 s what it was sent: later than a stalled one is closed as slow.
+    "TCP_KEEPIDLE": 60,
+    "TCP_KEEPINTVL": 10,
+    "TCP_KEEPCNT": 3,
+    "TCP_USER_TIMEOUT": 90_000,
+    # What the kernel holds of what a reader that has stopped was not even sent yet.
+    "TCP_NOTSENT_LOWAT": 256 << 10,
+    "TCP_NODELAY": 1,
+}
+"""Options of the listening socket that its connections have too, where the system knows them."""
+_AGAIN_SECONDS: Final = 0.5
+"""When to accept again after there were no descriptors."""
 _READABLE: Final = 1
 _WRITABLE: Final = 2
 
@@ -43,7 +56,7 @@ _Socket: type[socket.socket] = monkey.get_original("socket", "socket")
 class TcpLink:
     """A session's way to one TCP socket, which it takes over. See `Link`."""
 
-    __slots__ = ("_draining", "_limit", "_readable", "_sock", "heard", "listening", "peer")
+    __slots__ = ("_draining", "_limit", "_readable", "_sock", "begun", "heard", "listening", "peer")
 
     def __init__(self, sock: gevent_socket.socket, peer: str, frame_bytes: int) -> None:
         self._sock = _Socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
@@ -53,6 +66,7 @@ class TcpLink:
         self._limit = frame_bytes
         self.peer = peer
         self.heard = time.monotonic()
+        self.begun = 0.0
         self.listening = False
 
     def frames(self) -> Iterator[bytes]:
@@ -80,6 +94,10 @@ class TcpLink:
             if head is not None:
                 head = self._look(head, data)
             yield from decoder.feed(data)
+            if not data[-1]:
+                self.begun = 0.0
+            elif not self.begun or b"\0" in data:
+                self.begun = time.monotonic()  # not `heard`: the session had its own time
 
     def drain(self) -> None:
         self._draining = True
@@ -145,6 +163,36 @@ class TcpLink:
         return None if b"\n" in data or b"\0" in data else head
 
 
+class _Listener(StreamServer):
+    """Goes on after there were no descriptors for those who want to come in."""
+
+    # Fewer than are reserved for them: none of these was turned away yet when the next is accepted.
+    max_accept = 16
+
+    def __init__(
+        self, listener: gevent_socket.socket, handle: Callable[..., None], refusals: Refusals
+    ) -> None:
+        super().__init__(listener, handle)
+        self._refusals = refusals
+
+    def do_read(self) -> Any:
+        """Accept; give nothing if there is nobody, or no descriptor."""
+        try:
+            return super().do_read()
+        except OSError as error:
+            if self.is_fatal_error(error):
+                raise
+            # ECONNABORTED and the like concern nobody else, but waiting a little does no harm.
+            self._refusals.note("descriptors", error.strerror or str(error))
+            self.stop_accepting()
+            gevent.spawn_later(_AGAIN_SECONDS, self._accept_again)
+            return None
+
+    def _accept_again(self) -> None:
+        if self.started:
+            self.start_accepting()
+
+
 class TcpDoor:
     """Takes connections at an address and hands each as a Link to `welcome`, in a greenlet of it.
 
@@ -152,12 +200,17 @@ class TcpDoor:
     """
 
     def __init__(
-        self, host: str, port: int, frame_bytes: int, welcome: Callable[[Link], None]
+        self,
+        host: str,
+        port: int,
+        frame_bytes: int,
+        welcome: Callable[[Link], None],
+        refusals: Refusals,
     ) -> None:
         self.frame_bytes = frame_bytes
         """What those who connect from now on may send before the null byte."""
         self._welcome = welcome
-        self._server = StreamServer(_listen(host, port), self._handle)
+        self._server = _Listener(_listen(host, port), self._handle, refusals)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -187,9 +240,10 @@ def _listen(host: str, port: int) -> gevent_socket.socket:
         raise BadOption("--host", host, error.strerror or str(error)) from None
     listener = gevent_socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+    for name, value in _INHERITED.items():
+        if (option := getattr(socket, name, None)) is not None:
+            listener.setsockopt(socket.IPPROTO_TCP, option, value)
     try:
         listener.bind(address)
         listener.listen(BACKLOG)

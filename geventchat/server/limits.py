@@ -1,0 +1,124 @@
+"""How many may come from where, how quickly, and how the others hear of those who may not.
+
+What is remembered of an address is forgotten by itself. Nothing here waits.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import Final
+
+from geventchat.config import Limits
+from geventchat.protocol.errors import FULL, Reason
+from geventchat.server.moderation import network, parsed
+
+TOO_MANY: Final = replace(
+    FULL, text="Your address has as many connections as it may have. End one first."
+)
+TOO_OFTEN: Final = replace(
+    FULL, text="Your address has connected too often. Wait a minute before you try again."
+)
+WHY: Final = {TOO_MANY: "address", TOO_OFTEN: "arrivals"}
+"""How refusals are counted whose codes do not tell them apart."""
+_MINUTE: Final = 60.0
+_ORIGINS: Final = 10_000
+"""Whose newest connections are remembered."""
+_LINE_SECONDS: Final = 1.0
+"""How often a line may say that connections were refused."""
+
+_log = logging.getLogger(__name__)
+
+
+def origin(address: str) -> str:
+    """Give what stands for an address where they are counted: an IPv6 address is its /64."""
+    return str(network(address) or address)
+
+
+class Trust:
+    """Networks whose clients are not counted."""
+
+    def __init__(self, networks: Sequence[str] = ()) -> None:
+        self._networks = [ip_network(each) for each in networks]
+
+    def __contains__(self, address: str) -> bool:
+        ip = parsed(address)
+        return ip is not None and any(ip in each for each in self._networks)
+
+
+class Arrivals:
+    """Counts the connections of each address: those it has, and the new ones of a minute."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._inside: Counter[str] = Counter()
+        # One number each, the leaky bucket's: when all that came will have been forgotten. Whoever
+        # came last is last, so those that are forgotten are in front.
+        self._empty: dict[str, float] = {}
+
+    def enter(self, address: str, now: float) -> Reason | None:
+        """Count a connection that was accepted, or give the reason for which it must not stay.
+
+        `now` is the monotonic clock's. What has entered has to `leave`.
+        """
+        whence = origin(address)
+        if self._inside[whence] >= self.limits.connections_per_address:
+            return TOO_MANY
+        empty = max(self._empty.pop(whence, now), now)
+        each = _MINUTE / self.limits.arrivals_per_minute
+        if empty + each > now + _MINUTE:
+            self._empty[whence] = empty
+            return TOO_OFTEN
+        self._forget(now)
+        self._empty[whence] = empty + each
+        self._inside[whence] += 1
+        return None
+
+    def leave(self, address: str) -> None:
+        """A connection that had entered is gone."""
+        whence = origin(address)
+        self._inside[whence] -= 1
+        if self._inside[whence] <= 0:
+            del self._inside[whence]
+
+    def forgive(self, address: str) -> None:
+        """Do not count a connection as a new one: its client was here before."""
+        whence = origin(address)
+        if whence in self._empty:
+            self._empty[whence] -= _MINUTE / self.limits.arrivals_per_minute
+
+    def _forget(self, now: float) -> None:
+        while self._empty:
+            oldest = next(iter(self._empty))
+            if self._empty[oldest] > now and len(self._empty) < _ORIGINS:
+                return
+            del self._empty[oldest]
+
+
+class Refusals:
+    """Counts those who were turned away, and logs that, at most one line a second."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        """Connections by why they were refused, since the start."""
+        self._untold: Counter[str] = Counter()
+        self._told = float("-inf")
+        self.clock = time.monotonic
+
+    def note(self, why: str, last: str) -> None:
+        """Count one that was refused, from an address; what is not told now is with the next."""
+        self.counts[why] += 1
+        self._untold[why] += 1
+        now = self.clock()
+        if now - self._told < _LINE_SECONDS:
+            return
+        self._told = now
+        number, untold = self._untold.total(), dict(self._untold)
+        self._untold.clear()
+        reasons = ", ".join(f"{each} {count:,}" for each, count in untold.items())
+        many = "a connection was" if number == 1 else f"{number:,} connections were"
+        details = {"event": "refused", "refused": untold, "last": last}
+        text = "%s refused: %s (the last: %s)"
+        _log.warning(text, many, reasons, last, extra={"details": details})

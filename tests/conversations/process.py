@@ -1,0 +1,62 @@
+"""A server as a process of its own, whose log and descriptors a test can look at."""
+
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+_START_SECONDS: Final = 15
+
+
+class Process:
+    """A server that runs, and what it has written so far."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self.pid = process.pid
+        self._log = log
+        self.address = "127.0.0.1", self._port(process)
+
+    def lines(self, text: str = "") -> list[str]:
+        """Give the lines of the log that hold a text."""
+        return [line for line in self._log.read_text("utf-8").splitlines() if text in line]
+
+    def descriptors(self) -> int:
+        """Give how many are open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def allow(self, descriptors: int) -> None:
+        """Let the process have so many descriptors; those it has it keeps."""
+        _, hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (descriptors, hard))
+
+    def _port(self, process: "subprocess.Popen[bytes]") -> int:
+        end = time.monotonic() + _START_SECONDS
+        while time.monotonic() < end and process.poll() is None:
+            if found := re.search(r"listens on 127\.0\.0\.1:(\d+)", self._log.read_text("utf-8")):
+                return int(found[1])
+            time.sleep(0.01)
+        raise AssertionError(self._log.read_text("utf-8"))
+
+
+@contextmanager
+def served(folder: Path, *options: str, descriptors: int | None = None) -> Iterator[Process]:
+    """Run `geventchat serve` with posts in SQLite, and perhaps few descriptors."""
+    serve = [sys.executable, "-m", "geventchat", "serve", "--port", "0"]
+    timeline = ["--timeline", f"sqlite:{folder}/chat.db"]
+    few = [] if descriptors is None else ["prlimit", f"--nofile={descriptors}"]
+    log = folder / "log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            [*few, *serve, *timeline, *options], stdout=output, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        try:
+            yield Process(process, log)
+        finally:
+            process.kill()

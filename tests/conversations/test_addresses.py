@@ -1,0 +1,120 @@
+"""Connections are counted by where they come from; who has too many is told so and let go."""
+
+import socket
+
+import gevent
+import pytest
+
+from tests.conversations.chat import Chat, chatting
+from tests.conversations.peers import Bystanders, Plain, Rich
+
+STRANGER = "127.0.0.9"
+NOBODY = {"trust": ()}
+
+
+def knocked(chat: Chat, source: str = STRANGER) -> list[bytes]:
+    """Connect from an address, hang up at once, and give what was heard before the end."""
+    with Plain(chat.address, source=source) as peer:
+        peer.shut()
+        return peer.rest()
+
+
+def left(chat: Chat, number: int) -> None:
+    """Return when so many connections are left."""
+    with gevent.Timeout(5):
+        while len(chat.server._readers) > number:
+            gevent.sleep(0.001)
+
+
+def test_an_address_with_too_many_connections_is_told_so_and_others_are_not() -> None:
+    with (
+        chatting(options=NOBODY, connections_per_address=2) as chat,
+        Bystanders(chat.address) as bystanders,
+    ):
+        here = [Rich(chat.address, source=STRANGER) for _ in range(2)]
+        (line,) = knocked(chat)
+        assert line.startswith(b"* geventchat: Your address has as many connections")
+        assert knocked(chat, "127.0.0.8") == []
+        here[0].socket.close()
+        left(chat, 3)
+        assert knocked(chat) == []
+        bystanders.heard()
+        assert chat.server.refusals.counts == {"address": 1}
+        here[1].socket.close()
+
+
+def test_an_address_with_too_many_new_connections_is_told_to_wait() -> None:
+    with (
+        chatting(options=NOBODY, arrivals_per_minute=5) as chat,
+        Bystanders(chat.address) as bystanders,
+    ):
+        assert [knocked(chat) for _ in range(5)] == [[]] * 5
+        (line,) = knocked(chat)
+        assert line.startswith(b"* geventchat: Your address has connected too often. Wait a minute")
+        assert knocked(chat, "127.0.0.8") == []
+        bystanders.heard()
+        assert chat.server.refusals.counts == {"arrivals": 1}
+
+
+def test_who_comes_back_is_no_new_connection() -> None:
+    with chatting(options=NOBODY, arrivals_per_minute=3) as chat:
+        client = "client-that-comes-back"
+        for _ in range(10):
+            with Rich(chat.address, client=client, source=STRANGER) as ann:
+                ann.pong()
+        assert [knocked(chat) for _ in range(2)] == [[]] * 2
+        assert len(knocked(chat)) == 1
+
+
+def test_trusted_networks_are_not_counted() -> None:
+    with chatting(
+        options={"trust": ("127.0.0.9/32",)}, arrivals_per_minute=3, connections_per_address=3
+    ) as chat:
+        here = [chat.came(Rich(chat.address, source=STRANGER)) for _ in range(10)]
+        assert here[-1].ask("who", room="lobby")["count"] == 10
+        assert [len(knocked(chat, "127.0.0.8")) for _ in range(5)] == [0, 0, 0, 1, 1]
+
+
+def test_trusted_networks_find_a_full_house_full() -> None:
+    with chatting(connections=2) as chat:
+        here = chat.riches("Ann", "Bob")
+        (line,) = knocked(chat)
+        assert b"full" in line
+        assert here[0].pong() == []
+
+
+def test_a_frame_that_is_begun_is_complete_within_30_seconds(chat: Chat) -> None:
+    """However often a byte of it comes. Who has begun none may be silent for ever."""
+    silent, dripping = chat.plains(2)
+    rich = chat.rich(rooms=[])
+    dripping.send(b"hel")
+    rich.send(b'{"type":')
+    chat.knock()
+    chat.later(29)
+    dripping.send(b"l")
+    chat.knock()
+    chat.later(29)
+    dripping.send(b"o\0hel")  # another one
+    assert silent.frame() == b"hello"
+    chat.later(31)
+    line = b"* geventchat: A message that is begun has to be complete within 30 seconds."
+    assert dripping.rest() == [line]
+    bye = rich.closing()[-1]
+    assert (bye["code"], bye["reconnect"]) == ("idle", True)
+    chat.later(1_000)
+    silent.send(b"I am here\0q\0")
+    assert silent.rest() == []
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has none")
+def test_the_kernel_finds_out_within_90_seconds_that_a_peer_is_gone(chat: Chat) -> None:
+    chat.plain()
+    session = next(iter(chat.inside()))
+    sock = session.link._sock  # type: ignore[attr-defined]
+    idle, each, count, unheard = (
+        sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+        for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+    )
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert idle + each * count == 90
+    assert unheard == 90_000

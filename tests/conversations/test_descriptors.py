@@ -1,0 +1,65 @@
+"""When descriptors run out, those inside talk on, and those outside hear why or come in later."""
+
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.conversations.peers import Bystanders, Plain
+from tests.conversations.process import served
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+def test_below_the_cap_there_is_a_reserve_and_above_it_a_clear_refusal(tmp_path: Path) -> None:
+    with served(tmp_path, descriptors=200) as server, ExitStack() as stack:
+        bystanders = stack.enter_context(Bystanders(server.address))
+        crowd = [stack.enter_context(Plain(server.address)) for _ in range(102)]
+        late = [stack.enter_context(Plain(server.address)) for _ in range(200)]
+        for peer in late:
+            (line,) = peer.rest()
+            assert line == b"* geventchat: The server is full. Try again later."
+        bystanders.heard()
+        assert len(server.lines("refused: full")) <= 3
+        for peer in crowd[:10]:
+            peer.send(b"q\0")
+            peer.rest()
+            peer.socket.close()
+        began = time.monotonic()
+        while (knock := _knock(server.address)) and time.monotonic() < began + 2:
+            assert b"full" in knock[0]
+        assert knock == []
+        bystanders.heard()
+
+
+def test_without_descriptors_it_waits_quietly_and_accepts_again_within_2_seconds(
+    tmp_path: Path,
+) -> None:
+    with served(tmp_path) as server, Bystanders(server.address) as bystanders:
+        server.allow(server.descriptors())
+        began = time.monotonic()
+        with ExitStack() as stack:
+            waiting = [stack.enter_context(Plain(server.address)) for _ in range(30)]
+            for peer in waiting:
+                peer.send(b"q\0")
+            while not server.lines("refused: descriptors"):
+                assert time.monotonic() < began + 5
+            bystanders.heard()
+            while time.monotonic() < began + 1.2:  # so long that it has tried more than once
+                bystanders.heard()
+                time.sleep(0.05)
+            server.allow(1_000)
+            freed = time.monotonic()
+            assert [peer.rest() for peer in waiting] == [[]] * 30
+            assert time.monotonic() < freed + 2
+        assert len(server.lines("refused: descriptors")) <= time.monotonic() - began + 1
+        assert server.lines("Traceback") == []
+        bystanders.heard()
+
+
+def _knock(address: tuple[str, int]) -> list[bytes]:
+    with Plain(address) as peer:
+        peer.shut()
+        return peer.rest()
