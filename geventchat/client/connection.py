@@ -113,9 +113,9 @@ class Connection:
     def cursors(self) -> dict[str, Cursor | None]:
         """How far each room was read, for the `rooms` of a connection that resumes.
 
-        None: a room of which no post has been read yet.
+        None: a room of which nothing has been read yet.
         """
-        return dict(self._cursors.rooms)
+        return self._cursors.resume()
 
     @property
     def unsaid(self) -> list[requests.Say]:

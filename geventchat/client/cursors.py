@@ -7,7 +7,7 @@ from typing import Final
 from geventchat.client.happened import Happening
 from geventchat.client.link import ServerError
 from geventchat.protocol import names
-from geventchat.protocol.events import Joined, Left, Post
+from geventchat.protocol.events import FRESH, Joined, Left, Post
 from geventchat.protocol.requests import Cursor
 
 Rooms = Mapping[str, Cursor | None] | Iterable[str]
@@ -22,6 +22,11 @@ class Cursors:
         self.rooms: Final = {names.fold(room): cursor for room, cursor in where.items()}
         """By room; None until the first post of a room that was joined afresh."""
         self._epochs: dict[str, str] = {}
+        self._begins: dict[str, Cursor] = {}  # of rooms joined afresh: all replay is after it
+
+    def resume(self) -> dict[str, Cursor | None]:
+        """Give where to resume, so that nothing is missed that was promised with a Joined."""
+        return {room: cursor or self._begins.get(room) for room, cursor in self.rooms.items()}
 
     def ahead(self, unread: Iterable[Happening]) -> dict[str, Cursor | None]:
         """Give where to resume: the cursors as they will be when what is unread was read.
@@ -29,11 +34,11 @@ class Cursors:
         What breaks the promise of dense positions is not counted, and so comes again.
         """
         ahead = Cursors(self.rooms)
-        ahead._epochs = dict(self._epochs)
+        ahead._epochs, ahead._begins = dict(self._epochs), dict(self._begins)
         with suppress(ServerError):
             for event in unread:
                 ahead.hear(event)
-        return dict(ahead.rooms)
+        return ahead.resume()
 
     def ask(self, room: str, cursor: Cursor | None) -> None:
         """Note where a room that is to be joined is to begin. One that was joined goes on."""
@@ -53,6 +58,7 @@ class Cursors:
             case Left(room=room):
                 self.rooms.pop(room, None)
                 self._epochs.pop(room, None)
+                self._begins.pop(room, None)
 
     def _joined(self, joined: Joined) -> None:
         room, epoch = joined.room, joined.epoch
@@ -60,9 +66,13 @@ class Cursors:
         # Where nothing is replayed (resumed without loss, or joined already) the cursor stands.
         stands = joined.recovered or self._epochs.get(room) == epoch
         self._epochs[room] = epoch
-        if cursor is None or joined.recovered is False or not stands:
+        if cursor is None and joined.recovered:  # lost before its first post
+            self.rooms[room] = self._begins.get(room)
+        elif cursor is None or joined.recovered is False or not stands:
             # Replay begins wherever the server chooses, so nothing is known before its first post.
             self.rooms[room] = None if joined.position else Cursor(epoch, 0)
+            begins = max(joined.position - FRESH, joined.oldest - 1, 0)
+            self._begins[room] = Cursor(epoch, begins)
 
     def _post(self, room: str, position: int) -> None:
         epoch = self._epochs.get(room)

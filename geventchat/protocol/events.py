@@ -5,6 +5,9 @@ from typing import Final, Literal, get_args
 import msgspec
 from msgspec import Struct
 
+FRESH: Final = 50
+"""Posts that follow a `joined` at most, if it does not say `recovered`: the newest."""
+
 
 class Event(Struct, frozen=True, tag_field="type", omit_defaults=True, gc=False):
     """What every event is: a record tagged with its `type`; fields at their default stay out."""

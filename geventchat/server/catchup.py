@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from geventchat.protocol import events
 from geventchat.protocol.errors import SLOW, Ending, Refused
-from geventchat.protocol.events import Post
+from geventchat.protocol.events import FRESH, Post
 from geventchat.protocol.requests import Cursor
 from geventchat.server.outbox import STALLED_SECONDS
 from geventchat.server.room import Member, Room
@@ -17,8 +17,6 @@ from geventchat.server.room import Member, Room
 if TYPE_CHECKING:
     from geventchat.server.session import Session
 
-FRESH: Final = 50
-"""Posts replayed to a member who does not say, or cannot know, where it was."""
 _TURN_SECONDS: Final = 30.0
 
 

@@ -1,5 +1,6 @@
 """Where a client resumes."""
 
+import msgspec
 import pytest
 
 from geventchat.client import Cursor, Joined, Left, Post, ServerError
@@ -26,6 +27,26 @@ def test_a_fresh_join_begins_wherever_the_replay_does() -> None:
     assert cursors.rooms == {"lobby": Cursor(EPOCH, 21)}
     with pytest.raises(ServerError):
         cursors.hear(post(23))
+
+
+def test_a_room_without_a_post_yet_is_resumed_before_its_replay() -> None:
+    cursors = Cursors(["lobby"])
+    assert cursors.resume() == {"lobby": None}
+    cursors.hear(joined(70))
+    assert cursors.resume() == {"lobby": Cursor(EPOCH, 20)}
+    cursors.hear(joined(80, recovered=True))
+    with pytest.raises(ServerError):
+        cursors.hear(post(22))
+    cursors.hear(post(21))
+    assert cursors.resume() == {"lobby": Cursor(EPOCH, 21)}
+
+
+def test_what_is_no_longer_kept_is_not_resumed_from() -> None:
+    cursors = Cursors(["lobby"])
+    cursors.hear(msgspec.structs.replace(joined(70), oldest=61))
+    assert cursors.resume() == {"lobby": Cursor(EPOCH, 60)}
+    cursors.hear(joined(30, recovered=False, epoch=LATER))
+    assert cursors.resume() == {"lobby": Cursor(LATER, 0)}
 
 
 def test_an_empty_room_begins_at_one() -> None:

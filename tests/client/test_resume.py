@@ -87,6 +87,17 @@ def test_rooms_go_on_where_they_were_without_a_seam(listener: Listener) -> None:
         assert chat.ended is None
 
 
+def test_a_room_that_was_lost_before_its_first_post_misses_none(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        peer.tell(joined(70))
+        peer.socket.close()
+        again = listener.accept()
+        # Asked for afresh, it would begin with the newest 50 of by then.
+        assert again.welcome()["rooms"] == {"lobby": {"epoch": EPOCH, "position": 20}}
+        again.tell(joined(90, True), post(21))
+        assert take(chat, 5)[3:] == [joined(90, True), post(21)]
+
+
 def test_what_is_missing_is_told_once_before_what_follows(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         peer.tell(joined(), post(1), post(2))
