@@ -59,13 +59,15 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> None:
         _say_patiently(chat, room, text, key)
 
     def heard() -> Iterator[str]:
-        replayed: dict[str, int] = {}
+        replayed: dict[str, int] = {}  # what was said before it came
         for source in (first, chat):
             for event in source:
                 if isinstance(event, Joined) and not history:
-                    replayed[event.room] = event.position
+                    replayed.setdefault(event.room, event.position)
                 elif isinstance(event, Away | Back | Gap):
                     _note(event)
+                    if isinstance(event, Gap):
+                        replayed[event.room] = 0
                 elif isinstance(event, Post) and event.position > replayed.get(event.room, 0):
                     if event.key in own:
                         own.remove(event.key)

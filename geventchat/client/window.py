@@ -143,6 +143,8 @@ class Window:
             case Error():
                 return self._error(event)
             case Gap(room=name):
+                if room := self.rooms.get(name):  # all that follows is news, with its own history
+                    room.replayed, room.oldest = 0, None
                 return [screen.quiet(f"what was said in {name} meanwhile may be missing here")]
             case Away(bye=bye):
                 self.trouble = "not connected, trying again"
@@ -207,11 +209,10 @@ class Window:
         room = self.rooms.setdefault(joined.room, Room(joined.room))
         again, room.joined = room.joined, True
         room.count, room.topic = joined.count, joined.topic
-        if not joined.recovered:
-            room.replayed = max(joined.position, room.replayed)
-        if joined.room != self.current:
+        if again:
             return []
-        return [] if again else [_heading(room)]
+        room.replayed = joined.position
+        return [_heading(room)] if joined.room == self.current else []
 
     def _left(self, name: str) -> list[Line]:
         self.rooms.pop(name, None)

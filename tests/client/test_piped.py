@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from geventchat.client import Connection, Post
+from geventchat.client import Connection, Joined, Post
 from geventchat.client.piped import line
+from geventchat.protocol.events import Pong
 from tests.client.conftest import GEVENTCHAT
 from tests.client.peer import Listener
 
@@ -37,6 +38,16 @@ def connecting(port: int, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
 def read_line(process: "subprocess.Popen[bytes]") -> str:
     assert process.stdout
     return process.stdout.readline().decode()
+
+
+def joined(position: int, recovered: bool | None = None) -> Joined:
+    return Joined(
+        room="lobby", epoch="e" * 16, position=position, oldest=1, recovered=recovered, count=1
+    )
+
+
+def post(position: int, text: str) -> Post:
+    return Post("lobby", position, "bert", 0, text)
 
 
 def said(port: int, room: str) -> list[str]:
@@ -166,6 +177,26 @@ def test_a_loss_is_one_line_and_exit_code_1(listener: Listener) -> None:
         assert process.wait(timeout=10) == 1
         assert process.stderr
         assert process.stderr.read().count(b"\n") == 1
+
+
+def test_what_was_said_while_it_was_away_is_printed(listener: Listener) -> None:
+    with connecting(listener.port, "--listen") as process:
+        peer = listener.accept()
+        peer.welcome()
+        peer.tell(joined(2), post(1, "before"), post(2, "before"))
+        peer.tell(Pong(id=peer.request()["id"]))
+        peer.tell(post(3, "live"))
+        assert read_line(process).endswith("live\n")
+        peer.socket.close()
+        peer = listener.accept()
+        peer.welcome()
+        peer.tell(joined(4, True), post(4, "missed"))
+        assert read_line(process).endswith("missed\n")
+        peer.socket.close()
+        peer = listener.accept()
+        peer.welcome()
+        peer.tell(joined(1, False), post(1, "after a gap"))
+        assert read_line(process).endswith("after a gap\n")
 
 
 def test_plain_speaks_the_original_protocol_and_nothing_else(listener: Listener) -> None:

@@ -87,7 +87,8 @@ def test_a_mention_stands_out_and_rings(window: Window) -> None:
     assert not rings(window.hear(post(3, "anna says so herself", author="anna")))
 
 
-def test_what_was_said_before_one_came_does_not_ring(window: Window) -> None:
+def test_what_was_said_before_one_came_does_not_ring() -> None:
+    window = Window("lobby", "anna", NOON.date())
     window.hear(joined("lobby", position=5))
     assert not rings(window.hear(post(5, "anna?")))
     assert rings(window.hear(post(6, "anna?")))
@@ -177,6 +178,24 @@ def test_a_loss_of_posts_is_told_and_a_resume_is_silent(window: Window) -> None:
     assert hear(window, joined(position=9, recovered=True)) == []
     assert hear(window, joined(position=99, recovered=False)) == []
     assert "missing" in hear(window, Gap("lobby", 9))[0]
+
+
+def test_what_was_said_while_one_was_away_is_news(window: Window) -> None:
+    window.hear(joined("dev", position=5))
+    hear(window, joined("dev", position=7, recovered=True), post(6, "one", room="dev"))
+    assert "dev 1" in toolbar(window)
+    hear(window, Gap("dev", 6), joined("dev", position=3, recovered=False))
+    assert rings(window.hear(post(3, "anna!", room="dev")))
+    assert "dev 2!" in toolbar(window)
+
+
+def test_after_a_gap_the_history_is_that_of_what_follows(window: Window) -> None:
+    hear(window, post(70, "long ago"), Gap("lobby", 70), joined(position=3, recovered=False))
+    room = window.room()
+    assert room
+    assert room.oldest is None
+    hear(window, post(3, "hi"))
+    assert room.oldest == 3
 
 
 def test_ones_own_post_is_never_unread(window: Window) -> None:
