@@ -120,7 +120,7 @@ class Connection:
     @property
     def unsaid(self) -> list[requests.Say]:
         """What was said and has no answer yet, in the order said."""
-        return list(self._says.unsaid.values())
+        return self._says.unsaid
 
     def __iter__(self) -> Iterator[Happening]:
         return self
@@ -162,8 +162,9 @@ class Connection:
     def send(self, room: str, text: str, *, key: str | None = None) -> str:
         """Say something and give its key, by which the post or an error will be known.
 
-        Waits only while the server does not take what was sent before. While the connection is
-        away it is kept, and sent then. Raises Unsaid if too much is kept already.
+        Waits while the server does not take what was sent before, and while too much has no
+        answer, up to 30 s. While the connection is away it is kept, and sent then. Raises Unsaid if
+        too much is kept already.
         """
         key = key or secrets.token_urlsafe(16)
         self._send(requests.Say(room=room, text=text, key=key))
@@ -270,6 +271,9 @@ class Connection:
         if not isinstance(request, requests.Say) or not self._resumes:
             self._link.send(frame)
             return
+        if self._says.full and request.key not in self._says:
+            with self._inbox.unbounded():
+                self._says.wait_for_space()
         if self.ended is not None:
             raise Ended(self.ended)
         self._says.say(request, frame, self._link)
@@ -295,6 +299,7 @@ class Connection:
                     code=LOST.code, text=LOST.text, reconnect=LOST.reconnect
                 )
             self._inbox.put(None)
+            self._says.away()
             self._give_up(self.ended, says_too=True)
 
     def _over(self, bye: Bye) -> Bye | None:
@@ -337,7 +342,7 @@ class Connection:
     def _give_up(self, bye: Bye, *, says_too: bool) -> None:
         """Let those who wait for an answer know that none will come."""
         for name, answer in self._answers.items():
-            if says_too or name not in self._says.unsaid:
+            if says_too or name not in self._says:
                 answer.set_exception(Ended(bye))
 
     def _open(self, nick: str | None, rooms: dict[str, Cursor | None]) -> Link:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Final
 
 import gevent
+from gevent.event import Event as Signal
 
 from geventchat.client.link import Ended, Link
 from geventchat.protocol import requests
@@ -16,6 +17,10 @@ from geventchat.protocol.requests import Say
 
 MOST: Final = 10_000
 """Messages that may be without an answer, most of all while the connection is away."""
+MOST_BYTES: Final = 16 << 20
+"""What their frames may have together, give or take one."""
+SPACE_SECONDS: Final = 30
+"""How long an answer may take before no more is taken."""
 
 
 class Unsaid(Exception):
@@ -23,23 +28,47 @@ class Unsaid(Exception):
 
 
 class Says:
-    """The messages of one client that are on their way. Nothing here waits but `say`."""
+    """The messages of one client that are on their way. Waits only where it says so."""
 
     def __init__(self) -> None:
-        self.unsaid: dict[str, Say] = {}
-        """By key, in the order said."""
+        self._unsaid: dict[str, tuple[Say, int]] = {}  # by key, in the order said; and its bytes
+        self._bytes = 0
+        self._space = Signal()
+        self._connected = True
         self._kept: deque[Say] | None = None
         """Those that go out before others; None: nothing is kept back."""
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._unsaid
+
+    @property
+    def unsaid(self) -> list[Say]:
+        """What has no answer yet, in the order said."""
+        return [say for say, _ in self._unsaid.values()]
+
+    @property
+    def full(self) -> bool:
+        """Whether no more is taken until an answer comes."""
+        return len(self._unsaid) >= MOST or self._bytes >= MOST_BYTES
+
+    def wait_for_space(self) -> None:
+        """Wait for an answer while it is full, up to 30 s and only while there is a connection."""
+        with gevent.Timeout(SPACE_SECONDS, False):
+            while self.full and self._connected:
+                self._space.clear()
+                self._space.wait()
 
     def say(self, say: Say, frame: bytes, link: Link) -> None:
         """Send it, or keep it for the next connection. Waits until the kernel took it.
 
-        Raises Unsaid.
+        Raises Unsaid if it is full.
         """
         assert say.key is not None
-        if len(self.unsaid) >= MOST and say.key not in self.unsaid:
-            raise Unsaid(f"{MOST:,} messages have no answer yet; wait for some.")
-        self.unsaid[say.key] = say
+        if say.key not in self._unsaid:
+            if self.full:
+                raise Unsaid(f"{len(self._unsaid):,} messages have no answer yet; wait for some.")
+            self._unsaid[say.key] = say, len(frame)
+            self._bytes += len(frame)
         if self._kept is not None:
             self._kept.append(say)
             return
@@ -48,14 +77,19 @@ class Says:
 
     def answered(self, key: str) -> None:
         """Forget what has its answer."""
-        self.unsaid.pop(key, None)
+        if found := self._unsaid.pop(key, None):
+            self._bytes -= found[1]
+            self._space.set()
 
     def away(self) -> None:
         """Keep what is said from now on, behind what has no answer yet."""
-        self._kept = deque(self.unsaid.values())
+        self._kept = deque(self.unsaid)
+        self._connected = False
+        self._space.set()
 
     def back(self, link: Link) -> None:
         """Say what was kept, in a greenlet of its own: who reads must not wait to send."""
+        self._connected = True
         gevent.spawn(self._say_kept, link)
 
     def _say_kept(self, link: Link) -> None:

@@ -241,6 +241,50 @@ def test_what_is_kept_is_bounded(listener: Listener, monkeypatch: pytest.MonkeyP
             chat.send("lobby", "c")
 
 
+def test_so_are_its_bytes(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(says, "MOST_BYTES", 2_000)
+    with resuming(listener) as (chat, peer):
+        peer.socket.close()
+        take(chat, 1)
+        chat.send("lobby", "a" * 1_000)
+        chat.send("lobby", "é" * 500)
+        with pytest.raises(Unsaid):
+            chat.send("lobby", "c")
+
+
+def test_a_tight_loop_of_sends_waits_for_answers(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(says, "MOST", 2)
+    with resuming(listener) as (chat, peer):
+        sending = meanwhile(lambda: [chat.send("lobby", text, key=text) for text in "abcde"])
+        peer.tell(joined())
+        for position, text in enumerate("abcde", 1):
+            assert peer.request()["text"] == text
+            peer.tell(post(position, text, key=text))
+        assert sending.get() == list("abcde")
+
+
+def test_who_waits_to_send_learns_of_a_loss_and_of_the_end(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(says, "MOST", 1)
+    with resuming(listener) as (chat, peer):
+        chat.send("lobby", "a")
+        sending = meanwhile(lambda: chat.send("lobby", "b"))
+        peer.request()
+        peer.socket.close()
+        with pytest.raises(Unsaid):
+            sending.get()
+        again = listener.accept()
+        again.welcome()
+        assert again.request()["text"] == "a"
+        sending = meanwhile(lambda: chat.send("lobby", "b"))
+        again.tell(Bye(code="kicked", text="out", reconnect=False, after_ms=0))
+        with pytest.raises(Ended):
+            sending.get()
+
+
 def test_attempts_are_ever_rarer_and_never_in_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "FIRST_SECONDS", 0.5)
     monkeypatch.setattr(backoff, "MOST_SECONDS", 30.0)
