@@ -227,6 +227,7 @@ class Connection:
         self._closing.set()
         with self._inbox.unbounded():
             with suppress(Ended, TimeoutError), gevent.Timeout(CLOSE_SECONDS, TimeoutError):
+                self._says.finish()
                 self._send(requests.Bye())
                 self._reader.join()
             self._link.close(LOST)

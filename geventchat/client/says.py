@@ -4,6 +4,7 @@ It goes out in the order it was said, under its old key, by which the server kno
 before anything that is said later.
 """
 
+import time
 from collections import deque
 from contextlib import suppress
 from typing import Final
@@ -37,6 +38,7 @@ class Says:
         self._connected = True
         self._kept: deque[Say] | None = None
         """Those that go out before others; None: nothing is kept back."""
+        self._saying: gevent.Greenlet[..., None] | None = None
 
     def __contains__(self, key: object) -> bool:
         return key in self._unsaid
@@ -53,10 +55,10 @@ class Says:
 
     def wait_for_space(self) -> None:
         """Wait for an answer while it is full, up to 30 s and only while there is a connection."""
-        with gevent.Timeout(SPACE_SECONDS, False):
-            while self.full and self._connected:
-                self._space.clear()
-                self._space.wait()
+        end = time.monotonic() + SPACE_SECONDS
+        while self.full and self._connected and (left := end - time.monotonic()) > 0:
+            self._space.clear()
+            self._space.wait(left)
 
     def say(self, say: Say, frame: bytes, link: Link) -> None:
         """Send it, or keep it for the next connection. Waits until the kernel took it.
@@ -90,7 +92,12 @@ class Says:
     def back(self, link: Link) -> None:
         """Say what was kept, in a greenlet of its own: who reads must not wait to send."""
         self._connected = True
-        gevent.spawn(self._say_kept, link)
+        self._saying = gevent.spawn(self._say_kept, link)
+
+    def finish(self) -> None:
+        """Wait until what was kept is said, if there is a connection."""
+        if self._saying is not None:
+            self._saying.join()
 
     def _say_kept(self, link: Link) -> None:
         kept = self._kept

@@ -143,8 +143,8 @@ class Window:
             case Error():
                 return self._error(event)
             case Gap(room=name):
-                if room := self.rooms.get(name):  # all that follows is news, with its own history
-                    room.replayed, room.oldest = 0, None
+                if missed := self.rooms.get(name):
+                    missed.replayed, missed.oldest = 0, None  # all that follows is news
                 return [screen.quiet(f"what was said in {name} meanwhile may be missing here")]
             case Away(bye=bye):
                 self.trouble = "not connected, trying again"

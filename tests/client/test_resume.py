@@ -218,6 +218,26 @@ def test_a_broken_promise_is_raised_once_and_mended(listener: Listener) -> None:
         assert heard[3] == post(2)
 
 
+def test_what_was_kept_is_said_before_the_goodbye(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        peer.socket.close()
+        take(chat, 1)
+        chat.send("lobby", "kept")
+        chat.send("lobby", "this too")
+
+        def close_when_back() -> None:
+            take(chat, 1)
+            chat.close()
+
+        closing = meanwhile(close_when_back)
+        again = listener.accept()
+        again.welcome()
+        said = [again.request() for _ in range(3)]
+        assert [each.get("text") for each in said] == ["kept", "this too", None]
+        again.tell(Bye(code="quit", text="bye", reconnect=False))
+        closing.get()
+
+
 def test_closing_ends_the_attempts_at_once(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         listener.close()
