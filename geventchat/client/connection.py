@@ -47,6 +47,8 @@ GOOD_SECONDS: Final = 30
 """A connection that lasted so long was a good one: the next is tried for at once."""
 
 A = TypeVar("A", bound=Answer)
+Awaited = dict[str, "AsyncResult[Any]"]
+"""What is waited for, by the name it will carry."""
 
 
 class TooLong(ValueError):
@@ -97,7 +99,8 @@ class Connection:
         self._cursors = Cursors(rooms)
         self._inbox = Inbox()
         self._ids = itertools.count(1)
-        self._answers: dict[str, AsyncResult[Any]] = {}  # by id of a request or key of a say
+        self._answers: Awaited = {}  # by the id of a request
+        self._verdicts: Awaited = {}  # by the key of a say
         self._resumes = resume
         self._says = Says()
         self._closing = Signal()
@@ -154,7 +157,7 @@ class Connection:
         still be said, when the connection is back. Raises Unsaid if too much waits already.
         """
         key = key or secrets.token_urlsafe(16)
-        answer = self._await(requests.Say(room=room, text=text, key=key), key)
+        answer = self._await(requests.Say(room=room, text=text, key=key), self._verdicts, key)
         if isinstance(answer, Post | Sent) and answer.position is not None:
             return answer.position
         raise ServerError(f"The server answered say with {answer}.")
@@ -247,21 +250,23 @@ class Connection:
 
     def _ask(self, request: Request, kind: type[A]) -> A:
         assert request.id is not None
-        answer = self._await(request, request.id)
+        answer = self._await(request, self._answers, request.id)
         if not isinstance(answer, kind):
             raise ServerError(f"The server answered {request} with {answer}.")
         return answer
 
-    def _await(self, request: Request, name: str) -> object:
+    def _await(self, request: Request, awaited: Awaited, name: str) -> object:
         """Send a request and wait for what carries its name: the id or the key."""
         late = TimeoutError(f"The server did not answer within {ANSWER_SECONDS} s.")
-        answer = self._answers[name] = AsyncResult()
+        mine: AsyncResult[object] = AsyncResult()
+        answer = awaited.setdefault(name, mine)  # who says it again waits for the same
         try:
             with self._inbox.unbounded(), gevent.Timeout(ANSWER_SECONDS, late):
                 self._send(request)
                 return answer.get()
         finally:
-            del self._answers[name]
+            if answer is mine:
+                del awaited[name]
 
     def _send(self, request: Request) -> None:
         frame = requests.encode(request)
@@ -301,7 +306,8 @@ class Connection:
                 )
             self._inbox.put(None)
             self._says.away()
-            self._give_up(self.ended, says_too=True)
+            self._give_up(self._answers, self.ended)
+            self._give_up(self._verdicts, self.ended)
 
     def _over(self, bye: Bye) -> Bye | None:
         """Give how the stream ends now that a connection has; None: it does not."""
@@ -311,7 +317,7 @@ class Connection:
     def _come_back(self, bye: Bye) -> Bye | None:
         """Connect again, for as long as it takes; or give how the stream ends."""
         self._says.away()
-        self._give_up(bye, says_too=False)
+        self._give_up(self._answers, bye)
         self._inbox.put(Away(bye))
         after_ms = bye.after_ms
         if time.monotonic() - self._connected_at > GOOD_SECONDS:
@@ -340,11 +346,10 @@ class Connection:
         self._says.back(link)
         return None
 
-    def _give_up(self, bye: Bye, *, says_too: bool) -> None:
+    def _give_up(self, awaited: Awaited, bye: Bye) -> None:
         """Let those who wait for an answer know that none will come."""
-        for name, answer in self._answers.items():
-            if says_too or name not in self._says:
-                answer.set_exception(Ended(bye))
+        for answer in awaited.values():
+            answer.set_exception(Ended(bye))
 
     def _open(self, nick: str | None, rooms: dict[str, Cursor | None]) -> Link:
         host, port = self._address
@@ -367,7 +372,7 @@ class Connection:
     def _hear(self, event: AnyEvent, frame_bytes: int) -> None:
         match event:
             case Post(key=key):
-                self._answer(key, event)
+                self._judge(key, event)
             case Joined() | Left() | Topic():
                 if isinstance(event, Joined) and event.recovered is False:
                     self._inbox.put(self._gap(event.room))
@@ -376,7 +381,7 @@ class Connection:
                 self.nick = nick
                 self._answer(event.id, event)
             case Sent(key=key) | Error(key=key):
-                if self._answer(event.id or key, event):
+                if self._answer(event.id, event) or self._judge(key, event):
                     return
             case Answer():
                 self._answer(event.id, event)
@@ -387,17 +392,25 @@ class Connection:
         cursor = self._cursors.ahead(self._inbox.unread()).get(room)
         return Gap(room, cursor.position if cursor else 0)
 
-    def _answer(self, name: str | None, event: Answer | Post) -> bool:
+    def _judge(self, key: str | None, event: Post | Sent | Error) -> bool:
+        """Give the verdict on what was said to who waits for it, if anybody does."""
+        if key:
+            self._says.answered(key)
+        return _settle(self._verdicts, key, event)
+
+    def _answer(self, id: str | None, event: Answer) -> bool:
         """Give an answer to who waits for it, if anybody does."""
-        if name and isinstance(event, Post | Sent | Error):
-            self._says.answered(name)
-        waiting = self._answers.get(name) if name else None
-        if waiting is None:
-            return False
-        if isinstance(event, Error):
-            code = cast(ErrorCode, event.code)  # or a later version's, which means no less
-            refused = Refused(code, event.text, room=event.room, retry_ms=event.retry_ms)
-            waiting.set_exception(refused)
-        else:
-            waiting.set(event)
-        return True
+        return _settle(self._answers, id, event)
+
+
+def _settle(awaited: Awaited, name: str | None, event: Answer | Post) -> bool:
+    waiting = awaited.get(name) if name else None
+    if waiting is None:
+        return False
+    if isinstance(event, Error):
+        code = cast(ErrorCode, event.code)  # or a later version's, which means no less
+        refused = Refused(code, event.text, room=event.room, retry_ms=event.retry_ms)
+        waiting.set_exception(refused)
+    else:
+        waiting.set(event)
+    return True

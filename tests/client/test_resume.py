@@ -305,6 +305,25 @@ def test_who_waits_to_send_learns_of_a_loss_and_of_the_end(
             sending.get()
 
 
+def test_a_key_and_an_id_of_the_same_name_are_two_things(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        asking = meanwhile(lambda: chat.who("dev"))
+        name = peer.request()["id"]
+        saying = meanwhile(lambda: chat.say("lobby", "hi", key=name))
+        assert peer.request()["key"] == name
+        peer.tell(Error(code="not_joined", text="no", id=name))
+        with pytest.raises(Refused):
+            asking.get()
+        assert [say.key for say in chat.unsaid] == [name]
+        peer.socket.close()
+        again = listener.accept()
+        again.welcome()
+        assert again.request()["key"] == name
+        again.tell(joined(), post(1, "hi", name))
+        assert saying.get() == 1
+        assert chat.unsaid == []
+
+
 def test_attempts_are_ever_rarer_and_never_in_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "FIRST_SECONDS", 0.5)
     monkeypatch.setattr(backoff, "MOST_SECONDS", 30.0)
