@@ -6,6 +6,8 @@ from typing import Final
 
 FIRST_SECONDS: Final = 0.5
 MOST_SECONDS: Final = 30.0
+AFTER_MS: Final = 600_000
+"""The longest a server is obeyed that says when to come back."""
 
 
 def backoffs() -> Iterator[float]:
@@ -17,3 +19,8 @@ def backoffs() -> Iterator[float]:
     while True:
         yield random.uniform(0, most)
         most = min(2 * most, MOST_SECONDS)
+
+
+def obeyed(after_ms: int) -> float:
+    """Give the seconds of a server's word on when to come back, as far as it is reasonable."""
+    return min(max(after_ms, 0), AFTER_MS) / 1000

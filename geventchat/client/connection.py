@@ -15,7 +15,7 @@ import gevent
 from gevent.event import AsyncResult
 from gevent.event import Event as Signal
 
-from geventchat.client.backoff import backoffs
+from geventchat.client.backoff import backoffs, obeyed
 from geventchat.client.cursors import Cursors, Rooms
 from geventchat.client.happened import Away, Back, Gap, Happening
 from geventchat.client.inbox import Inbox
@@ -319,12 +319,12 @@ class Connection:
         self._says.away()
         self._give_up(self._answers, bye)
         self._inbox.put(Away(bye))
-        after_ms = bye.after_ms
+        after = obeyed(bye.after_ms)
         if time.monotonic() - self._connected_at > GOOD_SECONDS:
             self._backoffs = backoffs()
         for seconds in self._backoffs:
-            self._closing.wait(after_ms / 1000 or seconds)
-            after_ms = 0
+            self._closing.wait(after or seconds)
+            after = 0.0
             if self._closing.is_set():
                 return bye
             nick = None if self.nick.startswith(names.GUEST) else self.nick
@@ -333,7 +333,7 @@ class Connection:
             except Ended as ended:
                 if not ended.bye.reconnect:
                     return ended.bye
-                after_ms = ended.bye.after_ms
+                after = obeyed(ended.bye.after_ms)
             except (OSError, NoGeventchat):
                 pass  # it may be on its way up again
             else:

@@ -324,6 +324,21 @@ def test_a_key_and_an_id_of_the_same_name_are_two_things(listener: Listener) -> 
         assert chat.unsaid == []
 
 
+@pytest.mark.parametrize("after_ms", [-5, 10**30])
+def test_a_server_that_says_when_beyond_reason_is_not_obeyed(
+    listener: Listener, after_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "AFTER_MS", 10)
+    with resuming(listener) as (chat, peer):
+        peer.tell(Bye(code="shutdown", text="later", reconnect=True, after_ms=after_ms))
+        again = listener.accept()
+        again.frame()
+        again.tell(Bye(code="shutdown", text="later", reconnect=True, after_ms=after_ms))
+        again.socket.close()
+        listener.accept().welcome()
+        assert take(chat, 2)[1] == Back("anna")
+
+
 def test_attempts_are_ever_rarer_and_never_in_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "FIRST_SECONDS", 0.5)
     monkeypatch.setattr(backoff, "MOST_SECONDS", 30.0)
