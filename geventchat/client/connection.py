@@ -181,7 +181,7 @@ class Connection:
         asked = requests.Join(room=room, epoch=epoch, position=position, id=self._id())
         try:
             return self._ask(asked, Joined)
-        except Refused:
+        except (Refused, Ended):
             if not known:
                 self._cursors.forget(room)
             raise

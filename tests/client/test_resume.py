@@ -339,6 +339,16 @@ def test_a_server_that_says_when_beyond_reason_is_not_obeyed(
         assert take(chat, 2)[1] == Back("anna")
 
 
+def test_a_room_whose_join_was_never_answered_is_not_joined_later(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        joining = meanwhile(lambda: chat.join("dev"))
+        assert peer.request()["room"] == "dev"
+        peer.socket.close()
+        with pytest.raises(Ended):
+            joining.get()
+        assert list(listener.accept().welcome()["rooms"]) == ["lobby"]
+
+
 def test_attempts_are_ever_rarer_and_never_in_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "FIRST_SECONDS", 0.5)
     monkeypatch.setattr(backoff, "MOST_SECONDS", 30.0)
