@@ -14,6 +14,7 @@ from gevent.event import Event as Signal
 
 from geventchat.client.link import Ended, Link
 from geventchat.protocol import requests
+from geventchat.protocol.errors import Refused
 from geventchat.protocol.requests import Say
 
 MOST: Final = 10_000
@@ -63,10 +64,14 @@ class Says:
     def say(self, say: Say, frame: bytes, link: Link) -> None:
         """Send it, or keep it for the next connection. Waits until the kernel took it.
 
-        Raises Unsaid if it is full.
+        Raises Unsaid if it is full, and Refused if its key is that of another that is on its way.
         """
         assert say.key is not None
-        if say.key not in self._unsaid:
+        if say.key in self._unsaid:
+            if (same := self._unsaid[say.key][0]) != say:
+                text = f"The key {say.key} is that of another message, which is not stored yet."
+                raise Refused("key_conflict", text, room=same.room)
+        else:
             if self.full:
                 raise Unsaid(f"{len(self._unsaid):,} messages have no answer yet; wait for some.")
             self._unsaid[say.key] = say, len(frame)

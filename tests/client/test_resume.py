@@ -349,6 +349,17 @@ def test_a_room_whose_join_was_never_answered_is_not_joined_later(listener: List
         assert list(listener.accept().welcome()["rooms"]) == ["lobby"]
 
 
+def test_a_key_that_is_on_its_way_is_not_taken_for_another_text(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        chat.send("lobby", "a", key="k")
+        with pytest.raises(Refused, match="k") as refused:
+            chat.send("lobby", "b", key="k")
+        assert refused.value.code == "key_conflict"
+        assert [say.text for say in chat.unsaid] == ["a"]
+        chat.send("lobby", "a", key="k")
+        assert [peer.request()["text"] for _ in range(2)] == ["a", "a"]
+
+
 def test_attempts_are_ever_rarer_and_never_in_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "FIRST_SECONDS", 0.5)
     monkeypatch.setattr(backoff, "MOST_SECONDS", 30.0)
