@@ -22,7 +22,7 @@ from geventchat.client.inbox import Inbox
 from geventchat.client.link import Ended, Link, NoGeventchat, ServerError
 from geventchat.client.says import Says
 from geventchat.protocol import names, requests
-from geventchat.protocol.errors import LOST, SLOW, ErrorCode, Refused
+from geventchat.protocol.errors import LOST, SLOW, ErrorCode, Reason, Refused
 from geventchat.protocol.events import (
     Answer,
     AnyEvent,
@@ -106,6 +106,7 @@ class Connection:
         self._closing = Signal()
         self._backoffs = backoffs()
         self._connected_at = 0.0
+        self._broken = False  # the promise, on the connection that is being read
         self._address = host, port
         self.ended: Bye | None = None
         """How the stream ended; a loss has the code `lost`. None while it lasts."""
@@ -131,24 +132,23 @@ class Connection:
     def __next__(self) -> Happening:
         """Give the next event. Waits for it; StopIteration when the stream has ended.
 
-        Raises ServerError if the server broke its promise of dense positions, once; a connection
-        that resumes is then made again, from the last post that was as promised.
+        If the server breaks its promise of dense positions, a connection that resumes is made
+        again, from the last post that was as promised, and Away tells why; another raises
+        ServerError.
         """
-        event = self._inbox.get()
-        if event is None:
-            raise StopIteration
-        try:
-            self._cursors.hear(event)
-        except ServerError:
-            if self._resumes:
-                self._inbox.clear()
-                self._link.close(LOST)
-            raise
-        return event
+        while (event := self._inbox.get()) is not None:
+            if self._keeps_promise(event):
+                return event
+        raise StopIteration
 
     def heard(self) -> list[Happening]:
         """Give the events that came so far and were not read yet. Never waits."""
-        return list(itertools.islice(self, len(self._inbox)))
+        events: list[Happening] = []
+        while len(self._inbox):
+            event = self._inbox.get()
+            if event is not None and self._keeps_promise(event):
+                events.append(event)
+        return events
 
     def say(self, room: str, text: str, *, key: str | None = None) -> int:
         """Say something, wait until it is stored, and give its position.
@@ -285,6 +285,21 @@ class Connection:
         self._says.say(request, frame, self._link)
 
     # Hearing
+
+    def _keeps_promise(self, event: Happening) -> bool:
+        """Follow an event to the application; False: it broke the promise and is to be dropped."""
+        try:
+            self._cursors.hear(event)
+        except ServerError as error:
+            if not self._resumes:
+                raise
+            if not self._broken and not any(isinstance(e, Away) for e in self._inbox.unread()):
+                self._link.close(Reason(LOST.code, LOST.reconnect, str(error)))
+            self._broken = True
+            return False
+        if isinstance(event, Away):
+            self._broken = False
+        return True
 
     def _read(self) -> None:
         try:

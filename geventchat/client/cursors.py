@@ -35,8 +35,8 @@ class Cursors:
         """
         ahead = Cursors(self.rooms)
         ahead._epochs, ahead._begins = dict(self._epochs), dict(self._begins)
-        with suppress(ServerError):
-            for event in unread:
+        for event in unread:
+            with suppress(ServerError):
                 ahead.hear(event)
         return ahead.resume()
 

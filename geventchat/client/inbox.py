@@ -62,11 +62,6 @@ class Inbox:
         """Give what `get` would give, and leave it there. Never waits."""
         return [event for event, _ in self._events.queue if event is not None]
 
-    def clear(self) -> None:
-        """Drop what is unread. Never waits."""
-        while len(self):
-            self.get()
-
     def wait_for_space(self) -> None:
         """Wait while too much is unread, unless somebody waits for an answer."""
         if self._unread_bytes > MAX_UNREAD_BYTES and not self._asking:

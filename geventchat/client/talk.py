@@ -85,26 +85,15 @@ class Talk:
     # What is heard
 
     def _hear(self) -> None:
-        while self._hear_until_it_ends():
-            pass
+        for event in self._chat:
+            self._terminal.show(self._window.hear(event))
+            if isinstance(event, Joined):
+                gevent.spawn(self._ask_who, event.room)
         if not self._quitting:
             assert self._chat.ended is not None
             self._show(screen.problem(self._chat.ended.text))
             self._code = 1
             self._terminal.quit()
-
-    def _hear_until_it_ends(self) -> bool:
-        """Show what is heard; say whether more may come, since it ended by a broken promise."""
-        try:
-            for event in self._chat:
-                self._terminal.show(self._window.hear(event))
-                if isinstance(event, Joined):
-                    gevent.spawn(self._ask_who, event.room)
-        except ServerError as error:
-            # Resumed at the last cursor that was good, the rooms may come right.
-            self._show(screen.problem(str(error)))
-            return True
-        return False
 
     def _ask_who(self, room: str) -> None:
         """Learn who is there, for the Tab key."""

@@ -20,7 +20,6 @@ from geventchat.client import (
     Post,
     Refused,
     Sent,
-    ServerError,
     Unsaid,
     backoff,
     says,
@@ -204,18 +203,45 @@ def test_it_tries_for_as_long_as_nothing_welcomes_it(listener: Listener) -> None
         assert take(chat, 2)[1] == Back("anna")
 
 
-def test_a_broken_promise_is_raised_once_and_mended(listener: Listener) -> None:
+def test_a_broken_promise_is_told_and_mended(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         peer.tell(joined(), post(1), post(3), post(4))
-        take(chat, 2)
-        with pytest.raises(ServerError):
-            next(chat)
+        reading = meanwhile(lambda: take(chat, 6))
         again = listener.accept()
         assert again.welcome()["rooms"] == {"lobby": {"epoch": EPOCH, "position": 1}}
         again.tell(joined(2, True), post(2))
-        heard = take(chat, 4)
-        assert isinstance(heard[0], Away)
-        assert heard[3] == post(2)
+        heard = reading.get()
+        assert isinstance(heard[2], Away)
+        assert "position 3 came after 1" in heard[2].bye.text
+        assert heard[3:] == [Back("anna"), joined(2, True), post(2)]
+
+
+def test_a_broken_promise_that_a_loss_followed_was_mended_by_it(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        peer.tell(joined(), post(1), post(3))
+        peer.socket.close()
+        again = listener.accept()
+        assert again.welcome()["rooms"] == {"lobby": {"epoch": EPOCH, "position": 1}}
+        again.tell(joined(2, True), post(2))
+        again.socket.close()
+        third = listener.accept()
+        assert third.welcome()["rooms"] == {"lobby": {"epoch": EPOCH, "position": 2}}
+        third.tell(joined(2, True), post(3))
+        heard = take(chat, 10)
+        assert [event.position for event in heard if isinstance(event, Post)] == [1, 2, 3]
+
+
+def test_what_came_is_given_without_waiting_though_a_promise_was_broken(
+    listener: Listener,
+) -> None:
+    with resuming(listener) as (chat, peer):
+        peer.tell(joined(), post(1), post(3), Error(code="muted", text="no", key="k"))
+        asking = meanwhile(lambda: chat.who("lobby"))
+        peer.tell(Error(code="not_joined", text="no", id=peer.request()["id"]))
+        with pytest.raises(Refused):
+            asking.get()
+        with gevent.Timeout(5):
+            assert chat.heard() == [joined(), post(1), Error(code="muted", text="no", key="k")]
 
 
 def test_what_was_kept_is_said_before_the_goodbye(listener: Listener) -> None:
@@ -324,6 +350,17 @@ def test_a_key_and_an_id_of_the_same_name_are_two_things(listener: Listener) -> 
         assert chat.unsaid == []
 
 
+def test_a_key_that_is_on_its_way_is_not_taken_for_another_text(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        chat.send("lobby", "a", key="k")
+        with pytest.raises(Refused, match="k") as refused:
+            chat.send("lobby", "b", key="k")
+        assert refused.value.code == "key_conflict"
+        assert [say.text for say in chat.unsaid] == ["a"]
+        chat.send("lobby", "a", key="k")
+        assert [peer.request()["text"] for _ in range(2)] == ["a", "a"]
+
+
 @pytest.mark.parametrize("after_ms", [-5, 10**30])
 def test_a_server_that_says_when_beyond_reason_is_not_obeyed(
     listener: Listener, after_ms: int, monkeypatch: pytest.MonkeyPatch
@@ -347,17 +384,6 @@ def test_a_room_whose_join_was_never_answered_is_not_joined_later(listener: List
         with pytest.raises(Ended):
             joining.get()
         assert list(listener.accept().welcome()["rooms"]) == ["lobby"]
-
-
-def test_a_key_that_is_on_its_way_is_not_taken_for_another_text(listener: Listener) -> None:
-    with resuming(listener) as (chat, peer):
-        chat.send("lobby", "a", key="k")
-        with pytest.raises(Refused, match="k") as refused:
-            chat.send("lobby", "b", key="k")
-        assert refused.value.code == "key_conflict"
-        assert [say.text for say in chat.unsaid] == ["a"]
-        chat.send("lobby", "a", key="k")
-        assert [peer.request()["text"] for _ in range(2)] == ["a", "a"]
 
 
 def test_attempts_are_ever_rarer_and_never_in_step(monkeypatch: pytest.MonkeyPatch) -> None:
