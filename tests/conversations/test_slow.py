@@ -5,8 +5,11 @@ import socket as native
 from pathlib import Path
 from typing import Any
 
+import pytest
 from gevent import socket
 
+from geventchat.server.timeline.sqlite import SqliteTimeline
+from geventchat.server.timeline.sqlite.retention import Keep
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.peers import Plain, encode, of
 
@@ -135,6 +138,32 @@ def test_a_replay_of_many_short_posts_keeps_its_bound(tmp_path: Path) -> None:
         events = slow.events(29_999 + 1)
         assert [post["position"] for post in of("post", events)] == list(range(2, 30_001))
         assert len(of("direct", events)) == 1
+
+
+@pytest.mark.parametrize("kept", [1, 5])
+def test_a_replay_that_is_overtaken_by_a_trim_ends_with_slow_and_the_next_join_says_so(
+    tmp_path: Path, kept: int
+) -> None:
+    with chatting(f"sqlite:{tmp_path}/chat.db") as chat:
+        talk(chat, ENOUGH)
+        epoch = chat.rich("Ann").ask("join", room="lobby")["epoch"]
+        slow = Sluggish(chat)
+        slow.hello(chat, rooms={"lobby": {"epoch": epoch, "position": 0}})
+        assert json.loads(slow.frame())["recovered"] is True
+        timeline = chat.server._timeline
+        assert isinstance(timeline, SqliteTimeline)
+        while timeline._store.trim(Keep(posts_per_room=kept)):
+            pass
+        *posts, bye = map(json.loads, slow.rest())
+        assert (bye["code"], bye["reconnect"]) == ("slow", True)
+        positions = [post["position"] for post in of("post", posts)]
+        assert positions == list(range(1, len(positions) + 1))
+        assert len(positions) < ENOUGH - kept
+        cursor = {"epoch": epoch, "position": len(positions)}
+        joined, *posts = chat.rich(rooms={"lobby": cursor}).greeting
+        assert (joined["recovered"], joined["epoch"]) == (False, epoch)
+        assert joined["oldest"] == ENOUGH - kept + 1
+        assert len(of("post", posts)) == kept
 
 
 def test_a_client_cannot_pile_up_answers_either() -> None:

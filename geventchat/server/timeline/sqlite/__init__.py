@@ -19,7 +19,7 @@ from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch, Said, Timeline, _log
 from geventchat.server.timeline.sqlite.lock import lock, unusable
 from geventchat.server.timeline.sqlite.pages import Damaged, Pages
-from geventchat.server.timeline.sqlite.retention import Keep, Trim
+from geventchat.server.timeline.sqlite.retention import Keep
 from geventchat.server.timeline.sqlite.store import Store
 
 _BREATH_SECONDS: Final = 0.02
@@ -118,14 +118,13 @@ class SqliteTimeline(Timeline):
     def _tend(self) -> None:
         """Once a second: look after the file, and let go of the oldest, with a breath each step."""
         while True:
-            trimmed = None
-            outcome = self._writer.apply(_outcome, (self._store.tend,))
+            outcome: bool | Exception | None = self._writer.apply(_outcome, (self._store.tend,))
             if outcome is None and self.keep:
-                outcome = trimmed = self._writer.apply(_outcome, (self._store.trim, self.keep))
+                outcome = self._writer.apply(_outcome, (self._store.trim, self.keep))
             if isinstance(outcome, Exception) and repr(outcome) != self._complaint:
                 _log.error("%s cannot be looked after: %s", self._path, outcome)
             self._complaint = repr(outcome)  # a disk may be full for days
-            gevent.sleep(_BREATH_SECONDS if isinstance(trimmed, Trim) else _PAUSE_SECONDS)
+            gevent.sleep(_BREATH_SECONDS if outcome is True else _PAUSE_SECONDS)
 
     def _verdicts(self, outcome: Batch | Exception | None, said: list[Said]) -> Batch:
         if isinstance(outcome, Batch):

@@ -1,21 +1,26 @@
 """Letting go of the oldest posts: by age, by number in a room, by the size of the file.
 
-In steps of some milliseconds between two batches, oldest first, so that what is kept of a room has
+In steps of a few milliseconds between two batches, oldest first, so that what is kept of a room has
 no hole; keys go with their posts. A room that is trimmed empty remembers its top.
 """
 
 import sqlite3
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
 STEP_POSTS: Final = 200
-"""What goes in one step: some milliseconds that a commit may have to wait."""
+"""What goes in one step at most,"""
+_STEP_SECONDS: Final = 0.002
+"""and how long it may take: a commit may have to wait for it."""
+_BIT_POSTS: Final = 5
+_BIT_PAGES: Final = 16
 _STEP_ROOMS: Final = 200
 """Rooms whose age is looked at in one step."""
-_STEP_PAGES: Final = 1_024
-"""Pages of the file that are given back in one step."""
+_FREE: Final = 8
+"""The file gives space back to the disk when more than one page in so many is free."""
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 
 
@@ -90,19 +95,57 @@ class Retention:
         return None
 
 
-def delete(db: sqlite3.Connection, room: int, upto: int, top: int) -> None:
-    """Delete a room's posts up to a position, in one transaction. Raises sqlite3.Error."""
+def delete(
+    db: sqlite3.Connection, room: int, trim: Trim, top: int, oldest: MutableMapping[str, int]
+) -> None:
+    """Delete a room's posts up to a position, or as many as a step takes, in one transaction.
+
+    `oldest` moves before they go: whoever reads must not take what is gone for damage.
+    Raises sqlite3.Error.
+    """
     db.execute("BEGIN IMMEDIATE")
-    db.execute("DELETE FROM posts WHERE room = ? AND position <= ?", (room, upto))
+    low = oldest.get(trim.room, 1)
+    for _ in _bits():
+        low = min(low + _BIT_POSTS, trim.upto + 1)
+        oldest[trim.room] = low
+        db.execute("DELETE FROM posts WHERE room = ? AND position < ?", (room, low))
+        if low > trim.upto:
+            break
     db.execute("UPDATE rooms SET top = max(top, ?) WHERE id = ?", (top, room))
     db.execute("COMMIT")
-    # As a script: `execute` stops at the first row, of which this gives one for each page.
-    db.executescript(f"PRAGMA incremental_vacuum({_STEP_PAGES})")
+
+
+def give_back(db: sqlite3.Connection) -> bool:
+    """Give free space back to the disk, a step of it; say whether there was any to give.
+
+    Some is left, for what comes next. Raises sqlite3.Error.
+    """
+    for _ in _bits():
+        pages, free = _pages(db)
+        if free * _FREE <= pages:
+            return False
+        # As a script: `execute` stops at the first row, of which this gives one for each page.
+        db.executescript(f"PRAGMA incremental_vacuum({_BIT_PAGES})")
+    return True
+
+
+def _bits() -> Iterator[None]:
+    """Yield, at least once, until a step has taken long enough."""
+    end = time.perf_counter() + _STEP_SECONDS
+    yield
+    while time.perf_counter() < end:
+        yield
 
 
 def _used_bytes(db: sqlite3.Connection) -> int:
-    (pages,) = db.execute("PRAGMA page_count").fetchone()
-    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    pages, free = _pages(db)
     (size,) = db.execute("PRAGMA page_size").fetchone()
     used: int = (pages - free) * size
     return used
+
+
+def _pages(db: sqlite3.Connection) -> tuple[int, int]:
+    """Give how many pages the file has, and how many of them are free."""
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    return pages, free

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch, Said
-from geventchat.server.timeline.sqlite.retention import Keep, Retention, Trim, delete
+from geventchat.server.timeline.sqlite.retention import Keep, Retention, delete, give_back
 from geventchat.server.timeline.sqlite.schema import (
     connect,
     durable,
@@ -115,20 +115,22 @@ class Store:
             raise
         self.topics[name] = topic
 
-    def trim(self, keep: Keep) -> Trim | None:
-        """Let go of what is to be kept no longer, one step of it; give what went."""
+    def trim(self, keep: Keep) -> bool:
+        """Let go of what is to be kept no longer, one step of it; say whether anything went."""
         try:
             db = self._ready()
+            # No fsync of its own: what a power failure brings back will go again.
+            db.execute("PRAGMA synchronous = NORMAL")
             trim = self._retention.next(db, keep, int(time.time() * 1000))
             if trim is not None:
-                # First: whoever reads must not take what is gone for damage. If it fails, the next
-                # connection looks what is there.
-                self.oldest[trim.room] = trim.upto + 1
-                delete(db, self.rooms[trim.room], trim.upto, self.tops[trim.room])
+                top = self.tops[trim.room]
+                delete(db, self.rooms[trim.room], trim, top, self.oldest)
+            went = trim is not None or give_back(db)
+            durable(db)
         except BaseException:
             self._give_up()
             raise
-        return trim
+        return went
 
     def tend(self) -> None:
         """Do what is due once a second: find out whether a disk that failed is good again."""
