@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pexpect  # type: ignore[import-untyped]
@@ -384,10 +384,13 @@ def test_sighup_reads_the_settings_again_or_leaves_them_in_force(tmp_path: Path)
 
 
 def test_a_second_signal_ends_it_at_once() -> None:
-    with (
-        serving() as process,
-        socket.create_connection(("127.0.0.1", port(first_line(process))), timeout=5) as peer,
-    ):
+    with serving() as process, ExitStack() as peers:
+        address = "127.0.0.1", port(first_line(process))
+        peer, other = (
+            peers.enter_context(socket.create_connection(address, timeout=5)) for _ in range(2)
+        )
+        other.sendall(b"hi\0")
+        assert peer.recv(3) == b"hi\0"  # so it is inside, not waiting at the door
         process.send_signal(signal.SIGTERM)
         peer.recv(1)  # so it was seen; and as long as this client stays, the server waits
         process.send_signal(signal.SIGTERM)
