@@ -1,0 +1,160 @@
+"""Everyone loses the connection, misses posts, and comes back at the same moment.
+
+    python -m loadtests.resume [--clients 2000] [--missed 100] [--rooms 1]
+
+Rich clients come in, each to one of the rooms; the server's memory is measured. All drop. In each
+room so many posts are said as shall be missed. Then all connect at once and resume: each has to be
+told that nothing is missing, and to hear every post it missed, once and in order. The exit code is
+1 if any did not, if the last was level later than after 10 s, or if the server's memory came to
+twice what it was.
+"""
+
+import argparse
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import gevent
+
+from geventchat.client import Connection, Joined, Post
+from geventchat.client.link import Link
+from geventchat.protocol.errors import LOST
+from geventchat.protocol.requests import Cursor, Hello
+from loadtests.address import Address
+from loadtests.observed import listener
+from loadtests.preflight import raise_descriptor_limit
+from loadtests.serving import serving
+
+MOST_SECONDS: Final = 10.0
+MOST_GROWTH: Final = 2.0
+_GIVE_UP_SECONDS: Final = 60.0
+_TEXT_BYTES: Final = 100
+
+
+class Client:
+    """A rich client that remembers where it was."""
+
+    def __init__(self, address: Address, room: str) -> None:
+        self._address = address
+        self._room = room
+        self._client = secrets.token_urlsafe(16)
+        self._cursor: Cursor | None = None
+        self._link: Link | None = None
+        self.wrong = ""
+        """What was not as promised."""
+
+    def come(self, upto: int) -> None:
+        """Connect, join or resume, and hear everything up to a position. Waits."""
+        self._link = Link(*self._address)
+        hello = Hello(version=1, client=self._client, rooms={self._room: self._cursor})
+        self._link.greet(hello)
+        for event, _ in self._link:
+            match event:
+                case Joined() if self._cursor is None:
+                    self._cursor = Cursor(epoch=event.epoch, position=event.position)
+                case Joined() if not event.recovered:
+                    self.wrong = f"recovered is {event.recovered}"
+                case Post() if self._cursor and event.position == self._cursor.position + 1:
+                    self._cursor = Cursor(epoch=self._cursor.epoch, position=event.position)
+                case Post():
+                    self.wrong = f"{event.position} came after {self._cursor}"
+                case _:
+                    continue
+            if self._cursor and self._cursor.position >= upto:
+                return
+        self.wrong = f"the connection ended: {self._link.ended}"
+
+    def drop(self) -> None:
+        """Be gone without a word."""
+        if self._link is not None:
+            self._link.close(LOST)
+
+
+def main() -> int:
+    """Run the storm against a server of its own; print what it took; give the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("--clients", type=int, default=2000)
+    parser.add_argument("--missed", type=int, default=100)
+    parser.add_argument("--rooms", type=int, default=1)
+    asked = parser.parse_args()
+    raise_descriptor_limit()
+    with serving(None) as host:
+        return run(Address.parse(host), asked.clients, asked.missed, asked.rooms)
+
+
+def run(address: Address, count: int, missed: int, rooms: int) -> int:
+    """Let clients come, drop and come back; print what it took; give the exit code."""
+    memory = Memory(address)
+    names = [f"room-{number}" for number in range(rooms)]
+    clients = [Client(address, names[number % rooms]) for number in range(count)]
+    for begin in range(0, count, 100):
+        _all_come(clients[begin : begin + 100], 0)
+    steady = memory.now()
+    for client in clients:
+        client.drop()
+    with Connection(*address, rooms=names) as talker:
+        reading = gevent.spawn(lambda: [None for _ in talker])
+        for number in range(missed):
+            for name in names:
+                talker.say(name, f"{number} ".ljust(_TEXT_BYTES, "."))
+        reading.kill()
+    memory.forget_peak()
+    took = _all_come(clients, missed)
+    growth = memory.peak() / steady
+    for client in clients:
+        client.drop()
+    wrong = [client.wrong for client in clients if client.wrong]
+    print(
+        f"{count:,} clients missed {missed:,} posts each and were level after {took:.1f} s; "
+        f"{len(wrong):,} were not. The server's memory: {steady:.0f} MB with all of them before, "
+        f"{memory.peak():.0f} MB at its peak, {growth:.2f} times that."
+    )
+    if wrong:
+        print(f"One of them: {wrong[0]}")
+    return int(bool(wrong) or took > MOST_SECONDS or growth >= MOST_GROWTH)
+
+
+def _all_come(clients: list[Client], upto: int) -> float:
+    """Let all connect at once; give the seconds until the last was level."""
+    began = time.perf_counter()
+    coming = {gevent.spawn(client.come, upto): client for client in clients}
+    gevent.joinall(list(coming), timeout=_GIVE_UP_SECONDS)
+    for greenlet, client in coming.items():
+        if not greenlet.successful():
+            client.wrong = client.wrong or f"{greenlet.exception or 'it is not level yet'}"
+            greenlet.kill()
+    return time.perf_counter() - began
+
+
+class Memory:
+    """The memory of the server's process, in MB, as Linux counts it."""
+
+    def __init__(self, address: Address) -> None:
+        server = listener(address)
+        if server is None:
+            raise SystemExit("the server's memory cannot be seen here")
+        self._folder = Path("/proc", str(server.pid))
+
+    def now(self) -> float:
+        """Give what is in use."""
+        return self._line("VmRSS")
+
+    def peak(self) -> float:
+        """Give the most that was in use since `forget_peak`."""
+        return self._line("VmHWM")
+
+    def forget_peak(self) -> None:
+        """Let what is in use now be the peak."""
+        Path(self._folder, "clear_refs").write_text("5", "ascii")
+
+    def _line(self, name: str) -> float:
+        for line in Path(self._folder, "status").read_text("ascii").splitlines():
+            if line.startswith(name):
+                return int(line.split()[1]) / 1024
+        raise LookupError(name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
