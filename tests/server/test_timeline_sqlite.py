@@ -658,3 +658,34 @@ def test_a_witness_that_is_behind_or_broken_or_gone_changes_nothing(
         assert record.timeline.epoch == epoch
         record.close()
     record.reopen()
+
+
+def test_a_file_too_large_to_be_looked_at_first_is_looked_at_while_it_serves(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    record = Record(in_file(path))
+    record.fill(["x" * 100] * 2_000)
+    record.close()
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)  # not where the newest posts are, nor the oldest
+        file.write(b"\xa5" * 4_096)
+    with pytest.raises(BadOption, match="damaged"):
+        Record(in_file(path))
+
+    monkeypatch.setattr(schema, "LOOK_SECONDS", 0.0)
+    record = Record(in_file(path))
+    assert isinstance(record.timeline, SqliteTimeline)
+    assert record.timeline._looking is not None
+    assert verdicts(record.turn(say("goes on"))).posts == [("lobby", 2_001, "goes on")]
+    record.timeline._looking.join(5)
+    record.close()
+    assert f"{path} is damaged" in caplog.text
+
+
+def test_a_server_that_ends_does_not_wait_for_a_look_at_a_large_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    Record(in_file(path)).close()
+    monkeypatch.setattr(schema, "LOOK_SECONDS", 0.0)
+    Record(in_file(path)).close()
+    assert not caplog.text

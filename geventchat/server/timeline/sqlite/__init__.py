@@ -9,6 +9,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Final, TypeVar
 
 import gevent
@@ -18,8 +19,10 @@ from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch, Said, Timeline, _log
 from geventchat.server.timeline.sqlite.lock import lock, unusable
+from geventchat.server.timeline.sqlite.look import look
 from geventchat.server.timeline.sqlite.pages import Damaged, Pages
 from geventchat.server.timeline.sqlite.retention import Keep
+from geventchat.server.timeline.sqlite.schema import connect
 from geventchat.server.timeline.sqlite.store import Store
 
 _BREATH_SECONDS: Final = 0.02
@@ -58,6 +61,7 @@ class SqliteTimeline(Timeline):
             _log.warning(
                 "%s is older than what was here before: clients will be told what they missed", path
             )
+        self._looking: gevent.Greenlet[[], None] | None = None
         self._tending: gevent.Greenlet[[], None] | None = None
         self._complaint = repr(None)
         self._known_damage: set[tuple[str, int]] = set()
@@ -86,11 +90,15 @@ class SqliteTimeline(Timeline):
         super().start()
         self._tending = gevent.spawn(self._tend)
         self._tending.name = "tending"
+        if not self._store.looked_at:
+            self._looking = gevent.spawn(self._look)
+            self._looking.name = "looking"
 
     def close(self) -> None:
         super().close()
-        if self._tending is not None:
-            self._tending.kill()
+        for greenlet in (self._tending, self._looking):
+            if greenlet is not None:
+                greenlet.kill()
         for pool in (self._writer, self._reader):
             pool.join()
             pool.kill()
@@ -114,6 +122,16 @@ class SqliteTimeline(Timeline):
                 self.batches += 1
             if stored is None and self._closing and not self._said:
                 return
+
+    def _look(self) -> None:
+        """Look at a large file to its end, which there was no time for at the start."""
+        with closing(connect(self._path, readonly=True)) as db:
+            try:
+                found = look(db)
+            except sqlite3.Error as error:
+                found = str(error)
+        if found:
+            _log.error("%s is damaged (%s); see docs/operations.md", self._path, found)
 
     def _tend(self) -> None:
         """Once a second: look after the file, and let go of the oldest, with a breath each step."""

@@ -10,6 +10,8 @@ from typing import Any, Final
 from urllib.parse import quote
 from zlib import crc32
 
+from geventchat.server.timeline.sqlite.look import LOOK_SECONDS, look
+
 APPLICATION_ID: Final = 0x67766368  # "gvch"
 VERSION: Final = 2
 LOCKED_SECONDS: float = 5.0
@@ -79,17 +81,22 @@ def connect(path: str, *, readonly: bool = False) -> sqlite3.Connection:
     )
 
 
-def prepare(db: sqlite3.Connection) -> None:
+def prepare(db: sqlite3.Connection) -> bool:
     """Check that a database is ours, or make it so, and bring its tables up to date.
 
-    Raises sqlite3.Error, and has then changed nothing.
+    Gives whether there was time to look at all of it. Raises sqlite3.Error, and has then changed
+    nothing.
     """
     try:
         tables, version = _looked_at(db)
+        found = look(db, LOOK_SECONDS) if tables else ""
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_CORRUPT:
             raise
-        raise _damaged(str(error)) from None
+        found = str(error)
+    if found:
+        text = f"it is damaged ({found}); put a backup in its place, or see docs/operations.md"
+        raise sqlite3.DatabaseError(text)
     if not tables:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that a trimmed file becomes smaller
     durable(db)
@@ -109,10 +116,11 @@ def prepare(db: sqlite3.Connection) -> None:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+    return found is not None
 
 
 def _looked_at(db: sqlite3.Connection) -> tuple[int, int]:
-    """Give how many tables there are, and their version, if they are whole and ours."""
+    """Give how many tables there are, and their version, if they are ours."""
     (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
@@ -120,15 +128,7 @@ def _looked_at(db: sqlite3.Connection) -> tuple[int, int]:
         raise sqlite3.DatabaseError("this is another program's database")
     if version > VERSION:
         raise sqlite3.DatabaseError("a newer geventchat wrote this database")
-    (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    if found != "ok":
-        raise _damaged(found)
     return tables, version
-
-
-def _damaged(found: str) -> sqlite3.DatabaseError:
-    text = f"it is damaged ({found}); put a backup in its place, or see docs/operations.md"
-    return sqlite3.DatabaseError(text)
 
 
 def durable(db: sqlite3.Connection) -> None:

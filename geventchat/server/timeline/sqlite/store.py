@@ -53,7 +53,7 @@ class Store:
 
     def _open(self, db: sqlite3.Connection) -> None:
         """Make the tables ours, and learn what they hold."""
-        prepare(db)
+        self.looked_at = prepare(db)
         (self.epoch,) = db.execute("SELECT epoch FROM store").fetchone()
         for room, name, topic, remembered in db.execute(
             "SELECT id, name, topic, top FROM rooms"
