@@ -1,0 +1,134 @@
+"""How soon a server with a long history is ready again after it was killed with -9.
+
+    python -m loadtests.start [--posts 1000000] [--rooms 100] [--times 5]
+
+A history is made, brought in, and used by a server, which is killed amid what is said. The next is
+timed from its start until it listens, and killed as well: with the files in the kernel's memory, as
+after a server that ran for long, and without, as after a power failure. The exit code is 1 if one
+took over 2 s.
+"""
+
+import argparse
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from geventchat.client import Connection
+
+MOST_SECONDS: Final = 2.0
+_GEVENTCHAT: Final = sys.executable, "-m", "geventchat"
+_TEXT: Final = "What somebody says takes about as many bytes as this does, often fewer."
+_SAID: Final = 500
+"""Messages sent to a server in the moment before it is killed."""
+
+
+def main() -> int:
+    """Make the history, kill and start; print what it took; give the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("--posts", type=int, default=1_000_000)
+    parser.add_argument("--rooms", type=int, default=100)
+    parser.add_argument("--times", type=int, default=5)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "chat.db")
+        bring_in(path, asked.posts, asked.rooms)
+        print(f"{asked.posts:,} posts in {asked.rooms:,} rooms: {path.stat().st_size >> 20:,} MB.")
+        with started(path) as (address, _):
+            talk(address)
+        cold: list[float] = []
+        warm: list[float] = []
+        for _ in range(asked.times):
+            for times in cold, warm:
+                (forget if times is cold else remember)(folder)
+                with started(path) as (address, seconds):
+                    times.append(seconds)
+                    talk(address)
+    for name, times in ("from the disk", cold), ("from memory", warm):
+        print(f"Ready after a kill, {name}: {min(times):.2f} to {max(times):.2f} s.")
+    return int(max(cold + warm) > MOST_SECONDS)
+
+
+def bring_in(path: Path, posts: int, rooms: int) -> None:
+    """Make a database of a history."""
+    command = [*_GEVENTCHAT, "history", "import", "--timeline", f"sqlite:{path}"]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet) as process:
+        assert process.stdin is not None
+        process.stdin.writelines(json.dumps(line).encode() + b"\n" for line in lines(posts, rooms))
+    if process.returncode:
+        sys.exit("The history could not be brought in.")
+
+
+def lines(posts: int, rooms: int) -> Iterator[object]:
+    """Yield what `geventchat history import` reads."""
+    yield {"geventchat": "history", "version": 1}
+    begin = time.time_ns() // 1_000_000 - posts
+    clients = [secrets.token_hex(16) for _ in range(100)]
+    for room in range(rooms):
+        yield {"type": "room", "name": f"room-{room}"}
+        for position in range(1, posts // rooms + 1):
+            yield {
+                "type": "post",
+                "post": {
+                    "position": position,
+                    "time": begin + position,
+                    "author": f"guest-{position % 100}",
+                    "text": _TEXT,
+                    "client": clients[position % 100],
+                    "key": secrets.token_urlsafe(16),
+                },
+            }
+
+
+@contextmanager
+def started(path: Path) -> Iterator[tuple[str, float]]:
+    """Start a server; give its address and the seconds it took; kill it in the end."""
+    serve = [*_GEVENTCHAT, "serve", "--port", "0", "--timeline", f"sqlite:{path}"]
+    began = time.perf_counter()
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            said = server.stdout.readline()
+            seconds = time.perf_counter() - began
+            found = re.search(r"listens on (\S+:\d+)", said)
+            if found is None:
+                sys.exit(f"The server did not start. It said: {said}")
+            yield found[1], seconds
+        finally:
+            server.kill()
+
+
+def talk(address: str) -> None:
+    """Say much at once and be gone while it is being stored."""
+    host, _, port = address.rpartition(":")
+    chat = Connection(host, int(port), rooms=["room-0"], resume=False)
+    for _ in range(_SAID):
+        chat.send("room-0", _TEXT)
+
+
+def remember(folder: str) -> None:
+    """Let the kernel have the files in memory, as it has after a server that ran for long."""
+    for path in Path(folder).iterdir():
+        path.read_bytes()
+
+
+def forget(folder: str) -> None:
+    """Let the kernel forget what it has read of the files."""
+    for path in Path(folder).iterdir():
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)  # what is not written cannot be forgotten
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
