@@ -58,6 +58,13 @@ class Limits:
     hello_seconds: int = limit(
         10, "Time to say hello where a password is needed, or nobody new is let in."
     )
+    messages_at_once: int = limit(
+        5, "Messages a client may send at once; each 4 KiB of one counts as another."
+    )
+    messages_per_second: int = limit(2, "Those it may send then, until it was quiet for a while.")
+    flood_seconds: int = limit(
+        30, "Time for which one who is too quick may keep 32 KiB waiting before it is closed."
+    )
     outbox_bytes: int = limit(
         1 << 20, "What one client may still have to hear before it is closed with `slow`."
     )

@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from typing import Final
 
 from geventchat.config import Limits
-from geventchat.protocol.errors import FULL, Reason
+from geventchat.protocol.errors import FLOOD, FULL, ProtocolError, Reason
 from geventchat.server.moderation import network, parsed
 
 TOO_MANY: Final = replace(
@@ -26,6 +26,9 @@ WHY: Final = {TOO_MANY: "address", TOO_OFTEN: "arrivals"}
 _MINUTE: Final = 60.0
 _ORIGINS: Final = 10_000
 """Whose newest connections are remembered."""
+_MOST_PAUSE_SECONDS: Final = 30.0
+_MOST_WAITING_BYTES: Final = 32 << 10
+"""Less than what a kernel holds at least of a client that sends as much as it can."""
 _LINE_SECONDS: Final = 1.0
 """How often a line may say that connections were refused."""
 
@@ -95,6 +98,49 @@ class Arrivals:
             if self._empty[oldest] > now and len(self._empty) < _ORIGINS:
                 return
             del self._empty[oldest]
+
+
+class Pace:
+    """How quickly one client may speak: a bucket of tokens, and whether it keeps overflowing."""
+
+    __slots__ = ("_each", "_full", "_limits", "_since", "_spare", "counts")
+
+    def __init__(self, limits: Limits, counts: Counter[str]) -> None:
+        self.counts = counts
+        """Where pauses are counted, under `pauses`."""
+        self._limits = limits
+        self._each = 1 / limits.messages_per_second
+        self._spare = (limits.messages_at_once - 1) * self._each
+        self._full = 0.0
+        """When all tokens will be there again: the whole bucket in one number."""
+        self._since = 0.0
+        """Since when too much is waiting; 0: it is not."""
+
+    def take(self, tokens: int, now: float) -> float:
+        """Take so many tokens, and give the seconds to pause first, for there is not one yet.
+
+        `now` is the monotonic clock's. One message never makes the next wait longer than 30 s.
+        """
+        pause = max(self._full - now - self._spare, 0.0)
+        debt = min(tokens * self._each, _MOST_PAUSE_SECONDS)
+        self._full = max(self._full, now) + debt
+        if pause:
+            self.counts["pauses"] += 1
+        else:
+            self._since = 0.0
+        return pause
+
+    def check(self, waiting: int, now: float) -> None:
+        """Note how many bytes are waiting for a client that is paused.
+
+        Raises ProtocolError when they were too many for too long.
+        """
+        if waiting < _MOST_WAITING_BYTES:
+            self._since = 0.0
+        elif not self._since:
+            self._since = now
+        elif now - self._since >= self._limits.flood_seconds:
+            raise ProtocolError("slow_down", FLOOD.text, reason=FLOOD)
 
 
 class Refusals:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Protocol
 
+from geventchat.server.limits import Pace
 from geventchat.server.outbox import Sink
 
 
@@ -15,6 +16,8 @@ class Link(Sink, Protocol):
     """When bytes last came, by the monotonic clock."""
     begun: float
     """When the frame began that is not complete yet, by the same clock; 0: there is none."""
+    pace: Pace | None
+    """How quickly its client may speak, None: as it likes."""
     listening: bool
     """Whether the session waits for the client, and not the client for the session."""
 

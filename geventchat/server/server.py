@@ -6,6 +6,7 @@ import os
 import resource
 import sys
 import time
+from collections import Counter
 from typing import Final
 
 import gevent
@@ -19,7 +20,7 @@ from geventchat.server.authority import Authority
 from geventchat.server.console import Console
 from geventchat.server.doors.tcp import TcpDoor
 from geventchat.server.hub import Hub
-from geventchat.server.limits import WHY, Refusals
+from geventchat.server.limits import WHY, Pace, Refusals
 from geventchat.server.link import Link
 from geventchat.server.rules_file import RulesFile
 from geventchat.server.session import Session
@@ -64,6 +65,7 @@ class Server:
         self._most = _most(config.limits)
         self._hearing = 0
         self.refusals = Refusals()
+        self.counts: Counter[str] = Counter()
         self._readers: set[gevent.Greenlet[..., None]] = set()
         self._authority: Authority
         self._timeline: Timeline
@@ -168,6 +170,8 @@ class Server:
         reader = gevent.getcurrent()
         assert isinstance(reader, gevent.Greenlet)  # StreamServer spawns one a connection
         self._readers.add(reader)
+        if counted:
+            link.pace = Pace(self._config.limits, self.counts)
         try:
             Session(link, self._hub, self._timeline, self._config.limits, self._authority).run()
         finally:

@@ -8,6 +8,8 @@ import gevent
 from gevent.event import Event
 from gevent.queue import SimpleQueue
 
+from geventchat.server.limits import Pace
+
 
 class FakeLink:
     """Keeps the contract of `Link`, and insists that its users keep theirs.
@@ -29,6 +31,7 @@ class FakeLink:
         self.heard = math.inf  # always just now: its slices never end, and no ping is due
         self.begun = 0.0
         self.listening = False
+        self.pace: Pace | None = None
         self._sending = False
         self._changed = Event()
         self._said: SimpleQueue[bytes | None] = SimpleQueue()

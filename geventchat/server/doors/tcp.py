@@ -1,19 +1,23 @@
 """The TCP door: null-terminated frames on a plain socket."""
 
+import fcntl
 import socket
+import termios
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import gevent
 from gevent import monkey
 from gevent import socket as gevent_socket
+from gevent.event import Event
 from gevent.server import StreamServer
 
 from geventchat.config import BadOption
 from geventchat.protocol import frames
 from geventchat.protocol.errors import HTTP, ProtocolError
-from geventchat.server.limits import Refusals
+from geventchat.server.limits import Pace, Refusals
 from geventchat.server.link import Link
 
 BACKLOG: Final = 4096
@@ -36,6 +40,10 @@ _AGAIN_SECONDS: Final = 0.5
 _READABLE: Final = 1
 _WRITABLE: Final = 2
 
+_TOKEN_BYTES: Final = 4 << 10
+_LOOK_SECONDS: Final = 1.0
+"""How often it is looked at what a client that is paused has sent meanwhile."""
+
 _FIRST_BYTES: Final = 16
 _PAGE: Final = b"This port speaks geventchat, not HTTP. Come in with: geventchat connect\n"
 _ANSWERS: Final[dict[frames.Stranger, bytes]] = {
@@ -56,7 +64,10 @@ _Socket: type[socket.socket] = monkey.get_original("socket", "socket")
 class TcpLink:
     """A session's way to one TCP socket, which it takes over. See `Link`."""
 
-    __slots__ = ("_draining", "_limit", "_readable", "_sock", "begun", "heard", "listening", "peer")
+    __slots__ = (
+        "_draining", "_limit", "_paused", "_readable", "_sock",
+        "begun", "heard", "listening", "pace", "peer",
+    )  # fmt: skip
 
     def __init__(self, sock: gevent_socket.socket, peer: str, frame_bytes: int) -> None:
         self._sock = _Socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
@@ -68,6 +79,8 @@ class TcpLink:
         self.heard = time.monotonic()
         self.begun = 0.0
         self.listening = False
+        self.pace: Pace | None = None
+        self._paused: Event | None = None
 
     def frames(self) -> Iterator[bytes]:
         decoder = frames.Decoder(self._limit)
@@ -93,7 +106,12 @@ class TcpLink:
             self.heard = time.monotonic()
             if head is not None:
                 head = self._look(head, data)
-            yield from decoder.feed(data)
+            if self.pace is None:
+                yield from decoder.feed(data)
+            else:
+                yield from self._paced(self.pace, decoder.feed(data), data)
+                if self._draining and self._paused is not None:
+                    return  # it sends more quickly than is waited for
             if not data[-1]:
                 self.begun = 0.0
             elif not self.begun or b"\0" in data:
@@ -101,6 +119,8 @@ class TcpLink:
 
     def drain(self) -> None:
         self._draining = True
+        if self._paused is not None:
+            self._paused.set()
         gevent.get_hub().loop.run_callback(self._look_once_more)
 
     def try_send(self, data: bytes | memoryview) -> int:
@@ -139,6 +159,39 @@ class TcpLink:
         readable = self._readable
         if readable is not None and readable.active:
             readable.callback(*readable.args)
+
+    def _paced(self, pace: Pace, given: Iterator[bytes], data: bytes) -> Iterator[bytes]:
+        """Give the frames that these bytes complete, each when its client may say it."""
+        empty, left = data.count(b"\0"), len(data)
+        for frame in given:
+            empty -= 1
+            left -= len(frame) + 1
+            self._pause(pace, 1 + len(frame) // _TOKEN_BYTES, left)
+            yield frame
+        if empty:
+            self._pause(pace, empty, 0)
+
+    def _pause(self, pace: Pace, tokens: int, left: int) -> None:
+        """Wait until there is a token, and while what was read so far has `left` bytes more.
+
+        The client is not `listening` to then, so no clock of the hub's runs for it.
+        """
+        now = time.monotonic()
+        end = now + pace.take(tokens, now)
+        if end == now:
+            self._paused = None
+            return
+        self._paused = self._paused or Event()
+        while now < end and not self._draining:
+            pace.check(max(left, 0) + self._unread(), now)
+            self._paused.wait(min(end - now, _LOOK_SECONDS))
+            now = time.monotonic()
+
+    def _unread(self) -> int:
+        """Give how many bytes the kernel holds that were not read."""
+        count = array("i", [0])
+        fcntl.ioctl(self._sock, termios.FIONREAD, count)
+        return count[0]
 
     def _discard(self) -> None:
         hub = gevent.get_hub()

@@ -1,0 +1,144 @@
+"""Who sends too quickly is read more slowly: nothing is lost by that, and nobody else is kept."""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import gevent
+import pytest
+
+from tests.conversations.chat import Chat, chatting
+from tests.conversations.peers import Bystanders, Plain, Rich, encode, of, texts
+
+STRANGER = "127.0.0.9"
+
+
+def until_paused(chat: Chat) -> None:
+    """Return when somebody is paused."""
+    with gevent.Timeout(5):
+        while not chat.server.counts["pauses"]:
+            gevent.sleep(0.001)
+
+
+def pour(peer: Plain, data: bytes) -> None:
+    """Send until all is sent or the server has closed."""
+    with suppress(OSError):
+        peer.send(data)
+
+
+@pytest.fixture
+def open_house() -> Iterator[Chat]:
+    """Give a server that trusts nobody."""
+    with chatting(options={"trust": ()}, messages_per_second=50) as chat:
+        yield chat
+
+
+def test_what_is_said_too_quickly_is_heard_later_in_order_and_whole(open_house: Chat) -> None:
+    ann, bob = open_house.riches("Ann", "Bob")
+    said = [str(number) for number in range(30)]
+    began = time.monotonic()
+    for text in said:
+        ann.say("lobby", text)
+    assert texts(bob.posts(30)) == said
+    assert time.monotonic() - began > 25 / 50 - 0.1
+    assert open_house.server.counts["pauses"] >= 20
+    assert texts(ann.pong()) == said
+
+
+def test_a_plain_client_is_paused_too(open_house: Chat) -> None:
+    flooder, hearer = open_house.plains(2)
+    said = [b"%d" % number for number in range(30)]
+    began = time.monotonic()
+    flooder.send(b"\0".join(said) + b"\0q\0")
+    assert hearer.frames(30) == said
+    assert time.monotonic() - began > 25 / 50 - 0.1
+    assert flooder.rest() == []
+
+
+def test_a_large_message_counts_as_many(open_house: Chat) -> None:
+    flooder, hearer = open_house.plains(2)
+    began = time.monotonic()
+    flooder.send(b"x" * 60_000 + b"\0", b"after it\0")
+    assert len(hearer.frames(2)) == 2
+    assert time.monotonic() - began > 10 / 50 - 0.1
+
+
+def test_empty_frames_count_like_any_other(open_house: Chat) -> None:
+    flooder, hearer = open_house.plains(2)
+    began = time.monotonic()
+    flooder.send(b"\0" * 30 + b"hello\0")
+    assert hearer.frame() == b"hello"
+    flooder.send(b"again\0")
+    assert hearer.frame() == b"again"
+    assert time.monotonic() - began > 25 / 50 - 0.1
+
+
+def test_who_is_paused_hears_what_the_others_say() -> None:
+    with chatting(options={"trust": ()}, messages_at_once=2, messages_per_second=3) as chat:
+        ann, bob = chat.riches("Ann", "Bob")
+        for _ in range(3):
+            ann.say("lobby", "from ann")
+        time.sleep(0.4)  # a token for bob
+        bob.say("lobby", "from bob")
+        assert "from bob" in texts(ann.posts(2) + ann.posts(1))
+
+
+def test_while_a_client_is_paused_its_ping_clock_stands_still() -> None:
+    with chatting(options={"trust": ()}, messages_at_once=2, messages_per_second=5) as chat:
+        ann = chat.rich("Ann", rooms=[])
+        for number in range(4):
+            ann.tell("ping", id=str(number))
+        until_paused(chat)
+        for seconds in (30, 60, 90, 120):
+            chat.later(seconds)
+        heard = [ann.event() for _ in range(4)]
+        assert [event["type"] for event in heard] == ["pong"] * 4
+
+
+def test_only_who_keeps_a_full_buffer_for_long_is_closed() -> None:
+    with (
+        chatting(options={"trust": ("127.0.0.1/32",)}, flood_seconds=1) as chat,
+        Bystanders(chat.address) as bystanders,
+    ):
+        rich = chat.came(Rich(chat.address, "Eve", rooms=["aside"], source=STRANGER))
+        pasting = chat.came(Plain(chat.address, source=STRANGER))
+        flooding = chat.came(Plain(chat.address, source=STRANGER))
+        pasting.send(b"\0" * 10_000)
+        gevent.spawn(pour, flooding, b"\0" * 10_000_000)
+        gevent.spawn(pour, rich, b"{}\0" * 1_000_000)
+        assert flooding.rest() == [b"* geventchat: You sent too much too quickly."]
+        bye = rich.closing()[-1]
+        assert (bye["code"], bye["reconnect"]) == ("flood", True)
+        bystanders.heard()
+        assert len(chat.inside()) == 3
+
+
+def test_a_server_that_ends_takes_what_a_paused_client_had_sent() -> None:
+    with chatting(options={"trust": ()}, messages_at_once=2, messages_per_second=1) as chat:
+        ann, bob = chat.riches("Ann", "Bob")
+        ann.send(
+            b"".join(
+                encode({"type": "say", "room": "lobby", "text": str(number)})
+                for number in range(50)
+            )
+        )
+        bob.posts(1)
+        until_paused(chat)
+        began = time.monotonic()
+        chat.server.ask_to_stop()
+        stopping = gevent.spawn(chat.server.stop)
+        assert texts(bob.posts(49)) == [str(number) for number in range(1, 50)]
+        for peer in (ann, bob):
+            assert peer.closing()[-1]["code"] == "shutdown"
+            peer.socket.close()
+        stopping.join()
+        chat._stopped = True
+        assert time.monotonic() - began < 5
+
+
+def test_a_trusted_client_is_not_paused(chat: Chat) -> None:
+    ann = chat.rich("Ann")
+    for number in range(500):
+        ann.say("lobby", str(number))
+    assert len(of("post", ann.posts(500))) == 500
+    assert not chat.server.counts
