@@ -86,6 +86,7 @@ class Connection:
         nick: str | None = None,
         rooms: Rooms = (names.LOBBY,),
         client: str | None = None,
+        password: str | None = None,
         resume: bool = True,
     ) -> None:
         """Connect and wait for the welcome, each for up to 10 s.
@@ -101,6 +102,7 @@ class Connection:
         self._ids = itertools.count(1)
         self._answers: Awaited = {}  # by the id of a request
         self._verdicts: Awaited = {}  # by the key of a say
+        self._password = password
         self._resumes = resume
         self._says = Says()
         self._closing = Signal()
@@ -373,6 +375,7 @@ class Connection:
             client=self.client,
             nonce=secrets.token_urlsafe(16),
             nick=nick,
+            password=self._password,
             rooms=rooms,
         )
         link = Link(host, port)

@@ -1,7 +1,10 @@
 """`geventchat connect`: chooses between terminal and pipe, and turns outcomes into exit codes."""
 
+import getpass
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, TextIO
 
 import gevent
@@ -11,7 +14,7 @@ from geventchat.client.connection import Connection, TooLong
 from geventchat.client.link import Ended, NoGeventchat, ServerError
 from geventchat.client.plain import PlainConnection
 from geventchat.client.state import client_id
-from geventchat.protocol.errors import Refused
+from geventchat.protocol.errors import PASSWORD, Refused
 from geventchat.protocol.names import LOBBY
 from geventchat.protocol.visible import visible
 
@@ -28,37 +31,74 @@ def connect(
     plain: bool,
     listen: bool,
     history: bool = False,
+    password: str | None = None,
 ) -> int:
     """Talk through a server until the user or the server ends it; give the exit code.
 
     On a terminal until the user quits; else standard input is what to say. `rooms` may be empty,
-    which means the lobby. What goes wrong is one line on standard error.
+    which means the lobby. Whoever sits at a terminal is asked for the password if it takes another.
+    What goes wrong is one line on standard error.
     """
-    # Not Python's own handler, whose KeyboardInterrupt would strike whatever greenlet runs.
-    gevent.signal_handler(signal.SIGINT, gevent.kill, gevent.getcurrent(), KeyboardInterrupt)
+    try:
+        while True:
+            try:
+                with _interruptible():
+                    return _talk(host, port, nick, rooms, plain, listen, history, password)
+            except Ended as error:
+                if error.bye.code != PASSWORD.code or not _is_terminal(sys.stdin):
+                    return _fail(error.bye.text)
+                _fail(error.bye.text)
+            password = getpass.getpass()
+    except (KeyboardInterrupt, EOFError):
+        return INTERRUPTED
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    # Not Python's own handler, whose KeyboardInterrupt would strike whatever greenlet runs. But
+    # it is the one for a question, which is asked while nothing else runs.
+    watcher = gevent.signal_handler(
+        signal.SIGINT, gevent.kill, gevent.getcurrent(), KeyboardInterrupt
+    )
+    try:
+        yield
+    finally:
+        watcher.cancel()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _talk(
+    host: str,
+    port: int,
+    nick: str | None,
+    rooms: tuple[str, ...],
+    plain: bool,
+    listen: bool,
+    history: bool,
+    password: str | None,
+) -> int:
+    """Talk once. Raises Ended and KeyboardInterrupt; other troubles are told."""
     at_terminal = _is_terminal(sys.stdin) and _is_terminal(sys.stdout) and not listen
     rooms = rooms or (LOBBY,)
     try:
         if at_terminal:
-            return _at_terminal(host, port, nick=nick, rooms=rooms, plain=plain)
+            return _at_terminal(host, port, nick, rooms, plain, password)
         if plain:
             with PlainConnection(host, port) as peer:
                 piped.plain(peer, listen=listen)
             return 0
         with (
             client_id(host, port) as client,
-            Connection(host, port, nick=nick, rooms=rooms, client=client) as chat,
+            Connection(
+                host, port, nick=nick, rooms=rooms, client=client, password=password
+            ) as chat,
         ):
             piped.rich(chat, rooms[0], listen=listen, history=history)
             return 0
     except BrokenPipeError:
         return 0  # whoever read the output has seen enough
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except NoGeventchat as error:
         return _fail(f"{error} A server of the original protocol is reached with --plain.")
-    except Ended as error:
-        return _fail(error.bye.text)
     except OSError as error:
         return _fail(f"{host}:{port}: {error.strerror or error}")
     except (piped.Failed, Refused, TooLong, ServerError) as error:
@@ -66,7 +106,12 @@ def connect(
 
 
 def _at_terminal(
-    host: str, port: int, *, nick: str | None, rooms: tuple[str, ...], plain: bool
+    host: str,
+    port: int,
+    nick: str | None,
+    rooms: tuple[str, ...],
+    plain: bool,
+    password: str | None,
 ) -> int:
     from geventchat.client import talk  # prompt_toolkit takes its time, and a pipe needs none of it
 
@@ -74,7 +119,7 @@ def _at_terminal(
         with PlainConnection(host, port) as peer:
             return talk.plain(peer, host, port)
     with client_id(host, port) as client:
-        return talk.rich(host, port, client=client, nick=nick, rooms=rooms)
+        return talk.rich(host, port, client=client, nick=nick, rooms=rooms, password=password)
 
 
 def _fail(why: str) -> int:

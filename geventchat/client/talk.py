@@ -30,12 +30,20 @@ LAST_WORDS_SECONDS: Final = 10
 Chat = Connection | PlainConnection
 
 
-def rich(host: str, port: int, *, client: str, nick: str | None, rooms: tuple[str, ...]) -> int:
+def rich(
+    host: str,
+    port: int,
+    *,
+    client: str,
+    nick: str | None,
+    rooms: tuple[str, ...],
+    password: str | None,
+) -> int:
     """Talk until the user or the server ends it; give the exit code.
 
     Raises what `Connection` does if the first connection cannot be had.
     """
-    chat = Connection(host, port, nick=nick, rooms=rooms, client=client)
+    chat = Connection(host, port, nick=nick, rooms=rooms, client=client, password=password)
     window = Window(rooms[0], chat.nick, date.today())
     terminal = Terminal(window, NameCompleter(window))
     greeting = f"connected to {host}:{port} as {chat.nick}; /help lists what you can do"

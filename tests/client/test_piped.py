@@ -5,12 +5,13 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from geventchat.client import Connection, Joined, Post
 from geventchat.client.piped import line
-from geventchat.protocol.events import Pong
+from geventchat.protocol.events import Bye, Pong
 from tests.client.conftest import GEVENTCHAT
 from tests.client.peer import Listener
 
@@ -166,6 +167,29 @@ def test_where_no_geventchat_answers_plain_is_named(listener: Listener) -> None:
         assert process.wait(timeout=10) == 1
         assert process.stderr
         assert "--plain" in process.stderr.read().decode()
+
+
+def test_the_password_comes_from_a_file_or_the_environment(
+    listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEVENTCHAT_PASSWORD", "battery")
+    with connecting(listener.port):
+        assert listener.accept().welcome()["password"] == "battery"
+    file = tmp_path / "password"
+    file.write_text("horse\n")
+    with connecting(listener.port, "--password-file", str(file)):
+        assert listener.accept().welcome()["password"] == "horse"
+
+
+def test_where_a_password_is_needed_a_pipe_is_told(listener: Listener) -> None:
+    with connecting(listener.port) as process:
+        peer = listener.accept()
+        peer.frame()
+        peer.tell(Bye(code="password", text="This server needs a password.", reconnect=False))
+        peer.socket.close()
+        assert process.wait(timeout=10) == 1
+        assert process.stderr
+        assert process.stderr.read() == b"geventchat: This server needs a password.\n"
 
 
 def test_a_loss_is_one_line_and_exit_code_1(listener: Listener) -> None:

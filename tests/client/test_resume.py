@@ -37,8 +37,10 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def resuming(listener: Listener) -> Iterator[tuple[Connection, Peer]]:
-    connecting = meanwhile(lambda: Connection("127.0.0.1", listener.port, nick="anna"))
+def resuming(listener: Listener, password: str | None = None) -> Iterator[tuple[Connection, Peer]]:
+    connecting = meanwhile(
+        lambda: Connection("127.0.0.1", listener.port, nick="anna", password=password)
+    )
     peer = listener.accept()
     peer.welcome()
     chat = connecting.get()
@@ -95,6 +97,12 @@ def test_a_room_that_was_lost_before_its_first_post_misses_none(listener: Listen
         assert again.welcome()["rooms"] == {"lobby": {"epoch": EPOCH, "position": 20}}
         again.tell(joined(90, True), post(21))
         assert take(chat, 5)[3:] == [joined(90, True), post(21)]
+
+
+def test_the_password_is_shown_every_time(listener: Listener) -> None:
+    with resuming(listener, "horse") as (_, peer):
+        peer.socket.close()
+        assert listener.accept().welcome()["password"] == "horse"
 
 
 def test_what_is_missing_is_told_once_before_what_follows(listener: Listener) -> None:

@@ -10,6 +10,7 @@ import pyte
 import pytest
 
 from geventchat.client import Connection, Joined, Post
+from geventchat.protocol.events import Bye
 from tests.client.conftest import GEVENTCHAT
 from tests.client.peer import Listener
 
@@ -137,6 +138,33 @@ def test_messages_appear_above_the_line_being_typed(
     assert heard(bert).text == "half a thought"
     terminal.until(lambda lines: lines[-3].endswith(f"anna-{room}: half a thought"))
     assert terminal.lines[-2] == f"{room}>"
+
+
+def test_a_server_with_a_password_asks_for_it(open_terminal: Open, listener: Listener) -> None:
+    terminal = open_terminal(port=listener.port)
+    for said, needs in (("wrong", "This server needs a password."), ("horse", "That is wrong.")):
+        peer = listener.accept()
+        peer.frame()
+        peer.tell(Bye(code="password", text=needs, reconnect=False))
+        peer.socket.close()
+        terminal.until_line(f"geventchat: {needs}")
+        terminal.until(lambda lines: lines[-1:] == ["Password:"])
+        terminal.type(said, ENTER)
+    peer = listener.accept()
+    assert peer.welcome()["password"] == "horse"
+    terminal.until(lambda lines: any("connected to" in line for line in lines))
+    assert b"horse" not in terminal.raw
+
+
+def test_who_has_no_password_can_leave(open_terminal: Open, listener: Listener) -> None:
+    terminal = open_terminal(port=listener.port)
+    peer = listener.accept()
+    peer.frame()
+    peer.tell(Bye(code="password", text="This server needs a password.", reconnect=False))
+    peer.socket.close()
+    terminal.until_line("Password:")
+    terminal.type("\x03")
+    assert terminal.exit_code() == 130
 
 
 def test_tab_completes_commands_nicks_and_rooms(
