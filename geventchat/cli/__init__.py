@@ -12,6 +12,7 @@ from typing import Final
 import click
 
 from geventchat import __version__
+from geventchat.cli.admin import admin
 from geventchat.cli.config import config
 from geventchat.cli.connect import connect
 from geventchat.cli.history import history
@@ -49,7 +50,7 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (serve, connect, config, history):
+for command in (serve, connect, config, history, admin):
     commands.add_command(command)
 
 

@@ -1,15 +1,12 @@
 """`geventchat connect`: talks through a server."""
 
 import os
-from typing import Any, Final
+from typing import Any
 
 import click
 
-from geventchat.cli.options import as_number, option, variable
-from geventchat.config import Config
-from geventchat.config.file import checked
-
-_DEFAULT: Final = Config()
+from geventchat.cli.address import host_and_port
+from geventchat.cli.options import option, variable
 
 
 @click.command()
@@ -21,29 +18,21 @@ _DEFAULT: Final = Config()
     metavar="FILE",
     help="Holds the password; else GEVENTCHAT_PASSWORD does, or you are asked.",
 )
+@option("--operator-file", metavar="FILE", help="Holds the token that makes you an operator.")
 @click.option("--plain", is_flag=True, help="Talk as a plain client: no names, no rooms.")
 @click.option("--listen", is_flag=True, help="Only show what is said.")
 @click.option("--history", is_flag=True, help="Off a terminal: show what was said before, too.")
-def connect(address: str, password_file: str | None, **options: Any) -> int:
+def connect(
+    address: str, password_file: str | None, operator_file: str | None, **options: Any
+) -> int:
     """Talk through a server, by default the one on this machine."""
-    host, port = _host_and_port(address)
-    password = os.environ.get(variable("password"))
-    if password_file is not None:
-        from geventchat.server.credentials import read
-
-        password = read("--password-file", password_file)
+    host, port = host_and_port(address)
+    password, token = (os.environ.get(variable(name)) for name in ("password", "token"))
     from geventchat.client.run import connect
+    from geventchat.server.credentials import read
 
-    return connect(host, port, password=password, **options)
-
-
-def _host_and_port(address: str) -> tuple[str, int]:
-    """Give the parts of `host`, `host:port`, `[::1]:port` or `::1`; either may be left out.
-
-    Raises BadOption.
-    """
-    host, colon, port = address.rpartition(":")
-    if not colon or (":" in host and not host.endswith("]")):
-        host, port = address, ""  # a name alone, or an IPv6 address alone
-    number = checked("port", "port", as_number(port or str(_DEFAULT.port)))
-    return host.strip("[]") or _DEFAULT.host, number
+    if password_file is not None:
+        password = read("--password-file", password_file)
+    if operator_file is not None:
+        token = read("--operator-file", operator_file)
+    return connect(host, port, password=password, token=token, **options)

@@ -10,10 +10,12 @@ from datetime import datetime
 from typing import Final
 
 from geventchat.client import screen
+from geventchat.client.acts import told
 from geventchat.client.connection import Connection
 from geventchat.client.screen import Line
 from geventchat.client.window import Window
 from geventchat.protocol.names import fold
+from geventchat.protocol.requests import Act
 
 
 class Quit(Exception):
@@ -135,10 +137,24 @@ def _ignore(chat: Connection, window: Window, nick: str = "") -> Iterable[Line]:
     return [screen.quiet(f"{nick} is ignored; the same again to hear them")]
 
 
+def _act(act: Act) -> Callable[..., Iterable[Line]]:
+    """Give the command for what an operator does."""
+
+    def run(
+        chat: Connection, window: Window, whom: str | None = None, reason: str | None = None
+    ) -> Iterable[Line]:
+        if whom is None and act in _OF_ROOMS:
+            whom = window.current
+        return [screen.quiet(line) for line in told(chat.admin(act, whom, reason=reason))]
+
+    return run
+
+
 def _quit(chat: Connection, window: Window) -> Iterable[Line]:
     raise Quit
 
 
+_OF_ROOMS: Final = ("lock", "unlock", "freeze", "thaw")
 COMMANDS: Final = {
     command.name: command
     for command in (
@@ -152,6 +168,18 @@ COMMANDS: Final = {
         Command("rooms", "", "lists the rooms you are in", _rooms),
         Command("topic", "[TEXT]", "shows or sets what this room is about", _topic),
         Command("ignore", "[NICK]", "hides what somebody says, or shows it again", _ignore),
+        Command("kick", "NICK [REASON]", "operators: ends somebody's connections", _act("kick")),
+        Command("ban", "WHOM [REASON]", "operators: keeps somebody out", _act("ban")),
+        Command("unban", "WHOM", "operators: lets them in again", _act("unban")),
+        Command("mute", "WHOM [REASON]", "operators: lets somebody only listen", _act("mute")),
+        Command("unmute", "WHOM", "operators: lets them speak again", _act("unmute")),
+        Command("lock", "[ROOM]", "operators: keeps a room's topic", _act("lock")),
+        Command("unlock", "[ROOM]", "operators: lets all set it again", _act("unlock")),
+        Command("freeze", "[ROOM]", "operators: lets only operators speak there", _act("freeze")),
+        Command("thaw", "[ROOM]", "operators: lets all speak there again", _act("thaw")),
+        Command("close", "", "operators: lets in nobody new", _act("close")),
+        Command("open", "", "operators: lets people in again", _act("open")),
+        Command("rules", "", "operators: lists what is forbidden", _act("list")),
         Command("quit", "", "says goodbye", _quit),
     )
 }

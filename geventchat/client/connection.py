@@ -24,6 +24,7 @@ from geventchat.client.says import Says
 from geventchat.protocol import names, requests
 from geventchat.protocol.errors import LOST, SLOW, ErrorCode, Reason, Refused
 from geventchat.protocol.events import (
+    Admin,
     Answer,
     AnyEvent,
     Bye,
@@ -39,7 +40,7 @@ from geventchat.protocol.events import (
     Topic,
     Welcome,
 )
-from geventchat.protocol.requests import Cursor, Request
+from geventchat.protocol.requests import Act, By, Cursor, Request
 
 ANSWER_SECONDS: Final = 30
 CLOSE_SECONDS: Final = 5
@@ -87,11 +88,12 @@ class Connection:
         rooms: Rooms = (names.LOBBY,),
         client: str | None = None,
         password: str | None = None,
+        token: str | None = None,
         resume: bool = True,
     ) -> None:
         """Connect and wait for the welcome, each for up to 10 s.
 
-        Without `resume` the stream ends with this one connection.
+        The `token` makes it an operator's. Without `resume` the stream ends with this connection.
 
         A nick that cannot be had is told by an Error among the first events. Raises OSError if
         nothing listens there, NoGeventchat if what does gives no welcome, Ended if it says why.
@@ -102,7 +104,7 @@ class Connection:
         self._ids = itertools.count(1)
         self._answers: Awaited = {}  # by the id of a request
         self._verdicts: Awaited = {}  # by the key of a say
-        self._password = password
+        self._password, self._token = password, token
         self._resumes = resume
         self._says = Says()
         self._closing = Signal()
@@ -212,6 +214,21 @@ class Connection:
     def topic(self, room: str, topic: str) -> Topic:
         """Set what a room is about; empty takes the topic away."""
         return self._ask(requests.Topic(room=room, topic=topic, id=self._id()), Topic)
+
+    def admin(
+        self,
+        act: Act,
+        whom: str | None = None,
+        *,
+        by: By | None = None,
+        seconds: int | None = None,
+        reason: str | None = None,
+    ) -> Admin:
+        """Do what only operators may, for so many seconds or until it is undone."""
+        asked = requests.Admin(
+            act=act, whom=whom, by=by, seconds=seconds, reason=reason, id=self._id()
+        )
+        return self._ask(asked, Admin)
 
     def typing(self, room: str) -> None:
         """Tell a room that a post is being typed. Waits as `send` does."""
@@ -377,6 +394,7 @@ class Connection:
             nick=nick,
             password=self._password,
             rooms=rooms,
+            token=self._token,
         )
         link = Link(host, port)
         try:

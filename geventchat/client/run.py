@@ -32,6 +32,7 @@ def connect(
     listen: bool,
     history: bool = False,
     password: str | None = None,
+    token: str | None = None,
 ) -> int:
     """Talk through a server until the user or the server ends it; give the exit code.
 
@@ -43,7 +44,7 @@ def connect(
         while True:
             try:
                 with _interruptible():
-                    return _talk(host, port, nick, rooms, plain, listen, history, password)
+                    return _talk(host, port, nick, rooms, plain, listen, history, password, token)
             except Ended as error:
                 if error.bye.code != PASSWORD.code or not _is_terminal(sys.stdin):
                     return _fail(error.bye.text)
@@ -76,13 +77,14 @@ def _talk(
     listen: bool,
     history: bool,
     password: str | None,
+    token: str | None,
 ) -> int:
     """Talk once. Raises Ended and KeyboardInterrupt; other troubles are told."""
     at_terminal = _is_terminal(sys.stdin) and _is_terminal(sys.stdout) and not listen
     rooms = rooms or (LOBBY,)
     try:
         if at_terminal:
-            return _at_terminal(host, port, nick, rooms, plain, password)
+            return _at_terminal(host, port, nick, rooms, plain, password, token)
         if plain:
             with PlainConnection(host, port) as peer:
                 piped.plain(peer, listen=listen)
@@ -90,7 +92,7 @@ def _talk(
         with (
             client_id(host, port) as client,
             Connection(
-                host, port, nick=nick, rooms=rooms, client=client, password=password
+                host, port, nick=nick, rooms=rooms, client=client, password=password, token=token
             ) as chat,
         ):
             piped.rich(chat, rooms[0], listen=listen, history=history)
@@ -112,6 +114,7 @@ def _at_terminal(
     rooms: tuple[str, ...],
     plain: bool,
     password: str | None,
+    token: str | None,
 ) -> int:
     from geventchat.client import talk  # prompt_toolkit takes its time, and a pipe needs none of it
 
@@ -119,7 +122,9 @@ def _at_terminal(
         with PlainConnection(host, port) as peer:
             return talk.plain(peer, host, port)
     with client_id(host, port) as client:
-        return talk.rich(host, port, client=client, nick=nick, rooms=rooms, password=password)
+        return talk.rich(
+            host, port, client=client, nick=nick, rooms=rooms, password=password, token=token
+        )
 
 
 def _fail(why: str) -> int:

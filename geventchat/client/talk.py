@@ -38,12 +38,15 @@ def rich(
     nick: str | None,
     rooms: tuple[str, ...],
     password: str | None,
+    token: str | None,
 ) -> int:
     """Talk until the user or the server ends it; give the exit code.
 
     Raises what `Connection` does if the first connection cannot be had.
     """
-    chat = Connection(host, port, nick=nick, rooms=rooms, client=client, password=password)
+    chat = Connection(
+        host, port, nick=nick, rooms=rooms, client=client, password=password, token=token
+    )
     window = Window(rooms[0], chat.nick, date.today())
     terminal = Terminal(window, NameCompleter(window))
     greeting = f"connected to {host}:{port} as {chat.nick}; /help lists what you can do"

@@ -11,7 +11,7 @@ from geventchat.client import Connection
 from geventchat.client.commands import COMMANDS, Quit, obey
 from geventchat.client.completion import offered
 from geventchat.client.window import Room, Window
-from geventchat.protocol.events import Renamed, Sent, Topic
+from geventchat.protocol.events import Admin, Renamed, Rule, Sent, Topic
 from tests.client.peer import Peer, conversation, meanwhile
 
 
@@ -48,6 +48,29 @@ def test_help_lists_every_command(ask: Ask) -> None:
 
 def test_an_unknown_command_leads_to_help(ask: Ask) -> None:
     assert ask("/dance") == ["! There is no /dance. /help lists what there is."]
+
+
+@pytest.mark.parametrize(
+    ("line", "asked"),
+    [
+        ("/kick bert be nice", {"act": "kick", "whom": "bert", "reason": "be nice"}),
+        ("/unban 10.0.0.0/8", {"act": "unban", "whom": "10.0.0.0/8"}),
+        ("/freeze", {"act": "freeze", "whom": "lobby"}),
+        ("/lock dev", {"act": "lock", "whom": "dev"}),
+        ("/close", {"act": "close"}),
+        ("/rules", {"act": "list"}),
+    ],
+)
+def test_operators_act(
+    talk: tuple[Connection, Peer], ask: Ask, line: str, asked: dict[str, str]
+) -> None:
+    _, peer = talk
+    asking = meanwhile(lambda: ask(line))
+    request = peer.request()
+    assert request == {"type": "admin", "id": request["id"], **asked}
+    rule = Rule(effect="ban", by="nick", whom="bert", author="olga", time=0, reason="spam")
+    peer.tell(Admin(act="list", rules=[rule], ended=0, count=3, id=request["id"]))
+    assert asking.get() == ["ban nick bert, by olga: spam", "and 2 older ones"]
 
 
 def test_a_missing_argument_leads_to_the_usage(ask: Ask) -> None:

@@ -1,0 +1,21 @@
+"""How a user names a server."""
+
+from typing import Final
+
+from geventchat.cli.options import as_number
+from geventchat.config import Config
+from geventchat.config.file import checked
+
+_DEFAULT: Final = Config()
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Give the parts of `host`, `host:port`, `[::1]:port` or `::1`; either may be left out.
+
+    Raises BadOption.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or (":" in host and not host.endswith("]")):
+        host, port = address, ""  # a name alone, or an IPv6 address alone
+    number = checked("port", "port", as_number(port or str(_DEFAULT.port)))
+    return host.strip("[]") or _DEFAULT.host, number

@@ -1,0 +1,54 @@
+"""`geventchat admin`: does what operators do, from the command line."""
+
+import os
+from typing import Any, Final, get_args
+
+import click
+
+from geventchat.cli.address import host_and_port
+from geventchat.cli.options import option, variable
+from geventchat.protocol.errors import Refused
+from geventchat.protocol.requests import Act, By
+from geventchat.protocol.visible import visible
+
+_FILE: Final = "geventchat.db.operator"
+
+
+@click.command()
+@click.argument("act", type=click.Choice(get_args(Act)))
+@click.argument("whom", required=False)
+@option("--server", default="", metavar="[HOST][:PORT]", help="Where; by default on this machine.")
+@option(
+    "--operator-file",
+    metavar="FILE",
+    help=f"Holds the operators' token; else GEVENTCHAT_TOKEN does.  [default: {_FILE}]",
+)
+@click.option("--by", type=click.Choice(get_args(By)), help="What of WHOM is meant.")
+@click.option("--seconds", type=click.IntRange(min=1), help="How long it holds.")
+@click.option("--reason", help="Shown to whom it concerns.")
+def admin(
+    act: Act, whom: str | None, server: str, operator_file: str | None, **options: Any
+) -> int:
+    """Do what operators do: kick, ban, mute somebody, lock or freeze a room, close the door.
+
+    WHOM is a nick, an address or a room. `list` shows what is forbidden.
+    """
+    host, port = host_and_port(server)
+    token = os.environ.get(variable("token"))
+    from geventchat.client import Connection, Ended, NoGeventchat, ServerError
+    from geventchat.client.acts import told
+    from geventchat.server.credentials import read_token
+
+    if operator_file is not None or token is None:
+        token = read_token("--operator-file", operator_file or _FILE)
+    try:
+        with Connection(host, port, rooms=(), token=token, resume=False) as chat:
+            for line in told(chat.admin(act, whom, **options)):
+                click.echo(visible(line))
+    except (Ended, NoGeventchat, Refused, ServerError, TimeoutError) as error:
+        click.echo(f"geventchat: {visible(str(error))}", err=True)
+        return 1
+    except OSError as error:
+        click.echo(f"geventchat: {host}:{port}: {error.strerror or error}", err=True)
+        return 1
+    return 0

@@ -1,0 +1,110 @@
+"""`geventchat admin` and an operator at the terminal, with a real server."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from geventchat.client import Connection, Refused
+
+GEVENTCHAT = [sys.executable, "-m", "geventchat"]
+
+
+class House:
+    """A server with operators, in a folder of its own."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self.port = folder, port
+        self.token = (folder / "geventchat.db.operator").read_text().strip()
+
+    def admin(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [*GEVENTCHAT, "admin", "--server", f":{self.port}", *arguments],
+            cwd=self.folder,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            timeout=15,
+            check=False,
+        )
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    serve = [*GEVENTCHAT, "serve", "--port", "0"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(serve, cwd=tmp_path, stdout=pipe, text=True) as process:
+        assert process.stdout
+        found = re.search(r"listens on 127\.0\.0\.1:(\d+)", process.stdout.readline())
+        assert found
+        yield House(tmp_path, int(found[1]))
+        process.kill()
+
+
+def test_an_act_is_done_and_told(house: House) -> None:
+    with Connection("127.0.0.1", house.port, nick="eve") as eve:
+        done = house.admin("kick", "eve", "--reason", "enough")
+        assert (done.returncode, done.stdout) == (0, "connections ended: 1\n")
+        with gevent.Timeout(5):
+            list(eve)
+        assert eve.ended is not None
+        assert "enough" in eve.ended.text
+
+
+def test_rules_are_listed_and_undone(house: House) -> None:
+    assert house.admin("list").stdout == "no rules are in force\n"
+    done = house.admin("mute", "eve", "--seconds", "60", "--by", "nick", "--reason", "spam")
+    assert re.fullmatch(
+        r"mute: mute nick eve, by guest-\d+ until [-\d]{10} \d\d:\d\d: spam\n", done.stdout
+    )
+    assert house.admin("list").stdout == done.stdout.removeprefix("mute: ")
+    assert house.admin("unmute", "eve").stdout.startswith("unmute: mute nick eve")
+    assert house.admin("list").stdout == "no rules are in force\n"
+
+
+def test_the_token_comes_from_a_file_or_the_environment(house: House) -> None:
+    file = house.folder / "geventchat.db.operator"
+    file.rename(house.folder / "elsewhere")
+    assert house.admin("list", "--operator-file", "elsewhere").returncode == 0
+    assert house.admin("list", GEVENTCHAT_TOKEN=house.token).returncode == 0
+    absent = house.admin("list")
+    assert absent.returncode == 2
+    assert absent.stderr.startswith("geventchat: --operator-file geventchat.db.operator: ")
+    assert absent.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [(["unban", "eve"], "there is no ban"), (["kick", "nobody"], "nobody")],
+)
+def test_what_is_refused_is_one_line(house: House, arguments: list[str], complaint: str) -> None:
+    done = house.admin(*arguments)
+    assert done.returncode == 1
+    assert complaint in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_wrong_token_does_nothing(house: House) -> None:
+    done = house.admin("close", GEVENTCHAT_TOKEN="not-the-token-of-this-server")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert house.admin("list").stdout == "no rules are in force\n"
+
+
+def test_an_operators_connection_may_and_anothers_may_not(house: House) -> None:
+    with (
+        Connection("127.0.0.1", house.port, nick="olga", token=house.token) as olga,
+        Connection("127.0.0.1", house.port, nick="eve") as eve,
+    ):
+        with pytest.raises(Refused):
+            eve.admin("kick", "olga")
+        assert olga.admin("kick", "eve").ended == 1
+        with gevent.Timeout(5):
+            list(eve)
+        assert eve.ended is not None
+        assert eve.ended.code == "kicked"
