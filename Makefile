@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 COMPILE = .venv/bin/uv pip compile --quiet --universal --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command 'make requirements' pyproject.toml
 
-.PHONY: serve connect load bench capacity soak test fuzz check format requirements clean
+.PHONY: serve connect load bench capacity soak test proof fuzz check format requirements clean
 
 serve: .venv/.installed
 	@.venv/bin/geventchat serve $(ARGS)
@@ -27,6 +27,9 @@ soak: .venv/.installed-dev
 
 test: .venv/.installed-dev
 	@.venv/bin/pytest $(ARGS)
+
+proof: .venv/.installed-dev
+	@.venv/bin/python -m tests.proof $(ARGS)
 
 fuzz: .venv/.installed-dev
 	@.venv/bin/python -m tests.fuzz $(ARGS)

@@ -1,0 +1,261 @@
+"""Bugs that a server of this kind may have, put in on purpose: the checker has to see each.
+
+Each is a function that breaks the server in whose process it is called. `CAUGHT_BY` names the
+checks of which at least one has to say so.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from msgspec import structs
+
+from geventchat.protocol.events import Post
+from geventchat.server import answers, catchup
+from geventchat.server.hub import Hub
+from geventchat.server.outbox import Outbox
+from geventchat.server.room import Room
+from geventchat.server.session import Session
+from geventchat.server.timeline import Batch, Said
+from geventchat.server.timeline.sqlite import SqliteTimeline, schema, store
+from geventchat.server.timeline.sqlite.store import Store
+from geventchat.server.timeline.sqlite.witness import Witness
+
+_every: dict[str, int] = {}
+
+
+def _now(name: str, every: int) -> bool:
+    """Say so once in so many times."""
+    _every[name] = _every.get(name, 0) + 1
+    return _every[name] % every == 0
+
+
+def acknowledge_before_commit() -> None:
+    """Commit only every tenth batch; the others are told of before."""
+    real = Store._try_to_store
+
+    class Lazy:
+        def __init__(self, db: sqlite3.Connection) -> None:
+            self._db = db
+
+        def execute(self, text: str, *values: Any) -> Any:
+            if text == "COMMIT" and not _now("commit", 10):
+                return None
+            if text == "BEGIN IMMEDIATE" and self._db.in_transaction:
+                return None
+            return self._db.execute(text, *values)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._db, name)
+
+    def lazily(self: Store, db: Any, said: list[Said], batch: Batch) -> Batch:
+        return real(self, Lazy(db), said, batch)  # type: ignore[arg-type]
+
+    Store._try_to_store = lazily  # type: ignore[method-assign]
+
+
+def acknowledge_what_failed() -> None:
+    """Deliver a batch before it is stored, and store only nine of ten."""
+    real = Store.store
+
+    def store_some(self: Store, said: list[Said]) -> Batch:
+        if not _now("store", 10):
+            return real(self, said)
+        posts, _, _ = self._number(self._ready(), said)
+        return Batch(posts=posts)
+
+    Store.store = store_some  # type: ignore[method-assign]
+
+
+def drop_one_in_a_thousand() -> None:
+    """Lose a delivery now and then."""
+    real = Outbox.put
+
+    def put(self: Outbox, item: bytes) -> None:
+        if not (b'"type":"post"' in item and _now("put", 1_000)):
+            real(self, item)
+
+    Outbox.put = put  # type: ignore[method-assign]
+
+
+def deliver_twice() -> None:
+    """Deliver something a second time now and then."""
+    real = Outbox.put
+
+    def put(self: Outbox, item: bytes) -> None:
+        real(self, item)
+        if b'"type":"post"' in item and _now("put", 100):
+            real(self, item)
+
+    Outbox.put = put  # type: ignore[method-assign]
+
+
+def duplicate_on_resume() -> None:
+    """Send the last page of a replay twice."""
+    real = catchup._send
+
+    def send(session: Session, posts: list[Post]) -> None:
+        real(session, posts)
+        real(session, posts)
+
+    catchup._send = send
+
+
+def skip_one_on_resume() -> None:
+    """Leave out the first post of a page: an off-by-one at the edge of what was missed."""
+    real = catchup._send
+    catchup._send = lambda session, posts: real(session, posts[1:])
+
+
+def swap() -> None:
+    """Deliver two batches the wrong way round."""
+    real = Hub.deliver
+    held: list[Batch] = []
+
+    def deliver(self: Hub, batch: Batch) -> None:
+        if not held and _now("swap", 20):
+            held.append(batch)
+            return
+        real(self, batch)
+        if held:
+            real(self, held.pop())
+
+    Hub.deliver = deliver  # type: ignore[method-assign]
+
+
+def keep_the_epoch() -> None:
+    """Do not notice that an older copy was put back."""
+    Witness.contradicts = lambda *_: False  # type: ignore[method-assign]
+
+
+def always_recovered() -> None:
+    """Say recovered whatever the client's cursor is."""
+    real = catchup.joined
+
+    def joined(session: Session, room: Room, recovered: bool | None, request_id: str | None) -> Any:
+        return real(session, room, None if recovered is None else True, request_id)
+
+    catchup.joined = joined
+
+
+def never_recovered() -> None:
+    """Give up what could have been recovered."""
+    real = catchup.enter
+
+    def enter(session: Any, member: Any, cursor: Any, request_id: Any) -> None:
+        real(session, member, cursor and structs.replace(cursor, epoch="x" * 16), request_id)
+
+    answers.enter = enter  # type: ignore[attr-defined]
+
+
+def forget_keys() -> None:
+    """Store what is said again a second time."""
+    schema._TABLES = schema._TABLES.replace("CREATE UNIQUE INDEX", "CREATE INDEX")  # type: ignore[misc]
+    store._INSERT = "INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # type: ignore[misc]
+
+
+def change_a_text() -> None:
+    """Store a text without the space at its end, or with a letter changed."""
+    real = Store.store
+
+    def changed(self: Store, said: list[Said]) -> Batch:
+        return real(self, [replace(s, text=s.text.replace("€", "e")) for s in said])
+
+    Store.store = changed  # type: ignore[method-assign]
+
+
+def invent() -> None:
+    """Say something that nobody said."""
+    real = Store.store
+
+    def more(self: Store, said: list[Said]) -> Batch:
+        if _now("invent", 20):
+            said = [*said, replace(said[0], text="never said", key=None)]
+        return real(self, said)
+
+    Store.store = more  # type: ignore[method-assign]
+
+
+def leave_a_hole() -> None:
+    """Use up a position for nothing."""
+    real = Store._number
+
+    def number(self: Store, db: Any, said: list[Said]) -> Any:
+        if _now("hole", 20) and said[0].room in self.tops:
+            self.tops[said[0].room] += 1
+        return real(self, db, said)
+
+    Store._number = number  # type: ignore[method-assign]
+
+
+def misplace() -> None:
+    """Store something in another room."""
+    real = Store.store
+
+    def elsewhere(self: Store, said: list[Said]) -> Batch:
+        if _now("room", 10):
+            said = [replace(each, room="two" if each.room == "one" else "one") for each in said]
+        return real(self, said)
+
+    Store.store = elsewhere  # type: ignore[method-assign]
+
+
+def misnumber_the_answer() -> None:
+    """Answer what is said again with the position after its own."""
+    real = Session.repeated
+
+    def repeated(self: Session, said: Said, position: int) -> None:
+        real(self, said, position + 1)
+
+    Session.repeated = repeated  # type: ignore[method-assign]
+
+
+def stop_to_deliver() -> None:
+    """Forget to let some members hear after they have joined."""
+    real = Hub.go_live
+
+    def go_live(self: Hub, member: Any) -> None:
+        if not _now("live", 7):
+            real(self, member)
+
+    Hub.go_live = go_live  # type: ignore[method-assign]
+
+
+def lose_the_log() -> None:
+    """Throw away what was not moved to the file yet, at each start."""
+    real = SqliteTimeline.__init__
+
+    def init(self: SqliteTimeline, deliver: Any, path: str, *more: Any) -> None:
+        for suffix in ("-wal", "-shm"):
+            if os.path.exists(path + suffix):
+                os.unlink(path + suffix)
+        if os.path.exists(f"{path}.witness"):
+            os.unlink(f"{path}.witness")
+        real(self, deliver, path, *more)
+
+    SqliteTimeline.__init__ = init  # type: ignore[method-assign,assignment]
+
+
+CAUGHT_BY: Final[dict[Callable[[], None], tuple[str, ...]]] = {
+    acknowledge_before_commit: ("lost", "ghost", "changed", "misnumbered"),
+    acknowledge_what_failed: ("lost", "changed"),
+    drop_one_in_a_thousand: ("unnoticed",),
+    deliver_twice: ("doubled",),
+    duplicate_on_resume: ("doubled",),
+    skip_one_on_resume: ("lied",),
+    swap: ("unnoticed",),
+    keep_the_epoch: ("changed", "lied"),
+    always_recovered: ("lied",),
+    never_recovered: ("overcautious",),
+    forget_keys: ("doubled",),
+    change_a_text: ("changed",),
+    invent: ("invented",),
+    leave_a_hole: ("hole",),
+    misplace: ("misplaced",),
+    misnumber_the_answer: ("misnumbered",),
+    stop_to_deliver: ("unheard",),
+    lose_the_log: ("lost",),
+}
+BY_NAME: Final = {bug.__name__: bug for bug in CAUGHT_BY}

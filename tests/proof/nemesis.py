@@ -1,0 +1,260 @@
+"""A server under clients, and what befalls both: kills, a full disk, pauses, an older copy."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.proof.checker import Kept, Run, load
+from tests.proof.launcher import MOMENTS
+
+HERE: Final = Path(__file__).parents[2]
+CLIENTS_PER_PROCESS: Final = 10
+READY_SECONDS: Final = 10.0
+_OPTIONS: Final = ("--trust", "127.0.0.0/8", "--log-format", "json")
+
+
+class Failed(Exception):
+    """The run itself did not come to its end."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to befall the server."""
+
+    kills: int
+    clients: int
+    seed: int
+    bug: str = "-"
+    moments: tuple[str, ...] = tuple(MOMENTS)
+    """At which it may be killed, besides at random."""
+    at_random: float = 0.6
+    """The share of the kills that choose no moment."""
+    roll_back: bool = False
+    """Put an older copy back, once, half way."""
+
+
+class Server:
+    """A server that comes back each time on the same port, with the same posts."""
+
+    def __init__(self, folder: Path, bug: str) -> None:
+        self.database = folder / "chat.db"
+        self._bug = bug
+        self._log = folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.ready_seconds: list[float] = []
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+
+    def start(self, moment: str = "-") -> None:
+        """Start it; return when it listens, or was killed before that."""
+        command = [sys.executable, "-m", "tests.proof.launcher", moment, self._bug, "serve"]
+        command += ["--port", str(self.port), "--timeline", f"sqlite:{self.database}", *_OPTIONS]
+        began = time.monotonic()
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(command, cwd=HERE, stdout=log, stderr=log)
+        while time.monotonic() < began + READY_SECONDS and self.runs():
+            with suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                self.ready_seconds.append(time.monotonic() - began)
+                return
+            time.sleep(0.005)
+        if self.runs():
+            raise Failed(f"the server does not listen after {READY_SECONDS:g} s; see {self._log}")
+
+    def runs(self) -> bool:
+        """Say whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it is there."""
+        if self._process is not None and self.runs():
+            self._process.send_signal(number)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is gone; say whether it is."""
+        assert self._process is not None
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return not self.runs()
+
+    def fill_disk(self, full: bool) -> None:
+        """Let the files grow no further, or let them again."""
+        if self._process is None or not self.runs():
+            return
+        size = max(path.stat().st_size for path in self.database.parent.glob("chat.db*"))
+        limit = size if full else resource.RLIM_INFINITY
+        with suppress(ProcessLookupError):
+            resource.prlimit(
+                self._process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY)
+            )
+
+
+class Clients:
+    """Processes of clients, and the files they write."""
+
+    def __init__(self, folder: Path, plan: Plan, port: int) -> None:
+        self._processes = []
+        self.files = []
+        for first in range(0, plan.clients, CLIENTS_PER_PROCESS):
+            count = min(CLIENTS_PER_PROCESS, plan.clients - first)
+            file = folder / f"clients-{first}.jsonl"
+            command = [sys.executable, "-m", "tests.proof.client", str(port)]
+            command += [str(first), str(count), str(plan.seed), str(file)]
+            pipe = subprocess.PIPE
+            process = subprocess.Popen(command, cwd=HERE, stdin=pipe, stdout=pipe, text=True)
+            self._processes.append(process)
+            self.files.append(str(file))
+
+    def __enter__(self) -> "Clients":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.kill()
+            process.communicate()
+
+    def expect(self, word: str) -> None:
+        """Wait until every process has said a word."""
+        for process in self._processes:
+            assert process.stdout is not None
+            if process.stdout.readline() != f"{word}\n":
+                raise Failed(f"clients ended before they were {word}")
+
+    def tell(self, line: str) -> None:
+        """Tell every process something."""
+        for process in self._processes:
+            assert process.stdin is not None
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+
+    def end(self) -> None:
+        """Wait until all have ended by themselves."""
+        for process in self._processes:
+            if process.wait(60):
+                raise Failed(f"clients ended with {process.returncode}")
+
+    def pause(self, dice: random.Random) -> None:
+        """Let some read nothing for a moment."""
+        process = dice.choice(self._processes)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(dice.uniform(0.1, 0.5))
+        process.send_signal(signal.SIGCONT)
+
+
+def run(plan: Plan, folder: Path) -> tuple[Run, Counter[str], list[float]]:
+    """Let it all happen; give what is to be judged, the faults, and the seconds of each start."""
+    dice = random.Random(plan.seed)
+    server = Server(folder, plan.bug)
+    faults: Counter[str] = Counter()
+    server.start("at first boot")
+    faults["kill at first boot"] += not server.runs()
+    server.start()
+    with ExitStack() as stack:
+        stack.callback(server.signal, signal.SIGKILL)
+        clients = stack.enter_context(Clients(folder, plan, server.port))
+        clients.expect("ready")
+        for number in range(plan.kills):
+            _befall(plan, server, clients, dice, faults)
+            if plan.roll_back and number == plan.kills // 2:
+                _roll_back(server, folder)
+                faults["older copy put back"] += 1
+        _let_live(server)
+        clients.tell("stop")
+        clients.expect("silent")
+        epoch, kept = _kept(server.database)
+        tops: dict[str, int] = {}
+        for post in kept:
+            tops[post.room] = post.position
+        clients.tell(json.dumps(tops))
+        clients.end()
+        server.signal(signal.SIGTERM)
+        if not server.wait(15):
+            raise Failed("the server does not end")
+    return Run(load(clients.files), epoch, kept, plan.roll_back), faults, server.ready_seconds
+
+
+def _befall(
+    plan: Plan, server: Server, clients: Clients, dice: random.Random, faults: Counter[str]
+) -> None:
+    """Let one kill strike, and something else before it now and then."""
+    match dice.randrange(6):
+        case 0:
+            server.fill_disk(True)
+            time.sleep(dice.uniform(0.1, 0.6))
+            server.fill_disk(False)
+            faults["disk full"] += 1
+        case 1:
+            clients.pause(dice)
+            faults["readers paused"] += 1
+        case 2:
+            server.signal(signal.SIGSTOP)
+            time.sleep(dice.uniform(0.05, 0.3))
+            server.signal(signal.SIGCONT)
+            faults["server paused"] += 1
+    if dice.random() < plan.at_random:
+        time.sleep(dice.uniform(0.2, 1.0))
+        server.signal(signal.SIGKILL)
+        server.wait(5)
+        faults["kill at random"] += 1
+        server.start()
+        return
+    moment = dice.choice(plan.moments)
+    server.signal(signal.SIGTERM)
+    server.wait(15)
+    faults["drain"] += 1
+    server.start(f"{moment}:{dice.randrange(1, 40) if 'a' in moment[:2] else 1}")
+    if moment.startswith("when"):
+        time.sleep(dice.uniform(0.2, 0.6))
+        server.signal(signal.SIGTERM)
+    if server.wait(1.5):
+        faults[f"kill {moment}"] += 1
+    else:
+        server.signal(signal.SIGKILL)
+        server.wait(5)
+        faults["kill at random"] += 1
+    server.start()
+
+
+def _roll_back(server: Server, folder: Path) -> None:
+    """Put back a copy from two seconds ago, as one would after a loss of the disk."""
+    copy = folder / "copy"
+    with closing(sqlite3.connect(server.database)) as db, closing(sqlite3.connect(copy)) as to:
+        db.backup(to)
+    time.sleep(2.0)
+    server.signal(signal.SIGKILL)
+    server.wait(5)
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            os.unlink(f"{server.database}{suffix}")
+    shutil.move(copy, server.database)
+    server.start()
+    time.sleep(1.0)
+
+
+def _let_live(server: Server) -> None:
+    time.sleep(1.0)
+    if not server.runs():
+        server.start()
+
+
+def _kept(database: Path) -> tuple[str, list[Kept]]:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as db:
+        (epoch,) = db.execute("SELECT epoch FROM store").fetchone()
+        rows = db.execute(
+            "SELECT rooms.name, position, key, text FROM posts"
+            " JOIN rooms ON rooms.id = posts.room ORDER BY rooms.name, position"
+        ).fetchall()
+    return epoch, [Kept(*row) for row in rows]
