@@ -37,7 +37,7 @@ from loadtests.serving import serving
 
 _T = TypeVar("_T")
 
-FIRST_USERS = 1_000
+FIRST_USERS = 4_000
 _SPARE = 2 * RESERVED_DESCRIPTORS
 """Descriptors that a server keeps for itself, and those who look at it."""
 
@@ -74,7 +74,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--bound-ms", type=float, default=100.0, help="for say→heard, p99 [100]")
     parser.add_argument("--most", type=number, help="users, if not as many as there can be")
-    parser.add_argument("--seconds", type=number, default=10, help="to look at each step [10]")
+    parser.add_argument("--seconds", type=number, default=8, help="to look at each step [8]")
     parser.add_argument(
         "--html", type=Path, default=Path("capacity.html"), help="where the report goes"
     )
