@@ -50,6 +50,9 @@ def _serve(config: Config, read_again: Callable[[], Config]) -> None:
             gevent.signal_handler(signal.SIGHUP, _hung_up, server, read_again, _has_terminal())
         try:
             console.line(_start_line(config, *server.address))
+            if server.admin_address is not None:
+                host, port = server.admin_address
+                console.line(f"/healthz and /metrics are at http://{_address(host, port)}/")
             if server.operator_file is not None:
                 console.line(f"the operators' token is in {server.operator_file}")
             server.wait()
@@ -90,10 +93,13 @@ def _has_terminal() -> bool:
 
 
 def _start_line(config: Config, host: str, port: int) -> str:
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     kind, _, path = config.timeline.partition(":")
     posts = "posts stay in memory" if kind == "memory" else f"posts go to {path}"
-    return f"geventchat {__version__} listens on {address}, {posts}"
+    return f"geventchat {__version__} listens on {_address(host, port)}, {posts}"
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _raise_descriptor_limit() -> None:

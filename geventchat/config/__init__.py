@@ -140,6 +140,13 @@ class Config:
         metavar="FILE",
     )
     """The rules that operators make are kept beside it."""
+    admin: str | None = setting(
+        None,
+        checks.address,
+        "Address of the port with /healthz and /metrics, or `none`.  [default: 127.0.0.1:4041, "
+        "if it is free]",
+        metavar="HOST:PORT",
+    )
     web: bool = setting(True, checks.truth, "Whether browsers may come in.")
     drain_seconds: int = setting(
         10,

@@ -80,6 +80,15 @@ def file(value: object) -> str:
     return value
 
 
+def address(value: object) -> str:
+    """Take HOST:PORT and [HOST]:PORT, or `none`."""
+    if isinstance(value, str):
+        host, _, port = value.rpartition(":")
+        if value == "none" or (host and port.isdecimal() and int(port) <= 65_535):
+            return value
+    raise ValueError("is neither HOST:PORT nor none")
+
+
 def log_format(value: object) -> str:
     """Take the name of a form of the log."""
     if value not in ("text", "json"):

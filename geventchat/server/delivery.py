@@ -31,6 +31,10 @@ class Delivery:
         self._ready: deque[Room] = deque()
         self._touched: deque[Outbox] = deque()
         self._more = Event()
+        self.turns = 0
+        self.delivered = 0
+        """Posts times the members that heard them."""
+        self.turn_seconds = 0.0
 
     def start(self) -> None:
         """Begin to work off what does not fit in the slice it came with."""
@@ -96,4 +100,7 @@ class Delivery:
             room.give_up()
         elif done:
             room.end_turn(turn)
+            self.turns += 1
+            self.delivered += len(turn.posts) * len(turn.walk)
+            self.turn_seconds += time.perf_counter() - turn.began
         self._ready.append(room)

@@ -7,7 +7,7 @@ it has spoken or stayed a second, and a crowd only by its number.
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -52,12 +52,18 @@ class Hub:
     def __init__(self, limits: Limits, console: Console) -> None:
         self.limits = limits
         self._console = console
-        self._delivery = Delivery()
-        self._rooms: dict[str, Room] = {}
+        self.delivery = Delivery()
+        self.rooms: dict[str, Room] = {}
         self._nicks: Nicks[Session | Away] = Nicks()
         self._clients: dict[bytes, Session | Away] = {}
         self._newcomers: deque[tuple[float, Member]] = deque()
         self._counted: set[Room] = set()
+        self.closes: Counter[str] = Counter()
+        """Sessions that ended, by reason."""
+        self.failed = 0
+        """Messages that could not be stored."""
+        self.lags: deque[float] = deque([0.0], 60)
+        """Seconds by which the clock was late, of each second of the last minute."""
         self.sessions: set[Session] = set()
         self.delivered = Event()
         """Set when the server ends and everything that was said is in the outboxes."""
@@ -65,7 +71,7 @@ class Hub:
 
     def start(self) -> None:
         """Begin to deliver, to ping and to keep time."""
-        self._delivery.start()
+        self.delivery.start()
         self._clock = gevent.spawn(self._tick)
         self._clock.name = "hub"
 
@@ -81,14 +87,14 @@ class Hub:
     def finish(self, seconds: float) -> None:
         """Wait until all that the timeline handed on is delivered."""
         with suppress(TimeoutError), gevent.Timeout(seconds, TimeoutError):
-            while not self._delivery.idle:
+            while not self.delivery.idle:
                 gevent.sleep(0.001)
         self.delivered.set()
 
     def stop(self) -> None:
         """Stop to deliver and to keep time. Waits."""
         self._clock.kill()
-        self._delivery.stop()
+        self.delivery.stop()
 
     # Coming and going
 
@@ -131,11 +137,12 @@ class Hub:
                 room.away.discard(session.nick)
                 self._tell_went(room, session.nick)
         session.absent = []
-        self._delivery.work()
+        self.delivery.work()
 
     def go(self, session: "Session", reason: Reason) -> None:
         """Let a session go; if it is asked to come back, its nick is held for its client."""
         self.sessions.discard(session)
+        self.closes[reason.code] += 1
         self._console.left(session.nick, reason.code, len(self.sessions))
         if self._clients.get(session.client) is session:
             away = self._drop(session)
@@ -146,7 +153,7 @@ class Hub:
                 self._forget(away)
         for member in list(session.rooms.values()):
             self._remove(member)
-        self._delivery.work()
+        self.delivery.work()
 
     def _drop(self, session: "Session") -> Away:
         """Take a rich session out of its rooms, for the others not yet gone."""
@@ -187,7 +194,7 @@ class Hub:
         for member in session.rooms.values():
             if member.announced:
                 self._tell_renamed(member.room, session, former)
-        self._delivery.work()
+        self.delivery.work()
         return nick
 
     def named(self, nick: str) -> "Session":
@@ -224,7 +231,7 @@ class Hub:
             room.away.discard(session.nick)
         else:
             self._tell_came(room, session)
-        self._delivery.work()
+        self.delivery.work()
         return member
 
     def go_live(self, member: Member) -> None:
@@ -236,11 +243,11 @@ class Hub:
         """Let a session go from one room, unless it is gone already."""
         if member.stands:
             self._remove(member)
-        self._delivery.work()
+        self.delivery.work()
 
     def those_in(self, name: str) -> list["Session"]:
         """Give the sessions in a room, none if there is no such room."""
-        room = self._rooms.get(name)
+        room = self.rooms.get(name)
         return list(room.members) if room is not None else []
 
     def nicks_in(self, room: Room, most: int) -> list[str]:
@@ -251,22 +258,22 @@ class Hub:
     def tell(self, room: Room, event: events.Event, but: "Session | None" = None) -> None:
         """Let the rich members of a room hear an event."""
         self._tell(room, event, but)
-        self._delivery.work()
+        self.delivery.work()
 
     def announce(self, member: Member) -> None:
         """Tell the others of a plain guest, once."""
         if not member.announced and member.stands:
             member.announced = True
             self._tell_came(member.room, member.session)
-            self._delivery.work()
+            self.delivery.work()
 
     def _open(self, name: str) -> Room:
-        room = self._rooms.get(name)
+        room = self.rooms.get(name)
         if room is None:
-            if len(self._rooms) >= self.limits.rooms and name != names.LOBBY:
+            if len(self.rooms) >= self.limits.rooms and name != names.LOBBY:
                 raise Refused("too_many_rooms", "The server has no more rooms.", room=name)
             room = Room(name, self.timeline.position(name), self.timeline.topic(name))
-            self._rooms[name] = room
+            self.rooms[name] = room
         return room
 
     def _add(self, session: "Session", room: Room) -> Member:
@@ -281,13 +288,13 @@ class Hub:
         if member.announced:
             self._tell_went(room, member.session.nick)
         if not room.members:  # what it was is in the timeline
-            self._rooms.pop(room.name)
+            self.rooms.pop(room.name)
 
     # What the others are told
 
     def _tell(self, room: Room, event: events.Event, but: "Session | None" = None) -> None:
         if room.tell(event, but):
-            self._delivery.add(room)
+            self.delivery.add(room)
 
     def _tell_came(self, room: Room, session: "Session") -> None:
         room.count += 1
@@ -324,21 +331,24 @@ class Hub:
             said.session.repeated(said, position)
         for said in batch.conflicts:
             said.session.refused(said, "key_conflict", "That key was used for another text.")
+        self.failed += len(batch.failed)
         for said in batch.failed:
             said.session.refused(said, "storage", "The server could not store that. Try again.")
         for post, said in batch.posts:
-            room = self._rooms.get(post.room)
+            room = self.rooms.get(post.room)
             if room is not None and room.post(post, said):
-                self._delivery.add(room)
+                self.delivery.add(room)
             else:
                 said.session.settled()
             self._console.said(post.room, post.author, post.text)
-        self._delivery.work()
+        self.delivery.work()
 
     def _tick(self) -> None:
         """Once a second: newcomers, crowds, nicks whose hold has ended, and the silent."""
         while True:
+            due = time.monotonic() + 1.0
             gevent.sleep(1.0)
+            self.lags.append(max(time.monotonic() - due, 0.0))
             try:
                 self._keep_time(time.monotonic())
             except Exception:  # a bug here must not stop the clock
@@ -358,7 +368,7 @@ class Hub:
                 self._hurry(session, now)
             if session.rich:
                 self._ping(session, now)
-        self._delivery.work()
+        self.delivery.work()
 
     def _hurry(self, session: "Session", now: float) -> None:
         seconds = self.limits.frame_seconds

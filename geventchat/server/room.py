@@ -8,6 +8,7 @@ delivered to everyone: it moves when a turn ends.
 Nothing here waits but `after_turn`.
 """
 
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -157,7 +158,9 @@ class Room:
 class Turn:
     """What the members of a room hear next, and how far the walk past them has come."""
 
-    __slots__ = ("_plain", "_plain_own", "_rich", "_rich_own", "posts", "told", "walk", "walked")
+    __slots__ = (
+        "_plain", "_plain_own", "_rich", "_rich_own", "began", "posts", "told", "walk", "walked",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -170,6 +173,7 @@ class Turn:
         self.walk = walk
         """Those to be reached; grows while it is walked."""
         self.walked = 0
+        self.began = time.perf_counter()
         self._plain: bytes | None = None
         self._plain_own: dict[object, bytes] = {}
         self._rich: bytes | None = None

@@ -16,12 +16,14 @@ from geventchat.config import BadOption, Config, Limits
 from geventchat.protocol import frames, names
 from geventchat.protocol.errors import FULL, SHUTDOWN, Reason
 from geventchat.server import credentials
+from geventchat.server.admin import Admin
 from geventchat.server.authority import Authority
 from geventchat.server.console import Console
 from geventchat.server.doors.tcp import TcpDoor
 from geventchat.server.hub import Hub
 from geventchat.server.limits import WHY, Pace, Refusals
 from geventchat.server.link import Link
+from geventchat.server.metrics import Metrics
 from geventchat.server.rules_file import RulesFile
 from geventchat.server.session import Session
 from geventchat.server.timeline import Timeline
@@ -29,6 +31,7 @@ from geventchat.server.timeline.memory import MemoryTimeline
 from geventchat.server.timeline.sqlite import SqliteTimeline
 from geventchat.server.timeline.sqlite.retention import Keep
 
+DEFAULT_ADMIN: Final = "127.0.0.1:4041"
 FULL_SECONDS: Final = 1.0
 """How long one who is turned away has to hear why."""
 RESERVED_DESCRIPTORS: Final = 96
@@ -66,6 +69,8 @@ class Server:
         self._hearing = 0
         self.refusals = Refusals()
         self.counts: Counter[str] = Counter()
+        self._metrics = Metrics(self._hub, self.refusals.counts, self.counts)
+        self._admin: Admin | None = None
         self._readers: set[gevent.Greenlet[..., None]] = set()
         self._authority: Authority
         self._timeline: Timeline
@@ -75,6 +80,11 @@ class Server:
     def address(self) -> tuple[str, int]:
         """Host and port that it listens on."""
         return self._door.address
+
+    @property
+    def admin_address(self) -> tuple[str, int] | None:
+        """Host and port of the admin port, if there is one."""
+        return self._admin.address if self._admin is not None else None
 
     @property
     def operator_file(self) -> str | None:
@@ -101,6 +111,7 @@ class Server:
             raise
         try:
             self._authority = _authority(config)
+            self._admin = self._open_admin(config.admin)
         except BadOption:
             self._door.close()
             self._timeline.close()
@@ -112,6 +123,8 @@ class Server:
         gc.collect()
         gc.freeze()
         self._door.start()
+        if self._admin is not None:
+            self._admin.start()
 
     def reload(self, config: Config) -> list[str]:
         """Take over what may change while the server runs; give the names of what else differs.
@@ -137,6 +150,25 @@ class Server:
         """Whether it is ending, or about to."""
         return self._asked.is_set()
 
+    def _open_admin(self, asked: str | None) -> Admin | None:
+        """Give the admin port; None if there is to be none, or the default one is taken."""
+        host, _, port = (asked or DEFAULT_ADMIN).rpartition(":")
+        if not host:
+            return None
+        try:
+            return Admin(host.strip("[]"), int(port), self._unready, self._metrics.text)
+        except BadOption as error:
+            if asked is not None:
+                raise
+            _log.warning("there is no admin port: %s", error)
+            return None
+
+    def _unready(self) -> str | None:
+        """Say why no client should be sent here, if that is so."""
+        if self._stopping:
+            return "the server is ending"
+        return "nothing can be stored" if self._timeline.failing else None
+
     def ask_to_stop(self) -> None:
         """Let `wait` return. Never waits, so a signal may call it."""
         self._asked.set()
@@ -158,6 +190,8 @@ class Server:
         self._timeline.close()
         self._hub.finish((end - time.monotonic()) / 2)
         gevent.wait(list(self._readers), timeout=max(end - time.monotonic(), 0))
+        if self._admin is not None:
+            self._admin.close()
         self._hub.stop()
 
     def _welcome(self, link: Link) -> None:

@@ -106,7 +106,8 @@ def chatting(
 
     Once a second a server looks at its clock; this one does so `later`, unless the clock is to run.
     """
-    config = Config(port=0, timeline=timeline, limits=Limits(**limits), **(options or {}))
+    options = {"admin": "none", **(options or {})}
+    config = Config(port=0, timeline=timeline, limits=Limits(**limits), **options)
     server = Server(config, Console(Printer(None), echo=False))
     server.start()
     if not clock:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from geventchat.config import Config, Limits
+from geventchat.config import Config
 from geventchat.server.console import Console
 from geventchat.server.printer import Printer
 from geventchat.server.server import Server
@@ -18,7 +18,8 @@ Serve = Callable[..., Address]
 @contextmanager
 def serving(timeline: str, *, drain_seconds: int = 10, **limits: int) -> Iterator[Server]:
     """Run a server in this process, on a port of its own."""
-    config = Config(port=0, timeline=timeline, drain_seconds=drain_seconds, limits=Limits(**limits))
+    told = {"admin": "none", "timeline": timeline, "drain_seconds": drain_seconds}
+    config = Config.of({"port": 0, "limits": limits, **told})
     server = Server(config, Console(Printer(None), echo=False))
     server.start()
     try:

@@ -11,7 +11,7 @@ def test_any_number_of_rooms_may_come_and_go() -> None:
         for number in range(50):
             assert ann.ask("join", room=f"room-{number}")["type"] == "joined"
             assert ann.ask("leave", room=f"room-{number}")["type"] == "left"
-        assert set(chat.server._hub._rooms) == set()
+        assert set(chat.server._hub.rooms) == set()
 
 
 def test_over_the_limit_of_rooms_a_new_one_is_refused_and_others_are_not() -> None:

@@ -110,7 +110,7 @@ class House:
     @property
     def delivering(self) -> bool:
         """Whether delivery has work left."""
-        delivery = self.hub._delivery
+        delivery = self.hub.delivery
         return bool(delivery._ready or delivery._touched)
 
 

@@ -370,5 +370,5 @@ def test_whoever_is_gone_leaves_nothing_behind(house: House) -> None:
     for each in sessions:
         house.hub.go(each, QUIT)
     hub = house.hub
-    for kept in (hub.sessions, hub._rooms, hub._clients, hub._nicks._owners):
+    for kept in (hub.sessions, hub.rooms, hub._clients, hub._nicks._owners):
         assert not kept

@@ -219,7 +219,7 @@ class PlainPerson:
         self.call = Call(self.house)
         self.said = set()
         self.heard = []
-        lobby = self.house.hub._rooms.get("lobby")
+        lobby = self.house.hub.rooms.get("lobby")
         self.delivered = lobby.position if lobby else self.house.timeline.position("lobby")
         self.stored = self.house.timeline.position("lobby")
 
@@ -415,7 +415,7 @@ class HubModel(RuleBasedStateMachine):
 
     @invariant()
     def what_the_others_are_told_adds_up(self) -> None:
-        for each in self.house.hub._rooms.values():
+        for each in self.house.hub.rooms.values():
             announced = [member for member in each.members.values() if member.announced]
             assert each.count == len(announced) + len(each.away)
             assert each.rich_members == sum(member.rich for member in each.members.values())
@@ -429,7 +429,7 @@ class HubModel(RuleBasedStateMachine):
             self.quiet()
             assert all(call.reader.ready() for call in self.calls)
             assert not self.house.hub.sessions
-            assert not self.house.hub._rooms
+            assert not self.house.hub.rooms
         finally:
             self.patch.undo()
             gevent.killall([call.reader for call in self.calls])

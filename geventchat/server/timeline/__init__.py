@@ -115,6 +115,11 @@ class Timeline(ABC):
         if self._turns is not None:
             self._turns.join()
 
+    @property
+    def failing(self) -> bool:
+        """Whether what was said last could not be stored, and nothing shows that it can be now."""
+        return False
+
     @abstractmethod
     def position(self, room: str) -> int:
         """Give the newest position stored in a room, 0 if there is none. Never waits."""

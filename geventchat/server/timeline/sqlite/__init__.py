@@ -68,6 +68,10 @@ class SqliteTimeline(Timeline):
         self._writer = ThreadPool(1)
         self._reader = ThreadPool(1)
 
+    @property
+    def failing(self) -> bool:
+        return self._store.db is None
+
     def position(self, room: str) -> int:
         return self._store.tops.get(room, 0)
 

@@ -1,0 +1,80 @@
+"""What a server counts, for Prometheus: plain numbers that are put together only when asked for."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from geventchat.server.hub import Hub
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics(Collector):
+    """The figures of one server. Its labels are few and bounded: never a nick, room or address."""
+
+    def __init__(self, hub: Hub, refused: Counter[str], door: Counter[str]) -> None:
+        """`refused`: the connections that were not let in, by reason; `door`: what else it did."""
+        self._hub = hub
+        self._refused = refused
+        self._door = door
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        """Give all of it in Prometheus's text format."""
+        return generate_latest(self._registry)
+
+    def describe(self) -> Iterable[Metric]:
+        """Name nothing beforehand: this is asked while the server is still being built."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the figures as they are now. Never waits."""
+        hub, delivery, timeline = self._hub, self._hub.delivery, self._hub.timeline
+        sessions = GaugeMetricFamily(
+            "geventchat_sessions", "Clients that are connected.", labels=["kind"]
+        )
+        rich = sum(session.rich for session in hub.sessions)
+        sessions.add_metric(["rich"], rich)
+        sessions.add_metric(["plain"], len(hub.sessions) - rich)
+        yield sessions
+        yield _gauge("rooms", "Rooms that have members.", len(hub.rooms))
+        yield _counter("posts", "Posts that were stored.", timeline.posts_stored)
+        yield _counter("batches", "Turns of the record.", timeline.batches)
+        yield _counter("store_seconds", "Time that batches took to store.", timeline.store_seconds)
+        yield _gauge("storing", "Whether the last batch could be stored.", not timeline.failing)
+        yield _counter("failed_messages", "Messages that could not be stored.", hub.failed)
+        yield _counter("deliveries", "Posts times the members that heard them.", delivery.delivered)
+        yield _counter("turns", "Turns of rooms.", delivery.turns)
+        yield _counter("turn_seconds", "Time of turns, yields included.", delivery.turn_seconds)
+        held = sorted(session.outbox.size for session in hub.sessions) or [0]
+        outbox = GaugeMetricFamily(
+            "geventchat_outbox_bytes", "What clients have still to hear.", labels=["quantile"]
+        )
+        for quantile in (0.5, 0.99, 1.0):
+            outbox.add_metric([f"{quantile:g}"], held[int(quantile * (len(held) - 1))])
+        yield outbox
+        yield _labelled("closes", "Sessions that ended.", "reason", hub.closes)
+        yield _labelled("refused", "Connections that were not let in.", "reason", self._refused)
+        yield _counter("pauses", "Times that a client was read later.", self._door["pauses"])
+        yield _gauge("loop_lag_seconds", "Longest a timer was late in a minute.", max(hub.lags))
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"geventchat_{name}", text, value)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(f"geventchat_{name}", text, value)
+
+
+def _labelled(name: str, text: str, label: str, counts: Counter[str]) -> Metric:
+    family = CounterMetricFamily(f"geventchat_{name}", text, labels=[label])
+    for value, count in sorted(counts.items()):
+        family.add_metric([value], count)
+    return family

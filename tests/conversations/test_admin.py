@@ -1,0 +1,142 @@
+"""The admin port: whether the server is ready, and what it has counted."""
+
+import re
+import sqlite3
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from unittest.mock import patch
+
+import gevent
+import pytest
+from gevent import socket
+
+from geventchat.config import BadOption, Config
+from geventchat.server.server import Server
+from geventchat.server.timeline.sqlite import schema
+from tests.conversations.chat import Chat, chatting
+from tests.server.house import Wall
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> Iterator[Chat]:
+    options = {"admin": "127.0.0.1:0"}
+    with chatting(f"sqlite:{tmp_path}/chat.db", options=options) as chat:
+        yield chat
+
+
+def get(chat: Chat, path: str) -> tuple[int, str]:
+    """Ask for a page, in a native thread: these tests are not patched."""
+    address = chat.server.admin_address
+    assert address is not None
+
+    def ask() -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(
+                f"http://{address[0]}:{address[1]}{path}", timeout=5
+            ) as got:
+                return got.status, got.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    told: tuple[int, str] = gevent.get_hub().threadpool.apply(ask)
+    return told
+
+
+def figures(chat: Chat) -> dict[str, float]:
+    """Give the server's own figures, by name and labels."""
+    status, text = get(chat, "/metrics")
+    assert status == 200
+    return {
+        name: float(value)
+        for name, value in re.findall(r"^geventchat_(\S+) (\S+)$", text, re.MULTILINE)
+    }
+
+
+def test_a_server_is_ready_until_it_ends(chat: Chat) -> None:
+    assert get(chat, "/healthz") == (200, "ready\n")
+    chat.server._stopping = True
+    assert get(chat, "/healthz") == (503, "the server is ending\n")
+
+
+def test_a_server_that_cannot_store_is_not_ready(chat: Chat) -> None:
+    ann = chat.rich("Ann")
+    store = chat.server._timeline._store  # type: ignore[attr-defined]
+    store.db.execute("PRAGMA busy_timeout = 10")
+    with (
+        patch.object(schema, "LOCKED_SECONDS", 0.01),
+        closing(sqlite3.connect(store._path, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        ann.say("lobby", "one")
+        assert ann.event()["code"] == "storage"
+        assert get(chat, "/healthz") == (503, "nothing can be stored\n")
+        assert figures(chat)["storing"] == 0
+        assert figures(chat)["failed_messages_total"] == 1
+        other.execute("ROLLBACK")
+    ann.say("lobby", "one")
+    ann.posts(1)
+    assert get(chat, "/healthz")[0] == 200
+
+
+def test_what_is_done_is_counted(chat: Chat) -> None:
+    ann, bob = chat.riches("Ann", "Bob")
+    chat.plain()
+    before = figures(chat)
+    ann.say("lobby", "hi")
+    bob.posts(1)
+    ann.pong()
+    after = figures(chat)
+    assert after["posts_total"] - before["posts_total"] == 1
+    assert after["batches_total"] - before["batches_total"] == 1
+    assert after["deliveries_total"] - before["deliveries_total"] == 3
+    assert after["store_seconds_total"] > before["store_seconds_total"]
+    assert after['sessions{kind="rich"}'] == 2
+    assert after['sessions{kind="plain"}'] == 1
+    assert after["rooms"] == 1
+    assert after['outbox_bytes{quantile="1"}'] == 0
+
+    bob.tell("bye")
+    bob.closing()
+    chat.gone(bob)
+    assert figures(chat)['closes_total{reason="quit"}'] >= 1
+
+
+def test_the_process_is_described_too(chat: Chat) -> None:
+    _, text = get(chat, "/metrics")
+    for name in ("process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"):
+        assert f"\n{name} " in text
+
+
+def test_nothing_else_is_there(chat: Chat) -> None:
+    for path in ("/", "/healthz/", "/../etc/passwd"):
+        assert get(chat, path)[0] == 404
+
+
+def test_one_who_asks_for_nothing_is_not_waited_for(chat: Chat) -> None:
+    address = chat.server.admin_address
+    assert address is not None
+    with patch("geventchat.server.admin._SECONDS", 0.05), socket.socket() as silent:
+        silent.connect(address)
+        silent.sendall(b"GET /met")
+        silent.settimeout(5)
+        assert b"200" not in silent.recv(1_000)
+    assert get(chat, "/healthz")[0] == 200
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_refused_and_the_default_one_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        asked = Server(Config(port=0, timeline="memory:", admin=address), Wall())
+        with pytest.raises(BadOption, match=f"--admin {address}: address already in use"):
+            asked.start()
+        with patch("geventchat.server.server.DEFAULT_ADMIN", address):
+            server = Server(Config(port=0, timeline="memory:"), Wall())
+            server.start()
+            assert server.admin_address is None
+            server.stop()
+    assert f"there is no admin port: --admin {address}" in caplog.text
