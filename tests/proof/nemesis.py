@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.proof.checker import Kept, Run, load
-from tests.proof.launcher import MOMENTS
+from tests.proof.moments import FIRST_BOOT, MOMENTS
 
 HERE: Final = Path(__file__).parents[2]
 CLIENTS_PER_PROCESS: Final = 10
@@ -159,7 +159,7 @@ def run(plan: Plan, folder: Path) -> tuple[Run, Counter[str], list[float]]:
     dice = random.Random(plan.seed)
     server = Server(folder, plan.bug)
     faults: Counter[str] = Counter()
-    server.start("at first boot")
+    server.start(FIRST_BOOT)
     faults["kill at first boot"] += not server.runs()
     server.start()
     with ExitStack() as stack:

@@ -1,0 +1,61 @@
+"""When a server may be killed: at the worst moments there are."""
+
+import functools
+import os
+import signal
+from collections.abc import Callable
+from typing import Any, Final
+
+from geventchat.server.delivery import Delivery
+from geventchat.server.room import Turn
+from geventchat.server.server import Server
+from geventchat.server.timeline import Timeline
+from geventchat.server.timeline.sqlite import schema
+from geventchat.server.timeline.sqlite.store import Store
+from geventchat.server.timeline.sqlite.witness import Witness
+
+FIRST_BOOT: Final = "at first boot"
+MOMENTS: Final[dict[str, tuple[type, str, bool]]] = {
+    "before a batch is stored": (Store, "store", False),
+    "after a batch is stored": (Store, "store", True),
+    "before a batch is delivered": (Timeline, "_deliver", False),
+    "while a room takes its turn": (Turn, "put", True),
+    "after a walk through a room": (Delivery, "_walk", True),
+    "before the witness is written": (Witness, "saw", False),
+    "after the witness is written": (Witness, "saw", True),
+    "before a trim": (Store, "trim", False),
+    "after a trim": (Store, "trim", True),
+    "at the start, before it listens": (Server, "start", False),
+    "when it begins to end": (Server, "stop", False),
+}
+
+
+def _die(*_: object) -> None:
+    """End as by kill -9: nothing is flushed, nobody is told."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _watch(of: type, name: str, after: bool, count: int) -> None:
+    real: Callable[..., Any] = getattr(of, name)
+    left = [count]
+
+    @functools.wraps(real)
+    def watched(*arguments: Any, **named: Any) -> Any:
+        left[0] -= 1
+        if not after and left[0] <= 0:
+            _die()
+        result = real(*arguments, **named)
+        if left[0] <= 0:
+            _die()
+        return result
+
+    setattr(of, name, watched)
+
+
+def kill_at(moment: str) -> None:
+    """Let this process end so at a moment, as `before a trim:3` names it: the third time."""
+    if moment == FIRST_BOOT:
+        schema._run = _die  # type: ignore[assignment]
+        return
+    name, _, count = moment.partition(":")
+    _watch(*MOMENTS[name], int(count))
