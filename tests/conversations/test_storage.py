@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
+from geventchat.server.timeline.ring import Ring
 from geventchat.server.timeline.sqlite import SqliteTimeline, schema
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.peers import encode, texts
@@ -18,7 +19,9 @@ from tests.conversations.peers import encode, texts
 
 @pytest.fixture
 def chat(tmp_path: Path) -> Iterator[Chat]:
+    """A server that has to ask the disk for all that it reads."""
     with chatting(f"sqlite:{tmp_path}/chat.db") as chat:
+        record(chat)._ring = Ring(0)
         yield chat
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from geventchat.server.timeline.sqlite import SqliteTimeline, retention
 from geventchat.server.timeline.sqlite.retention import STEP_POSTS, Keep
-from tests.server.record import Record, in_file, say, verdicts
+from tests.server.record import Record, on_disk, say, verdicts
 
 DAY_MS = 24 * 60 * 60 * 1000
 
@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def record(path: Path) -> Iterator[Record]:
-    record = Record(in_file(path))
+    record = Record(on_disk(path))
     yield record
     record.close()
 
@@ -112,7 +112,7 @@ def test_without_a_bound_nothing_goes(record: Record) -> None:
 @given(st.lists(st.integers(1, 900), min_size=1, max_size=4), st.integers(1, 500))
 def test_what_is_kept_has_no_hole(sizes: list[int], most: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        record = Record(in_file(Path(folder) / "chat.db"))
+        record = Record(on_disk(Path(folder) / "chat.db"))
         for number, size in enumerate(sizes):
             record.turn(*(say("hi", room=f"r{number}") for _ in range(size)))
         trim(record, Keep(posts_per_room=most))

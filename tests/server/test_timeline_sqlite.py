@@ -15,7 +15,7 @@ from geventchat.config import BadOption
 from geventchat.protocol.errors import Refused
 from geventchat.server.timeline import Batch
 from geventchat.server.timeline.sqlite import SqliteTimeline, schema
-from tests.server.record import Record, Verdicts, in_file, say, verdicts
+from tests.server.record import Record, Verdicts, on_disk, say, verdicts
 
 NOBODY = 65_534
 
@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def record(path: Path) -> Iterator[Record]:
-    record = Record(in_file(path))
+    record = Record(on_disk(path))
     yield record
     record.close()
 
@@ -118,7 +118,7 @@ def test_readers_cannot_write(record: Record) -> None:
     "name", ["a b.db", "100%.db", "what?.db", "#1.db", "ü.db", "a;b&mode=rw.db"]
 )
 def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
-    record = Record(in_file(tmp_path / name))
+    record = Record(on_disk(tmp_path / name))
     record.fill(["one"])
     assert len(record.everything()) == 1
     record.close()
@@ -189,7 +189,7 @@ def test_after_a_failure_the_record_goes_on_and_the_log_says_why(
 
 @pytest.mark.usefixtures("impatient")
 def test_a_file_that_another_program_keeps_locked_fails_the_batch(path: Path) -> None:
-    record = Record(in_file(path))
+    record = Record(on_disk(path))
     with other_program(path) as db:
         db.execute("BEGIN IMMEDIATE")
         assert len(record.turn(say("one"), say("two")).failed) == 2
@@ -200,7 +200,7 @@ def test_a_file_that_another_program_keeps_locked_fails_the_batch(path: Path) ->
 
 @pytest.mark.usefixtures("impatient")
 def test_a_topic_that_cannot_be_stored_is_refused_and_not_kept(path: Path) -> None:
-    record = Record(in_file(path))
+    record = Record(on_disk(path))
     record.timeline.set_topic("lobby", "tea")
     with other_program(path) as db:
         db.execute("BEGIN IMMEDIATE")
@@ -412,7 +412,7 @@ def test_a_file_that_is_no_database_is_refused_and_untouched(path: Path) -> None
 
 
 def test_a_database_that_is_locked_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Record(in_file(path)).close()
+    Record(on_disk(path)).close()
     monkeypatch.setattr(schema, "LOCKED_SECONDS", 0.01)
     with other_program(path) as db:
         db.execute("BEGIN EXCLUSIVE")
@@ -464,7 +464,7 @@ def test_a_place_that_cannot_be_written_to_is_refused(open_place: Path) -> None:
 def test_a_file_that_cannot_be_written_to_is_refused_and_untouched(
     path: Path, open_place: Path
 ) -> None:
-    Record(in_file(path)).close()
+    Record(on_disk(path)).close()
     before = path.read_bytes()
     # Another file: of the former SQLite may still have an open descriptor, and use it again.
     path = open_place / "copy.db"
@@ -479,7 +479,7 @@ def test_a_server_that_was_refused_may_try_again(path: Path) -> None:
     path.write_text("Dear diary, " * 1_000)
     unusable(path)
     path.unlink()
-    record = Record(in_file(path))
+    record = Record(on_disk(path))
     record.fill(["one"])
     record.close()
 
@@ -514,7 +514,7 @@ PRAGMA user_version = 1;
 def test_a_first_versions_database_goes_on(path: Path) -> None:
     with other_program(path) as db:
         db.executescript(SCHEMA_1)
-    record = Record(in_file(path))
+    record = Record(on_disk(path))
     assert record.timeline.epoch == "an-epoch-of-a-first-version"
     assert record.timeline.topic("lobby") == "tea"
     assert [post.text for post in record.everything()] == ["one", "two"]
@@ -663,17 +663,17 @@ def test_a_witness_that_is_behind_or_broken_or_gone_changes_nothing(
 def test_a_file_too_large_to_be_looked_at_first_is_looked_at_while_it_serves(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    record = Record(in_file(path))
+    record = Record(on_disk(path))
     record.fill(["x" * 100] * 2_000)
     record.close()
     with path.open("r+b") as file:
         file.seek(path.stat().st_size // 2)  # not where the newest posts are, nor the oldest
         file.write(b"\xa5" * 4_096)
     with pytest.raises(BadOption, match="damaged"):
-        Record(in_file(path))
+        Record(on_disk(path))
 
     monkeypatch.setattr(schema, "LOOK_SECONDS", 0.0)
-    record = Record(in_file(path))
+    record = Record(on_disk(path))
     assert isinstance(record.timeline, SqliteTimeline)
     assert record.timeline._looking is not None
     assert verdicts(record.turn(say("goes on"))).posts == [("lobby", 2_001, "goes on")]
@@ -685,7 +685,7 @@ def test_a_file_too_large_to_be_looked_at_first_is_looked_at_while_it_serves(
 def test_a_server_that_ends_does_not_wait_for_a_look_at_a_large_file(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Record(in_file(path)).close()
+    Record(on_disk(path)).close()
     monkeypatch.setattr(schema, "LOOK_SECONDS", 0.0)
-    Record(in_file(path)).close()
+    Record(on_disk(path)).close()
     assert not caplog.text

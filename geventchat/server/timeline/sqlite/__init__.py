@@ -1,8 +1,8 @@
 """The timeline in a SQLite file: every post is on disk before anyone sees it.
 
 Two native threads do all the work, so the disk never stops the hub: one stores, one reads pages for
-those who catch up, so that a storm of them does not delay commits. While one batch is being
-delivered the next is already being stored.
+those who catch up from further back than the ring in memory, so that a storm of them does not delay
+commits. While one batch is being delivered the next is already being stored.
 """
 
 import os
@@ -18,6 +18,7 @@ from gevent.threadpool import ThreadPool
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch, Said, Timeline, _log
+from geventchat.server.timeline.ring import Ring
 from geventchat.server.timeline.sqlite.lock import lock, unusable
 from geventchat.server.timeline.sqlite.look import look
 from geventchat.server.timeline.sqlite.pages import Damaged, Pages
@@ -25,6 +26,8 @@ from geventchat.server.timeline.sqlite.retention import Keep
 from geventchat.server.timeline.sqlite.schema import connect
 from geventchat.server.timeline.sqlite.store import Store
 
+RING_BYTES: Final = 16 << 20
+"""What the newest posts may take in memory: some 30,000 short ones."""
 _BREATH_SECONDS: Final = 0.02
 _PAUSE_SECONDS: Final = 1.0
 
@@ -38,11 +41,17 @@ class SqliteTimeline(Timeline):
     """
 
     def __init__(
-        self, deliver: Callable[[Batch], None], path: str, keep: Keep | None = None
+        self,
+        deliver: Callable[[Batch], None],
+        path: str,
+        keep: Keep | None = None,
+        *,
+        ring_bytes: int = RING_BYTES,
     ) -> None:
         """`keep`: what is kept of the history; all of it, unless told."""
         super().__init__(deliver)
         self.keep = keep or Keep()
+        self._ring = Ring(ring_bytes)
         self._path = path
         self._lock = lock(path)
         try:
@@ -82,10 +91,18 @@ class SqliteTimeline(Timeline):
         return self._store.topics.get(room, "")
 
     def since(self, room: str, after: int, upto: int) -> list[Post]:
-        return self._in(self._reader, self._pages.since, room, after, upto)
+        after = max(after, self.oldest(room) - 1)
+        page = self._ring.since(room, after, upto)
+        if page is None:
+            page = self._in(self._reader, self._pages.since, room, after, upto)
+        return page
 
     def before(self, room: str, end: int, limit: int) -> list[Post]:
-        return self._in(self._reader, self._pages.before, room, end, limit)[::-1]
+        end = min(end, self.position(room) + 1)
+        page = self._ring.before(room, max(end - limit, self.oldest(room)), end)
+        if page is None:
+            page = self._in(self._reader, self._pages.before, room, end, limit)[::-1]
+        return page
 
     def set_topic(self, room: str, topic: str) -> None:
         self._in(self._writer, self._store.set_topic, room, topic)
@@ -151,6 +168,8 @@ class SqliteTimeline(Timeline):
     def _verdicts(self, outcome: Batch | Exception | None, said: list[Said]) -> Batch:
         if isinstance(outcome, Batch):
             self.posts_stored += len(outcome.posts)
+            for post, _ in outcome.posts:
+                self._ring.add(post)
             return outcome
         if isinstance(outcome, sqlite3.Error):
             _log.error("storing %d messages in %s failed: %s", len(said), self._path, outcome)
