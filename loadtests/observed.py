@@ -1,16 +1,19 @@
-"""The server's own figures: its process's, if it runs on this machine.
+"""The server's own figures, if it runs on this machine: its process's, and those of `/metrics`."""
 
-The largest outbox and the slow closes are for its `/metrics` to tell, once it has them.
-"""
-
+import http.client
 import ipaddress
+import re
 import socket
+import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 import psutil
 
 from loadtests.address import Address
+
+_PAGE_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Server:
 
     def __init__(self, address: Address) -> None:
         self._process = listener(address)
+        self._metrics = _metrics(self._process, address.port) if self._process else None
         self.read()  # the first CPU reading has nothing to compare with
 
     def read(self) -> Figures:
@@ -36,12 +40,19 @@ class Server:
         if self._process is None:
             return Figures()
         try:
-            return Figures(
-                cpu_percent=self._process.cpu_percent(),
-                memory_mb=self._process.memory_info().rss / (1 << 20),
-            )
+            cpu = self._process.cpu_percent()
+            memory = self._process.memory_info().rss / (1 << 20)
         except psutil.Error:
             return Figures()  # it has ended
+        told = _read(self._metrics) if self._metrics else ""
+        largest = re.search(r'^geventchat_outbox_bytes{quantile="1"} (\S+)', told, re.MULTILINE)
+        slow = re.search(r'^geventchat_closes_total{reason="slow"} (\S+)', told, re.MULTILINE)
+        return Figures(
+            cpu_percent=cpu,
+            memory_mb=memory,
+            outbox_kb=round(float(largest[1]) / 1000, 1) if largest else None,
+            slow_closes=int(float(slow[1])) if slow else 0 if told else None,
+        )
 
 
 def listener(address: Address) -> psutil.Process | None:
@@ -53,6 +64,28 @@ def listener(address: Address) -> psutil.Process | None:
             if each.status == psutil.CONN_LISTEN and each.laddr[1:] == (address.port,) and each.pid:
                 return psutil.Process(each.pid)
     return None
+
+
+def _metrics(process: psutil.Process, but: int) -> str | None:
+    """Give where a server tells its figures: a port of its own on this machine."""
+    with suppress(psutil.Error):
+        for each in process.net_connections("tcp"):
+            if each.status == psutil.CONN_LISTEN and each.laddr.port != but:
+                host = f"[{each.laddr.ip}]" if ":" in each.laddr.ip else each.laddr.ip
+                page = f"http://{host}:{each.laddr.port}/metrics"
+                if "geventchat_" in _read(page):
+                    return page
+    return None
+
+
+def _read(page: str) -> str:
+    """Give a page, or nothing if it cannot be had soon. Waits."""
+    try:
+        with urllib.request.urlopen(page, timeout=_PAGE_SECONDS) as answer:
+            told: str = answer.read().decode()
+            return told
+    except (OSError, ValueError, http.client.HTTPException):
+        return ""
 
 
 def _is_here(host: str) -> bool:

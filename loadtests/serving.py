@@ -25,6 +25,7 @@ def serving(host: str | None) -> Iterator[str]:
         log = Path(folder, "log")
         timeline = f"sqlite:{folder}/load.db"
         serve = [sys.executable, "-m", "geventchat", "serve", "--port", "0", "--timeline", timeline]
+        serve += ["--admin", "127.0.0.1:0"]
         with (
             log.open("wb") as output,
             # In a session of its own, Ctrl-C is not for it.

@@ -24,6 +24,9 @@ def test_all_kinds_of_users_chat_without_a_failure_on_a_server_of_its_own(
     for name in ("heard", "stored", "direct", "join", "resume"):
         assert counts[name] > 0, name
     assert "Talker" in report.read_text("utf-8")
+    last = run.rows("chat_history")[-1]
+    assert float(last["largest_outbox_kb"]) >= 0  # from the server's own /metrics
+    assert int(last["slow_closes"]) >= 0
 
 
 def test_connects_are_counted_but_not_among_the_times_of_messages(
