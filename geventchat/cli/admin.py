@@ -23,11 +23,19 @@ _FILE: Final = "geventchat.db.operator"
     metavar="FILE",
     help=f"Holds the operators' token; else GEVENTCHAT_TOKEN does.  [default: {_FILE}]",
 )
+@click.option("--tls", is_flag=True, help="Speak TLS, and only with the host that was named.")
+@click.option("--ca", metavar="FILE", help="TLS, trusting only the certificates in this file.")
 @click.option("--by", type=click.Choice(get_args(By)), help="What of WHOM is meant.")
 @click.option("--seconds", type=click.IntRange(min=1), help="How long it holds.")
 @click.option("--reason", help="Shown to whom it concerns.")
 def admin(
-    act: Act, whom: str | None, server: str, operator_file: str | None, **options: Any
+    act: Act,
+    whom: str | None,
+    server: str,
+    operator_file: str | None,
+    tls: bool,
+    ca: str | None,
+    **options: Any,
 ) -> int:
     """Do what operators do: kick, ban, mute somebody, lock or freeze a room, close the door.
 
@@ -35,14 +43,15 @@ def admin(
     """
     host, port = host_and_port(server)
     token = os.environ.get(variable("token"))
-    from geventchat.client import Connection, Ended, NoGeventchat, ServerError
+    from geventchat.client import Connection, Ended, NoGeventchat, ServerError, trusting
     from geventchat.client.acts import told
     from geventchat.server.credentials import read_token
 
     if operator_file is not None or token is None:
         token = read_token("--operator-file", operator_file or _FILE)
     try:
-        with Connection(host, port, rooms=(), token=token, resume=False) as chat:
+        trust = trusting(ca) if tls or ca else False
+        with Connection(host, port, rooms=(), token=token, resume=False, tls=trust) as chat:
             for line in told(chat.admin(act, whom, **options)):
                 click.echo(visible(line))
     except (Ended, NoGeventchat, Refused, ServerError, TimeoutError) as error:

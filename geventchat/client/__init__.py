@@ -8,6 +8,7 @@ from geventchat.client.connection import Connection, TooLong
 from geventchat.client.happened import Away, Back, Gap, Happening
 from geventchat.client.link import Ended, NoGeventchat, ServerError
 from geventchat.client.says import Unsaid
+from geventchat.client.tls import trusting
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import (
     AnyEvent,
@@ -56,4 +57,5 @@ __all__ = [
     "Typing",
     "Unsaid",
     "Welcome",
+    "trusting",
 ]

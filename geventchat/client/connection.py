@@ -14,6 +14,7 @@ from typing import Any, Final, Self, TypeVar, cast
 import gevent
 from gevent.event import AsyncResult
 from gevent.event import Event as Signal
+from gevent.ssl import SSLContext
 
 from geventchat.client.backoff import backoffs, obeyed
 from geventchat.client.cursors import Cursors, Rooms
@@ -21,6 +22,7 @@ from geventchat.client.happened import Away, Back, Gap, Happening
 from geventchat.client.inbox import Inbox
 from geventchat.client.link import Ended, Link, NoGeventchat, ServerError
 from geventchat.client.says import Says
+from geventchat.client.tls import trusting
 from geventchat.protocol import names, requests
 from geventchat.protocol.errors import LOST, SLOW, ErrorCode, Reason, Refused
 from geventchat.protocol.events import (
@@ -90,8 +92,12 @@ class Connection:
         password: str | None = None,
         token: str | None = None,
         resume: bool = True,
+        tls: SSLContext | bool = False,
     ) -> None:
         """Connect and wait for the welcome, each for up to 10 s.
+
+        With `tls` the server has to prove that it is the host that was named: to whom the system
+        trusts, or to what `geventchat.client.trusting` gives.
 
         The `token` makes it an operator's. Without `resume` the stream ends with this connection.
 
@@ -112,6 +118,7 @@ class Connection:
         self._connected_at = 0.0
         self._broken = False  # the promise, on the connection that is being read
         self._address = host, port
+        self._tls = trusting() if tls is True else tls or None
         self.ended: Bye | None = None
         """How the stream ended; a loss has the code `lost`. None while it lasts."""
         self._link = self._open(nick, self.cursors)
@@ -396,7 +403,7 @@ class Connection:
             rooms=rooms,
             token=self._token,
         )
-        link = Link(host, port)
+        link = Link(host, port, self._tls)
         try:
             self.welcome = link.greet(hello)
         except NoGeventchat:

@@ -9,16 +9,16 @@ from typing import Final
 
 import gevent
 import msgspec
-from gevent import socket
 from gevent.event import Event as Signal
 from gevent.lock import BoundedSemaphore
+from gevent.ssl import SSLContext
 
+from geventchat.client.tls import connect
 from geventchat.protocol import events, frames, requests
 from geventchat.protocol.errors import LOST, ProtocolError, Reason
 from geventchat.protocol.events import AnyEvent, Bye, Ping, Welcome
 from geventchat.protocol.requests import Hello, Request
 
-CONNECT_SECONDS: Final = 10
 WELCOME_SECONDS: Final = 10
 LAST_WORDS_SECONDS: Final = 1
 """How long the server's bye may take to be read once it takes nothing more."""
@@ -46,16 +46,15 @@ class ServerError(Exception):
 class Link:
     """Iterate it, once and in one greenlet, for events and the bytes of their frames."""
 
-    def __init__(self, host: str, port: int) -> None:
-        """Connect, for up to 10 s. Raises OSError."""
+    def __init__(self, host: str, port: int, tls: SSLContext | None = None) -> None:
+        """Connect, and shake hands if it is to be TLS, for up to 10 s each. Raises OSError."""
         self.ended: Bye | None = None
         """How the connection ended, None while it lasts."""
         self._bye: Bye | None = None
         self._over = Signal()
         self._sending = BoundedSemaphore(1)
-        self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
+        self._socket = connect(host, port, tls)
         self._socket.settimeout(None)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._frames = self._receive()
 
     def greet(self, hello: Hello) -> Welcome:

@@ -11,12 +11,13 @@ from contextlib import suppress
 from typing import Final, Self
 
 import gevent
-from gevent import socket
 from gevent.lock import BoundedSemaphore
+from gevent.ssl import SSLContext
 
 from geventchat.client.happened import Happening
 from geventchat.client.inbox import Inbox
-from geventchat.client.link import CONNECT_SECONDS, Ended
+from geventchat.client.link import Ended
+from geventchat.client.tls import connect, end_sending
 from geventchat.protocol import frames
 from geventchat.protocol.errors import LOST, QUIT, ProtocolError, Reason
 from geventchat.protocol.events import Bye, Post
@@ -31,15 +32,14 @@ _CLOSED: Final = Reason(LOST.code, True, "The server closed the connection.")
 class PlainConnection:
     """A client of any server of the original protocol, geventchat or not."""
 
-    def __init__(self, host: str, port: int) -> None:
-        """Connect, for up to 10 s. Raises OSError."""
+    def __init__(self, host: str, port: int, tls: SSLContext | None = None) -> None:
+        """Connect, and shake hands if it is to be TLS, for up to 10 s each. Raises OSError."""
         self.ended: Bye | None = None
         """How the connection ended: `quit` after `say_all`, else `lost`."""
         self._said_all = False
         self._inbox = Inbox()
         self._sending = BoundedSemaphore(1)
-        self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = connect(host, port, tls)
         self._socket.settimeout(SILENCE_SECONDS)
         self._reader = gevent.spawn(self._read)
 
@@ -69,7 +69,7 @@ class PlainConnection:
         """Tell the server that nothing follows, and wait until it closes or is silent for 30 s."""
         self._said_all = True
         with suppress(OSError):  # it may have closed first
-            self._socket.shutdown(socket.SHUT_WR)
+            end_sending(self._socket)
         self._reader.join()
 
     def close(self) -> None:

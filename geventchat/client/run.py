@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from typing import Final, TextIO
 
 import gevent
+from gevent.ssl import SSLContext
 
 from geventchat.client import piped
 from geventchat.client.connection import Connection, TooLong
 from geventchat.client.link import Ended, NoGeventchat, ServerError
 from geventchat.client.plain import PlainConnection
 from geventchat.client.state import client_id
+from geventchat.client.tls import trusting
 from geventchat.protocol.errors import PASSWORD, Refused
 from geventchat.protocol.names import LOBBY
 from geventchat.protocol.visible import visible
@@ -33,18 +35,27 @@ def connect(
     history: bool = False,
     password: str | None = None,
     token: str | None = None,
+    tls: bool = False,
+    ca: str | None = None,
 ) -> int:
     """Talk through a server until the user or the server ends it; give the exit code.
 
     On a terminal until the user quits; else standard input is what to say. `rooms` may be empty,
     which means the lobby. Whoever sits at a terminal is asked for the password if it takes another.
-    What goes wrong is one line on standard error.
+    `ca` is the file of those who are trusted, and means `tls`. What goes wrong is one line on
+    standard error.
     """
+    try:
+        trust = trusting(ca) if tls or ca else None
+    except OSError as error:
+        return _fail(str(error))
     try:
         while True:
             try:
                 with _interruptible():
-                    return _talk(host, port, nick, rooms, plain, listen, history, password, token)
+                    return _talk(
+                        host, port, nick, rooms, plain, listen, history, password, token, trust
+                    )
             except Ended as error:
                 if error.bye.code != PASSWORD.code or not _is_terminal(sys.stdin):
                     return _fail(error.bye.text)
@@ -78,21 +89,29 @@ def _talk(
     history: bool,
     password: str | None,
     token: str | None,
+    trust: SSLContext | None,
 ) -> int:
     """Talk once. Raises Ended and KeyboardInterrupt; other troubles are told."""
     at_terminal = _is_terminal(sys.stdin) and _is_terminal(sys.stdout) and not listen
     rooms = rooms or (LOBBY,)
     try:
         if at_terminal:
-            return _at_terminal(host, port, nick, rooms, plain, password, token)
+            return _at_terminal(host, port, nick, rooms, plain, password, token, trust)
         if plain:
-            with PlainConnection(host, port) as peer:
+            with PlainConnection(host, port, trust) as peer:
                 piped.plain(peer, listen=listen)
             return 0
         with (
             client_id(host, port) as client,
             Connection(
-                host, port, nick=nick, rooms=rooms, client=client, password=password, token=token
+                host,
+                port,
+                nick=nick,
+                rooms=rooms,
+                client=client,
+                password=password,
+                token=token,
+                tls=trust or False,
             ) as chat,
         ):
             piped.rich(chat, rooms[0], listen=listen, history=history)
@@ -115,15 +134,23 @@ def _at_terminal(
     plain: bool,
     password: str | None,
     token: str | None,
+    tls: SSLContext | None,
 ) -> int:
     from geventchat.client import talk  # prompt_toolkit takes its time, and a pipe needs none of it
 
     if plain:
-        with PlainConnection(host, port) as peer:
+        with PlainConnection(host, port, tls) as peer:
             return talk.plain(peer, host, port)
     with client_id(host, port) as client:
         return talk.rich(
-            host, port, client=client, nick=nick, rooms=rooms, password=password, token=token
+            host,
+            port,
+            client=client,
+            nick=nick,
+            rooms=rooms,
+            password=password,
+            token=token,
+            tls=tls,
         )
 
 

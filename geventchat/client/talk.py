@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 import gevent
+from gevent.ssl import SSLContext
 
 from geventchat.client import screen
 from geventchat.client.commands import Quit, obey
@@ -39,13 +40,21 @@ def rich(
     rooms: tuple[str, ...],
     password: str | None,
     token: str | None,
+    tls: SSLContext | None,
 ) -> int:
     """Talk until the user or the server ends it; give the exit code.
 
     Raises what `Connection` does if the first connection cannot be had.
     """
     chat = Connection(
-        host, port, nick=nick, rooms=rooms, client=client, password=password, token=token
+        host,
+        port,
+        nick=nick,
+        rooms=rooms,
+        client=client,
+        password=password,
+        token=token,
+        tls=tls or False,
     )
     window = Window(rooms[0], chat.nick, date.today())
     terminal = Terminal(window, NameCompleter(window))

@@ -46,6 +46,7 @@ class Limits:
 
     frame_bytes: int = limit(65_536, "What a client may send before the null byte.")
     frame_seconds: int = limit(30, "Time in which a frame that has begun is complete.")
+    handshake_seconds: int = limit(5, "Time in which a client of TLS has shaken hands.")
     connections: int | None = setting(
         None, _POSITIVE, "Connections at a time; as many as there are descriptors for.", live=True
     )
@@ -130,6 +131,20 @@ class Config:
         None,
         checks.file,
         "The same from a file, which they cannot.",
+        metavar="FILE",
+        live=True,
+    )
+    tls_cert: str | None = setting(
+        None,
+        checks.file,
+        "Speak TLS, with the certificate and what leads to it in this file.",
+        metavar="FILE",
+        live=True,
+    )
+    tls_key: str | None = setting(
+        None,
+        checks.file,
+        "Its key.  [default: in the same file]",
         metavar="FILE",
         live=True,
     )

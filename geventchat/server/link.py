@@ -21,6 +21,9 @@ class Link(Sink, Protocol):
     listening: bool
     """Whether the session waits for the client, and not the client for the session."""
 
+    def open(self, seconds: float) -> None:
+        """Make ready to talk, within so many seconds. Waits. Raises OSError."""
+
     def frames(self) -> Iterator[bytes]:
         """Yield the frames as they come, none of them empty, until the client sends no more.
 

@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any, Final, Self
 
 from gevent import socket
+from gevent.ssl import SSLContext
 
 SECONDS: Final = 5.0
 _numbers: Final = count(1)
@@ -17,9 +18,17 @@ _numbers: Final = count(1)
 class Plain:
     """A null-terminated client: the original protocol, byte for byte."""
 
-    def __init__(self, address: tuple[str, int], *, source: str | None = None) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        *,
+        source: str | None = None,
+        tls: SSLContext | None = None,
+    ) -> None:
         come_from = (source, 0) if source else None
         self.socket = socket.create_connection(address, SECONDS, come_from)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         self._heard = b""
 
     def __enter__(self) -> Self:
@@ -90,9 +99,10 @@ class Rich(Plain):
         rooms: dict[str, Any] | list[str] | None = None,
         client: str | None = None,
         source: str | None = None,
+        tls: SSLContext | None = None,
         **more: Any,
     ) -> None:
-        super().__init__(address, source=source)
+        super().__init__(address, source=source, tls=tls)
         self.client = client or f"client-of-a-test-{next(_numbers)}"
         hello: dict[str, Any] = {"version": 1, "client": self.client, "nonce": self.client, **more}
         if nick is not None:
@@ -163,9 +173,9 @@ class Rich(Plain):
 class Bystanders:
     """A rich and a plain client in the lobby, beside whom others misbehave."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.rich = Rich(address)
-        self.plain = Plain(address)
+    def __init__(self, address: tuple[str, int], *, tls: SSLContext | None = None) -> None:
+        self.rich = Rich(address, tls=tls)
+        self.plain = Plain(address, tls=tls)
         self.plain.meet()
         self.rich.posts(1)
         self._all = ["* we have met"]

@@ -18,6 +18,8 @@ class Process:
 
     def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self.pid = process.pid
+        self.folder = log.parent
+        """Where its posts are, and the operators' token."""
         self._log = log
         self.address = "127.0.0.1", self._port(process)
 

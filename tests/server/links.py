@@ -76,6 +76,9 @@ class FakeLink:
         finally:
             self._sending = False
 
+    def open(self, seconds: float) -> None:
+        pass
+
     def frames(self) -> Iterator[bytes]:
         while True:
             self.listening = True

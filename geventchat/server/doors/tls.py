@@ -1,0 +1,225 @@
+"""TLS on the chat port: a link whose bytes are encrypted, and the certificate it shows.
+
+The encryption is done apart from the socket, in memory: so the socket is tried and waited for as
+on any other link, and what was not taken can be told to the byte.
+"""
+
+import os
+import ssl
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+import gevent
+from gevent import socket as gevent_socket
+from gevent.ssl import SSLContext
+
+from geventchat.config import BadOption
+from geventchat.protocol import frames
+from geventchat.server.doors.link import (
+    ANSWERS,
+    READ_BYTES,
+    READABLE,
+    WRITABLE,
+    TcpLink,
+)
+
+_RECORD_BYTES: Final = 16 << 10
+"""What one record of TLS holds at most."""
+_HANDSHAKE: Final = b"\x16"
+_PLAIN: Final = "This port speaks TLS. Come in with: geventchat connect --tls"
+
+
+class TlsLink(TcpLink):
+    """A session's way to a socket that speaks TLS. See `Link`."""
+
+    __slots__ = ("_ended", "_head", "_inward", "_outward", "_sealed", "_tls", "_unsent")
+
+    def __init__(
+        self, sock: gevent_socket.socket, peer: str, frame_bytes: int, context: SSLContext
+    ) -> None:
+        super().__init__(sock, peer, frame_bytes)
+        self._inward, self._outward = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._inward, self._outward, server_side=True)
+        self._head = b""
+        """What came first, until it has told what the client speaks."""
+        self._ended = False
+        self._sealed = 0
+        """Bytes that were offered and are encrypted, but not all of that is sent."""
+        self._unsent = b""
+
+    def open(self, seconds: float) -> None:
+        try:
+            with gevent.Timeout(seconds, TimeoutError("it took too long")):
+                self._shake_hands()
+        except OSError as error:
+            if not self._head.startswith(_HANDSHAKE):
+                self._tell_stranger()
+            if isinstance(error, ssl.SSLError) and error.reason:
+                raise ConnectionError(error.reason.lower().replace("_", " ")) from None
+            raise
+        self._head = b""
+
+    def frames(self) -> Iterator[bytes]:
+        # What came with the end of the handshake is here already and wakes nobody.
+        gevent.get_hub().loop.run_callback(self._look_once_more)
+        return super().frames()
+
+    def try_send(self, data: bytes | memoryview) -> int:
+        offered, taken = memoryview(data), 0
+        while taken < len(offered):
+            if not self._sealed:
+                self._sealed = self._tls.write(offered[taken : taken + _RECORD_BYTES])
+            if not self._push():
+                break  # what is sealed is offered again first, unchanged: so is the order kept
+            taken += self._sealed
+            self._sealed = 0
+        return taken
+
+    def close(self, seconds: float) -> None:
+        with suppress(OSError):  # it says that the other side has not said the same yet
+            self._tls.unwrap()
+        with suppress(OSError):
+            self._push()
+        super().close(seconds)
+
+    def _receive(self) -> bytes:
+        data = self._decrypted()
+        while not data and not self._ended:
+            encrypted = self._sock.recv(READ_BYTES)
+            if not encrypted:
+                return b""
+            self._inward.write(encrypted)
+            data = self._decrypted()
+        return data
+
+    def _decrypted(self) -> bytes:
+        """Give all that has come so far."""
+        parts = []
+        try:
+            while part := self._tls.read(READ_BYTES):
+                parts.append(part)
+            self._ended = True
+        except ssl.SSLWantReadError:
+            pass
+        finally:
+            self._push()  # answers of the protocol's own, or why it ends
+        return b"".join(parts)
+
+    def _push(self) -> bool:
+        """Send of what is encrypted as much as the socket takes; say whether that was all."""
+        if self._outward.pending:
+            self._unsent += self._outward.read()
+        while self._unsent:
+            taken = super().try_send(self._unsent)
+            if not taken:
+                return False
+            self._unsent = self._unsent[taken:]
+        return True
+
+    def _shake_hands(self) -> None:
+        hub = gevent.get_hub()
+        readable = hub.loop.io(self._sock.fileno(), READABLE)
+        writable = hub.loop.io(self._sock.fileno(), WRITABLE)
+        try:
+            while True:
+                try:
+                    self._tls.do_handshake()
+                    done = True
+                except ssl.SSLWantReadError:
+                    done = False
+                finally:
+                    pushed = self._push()
+                while not pushed:
+                    hub.wait(writable)
+                    pushed = self._push()
+                if done:
+                    return
+                hub.wait(readable)
+                with suppress(BlockingIOError):
+                    data = self._sock.recv(READ_BYTES)
+                    if not data:
+                        raise ConnectionError("it hung up")
+                    self._head = self._head or data
+                    if not self._head.startswith(_HANDSHAKE):
+                        raise ConnectionError("it does not speak TLS")
+                    self._inward.write(data)
+        finally:
+            readable.close()
+            writable.close()
+
+    def _tell_stranger(self) -> None:
+        """Tell who does not speak TLS, in the clear, that this port does."""
+        http = frames.stranger(self._head) == "http"
+        with suppress(OSError):
+            super().try_send(ANSWERS["http"] if http else frames.notice(_PLAIN))
+
+
+def load(cert: str | None, key: str | None) -> SSLContext | None:
+    """Give what a server needs to speak TLS, None if it has no certificate.
+
+    The key may be in the certificate's file. Raises BadOption for what cannot be used. Reads files
+    before it returns.
+    """
+    if cert is None:
+        if key is not None:
+            raise BadOption("--tls-key", key, "there is no --tls-cert besides")
+        return None
+    option, file = ("--tls-cert", cert) if key is None else ("--tls-key", key)
+    _look_at(option, file)
+    context = SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    try:
+        believer = _believer(cert)
+    except (OSError, ValueError) as error:
+        raise BadOption("--tls-cert", cert, _why(error, "holds no certificate")) from None
+    try:
+        context.load_cert_chain(cert, key, _passphrase)
+    except (OSError, ValueError) as error:
+        raise BadOption(option, file, _why(error, "holds no key")) from None
+    try:
+        _shake_hands(context, believer)
+    except ssl.SSLCertVerificationError as error:
+        raise BadOption("--tls-cert", cert, error.verify_message) from None
+    return context
+
+
+def _look_at(option: str, file: str) -> None:
+    try:
+        mode = os.stat(file).st_mode
+    except OSError as error:
+        raise BadOption(option, file, error.strerror or str(error)) from None
+    if mode & stat.S_IROTH:
+        raise BadOption(option, file, "holds a key that others on this machine can read")
+
+
+def _why(error: Exception, nothing_there: str) -> str:
+    if isinstance(error, ssl.SSLError):
+        mismatch = error.reason == "KEY_VALUES_MISMATCH"
+        return "is not the key of that certificate" if mismatch else nothing_there
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _passphrase() -> str:
+    raise ValueError("is locked with a passphrase, and nobody is there to say it")
+
+
+def _believer(cert: str) -> SSLContext:
+    """Give what a client has that trusts this certificate."""
+    context = SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(cert)
+    return context
+
+
+def _shake_hands(server: SSLContext, client: SSLContext) -> None:
+    """Let the two meet in memory. Raises SSLCertVerificationError, as when it has expired."""
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [client.wrap_bio(down, up), server.wrap_bio(up, down, server_side=True)]
+    for _ in range(4):
+        for end in ends:
+            with suppress(ssl.SSLWantReadError):
+                end.do_handshake()

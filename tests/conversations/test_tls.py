@@ -1,0 +1,236 @@
+"""Over TLS a conversation is the same, and who does not speak it takes nothing from the others."""
+
+import logging
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+from gevent import socket
+from gevent.ssl import SSLContext, SSLSocket
+
+from geventchat.client import Connection, Post
+from geventchat.client.plain import PlainConnection
+from geventchat.client.tls import end_sending
+from geventchat.config import BadOption
+from tests.conversations.certificates import Authority
+from tests.conversations.chat import Chat, chatting
+from tests.conversations.peers import Bystanders, Plain, Rich, encode, texts
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def trust(authority: Authority) -> SSLContext:
+    return authority.trust()
+
+
+def serial(peer: Plain) -> object:
+    """Give the number of the certificate that the server showed."""
+    assert isinstance(peer.socket, SSLSocket)
+    cert = peer.socket.getpeercert()
+    assert isinstance(cert, dict)
+    return cert["serialNumber"]
+
+
+@pytest.fixture
+def house(authority: Authority) -> Iterator[Chat]:
+    """Give a server that speaks TLS."""
+    with chatting(options={"tls_cert": authority.issue("server")}) as chat:
+        yield chat
+
+
+def test_plain_and_rich_clients_talk_over_tls(house: Chat, trust: SSLContext) -> None:
+    with Bystanders(house.address, tls=trust) as bystanders:
+        bystanders.heard()
+        with Plain(house.address, tls=trust) as ann:
+            ann.send("é\0".encode(), b"q\0")
+            assert ann.rest() == []
+        bystanders.heard("é")
+
+
+def test_what_comes_with_the_end_of_the_handshake_is_heard(house: Chat, trust: SSLContext) -> None:
+    """A client of TLS 1.3 speaks with its last word of the handshake: often they are one piece."""
+    with Bystanders(house.address, tls=trust) as bystanders:
+        for _ in range(10):
+            raw = socket.create_connection(house.address)
+            inward, outward = ssl.MemoryBIO(), ssl.MemoryBIO()
+            end = trust.wrap_bio(inward, outward, server_hostname="localhost")
+            while True:
+                try:
+                    end.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    raw.sendall(outward.read())
+                    inward.write(raw.recv(65_536))
+            end.write(b"at once\0")
+            raw.sendall(outward.read())
+            bystanders.heard("at once")
+            raw.close()
+
+
+def test_a_frame_may_arrive_in_any_records(house: Chat, trust: SSLContext) -> None:
+    with Plain(house.address, tls=trust) as ann, Plain(house.address, tls=trust) as bob:
+        bob.send(b"hello\0")
+        assert ann.frame() == b"hello"
+        for piece in (b"a", b"b", b"c\0d", b"\0", b"x" * 60_000, b"y" * 5_000 + b"\0"):
+            ann.send(piece)
+        assert bob.frames(3) == [b"abc", b"d", b"x" * 60_000 + b"y" * 5_000]
+
+
+def test_a_burst_of_megabytes_is_heard_whole_and_in_order(house: Chat, trust: SSLContext) -> None:
+    """More than a socket takes at once, in items that are larger than one record."""
+    with Rich(house.address, tls=trust) as ann, Rich(house.address, tls=trust) as bob:
+        said = [f"{number} " + chr(97 + number % 26) * 60_000 for number in range(60)]
+        sending = gevent.spawn(
+            ann.send, *(encode({"type": "say", "room": "lobby", "text": text}) for text in said)
+        )
+        heard = gevent.spawn(ann.posts, 60)
+        assert texts(bob.posts(60)) == said
+        assert texts(heard.get()) == said
+        sending.get()
+
+
+def test_who_reads_slowly_hears_all_it_is_owed_and_then_why(
+    authority: Authority, trust: SSLContext
+) -> None:
+    options = {"tls_cert": authority.issue("server")}
+    with chatting(options=options, outbox_bytes=300_000) as house:
+        slow = house.came(Plain(house.address, tls=trust))
+        ann = house.came(Rich(house.address, "Ann", tls=trust))
+        slow.send(b"hello\0")
+        ann.posts(1)
+        said = 0
+        while len(house.inside()) == 2:
+            ann.say("lobby", f"{said} " + "x" * 20_000)
+            ann.posts(1)
+            said += 1
+            assert said < 2_000
+        heard = slow.rest()
+        assert heard[-1].startswith(b"* geventchat: You read too slowly")
+        numbers = [int(frame.split()[0]) for frame in heard[:-1]]
+        assert numbers == list(range(len(numbers)))
+        assert numbers
+
+
+def test_a_half_closed_client_hears_what_was_owed_to_it(house: Chat, trust: SSLContext) -> None:
+    with Rich(house.address, "Ann", tls=trust) as ann:
+        ann.say("lobby", "the last")
+        end_sending(ann.socket)
+        assert texts(ann.closing()) == ["the last"]
+
+
+def test_our_own_clients_speak_it(house: Chat, trust: SSLContext) -> None:
+    host, port = house.address
+    with (
+        Connection(host, port, nick="Ann", tls=trust) as ann,
+        PlainConnection(host, port, trust) as plain,
+    ):
+        plain.send("lobby", "hello")
+        plain.say_all()
+        assert next(event.text for event in ann if isinstance(event, Post)) == "hello"
+        assert ann.say("lobby", "hello yourself") == 2
+
+
+def test_a_client_that_does_not_know_the_certificate_does_not_talk(
+    house: Chat, authority: Authority
+) -> None:
+    with pytest.raises(OSError, match=r"not trusted: unable to get local issuer|self-signed"):
+        Connection(*house.address, tls=True)
+    with chatting(options={"tls_cert": authority.issue("other", "example.org")}) as other:
+        with pytest.raises(OSError, match=r"not trusted: .*not valid for '127.0.0.1'"):
+            Connection(*other.address, tls=authority.trust())
+        assert not other.inside()
+
+
+def test_a_client_of_tls_on_a_plain_port_is_told_in_its_own_way(
+    chat: Chat, trust: SSLContext
+) -> None:
+    with pytest.raises(OSError, match="it does not speak TLS"):
+        Connection(*chat.address, tls=trust)
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        (
+            b"hello\0",
+            b"* geventchat: This port speaks TLS. Come in with: geventchat connect --tls\0",
+        ),
+        (b"\x1e{}\0", b"* geventchat: This port speaks TLS"),
+        (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
+        (b"\x16\x03\x01\xff\xff", b"\x15\x03"),
+        (b"\x16\x03\x01\x00\x05junk!", b"\x15\x03"),
+    ],
+)
+def test_what_is_not_tls_is_answered_and_is_one_line_of_the_log(
+    house: Chat,
+    trust: SSLContext,
+    caplog: pytest.LogCaptureFixture,
+    said: bytes,
+    answer: bytes,
+) -> None:
+    with Bystanders(house.address, tls=trust) as bystanders:
+        with caplog.at_level(logging.INFO), socket.create_connection(house.address) as peer:
+            peer.sendall(said)
+            heard = b"".join(iter(lambda: peer.recv(1_000), b""))
+        assert heard.startswith(answer)
+        lines = [record.getMessage() for record in caplog.records]
+        assert len([line for line in lines if "refused: handshake 1" in line]) == 1
+        assert house.server.refusals.counts == {"handshake": 1}
+        bystanders.heard()
+
+
+@pytest.mark.parametrize("begun", [b"", b"\x16\x03\x01\x02\x00\x01"])
+def test_a_handshake_has_five_seconds(
+    authority: Authority, trust: SSLContext, begun: bytes
+) -> None:
+    options = {"tls_cert": authority.issue("server")}
+    with chatting(options=options, handshake_seconds=0.05) as house:
+        with Bystanders(house.address, tls=trust) as bystanders, Plain(house.address) as silent:
+            silent.send(begun)
+            silent.rest()
+            bystanders.heard()
+        assert house.server.refusals.counts == {"handshake": 1}
+
+
+def test_who_is_turned_away_is_told_why_over_tls(authority: Authority, trust: SSLContext) -> None:
+    options = {"tls_cert": authority.issue("server")}
+    with (
+        chatting(options=options, connections=2) as house,
+        Bystanders(house.address, tls=trust) as bystanders,
+    ):
+        with Plain(house.address, tls=trust) as late:
+            assert late.rest() == [b"* geventchat: The server is full. Try again later."]
+        bystanders.heard()
+
+
+def test_a_server_ends_at_once_though_somebody_has_not_shaken_hands(house: Chat) -> None:
+    with Plain(house.address):
+        gevent.sleep(0.01)
+        with gevent.Timeout(3):
+            house.stop()
+
+
+def test_a_certificate_is_read_again_and_a_bad_one_leaves_the_old_in_force(
+    authority: Authority, trust: SSLContext, tmp_path: Path
+) -> None:
+    file = Path(authority.issue("renewed"))
+    with chatting(options={"tls_cert": str(file)}) as house:
+        here = house.came(Rich(house.address, "Ann", tls=trust))
+        first = serial(here)
+        config = house.server._config
+        authority.issue("renewed")
+        assert house.server.reload(config) == []
+        second = serial(house.came(Rich(house.address, tls=trust)))
+        assert first != second
+        file.write_text("not a certificate")
+        with pytest.raises(BadOption, match=r"--tls-cert .*: holds no certificate"):
+            house.server.reload(config)
+        assert serial(house.came(Rich(house.address, tls=trust))) == second
+        here.say("lobby", "still here")
+        assert texts(here.posts(1)) == ["still here"]

@@ -1,0 +1,99 @@
+"""TLS on the command line: a server with a certificate, and clients that trust it or do not."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conversations.certificates import Authority
+from tests.conversations.process import Process, served
+
+COMMAND = (sys.executable, "-m", "geventchat")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def server(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    folder = tmp_path_factory.mktemp("server")
+    with served(folder, "--tls-cert", authority.issue("server")) as server:
+        yield server
+
+
+def connect(port: int, *options: str, say: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, "connect", f"127.0.0.1:{port}", *options],
+        input=say,
+        capture_output=True,
+        text=True,
+        timeout=15,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("mode", [[], ["--plain"]])
+def test_what_is_piped_in_is_said_over_tls(
+    server: Process, authority: Authority, mode: list[str]
+) -> None:
+    said = f"hello {mode}"
+    done = connect(server.address[1], "--tls", "--ca", authority.ca, *mode, say=said)
+    assert (done.returncode, done.stderr) == (0, "")
+    heard = connect(server.address[1], "--ca", authority.ca, "--history", say="\n")
+    assert said in heard.stdout
+
+
+@pytest.mark.parametrize("mode", [[], ["--plain"]])
+def test_a_certificate_that_is_not_trusted_is_one_line(server: Process, mode: list[str]) -> None:
+    done = connect(server.address[1], "--tls", *mode, say="secret")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert re.search(r"127\.0\.0\.1:\d+: its certificate is not trusted: ", line)
+    assert not server.lines("secret")
+
+
+def test_a_file_of_those_to_trust_that_holds_none_is_one_line(
+    server: Process, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").touch()
+    for name in ("empty", "none"):
+        done = connect(server.address[1], "--ca", str(tmp_path / name))
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert str(tmp_path / name) in done.stderr
+
+
+def test_without_tls_a_client_is_told_to_speak_it(server: Process) -> None:
+    done = connect(server.address[1], say="hello")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "geventchat: This port speaks TLS. Come in with: geventchat connect --tls\n"
+    )
+
+
+def test_an_operator_acts_over_tls(server: Process, authority: Authority) -> None:
+    token = str(server.folder / "chat.db.operator")
+    port, ca = str(server.address[1]), authority.ca
+    admin = [*COMMAND, "admin", "--server", f"127.0.0.1:{port}", "--ca", ca]
+    done = subprocess.run(
+        [*admin, "--operator-file", token, "list"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_certificate_is_checked_with_the_other_settings(
+    authority: Authority, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad"
+    bad.touch(0o600)
+    check = [*COMMAND, "config", "--check", "--timeline", "memory:", "--tls-cert"]
+    good = subprocess.run([*check, authority.issue("good")], capture_output=True, check=False)
+    assert good.returncode == 0
+    for command in (check, [*COMMAND, "serve", "--timeline", "memory:", "--tls-cert"]):
+        done = subprocess.run([*command, bad], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert done.stderr == f"geventchat: --tls-cert {bad}: holds no certificate\n"
