@@ -1,0 +1,118 @@
+"""A disk that fails: nothing is acknowledged, nobody is sent away, and it passes by itself.
+
+The failures are the kernel's own: the server, a process of its own, may not write beyond a file's
+end, or is told that what it wrote did not reach the disk.
+"""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conversations.peers import Plain, Rich, texts
+from tests.conversations.process import Process, served
+
+CLIENT = "a-client-that-stays"
+
+
+@contextmanager
+def full_disk(server: Process, folder: Path) -> Iterator[None]:
+    """Let no file of the server become larger than the log of its database is now."""
+    size = os.path.getsize(folder / "chat.db-wal")
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    yield
+    unlimited = resource.RLIM_INFINITY, resource.RLIM_INFINITY
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, unlimited)
+
+
+@contextmanager
+def failing_fsync(server: Process) -> Iterator[None]:
+    """Let the kernel say of everything that is written that it did not reach the disk."""
+    fault = ["-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO"]
+    command = ["strace", "-f", *fault, "-o", os.devnull, "-p", str(server.pid)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
+        assert strace.stderr is not None
+        if "attached" not in (told := strace.stderr.readline()):
+            pytest.skip(told)  # few may do this to a process that is not their child
+        try:
+            yield
+        finally:
+            strace.send_signal(signal.SIGINT)  # lets go of the server
+
+
+def refused(client: Rich, text: str, key: str) -> None:
+    """Let a client say what cannot be stored."""
+    client.say("lobby", text, key=key)
+    error = client.hear(lambda event: event["type"] == "error")[-1]
+    assert (error["code"], error["key"]) == ("storage", key)
+
+
+def test_a_full_disk_acknowledges_nothing_and_passes_without_a_restart(tmp_path: Path) -> None:
+    with (
+        served(tmp_path) as server,
+        Rich(server.address, "Ann") as ann,
+        Rich(server.address, "Bob") as bob,
+        Plain(server.address) as plain,
+    ):
+        ann.say("lobby", "one", key="k1")
+        ann.posts(1)
+        assert plain.frame() == b"one"
+        with full_disk(server, tmp_path):
+            for _ in range(3):  # the first failure and those of the connections that come after it
+                refused(ann, "two", "k2")
+            plain.send(b"three\0")
+            assert plain.frame().startswith(b"* geventchat: ")
+            assert ann.ask("topic", room="lobby", topic="tea")["code"] == "storage"
+            history = ann.ask("history", room="lobby", limit=9)
+            assert [post["text"] for post in history["posts"]] == ["one"]
+        ann.say("lobby", "two", key="k2")
+        (post,) = ann.posts(1)
+        assert (post["text"], post["position"]) == ("two", 2)
+        assert texts(bob.posts(2)) == ["one", "two"]
+        assert plain.frame() == b"two"
+
+
+def test_what_was_not_acknowledged_uses_no_position_after_a_kill_either(tmp_path: Path) -> None:
+    with served(tmp_path) as server, Rich(server.address, "Ann", client=CLIENT) as ann:
+        ann.say("lobby", "one", key="k1")
+        ann.posts(1)
+        with full_disk(server, tmp_path):
+            refused(ann, "x" * 50_000, "k2")
+            os.kill(server.pid, signal.SIGKILL)
+            ann.rest()
+    with served(tmp_path) as server, Rich(server.address, "Ann", client=CLIENT) as ann:
+        ann.say("lobby", "two", key="k2")
+        ann.say("lobby", "one", key="k1")
+        (post,) = ann.posts(1)
+        assert (post["position"], post["key"]) == (2, "k2")
+        sent = ann.event()
+        assert (sent["type"], sent["key"], sent["position"]) == ("sent", "k1", 1)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_an_fsync_that_failed_is_not_believed_the_next_time(tmp_path: Path) -> None:
+    """The kernel says of the same pages that they are written when it is asked once more."""
+    with (
+        served(tmp_path) as server,
+        Rich(server.address, "Ann", client=CLIENT) as ann,
+        Rich(server.address, "Bob") as bob,
+    ):
+        ann.say("lobby", "one", key="k1")
+        ann.posts(1)
+        with failing_fsync(server):
+            for number in range(3):
+                refused(ann, "lost", f"lost{number}")
+        ann.say("lobby", "two", key="k2")
+        (post,) = ann.posts(1)
+        assert (post["text"], post["position"]) == ("two", 2)
+        assert texts(bob.posts(2)) == ["one", "two"]
+    with served(tmp_path) as server, Rich(server.address, client=CLIENT) as ann:
+        assert texts(ann.greeting) == ["one", "two"]
+        ann.say("lobby", "lost", key="lost0")
+        assert ann.posts(1)[0]["position"] == 3
