@@ -119,6 +119,36 @@ def test_a_file_whose_pages_are_damaged_is_refused_at_start_and_found_by_check(p
     assert history("check", path).returncode in (1, 2)
 
 
+def test_around_a_damaged_page_everything_is_exported(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    record = Record(in_file(path))
+    record.fill([f"{number} {'x' * 100}" for number in range(1, 1_001)])
+    record.close()
+    data = bytearray(path.read_bytes())
+    middle = data.index(b"500 xxx") & ~4095  # begins the page that holds it
+    data[middle : middle + 4096] = b"\xa5" * 4096
+    path.write_bytes(data)
+
+    exported = history("export", path)
+
+    assert exported.returncode == 1
+    done = brought_in(tmp_path, exported.stdout)
+    assert (done.returncode, done.stdout) == (0, "1,000 posts were brought in.\n")
+    record = Record(in_file(tmp_path / "new.db"))
+    posts = record.everything()
+    record.close()
+    lost = [post.position for post in posts if "is lost" in post.text]
+    assert 500 in lost
+    assert lost == list(range(lost[0], lost[-1] + 1))
+    assert len(lost) < 40
+    assert all(
+        post.text.startswith(f"{post.position} x") or post.position in lost for post in posts
+    )
+    told = history("check", path)
+    assert told.returncode == 1
+    assert "lobby: the post at position 500 is damaged" in told.stdout
+
+
 def test_a_file_whose_tables_cannot_be_read_is_refused_with_what_to_do(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[100:140] = b"\xa5" * 40

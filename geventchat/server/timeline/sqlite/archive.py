@@ -6,19 +6,19 @@ blocks: these run in a process of their own, beside a server or in its stead.
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from geventchat.protocol import names
 from geventchat.protocol.errors import Refused
-from geventchat.server.timeline.sqlite.schema import sum_of
+from geventchat.server.timeline.sqlite.schema import is_whole, sum_of
 
 FORMAT: Final = {"geventchat": "history", "version": 1}
 _LOST: Final = "(This message was damaged on the server's disk and is lost.)"
 _ROWS: Final = (
     "SELECT position, time, author, text, client, key, sum FROM posts WHERE room = ?"
-    " ORDER BY position"
+    " AND position > ? ORDER BY position"
 )
 
 
@@ -62,22 +62,26 @@ def rooms(db: sqlite3.Connection) -> list[tuple[int, RoomLine]]:
 
 
 def posts(db: sqlite3.Connection, room: int) -> Iterator[Found]:
-    """Yield the posts of a room, those that are damaged as such."""
+    """Yield the posts of a room, those that are damaged as such.
+
+    Where the file itself is damaged, each position is tried alone until one can be read again.
+    Raises sqlite3.DatabaseError at the end if nobody can tell how far the room went.
+    """
     db.text_factory = bytes  # a byte that was changed may have made a text none
     try:
-        for position, at, author, text, client, key, total in db.execute(_ROWS, (room,)):
+        last, top = 0, None
+        while True:
             try:
-                texts = author.decode(), text.decode(), key.decode() if key is not None else None
-                whole = sum_of(room, position, at, texts[0], texts[1], client, texts[2]) == total
-            except (UnicodeDecodeError, AttributeError, TypeError):
-                whole = False
-            if not whole:
-                yield Found(position=position, damaged=True)
-                continue
-            yield Found(
-                position=position, time=at, author=texts[0], text=texts[1],
-                client=(client or b"").hex(), key=texts[2],
-            )  # fmt: skip
+                for row in db.execute(_ROWS, (room, last)):
+                    yield _found(room, *row)
+                    last = row[0]
+                return
+            except sqlite3.DatabaseError:
+                top = top or _end(db, room, "max")
+                last = (last or _end(db, room, "min") - 1) + 1
+                if last > top:
+                    raise
+                yield Found(position=last, damaged=True)
     finally:
         db.text_factory = str
 
@@ -131,9 +135,12 @@ def bring_in(db: sqlite3.Connection, given: Iterable[bytes]) -> int:
 
 def damage(db: sqlite3.Connection) -> Iterator[str]:
     """Yield what is wrong, a line each; nothing if the database is whole."""
-    for (found,) in db.execute("PRAGMA integrity_check").fetchall():
-        if found != "ok":
-            yield found
+    try:
+        for (found,) in db.execute("PRAGMA integrity_check").fetchall():
+            if found != "ok":
+                yield found
+    except sqlite3.DatabaseError as error:
+        yield str(error)
     for number, room in rooms(db):
         last = 0
         for post in posts(db, number):
@@ -142,6 +149,33 @@ def damage(db: sqlite3.Connection) -> Iterator[str]:
             if post.damaged:
                 yield f"{room.name}: the post at position {post.position} is damaged"
             last = post.position
+
+
+def _found(
+    room: int, position: int, at: int, author: bytes, text: bytes, client: Any, key: Any, total: int
+) -> Found:
+    """Give a post as it was read, each text as its bytes."""
+    try:
+        texts = author.decode(), text.decode(), key.decode() if key is not None else None
+    except (UnicodeDecodeError, AttributeError):
+        return Found(position=position, damaged=True)
+    if not is_whole(room, position, at, texts[0], texts[1], client, texts[2], total):
+        return Found(position=position, damaged=True)
+    return Found(
+        position=position, time=at, author=texts[0], text=texts[1],
+        client=(client or b"").hex(), key=texts[2],
+    )  # fmt: skip
+
+
+def _end(db: sqlite3.Connection, room: int, which: str) -> int:
+    """Give the newest or the oldest position of a room, 1 if it cannot be read."""
+    try:
+        (position,) = db.execute(
+            f"SELECT {which}(position) FROM posts WHERE room = ?", (room,)
+        ).fetchone()
+    except sqlite3.DatabaseError:
+        return 1
+    return position or 1
 
 
 def _begin(db: sqlite3.Connection, room: RoomLine) -> int:
