@@ -8,7 +8,9 @@ from geventchat.protocol.events import Post
 from geventchat.server.timeline import PAGE_BYTES, size_of, within_page
 
 _POST_BYTES: Final = 400
-"""What a post takes besides its text. Measured, CPython 3.11."""
+"""What a post takes besides its text,"""
+_ROOM_BYTES: Final = 800
+"""and a room besides its posts. Measured, CPython 3.11."""
 
 
 class Ring:
@@ -19,7 +21,7 @@ class Ring:
 
     def __init__(self, most_bytes: int) -> None:
         self.size = 0
-        """Bytes that the posts take."""
+        """Bytes that it takes."""
         self._most_bytes = most_bytes
         self._order: deque[Post] = deque()
         self._rooms: dict[str, deque[Post]] = {}
@@ -27,7 +29,11 @@ class Ring:
     def add(self, post: Post) -> None:
         """Take in the post that follows the last of its room."""
         self._order.append(post)
-        self._rooms.setdefault(post.room, deque()).append(post)
+        posts = self._rooms.get(post.room)
+        if posts is None:
+            posts = self._rooms[post.room] = deque()
+            self.size += _ROOM_BYTES
+        posts.append(post)
         self.size += _size(post)
         while self.size > self._most_bytes:
             self._let_go()
@@ -63,6 +69,7 @@ class Ring:
         posts.popleft()
         if not posts:
             del self._rooms[post.room]
+            self.size -= _ROOM_BYTES
 
 
 def _size(post: Post) -> int:
