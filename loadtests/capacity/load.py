@@ -20,7 +20,7 @@ from loadtests.capacity.shape import FILE, USERS_PER_SECOND
 from loadtests.preflight import CannotRun
 
 HERE: Final = Path(__file__).parents[1]
-_COMING_SECONDS: Final = 20.0
+_COMING_SECONDS: Final = 10.0
 """How long users may take to come beyond what they take in turn."""
 _GOODBYE_SECONDS: Final = 5.0
 _SETTLE_SECONDS: Final = 4.0

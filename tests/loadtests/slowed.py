@@ -6,7 +6,7 @@ import time
 from geventchat.__main__ import main
 from geventchat.server.outbox import Outbox
 
-SECONDS = 0.02
+SECONDS = 0.01
 _flush = Outbox.flush
 
 
