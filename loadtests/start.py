@@ -92,16 +92,18 @@ def lines(posts: int, rooms: int) -> Iterator[object]:
 @contextmanager
 def started(path: Path) -> Iterator[tuple[str, float]]:
     """Start a server; give its address and the seconds it took; kill it in the end."""
-    serve = [*_GEVENTCHAT, "serve", "--port", "0", "--timeline", f"sqlite:{path}"]
+    serve = [*_GEVENTCHAT, "serve", "--port", "0", "--admin", "127.0.0.1:0"]
+    serve += ["--timeline", f"sqlite:{path}"]
     began = time.perf_counter()
     with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
-            said = server.stdout.readline()
+            for line in server.stdout:
+                if found := re.search(r"listens on (\S+:\d+)", line):
+                    break
+            else:
+                sys.exit("The server did not start.")
             seconds = time.perf_counter() - began
-            found = re.search(r"listens on (\S+:\d+)", said)
-            if found is None:
-                sys.exit(f"The server did not start. It said: {said}")
             yield found[1], seconds
         finally:
             server.kill()

@@ -82,15 +82,48 @@ def test_a_whole_history_is_whole_and_damage_is_named(path: Path) -> None:
     done = history("check", path)
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
-        "lobby: the post at position 2 is damaged",
+        "lobby: the post at position 2 is damaged or missing",
         "The history is damaged.",
     ]
 
 
-def test_a_hole_is_damage(path: Path) -> None:
+def test_a_hole_is_refused_at_the_start_and_told_where_it_was(path: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("DELETE FROM posts WHERE position = 2")
-    assert "lobby: after position 1 comes 3\n" in history("check", path).stdout
+    line = refusal("serve", "--port", "0", "--timeline", f"sqlite:{path}")
+    assert "posts of lobby are missing" in line
+    assert history("check", path).stdout.splitlines() == [
+        "posts of lobby are missing",
+        "lobby: the post at position 2 is damaged or missing",
+        "The history is damaged.",
+    ]
+    exported = history("export", path)
+    assert exported.returncode == 1
+    assert "posts of lobby are missing" in exported.stderr
+    assert brought_in(tmp_path, exported.stdout).returncode == 0
+    record = Record(in_file(tmp_path / "new.db"))
+    texts = [post.text for post in record.everything()]
+    record.close()
+    assert texts[0::2] == ["one", "three"]
+    assert "damaged" in texts[1]
+
+
+def test_a_post_whose_position_is_damaged_keeps_its_place(path: Path, tmp_path: Path) -> None:
+    data = path.read_bytes()
+    author = data.index("annazwei 🎈".encode())
+    at = data.rindex(b"\x02", 0, author - 6)  # six bytes of time are between them
+    path.write_bytes(data[:at] + b"\x42" + data[at + 1 :])
+    assert "posts of lobby are missing" in refusal(
+        "serve", "--port", "0", "--timeline", f"sqlite:{path}"
+    )
+    exported = history("export", path)
+    assert exported.returncode == 1
+    assert brought_in(tmp_path, exported.stdout).returncode == 0
+    record = Record(in_file(tmp_path / "new.db"))
+    texts = [post.text for post in record.everything()]
+    record.close()
+    assert texts[0::2] == ["one", "three"]
+    assert "damaged" in texts[1]
 
 
 def test_a_damaged_post_is_exported_and_brought_in_as_such(path: Path, tmp_path: Path) -> None:

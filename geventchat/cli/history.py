@@ -45,14 +45,17 @@ def export(timeline: str) -> int:
 
     damaged = 0
     with _read(timeline) as db:
+        lost = archive.out_of_reach(db)
         for count, line in enumerate(archive.lines(db), 1):
             sys.stdout.buffer.write(line + b"\n")
             damaged += b'"damaged":true' in line  # in a text the quotes would be escaped
             _tell(count, "lines written")
         sys.stdout.buffer.flush()
+    if lost:
+        click.echo(f"geventchat: {visible(lost)}", err=True)
     if damaged:
         click.echo(f"geventchat: {damaged} posts are damaged and are lost", err=True)
-    return int(damaged > 0)
+    return int(damaged > 0 or bool(lost))
 
 
 @history.command("import")

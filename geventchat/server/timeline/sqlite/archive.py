@@ -5,13 +5,15 @@ blocks: these run in a process of their own, beside a server or in its stead.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
 
 from geventchat.protocol import names
 from geventchat.protocol.errors import Refused
+from geventchat.server.timeline.sqlite.look import missing
 from geventchat.server.timeline.sqlite.schema import is_whole, sum_of
 
 FORMAT: Final = {"geventchat": "history", "version": 1}
@@ -55,35 +57,31 @@ class PostLine(msgspec.Struct, kw_only=True, tag="post"):
 
 def rooms(db: sqlite3.Connection) -> list[tuple[int, RoomLine]]:
     """Give the rooms by their numbers."""
-    found = db.execute("SELECT id, name, topic, top FROM rooms ORDER BY name").fetchall()
+    with _texts_as(db, lambda text: text.decode(errors="replace")):
+        found = db.execute("SELECT id, name, topic, top FROM rooms ORDER BY name").fetchall()
     return [
         (number, RoomLine(name=name, topic=topic, top=top)) for number, name, topic, top in found
     ]
 
 
 def posts(db: sqlite3.Connection, room: int) -> Iterator[Found]:
-    """Yield the posts of a room, those that are damaged as such.
+    """Yield the posts of a room, dense; those that are damaged or missing as such.
 
-    Where the file itself is damaged, each position is tried alone until one can be read again.
     Raises sqlite3.DatabaseError at the end if nobody can tell how far the room went.
     """
-    db.text_factory = bytes  # a byte that was changed may have made a text none
-    try:
-        last, top = 0, None
-        while True:
-            try:
-                for row in db.execute(_ROWS, (room, last)):
-                    yield _found(room, *row)
-                    last = row[0]
-                return
-            except sqlite3.DatabaseError:
-                top = top or _end(db, room, "max")
-                last = (last or _end(db, room, "min") - 1) + 1
-                if last > top:
-                    raise
-                yield Found(position=last, damaged=True)
-    finally:
-        db.text_factory = str
+    last: int | None = None
+    damaged = 0
+    for post in _read(db, room):
+        if post is None:
+            damaged += 1
+        elif last is None or post.position > last:
+            first = post.position - damaged if last is None else last + 1
+            for position in range(max(first, 1), post.position):
+                yield Found(position=position, damaged=True)
+            yield post
+            last, damaged = post.position, 0
+    for position in range((last or 0) + 1, (last or 0) + 1 + damaged):
+        yield Found(position=position, damaged=True)
 
 
 def lines(db: sqlite3.Connection) -> Iterator[bytes]:
@@ -141,26 +139,63 @@ def damage(db: sqlite3.Connection) -> Iterator[str]:
                 yield found
     except sqlite3.DatabaseError as error:
         yield str(error)
+    if found := out_of_reach(db):
+        yield found
     for number, room in rooms(db):
-        last = 0
         for post in posts(db, number):
-            if last and post.position != last + 1:
-                yield f"{room.name}: after position {last} comes {post.position}"
             if post.damaged:
-                yield f"{room.name}: the post at position {post.position} is damaged"
-            last = post.position
+                yield f"{room.name}: the post at position {post.position} is damaged or missing"
+
+
+def out_of_reach(db: sqlite3.Connection) -> str:
+    """Say whether there may be posts that nothing here can find."""
+    try:
+        return missing(db)
+    except sqlite3.DatabaseError as error:
+        return str(error)
+
+
+def _read(db: sqlite3.Connection, room: int) -> Iterator[Found | None]:
+    """Yield the posts of a room; None for one whose position may be what is damaged of it.
+
+    Where the file itself is damaged, each position is tried alone until one can be read again.
+    """
+    with _texts_as(db, bytes):  # a byte that was changed may have made a text none
+        last, top = 0, None
+        while True:
+            try:
+                for row in db.execute(_ROWS, (room, last)):
+                    post = _found(room, *row)
+                    yield post
+                    last = post.position if post is not None else last + 1
+                return
+            except sqlite3.DatabaseError:
+                top = top or _end(db, room, "max")
+                last = (last or _end(db, room, "min") - 1) + 1
+                if last > top:
+                    raise
+                yield Found(position=last, damaged=True)
+
+
+@contextmanager
+def _texts_as(db: sqlite3.Connection, factory: Callable[[bytes], object]) -> Iterator[None]:
+    db.text_factory = factory
+    try:
+        yield
+    finally:
+        db.text_factory = str
 
 
 def _found(
     room: int, position: int, at: int, author: bytes, text: bytes, client: Any, key: Any, total: int
-) -> Found:
-    """Give a post as it was read, each text as its bytes."""
+) -> Found | None:
+    """Give a post as it was read, each text as its bytes, if it is as it was stored."""
     try:
         texts = author.decode(), text.decode(), key.decode() if key is not None else None
     except (UnicodeDecodeError, AttributeError):
-        return Found(position=position, damaged=True)
+        return None
     if not is_whole(room, position, at, texts[0], texts[1], client, texts[2], total):
-        return Found(position=position, damaged=True)
+        return None
     return Found(
         position=position, time=at, author=texts[0], text=texts[1],
         client=(client or b"").hex(), key=texts[2],

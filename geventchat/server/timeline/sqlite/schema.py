@@ -6,6 +6,7 @@ SQLite does not notice a changed byte in a text, so each post carries a CRC-32 o
 
 import secrets
 import sqlite3
+from contextlib import closing
 from typing import Any, Final
 from urllib.parse import quote
 from zlib import crc32
@@ -89,14 +90,20 @@ def prepare(db: sqlite3.Connection) -> bool:
     """
     try:
         tables, version = _looked_at(db)
-        found = look(db, LOOK_SECONDS) if tables else ""
+        found: str | None = ""
+        if version == VERSION and _columns(db) != _columns_made():
+            found = "its tables are not as they were made"
+        elif tables:
+            found = look(db, LOOK_SECONDS)
     except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_CORRUPT:
+        corrupt = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
+        if not corrupt and "decode" not in str(error):
             raise
         found = str(error)
+    except UnicodeDecodeError:  # a message of SQLite's that quotes what it cannot read
+        found = "its tables cannot be read"
     if found:
-        text = f"it is damaged ({found}); put a backup in its place, or see docs/operations.md"
-        raise sqlite3.DatabaseError(text)
+        raise _damaged(found)
     if not tables:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that a trimmed file becomes smaller
     durable(db)
@@ -129,6 +136,23 @@ def _looked_at(db: sqlite3.Connection) -> tuple[int, int]:
     if version > VERSION:
         raise sqlite3.DatabaseError("a newer geventchat wrote this database")
     return tables, version
+
+
+def _damaged(found: str) -> sqlite3.DatabaseError:
+    text = f"it is damaged ({found}); put a backup in its place, or see docs/operations.md"
+    return sqlite3.DatabaseError(text)
+
+
+def _columns(db: sqlite3.Connection) -> list[list[tuple[object, ...]]]:
+    """Give what the tables are made of; a damaged word of it may make them others."""
+    tables = "store", "rooms", "posts"
+    return [db.execute(f"PRAGMA table_info({table})").fetchall() for table in tables]
+
+
+def _columns_made() -> list[list[tuple[object, ...]]]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        _run(db, _TABLES)
+        return _columns(db)
 
 
 def durable(db: sqlite3.Connection) -> None:
