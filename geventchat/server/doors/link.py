@@ -6,6 +6,7 @@ import termios
 import time
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import gevent
@@ -197,6 +198,7 @@ class TcpLink:
         told = len(head) <= FIRST_BYTES or b"\n" in data
         stranger = frames.stranger(bytes(head)) if told or len(head) == len(data) else None
         if stranger is not None:
-            self.try_send(ANSWERS[stranger])
+            with suppress(OSError):  # it may not have waited for that
+                self.try_send(ANSWERS[stranger])
             raise ProtocolError("http", HTTP.text, reason=HTTP)
         return None if b"\n" in data or b"\0" in data else head
