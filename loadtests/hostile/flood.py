@@ -1,0 +1,185 @@
+"""Flooders in the rooms of others, whose messages must not be later for it."""
+
+import itertools
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+import gevent
+from gevent import socket
+
+from geventchat.client import Connection
+from loadtests.hostile.server import serving
+from loadtests.measures import Histogram
+
+MOST_RATIO: Final = 1.2
+"""How much the talkers' p99 may move."""
+_PER_ROOM: Final = 10
+_TALKERS_ARE_AT: Final = "127.0.0.1/32"
+_MESSAGE: Final = b"buy now\0"
+
+
+@dataclass
+class Flooded:
+    """The talkers' p99 in ms, in turns without and with the flooders, and what they lost."""
+
+    quiet: list[float] = field(default_factory=list)
+    flooded: list[float] = field(default_factory=list)
+    said: int = 0
+    lost: int = 0
+
+    @property
+    def ratio(self) -> float:
+        """How much the p99 moved."""
+        return statistics.median(self.flooded) / statistics.median(self.quiet)
+
+    @property
+    def good(self) -> bool:
+        """Whether the talkers noticed nothing."""
+        return self.ratio <= MOST_RATIO and not self.lost
+
+    def __str__(self) -> str:
+        quiet, flooded = (
+            ", ".join(f"{each:.1f}" for each in turns) for turns in (self.quiet, self.flooded)
+        )
+        return (
+            f"flood: the talkers' p99 was {quiet} ms without and {flooded} ms with the flooders, "
+            f"ratio of the medians {self.ratio:.2f}; {self.said:,} said, {self.lost} lost"
+        )
+
+
+class Talker:
+    """Says something now and then, and hears its whole room, in order or not at all."""
+
+    def __init__(self, address: tuple[str, int], room: str) -> None:
+        self.room = room
+        self.chat = Connection(*address, rooms=[room], resume=False)
+        self.hearing = gevent.spawn(self._hear)
+
+    def talk(self, every: float, end: float, late: Histogram) -> None:
+        """Say something every so many seconds until the end, and note how long each took."""
+        due = time.monotonic() + random.random() * every
+        while due < end:
+            gevent.sleep(max(due - time.monotonic(), 0))
+            self.chat.say(self.room, "a message")
+            late.add(time.monotonic() - due)
+            due += every
+
+    def position(self) -> int:
+        """Give the last post that it heard; all before it were heard, or it would have ended."""
+        cursor = self.chat.cursors.get(self.room)
+        return cursor.position if cursor else 0
+
+    def _hear(self) -> None:
+        for _ in self.chat:
+            pass
+
+
+def flood(
+    talkers: int = 200,
+    flooders: int = 20,
+    *,
+    turns: int = 3,
+    seconds: float = 10,
+    every: float = 1.0,
+) -> Flooded:
+    """Let talkers say something `every` so many seconds, in turns with and without flooders."""
+    result = Flooded()
+    rooms = [f"room{number}" for number in range(talkers // _PER_ROOM)]
+    with serving(trust=_TALKERS_ARE_AT) as server, ExitStack() as stack:
+        crowd = [Talker(server.address, room) for room in rooms for _ in range(_PER_ROOM)]
+        for talker in crowd:
+            stack.enter_context(talker.chat)
+        _turn(crowd, seconds / 2, every, result)  # caches fill
+        for _ in range(turns):
+            result.quiet.append(_turn(crowd, seconds, every, result))
+            with _flooding(server.address, flooders, rooms):
+                result.flooded.append(_turn(crowd, seconds, every, result))
+        result.lost += _behind(crowd)
+    return result
+
+
+def _turn(crowd: list[Talker], seconds: float, every: float, result: Flooded) -> float:
+    """Give the p99 of a turn, in ms."""
+    late = Histogram()
+    end = time.monotonic() + seconds
+    talks = [gevent.spawn(talker.talk, every, end, late) for talker in crowd]
+    gevent.joinall(talks, timeout=seconds + 30)
+    result.lost += sum(not talk.successful() for talk in talks)
+    result.said += late.count
+    return (late.quantile(0.99) or 0) * 1_000
+
+
+def _behind(crowd: list[Talker]) -> int:
+    """Count those who have not heard all that the others of their room have."""
+    end = time.monotonic() + 10
+    while True:
+        tops: dict[str, int] = {}
+        for talker in crowd:
+            tops[talker.room] = max(tops.get(talker.room, 0), talker.position())
+        behind = sum(talker.position() < tops[talker.room] for talker in crowd)
+        if not behind or time.monotonic() > end:
+            return behind + sum(talker.hearing.ready() for talker in crowd)
+        gevent.sleep(0.05)
+
+
+@contextmanager
+def _flooding(address: tuple[str, int], flooders: int, rooms: list[str]) -> Iterator[None]:
+    """Let flooders run as a process of their own, so that only the server is between them."""
+    command = [sys.executable, "-m", "loadtests.hostile.flood", str(address[1]), str(flooders)]
+    with subprocess.Popen([*command, *rooms], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            yield
+        finally:
+            process.terminate()
+
+
+def _pour(port: int, number: int, room: str) -> None:
+    """Come in and say the same as fast as it is taken; come back when that ends."""
+    client = f"flooder-{number}-{random.getrandbits(64)}"
+    hello = f'\x1e{{"type":"hello","version":1,"client":"{client}","rooms":{{"{room}":null}}}}\0'
+    say = f'{{"type":"say","room":"{room}","text":"buy now"}}\0'.encode()
+    while True:
+        with (
+            suppress(OSError),
+            socket.create_connection(("127.0.0.1", port), 20, (f"127.3.0.{number + 1}", 0)) as peer,
+        ):
+            peer.sendall(hello.encode())
+            hearing = gevent.spawn(_drain, peer)
+            try:
+                while True:
+                    peer.sendall(say * 100)
+            finally:
+                hearing.kill()
+        gevent.sleep(1)
+
+
+def _drain(peer: socket.socket) -> None:
+    with suppress(OSError):
+        while peer.recv(65_536):
+            pass
+
+
+def main() -> None:
+    """Be the flooders, until terminated."""
+    port, flooders, *rooms = sys.argv[1:]
+    rooms_in_turn = itertools.cycle(rooms)
+    pouring = [
+        gevent.spawn(_pour, int(port), number, next(rooms_in_turn))
+        for number in range(int(flooders))
+    ]
+    gevent.sleep(1)
+    print("flooding", flush=True)
+    gevent.joinall(pouring)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Slow-loris: thousands of connections that begin something and never end it."""
+
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import gevent
+import trustme
+from gevent import socket
+from gevent.ssl import SSLContext
+
+from geventchat.client import Connection, trusting
+from loadtests.hostile.server import serving
+
+FRAME_SECONDS: Final = 30
+HANDSHAKE_SECONDS: Final = 5
+CONNECT_SECONDS: Final = 1.0
+"""What a legitimate client's connect may take."""
+_SLACK_SECONDS: Final = 2.0
+"""How much later than its deadline one may be gone: clocks tick once a second."""
+_EARLY_RATIO: Final = 0.9
+"""Who is gone sooner than this was turned away for something else, and proves nothing."""
+_PER_ADDRESS: Final = 50
+_VISITOR: Final = "127.0.0.1/32"
+"""Where the legitimate client is, who comes in more often than one does."""
+_BEGUN: Final = {"frame": b"hel", "request": b"GET /ind", "TLS": b""}
+
+
+@dataclass
+class Besieged:
+    """When the slow ones were gone, and how long a legitimate client took meanwhile."""
+
+    deadlines: dict[str, float]
+    gone: dict[str, list[float]] = field(default_factory=dict)
+    """Seconds from connect to end, by what was begun."""
+    connects: list[float] = field(default_factory=list)
+    left: int = 0
+
+    @property
+    def good(self) -> bool:
+        """Whether all were gone in time, and not before, and the client came in in time."""
+        in_time = all(
+            seconds
+            and min(seconds) >= deadline * _EARLY_RATIO
+            and max(seconds) <= deadline + _SLACK_SECONDS
+            for kind, deadline in self.deadlines.items()
+            for seconds in [self.gone.get(kind)]
+        )
+        return in_time and not self.left and max(self.connects) < CONNECT_SECONDS
+
+    def __str__(self) -> str:
+        parts = [
+            f"{len(seconds):,} {kind} gone after {min(seconds):.1f}-{max(seconds):.1f} s "
+            f"(due {self.deadlines[kind]:.0f})"
+            for kind, seconds in self.gone.items()
+            if seconds
+        ]
+        connects = sorted(self.connects)
+        return (
+            f"slow-loris: {'; '.join(parts)}; {self.left} left; a legitimate client came in "
+            f"{len(connects)} times, median {connects[len(connects) // 2] * 1000:.0f} ms, "
+            f"at most {connects[-1] * 1000:.0f} ms"
+        )
+
+
+def besiege(
+    connections: int = 2_000,
+    *,
+    frame_seconds: int = FRAME_SECONDS,
+    handshake_seconds: int = HANDSHAKE_SECONDS,
+) -> Besieged:
+    """Let a third of the connections drip a frame, a third a request, and a third say nothing."""
+    limits = {"frame_seconds": frame_seconds, "handshake_seconds": handshake_seconds}
+    deadlines = {"frame": frame_seconds, "request": frame_seconds, "TLS": handshake_seconds}
+    result = Besieged({kind: float(seconds) for kind, seconds in deadlines.items()})
+    with tempfile.TemporaryDirectory() as folder:
+        cert, trusted = _certificate(Path(folder))
+        with (
+            serving(trust=_VISITOR, limits=limits) as plain,
+            serving("--tls-cert", cert, trust=_VISITOR, limits=limits) as secured,
+        ):
+            visits = [
+                gevent.spawn(_visit, plain.address, None, result),
+                gevent.spawn(_visit, secured.address, trusted, result),
+            ]
+            slow = [
+                gevent.spawn(
+                    _drip,
+                    secured.address if kind == "TLS" else plain.address,
+                    f"127.1.{number // _PER_ADDRESS // 250}.{number // _PER_ADDRESS % 250 + 1}",
+                    kind,
+                    frame_seconds / 6,
+                    result,
+                )
+                for number in range(connections)
+                for kind in [list(_BEGUN)[number % 3]]
+            ]
+            gevent.joinall(slow, timeout=2 * frame_seconds + 20)
+            result.left = connections - sum(map(len, result.gone.values()))
+            gevent.killall([*slow, *visits])
+            for visit in visits:
+                visit.get()  # raises what it met
+    return result
+
+
+def _drip(address: tuple[str, int], source: str, kind: str, pause: float, result: Besieged) -> None:
+    gone = result.gone.setdefault(kind, [])
+    with socket.create_connection(address, 30, (source, 0)) as peer:
+        came = time.monotonic()
+        peer.settimeout(pause)
+        try:
+            peer.sendall(_BEGUN[kind])
+            while True:
+                try:
+                    if not peer.recv(4_096):
+                        break
+                except TimeoutError:
+                    peer.sendall(b"x" * bool(_BEGUN[kind]))
+        except OSError:
+            pass  # reset: gone as well
+        gone.append(time.monotonic() - came)
+
+
+def _visit(address: tuple[str, int], tls: SSLContext | None, result: Besieged) -> None:
+    """Come in again and again, as one client, until killed."""
+    client = "a-legitimate-client"
+    while True:
+        began = time.monotonic()
+        with Connection(*address, client=client, rooms=(), resume=False, tls=tls or False):
+            result.connects.append(time.monotonic() - began)
+        gevent.sleep(0.2)
+
+
+def _certificate(folder: Path) -> tuple[str, SSLContext]:
+    """Give a file for the server, and what a client trusts it by."""
+    authority = trustme.CA()
+    file, known = folder / "cert.pem", folder / "ca.pem"
+    file.touch(0o600)
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(file))
+    authority.cert_pem.write_to_path(str(known))
+    return str(file), trusting(str(known))

@@ -1,0 +1,109 @@
+"""A server of its own for each attack, that can be asked what it holds."""
+
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import psutil
+
+from loadtests.preflight import raise_descriptor_limit
+
+_WAIT_SECONDS: Final = 20
+_COUNTING: Final = """
+import gc, signal, sys
+from gevent import monkey
+monkey.patch_all()
+import greenlet
+def tell(*_):
+    alive = [each for each in gc.get_objects() if isinstance(each, greenlet.greenlet)]
+    print("greenlets", sum(not each.dead for each in alive), file=sys.stderr, flush=True)
+signal.signal(signal.SIGUSR1, tell)
+from geventchat.__main__ import main
+sys.exit(main())
+"""
+"""Runs the command line, and says at SIGUSR1 how many greenlets there are."""
+
+
+class Held(NamedTuple):
+    """What a process holds at a moment."""
+
+    memory_mb: float
+    descriptors: int
+    greenlets: int
+
+
+class Server:
+    """A server that runs. Its clients are no exception to any limit, but for those of `trust`."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self._process = psutil.Process(process.pid)
+        self._log = log
+        found = self._found(r"listens on 127\.0\.0\.1:(\d+)", 1)
+        self.address = "127.0.0.1", int(found[0])
+
+    def held(self) -> Held:
+        """Give what the server holds. Waits for its answer."""
+        asked = len(self._told(r"greenlets (\d+)"))
+        self._process.send_signal(signal.SIGUSR1)
+        greenlets = self._found(r"greenlets (\d+)", asked + 1)[-1]
+        memory = self._process.memory_info().rss / 1e6
+        return Held(memory, self._process.num_fds(), int(greenlets))
+
+    def settled(self, before: Held, seconds: float = 10) -> Held:
+        """Give what it holds when that is no more than before, or after some seconds."""
+        end = time.monotonic() + seconds
+        held = self.held()
+        while held[1:] > before[1:] and time.monotonic() < end:
+            time.sleep(0.2)
+            held = self.held()
+        return held
+
+    def lines(self, text: str) -> list[str]:
+        """Give the lines of its log with a text in them."""
+        return [line for line in self._log.read_text("utf-8").splitlines() if text in line]
+
+    def _found(self, pattern: str, number: int) -> list[str]:
+        end = time.monotonic() + _WAIT_SECONDS
+        while len(told := self._told(pattern)) < number:
+            if time.monotonic() > end or not self._process.is_running():
+                sys.exit(f"The server does not answer. It said: {self._log.read_text('utf-8')}")
+            time.sleep(0.01)
+        return told
+
+    def _told(self, pattern: str) -> list[str]:
+        return re.findall(pattern, self._log.read_text("utf-8"))
+
+
+@contextmanager
+def serving(
+    *options: str, trust: str = "192.0.2.0/24", limits: Mapping[str, int] | None = None
+) -> Iterator[Server]:
+    """Run a server with these options and limits; it and its posts end with the block."""
+    raise_descriptor_limit()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        log, file = folder / "log", folder / "settings"
+        file.write_text(_settings(limits or {}), "utf-8")
+        serve = [sys.executable, "-c", _COUNTING, "serve", "--config", str(file), "--port", "0"]
+        serve += ["--timeline", f"sqlite:{folder}/chat.db", "--trust", trust, "--admin", "none"]
+        with (
+            log.open("wb") as output,
+            subprocess.Popen(
+                [*serve, *options], stdout=output, stderr=subprocess.STDOUT
+            ) as process,
+        ):
+            try:
+                yield Server(process, log)
+            finally:
+                process.terminate()
+
+
+def _settings(limits: Mapping[str, int]) -> str:
+    return "\n".join(["[limits]", *(f"{name} = {value}" for name, value in limits.items())])
