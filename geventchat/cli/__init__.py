@@ -18,6 +18,7 @@ from geventchat.cli.connect import connect
 from geventchat.cli.history import history
 from geventchat.cli.options import called
 from geventchat.cli.serve import serve
+from geventchat.cli.top import top
 from geventchat.config import BadOption
 from geventchat.protocol.visible import visible
 
@@ -50,7 +51,7 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (serve, connect, config, history, admin):
+for command in (serve, connect, config, history, admin, top):
     commands.add_command(command)
 
 

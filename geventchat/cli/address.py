@@ -9,13 +9,13 @@ from geventchat.config.file import checked
 _DEFAULT: Final = Config()
 
 
-def host_and_port(address: str) -> tuple[str, int]:
+def host_and_port(address: str, port: int = _DEFAULT.port) -> tuple[str, int]:
     """Give the parts of `host`, `host:port`, `[::1]:port` or `::1`; either may be left out.
 
     Raises BadOption.
     """
-    host, colon, port = address.rpartition(":")
+    host, colon, given = address.rpartition(":")
     if not colon or (":" in host and not host.endswith("]")):
-        host, port = address, ""  # a name alone, or an IPv6 address alone
-    number = checked("port", "port", as_number(port or str(_DEFAULT.port)))
+        host, given = address, ""  # a name alone, or an IPv6 address alone
+    number = checked("port", "port", as_number(given or str(port)))
     return host.strip("[]") or _DEFAULT.host, number

@@ -52,7 +52,7 @@ def _serve(config: Config, read_again: Callable[[], Config]) -> None:
             console.line(_start_line(config, *server.address))
             if server.admin_address is not None:
                 host, port = server.admin_address
-                console.line(f"/healthz and /metrics are at http://{_address(host, port)}/")
+                console.line(f"/healthz, /metrics and /top are at http://{_address(host, port)}/")
             if server.operator_file is not None:
                 console.line(f"the operators' token is in {server.operator_file}")
             server.wait()

@@ -158,8 +158,8 @@ class Config:
     admin: str | None = setting(
         None,
         checks.address,
-        "Address of the port with /healthz and /metrics, or `none`.  [default: 127.0.0.1:4041, "
-        "if it is free]",
+        "Address of the port with /healthz, /metrics and /top, or `none`.  "
+        "[default: 127.0.0.1:4041, if it is free]",
         metavar="HOST:PORT",
     )
     web: bool = setting(True, checks.truth, "Whether browsers may come in.")

@@ -1,4 +1,4 @@
-"""The admin port: `/healthz` for whoever starts servers, `/metrics` for whoever watches them.
+"""The admin port: `/healthz` for whoever starts servers, `/metrics` and `/top` for who watches.
 
 It is for the machine itself, or a network one trusts: it asks for no password.
 """
@@ -6,12 +6,14 @@ It is for the machine itself, or a network one trusts: it asks for no password.
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+import msgspec
 from gevent import socket
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from geventchat.config import BadOption
 from geventchat.server.metrics import CONTENT_TYPE
+from geventchat.server.top import Top
 
 _AT_A_TIME: Final = 16
 _SECONDS: Final = 5.0
@@ -31,10 +33,16 @@ class Admin:
     """
 
     def __init__(
-        self, host: str, port: int, health: Callable[[], str | None], metrics: Callable[[], bytes]
+        self,
+        host: str,
+        port: int,
+        health: Callable[[], str | None],
+        metrics: Callable[[], bytes],
+        top: Callable[[], Top],
     ) -> None:
         self._health = health
         self._metrics = metrics
+        self._top = top
         try:
             listener = _listen(host, port)
         except OSError as error:
@@ -63,8 +71,10 @@ class Admin:
                 body = f"{trouble or 'ready'}\n".encode()
             case (("GET" | "HEAD"), "/metrics"):
                 kind, body = CONTENT_TYPE, self._metrics()
+            case (("GET" | "HEAD"), "/top"):
+                kind, body = "application/json", msgspec.json.encode(self._top())
             case _:
-                status, body = "404 Not Found", b"There are /healthz and /metrics.\n"
+                status, body = "404 Not Found", b"There are /healthz, /metrics and /top.\n"
         begin(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
         return [body]
 

@@ -12,6 +12,8 @@ class Link(Sink, Protocol):
 
     peer: str
     """Where it comes from, for logs."""
+    door: str
+    """The way in: `tcp` or `tls`."""
     heard: float
     """When bytes last came, by the monotonic clock."""
     begun: float

@@ -8,6 +8,7 @@ delivered to everyone: it moves when a turn ends.
 Nothing here waits but `after_turn`.
 """
 
+import math
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 TURN_BYTES: Final = 256 << 10
 """What one turn takes, but for a single longer post."""
+_RATE_SECONDS: Final = 5.0
+"""How far back the rate of posts looks; what is older fades."""
 
 
 class Member:
@@ -45,8 +48,9 @@ class Room:
     """A room that has members."""
 
     __slots__ = (
-        "_told", "_turned", "away", "busy", "count", "crowded", "live", "members", "name", "newest",
-        "pending", "position", "rich_members", "topic", "topic_by", "turn",
+        "_rate", "_rated", "_told", "_turned", "away", "busy", "count", "crowded", "live",
+        "members", "name", "newest", "pending", "position", "rich_members", "topic", "topic_by",
+        "turn",
     )  # fmt: skip
 
     def __init__(self, name: str, position: int, topic: str) -> None:
@@ -73,6 +77,9 @@ class Room:
         self.busy = False
         """Whether delivery has it in hand."""
         self._turned: Event | None = None
+        self._rate = 0.0
+        self._rated = 0.0
+        """When the rate was that, by the clock of turns."""
 
     def add(self, member: Member) -> None:
         """Take a member in, who does not hear yet."""
@@ -135,11 +142,17 @@ class Room:
         self.turn = None
         if turn.posts:
             self.position = turn.posts[-1][0].position
+            self._rate = self.rate(turn.began) + len(turn.posts) / _RATE_SECONDS
+            self._rated = turn.began
             for _, said in turn.posts:
                 said.session.settled()
         if self._turned is not None:
             self._turned.set()
             self._turned = None
+
+    def rate(self, now: float) -> float:
+        """Give the posts per second of the last seconds, at a time of `perf_counter`."""
+        return self._rate and self._rate * math.exp((self._rated - now) / _RATE_SECONDS)
 
     def give_up(self) -> None:
         """Drop what has gathered: it cannot be made a turn of, by a bug of ours."""

@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from collections import Counter
+from functools import partial
 from typing import Final
 
 import gevent
@@ -31,6 +32,7 @@ from geventchat.server.timeline import Timeline
 from geventchat.server.timeline.memory import MemoryTimeline
 from geventchat.server.timeline.sqlite import SqliteTimeline
 from geventchat.server.timeline.sqlite.retention import Keep
+from geventchat.server.top import top
 
 DEFAULT_ADMIN: Final = "127.0.0.1:4041"
 FULL_SECONDS: Final = 1.0
@@ -164,7 +166,13 @@ class Server:
         if not host:
             return None
         try:
-            return Admin(host.strip("[]"), int(port), self._unready, self._metrics.text)
+            return Admin(
+                host.strip("[]"),
+                int(port),
+                self._unready,
+                self._metrics.text,
+                partial(top, self._hub),
+            )
         except BadOption as error:
             if asked is not None:
                 raise

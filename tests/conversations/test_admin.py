@@ -1,5 +1,6 @@
 """The admin port: whether the server is ready, and what it has counted."""
 
+import json
 import re
 import sqlite3
 import urllib.error
@@ -14,6 +15,7 @@ import pytest
 from gevent import socket
 
 from geventchat.config import BadOption, Config
+from geventchat.server.outbox import ITEM_BYTES
 from geventchat.server.server import Server
 from geventchat.server.timeline.sqlite import schema
 from tests.conversations.chat import Chat, chatting
@@ -102,6 +104,25 @@ def test_what_is_done_is_counted(chat: Chat) -> None:
     bob.closing()
     chat.gone(bob)
     assert figures(chat)['closes_total{reason="quit"}'] >= 1
+
+
+def test_the_busiest_rooms_and_the_slowest_clients_are_told(chat: Chat) -> None:
+    ann = chat.rich("Ann", rooms=["den", "lobby"])
+    assert json.loads(get(chat, "/top")[1]) == {"rooms": [], "clients": []}
+    for text in ("one", "two"):
+        ann.say("den", text)
+    ann.posts(2)
+    (inside,) = chat.inside()
+    inside.outbox.put(b"not flushed yet")  # nobody else runs before it is asked for
+    status, text = get(chat, "/top")
+    told = json.loads(text)
+    assert status == 200
+    (room,) = told["rooms"]
+    assert (room["room"], room["members"]) == ("den", 1)
+    assert 0 < room["posts_per_second"] <= 0.4
+    assert told["clients"] == [
+        {"nick": "Ann", "address": "127.0.0.1", "door": "tcp", "outbox_bytes": 15 + ITEM_BYTES}
+    ]
 
 
 def test_the_process_is_described_too(chat: Chat) -> None:

@@ -17,7 +17,8 @@ class FakeLink:
     While one greenlet waits in `send`, no other may offer anything: it would land inside a frame.
     """
 
-    peer = "nowhere"
+    peer = "nowhere:1"
+    door = "none"
 
     def __init__(self, room: int | None = None) -> None:
         self.room = room

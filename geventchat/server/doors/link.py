@@ -49,6 +49,7 @@ class TcpLink:
         "_draining", "_limit", "_paused", "_readable", "_sock",
         "begun", "heard", "listening", "pace", "peer",
     )  # fmt: skip
+    door = "tcp"
 
     def __init__(self, sock: gevent_socket.socket, peer: str, frame_bytes: int) -> None:
         self._sock = _Socket(sock.family, sock.type, sock.proto, fileno=sock.detach())

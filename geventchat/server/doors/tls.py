@@ -35,6 +35,7 @@ class TlsLink(TcpLink):
     """A session's way to a socket that speaks TLS. See `Link`."""
 
     __slots__ = ("_ended", "_head", "_inward", "_outward", "_sealed", "_tls", "_unsent")
+    door = "tls"
 
     def __init__(
         self, sock: gevent_socket.socket, peer: str, frame_bytes: int, context: SSLContext

@@ -1,0 +1,158 @@
+"""What an admin port tells of its server, and how that reads as a page of text."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from http.client import HTTPConnection, HTTPException
+from typing import Final, NamedTuple
+
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+from prompt_toolkit.utils import get_cwidth
+
+from geventchat.protocol.names import MAX_NAME_LENGTH
+from geventchat.protocol.visible import visible
+from geventchat.server.top import Top
+
+_SECONDS: Final = 3.0
+"""How long an answer may take."""
+_PAGE_BYTES: Final = 1 << 20
+
+
+class NotAdmin(Exception):
+    """Something else than an admin port answers."""
+
+    def __str__(self) -> str:
+        return "something else answers there"
+
+
+class Look(NamedTuple):
+    """What a server told at one moment."""
+
+    at: float
+    """By the monotonic clock."""
+    figures: Counter[str]
+    """What `/metrics` says, by name; also by name, blank and the value of each label."""
+    top: Top
+
+
+def look(host: str, port: int) -> Look:
+    """Ask an admin port. Waits. Raises OSError, and NotAdmin if it is none."""
+    try:
+        with closing(HTTPConnection(host, port, timeout=_SECONDS)) as connection:
+            figures = _figures(_page(connection, "/metrics"))
+            top = msgspec.json.decode(_page(connection, "/top"), type=Top)
+    except (HTTPException, ValueError):  # of JSON and of Prometheus's format too
+        raise NotAdmin from None
+    return Look(time.monotonic(), figures, top)
+
+
+def page(before: Look, now: Look) -> Iterator[tuple[str, str]]:
+    """Yield style and text of each line: what is now, and what happened since another look."""
+    figures = now.figures
+
+    def rate(name: str) -> float:
+        return _grown(before, now, name) / max(now.at - before.at, 0.001)
+
+    def mean(seconds: str, times: str) -> str:
+        count = _grown(before, now, f"geventchat_{times}_total")
+        return _time(_grown(before, now, f"geventchat_{seconds}_total") / count) if count else "-"
+
+    if not figures["geventchat_storing"]:
+        yield "ansired bold", "nothing can be stored"
+    yield (
+        "",
+        (
+            f"up {timedelta(seconds=int(time.time() - figures['process_start_time_seconds']))}   "
+            f"cpu {rate('process_cpu_seconds_total'):.0%}   "
+            f"memory {_size(figures['process_resident_memory_bytes'])}   "
+            f"descriptors {figures['process_open_fds']:,.0f}"
+        ),
+    )
+    yield (
+        "",
+        (
+            f"clients {figures['geventchat_sessions']:,.0f}: "
+            f"{figures['geventchat_sessions rich']:,.0f} rich, "
+            f"{figures['geventchat_sessions plain']:,.0f} plain   "
+            f"rooms {figures['geventchat_rooms']:,.0f}   "
+            f"closed {rate('geventchat_closes_total'):,.1f}/s   "
+            f"refused {rate('geventchat_refused_total'):,.1f}/s"
+        ),
+    )
+    yield (
+        "",
+        (
+            f"posts {rate('geventchat_posts_total'):,.1f}/s   "
+            f"deliveries {rate('geventchat_deliveries_total'):,.0f}/s   "
+            f"failed {rate('geventchat_failed_messages_total'):,.1f}/s"
+        ),
+    )
+    yield (
+        "",
+        (
+            f"store {mean('store_seconds', 'batches')}   turn {mean('turn_seconds', 'turns')}   "
+            f"loop lag {_time(figures['geventchat_loop_lag_seconds'])}   "
+            f"outbox p99 {_size(figures['geventchat_outbox_bytes 0.99'])}, "
+            f"max {_size(figures['geventchat_outbox_bytes 1'])}"
+        ),
+    )
+    yield "", ""
+    yield "bold", f"{_cell('BUSIEST ROOMS')} {'POSTS/S':>10} {'MEMBERS':>10}"
+    for room in now.top.rooms:
+        yield "", f"{_cell(room.room)} {room.posts_per_second:>10,.1f} {room.members:>10,}"
+    yield "", ""
+    yield "bold", f"{_cell('SLOWEST CLIENTS')} {'TO HEAR':>10}   {'DOOR':<5} ADDRESS"
+    for client in now.top.clients:
+        size, door = _size(client.outbox_bytes), visible(client.door)
+        yield "", f"{_cell(client.nick)} {size:>10}   {door:<5} {visible(client.address)}"
+
+
+def _page(connection: HTTPConnection, path: str) -> str:
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    body = answer.read(_PAGE_BYTES)
+    if answer.status != 200:
+        raise NotAdmin
+    return body.decode()
+
+
+def _figures(text: str) -> Counter[str]:
+    figures: Counter[str] = Counter()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            for name in (sample.name, *(f"{sample.name} {by}" for by in sample.labels.values())):
+                figures[name] += sample.value  # type: ignore[assignment]
+    if "geventchat_sessions" not in figures:
+        raise NotAdmin
+    return figures
+
+
+def _grown(before: Look, now: Look, name: str) -> float:
+    """Give by how much a count grew; it begins anew when the server does."""
+    grown = now.figures[name] - before.figures[name]
+    return grown if grown >= 0 else now.figures[name]
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1e3:,.1f} ms" if seconds >= 0.001 else f"{seconds * 1e6:.0f} µs"
+
+
+def _size(count: float) -> str:
+    if count < 1024:
+        return f"{count:,.0f} B"
+    for unit in ("KiB", "MiB"):
+        count /= 1024
+        if count < 1024:
+            return f"{count:,.1f} {unit}"
+    return f"{count / 1024:,.1f} GiB"
+
+
+def _cell(text: str) -> str:
+    """Give a name that cannot act on a terminal, in the columns that names have."""
+    text = visible(text)
+    while get_cwidth(text) > MAX_NAME_LENGTH:
+        text = text.removesuffix("…")[:-1] + "…"
+    return text + " " * (MAX_NAME_LENGTH - get_cwidth(text))

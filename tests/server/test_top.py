@@ -1,0 +1,115 @@
+"""What the admin port tells of rooms and clients: the ten that are most, at any number of them."""
+
+import time
+
+import gevent
+
+from geventchat.protocol.events import Post
+from geventchat.server.room import Room
+from geventchat.server.session import Session
+from geventchat.server.timeline import Said
+from geventchat.server.top import MOST, Slow, top
+from tests.server.house import House, link_of
+from tests.server.links import FakeLink
+
+
+def visit(house: House, room: str) -> Session:
+    """Let somebody in who hears one room and the lobby."""
+    session = house.session()
+    house.hub.come(session)
+    house.hub.go_live(house.hub.join(session, room))
+    return session
+
+
+def say(house: House, session: Session, room: str, times: int = 1) -> None:
+    for _ in range(times):
+        session._owed += 1
+        house.timeline.append(Said(session, room, session.nick, "hi"))
+    house.timeline.store()
+    house.timeline.hand_on()
+
+
+def fill(house: House, count: int) -> None:
+    """Let guests in who have so many bytes to hear as there were guests before."""
+    for size in range(count):
+        session = house.session(FakeLink(room=0))
+        house.hub.come(session, listening=False)
+        session.outbox.put(bytes(size))
+
+
+def test_the_busiest_rooms_come_first_and_the_silent_not_at_all() -> None:
+    house = House()
+    for name, times in (("one", 10), ("two", 20), ("none", 0)):
+        say(house, visit(house, name), name, times)
+    rooms = top(house.hub).rooms
+    assert [(room.room, room.members) for room in rooms] == [("two", 1), ("one", 1)]
+    assert rooms[0].posts_per_second > rooms[1].posts_per_second > 0
+
+
+def test_a_rate_is_that_of_a_steady_room_and_fades() -> None:
+    room, author = Room("one", 0, ""), House().session()
+    for second in range(1, 61):
+        author._owed += 2
+        for position in (2 * second - 1, 2 * second):
+            said = Said(author, "one", "ann", "hi")
+            room.post(Post("one", position, "ann", 0, "hi"), said)
+        turn = room.begin_turn()
+        assert turn is not None
+        turn.began = float(second)
+        room.end_turn(turn)
+    assert 1.9 < room.rate(60.5) < 2.1
+    assert 0.5 < room.rate(65.5) < 1
+    assert room.rate(180) < 1e-9
+
+
+def test_a_room_where_nothing_was_said_has_no_rate() -> None:
+    assert Room("quiet", 7, "").rate(time.perf_counter()) == 0
+
+
+def test_the_slowest_clients_come_first_and_those_who_are_level_not_at_all() -> None:
+    house = House()
+    level, slow = visit(house, "one"), visit(house, "one")
+    link_of(slow).room = 0
+    slow.put(b"x" * 100)
+    slow.nick = "sam"
+    assert top(house.hub).clients == [Slow("sam", "nowhere", "none", slow.outbox.size)]
+    assert level.outbox.size == 0
+
+
+def test_only_so_many_are_told_of() -> None:
+    house = House()
+    fill(house, 3 * MOST)
+    sizes = [client.outbox_bytes for client in top(house.hub).clients]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(sizes) == MOST
+    assert sizes[0] == max(session.outbox.size for session in house.hub.sessions)
+
+
+def test_others_are_served_while_many_are_looked_at() -> None:
+    house = House()
+    fill(house, 3_000)
+    served: list[float] = []
+
+    def other() -> None:
+        while True:
+            served.append(time.perf_counter())
+            gevent.sleep(1e-9)
+
+    greenlet = gevent.spawn(other)
+    top(house.hub)
+    greenlet.kill()
+    assert len(served) >= 5
+
+
+def test_one_who_comes_or_goes_meanwhile_does_no_harm() -> None:
+    house = House()
+    fill(house, 1_000)
+
+    def change() -> None:
+        house.hub.sessions.clear()
+        visit(house, "new")
+
+    gevent.spawn(change)
+    assert len(top(house.hub).clients) == MOST
+    assert [session.nick for session in house.hub.sessions] == ["guest-1001"]
+    assert top(house.hub).rooms == []

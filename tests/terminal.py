@@ -1,0 +1,80 @@
+"""The program on a terminal of its own, read as a user reads it."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+
+import pexpect  # type: ignore[import-untyped]
+import pyte
+
+COLUMNS, LINES = 80, 24
+
+
+class Screen(pyte.Screen):
+    """A screen that answers, as terminals do when they are asked where the cursor is."""
+
+    def __init__(self, answer: Callable[[str], None]) -> None:
+        super().__init__(COLUMNS, LINES)
+        self._answer = answer
+
+    def write_process_input(self, data: str) -> None:
+        self._answer(data)
+
+
+class Terminal:
+    """A program on a pseudo-terminal, and the screen that its user looks at."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.screen = Screen(self.type)
+        self._stream = pyte.ByteStream(self.screen)
+        self.raw = b""
+        self.process = pexpect.spawn(
+            sys.executable,
+            ["-m", "geventchat", *arguments],
+            env=os.environ | {"TERM": "xterm-256color"},
+            dimensions=(LINES, COLUMNS),
+            timeout=10,
+        )
+        # It sleeps at every turn unless told not to.
+        self.process.delaybeforesend = None
+        self.process.ptyproc.delayafterclose = 0.01
+        self.process.ptyproc.delayafterterminate = 0.01
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines on the screen that are not empty."""
+        return [line.rstrip() for line in self.screen.display if line.strip()]
+
+    def type(self, *keys: str) -> None:
+        self.process.send("".join(keys))
+
+    def until(self, seen: Callable[[list[str]], bool]) -> list[str]:
+        """Wait until the screen shows it, and give its lines."""
+        deadline = time.monotonic() + 10
+        while not seen(self.lines):
+            if time.monotonic() > deadline:
+                raise AssertionError("\n".join(["It is not on the screen:", *self.screen.display]))
+            self._read()
+        return self.lines
+
+    def until_line(self, line: str) -> list[str]:
+        return self.until(lambda lines: line in lines)
+
+    def exit_code(self) -> int | None:
+        while self.process.isalive():
+            self._read()
+        self.process.wait()
+        code: int | None = self.process.exitstatus
+        return code
+
+    def _read(self) -> None:
+        try:
+            data = self.process.read_nonblocking(65_536, timeout=1)
+        except pexpect.TIMEOUT:
+            return
+        except pexpect.EOF:
+            self.process.wait()
+            return
+        self.raw += data
+        self._stream.feed(data)

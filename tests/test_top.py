@@ -1,0 +1,142 @@
+"""`geventchat top` with a real server: a page in a pipe, and the screen that a user looks at."""
+
+import re
+import signal
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import NamedTuple
+
+import pytest
+
+from geventchat.cli.look import Look, page
+from geventchat.client import Connection
+from geventchat.server.top import Busy, Slow, Top
+from tests.terminal import Terminal
+from tests.test_cli import first_line, port, run, serving
+
+
+class Ports(NamedTuple):
+    """Where a server is."""
+
+    chat: int
+    admin: int
+
+
+@contextmanager
+def watched(admin: int = 0) -> Iterator[Ports]:
+    with serving("--admin", f"127.0.0.1:{admin}") as process:
+        chat = port(first_line(process))
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/", first_line(process))
+        assert found
+        yield Ports(chat, int(found[1]))
+
+
+@pytest.fixture
+def ports() -> Iterator[Ports]:
+    with watched() as ports:
+        yield ports
+
+
+@contextmanager
+def a_slow_client(port: int) -> Iterator[None]:
+    """Let somebody talk in the lobby until somebody else has far more to hear than he reads."""
+    with (
+        socket.socket() as slow,
+        Connection("127.0.0.1", port, nick="speaker") as chat,
+    ):
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(("127.0.0.1", port))
+        slow.sendall(b"hello\0")
+        heard = (event.text for event in chat if hasattr(event, "text"))
+        assert "hello" in heard
+        for _ in range(8):
+            chat.say("lobby", "x" * 60_000)
+        yield
+
+
+def test_off_a_terminal_a_page_is_printed(ports: Ports) -> None:
+    with a_slow_client(ports.chat):
+        done = run("top", f":{ports.admin}")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "\x1b" not in done.stdout
+    assert "clients 2: 1 rich, 1 plain   rooms 1" in done.stdout
+    assert re.search(r"^lobby +[\d.]+ +2$", done.stdout, re.MULTILINE)
+    assert re.search(r"^guest-\d+ +[\d.]+ [KM]iB   tcp   127\.0\.0\.1$", done.stdout, re.MULTILINE)
+
+
+def test_once_is_once_on_a_terminal_too(ports: Ports) -> None:
+    terminal = Terminal("top", f":{ports.admin}", "--once")
+    assert terminal.exit_code() == 0
+    assert any(line.startswith("clients 0") for line in terminal.lines)
+    assert b"\x1b[" not in terminal.raw
+
+
+@pytest.mark.parametrize("key", ["q", "\x03"], ids=["q", "c-c"])
+def test_on_a_terminal_it_goes_on_until_the_user_leaves(ports: Ports, key: str) -> None:
+    terminal = Terminal("top", f":{ports.admin}")
+    terminal.until(lambda lines: any(line.startswith("clients 0") for line in lines))
+    with Connection("127.0.0.1", ports.chat):
+        terminal.until(lambda lines: any(line.startswith("clients 1: 1 rich") for line in lines))
+    terminal.type(key)
+    assert terminal.exit_code() == 0
+
+
+def test_it_is_terminated_in_order(ports: Ports) -> None:
+    terminal = Terminal("top", f":{ports.admin}")
+    terminal.until(lambda lines: any(line.startswith("clients 0") for line in lines))
+    terminal.process.kill(signal.SIGTERM)
+    assert terminal.exit_code() == 0
+    assert b"\x1b[?1049l" in terminal.raw  # the user's own screen is back
+
+
+def test_a_server_that_goes_is_told_of_and_one_that_comes_back_is_shown() -> None:
+    with watched() as ports:
+        terminal = Terminal("top", f":{ports.admin}")
+        terminal.until(lambda lines: any(line.startswith("clients 0") for line in lines))
+    terminal.until_line("no answer: Connection refused")
+    with watched(ports.admin):
+        terminal.until(lambda lines: not any("no answer" in line for line in lines))
+        terminal.type("q")
+        assert terminal.exit_code() == 0
+
+
+def test_where_no_server_is_that_is_one_line() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        number = free.getsockname()[1]
+    done = run("top", f":{number}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"geventchat: no admin port at 127.0.0.1:{number}: Connection refused\n"
+
+
+def test_the_chat_port_is_no_admin_port(ports: Ports) -> None:
+    done = run("top", f":{ports.chat}")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"geventchat: no admin port at 127.0.0.1:{ports.chat}: something else answers there\n"
+    )
+
+
+def test_nothing_that_is_shown_acts_on_a_terminal() -> None:
+    hostile = "\x1b[2J\x07\u202e"
+    seen = Top([Busy(hostile, 1.0, 1)], [Slow(hostile, hostile, hostile, 1)])
+    look = Look(0.0, Counter(), seen)
+    text = "\n".join(text for _, text in page(look, look))
+    assert not set(hostile[0] + hostile[4:]) & set(text)
+    assert text.count(r"\x1b[2J\x07\u202e") == 4
+
+
+def test_wide_names_keep_the_columns_and_too_wide_ones_are_cut() -> None:
+    seen = Top([Busy("日本", 1.0, 1), Busy("日" * 32, 1.0, 1)], [])
+    look = Look(0.0, Counter(), seen)
+    wide, cut = [text for _, text in page(look, look) if "日" in text]
+    assert wide == "日本" + " " * 28 + "        1.0          1"
+    assert cut == "日" * 15 + "…" + " " + "        1.0          1"
+
+
+def test_counts_that_began_anew_are_not_less_than_nothing() -> None:
+    before = Look(1.0, Counter({"geventchat_posts_total": 100}), Top([], []))
+    now = Look(3.0, Counter({"geventchat_posts_total": 10}), Top([], []))
+    assert any(text.startswith("posts 5.0/s ") for _, text in page(before, now))
