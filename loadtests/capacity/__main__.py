@@ -151,18 +151,18 @@ def _most(host: str, asked: argparse.Namespace) -> tuple[int, str]:
     mine = raise_descriptor_limit() - RESERVED_DESCRIPTORS
     silent = (asked.room_size - asked.talkers) / asked.room_size
     bounds = [
-        (int(mine / max(silent, 1 - silent)), "The load generator's descriptors"),
-        (int(MOST_TALKERS / (1 - silent)), f"The {MOST_TALKERS:,} talkers of the load generator"),
+        (int(mine / max(silent, 1 - silent)), "the load generator's descriptors"),
+        (int(MOST_TALKERS / (1 - silent)), f"the {MOST_TALKERS:,} talkers of the load generator"),
     ]
     if asked.most:
-        bounds.append((asked.most, "What was asked for with --most"))
+        bounds.append((asked.most, "what was asked for with --most"))
     server = listener(Address.parse(host))
     if server is not None:
         limit, _ = server.rlimit(psutil.RLIMIT_NOFILE)
-        bounds.append((limit - _SPARE, "The server's descriptors (`ulimit -n`)"))
+        bounds.append((limit - _SPARE, "the server's descriptors (`ulimit -n`)"))
     most, ended_by = min(bounds)
     if most < asked.room_size:
-        raise CannotRun(f"{ended_by} allow {most} users, which is less than a room.")
+        raise CannotRun(f"{most} users are less than a room: {ended_by} allow no more.")
     return most // asked.room_size * asked.room_size, ended_by
 
 

@@ -101,22 +101,23 @@ def main() -> None:
     orders = select.poll()
     orders.register(sys.stdin, select.POLLIN)
     told = 0.0
-    asked = False
+    asked, tell = 0, False
     while True:
         if orders.poll(0):
             line = sys.stdin.readline()
             if not line:
                 return
-            crowd.wanted, asked = int(line), True
+            asked, tell = int(line), True
+            crowd.wanted = asked
         busy = crowd.users != crowd.wanted
         crowd.come_and_go()
         crowd.hear(0 if busy else 0.05)
-        there = asked and len(crowd._seats) == crowd.wanted
-        if there or time.monotonic() - told >= 1:
-            asked = asked and not there
+        there = len(crowd._seats) == crowd.wanted
+        if (tell and there) or time.monotonic() - told >= 1:
+            tell = tell and not there
             told = time.monotonic()
-            state = {"users": crowd.users, "lost": crowd.lost, "told": crowd.told, "there": there}
-            print(json.dumps(state), flush=True)
+            state = {"users": crowd.users, "lost": crowd.lost, "told": crowd.told}
+            print(json.dumps(state | {"asked": asked, "there": there}), flush=True)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class Load:
         self._crowd = self._start(
             crowd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
         )
-        self._state: dict[str, Any] = {"users": 0, "lost": 0, "told": "", "there": False}
+        self._state: dict[str, Any] = {"users": 0, "lost": 0, "told": "", "asked": None}
         assert self._crowd.stdout is not None
         threading.Thread(target=self._listen, args=(self._crowd.stdout,), daemon=True).start()
         self._watched = [psutil.Process(each.pid) for each in (self._locust, self._crowd)]
@@ -112,7 +112,6 @@ class Load:
         fresh = self._file.with_suffix(".new")
         fresh.write_text(str(talkers), "ascii")
         fresh.replace(self._file)  # at once: the shape never reads half of it
-        self._state = {**self._state, "there": False}
         assert self._crowd.stdin is not None
         self._crowd.stdin.write(b"%d\n" % silent)
         self._crowd.stdin.flush()
@@ -122,11 +121,12 @@ class Load:
         end = time.monotonic() + _COMING_SECONDS + talkers / USERS_PER_SECOND
         while True:
             row = self._rows.wait(1.0)[-1]
-            silent_users: int = self._state["users"]
+            state = self._state
+            silent_users: int = state["users"]
             missing = abs(talkers - int(row["connected"])) + abs(silent - silent_users)
-            if not missing and self._state["there"]:
+            if not missing and state["asked"] == silent and state["there"]:
                 return 0
-            if self._state["told"] and silent_users < silent:
+            if state["told"] and silent_users < silent:
                 raise CannotRun(
                     "The server sends users away, so its rules would be measured, and not its "
                     f"strength: {self._state['told']}"

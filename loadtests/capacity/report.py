@@ -133,7 +133,9 @@ def chart(finding: Finding) -> str:
     )
     lines += _curve([(x(s.users), y(s.server_cpu / 100)) for s in steps if s.server_cpu], _GREY)
     lines += _curve([(x(s.users), y(s.p99_ms / late)) for s in steps if s.p99_ms], _BLUE)
-    lines.append(f'<text x="{_WIDTH / 2}" y="{_HEIGHT}" text-anchor="middle">users</text></svg>')
+    lines.append(
+        f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 1}" text-anchor="middle">users</text></svg>'
+    )
     return "\n".join(lines)
 
 
