@@ -35,22 +35,26 @@ class Run:
         return {(row["Method"], row["Name"]) for row in self.rows("failures")}
 
 
+class Started:
+    """A run of Locust without a dashboard, with reports, that may still go on."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._prefix = folder / "run"
+        command = [*LOAD, "--headless", "--csv", str(self._prefix), *options]
+        self._process = subprocess.Popen(
+            command, cwd=HERE, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def end(self) -> Run:
+        """Wait until it has ended by itself."""
+        said, _ = self._process.communicate()
+        return Run(self._process.returncode, said, self._prefix)
+
+
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[..., Run]:
-    """Run Locust without a dashboard, with reports."""
-
     def run(*options: str) -> Run:
-        prefix = tmp_path / "run"
-        command = [*LOAD, "--headless", "--csv", str(prefix), *options]
-        ended = subprocess.run(
-            command,
-            cwd=HERE,
-            check=False,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        return Run(ended.returncode, ended.stdout, prefix)
+        return Started(tmp_path, *options).end()
 
     return run
 

@@ -1,35 +1,41 @@
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
-from tests.loadtests.conftest import HERE, Run
+from tests.loadtests.conftest import HERE, Run, Started
 
 FAULTS = {"drop": "lost", "duplicate": "duplicated", "swap": "reordered"}
 
 
-@pytest.fixture(params=FAULTS)
-def fault(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(scope="module")
+def runs(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Started]]:
+    """Load a server through each fault, all at once."""
+    with ExitStack() as stack:
+
+        def through(fault: str) -> Started:
+            command = [sys.executable, "-m", "tests.loadtests.faulty", server, fault, "10000"]
+            process = stack.enter_context(
+                subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE, text=True)
+            )
+            stack.callback(process.terminate)
+            assert process.stdout
+            return Started(
+                tmp_path_factory.mktemp(fault),
+                *("--host", f"127.0.0.1:{int(process.stdout.readline())}", "-u", "40", "-t", "4s"),
+                *("--lobby", "0", "--talk-seconds", "0.1", "Talker", "Lurker"),
+            )
+
+        yield {fault: through(fault) for fault in FAULTS}
 
 
-@pytest.fixture
-def faulty(server: str, fault: str) -> Iterator[str]:
-    command = [sys.executable, "-m", "tests.loadtests.faulty", server, fault, "10000"]
-    with subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        yield f"127.0.0.1:{int(process.stdout.readline())}"
-        process.terminate()
-
-
+@pytest.mark.parametrize("fault", FAULTS)
 def test_one_post_in_ten_thousand_gone_wrong_is_a_failure_with_its_name(
-    load: Callable[..., Run], faulty: str, fault: str
+    runs: dict[str, Started], fault: str
 ) -> None:
-    run = load(
-        *("--host", faulty, "-u", "40", "-t", "4s", "--lobby", "0", "--talk-seconds", "0.1"),
-        *("Talker", "Lurker"),
-    )
+    run: Run = runs[fault].end()
 
     assert run.code == 1, run.said
     assert run.failures() == {("order", FAULTS[fault])}

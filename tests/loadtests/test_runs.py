@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loadtests.conftest import Run
+from tests.loadtests.conftest import Run, Started
 
 MOST_MESSAGES = ("--talk-seconds", "0.2", "--room-size", "10")
 
@@ -68,11 +68,23 @@ def test_two_processes_share_the_users(load: Callable[..., Run], server: str) ->
     assert run.counts()["heard"] > 0
 
 
-@pytest.mark.parametrize("shape", ["staircase", "spike", "reconnect_storm", "soak"])
+SHAPES = ("staircase", "spike", "reconnect_storm", "soak")
+
+
+@pytest.fixture(scope="module")
+def shaped(server: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Started]:
+    """Start a run of each shape, all at once."""
+    load = ("--host", server, "-u", "40", "-t", "3s", *MOST_MESSAGES)
+    return {
+        shape: Started(tmp_path_factory.mktemp(shape), *load, "--shape", shape) for shape in SHAPES
+    }
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_a_shape_takes_the_users_and_the_time_it_is_given(
-    load: Callable[..., Run], server: str, shape: str
+    shaped: dict[str, Started], shape: str
 ) -> None:
-    run = load("--host", server, "--shape", shape, "-u", "40", "-t", "3s", *MOST_MESSAGES)
+    run = shaped[shape].end()
 
     assert run.code == 0, run.said
     connected = [int(row["connected"]) for row in run.rows("chat_history")]

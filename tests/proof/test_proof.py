@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.proof.bugs import CAUGHT_BY, skip_one_on_resume
+from tests.proof.bugs import CAUGHT_BY, duplicate_on_resume
 from tests.proof.checker import CHECKS, check
 from tests.proof.nemesis import Plan, run
 
@@ -26,8 +26,10 @@ def test_a_server_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> No
 
 def test_a_server_with_a_bug_is_caught(tmp_path: Path) -> None:
     """So the silence above means something; `make proof ARGS=--bugs` puts in all of them."""
-    judged, _, _ = run(Plan(kills=2, clients=10, seed=5, bug=skip_one_on_resume.__name__), tmp_path)
-    assert "lied" in check(judged).found
+    judged, _, _ = run(
+        Plan(kills=2, clients=10, seed=5, bug=duplicate_on_resume.__name__), tmp_path
+    )
+    assert "doubled" in check(judged).found
 
 
 def test_each_bug_names_checks_that_there_are() -> None:
