@@ -2,6 +2,7 @@
 
 import re
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ class Process:
 
     def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self.pid = process.pid
+        self._process = process
         self.folder = log.parent
         """Where its posts are, and the operators' token."""
         self._log = log
@@ -30,6 +32,14 @@ class Process:
     def descriptors(self) -> int:
         """Give how many are open."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def wait(self, seconds: float) -> int:
+        """Wait until it has ended, for up to so long; give its exit code."""
+        return self._process.wait(seconds)
 
     def allow(self, descriptors: int) -> None:
         """Let the process have so many descriptors; those it has it keeps."""

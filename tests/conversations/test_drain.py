@@ -1,0 +1,110 @@
+"""A server that is told to end while everyone talks: what it took is kept, and it ends in time.
+
+It is a process of its own, so that the signals and the exit code are the real ones.
+"""
+
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent import socket
+
+from tests.conversations.peers import Rich, of
+from tests.conversations.process import Process, served
+
+CLIENTS = 100
+
+
+class Talker:
+    """Says one thing after the other until the connection ends."""
+
+    def __init__(self, process: Process, number: int) -> None:
+        self._room = f"room-{number % 10}"
+        self._rich = Rich(process.address, rooms=[self._room])
+        self._number = number
+        self.said: list[str] = []
+        self.heard: list[dict[str, Any]] = []
+
+    def talk(self) -> None:
+        """Say the next thing as soon as the last was heard; hear all until the end."""
+        self._say()
+        with suppress(EOFError, ConnectionResetError):
+            while True:
+                self.heard.append(self._rich.event())
+                if self.heard[-1].get("key") == self.said[-1]:
+                    self._say()
+        self._rich.socket.close()
+
+    def stored(self) -> set[str]:
+        """Give the keys of what it heard of its own: the server has acknowledged that."""
+        return {post["key"] for post in of("post", self.heard) if post.get("key") in self.said}
+
+    def _say(self) -> None:
+        self.said.append(f"{self._number}-{len(self.said)}")
+        with suppress(OSError):  # the connection is gone: its end is what is heard next
+            self._rich.say(self._room, "something", key=self.said[-1])
+
+
+@contextmanager
+def talking(process: Process) -> Iterator[list[Talker]]:
+    """Let everyone talk, until all connections have ended."""
+    talkers = [Talker(process, number) for number in range(CLIENTS)]
+    greenlets = [gevent.spawn(talker.talk) for talker in talkers]
+    with gevent.Timeout(10):
+        while not all(len(talker.said) > 3 for talker in talkers):
+            gevent.sleep(0.01)
+    yield talkers
+    gevent.joinall(greenlets, timeout=10, raise_error=True)
+    assert all(greenlet.ready() for greenlet in greenlets)
+
+
+def until_nobody_is_let_in(process: Process) -> None:
+    """Wait until the first signal was seen."""
+    with gevent.Timeout(5), suppress(ConnectionRefusedError):
+        while True:
+            socket.create_connection(process.address).close()
+            gevent.sleep(0.001)
+
+
+def kept(folder: Path) -> list[str]:
+    """Give the keys of what is in the file."""
+    with closing(sqlite3.connect(folder / "chat.db")) as db:
+        return [key for (key,) in db.execute("SELECT key FROM posts")]
+
+
+def test_all_that_was_taken_from_many_who_talk_is_kept_and_answered(tmp_path: Path) -> None:
+    with served(tmp_path, "--trust", "127.0.0.0/8", "--admin", "none") as process:
+        with talking(process) as talkers:
+            began = time.monotonic()
+            process.signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert time.monotonic() - began < 10
+    stored = [key for talker in talkers for key in talker.stored()]
+    assert sorted(kept(tmp_path)) == sorted(stored)
+    byes = [talker.heard[-1] for talker in talkers]
+    assert {(bye["type"], bye["code"], bye["reconnect"]) for bye in byes} == {
+        ("bye", "shutdown", True)
+    }
+    assert len({bye["after_ms"] for bye in byes}) > CLIENTS / 2
+
+
+def test_a_second_signal_does_not_wait_and_loses_nothing_that_was_acknowledged(
+    tmp_path: Path,
+) -> None:
+    with (
+        served(tmp_path, "--trust", "127.0.0.0/8", "--admin", "none") as process,
+        Rich(process.address),  # as long as this one stays, the server waits
+        talking(process) as talkers,
+    ):
+        process.signal(signal.SIGTERM)
+        until_nobody_is_let_in(process)
+        process.signal(signal.SIGTERM)
+        assert process.wait(2) == 128 + signal.SIGTERM
+    keys = kept(tmp_path)
+    assert len(keys) == len(set(keys))
+    assert {key for talker in talkers for key in talker.stored()} <= set(keys)
