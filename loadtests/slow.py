@@ -1,0 +1,139 @@
+"""A client that reads slowly in a busy room, until it has heard all that was said there.
+
+    python -m loadtests.slow [--bytes-per-second 10000] [--busy-seconds 20]
+
+A talker says so many posts a second for a while; a reader takes so many bytes a second from its
+socket, for which the kernel holds little. Whenever the server closes it, with `slow` or otherwise,
+it comes back with its cursor. The exit code is 1 if anything was missing, doubled or out of order.
+"""
+
+import argparse
+import secrets
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+import gevent
+from gevent import socket
+from gevent.event import Event
+
+from geventchat.client import Connection
+from geventchat.protocol import events, requests
+from geventchat.protocol.events import Bye, Joined, Ping, Post
+from geventchat.protocol.requests import Cursor, Hello
+from loadtests.address import Address
+from loadtests.serving import serving
+
+ROOM: Final = "busy"
+_RECEIVE_BUFFER: Final = 4_096
+_RECEIVE_BYTES: Final = 1_024
+_GIVE_UP_SECONDS: Final = 600.0
+
+
+@dataclass
+class Reader:
+    """A rich client that takes so many bytes a second, and resumes when it was closed."""
+
+    address: Address
+    bytes_per_second: int
+    cursor: Cursor | None = None
+    joined: Event = field(default_factory=Event)
+    closed: Counter[str] = field(default_factory=Counter)
+    """How often it was closed, by reason."""
+    wrong: str = ""
+    """What was not as promised."""
+    _client: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+
+    def read(self, upto: int, until: float) -> None:
+        """Hear everything up to a position; give up at a time of the monotonic clock."""
+        while not self._level(upto) and not self.wrong and time.monotonic() < until:
+            with suppress(ConnectionError):
+                self._once(upto, until)
+
+    def _once(self, upto: int, until: float) -> None:
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            sock.connect(self.address)
+            hello = Hello(version=1, client=self._client, rooms={ROOM: self.cursor})
+            sock.sendall(b"\x1e" + requests.encode(hello) + b"\0")
+            unread = b""
+            said = "lost"
+            while not self._level(upto) and time.monotonic() < until:
+                data = sock.recv(_RECEIVE_BYTES)
+                gevent.sleep(len(data) / self.bytes_per_second)
+                if not data:
+                    self.closed[said] += 1
+                    return
+                *frames, unread = (unread + data).split(b"\0")
+                for frame in frames:
+                    event = events.decode(frame)
+                    if isinstance(event, Ping):
+                        sock.sendall(requests.encode(requests.Pong()) + b"\0")
+                    elif isinstance(event, Bye):
+                        said = event.code
+                    else:
+                        self._hear(event)
+
+    def _hear(self, event: object) -> None:
+        match event:
+            case Joined() if self.cursor is None:
+                self.cursor = Cursor(epoch=event.epoch, position=event.position)
+                self.joined.set()
+            case Joined() if not event.recovered:
+                self.wrong = f"recovered is {event.recovered}"
+            case Post() if self.cursor and event.position == self.cursor.position + 1:
+                self.cursor = Cursor(epoch=self.cursor.epoch, position=event.position)
+            case Post():
+                self.wrong = f"{event.position} came after {self.cursor}"
+
+    def _level(self, upto: int) -> bool:
+        return self.cursor is not None and self.cursor.position >= upto
+
+
+def main() -> int:
+    """Let one talk and one read, on a server of their own; print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("--bytes-per-second", type=int, default=10_000)
+    parser.add_argument("--busy-seconds", type=float, default=20.0)
+    parser.add_argument("--posts-per-second", type=int, default=500)
+    parser.add_argument("--text-bytes", type=int, default=100)
+    asked = parser.parse_args()
+    with serving(None) as host:
+        address = Address.parse(host)
+        reader = Reader(address, asked.bytes_per_second)
+        posts = int(asked.busy_seconds * asked.posts_per_second)
+        until = time.monotonic() + _GIVE_UP_SECONDS
+        reading = gevent.spawn(reader.read, posts, until)
+        reader.joined.wait(10)
+        _talk(address, posts, 1 / asked.posts_per_second, "x" * asked.text_bytes)
+        heard = reader.cursor.position if reader.cursor else 0
+        began = time.monotonic()
+        reading.get()
+        took = time.monotonic() - began
+    if reader.cursor is None or reader.cursor.position != posts:
+        reader.wrong = reader.wrong or f"it is at {reader.cursor} still"
+    closed = ", ".join(f"{count} times {code}" for code, count in reader.closed.items())
+    print(
+        f"{posts:,} posts were said in {asked.busy_seconds:g} s; a client that reads "
+        f"{asked.bytes_per_second:,} bytes a second had heard {heard:,} of them then, and all "
+        f"{took:.0f} s later, each once and in order. It was closed {closed or 'never'}."
+        if not reader.wrong
+        else f"Not as promised: {reader.wrong}"
+    )
+    return int(bool(reader.wrong))
+
+
+def _talk(address: Address, posts: int, pause: float, text: str) -> None:
+    with Connection(*address, rooms=[ROOM]) as talker:
+        gevent.spawn(lambda: [None for _ in talker])
+        began = time.monotonic()
+        for number in range(posts):
+            talker.send(ROOM, f"{number} {text}")
+            gevent.sleep(max(began + number * pause - time.monotonic(), 0))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
