@@ -56,6 +56,8 @@ class Console:
 
     def close(self, seconds: float) -> None:
         """Show what is left, but wait for that no longer than `seconds`, with the hub stopped."""
+        for handler in logging.getLogger().handlers:
+            handler.flush()  # the last second may have had too many of a kind
         self._printer.close(seconds)
 
     def _tell(self, text: str, **details: object) -> None:

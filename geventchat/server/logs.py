@@ -9,22 +9,44 @@ import time
 from types import TracebackType
 from typing import Final
 
+import gevent
+
 from geventchat.protocol.visible import visible
 from geventchat.server.printer import Printer
+from geventchat.server.repeats import Repeats
+
+SECOND: Final = 1.0
 
 _log: Final = logging.getLogger(__name__)
 
 
 class LogHandler(logging.Handler):
-    """Hands records to a printer, as lines whose form is `text` or `json`. Never waits."""
+    """Hands records to a printer, as lines whose form is `text` or `json`. Never waits.
+
+    Of one kind ten a second are lines of their own, and the others one line at the second's end.
+    """
 
     def __init__(self, printer: Printer, form: str) -> None:
         super().__init__()
         self._printer = printer
+        self._repeats = Repeats()
+        self._second: gevent.Greenlet[[], None] | None = None
         self.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Put the line of a record, if there is room for it."""
+        """Put the line of a record, if there is room for it and were not too many of its kind."""
+        if self._second is None:
+            self._second = gevent.spawn_later(SECOND, self.flush)
+        if self._repeats.admits(record):
+            self._write(record)
+
+    def flush(self) -> None:
+        """Put what is known of those that were too many, and begin a new second."""
+        self._second = None
+        for record in self._repeats.summary():
+            self._write(record)
+
+    def _write(self, record: logging.LogRecord) -> None:
         if not self._printer.admits():
             return
         try:

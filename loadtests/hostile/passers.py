@@ -14,6 +14,8 @@ from loadtests.hostile.server import Held, serving
 
 MOST_MB: Final = 5.0
 """How much more memory the server may hold after all of them than after the first ones."""
+MOST_LINES: Final = 50
+"""How many lines a second its log may have."""
 _WARM_UP: Final = 20_000
 """So many that the server remembers as many addresses as it ever does."""
 _AT_ONCE: Final = 100
@@ -31,6 +33,8 @@ class Passed:
     turned_away: int
     """Of those who listened, how many were told that their address had connected too often."""
     tracebacks: int
+    lines: int = 0
+    """Of the log."""
 
     @property
     def good(self) -> bool:
@@ -39,6 +43,7 @@ class Passed:
             self.after.descriptors <= self.before.descriptors
             and self.after.greenlets <= self.before.greenlets
             and self.after.memory_mb <= self.before.memory_mb + MOST_MB
+            and self.lines <= MOST_LINES * (self.seconds + 1)
             and not self.tracebacks
         )
 
@@ -48,8 +53,8 @@ class Passed:
             f"connect and close: {self.connections:,} in {self.seconds:.0f} s; before and after: "
             f"memory {before.memory_mb:.1f} and {after.memory_mb:.1f} MB, descriptors "
             f"{before.descriptors} and {after.descriptors}, greenlets {before.greenlets} and "
-            f"{after.greenlets}; {self.turned_away:,} were told to wait, "
-            f"{self.tracebacks} tracebacks"
+            f"{after.greenlets}; {self.turned_away:,} were told to wait; "
+            f"{self.lines:,} lines of log, {self.tracebacks} tracebacks"
         )
 
 
@@ -59,14 +64,15 @@ def pass_by(connections: int = 200_000, *, warm_up: int = _WARM_UP, seed: int = 
     with serving("--log-format", "json") as server:
         _pass(server.address, warm_up, dice)
         with Connection(*server.address, rooms=["lobby"]) as inside:
-            before = server.settled(server.held(), 3)
+            before, lines = server.settled(server.held(), 3), len(server.lines())
             began = time.monotonic()
             told = _pass(server.address, connections, dice)
             seconds = time.monotonic() - began
             after = server.settled(before)
             inside.who("lobby")
+            lines = len(server.lines()) - lines
         tracebacks = len(server.lines("Traceback"))
-    return Passed(connections, seconds, before, after, told, tracebacks)
+    return Passed(connections, seconds, before, after, told, tracebacks, lines)
 
 
 def _pass(address: tuple[str, int], connections: int, dice: random.Random) -> int:

@@ -65,7 +65,7 @@ class Server:
             held = self.held()
         return held
 
-    def lines(self, text: str) -> list[str]:
+    def lines(self, text: str = "") -> list[str]:
         """Give the lines of its log with a text in them."""
         return [line for line in self._log.read_text("utf-8").splitlines() if text in line]
 

@@ -39,5 +39,7 @@ def test_harm_is_told() -> None:
     for after in (Held(60.0, 12, 3), Held(50.0, 13, 3), Held(50.0, 12, 4)):
         assert not Passed(1, 1.0, before, after, 0, 0).good
     assert not Passed(1, 1.0, before, before, 0, tracebacks=1).good
+    assert not Passed(1, 1.0, before, before, 0, 0, lines=101).good
+    assert Passed(1, 1.0, before, before, 0, 0, lines=100).good
     assert not Flooded([10.0], [13.0], said=10).good
     assert not Flooded([10.0], [10.0], said=10, lost=1).good

@@ -11,6 +11,7 @@ import gevent
 import pytest
 
 from geventchat.config import Config
+from geventchat.server import logs
 from geventchat.server.console import SHOWN_CHARACTERS, Console, open_console
 from geventchat.server.logs import LogHandler, log_death
 from geventchat.server.printer import WAITING_LINES, Printer
@@ -231,6 +232,36 @@ def test_a_record_is_one_json_object_traceback_included(window: Window, logger: 
     assert event["message"] == "our bug"
     assert (event["who"], event["clients"]) == ("guest-3", 2)
     assert event["traceback"].endswith("RuntimeError: first\nsecond")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_happens_too_often_is_summed_up_after_a_second(
+    window: Window, logger: Logger, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "SECOND", 0.001)
+    log = logger(form)
+    for number in range(2_000):
+        log.info("guest-%d came", number)
+    gevent.sleep(0.01)  # by then it is over, however late its end is
+    log.info("guest-2000 came")
+
+    *first, told, last = window.lines()
+    assert len(first) == 10
+    assert "1,990 more like this: guest-1999 came" in told
+    assert "guest-2000 came" in last
+
+
+def test_what_is_not_summed_up_yet_is_when_the_window_closes(
+    window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [LogHandler(window.printer, "text")])
+    console = Console(window.printer, echo=False)
+    for number in range(100, 0, -1):
+        root.warning("guest-%d left", number)
+    console.close(5)
+
+    assert window.lines()[-1].endswith("90 more like this: guest-1 left")
 
 
 def test_the_death_of_a_greenlet_is_logged_with_its_traceback(

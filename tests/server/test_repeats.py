@@ -1,0 +1,56 @@
+"""A log under attack: some lines of a kind, and how many more there were."""
+
+import logging
+
+from geventchat.server.repeats import EACH_SECOND, Repeats
+
+
+def record(text: str, *args: object, **details: object) -> logging.LogRecord:
+    made = logging.LogRecord("geventchat", logging.INFO, "", 0, text, args, None)
+    made.details = details
+    return made
+
+
+def admitted(repeats: Repeats, records: list[logging.LogRecord]) -> int:
+    return sum(map(repeats.admits, records))
+
+
+def test_ten_of_a_kind_are_written_and_the_others_are_one_line_with_the_newest() -> None:
+    repeats = Repeats()
+    coming = [record("%s", f"guest-{n} came", event="came", clients=n) for n in range(1_000)]
+    assert admitted(repeats, coming) == EACH_SECOND == 10
+
+    (told,) = repeats.summary()
+    assert told.getMessage() == "990 more like this: guest-999 came"
+    assert vars(told)["details"] == {"event": "came", "clients": 999, "repeats": 990}
+
+
+def test_one_too_many_is_written_as_it_is() -> None:
+    repeats = Repeats()
+    records = [record("%s failed", n) for n in range(11)]
+    admitted(repeats, records)
+    assert repeats.summary() == [records[-1]]
+
+
+def test_each_kind_has_its_ten() -> None:
+    repeats = Repeats()
+    for _ in range(10):
+        assert repeats.admits(record("%s", "guest-1 came", event="came"))
+        assert repeats.admits(record("%s", "guest-1 left (quit)", event="left"))
+        assert repeats.admits(record("the session of %s failed", "127.0.0.1"))
+    assert repeats.summary() == []
+
+
+def test_each_second_has_its_ten() -> None:
+    repeats = Repeats()
+    assert admitted(repeats, [record("again")] * 30) == 10
+    assert len(repeats.summary()) == 1
+    assert admitted(repeats, [record("again")] * 30) == 10
+
+
+def test_each_act_of_an_operator_is_written() -> None:
+    repeats = Repeats()
+    act = record("%s at %s: %s%s", "Ann", "127.0.0.1", "ban", "", event="audit")
+    act.name = "geventchat.audit"
+    assert admitted(repeats, [act] * 1_000) == 1_000
+    assert repeats.summary() == []
