@@ -56,9 +56,11 @@ def page(before: Look, now: Look) -> Iterator[tuple[str, str]]:
     def rate(name: str) -> float:
         return _grown(before, now, name) / max(now.at - before.at, 0.001)
 
-    def mean(seconds: str, times: str) -> str:
-        count = _grown(before, now, f"geventchat_{times}_total")
-        return _time(_grown(before, now, f"geventchat_{seconds}_total") / count) if count else "-"
+    def mean(name: str) -> str:
+        count = _grown(before, now, f"geventchat_{name}_seconds_count")
+        return (
+            _time(_grown(before, now, f"geventchat_{name}_seconds_sum") / count) if count else "-"
+        )
 
     if not figures["geventchat_storing"]:
         yield "ansired bold", "nothing can be stored"
@@ -93,7 +95,7 @@ def page(before: Look, now: Look) -> Iterator[tuple[str, str]]:
     yield (
         "",
         (
-            f"store {mean('store_seconds', 'batches')}   turn {mean('turn_seconds', 'turns')}   "
+            f"heard {mean('heard')}   store {mean('store')}   turn {mean('turn')}   "
             f"loop lag {_time(figures['geventchat_loop_lag_seconds'])}   "
             f"outbox p99 {_size(figures['geventchat_outbox_bytes 0.99'])}, "
             f"max {_size(figures['geventchat_outbox_bytes 1'])}"

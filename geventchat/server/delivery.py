@@ -14,6 +14,7 @@ from gevent.event import Event
 
 from geventchat.server.outbox import Outbox
 from geventchat.server.room import Room
+from geventchat.server.times import Times
 
 SLICE_SECONDS: Final = 0.002
 _WALK: Final = 64
@@ -31,10 +32,12 @@ class Delivery:
         self._ready: deque[Room] = deque()
         self._touched: deque[Outbox] = deque()
         self._more = Event()
-        self.turns = 0
+        self.turn_times = Times()
+        """How long turns took, yields included."""
+        self.heard_times = Times()
+        """How long the first message of a turn took, from its coming until all had it."""
         self.delivered = 0
         """Posts times the members that heard them."""
-        self.turn_seconds = 0.0
 
     def start(self) -> None:
         """Begin to work off what does not fit in the slice it came with."""
@@ -100,7 +103,9 @@ class Delivery:
             room.give_up()
         elif done:
             room.end_turn(turn)
-            self.turns += 1
+            now = time.perf_counter()
+            self.turn_times.note(now - turn.began)
             self.delivered += len(turn.posts) * len(turn.walk)
-            self.turn_seconds += time.perf_counter() - turn.began
+            if turn.posts:
+                self.heard_times.note(now - turn.posts[0][1].came)
         self._ready.append(room)

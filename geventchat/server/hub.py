@@ -20,6 +20,7 @@ from geventchat.protocol import events, names
 from geventchat.protocol.errors import IDLE, Reason, Refused
 from geventchat.server.console import Console
 from geventchat.server.delivery import Delivery
+from geventchat.server.link import DOORS
 from geventchat.server.nicks import Nicks
 from geventchat.server.room import Member, Room
 from geventchat.server.timeline import Batch, Timeline
@@ -58,6 +59,8 @@ class Hub:
         self._clients: dict[bytes, Session | Away] = {}
         self._newcomers: deque[tuple[float, Member]] = deque()
         self._counted: set[Room] = set()
+        self.opens = Counter(dict.fromkeys(DOORS, 0))
+        """Sessions that began, by door."""
         self.closes: Counter[str] = Counter()
         """Sessions that ended, by reason."""
         self.failed = 0
@@ -104,6 +107,7 @@ class Hub:
         One that is not to be `listening` is a member of nothing before it is greeted.
         """
         self.sessions.add(session)
+        self.opens[session.link.door] += 1
         session.nick = self._nicks.guest()
         if listening:
             member = self._add(session, self._open(names.LOBBY))

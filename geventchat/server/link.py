@@ -1,10 +1,13 @@
 """The link: a session's way to its socket, whichever door it came through."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 from geventchat.server.limits import Pace
 from geventchat.server.outbox import Sink
+
+DOORS: Final = "tcp", "tls"
+"""The ways in."""
 
 
 class Link(Sink, Protocol):
@@ -13,7 +16,7 @@ class Link(Sink, Protocol):
     peer: str
     """Where it comes from, for logs."""
     door: str
-    """The way in: `tcp` or `tls`."""
+    """Which of the DOORS it came through."""
     heard: float
     """When bytes last came, by the monotonic clock."""
     begun: float

@@ -4,11 +4,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from geventchat.server.hub import Hub
+from geventchat.server.times import Times
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -37,21 +42,23 @@ class Metrics(Collector):
         """Yield the figures as they are now. Never waits."""
         hub, delivery, timeline = self._hub, self._hub.delivery, self._hub.timeline
         sessions = GaugeMetricFamily(
-            "geventchat_sessions", "Clients that are connected.", labels=["kind"]
+            "geventchat_sessions", "Clients that are connected.", labels=["kind", "door"]
         )
-        rich = sum(session.rich for session in hub.sessions)
-        sessions.add_metric(["rich"], rich)
-        sessions.add_metric(["plain"], len(hub.sessions) - rich)
+        inside = Counter((session.rich, session.link.door) for session in hub.sessions)
+        for door in hub.opens:
+            sessions.add_metric(["rich", door], inside[True, door])
+            sessions.add_metric(["plain", door], inside[False, door])
         yield sessions
+        yield _labelled("opens", "Sessions that began.", "door", hub.opens)
         yield _gauge("rooms", "Rooms that have members.", len(hub.rooms))
         yield _counter("posts", "Posts that were stored.", timeline.posts_stored)
-        yield _counter("batches", "Turns of the record.", timeline.batches)
-        yield _counter("store_seconds", "Time that batches took to store.", timeline.store_seconds)
+        yield _times("store_seconds", "How long each batch took to store.", timeline.store_times)
         yield _gauge("storing", "Whether the last batch could be stored.", not timeline.failing)
         yield _counter("failed_messages", "Messages that could not be stored.", hub.failed)
         yield _counter("deliveries", "Posts times the members that heard them.", delivery.delivered)
-        yield _counter("turns", "Turns of rooms.", delivery.turns)
-        yield _counter("turn_seconds", "Time of turns, yields included.", delivery.turn_seconds)
+        yield _times("turn_seconds", "How long turns of rooms took.", delivery.turn_times)
+        text = "From a turn's first message until all who are live had it."
+        yield _times("heard_seconds", text, delivery.heard_times)
         held = sorted(session.outbox.size for session in hub.sessions) or [0]
         outbox = GaugeMetricFamily(
             "geventchat_outbox_bytes", "What clients have still to hear.", labels=["quantile"]
@@ -71,6 +78,12 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 def _counter(name: str, text: str, value: float) -> Metric:
     return CounterMetricFamily(f"geventchat_{name}", text, value)
+
+
+def _times(name: str, text: str, times: Times) -> Metric:
+    return HistogramMetricFamily(
+        f"geventchat_{name}", text, buckets=times.buckets(), sum_value=times.seconds
+    )
 
 
 def _labelled(name: str, text: str, label: str, counts: Counter[str]) -> Metric:

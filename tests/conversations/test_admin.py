@@ -92,11 +92,14 @@ def test_what_is_done_is_counted(chat: Chat) -> None:
     ann.pong()
     after = figures(chat)
     assert after["posts_total"] - before["posts_total"] == 1
-    assert after["batches_total"] - before["batches_total"] == 1
+    for name in ("store", "turn", "heard"):
+        assert after[f"{name}_seconds_count"] - before[f"{name}_seconds_count"] >= 1
+        assert after[f"{name}_seconds_sum"] > before[f"{name}_seconds_sum"]
+        assert after[f'{name}_seconds_bucket{{le="+Inf"}}'] == after[f"{name}_seconds_count"]
     assert after["deliveries_total"] - before["deliveries_total"] == 3
-    assert after["store_seconds_total"] > before["store_seconds_total"]
-    assert after['sessions{kind="rich"}'] == 2
-    assert after['sessions{kind="plain"}'] == 1
+    assert after['sessions{door="tcp",kind="rich"}'] == 2
+    assert after['sessions{door="tcp",kind="plain"}'] == 1
+    assert after['opens_total{door="tcp"}'] >= 3
     assert after["rooms"] == 1
     assert after['outbox_bytes{quantile="1"}'] == 0
 

@@ -266,7 +266,7 @@ def test_a_single_post_may_be_longer_than_a_page(record: Record) -> None:
 def test_what_is_stored_is_counted(record: Record) -> None:
     record.turn(say("one", "k"), say("two"))
     record.turn(say("one", "k"))
-    assert (record.timeline.batches, record.timeline.posts_stored) == (2, 2)
+    assert (record.timeline.store_times.count, record.timeline.posts_stored) == (2, 2)
 
 
 # Topics

@@ -9,6 +9,7 @@ answered in the same breath.
 """
 
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from gevent.event import Event
 
 from geventchat.protocol.errors import ErrorCode
 from geventchat.protocol.events import Post
+from geventchat.server.times import Times
 
 PAGE_BYTES: Final = 256 << 10
 """What one reading of the record gives at most, but for a single longer post."""
@@ -59,6 +61,8 @@ class Said:
     """A say of the same client, room and key is stored once."""
     request_id: str | None = None
     """What the verdict carries, where it is not the post."""
+    came: float = field(default_factory=time.perf_counter)
+    """When it came, by the clock of turns."""
 
 
 @dataclass(slots=True)
@@ -90,9 +94,8 @@ class Timeline(ABC):
         self._said: list[Said] = []
         self._wake = Event()
         self._closing = False
-        self.batches = 0
-        """How many turns have stored something, the seconds that took in all, and the posts."""
-        self.store_seconds = 0.0
+        self.store_times = Times()
+        """How long each batch took to store."""
         self.posts_stored = 0
         self._turns: gevent.Greenlet[[], None] | None = None
 

@@ -98,8 +98,9 @@ class MemoryTimeline(Timeline):
 
     def _take_turns(self) -> None:
         while said := self._taken():
-            self.batches += 1
+            began = time.perf_counter()
             batch = self._store(said)
+            self.store_times.note(time.perf_counter() - began)
             self.posts_stored += len(batch.posts)
             self._deliver(batch)
 

@@ -139,8 +139,7 @@ class SqliteTimeline(Timeline):
             stored = None
             if storing is not None:
                 stored = self._verdicts(storing.get(), said)
-                self.store_seconds += time.perf_counter() - began
-                self.batches += 1
+                self.store_times.note(time.perf_counter() - began)
             if stored is None and self._closing and not self._said:
                 return
 

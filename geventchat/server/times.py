@@ -1,0 +1,37 @@
+"""How long something took, each time: what a histogram of Prometheus is made of."""
+
+from bisect import bisect_left
+from itertools import accumulate
+from typing import Final
+
+BOUNDS: Final = (
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
+    5, 10,
+)  # fmt: skip
+"""Seconds: the upper ends of what is counted together."""
+
+
+class Times:
+    """Counts times by their length."""
+
+    __slots__ = ("_counts", "seconds")
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(BOUNDS) + 1)
+        self.seconds = 0.0
+        """All of them together."""
+
+    def note(self, seconds: float) -> None:
+        """Count one."""
+        self._counts[bisect_left(BOUNDS, seconds)] += 1
+        self.seconds += seconds
+
+    @property
+    def count(self) -> int:
+        """How many were counted."""
+        return sum(self._counts)
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Give each bound, as Prometheus writes it, and how many were not longer."""
+        names = [f"{bound:g}" for bound in BOUNDS] + ["+Inf"]
+        return list(zip(names, map(float, accumulate(self._counts)), strict=True))
