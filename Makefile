@@ -40,6 +40,7 @@ check: .venv/.installed-dev
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 	@.venv/bin/python .ci/pins.py
+	@.venv/bin/hadolint Dockerfile
 
 format: .venv/.installed-dev
 	@.venv/bin/ruff check --fix .
