@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+import click
 import pexpect  # type: ignore[import-untyped]
 import pytest
 
 from geventchat import __version__
+from geventchat.cli import commands
 
 COMMAND = (sys.executable, "-m", "geventchat")
 SERVE = (*COMMAND, "serve", "--port", "0", "--timeline", "memory:")
@@ -149,6 +151,26 @@ def test_the_first_line_tells_where_the_server_listens_and_posts_go(tmp_path: Pa
 
     with serving("--timeline", f"sqlite:{tmp_path}/chat.db") as process:
         assert first_line(process).endswith(f", posts go to {tmp_path}/chat.db\n")
+
+
+def options(command: click.Command) -> set[str]:
+    """Give the names of a command's options, and of those of the commands in it."""
+    own = {max(each.opts, key=len) for each in command.params if isinstance(each, click.Option)}
+    inner = command.commands.values() if isinstance(command, click.Group) else ()
+    return own.union(*map(options, inner))
+
+
+def test_there_are_few_flags() -> None:
+    assert len(options(commands)) < 30
+
+
+def test_the_readme_names_every_option_of_the_server_and_every_command() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+    for name in options(commands.commands["serve"]):
+        negated = name.replace("--", "--no-", 1)
+        assert f"`{name}`" in readme or f"`{negated}`" in readme
+    for name in commands.commands:
+        assert f"geventchat {name}`" in readme
 
 
 def test_a_flag_goes_before_the_environment_before_the_file(tmp_path: Path) -> None:

@@ -68,11 +68,19 @@ def test_it_is_exported_beside_a_server(tmp_path: Path) -> None:
         first_line(process)
         lines = history("export", path).stdout.splitlines()
         assert [json.loads(line) for line in lines] == [{"geventchat": "history", "version": 1}]
+        file = tmp_path / "chat.toml"
+        file.write_text("limits.history_days = 1")
         for act in ("trim", "renew", "import"):
-            more = ["--days", "1"] if act == "trim" else []
+            more = ["--config", str(file)] if act == "trim" else []
             done = history(act, path, *more)
             assert done.returncode == 2
             assert f"in use by another server, process {process.pid}" in done.stderr
+
+
+def test_a_file_of_settings_names_the_history_and_what_to_keep_of_it(path: Path) -> None:
+    file = path.with_name("chat.toml")
+    file.write_text(f'timeline = "sqlite:{path}"\nlimits.history_posts_per_room = 1')
+    assert run("history", "trim", GEVENTCHAT_CONFIG=str(file)).stdout == "2 posts are gone.\n"
 
 
 def test_a_whole_history_is_whole_and_damage_is_named(path: Path) -> None:
@@ -193,7 +201,9 @@ def test_a_file_whose_tables_cannot_be_read_is_refused_with_what_to_do(path: Pat
 
 
 def test_history_is_trimmed(path: Path) -> None:
-    assert history("trim", path, "--posts-per-room", "1").stdout == "2 posts are gone.\n"
+    file = path.with_name("chat.toml")
+    file.write_text("limits.history_posts_per_room = 1")
+    assert history("trim", path, "--config", str(file)).stdout == "2 posts are gone.\n"
     assert '"one"' not in history("export", path).stdout
     assert history("check", path).returncode == 0
 
@@ -239,8 +249,8 @@ def test_what_cannot_be_brought_in_is_named_and_nothing_of_it_is(
     [
         (["export", "--timeline", "memory:"], "keeps nothing"),
         (["export", "--timeline", "sqlite:none.db"], "there is no such file"),
-        (["trim"], "Say what to keep"),
-        (["trim", "--days", "0"], "--days 0: is less than 1"),
+        (["trim"], "Name a file with --config"),
+        (["trim", "--config", "none.toml"], "none.toml"),
         (["import", "none"], "No such file"),
     ],
 )

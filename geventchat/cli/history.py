@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import click
 
-from geventchat.cli.options import as_number, option
+from geventchat.cli.options import option
+from geventchat.cli.settings import config_file, resolve
 from geventchat.config import Config
 from geventchat.config.checks import BadOption
 from geventchat.config.file import checked
@@ -102,23 +103,20 @@ def check(timeline: str) -> int:
 
 @history.command("trim")
 @_timeline
-@click.option("--days", type=as_number, help="Let go of what is older.")
-@click.option("--posts-per-room", type=as_number, help="Keep so many of each room.")
-@click.option("--bytes", "total_bytes", type=as_number, help="Let go until no more is in use.")
-def trim(timeline: str, days: object, posts_per_room: object, total_bytes: object) -> None:
-    """Let go of the oldest posts; `[limits]` has the same for a server that runs."""
-    from geventchat.config.checks import whole
+@config_file
+@click.pass_context
+def trim(context: click.Context, /, **_: object) -> None:
+    """Let go of the oldest posts, as a server with this --config would while it runs."""
     from geventchat.server.timeline.sqlite.retention import Keep
 
-    keep = Keep(
-        _whole("--days", days, whole(1)),
-        _whole("--posts-per-room", posts_per_room, whole(1)),
-        _whole("--bytes", total_bytes, whole(1 << 20)),
-    )
+    config = resolve(context).config
+    keep = Keep.of(config.limits)
     if not keep:
-        raise click.UsageError("Say what to keep: --days, --posts-per-room or --bytes.")
+        raise click.UsageError(
+            "Name a file with --config whose [limits] say what to keep of history."
+        )
     count = 0
-    with _alone(timeline) as store:
+    with _alone(config.timeline) as store:
         looked = 0
         # A look at the age of some rooms may find nothing, and the next one something.
         while looked <= len(store.rooms):
@@ -181,15 +179,6 @@ def _alone(timeline: str) -> Iterator[Any]:
             yield stack.enter_context(closing(Store(path)))
         except sqlite3.Error as error:
             raise BadOption("--timeline", timeline, str(error)) from None
-
-
-def _whole(option: str, value: object, check: Callable[[object], int]) -> int | None:
-    if value is None:
-        return None
-    try:
-        return check(value)
-    except ValueError as error:
-        raise BadOption(option, value, str(error)) from None
 
 
 def _tell(count: int, what: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import click
 from click.core import ParameterSource
 
-from geventchat.cli.options import as_number, called, option, variable
+from geventchat.cli.options import as_number, called, option
 from geventchat.config import Config
 from geventchat.config.checks import truth
 from geventchat.config.file import checked, from_file
@@ -30,17 +30,24 @@ class Resolved(NamedTuple):
 
 def settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """Let a command take a flag for each setting, and `--config` for a file of them."""
-    declare = click.option(
-        "--config", envvar=variable("config"), metavar="FILE", help="TOML file with such settings."
-    )
-    command = declare(command)
+    command = config_file(command)
     for each in reversed(_FLAGS):
         command = _flag(each)(command)
     return command
 
 
+def config_file(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command take `--config`."""
+    text = "TOML file with settings of a server."
+    declared: Callable[..., Any] = option("--config", metavar="FILE", help=text)(command)
+    return declared
+
+
 def resolve(context: click.Context) -> Resolved:
-    """Give the settings of a command that takes them. Reads the file. Raises BadOption."""
+    """Give the settings of a command that takes `--config`, and flags for as many as it likes.
+
+    Reads the file. Raises BadOption.
+    """
     path = context.params["config"]
     found = {} if path is None else from_file(Path(path))
     limits = found.get("limits", {})

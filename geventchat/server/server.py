@@ -149,7 +149,7 @@ class Server:
         self._hub.limits = self._authority.arrivals.limits = renewed.limits
         self._most = _most(renewed.limits)
         if isinstance(self._timeline, SqliteTimeline):
-            self._timeline.keep = _keep(renewed.limits)
+            self._timeline.keep = Keep.of(renewed.limits)
         self._door.tls = context
         self._door.frame_bytes = renewed.limits.frame_bytes
         self._config = renewed
@@ -294,12 +294,8 @@ def _open(config: Config, hub: Hub) -> Timeline:
             total_bytes=limits.memory_bytes,
         )
     if kind == "sqlite" and path:
-        return SqliteTimeline(hub.deliver, path, _keep(config.limits))
+        return SqliteTimeline(hub.deliver, path, Keep.of(config.limits))
     raise BadOption("--timeline", config.timeline, "is neither memory: nor sqlite:PATH")
-
-
-def _keep(limits: Limits) -> Keep:
-    return Keep(limits.history_days, limits.history_posts_per_room, limits.history_bytes)
 
 
 def _operator_file(config: Config) -> str | None:

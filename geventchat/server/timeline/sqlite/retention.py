@@ -9,7 +9,9 @@ import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Final, Self
+
+from geventchat.config import Limits
 
 STEP_POSTS: Final = 200
 """What goes in one step at most,"""
@@ -31,6 +33,11 @@ class Keep:
     days: int | None = None
     posts_per_room: int | None = None
     total_bytes: int | None = None
+
+    @classmethod
+    def of(cls, limits: Limits) -> Self:
+        """Give what these limits say of history."""
+        return cls(limits.history_days, limits.history_posts_per_room, limits.history_bytes)
 
     def __bool__(self) -> bool:
         return any((self.days, self.posts_per_room, self.total_bytes))
