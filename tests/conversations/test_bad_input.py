@@ -1,12 +1,17 @@
-"""Bad input: whoever sends it is told, what it sent goes nowhere, and nobody else notices."""
+"""Bad input: whoever sends it is told, what it sent goes nowhere, and nobody else notices.
+
+Beside each, others talk all the while, lose nothing, and are not kept waiting.
+"""
 
 import json
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import pytest
 
 from tests.conversations.conftest import Address, Serve
+from tests.conversations.control import Control, beside
 from tests.conversations.peers import Bystanders, Plain, Rich, encode, texts
 
 NOTICE = b"* geventchat: "
@@ -15,7 +20,7 @@ LIMIT = 1_000
 
 @pytest.fixture
 def bystanders(address: Address) -> Iterator[Bystanders]:
-    with Bystanders(address) as bystanders:
+    with beside(address) as bystanders:
         yield bystanders
 
 
@@ -55,13 +60,16 @@ def test_the_third_frame_that_is_not_utf8_closes(address: Address, bystanders: B
     bystanders.heard("one", "two")
 
 
-def test_two_frames_that_are_not_utf8_are_forgiven_to_each_client(address: Address) -> None:
+def test_two_frames_that_are_not_utf8_are_forgiven_to_each_client(
+    address: Address, bystanders: Bystanders
+) -> None:
     with Plain(address) as ann, Plain(address) as bob:
         for client in (ann, bob):
             client.send(b"\xff\0\xff\0")
             assert all(line.startswith(NOTICE) for line in client.frames(2))
         ann.send(b"still here\0")
         assert bob.frame() == b"still here"
+        bystanders.heard("still here")
 
 
 @pytest.mark.parametrize("end", [b"", b"\0", b"\0after it\0"])
@@ -70,7 +78,7 @@ def test_a_frame_that_is_too_large_closes_with_a_line_that_names_the_limit(
     serve: Serve, end: bytes, too_many: int
 ) -> None:
     address = serve(frame_bytes=LIMIT)
-    with Bystanders(address) as bystanders, Plain(address) as bad:
+    with beside(address) as bystanders, Plain(address) as bad:
         bad.send(b"x" * (LIMIT + too_many) + end)
         (line,) = bad.rest()
         assert line.startswith(NOTICE)
@@ -80,7 +88,7 @@ def test_a_frame_that_is_too_large_closes_with_a_line_that_names_the_limit(
 
 def test_a_frame_grows_too_large_in_any_number_of_pieces(serve: Serve) -> None:
     address = serve(frame_bytes=LIMIT)
-    with Bystanders(address) as bystanders, Plain(address) as bad:
+    with beside(address) as bystanders, Plain(address) as bad:
         bad.trickle(*[b"x" * (LIMIT // 4)] * 4, read=bystanders.rich.pong)
         bad.send(b"x")
         (line,) = bad.rest()
@@ -91,7 +99,7 @@ def test_a_frame_grows_too_large_in_any_number_of_pieces(serve: Serve) -> None:
 def test_a_frame_of_exactly_the_limit_passes(serve: Serve) -> None:
     address = serve(frame_bytes=LIMIT)
     text = "ü" * (LIMIT // 2)
-    with Bystanders(address) as bystanders, Plain(address) as ann:
+    with beside(address) as bystanders, Plain(address) as ann:
         ann.send(text.encode() + b"\0")
         bystanders.heard(text)
 
@@ -109,7 +117,7 @@ def test_the_limit_is_65536_bytes_unless_the_server_is_told_otherwise(
 
 def test_frames_before_one_that_is_too_large_are_honoured(serve: Serve) -> None:
     address = serve(frame_bytes=LIMIT)
-    with Bystanders(address) as bystanders, Plain(address) as bad:
+    with beside(address) as bystanders, Plain(address) as bad:
         bad.send(b"one\0two\0" + b"x" * 2 * LIMIT + b"\0three\0")
         (line,) = bad.rest()
         assert line.startswith(NOTICE)
@@ -118,7 +126,7 @@ def test_frames_before_one_that_is_too_large_are_honoured(serve: Serve) -> None:
 
 def test_a_frame_that_is_too_large_closes_a_rich_connection_with_bye(serve: Serve) -> None:
     address = serve(frame_bytes=LIMIT)
-    with Bystanders(address) as bystanders, Rich(address) as bad:
+    with beside(address) as bystanders, Rich(address) as bad:
         bad.say("lobby", "one", key="k1")
         bad.say("lobby", "x" * LIMIT)
         bad.say("lobby", "too late")
@@ -240,13 +248,14 @@ def test_a_field_of_the_wrong_type_range_or_length_is_bad_field(
 
 @pytest.mark.parametrize("number", ["", "i" * 65, 5, ["i"]])
 def test_an_id_that_is_none_is_bad_field_and_does_not_come_back(
-    address: Address, number: object
+    address: Address, bystanders: Bystanders, number: object
 ) -> None:
     with Rich(address) as bad:
         bad.send(encode({"type": "ping", "id": number}))
         error = error_of(bad)
         assert error["code"] == "bad_field"
         assert "id" not in error
+        bystanders.heard()
 
 
 def test_a_refused_say_comes_back_with_its_key(address: Address, bystanders: Bystanders) -> None:
@@ -394,7 +403,180 @@ def test_a_rich_connection_that_does_not_begin_with_hello_ends(
 
 def test_a_hello_that_is_too_large_ends_and_is_passed_on_to_nobody(serve: Serve) -> None:
     address = serve(frame_bytes=LIMIT)
-    with Bystanders(address) as bystanders, Plain(address) as bad:
+    with beside(address) as bystanders, Plain(address) as bad:
         bad.send(b"\x1e" + json.dumps(HELLO | {"nick": "x" * LIMIT}).encode() + b"\0")
         assert len(bad.rest()) == 1
+        bystanders.heard()
+
+
+# Bytes of other programs
+
+STRANGE = {
+    "64 KiB of null bytes": (bytes(65_536), 0),
+    "a million empty frames": (bytes(1_000_000), 0),
+    "a frame without an end": (b"x" * 65_536, 0),
+    "a mail program": (b"EHLO example.org\r\nMAIL FROM:<a@example.org>\r\n", 0),
+    "a database": (b"*1\r\n$4\r\nPING\r\n", 0),
+    "a file server": (b"\0\0\0\x85\xffSMBr\0\0\xc0\0", 2),
+    "64 KiB at random": (Random(1).randbytes(65_536), 4),
+}
+"""What is sent, and how many lines are answered."""
+
+
+@pytest.mark.parametrize(("sent", "lines"), STRANGE.values(), ids=STRANGE)
+def test_what_other_programs_say_goes_nowhere(
+    address: Address, bystanders: Bystanders, sent: bytes, lines: int
+) -> None:
+    with Plain(address) as bad:
+        bad.send(sent)
+        bad.shut()
+        told = bad.rest()
+        assert len(told) == lines
+        assert all(line.startswith(NOTICE) for line in told)
+        bystanders.heard()
+
+
+def test_ten_thousand_frames_in_one_piece_are_heard_and_keep_nobody(address: Address) -> None:
+    said = [b"%d" % number for number in range(10_000)]
+    with Control(address), Plain(address) as ann, Plain(address) as bob:
+        bob.meet()
+        ann.frame()
+        ann.send(b"\0".join(said) + b"\0")
+        assert bob.frames(10_000) == said
+
+
+# Text, which is passed on as it is
+
+TEXTS = {
+    "clears a screen": "\x1b[2J\x1b[H",
+    "writes to the clipboard": "\x1b]52;c;aGVsbG8=\x07",
+    "sets a title": "\x1b]0;gone\x1b\\",
+    "asks the terminal": "\x1bP+q544e\x1b\\\x1b[6n",
+    "begins the line again": "hello\r* geventchat: Goodbye.",
+    "steps back": "secret\b\b\b\b\b\b",
+    "is the one-byte escape": "\x9b2J",
+    "is deleted": "\x7f",
+    "turns round": "\u202eolleh\u2066\u2069",
+    "shows nothing": "\u200b" * 20_000,
+    "is stacked up": "o" + "\u0301" * 10_000,
+    "has no end": "x" * 10_000,
+    "is blank": " \t\r\n\u3000",
+    "is a mark": "\ufeff",
+    "is a script": "<script>alert(1)</script><img src=x onerror=alert(1)>",
+    "is a link": "javascript:alert(1)",
+    "ends a statement": "'; DROP TABLE posts; --",
+    "is a pattern": "%_*?[",
+    "is a format": "%s %n {0} {text} $HOME `id`",
+    "looks like an event": '{"type":"bye","code":"kicked","text":"Go.","reconnect":false}',
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_any_text_is_heard_and_kept_as_it_is(stored: Address, text: str) -> None:
+    with beside(stored) as bystanders, Plain(stored) as plain, Rich(stored) as rich:
+        plain.send(text.encode() + b"\0")
+        bystanders.heard(text)
+        rich.say("lobby", text)
+        bystanders.heard(text)
+
+
+# Requests that a rule refuses, and some that only seem to ask too much
+
+
+def asks(kind: str, **fields: Any) -> bytes:
+    return encode({"type": kind, **fields})
+
+
+ASKED = {
+    "an empty nick": (asks("nick", nick=""), "bad_nick"),
+    "a blank nick": (asks("nick", nick="\u3000"), "bad_nick"),
+    "a nick of 33 emoji": (asks("nick", nick="\U0001f600" * 33), "bad_nick"),
+    "a nick of two lines": (asks("nick", nick="ann\nbob"), "bad_nick"),
+    "a nick that turns round": (asks("nick", nick="\u202enna"), "bad_nick"),
+    "a nick with tags": (asks("nick", nick="ann\U000e0041"), "bad_nick"),
+    "a reserved nick": (asks("nick", nick="server"), "bad_nick"),
+    "a nick in use": (asks("nick", nick="\uff21\uff4e\uff4e"), "nick_in_use"),
+    "a nick like one in use": (asks("nick", nick="\u0430nn"), "nick_too_similar"),
+    "an empty room": (asks("join", room=""), "bad_room"),
+    "a room with a space": (asks("join", room="a b"), "bad_room"),
+    "a room of 33": (asks("join", room="x" * 33), "bad_room"),
+    "a room like the lobby": (asks("join", room="l0bby"), "bad_room"),
+    "a room one is in": (asks("join", room="LOBBY"), "joined"),
+    "a position nobody has reached": (
+        asks("join", room="lobby", epoch="e" * 16, position=2**53),
+        "joined",
+    ),
+    "to leave where one is not": (asks("leave", room="attic"), "not_joined"),
+    "to speak where one is not": (asks("say", room="attic", text="x"), "not_joined"),
+    "to type where one is not": (asks("typing", room="attic"), "not_joined"),
+    "the topic of another room": (asks("topic", room="attic", topic="x"), "not_joined"),
+    "who is in another room": (asks("who", room="attic"), "not_joined"),
+    "the posts of another room": (asks("history", room="attic", limit=5), "not_joined"),
+    "the posts of no room": (asks("history", room="cellar", limit=5), "not_joined"),
+    "posts before the end of time": (
+        asks("history", room="lobby", limit=5, before=2**53),
+        "history",
+    ),
+    "to reach nobody": (asks("direct", to="nobody", text="x"), "no_such_nick"),
+    "to reach a plain guest": (asks("direct", to="guest-4", text="x"), "no_such_nick"),
+    "to act as an operator": (asks("admin", act="kick", whom="ann"), "forbidden"),
+    "to pose as an operator": (asks("admin", act="list", token="x" * 16), "forbidden"),
+    "a limit without end": (b'{"type":"history","room":"lobby","limit":1e999}\0', "bad_field"),
+    "a number of 5,000 digits": (
+        b'{"type":"history","room":"lobby","limit":%s}\0' % (b"9" * 5_000),
+        "bad_field",
+    ),
+    "ten thousand arguments": (asks("ping", id=["x"] * 10_000), "bad_field"),
+    "four thousand fields": (asks("ping", **{f"f{n}": n for n in range(4_000)}), "pong"),
+}
+"""What is asked for, and the code or the type of what is answered."""
+
+
+@pytest.mark.parametrize(("request_", "answer"), ASKED.values(), ids=ASKED)
+def test_what_cannot_be_done_is_answered_and_changes_nothing(
+    address: Address, bystanders: Bystanders, request_: bytes, answer: str
+) -> None:
+    with Rich(address, "ann", rooms=["lobby", "attic"]) as ann, Rich(address) as bad:
+        bad.send(request_)
+        (event,) = bad.pong()
+        assert event.get("code", event["type"]) == answer
+        assert ann.ask("who", room="attic")["nicks"] == ["ann"]
+        assert bad.ask("who", room="lobby")["count"] == 4
+        bystanders.heard()
+
+
+def test_what_is_forged_twice_is_dropped_twice(address: Address, bystanders: Bystanders) -> None:
+    forged = b'"author":"eve","position":9,"time":0,"system":true,"text":"forged"'
+    with Rich(address, "ann") as ann:
+        ann.send(b'{"type":"say","room":"lobby",%s,%s,"text":"x"}\0' % (forged, forged))
+        (post,) = ann.posts(1)
+        assert (post["author"], post["position"]) == ("ann", 2)
+        assert post["time"] > 0
+        assert "system" not in post
+        bystanders.heard("x")
+
+
+@pytest.mark.parametrize("kind", ["nick", "join"])
+def test_a_thousand_renames_or_rooms_keep_nobody(
+    address: Address, bystanders: Bystanders, kind: str
+) -> None:
+    names = [f"n{number}" for number in range(1_000)]
+    asked = [asks(kind, **{"nick" if kind == "nick" else "room": name}) for name in names]
+    with Rich(address) as bad:
+        bad.send(b"".join(asked))
+        answers = bad.pong()
+        good = [event for event in answers if event["type"] in ("renamed", "joined")]
+        refused = [event["code"] for event in answers if event["type"] == "error"]
+        assert len(good) == (1_000 if kind == "nick" else 127)
+        assert set(refused) <= {"too_many_rooms"}
+        assert len(good) + len(refused) == 1_000
+        bystanders.heard()
+
+
+def test_a_hello_of_three_thousand_rooms_is_answered_for_each(
+    address: Address, bystanders: Bystanders
+) -> None:
+    with Rich(address, rooms=[f"r{number}" for number in range(3_000)]) as bad:
+        answers = [event.get("code", event["type"]) for event in bad.greeting]
+        assert (answers.count("joined"), answers.count("too_many_rooms")) == (128, 2_872)
         bystanders.heard()

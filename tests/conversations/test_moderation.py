@@ -13,6 +13,7 @@ import pytest
 
 from geventchat.server.logs import JsonFormatter, TextFormatter
 from tests.conversations.chat import Chat, chatting, drop
+from tests.conversations.control import beside
 from tests.conversations.peers import Bystanders, Plain, Rich, encode, of, texts
 
 TOKEN: Final = "the-token-of-a-test"
@@ -85,7 +86,7 @@ def test_a_server_with_operators_says_so_and_any_other_does_not(house: Chat, cha
 )
 def test_nobody_acts_without_the_token(house: Chat, act: str) -> None:
     ann, eve = house.riches("Ann", "Eve")
-    with Bystanders(house.address) as bystanders:
+    with beside(house.address) as bystanders:
         assert "Only an operator" in forbidden(eve, "admin", act=act, whom="Ann")
         assert "not the operators' token" in forbidden(
             eve, "admin", act=act, whom="Ann", token=TOKEN[:-1]

@@ -8,6 +8,7 @@ import pytest
 
 from geventchat.config import Limits
 from tests.conversations.chat import Chat, chatting
+from tests.conversations.control import Control
 from tests.conversations.peers import Plain, Rich, of, texts
 
 PASSWORD: Final = "corréct horse"
@@ -47,6 +48,28 @@ def test_a_plain_client_gets_its_line_and_nothing_it_says_is_heard(house: Chat) 
     plain.send(b"let me in\0and hear me\0")
     assert plain.rest() == [NEEDS]
     assert ann.pong() == []
+    assert ann.ask("history", room="lobby", limit=5)["posts"] == []
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"x" * 65_536,
+        bytes(65_536),
+        b"\xff\0" * 5,
+        b'{"type":"say","room":"lobby","text":"hear me"}\0',
+        b'\x1e{"type":"say","room":"lobby","text":"hear me"}\0',
+        b"GET / HTTP/1.1\r\n\r\n",
+    ],
+    ids=lambda sent: repr(sent[:20]),
+)
+def test_what_comes_instead_of_it_reaches_nobody(house: Chat, sent: bytes) -> None:
+    ann = member(house, "Ann")
+    with Control(house.address, password=PASSWORD), Plain(house.address) as eve:
+        eve.send(sent)
+        eve.shut()
+        eve.rest()
+        assert ann.pong() == []
     assert ann.ask("history", room="lobby", limit=5)["posts"] == []
 
 

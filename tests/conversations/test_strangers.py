@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conversations.conftest import Address
+from tests.conversations.control import beside
 from tests.conversations.peers import Bystanders, Plain
 
 
 @pytest.fixture
 def bystanders(address: Address) -> Iterator[Bystanders]:
-    with Bystanders(address) as bystanders:
+    with beside(address) as bystanders:
         yield bystanders
 
 

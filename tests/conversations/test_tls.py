@@ -16,6 +16,7 @@ from geventchat.client.tls import end_sending
 from geventchat.config import BadOption
 from tests.conversations.certificates import Authority
 from tests.conversations.chat import Chat, chatting
+from tests.conversations.control import beside
 from tests.conversations.peers import Bystanders, Plain, Rich, encode, texts
 
 
@@ -174,7 +175,7 @@ def test_what_is_not_tls_is_answered_and_is_one_line_of_the_log(
     said: bytes,
     answer: bytes,
 ) -> None:
-    with Bystanders(house.address, tls=trust) as bystanders:
+    with beside(house.address, tls=trust) as bystanders:
         with caplog.at_level(logging.INFO), socket.create_connection(house.address) as peer:
             peer.sendall(said)
             heard = b"".join(iter(lambda: peer.recv(1_000), b""))
@@ -191,7 +192,7 @@ def test_a_handshake_has_five_seconds(
 ) -> None:
     options = {"tls_cert": authority.issue("server")}
     with chatting(options=options, handshake_seconds=0.05) as house:
-        with Bystanders(house.address, tls=trust) as bystanders, Plain(house.address) as silent:
+        with beside(house.address, tls=trust) as bystanders, Plain(house.address) as silent:
             silent.send(begun)
             silent.rest()
             bystanders.heard()

@@ -1,0 +1,80 @@
+"""Two who talk while somebody else misbehaves, and to whom nothing of that may come."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any, Final, Self
+
+import gevent
+from gevent import socket
+from gevent.ssl import SSLContext
+
+from tests.conversations.peers import SECONDS, Bystanders, Rich
+
+MOST_SECONDS: Final = 0.25
+"""Within which every say is acknowledged, whatever others do."""
+_PAUSE_SECONDS: Final = 0.002
+_rooms: Final = count(1)
+
+
+class Control:
+    """One speaks in a room of their own without a break, and the other hears it.
+
+    From coming in to going out: so before, during and after what happens meanwhile.
+    """
+
+    def __init__(self, address: tuple[str, int], **hello: Any) -> None:
+        self._room = f"control{next(_rooms)}"
+        self._speaker, self._hearer = (Rich(address, rooms=[self._room], **hello) for _ in range(2))
+        # Without it a second small request waits for the kernel to acknowledge the first: 40 ms.
+        self._speaker.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.seconds: list[float] = []
+        """How long each say took to be acknowledged."""
+        self._over = False
+        self._talk: gevent.Greenlet[[], None] | None = None
+
+    def __enter__(self) -> Self:
+        self._say()
+        self._talk = gevent.spawn(self._speak)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._over = True
+            assert self._talk is not None
+            with gevent.Timeout(SECONDS):
+                self._talk.get()
+            if kind is None:
+                self.check()
+        finally:
+            self._speaker.socket.close()
+            self._hearer.socket.close()
+
+    def check(self) -> None:
+        """Check that all was acknowledged in time, and heard, once and in order."""
+        self._say()
+        heard = self._hearer.posts(len(self.seconds), self._room)
+        said = [(number, str(number)) for number in range(1, len(self.seconds) + 1)]
+        assert [(post["position"], post["text"]) for post in heard] == said
+        assert max(self.seconds) < MOST_SECONDS
+
+    def _speak(self) -> None:
+        while not self._over:
+            gevent.sleep(_PAUSE_SECONDS)
+            self._say()
+
+    def _say(self) -> None:
+        key = str(len(self.seconds) + 1)
+        began = time.monotonic()
+        self._speaker.say(self._room, key, key=key)
+        (post,) = self._speaker.posts(1)
+        self.seconds.append(time.monotonic() - began)
+        assert (post["key"], post["position"]) == (key, int(key))
+
+
+@contextmanager
+def beside(address: tuple[str, int], *, tls: SSLContext | None = None) -> Iterator[Bystanders]:
+    """Give those in the lobby beside whom others misbehave, while the two of a control talk."""
+    with Control(address, tls=tls), Bystanders(address, tls=tls) as bystanders:
+        yield bystanders
