@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import resource
+import shlex
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ import pexpect  # type: ignore[import-untyped]
 import pytest
 
 from geventchat import __version__
-from geventchat.cli import commands
+from geventchat.cli import commands, main
 
 COMMAND = (sys.executable, "-m", "geventchat")
 SERVE = (*COMMAND, "serve", "--port", "0", "--timeline", "memory:")
@@ -99,6 +100,67 @@ def test_what_cannot_be_used_is_one_line_and_exit_2(arguments: list[str], line: 
     assert refusal("serve", *arguments) == f"geventchat: {line}"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("serve --port -1", "--port -1: is not in the range 0 to 65535"),
+        ("serve --port 65536", "--port 65536: is not in the range 0 to 65535"),
+        ("serve --port ''", '--port "": is not a whole number'),
+        ("serve --port ' 1'", '--port " 1": is not a whole number'),
+        ("serve --port ٣", "--port ٣: is not a whole number"),
+        ("serve --port 1e3", "--port 1e3: is not a whole number"),
+        ("serve --host ''", '--host "": is not a host name or address'),
+        ("serve --host a..b", "--host a..b: is not a host name or address"),
+        ("serve --timeline ''", '--timeline "": is neither memory: nor sqlite:PATH'),
+        ("serve --timeline sqlite:", "--timeline sqlite:: is neither memory: nor sqlite:PATH"),
+        (
+            "serve --trust ''",
+            '--trust "": an empty text is not a network such as 10.0.0.0/8',
+        ),
+        ("serve --admin here", "--admin here: is neither HOST:PORT nor none"),
+        ("serve --drain-seconds 0", "--drain-seconds 0: is not in the range 1 to 600"),
+        ("serve --password-file ''", '--password-file "": is not the path of a file'),
+        ("serve --config ''", '--config "": is not the path of a file'),
+        ("serve --config .", "--config .: Is a directory"),
+        ("config --check --timeline sqlite:/", "--timeline sqlite:/: Is a directory"),
+        ("config --check --tls-cert /", "--tls-cert /: Is a directory"),
+        ("config --check --tls-cert /dev/null", "--tls-cert /dev/null: holds no certificate"),
+        ("config --check --tls-key /", "--tls-key /: there is no --tls-cert besides"),
+        ("connect a..b", "host a..b: is not a host name or address"),
+        ("connect :-1", "port -1: is not in the range 0 to 65535"),
+        ("connect :" + "9" * 5_000, "port " + "9" * 5_000 + ": is not a whole number"),
+        ("connect --password-file none", "--password-file none: No such file or directory"),
+        ("admin", "ACT is missing, geventchat admin --help tells what it may be"),
+        ("admin list --server :x", "port x: is not a whole number"),
+        ("serv", "No such command 'serv'. Did you mean 'serve'?"),
+        (
+            "history export --timeline memory:",
+            "--timeline memory:: keeps nothing; only sqlite:PATH has a history",
+        ),
+        (
+            "history trim",
+            "Name a file with --config whose [limits] say what to keep of history.",
+        ),
+    ],
+    ids=lambda text: text[:50],
+)
+def test_what_can_be_told_before_a_start_is_told_then(
+    arguments: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(shlex.split(arguments)) == 2
+    assert capsys.readouterr() == ("", f"geventchat: {line}\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["history"]])
+def test_who_names_no_command_is_told_which_there_are(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 0
+    told, complaints = capsys.readouterr()
+    assert "Commands:" in told
+    assert complaints == ""
+
+
 def test_a_misspelt_option_is_one_line_with_what_was_perhaps_meant() -> None:
     line = refusal("serve", "--prot", "1")
     assert "--prot" in line
@@ -123,7 +185,7 @@ def test_an_address_that_cannot_be_is_one_line_and_exit_2(address: str) -> None:
 
 def test_a_complaint_obeys_no_escape() -> None:
     assert refusal("serve", "--port", "\x1b[2J\n") == (
-        r"geventchat: --port \x1b[2J\n: is not a whole number"
+        r'geventchat: --port "\x1b[2J\n": is not a whole number'
     )
 
 
@@ -133,6 +195,18 @@ def test_a_taken_port_is_one_line_and_exit_2() -> None:
         line = refusal("serve", "--port", number, "--timeline", "memory:")
 
     assert line.startswith(f"geventchat: --port {number}: ")
+
+
+def test_an_address_of_another_machine_is_one_line_and_exit_2() -> None:
+    line = refusal("serve", "--host", "192.0.2.1", "--port", "0", "--timeline", "memory:")
+    assert line == "geventchat: --host 192.0.2.1: cannot assign requested address"
+
+
+def test_a_directory_for_a_database_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    timeline = f"sqlite:{tmp_path}"
+    line = refusal("serve", "--port", "0", "--timeline", timeline)
+    assert line == f"geventchat: --timeline {timeline}: Is a directory"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_database_that_cannot_be_written_is_one_line_and_exit_2(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geventchat.config import BadOption, Config, Limits
+from geventchat.config import BadOption, Config, Limits, checks
 from geventchat.config.file import checked, from_file
 from geventchat.config.file import written as as_file
 
@@ -64,6 +64,9 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
         ("prot = 1", "prot 1: is not a setting, did you mean port?"),
         ("log-format = 'json'", 'log-format "json": is not a setting, did you mean log_format?'),
         ("zzz = 1", "zzz 1: is not a setting"),
+        ("rooms = 1", "rooms 1: is not a setting, did you mean limits.rooms?"),
+        ("limits.prot = 1", "limits.prot 1: is not a setting, did you mean port, above [limits]?"),
+        ("[limit]\nrooms = 1", 'limit {"rooms": 1}: is not a setting, did you mean [limits]?'),
         ('host = "a\\u0000b"', 'host "a\\u0000b": holds U+0000, which no name can'),
         (
             "limits.frame_byte = 1",
@@ -85,6 +88,18 @@ def test_an_unknown_key_is_named_with_what_was_perhaps_meant(
         ("port = 99999", "port 99999: is not in the range 0 to 65535"),
         ("host = 1", "host 1: is not a host name or address"),
         ('host = ""', 'host "": is not a host name or address'),
+        ('host = "a..b"', 'host "a..b": is not a host name or address'),
+        (f'host = "{"x" * 64}"', f'host "{"x" * 64}": is not a host name or address'),
+        ('admin = "a..b:1"', 'admin "a..b:1": is not a host name or address'),
+        ('admin = "127.0.0.1"', 'admin "127.0.0.1": is neither HOST:PORT nor none'),
+        ('admin = "127.0.0.1:65536"', 'admin "127.0.0.1:65536": is neither HOST:PORT nor none'),
+        ("port = -1", "port -1: is not in the range 0 to 65535"),
+        ("port = 4040.0", "port 4040.0: is not a whole number"),
+        ("port = inf", "port Infinity: is not a whole number"),
+        ("port = nan", "port NaN: is not a whole number"),
+        ("port = 2026-01-01", 'port "2026-01-01": is not a whole number'),
+        ("drain_seconds = 601", "drain_seconds 601: is not in the range 1 to 600"),
+        ("tls_cert = true", "tls_cert true: is not the path of a file"),
         ("web = 1", "web 1: is neither true nor false"),
         ('echo = "on"', 'echo "on": is neither true nor false'),
         ('trust = "::1"', 'trust "::1": is not a list of networks'),
@@ -93,6 +108,24 @@ def test_an_unknown_key_is_named_with_what_was_perhaps_meant(
             'trust ["::1", "home"]: home is not a network such as 10.0.0.0/8',
         ),
         ('timeline = "sqlite:"', 'timeline "sqlite:": is neither memory: nor sqlite:PATH'),
+        (
+            'timeline = "sqlite::memory:"',
+            'timeline "sqlite::memory:": is neither memory: nor sqlite:PATH',
+        ),
+        ('trust = [""]', 'trust [""]: an empty text is not a network such as 10.0.0.0/8'),
+        ("trust = [1]", "trust [1]: 1 is not a network such as 10.0.0.0/8"),
+        ("limits = [3]", "limits [3]: is not a table"),
+        ("limits.rooms = -1", "limits.rooms -1: is less than 1"),
+        ("limits.rooms = inf", "limits.rooms Infinity: is not a whole number"),
+        ("limits.history_bytes = 1", "limits.history_bytes 1: is less than 1048576"),
+        (
+            "limits.outbox_bytes = 100",
+            "limits.outbox_bytes 100: is less than limits.frame_bytes, 65536",
+        ),
+        (
+            "limits.frame_bytes = 2_000_000",
+            "limits.outbox_bytes 1048576: is less than limits.frame_bytes, 2000000",
+        ),
         ('timeline = "memory"', 'timeline "memory": is neither memory: nor sqlite:PATH'),
         ('log_format = "xml"', 'log_format "xml": is neither text nor json'),
         ('password = ""', "password given: is not one line of 1 to 1,024 characters"),
@@ -112,6 +145,22 @@ def test_a_wrong_value_is_one_line_with_file_and_key(tmp_path: Path, text: str, 
 def test_a_file_that_is_not_toml_says_where(tmp_path: Path) -> None:
     assert complaint(tmp_path, "port 4040").startswith("--config chat.toml: is not TOML: ")
     assert "line 1" in complaint(tmp_path, "port 4040")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("port = 1\nport = 2\n", "is not TOML: Cannot overwrite a value (at line 2, column 9)"),
+        ("\x7fELF", "is not TOML: Invalid statement (at line 1, column 1)"),
+        (f"port = {'9' * 5_000}", "holds a number too long, or lists too deep, to be read"),
+        (f"port = {'[' * 50_000}", "holds a number too long, or lists too deep, to be read"),
+    ],
+    ids=["a key twice", "a program", "a number without end", "a list without end"],
+)
+def test_a_file_that_cannot_be_read_as_settings_is_one_line(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    assert complaint(tmp_path, text) == f"--config chat.toml: {reason}"
 
 
 def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> None:
@@ -135,8 +184,16 @@ def test_a_password_is_not_shown() -> None:
     assert str(caught.value) == "--password given: is not one line of 1 to 1,024 characters"
 
 
+def is_host(text: str) -> bool:
+    """Whether each part of the name could be looked up."""
+    try:
+        return checks.host(text) == text
+    except ValueError:
+        return False
+
+
 @given(
-    host=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1),
+    host=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])).filter(is_host),
     trust=st.lists(st.ip_addresses().map(lambda ip: f"{ip}/{ip.max_prefixlen}")),
     echo=st.sampled_from([None, True, False]),
     frame_bytes=st.integers(1, 1 << 60),
@@ -145,9 +202,8 @@ def test_a_password_is_not_shown() -> None:
 def test_a_config_that_is_written_reads_back_the_same(
     host: str, trust: list[str], echo: bool | None, frame_bytes: int, source: str
 ) -> None:
-    config = Config(
-        host=host, trust=tuple(trust), echo=echo, limits=Limits(frame_bytes=frame_bytes)
-    )
+    limits = Limits(frame_bytes=frame_bytes, outbox_bytes=frame_bytes)
+    config = Config(host=host, trust=tuple(trust), echo=echo, limits=limits)
     sources = {"host": source, "limits.frame_bytes": source}
 
     with tempfile.TemporaryDirectory() as folder:

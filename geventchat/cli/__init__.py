@@ -33,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = commands.main(arguments, prog_name="geventchat", standalone_mode=False)
     except click.Abort:
         return INTERRUPTED
+    except click.MissingParameter as error:
+        name = called(error.ctx, error.param).upper()
+        where = error.ctx.command_path if error.ctx else "geventchat"
+        return _unusable(f"{name} is missing, {where} --help tells what it may be")
     except click.BadParameter as error:
         return _unusable(f"{called(error.ctx, error.param)}: {error.message}")
     except click.ClickException as error:

@@ -18,4 +18,4 @@ def host_and_port(address: str, port: int = _DEFAULT.port) -> tuple[str, int]:
     if not colon or (":" in host and not host.endswith("]")):
         host, given = address, ""  # a name alone, or an IPv6 address alone
     number = checked("port", "port", as_number(given or str(port)))
-    return host.strip("[]") or _DEFAULT.host, number
+    return checked("host", "host", host.strip("[]") or _DEFAULT.host), number

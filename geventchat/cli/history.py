@@ -21,12 +21,15 @@ _PROGRESS: Final = 100_000
 """Lines after which one is told how far it is."""
 
 
-@click.group()
-def history() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def history(context: click.Context) -> None:
     """Save, restore, check and trim what is kept.
 
     `export` and `check` only read, and may run beside a server; the others want it stopped.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def _timeline(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,5 +1,6 @@
 """How commands declare their options, and what a user calls them."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -29,4 +30,4 @@ def called(context: click.Context | None, parameter: click.Parameter | None) -> 
 
 def as_number(text: str) -> int | str:
     """Give the number that a text spells, else the text, for `checked` to say what is wrong."""
-    return int(text) if text.isdecimal() else text
+    return int(text) if re.fullmatch("-?[0-9]{1,40}", text) else text

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from geventchat.cli.options import as_number, called, option
-from geventchat.config import Config
+from geventchat.config import BadOption, Config
 from geventchat.config.checks import truth
 from geventchat.config.file import checked, from_file
 
@@ -49,6 +49,8 @@ def resolve(context: click.Context) -> Resolved:
     Reads the file. Raises BadOption.
     """
     path = context.params["config"]
+    if path == "":
+        raise BadOption("--config", path, "is not the path of a file")
     found = {} if path is None else from_file(Path(path))
     limits = found.get("limits", {})
     sources = dict.fromkeys([*found, *(f"limits.{name}" for name in limits)], str(path))

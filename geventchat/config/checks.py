@@ -5,7 +5,9 @@ that follows the value in the complaint.
 """
 
 import ipaddress
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 Check = Callable[[Any], Any]
@@ -15,7 +17,10 @@ class BadOption(Exception):
     """An option has a value that cannot be used: which, what, and why, on one line."""
 
     def __init__(self, option: str, value: object, reason: str) -> None:
-        super().__init__(f"{option} {value}: {reason}")
+        shown = str(value)
+        if not shown or shown != shown.strip():  # nobody would see where it begins and ends
+            shown = f'"{shown}"'
+        super().__init__(f"{option} {shown}: {reason}")
         self.option = option
         self.value = value
         self.reason = reason
@@ -38,16 +43,18 @@ def whole(least: int, most: int | None = None) -> Check:
 
 def host(value: object) -> str:
     """Take a host name or address, which is looked up when it is needed."""
-    if not isinstance(value, str) or not value:
-        raise ValueError("is not a host name or address")
-    return value
+    if isinstance(value, str) and value:
+        with suppress(UnicodeError):  # a part of it is empty or too long to be looked up
+            value.encode("idna")
+            return value
+    raise ValueError("is not a host name or address")
 
 
 def timeline(value: object) -> str:
     """Take what names a timeline."""
     if isinstance(value, str):
         kind, _, path = value.partition(":")
-        if (kind == "memory" and not path and value != kind) or (kind == "sqlite" and path):
+        if value == "memory:" or (kind == "sqlite" and path not in ("", ":memory:")):
             return value
     raise ValueError("is neither memory: nor sqlite:PATH")
 
@@ -83,8 +90,9 @@ def file(value: object) -> str:
 def address(value: object) -> str:
     """Take HOST:PORT and [HOST]:PORT, or `none`."""
     if isinstance(value, str):
-        host, _, port = value.rpartition(":")
-        if value == "none" or (host and port.isdecimal() and int(port) <= 65_535):
+        name, _, port = value.rpartition(":")
+        if value == "none" or (name and re.fullmatch("[0-9]{1,5}", port) and int(port) <= 65_535):
+            host(name or value)
             return value
     raise ValueError("is neither HOST:PORT nor none")
 
@@ -102,4 +110,4 @@ def _network(value: object) -> str:
             return str(ipaddress.ip_network(value, strict=False))
     except ValueError:
         pass
-    raise ValueError(f"{value} is not a network such as 10.0.0.0/8")
+    raise ValueError(f"{value or 'an empty text'} is not a network such as 10.0.0.0/8")

@@ -40,11 +40,19 @@ def from_file(path: Path) -> dict[str, Any]:
         raise BadOption("--config", path, "is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise BadOption("--config", path, f"is not TOML: {error}") from None
+    except (ValueError, RecursionError):  # Python's own bounds
+        reason = "holds a number too long, or lists too deep, to be read"
+        raise BadOption("--config", path, reason) from None
     limits = settings.pop("limits", {})
     if not isinstance(limits, dict):
         raise BadOption(f"{path}: limits", spelt(limits), "is not a table")
     known = _from_table(f"{path}: ", settings, Config)
-    return known | {"limits": _from_table(f"{path}: limits.", limits, Limits)}
+    known["limits"] = _from_table(f"{path}: limits.", limits, Limits)
+    made = Limits(**known["limits"])
+    if made.outbox_bytes < made.frame_bytes:
+        reason = f"is less than limits.frame_bytes, {made.frame_bytes}"
+        raise BadOption(f"{path}: limits.outbox_bytes", made.outbox_bytes, reason)
+    return known
 
 
 def written(config: Config, sources: Mapping[str, str]) -> str:
@@ -97,11 +105,22 @@ def _from_table(
     found = {}
     for key, value in table.items():
         if key not in settings:
-            near = difflib.get_close_matches(key, settings, n=1)
-            guess = f", did you mean {near[0]}?" if near else ""
-            raise BadOption(f"{where}{key}", spelt(value), f"is not a setting{guess}")
+            raise BadOption(f"{where}{key}", spelt(value), f"is not a setting{_guess(key, record)}")
         found[key] = _checked(f"{where}{key}", settings[key], value, spelt(value))
     return found
+
+
+def _guess(key: str, record: type[Config] | type[Limits]) -> str:
+    """Say what was perhaps meant by a key that this table does not have."""
+    config, limits = _settings(Config), _settings(Limits)
+    if record is Config:
+        names = {name: f"limits.{name}" for name in limits} | {"limits": "[limits]"}
+        names |= {name: name for name in config}
+    else:
+        names = {name: f"{name}, above [limits]" for name in config}
+        names |= {name: name for name in limits}
+    near = difflib.get_close_matches(key, names, n=1)
+    return f", did you mean {names[near[0]]}?" if near else ""
 
 
 def _checked(option: str, setting: "Field[Any]", value: object, as_spelt: str) -> Any:

@@ -1,5 +1,6 @@
 """The server: builds its parts from the config, starts them, and ends them in order."""
 
+import errno
 import gc
 import logging
 import os
@@ -55,6 +56,8 @@ def check(config: Config) -> None:
     kind, _, path = config.timeline.partition(":")
     if kind == "sqlite" and not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
         raise BadOption("--timeline", config.timeline, "no file can be made there")
+    if kind == "sqlite" and os.path.isdir(path):
+        raise BadOption("--timeline", config.timeline, os.strerror(errno.EISDIR))
     if (file := _operator_file(config)) is not None:
         _rules_file(file).load()
         if os.path.exists(file):

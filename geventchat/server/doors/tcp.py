@@ -1,5 +1,6 @@
 """The TCP door: listens, and hands each connection to its session as a link."""
 
+import errno
 import socket
 from collections.abc import Callable
 from typing import Any, Final
@@ -127,5 +128,8 @@ def _listen(host: str, port: int) -> gevent_socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise BadOption("--port", port, (error.strerror or str(error)).lower()) from None
+        reason = (error.strerror or str(error)).lower()
+        if error.errno == errno.EADDRNOTAVAIL:  # no port of it could be had
+            raise BadOption("--host", host, reason) from None
+        raise BadOption("--port", port, reason) from None
     return listener

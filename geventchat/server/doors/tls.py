@@ -4,6 +4,7 @@ The encryption is done apart from the socket, in memory: so the socket is tried 
 on any other link, and what was not taken can be told to the byte.
 """
 
+import errno
 import os
 import ssl
 import stat
@@ -168,7 +169,7 @@ def load(cert: str | None, key: str | None) -> SSLContext | None:
             raise BadOption("--tls-key", key, "there is no --tls-cert besides")
         return None
     option, file = ("--tls-cert", cert) if key is None else ("--tls-key", key)
-    _look_at(option, file)
+    mode = _mode(option, file)
     context = SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
@@ -180,6 +181,8 @@ def load(cert: str | None, key: str | None) -> SSLContext | None:
         context.load_cert_chain(cert, key, _passphrase)
     except (OSError, ValueError) as error:
         raise BadOption(option, file, _why(error, "holds no key")) from None
+    if mode & stat.S_IROTH:
+        raise BadOption(option, file, "holds a key that others on this machine can read")
     try:
         _shake_hands(context, believer)
     except ssl.SSLCertVerificationError as error:
@@ -187,13 +190,14 @@ def load(cert: str | None, key: str | None) -> SSLContext | None:
     return context
 
 
-def _look_at(option: str, file: str) -> None:
+def _mode(option: str, file: str) -> int:
     try:
         mode = os.stat(file).st_mode
     except OSError as error:
         raise BadOption(option, file, error.strerror or str(error)) from None
-    if mode & stat.S_IROTH:
-        raise BadOption(option, file, "holds a key that others on this machine can read")
+    if stat.S_ISDIR(mode):
+        raise BadOption(option, file, os.strerror(errno.EISDIR))
+    return mode
 
 
 def _why(error: Exception, nothing_there: str) -> str:

@@ -1,5 +1,6 @@
 """The lock that lets one server at a time use a database, and names it to the others."""
 
+import errno
 import fcntl
 import os
 from typing import IO
@@ -12,6 +13,8 @@ def lock(path: str) -> IO[str]:
 
     Raises BadOption, which names the process that has it.
     """
+    if os.path.isdir(path):
+        raise unusable(path, os.strerror(errno.EISDIR))
     try:
         taken = open(os.path.realpath(path) + ".lock", "a+", encoding="ascii")  # noqa: SIM115
     except OSError as error:
