@@ -4,6 +4,7 @@ Only strings cross over to that thread. It must not touch gevent, not even by dr
 reference to something of gevent's; and gevent's own queues and locks must not be used with it.
 """
 
+import errno
 import os
 from typing import Any, Final
 
@@ -14,6 +15,9 @@ WAITING_LINES: Final = 1_000
 LINES_PER_WRITE: Final = 100
 PAUSE_SECONDS: Final = 0.05
 """Between two writes. With the above: 2,000 lines a second, more than anybody reads."""
+_PASSING: Final = (errno.EAGAIN, errno.ENOSPC, errno.EDQUOT)
+"""Errors after which it is tried again: somebody else who has this terminal set it non-blocking,
+or the disk that has the log is full."""
 
 # The process may be patched or not; these are the native ones either way.
 _SimpleQueue: Any = get_original("queue", "SimpleQueue")
@@ -91,11 +95,11 @@ class Printer:
         while data:
             try:
                 data = data[os.write(fd, data) :]
-            except BlockingIOError:  # somebody else who has this terminal set it non-blocking
+            except OSError as error:
+                if error.errno not in _PASSING:  # the window is gone; the chat goes on
+                    self._broken = True
+                    return
                 _sleep(PAUSE_SECONDS)
-            except OSError:  # the window is gone; the chat goes on
-                self._broken = True
-                return
 
 
 def _left_out(lines: int) -> list[str]:

@@ -1,3 +1,4 @@
+import errno
 import json
 import logging
 import os
@@ -180,6 +181,36 @@ def test_a_window_that_is_gone_stops_nothing() -> None:
     console.came("guest-3", 1)
 
     assert not printer.admits()
+
+
+def test_a_full_disk_stops_nothing() -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    console = Console(Printer(full), echo=True)
+    os.close(full)
+    began = time.monotonic()
+    for _ in range(2 * WAITING_LINES):
+        console.said("lobby", "guest-3", "hello")
+    console.close(0.05)
+    assert time.monotonic() - began < 5
+
+
+def test_a_disk_that_was_full_gets_the_lines_that_waited(
+    window: Window, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    refused: list[bytes] = []
+
+    def full(fd: int, data: bytes) -> int:
+        if len(refused) < 3:
+            refused.append(data)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", full)
+    console.line("before")
+    console.line("after")
+    assert window.lines() == ["before", "after"]
+    assert len(refused) == 3
 
 
 def test_no_window_at_all_is_no_trouble() -> None:
