@@ -4,6 +4,7 @@ The table at the end is all there is to it: `/help`, completion and the checking
 follow from it.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,9 @@ from geventchat.client.screen import Line
 from geventchat.client.window import Window
 from geventchat.protocol.names import fold
 from geventchat.protocol.requests import Act
+
+_SHOWN_CHARACTERS: Final = 40
+"""Of a command that there is not; what was typed may be a paste."""
 
 
 class Quit(Exception):
@@ -49,7 +53,9 @@ def obey(line: str, chat: Connection, window: Window) -> Iterable[Line]:
     name, _, rest = line[1:].partition(" ")
     command = COMMANDS.get(name)
     if command is None:
-        return [screen.problem(f"There is no /{name}. /help lists what there is.")]
+        return [
+            screen.problem(f"There is no /{name[:_SHOWN_CHARACTERS]}. /help lists what there is.")
+        ]
     kinds = command.arguments.split()
     words = rest.split(None, len(kinds) - 1) if kinds else []
     if len(words) < sum(not kind.startswith("[") for kind in kinds):
@@ -102,7 +108,7 @@ def _message(chat: Connection, window: Window, nick: str, text: str) -> Iterable
 
 def _history(chat: Connection, window: Window, count: str = "20") -> Iterable[Line]:
     room = window.room()
-    if room is None or not count.isdecimal() or not 1 <= int(count) <= 500:
+    if room is None or not re.fullmatch("[0-9]{1,3}", count) or not 1 <= int(count) <= 500:
         return [screen.problem("It takes a number from 1 to 500, in a room.")]
     history = chat.history(room.name, int(count), room.oldest)
     if not history.posts:

@@ -51,6 +51,33 @@ def test_an_unknown_command_leads_to_help(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("/", "There is no /. /help lists what there is."),
+        ("/ join", "There is no /. /help lists what there is."),
+        ("/JOIN dev", "There is no /JOIN. /help lists what there is."),
+        ("/" + "x" * 50_000, "There is no /xxx"),
+        ("/help dance", "There is no /dance."),
+        ("/join", "It takes more: /join ROOM"),
+        ("/nick", "It takes more: /nick NICK"),
+        ("/msg bert   ", "It takes more: /msg NICK TEXT"),
+        ("/kick", "It takes more: /kick NICK [REASON]"),
+        ("/history 0", "It takes a number from 1 to 500, in a room."),
+        ("/history -1", "It takes a number from 1 to 500, in a room."),
+        ("/history 501", "It takes a number from 1 to 500, in a room."),
+        ("/history " + "9" * 5_000, "It takes a number from 1 to 500, in a room."),
+        ("/history x", "It takes a number from 1 to 500, in a room."),
+        ("/history " + "5 " * 10_000, "It takes a number from 1 to 500, in a room."),
+    ],
+    ids=lambda text: text[:30],
+)
+def test_what_cannot_be_asked_is_one_line(ask: Ask, line: str, told: str) -> None:
+    (shown,) = ask(line)
+    assert shown.startswith(f"! {told}")
+    assert len(shown) < 200
+
+
+@pytest.mark.parametrize(
     ("line", "asked"),
     [
         ("/kick bert be nice", {"act": "kick", "whom": "bert", "reason": "be nice"}),
