@@ -296,6 +296,19 @@ def test_a_secret_that_cannot_be_used_is_one_line_and_exit_2(
     assert line in refusal("serve", "--port", "0", "--timeline", "memory:", *arguments)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    ["--help", "serve --help", "connect --help", "admin --help", "config", "serve --port x"],
+)
+def test_secrets_of_the_environment_are_in_no_answer(
+    arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("GEVENTCHAT_PASSWORD", "GEVENTCHAT_TOKEN"):
+        monkeypatch.setenv(name, "hunter2-hunter2-hunter2")
+    main(arguments.split())
+    assert "hunter2" not in "".join(capsys.readouterr())
+
+
 def test_two_passwords_are_one_too_many(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("secret")
@@ -348,6 +361,18 @@ def test_a_server_whose_output_nobody_reads_any_more_goes_on() -> None:
                 assert client.recv(1) == b""
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+def test_a_server_of_a_system_without_utf8_takes_and_shows_any_text() -> None:
+    with serving("--echo", LANG="C", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0") as server:
+        number = port(first_line(server))
+        with closing(socket.create_connection(("127.0.0.1", number), timeout=5)) as client:
+            client.sendall("grüße \U0001f600\0q\0".encode())
+            assert client.recv(1) == b""
+        server.send_signal(signal.SIGTERM)
+        assert server.stdout is not None
+        shown = os.read(server.stdout.fileno(), 10_000).decode()
+    assert "#lobby guest-1: grüße \U0001f600" in shown
 
 
 def test_on_a_terminal_messages_are_shown_and_ctrl_c_is_a_key() -> None:

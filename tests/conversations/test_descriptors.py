@@ -34,6 +34,15 @@ def test_below_the_cap_there_is_a_reserve_and_above_it_a_clear_refusal(tmp_path:
         bystanders.heard()
 
 
+def test_a_limit_above_the_cap_is_warned_of_with_both_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_text("limits.connections = 1000")
+    with served(tmp_path, "--config", str(file), descriptors=200) as server:
+        (line,) = server.lines("WARNING")
+        text = "limits.connections is 1000, but there are descriptors for 104: that many come in"
+        assert line.endswith(text)
+
+
 def test_without_descriptors_it_waits_quietly_and_accepts_again_within_2_seconds(
     tmp_path: Path,
 ) -> None:

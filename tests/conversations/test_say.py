@@ -1,8 +1,12 @@
 """Saying: the post is the acknowledgement, and a repetition is stored once."""
 
+import time
 from pathlib import Path
 
+import pytest
+
 from tests.conversations.conftest import Address, serving
+from tests.conversations.control import beside
 from tests.conversations.peers import Plain, Rich, of, texts
 
 
@@ -93,6 +97,19 @@ def test_a_say_repeated_after_a_restart_is_stored_once(tmp_path: Path) -> None:
         again.say("lobby", "once", key="k1")
         (sent,) = of("sent", again.hear(lambda event: event["type"] == "sent"))
         assert sent["position"] == 1
+
+
+def test_positions_go_on_under_a_clock_that_is_wrong_and_turns_back(
+    stored: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = [0.0, 4e9, 1e9, 0.0]
+    with beside(stored) as bystanders, Rich(stored) as ann:
+        for seconds in times:
+            monkeypatch.setattr(time, "time", lambda seconds=seconds: seconds)
+            ann.say("lobby", "x")
+            (post,) = ann.posts(1)
+            assert post["time"] == seconds * 1000
+        bystanders.heard(*["x"] * len(times))
 
 
 def test_a_say_without_a_key_is_a_post_each_time(stored: Address) -> None:

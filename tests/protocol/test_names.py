@@ -43,7 +43,19 @@ either = pytest.mark.parametrize("rule", [nick, room])
 
 
 def test_a_nick_keeps_its_spelling() -> None:
-    for name in ("Ann", "ann", "Zoë", "Łukasz", "Ἀθηνᾶ", "日本", "🦊", "a.b_c/d#e:f"):
+    for name in (
+        "Ann",
+        "ann",
+        "Zoë",
+        "Łukasz",
+        "Ἀθηνᾶ",
+        "日本",
+        "🦊",
+        "a.b_c/d#e:f",
+        "<b>'\"&",
+        "..",
+        "a,b",
+    ):
         assert nick(name) == name
 
 
