@@ -1,6 +1,7 @@
 """The program on a terminal of its own, read as a user reads it."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -39,7 +40,6 @@ class Terminal:
         # It sleeps at every turn unless told not to.
         self.process.delaybeforesend = None
         self.process.ptyproc.delayafterclose = 0.01
-        self.process.ptyproc.delayafterterminate = 0.01
 
     @property
     def lines(self) -> list[str]:
@@ -67,6 +67,13 @@ class Terminal:
         self.process.wait()
         code: int | None = self.process.exitstatus
         return code
+
+    def close(self) -> None:
+        """End the program if it still runs, and wait for that: a busy machine takes its time."""
+        if self.process.isalive():
+            self.process.kill(signal.SIGKILL)
+            self.process.wait()
+        self.process.close()
 
     def _read(self) -> None:
         try:

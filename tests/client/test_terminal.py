@@ -27,7 +27,7 @@ def open_terminal(port: int, room: str) -> Iterator[Open]:
 
     yield open_terminal
     for terminal in opened:
-        terminal.process.close(force=True)
+        terminal.close()
 
 
 @pytest.fixture
