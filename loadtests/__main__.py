@@ -32,16 +32,18 @@ def main() -> int:
     locust = [sys.executable, "-m", "locust", "-f", ",".join(map(str, files))]
     users, processes = options.users or USERS, options.processes
     locust += ["--users", str(users), "--spawn-rate", str(options.spawn_rate or SPAWN_RATE)]
+    locust += ["--master-bind-host", options.master_bind_host]
+    locust += ["--master-bind-port", str(options.master_bind_port)]
     if processes:
         locust += ["--processes", str(processes)]
     if options.headless:
         # Instead of a page of tables every two seconds: a line every ten.
         locust += ["--headless", "--only-summary"]
     elif not options.worker:
-        if reason := _cannot_listen(options.web_host, options.web_port):
-            print(f"load: {reason}", file=sys.stderr)
-            return 2
         locust += ["--web-host", options.web_host, "--web-port", str(options.web_port)]
+    if reason := _taken(options):
+        print(f"load: {reason}", file=sys.stderr)
+        return 2
     if options.worker:
         return _run([*locust, "--worker", *rest])
     with serving(options.host) as host:
@@ -76,15 +78,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--worker", action="store_true", help="work for a master elsewhere")
     parser.add_argument("--web-host", default="127.0.0.1", help="where the dashboard listens")
     parser.add_argument("-P", "--web-port", type=int, default=8089, help="and on which port")
+    parser.add_argument("--master-bind-host", default="*", help="where --processes meet")
+    parser.add_argument("--master-bind-port", type=int, default=5557, help="and on which port")
     return parser
 
 
-def _cannot_listen(host: str, port: int) -> str | None:
-    """Say why the dashboard cannot be there, if it cannot."""
-    try:
-        socket.create_server((host, port)).close()
-    except (OSError, OverflowError) as error:
-        return f"The dashboard cannot be at {host}:{port}: {error}. --web-port takes another port."
+def _taken(options: argparse.Namespace) -> str | None:
+    """Say which port is taken that this process would listen on, if one is."""
+    ports = []
+    if options.processes and not options.worker:
+        # Its workers would wait for ever for a master that could not begin.
+        host = options.master_bind_host.replace("*", "")
+        ports.append(("The master", host, options.master_bind_port, "--master-bind-port"))
+    if not options.headless and not options.worker:
+        ports.append(("The dashboard", options.web_host, options.web_port, "--web-port"))
+    for who, host, port, option in ports:
+        try:
+            socket.create_server((host, port)).close()
+        except (OSError, OverflowError) as error:
+            return f"{who} cannot be at {host or '*'}:{port}: {error}. {option} takes another port."
     return None
 
 

@@ -1,5 +1,8 @@
 """Where the server is: what Locust calls the host."""
 
+import random
+import socket
+from contextlib import suppress
 from typing import NamedTuple, Self
 
 DEFAULT_PORT = 4040
@@ -25,3 +28,15 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def free_port() -> int:
+    """Give a port of 127.0.0.1 that is free, and not one of those that the kernel hands out.
+
+    Who knocks at one of those before its server is there may be given the same one to come from:
+    it is then connected to itself, and the server finds the port taken. Seen in Locust.
+    """
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from geventchat.client import Connection, Post
+from loadtests.address import free_port
 
 SERVER_CORE, LOAD_CORE = "0", 1
 FIGURES = ("arrived_pct", "cpu_us_per_delivery", "p50_ms", "p99_ms", "idle_kb_per_conn")
@@ -70,8 +71,7 @@ BARS = {
 @contextlib.contextmanager
 def running(server: str, tools: Path) -> Iterator[tuple[int, int]]:
     """Run a server on its core; give its process and port once it accepts."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         serve = [sys.executable, "-m", "geventchat", "serve", "--port", str(port), "--timeline"]
         command = {

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadtests.address import free_port
 from loadtests.fanout.wires import Irc, Mqtt, Nats, Plain, Redis, Rich, Wire
 
 _PYTHON = (sys.executable, "-m")
@@ -56,8 +57,7 @@ class Server:
 
         Raises OSError if it does not.
         """
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         with tempfile.TemporaryDirectory() as folder, _on(core):
             command = self.command(port, Path(folder))
             quiet = subprocess.DEVNULL

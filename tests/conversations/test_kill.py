@@ -2,7 +2,6 @@
 
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import gevent
 import pytest
 
 from geventchat.client import Away, Back, Connection, Joined, Post, backoff
+from loadtests.address import free_port
 from tests.conversations.peers import SECONDS
 
 SAID = 100
@@ -20,8 +20,7 @@ class Server:
     """A server as a process, which comes back on the same port with the same posts."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self._command = [sys.executable, "-m", "geventchat", "serve", "--port", str(self.port)]
         self._command += ["--timeline", f"sqlite:{folder}/chat.db"]
         self._process: subprocess.Popen[str] | None = None

@@ -3,6 +3,7 @@ import subprocess
 from collections.abc import Callable
 from threading import Thread
 
+from loadtests.address import free_port
 from tests.loadtests.conftest import HERE, LOAD, Run
 
 
@@ -20,15 +21,13 @@ def refused(run: Run) -> str:
 
 
 def test_no_server(load: Callable[..., Run]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     line = refused(load("--host", f"127.0.0.1:{port}"))
     assert line.startswith(f"load: Nothing answers at 127.0.0.1:{port}: Connection refused.")
 
 
 def test_no_server_and_two_processes(load: Callable[..., Run]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        host = f"127.0.0.1:{free.getsockname()[1]}"
+    host = f"127.0.0.1:{free_port()}"
     assert "Nothing answers at" in refused(load("--host", host, "--processes", "2"))
 
 
@@ -75,3 +74,10 @@ def test_a_port_that_is_taken() -> None:
     assert ended.returncode == 2
     (line,) = complaints(ended.stderr)
     assert line.startswith(f"load: The dashboard cannot be at 127.0.0.1:{port}:")
+
+
+def test_a_port_of_the_master_that_is_taken(load: Callable[..., Run]) -> None:
+    with socket.create_server(("", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        line = refused(load("--processes", "2", "--master-bind-port", port))
+    assert line.startswith(f"load: The master cannot be at *:{port}:")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from loadtests.address import free_port
 from tests.loadtests.conftest import HERE, LOAD
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -23,9 +24,7 @@ USERS = 40
 @pytest.fixture(scope="module")
 def dashboard() -> Iterator[str]:
     """Run `make load` with a dashboard; give the address that it says."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    options = ["-P", str(port), "--autostart", "-u", str(USERS), "--talk-seconds", "0.5"]
+    options = ["-P", str(free_port()), "--autostart", "-u", str(USERS), "--talk-seconds", "0.5"]
     options += ["Talker", "Lurker"]
     with subprocess.Popen(
         [*LOAD, *options], cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -116,8 +115,7 @@ def test_the_figures_can_be_downloaded(page: Page, tmp_path: Path) -> None:
 
 
 def test_a_run_that_cannot_be_is_refused_in_the_form(page: Page, dashboard: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        nobody = f"127.0.0.1:{free.getsockname()[1]}"
+    nobody = f"127.0.0.1:{free_port()}"
     form: dict[str, str | float | bool] = {"host": nobody, "user_count": "10", "spawn_rate": "10"}
     answer = page.request.post(f"{dashboard}swarm", form=form).json()
     assert answer["success"] is False

@@ -1,10 +1,10 @@
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from loadtests.address import free_port
 from tests.loadtests.conftest import Run, Started
 
 MOST_MESSAGES = ("--talk-seconds", "0.2", "--room-size", "10")
@@ -54,8 +54,7 @@ def test_what_is_heard_is_all_that_was_said_times_the_members_of_the_room(
 
 
 def test_two_processes_share_the_users(load: Callable[..., Run], server: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     run = load(
         *("--host", server, "-u", "60", "-t", "5s", *MOST_MESSAGES, "--processes", "2"),
         *("--master-bind-port", port, "--master-port", port),

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from loadtests.address import free_port
 from tests.proof.checker import Kept, Run, load
 from tests.proof.moments import FIRST_BOOT, MOMENTS
 
@@ -55,8 +56,7 @@ class Server:
         self._log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self.ready_seconds: list[float] = []
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
 
     def start(self, moment: str = "-") -> None:
         """Start it; return when it listens, or was killed before that."""
