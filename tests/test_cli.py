@@ -493,7 +493,7 @@ def test_sighup_reads_the_settings_again_or_leaves_them_in_force(tmp_path: Path)
 
         assert told("limits.frame_bytes = 0") == [
             f"ERROR geventchat.cli.serve: the settings stay as they were: {file}: "
-            "limits.frame_bytes 0: is less than 1"
+            "limits.frame_bytes 0: is not in the range 1 to 131072"
         ]
         assert taken(b"x" * 20)
 

@@ -44,7 +44,11 @@ def limit(default: int, text: str, check: Check = _POSITIVE, *, live: bool = Tru
 class Limits:
     """Bounds that need no tuning; in the file's table `[limits]`, never flags."""
 
-    frame_bytes: int = limit(65_536, "What a client may send before the null byte.")
+    frame_bytes: int = limit(
+        65_536,
+        "What a client may send before the null byte.",
+        checks.whole(1, 128 << 10),  # JSON may spell each byte in six; 1 MiB is what we may send
+    )
     frame_seconds: int = limit(30, "Time in which a frame that has begun is complete.")
     handshake_seconds: int = limit(5, "Time in which a client of TLS has shaken hands.")
     connections: int | None = setting(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from geventchat.protocol.frames import MAX_SERVER_FRAME_BYTES
 from tests.conversations.conftest import Address, Serve
 from tests.conversations.control import Control, beside
 from tests.conversations.peers import Bystanders, Plain, Rich, encode, texts
@@ -113,6 +114,17 @@ def test_the_limit_is_65536_bytes_unless_the_server_is_told_otherwise(
         bad.send(b"x" * 65_537)
         assert b"65,536" in bad.rest()[-1]
         bystanders.heard()
+
+
+def test_of_the_largest_limit_there_can_be_the_largest_frame_can_be_told(serve: Serve) -> None:
+    address = serve(frame_bytes=128 << 10)
+    text = "\x01" * (128 << 10)  # JSON spells each in six bytes
+    with Control(address), Plain(address) as ann, Rich(address) as bob:
+        ann.send(text.encode() + b"\0")
+        while b'"post"' not in (event := bob.frame()):
+            pass
+        assert len(event) <= MAX_SERVER_FRAME_BYTES
+        assert json.loads(event)["text"] == text
 
 
 def test_frames_before_one_that_is_too_large_are_honoured(serve: Serve) -> None:
