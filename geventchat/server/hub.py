@@ -57,7 +57,7 @@ class Hub:
         self.rooms: dict[str, Room] = {}
         self._nicks: Nicks[Session | Away] = Nicks()
         self._clients: dict[bytes, Session | Away] = {}
-        self._newcomers: deque[tuple[float, Member]] = deque()
+        self._newcomers: dict[Member, float] = {}
         self._counted: set[Room] = set()
         self.opens = Counter(dict.fromkeys(DOORS, 0))
         """Sessions that began, by door."""
@@ -112,7 +112,7 @@ class Hub:
         if listening:
             member = self._add(session, self._open(names.LOBBY))
             self.go_live(member)
-            self._newcomers.append((time.monotonic() + _NEWCOMER_SECONDS, member))
+            self._newcomers[member] = time.monotonic() + _NEWCOMER_SECONDS
         self._console.came(session.nick, len(self.sessions))
 
     def greet(self, session: "Session", client: bytes) -> None:
@@ -289,6 +289,7 @@ class Hub:
         room = member.room
         room.remove(member)
         del member.session.rooms[room.name]
+        self._newcomers.pop(member, None)
         if member.announced:
             self._tell_went(room, member.session.nick)
         if not room.members:  # what it was is in the timeline
@@ -359,8 +360,9 @@ class Hub:
                 _log.exception("the hub's clock failed")
 
     def _keep_time(self, now: float) -> None:
-        while self._newcomers and self._newcomers[0][0] <= now:
-            self.announce(self._newcomers.popleft()[1])
+        for member in [each for each, due in self._newcomers.items() if due <= now]:
+            del self._newcomers[member]
+            self.announce(member)
         counted, self._counted = self._counted, set()
         for room in counted:
             self._tell(room, events.Presence(room=room.name, count=room.count))

@@ -1,5 +1,6 @@
 """What the hub promises: who is here, what the others are told, and batches handed on at once."""
 
+import gc
 import hashlib
 
 import pytest
@@ -230,6 +231,16 @@ def test_a_plain_members_coming_is_told_once_when_it_is_announced(house: House) 
     house.hub.go(guest, LOST)
     assert told(anna) == [Presence(room="lobby", nick=guest.nick, event="leave")]
     assert room.count == 1
+
+
+def test_nothing_keeps_one_who_went(house: House) -> None:
+    """Thousands may come and go within a second."""
+    guest = plain(house)
+    house.hub.go(guest, QUIT)
+    was = id(guest)
+    del guest
+    gc.collect()
+    assert was not in [id(each) for each in gc.get_objects() if isinstance(each, Session)]
 
 
 def test_a_plain_member_who_goes_unannounced_is_never_told_of(house: House) -> None:
