@@ -2,7 +2,7 @@
 
     python -m loadtests.hostile [loris] [passers] [flood]
 
-Each attack is one line, and the exit code is 1 if one of them did harm. All take some six minutes.
+Each attack is one line, and the exit code is 1 if one of them did harm. All take some five minutes.
 Everything stays on this machine's loopback network.
 """
 

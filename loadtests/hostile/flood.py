@@ -85,8 +85,8 @@ def flood(
     talkers: int = 200,
     flooders: int = 20,
     *,
-    turns: int = 3,
-    seconds: float = 10,
+    turns: int = 8,
+    seconds: float = 6,
     every: float = 1.0,
 ) -> Flooded:
     """Let talkers say something `every` so many seconds, in turns with and without flooders."""

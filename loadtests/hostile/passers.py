@@ -12,12 +12,12 @@ from gevent.pool import Pool
 from geventchat.client import Connection
 from loadtests.hostile.server import Held, serving
 
-MOST_MB: Final = 5.0
+MOST_MB: Final = 2.0
 """How much more memory the server may hold after all of them than after the first ones."""
 MOST_LINES: Final = 50
 """How many lines a second its log may have."""
-_WARM_UP: Final = 20_000
-"""So many that the server remembers as many addresses as it ever does."""
+_WARM_UP: Final = 50_000
+"""So many that it had its worst moment: memory that was in use at once stays the process's."""
 _AT_ONCE: Final = 100
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
@@ -62,8 +62,8 @@ def pass_by(connections: int = 200_000, *, warm_up: int = _WARM_UP, seed: int = 
     """Let so many connect, most of them say something that is none, and close at once."""
     dice = random.Random(seed)
     with serving("--log-format", "json") as server:
-        _pass(server.address, warm_up, dice)
         with Connection(*server.address, rooms=["lobby"]) as inside:
+            _pass(server.address, warm_up, dice)
             before, lines = server.settled(server.held(), 3), len(server.lines())
             began = time.monotonic()
             told = _pass(server.address, connections, dice)

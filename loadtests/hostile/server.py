@@ -60,7 +60,9 @@ class Server:
         """Give what it holds when that is no more than before, or after some seconds."""
         end = time.monotonic() + seconds
         held = self.held()
-        while held[1:] > before[1:] and time.monotonic() < end:
+        while time.monotonic() < end and (
+            held.descriptors > before.descriptors or held.greenlets > before.greenlets
+        ):
             time.sleep(0.2)
             held = self.held()
         return held
