@@ -46,7 +46,7 @@ class Faulty:
         try:
             while data := await reader.read(65_536):
                 for frame in decoder.feed(data):
-                    writer.writelines(each + b"\0" for each in self._bent(frame, held))
+                    writer.write(b"".join(each + b"\0" for each in self._bent(frame, held)))
                 await writer.drain()
         except ConnectionError:
             pass  # the user has gone
