@@ -109,14 +109,15 @@ class Outbox:
             self._writer = gevent.spawn(self._write, memoryview(item)[taken:], cost)
 
     def drained(self, seconds: float) -> bool:
-        """Wait until nothing is held, for some seconds; say whether it came to that."""
+        """Wait until nothing is held, for some seconds; say whether all was sent."""
         if self.size and self._writer is not None:
             if self._empty is None:
                 self._empty = Event()
             self._empty.clear()
             # More may have been put since it was empty.
-            return self._empty.wait(seconds) and not self._cut
-        return True
+            if not self._empty.wait(seconds):
+                return False
+        return not self._cut
 
     def finish(self, last: bytes, *, all_of_it: bool, seconds: float) -> None:
         """Take no more; send what is held, or only the item begun, and then `last`. Waits.

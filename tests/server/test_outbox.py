@@ -270,6 +270,14 @@ def test_an_outbox_that_is_not_drained_in_time_says_so() -> None:
     assert not client.outbox.drained(0.001)
 
 
+def test_an_outbox_whose_connection_is_lost_at_a_flush_is_not_drained() -> None:
+    """Or who catches up would go through all its pages for nobody, without letting others run."""
+    client = Client()
+    client.link.lose()
+    client.turn(b"a page\0")
+    assert not client.outbox.drained(5)
+
+
 def test_a_lost_connection_is_not_waited_for() -> None:
     client = Client(room=0)
     client.turn(b"one\0")
