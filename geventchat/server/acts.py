@@ -1,11 +1,12 @@
 """What operators do: one function for each act, and a table that finds it.
 
-They run in the session's reader. What they raise as Refused the session answers with `error`.
-Each act is a line of the log.
+An act that is begun is finished, whatever becomes of its session meanwhile. What they raise as
+Refused the session answers with `error`. Each act is a line of the log.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import gevent
@@ -16,6 +17,7 @@ from geventchat.protocol.requests import Admin
 from geventchat.server.authority import audit
 from geventchat.server.hub import Away
 from geventchat.server.moderation import Network, Rule, network, parsed
+from geventchat.server.unbroken import unbroken
 
 if TYPE_CHECKING:
     from geventchat.server.session import Session
@@ -33,9 +35,15 @@ About = tuple[str, str, str]
 
 def act(session: "Session", request: Admin) -> events.Admin:
     """Do what an operator asks for, and put it on disk. Waits. Raises Refused."""
-    authority = session.authority
     if request.token is not None or not session.operator:
-        authority.recognise(session, request.token, request.act)
+        session.authority.recognise(session, request.token, request.act)
+    if request.act in _AT_ONCE:
+        return _act(session, request)
+    return unbroken(partial(_act, session, request))
+
+
+def _act(session: "Session", request: Admin) -> events.Admin:
+    authority = session.authority
     rules, ended = _TABLE[request.act](session, request)
     audit(
         session,
@@ -45,7 +53,7 @@ def act(session: "Session", request: Admin) -> events.Admin:
         reason=request.reason,
         ended=ended,
     )
-    if request.act not in ("kick", "list"):
+    if request.act not in _AT_ONCE:
         authority.keep()
     return events.Admin(
         act=request.act,
@@ -219,6 +227,8 @@ def _nobody(whom: str) -> Refused:
     return Refused("no_such_nick", f"Nobody of the nick {whom} is here now.")
 
 
+_AT_ONCE: Final = "kick", "list"
+"""They change no rule, and never wait."""
 _UNDONE: Final = {
     "unban": "ban",
     "unmute": "mute",

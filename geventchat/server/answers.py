@@ -6,6 +6,7 @@ They run in the session's reader. What they raise as Refused the session answers
 import hashlib
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from geventchat import __version__
@@ -15,6 +16,7 @@ from geventchat.protocol.events import Limits
 from geventchat.server import acts
 from geventchat.server.catchup import enter, joined
 from geventchat.server.room import Member
+from geventchat.server.unbroken import unbroken
 
 if TYPE_CHECKING:
     from geventchat.server.session import Session
@@ -133,15 +135,18 @@ def _direct(session: "Session", request: requests.Direct) -> None:
 
 
 def _topic(session: "Session", request: requests.Topic) -> None:
-    room = _member(session, request.room).room
-    session.authority.check_topic(session, room.name)
-    session.timeline.set_topic(room.name, request.topic)
-    room.topic, room.topic_by = request.topic, session.nick
-    topic = events.Topic(room=room.name, topic=request.topic, by=session.nick)
-    session.hub.tell(room, topic, session)
-    session.answer(
-        events.Topic(room=room.name, topic=request.topic, by=session.nick, id=request.id)
-    )
+    name = _member(session, request.room).room.name
+    session.authority.check_topic(session, name)
+    unbroken(partial(_set_topic, session, name, request.topic))
+    session.answer(events.Topic(room=name, topic=request.topic, by=session.nick, id=request.id))
+
+
+def _set_topic(session: "Session", name: str, topic: str) -> None:
+    session.timeline.set_topic(name, topic)
+    room = session.hub.rooms.get(name)
+    if room is not None:  # its members may have left meanwhile, or others have come
+        room.topic, room.topic_by = topic, session.nick
+        session.hub.tell(room, events.Topic(room=name, topic=topic, by=session.nick), session)
 
 
 def _typing(session: "Session", request: requests.Typing) -> None:

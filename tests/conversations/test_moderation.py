@@ -542,3 +542,20 @@ def test_acts_at_the_same_time_are_all_stored(options: dict[str, Any]) -> None:
         gevent.joinall(acts, raise_error=True)
     with chatting(options=options) as house:
         assert admin(operator(house), "list")["count"] == 10
+
+
+def test_an_act_is_stored_although_its_operator_is_cut_off(house: Chat) -> None:
+    olga = operator(house)
+    file = house.server._authority._file
+    assert file is not None
+    with file._saving:
+        olga.tell("admin", act="ban", whom="eve")
+        with gevent.Timeout(5):
+            while not house.server._authority.rules.in_force(time.time()):
+                gevent.sleep(0.001)
+        house.rich("Olga", client=olga.client)
+        assert olga.closing()[-1]["code"] == "replaced"
+    with gevent.Timeout(5):
+        while not file.load():
+            gevent.sleep(0.001)
+    assert [rule.whom for rule in file.load()] == ["eve"]

@@ -1,6 +1,8 @@
 """Topics: what a room is about, told to those who are in it and to those who come."""
 
+import gevent
 import pytest
+from gevent.event import Event
 
 from tests.conversations.chat import Chat, chatting
 
@@ -47,6 +49,30 @@ def test_a_topic_outlives_the_room_and_the_server(timeline: str) -> None:
     if timeline != "memory:":
         with chatting(timeline) as chat:
             assert chat.rich(rooms=["attic"]).greeting[0]["topic"] == "dust"
+
+
+def test_a_topic_is_told_although_its_setter_is_cut_off_before_it_is_stored(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or those inside would have another topic than those who come after the room was empty."""
+    ann, bob = chat.riches("Ann", "Bob")
+    timeline = chat.server._timeline
+    store, asked, slow = timeline.set_topic, Event(), Event()
+
+    def set_topic(room: str, topic: str) -> None:
+        asked.set()
+        with gevent.Timeout(5):
+            slow.wait()
+        store(room, topic)
+
+    monkeypatch.setattr(timeline, "set_topic", set_topic)
+    ann.tell("topic", room="lobby", topic="tea")
+    assert asked.wait(5)
+    chat.rich("Ann", client=ann.client)
+    assert ann.closing()[-1]["code"] == "replaced"
+    slow.set()
+    assert bob.event() == {"type": "topic", "room": "lobby", "topic": "tea", "by": "Ann"}
+    assert chat.rich().greeting[0]["topic"] == "tea"
 
 
 def test_only_members_may_set_it(chat: Chat) -> None:
