@@ -1,9 +1,12 @@
 """What operators are told of what they did, in the terminal and on the command line."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from geventchat.client.screen import moment
 from geventchat.protocol.events import Admin, Rule
+
+_LIFTING: Final = {"unban", "unmute", "unlock", "thaw", "open"}
 
 
 def told(done: Admin) -> Iterator[str]:
@@ -11,7 +14,7 @@ def told(done: Admin) -> Iterator[str]:
     if done.act == "list" and not done.rules:
         yield "no rules are in force"
     for rule in done.rules:
-        yield _rule(rule) if done.act == "list" else f"{done.act}: {_rule(rule)}"
+        yield f"lifted: {_rule(rule)}" if done.act in _LIFTING else _rule(rule)
     if len(done.rules) < done.count and done.act == "list":
         yield f"and {done.count - len(done.rules):,} older ones"
     if done.ended or done.act == "kick":
