@@ -45,6 +45,7 @@ class Terminal:
             completer=completer,
             complete_style=CompleteStyle.READLINE_LIKE,
             complete_while_typing=False,
+            enable_suspend=True,
             erase_when_done=True,
             key_bindings=_keys(),
             style=_STYLE,

@@ -161,6 +161,11 @@ def test_it_quits_cleanly(terminal: Terminal, keys: str) -> None:
     assert terminal.lines[-1].startswith("────")  # the prompt is gone
 
 
+def test_a_key_that_suspends_types_nothing(terminal: Terminal, room: str) -> None:
+    terminal.type("half", "\x1a", " a thought")  # with no shell to go back to, it just goes on
+    terminal.until_line(f"{room}> half a thought")
+
+
 def test_what_was_typed_last_is_said_before_it_quits(terminal: Terminal, bert: Connection) -> None:
     terminal.type("last words", ENTER, "q", ENTER)
     assert heard(bert).text == "last words"
