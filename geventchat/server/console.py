@@ -1,4 +1,4 @@
-"""The server's window: who came, who left, what was said.
+"""The server's window: who came, by which nick, who left, what was said.
 
 On a terminal these are lines for a person. Anywhere else coming and leaving are log records, and
 what was said is not shown at all: message bodies do not belong in logs.
@@ -35,6 +35,10 @@ class Console:
         """Show that somebody came; `clients` are connected now."""
         text = f"{who} came, {_connected(clients)}"
         self._tell(text, event="came", who=who, clients=clients)
+
+    def named(self, former: str, nick: str) -> None:
+        """Show that who came under one nick goes by another from now on."""
+        self._tell(f"{former} is {nick} now", event="named", former=former, who=nick)
 
     def left(self, who: str, reason: str, clients: int) -> None:
         """Show that somebody left, why, and that `clients` are still connected."""

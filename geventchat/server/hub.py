@@ -130,6 +130,7 @@ class Hub:
             former = self._drop(former)
         self._clients[client] = session
         if former is not None:
+            self._console.named(session.nick, former.nick)
             session.nick = former.nick
             session.absent = former.rooms
         self._nicks.give(session.nick, session)
@@ -190,6 +191,7 @@ class Hub:
         if names.fold(nick) != names.fold(former):
             self._nicks.free(former)
         session.nick = nick
+        self._console.named(former, nick)
         for room in session.absent:  # it comes back under another name
             if former in room.away:
                 room.away.remove(former)

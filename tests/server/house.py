@@ -18,13 +18,16 @@ from tests.server.switches import never_switches
 
 
 class Wall(Console):
-    """A console that shows nothing."""
+    """A console that shows nothing, and remembers who took which nick."""
 
     def __init__(self) -> None:
-        pass
+        self.nicks: list[tuple[str, str]] = []
 
     def came(self, who: str, clients: int) -> None:
         pass
+
+    def named(self, former: str, nick: str) -> None:
+        self.nicks.append((former, nick))
 
     def left(self, who: str, reason: str, clients: int) -> None:
         pass
@@ -93,7 +96,8 @@ class House:
 
     def __init__(self, **limits: Any) -> None:
         self.limits = Limits(**limits)
-        self.hub = Hub(self.limits, Wall())
+        self.wall = Wall()
+        self.hub = Hub(self.limits, self.wall)
         self.authority = Authority()
         self.timeline = self.hub.timeline = SteppedTimeline(self.hub)
 

@@ -66,16 +66,16 @@ def logger(window: Window) -> Iterator[Logger]:
         handler.close()
 
 
-def test_coming_and_leaving_are_lines_with_the_number_of_clients(
-    window: Window, console: Console
-) -> None:
+def test_coming_naming_and_leaving_are_lines(window: Window, console: Console) -> None:
     console.came("guest-3", 2)
-    console.left("guest-3", "quit", 1)
+    console.named("guest-3", "ann")
+    console.left("ann", "quit", 1)
     console.came("guest-4", 1_234)
 
     assert window.lines() == [
         "guest-3 came, 2 clients connected",
-        "guest-3 left (quit), 1 client connected",
+        "guest-3 is ann now",
+        "ann left (quit), 1 client connected",
         "guest-4 came, 1,234 clients connected",
     ]
 

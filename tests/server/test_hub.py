@@ -263,6 +263,17 @@ def test_a_new_nick_is_told_to_every_room_its_owner_is_in(house: House) -> None:
     assert rich(house, "anna").nick == "anna"
 
 
+def test_the_servers_window_can_follow_who_is_who(house: House) -> None:
+    ann = rich(house, "ann")
+    guest, _ = house.wall.nicks.pop()
+    house.hub.go(ann, LOST)
+    back = rich(house, "", client="ann")
+    house.hub.rename(back, "anna")
+    assert guest.startswith("guest-")
+    assert house.wall.nicks[0][0].startswith("guest-")  # as whom it came back
+    assert [nick for _, nick in house.wall.nicks] == ["ann", "anna"]
+
+
 def test_a_drop_is_not_told_while_the_nick_waits_for_its_client(house: House) -> None:
     anna, bert = rich(house, "anna"), rich(house, "bert")
     forget(anna)
