@@ -32,8 +32,6 @@ _INHERITED: Final = {
 """Options of the listening socket that its connections have too, where the system knows them."""
 _AGAIN_SECONDS: Final = 0.5
 """When to accept again after there were no descriptors."""
-_READABLE: Final = 1
-_WRITABLE: Final = 2
 
 
 class _Listener(StreamServer):
