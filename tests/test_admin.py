@@ -11,6 +11,7 @@ import gevent
 import pytest
 
 from geventchat.client import Connection, Refused
+from tests.process import served
 
 GEVENTCHAT = [sys.executable, "-m", "geventchat"]
 
@@ -36,14 +37,8 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    serve = [*GEVENTCHAT, "serve", "--port", "0"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(serve, cwd=tmp_path, stdout=pipe, text=True) as process:
-        assert process.stdout
-        found = re.search(r"listens on 127\.0\.0\.1:(\d+)", process.stdout.readline())
-        assert found
-        yield House(tmp_path, int(found[1]))
-        process.kill()
+    with served(tmp_path, "--timeline", f"sqlite:{tmp_path}/geventchat.db") as process:
+        yield House(tmp_path, process.address[1])
 
 
 def test_an_act_is_done_and_told(house: House) -> None:

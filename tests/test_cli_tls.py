@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conversations.certificates import Authority
-from tests.conversations.process import Process, served
+from tests.process import Process, served
 
 COMMAND = (sys.executable, "-m", "geventchat")
 

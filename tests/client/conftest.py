@@ -1,7 +1,5 @@
 """A server as a process, once for all tests that need a whole one; each uses rooms of its own."""
 
-import re
-import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
@@ -9,19 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from tests.client.peer import Listener
+from tests.process import served
 
 GEVENTCHAT = [sys.executable, "-m", "geventchat"]
 
 
 @pytest.fixture(scope="session")
-def port() -> Iterator[int]:
-    serve = [*GEVENTCHAT, "serve", "--port", "0", "--timeline", "memory:"]
-    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        found = re.search(r"listens on 127\.0\.0\.1:(\d+)", process.stdout.readline())
-        assert found
-        yield int(found[1])
-        process.terminate()
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with served(tmp_path_factory.mktemp("server"), "--timeline", "memory:") as process:
+        yield process.address[1]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conversations.peers import Bystanders, Plain
-from tests.conversations.process import served
+from tests.process import served
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 

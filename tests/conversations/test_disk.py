@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conversations.peers import Plain, Rich, texts
-from tests.conversations.process import Process, served
+from tests.process import Process, served
 
 CLIENT = "a-client-that-stays"
 

@@ -15,7 +15,7 @@ import gevent
 from gevent import socket
 
 from tests.conversations.peers import Rich, of
-from tests.conversations.process import Process, served
+from tests.process import Process, served
 
 CLIENTS = 100
 

@@ -1,9 +1,7 @@
 """A server that is killed loses nothing that was heard; its clients go on where they were."""
 
-import re
 import signal
-import subprocess
-import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import gevent
@@ -12,30 +10,9 @@ import pytest
 from geventchat.client import Away, Back, Connection, Joined, Post, backoff
 from loadtests.address import free_port
 from tests.conversations.peers import SECONDS
+from tests.process import Process, served
 
 SAID = 100
-
-
-class Server:
-    """A server as a process, which comes back on the same port with the same posts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self._command = [sys.executable, "-m", "geventchat", "serve", "--port", str(self.port)]
-        self._command += ["--timeline", f"sqlite:{folder}/chat.db"]
-        self._process: subprocess.Popen[str] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        assert re.search("listens on", self._process.stdout.readline())
-
-    def end(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        self._process.wait()
 
 
 def join(chat: Connection) -> Joined:
@@ -59,18 +36,23 @@ def test_what_is_said_while_the_server_is_killed_is_heard_once_and_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backoff, "MOST_SECONDS", 0.1)
-    server = Server(tmp_path)
-    server.start()
-    try:
+    port = free_port()
+    with ExitStack() as servers:
+
+        def start() -> Process:
+            return servers.enter_context(served(tmp_path, "--port", str(port)))
+
+        server = start()
         with (
-            Connection("127.0.0.1", server.port, nick="ann") as ann,
-            Connection("127.0.0.1", server.port, nick="bob") as bob,
+            Connection("127.0.0.1", port, nick="ann") as ann,
+            Connection("127.0.0.1", port, nick="bob") as bob,
         ):
             joins = {chat: join(chat) for chat in (ann, bob)}
             for number in range(SAID):
                 if number in (30, 60):  # some of the last ones were answered, some were not
-                    server.end(signal.SIGKILL)
-                    server.start()
+                    server.signal(signal.SIGKILL)
+                    server.wait(SECONDS)
+                    server = start()
                 ann.send("lobby", str(number))
             last = str(SAID - 1)
             for chat in (ann, bob):
@@ -84,5 +66,3 @@ def test_what_is_said_while_the_server_is_killed_is_heard_once_and_in_order(
                 assert any(isinstance(event, Away) for event in events)
                 assert any(isinstance(event, Back) for event in events)
             assert ann.unsaid == []
-    finally:
-        server.end(signal.SIGKILL)

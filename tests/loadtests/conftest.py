@@ -2,7 +2,6 @@
 
 import csv
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.process import served
 
 HERE = Path(__file__).parents[2]
 LOAD = [sys.executable, "-m", "loadtests"]
@@ -60,17 +61,10 @@ def load(tmp_path: Path) -> Callable[..., Run]:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the address of a server for all of these tests."""
-    serve = [sys.executable, "-m", "geventchat", "serve", "--port", "0", "--timeline", "memory:"]
-    with subprocess.Popen(
-        serve, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=HERE
-    ) as process:
-        assert process.stdout
-        found = re.search(r"listens on (\S+:\d+)", process.stdout.readline())
-        assert found
-        yield found[1]
-        process.terminate()
+    with served(tmp_path_factory.mktemp("server"), "--timeline", "memory:") as process:
+        yield "{}:{}".format(*process.address)
 
 
 @pytest.fixture(autouse=True)

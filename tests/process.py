@@ -57,7 +57,10 @@ class Process:
 
 @contextmanager
 def served(folder: Path, *options: str, descriptors: int | None = None) -> Iterator[Process]:
-    """Run `geventchat serve` with posts in SQLite, and perhaps few descriptors."""
+    """Run `geventchat serve`, with posts in SQLite unless told, and perhaps few descriptors.
+
+    It is killed in the end if it still runs.
+    """
     serve = [sys.executable, "-m", "geventchat", "serve", "--port", "0"]
     timeline = ["--timeline", f"sqlite:{folder}/chat.db"]
     few = [] if descriptors is None else ["prlimit", f"--nofile={descriptors}"]
