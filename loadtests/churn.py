@@ -9,15 +9,14 @@ code is 1.
 
 import argparse
 import random
-import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 
 import gevent
 
 from geventchat.client import Connection, Joined, Post
+from loadtests.serving import serving
 
 ROOM = "busy"
 
@@ -114,20 +113,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     dice = random.Random(asked.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        timeline = asked.timeline or f"sqlite:{folder}/churn.db"
-        command = [sys.executable, "-m", "geventchat", "serve", "--port", "0"]
-        with subprocess.Popen(
-            [*command, "--timeline", timeline], stdout=subprocess.PIPE, text=True
-        ) as server:
-            assert server.stdout is not None
-            address = server.stdout.readline().partition(" listens on ")[2].partition(",")[0]
-            port = int(address.rpartition(":")[2])
-            gevent.get_hub().threadpool.spawn(server.stdout.read)
-            try:
-                return run(port, asked.members, asked.rate, asked.seconds, dice)
-            finally:
-                server.terminate()
+    options = ["--timeline", asked.timeline] if asked.timeline else []
+    with serving(None, *options) as address:
+        port = int(address.rpartition(":")[2])
+        return run(port, asked.members, asked.rate, asked.seconds, dice)
 
 
 def run(port: int, members: int, rate: float, seconds: float, dice: random.Random) -> int:

@@ -15,8 +15,11 @@ START_SECONDS = 20
 
 
 @contextmanager
-def serving(host: str | None) -> Iterator[str]:
-    """Give the address of the server to load, one that ends with the run if none was named."""
+def serving(host: str | None, *options: str) -> Iterator[str]:
+    """Give the address of the server to load, one that ends with the run if none was named.
+
+    The options are for such a one.
+    """
     if host:
         yield host
         return
@@ -25,7 +28,7 @@ def serving(host: str | None) -> Iterator[str]:
         log = Path(folder, "log")
         timeline = f"sqlite:{folder}/load.db"
         serve = [sys.executable, "-m", "geventchat", "serve", "--port", "0", "--timeline", timeline]
-        serve += ["--admin", "127.0.0.1:0"]
+        serve += ["--admin", "127.0.0.1:0", *options]
         with (
             log.open("wb") as output,
             # In a session of its own, Ctrl-C is not for it.
@@ -35,7 +38,7 @@ def serving(host: str | None) -> Iterator[str]:
         ):
             try:
                 address = _address(server, log)
-                print(f"A server was started at {address}; it and its posts end with the run.")
+                print(f"A server was started at {address}, for this run alone.")
                 yield address
             finally:
                 server.terminate()
