@@ -14,7 +14,6 @@ from loadtests.fanout.work import Figures, Work, median
 
 TINY = Work(5, 400, warm_seconds=0.1, seconds=0.4, ready_seconds=5)
 TINY_ROOMS = replace(TINY, rooms=4)
-WITHOUT_ROOMS = [server for server in SERVERS if not server.wire.has_rooms]
 FAULTY = """
 import sys
 from loadtests.fanout.references.threads import Relay
