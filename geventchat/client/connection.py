@@ -50,8 +50,8 @@ GOOD_SECONDS: Final = 30
 """A connection that lasted so long was a good one: the next is tried for at once."""
 
 A = TypeVar("A", bound=Answer)
-Awaited = dict[str, "AsyncResult[Any]"]
-"""What is waited for, by the name it will carry."""
+Awaited = dict[str, list["AsyncResult[Any]"]]
+"""What is waited for, by the name it will carry; by several who said the same."""
 
 
 class TooLong(ValueError):
@@ -284,14 +284,16 @@ class Connection:
     def _await(self, request: Request, awaited: Awaited, name: str) -> object:
         """Send a request and wait for what carries its name: the id or the key."""
         late = TimeoutError(f"The server did not answer within {ANSWER_SECONDS} s.")
-        mine: AsyncResult[object] = AsyncResult()
-        answer = awaited.setdefault(name, mine)  # who says it again waits for the same
+        answer: AsyncResult[object] = AsyncResult()
+        waiting = awaited.setdefault(name, [])
+        waiting.append(answer)
         try:
             with self._inbox.unbounded(), gevent.Timeout(ANSWER_SECONDS, late):
                 self._send(request)
                 return answer.get()
         finally:
-            if answer is mine:
+            waiting.remove(answer)
+            if not waiting:
                 del awaited[name]
 
     def _send(self, request: Request) -> None:
@@ -389,7 +391,7 @@ class Connection:
 
     def _give_up(self, awaited: Awaited, bye: Bye) -> None:
         """Let those who wait for an answer know that none will come."""
-        for answer in awaited.values():
+        for answer in itertools.chain(*awaited.values()):
             answer.set_exception(Ended(bye))
 
     def _open(self, nick: str | None, rooms: dict[str, Cursor | None]) -> Link:
@@ -447,13 +449,12 @@ class Connection:
 
 
 def _settle(awaited: Awaited, name: str | None, event: Answer | Post) -> bool:
-    waiting = awaited.get(name) if name else None
-    if waiting is None:
-        return False
-    if isinstance(event, Error):
-        code = cast(ErrorCode, event.code)  # or a later version's, which means no less
-        refused = Refused(code, event.text, room=event.room, retry_ms=event.retry_ms)
-        waiting.set_exception(refused)
-    else:
-        waiting.set(event)
-    return True
+    waiting = awaited.get(name, []) if name else []
+    for answer in waiting:
+        if isinstance(event, Error):
+            code = cast(ErrorCode, event.code)  # or a later version's, which means no less
+            refused = Refused(code, event.text, room=event.room, retry_ms=event.retry_ms)
+            answer.set_exception(refused)
+        else:
+            answer.set(event)
+    return bool(waiting)

@@ -120,6 +120,15 @@ def test_a_repeated_say_gives_the_position_of_the_one_stored() -> None:
         assert chat.heard() == []
 
 
+def test_who_says_again_what_somebody_gave_up_hears_of_it_all_the_same() -> None:
+    with conversation() as (chat, peer):
+        first, second = (meanwhile(lambda: chat.say("lobby", "hi", key="k")) for _ in range(2))
+        assert peer.request() == peer.request()
+        first.kill()
+        peer.tell(joined(), post(1, key="k"))
+        assert second.get(timeout=5) == 1
+
+
 def test_a_refusal_is_raised_where_it_was_asked() -> None:
     with conversation() as (chat, peer):
         saying = meanwhile(lambda: chat.say("lobby", "hi", key="k"))
