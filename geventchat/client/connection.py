@@ -9,13 +9,13 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Final, Self, TypeVar
 
 import gevent
-from gevent.event import AsyncResult
 from gevent.event import Event as Signal
 from gevent.ssl import SSLContext
 
+from geventchat.client.awaited import Awaited
 from geventchat.client.backoff import backoffs, obeyed
 from geventchat.client.cursors import Cursors, Rooms
 from geventchat.client.happened import Away, Back, Gap, Happening
@@ -24,7 +24,7 @@ from geventchat.client.link import Ended, Link, NoGeventchat, ServerError
 from geventchat.client.says import Says
 from geventchat.client.tls import trusting
 from geventchat.protocol import names, requests
-from geventchat.protocol.errors import LOST, SLOW, ErrorCode, Reason, Refused
+from geventchat.protocol.errors import LOST, SLOW, Reason, Refused
 from geventchat.protocol.events import (
     Admin,
     Answer,
@@ -50,8 +50,6 @@ GOOD_SECONDS: Final = 30
 """A connection that lasted so long was a good one: the next is tried for at once."""
 
 A = TypeVar("A", bound=Answer)
-Awaited = dict[str, list["AsyncResult[Any]"]]
-"""What is waited for, by the name it will carry; by several who said the same."""
 
 
 class TooLong(ValueError):
@@ -108,8 +106,10 @@ class Connection:
         self._cursors = Cursors(rooms)
         self._inbox = Inbox()
         self._ids = itertools.count(1)
-        self._answers: Awaited = {}  # by the id of a request
-        self._verdicts: Awaited = {}  # by the key of a say
+        self._answers = Awaited()
+        """By the id of a request."""
+        self._verdicts = Awaited()
+        """By the key of a say."""
         self._password, self._token = password, token
         self._resumes = resume
         self._says = Says()
@@ -284,17 +284,13 @@ class Connection:
     def _await(self, request: Request, awaited: Awaited, name: str) -> object:
         """Send a request and wait for what carries its name: the id or the key."""
         late = TimeoutError(f"The server did not answer within {ANSWER_SECONDS} s.")
-        answer: AsyncResult[object] = AsyncResult()
-        waiting = awaited.setdefault(name, [])
-        waiting.append(answer)
-        try:
-            with self._inbox.unbounded(), gevent.Timeout(ANSWER_SECONDS, late):
-                self._send(request)
-                return answer.get()
-        finally:
-            waiting.remove(answer)
-            if not waiting:
-                del awaited[name]
+        with (
+            awaited.named(name) as answer,
+            self._inbox.unbounded(),
+            gevent.Timeout(ANSWER_SECONDS, late),
+        ):
+            self._send(request)
+            return answer.get()
 
     def _send(self, request: Request) -> None:
         frame = requests.encode(request)
@@ -349,8 +345,8 @@ class Connection:
                 )
             self._inbox.put(None)
             self._says.away()
-            self._give_up(self._answers, self.ended)
-            self._give_up(self._verdicts, self.ended)
+            self._answers.give_up(self.ended)
+            self._verdicts.give_up(self.ended)
 
     def _over(self, bye: Bye) -> Bye | None:
         """Give how the stream ends now that a connection has; None: it does not."""
@@ -360,7 +356,7 @@ class Connection:
     def _come_back(self, bye: Bye) -> Bye | None:
         """Connect again, for as long as it takes; or give how the stream ends."""
         self._says.away()
-        self._give_up(self._answers, bye)
+        self._answers.give_up(bye)
         self._inbox.put(Away(bye))
         after = obeyed(bye.after_ms)
         if time.monotonic() - self._connected_at > GOOD_SECONDS:
@@ -389,11 +385,6 @@ class Connection:
         self._says.back(link)
         return None
 
-    def _give_up(self, awaited: Awaited, bye: Bye) -> None:
-        """Let those who wait for an answer know that none will come."""
-        for answer in itertools.chain(*awaited.values()):
-            answer.set_exception(Ended(bye))
-
     def _open(self, nick: str | None, rooms: dict[str, Cursor | None]) -> Link:
         host, port = self._address
         hello = requests.Hello(
@@ -421,15 +412,15 @@ class Connection:
             case Joined() | Left() | Topic():
                 if isinstance(event, Joined) and event.recovered is False:
                     self._inbox.put(self._gap(event.room))
-                self._answer(event.id, event)
+                self._answers.settle(event.id, event)
             case Renamed(nick=nick):
                 self.nick = nick
-                self._answer(event.id, event)
+                self._answers.settle(event.id, event)
             case Sent(key=key) | Error(key=key):
-                if self._answer(event.id, event) or self._judge(key, event):
+                if self._answers.settle(event.id, event) or self._judge(key, event):
                     return
             case Answer():
-                self._answer(event.id, event)
+                self._answers.settle(event.id, event)
                 return
         self._inbox.put(event, frame_bytes)
 
@@ -441,20 +432,4 @@ class Connection:
         """Give the verdict on what was said to who waits for it, if anybody does."""
         if key:
             self._says.answered(key)
-        return _settle(self._verdicts, key, event)
-
-    def _answer(self, id: str | None, event: Answer) -> bool:
-        """Give an answer to who waits for it, if anybody does."""
-        return _settle(self._answers, id, event)
-
-
-def _settle(awaited: Awaited, name: str | None, event: Answer | Post) -> bool:
-    waiting = awaited.get(name, []) if name else []
-    for answer in waiting:
-        if isinstance(event, Error):
-            code = cast(ErrorCode, event.code)  # or a later version's, which means no less
-            refused = Refused(code, event.text, room=event.room, retry_ms=event.retry_ms)
-            answer.set_exception(refused)
-        else:
-            answer.set(event)
-    return bool(waiting)
+        return self._verdicts.settle(key, event)
