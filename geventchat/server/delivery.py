@@ -7,13 +7,17 @@ greenlet that yields between slices, rooms in rotation. Within a slice nothing s
 import logging
 import time
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import gevent
 from gevent.event import Event
 
+from geventchat.protocol import events
 from geventchat.server.outbox import Outbox
 from geventchat.server.room import Room
+
+if TYPE_CHECKING:
+    from geventchat.server.session import Session
 from geventchat.server.times import Times
 
 SLICE_SECONDS: Final = 0.002
@@ -58,6 +62,11 @@ class Delivery:
         if not room.busy:
             room.busy = True
             self._ready.append(room)
+
+    def tell(self, room: Room, event: events.Event, but: "Session | None" = None) -> None:
+        """Let the rich members of a room hear an event in its next turn; then call `work`."""
+        if room.tell(event, but):
+            self.add(room)
 
     def work(self) -> None:
         """Do what one slice holds; the rest goes on by itself. Never waits."""

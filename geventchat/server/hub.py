@@ -1,8 +1,8 @@
 """The hub: who is here, under which nick, in which rooms; and the way of a batch to them.
 
-All of it changes only in stretches that never switch. What the others are told of comings and
-goings is here too: a drop is not told while the nick waits for its client, a plain guest only when
-it has spoken or stayed a second, and a crowd only by its number.
+All of it changes only in stretches that never switch. Here is decided when the others are told of
+comings and goings: of a drop not while the nick waits for its client, of a plain guest only when it
+has spoken or stayed a second.
 """
 
 import logging
@@ -22,15 +22,13 @@ from geventchat.server.console import Console
 from geventchat.server.delivery import Delivery
 from geventchat.server.link import DOORS
 from geventchat.server.nicks import Nicks
+from geventchat.server.presence import Presence
 from geventchat.server.room import Member, Room
 from geventchat.server.timeline import Batch, Timeline
 
 if TYPE_CHECKING:
     from geventchat.server.session import Session
 
-CROWDED: Final = 200
-"""Members above which presence is a number."""
-_UNCROWDED: Final = 150
 _NEWCOMER_SECONDS: Final = 1.0
 """How long a plain guest may stay silent before the others are told."""
 
@@ -54,11 +52,11 @@ class Hub:
         self.limits = limits
         self._console = console
         self.delivery = Delivery()
+        self._presence = Presence(self.delivery)
         self.rooms: dict[str, Room] = {}
         self._nicks: Nicks[Session | Away] = Nicks()
         self._clients: dict[bytes, Session | Away] = {}
         self._newcomers: dict[Member, float] = {}
-        self._counted: set[Room] = set()
         self.opens = Counter(dict.fromkeys(DOORS, 0))
         """Sessions that began, by door."""
         self.closes: Counter[str] = Counter()
@@ -138,9 +136,7 @@ class Hub:
     def settle_in(self, session: "Session") -> None:
         """Tell the rooms to which a session that came back did not come back."""
         for room in session.absent:
-            if session.nick in room.away:
-                room.away.discard(session.nick)
-                self._tell_went(room, session.nick)
+            self._presence.stays_away(room, session.nick)
         session.absent = []
         self.delivery.work()
 
@@ -176,9 +172,7 @@ class Hub:
         del self._clients[away.client]
         self._nicks.free(away.nick)
         for room in away.rooms:
-            if away.nick in room.away:
-                room.away.discard(away.nick)
-                self._tell_went(room, away.nick)
+            self._presence.stays_away(room, away.nick)
 
     # Nicks
 
@@ -196,10 +190,10 @@ class Hub:
             if former in room.away:
                 room.away.remove(former)
                 room.away.add(nick)
-                self._tell_renamed(room, session, former)
+                self._presence.renamed(room, session, former)
         for member in session.rooms.values():
             if member.announced:
-                self._tell_renamed(member.room, session, former)
+                self._presence.renamed(member.room, session, former)
         self.delivery.work()
         return nick
 
@@ -236,7 +230,7 @@ class Hub:
         if session.nick in room.away:  # the others were never told that it was gone
             room.away.discard(session.nick)
         else:
-            self._tell_came(room, session)
+            self._presence.came(room, session)
         self.delivery.work()
         return member
 
@@ -263,14 +257,14 @@ class Hub:
 
     def tell(self, room: Room, event: events.Event, but: "Session | None" = None) -> None:
         """Let the rich members of a room hear an event."""
-        self._tell(room, event, but)
+        self.delivery.tell(room, event, but)
         self.delivery.work()
 
     def announce(self, member: Member) -> None:
         """Tell the others of a plain guest, once."""
         if not member.announced and member.stands:
             member.announced = True
-            self._tell_came(member.room, member.session)
+            self._presence.came(member.room, member.session)
             self.delivery.work()
 
     def _open(self, name: str) -> Room:
@@ -293,42 +287,9 @@ class Hub:
         del member.session.rooms[room.name]
         self._newcomers.pop(member, None)
         if member.announced:
-            self._tell_went(room, member.session.nick)
+            self._presence.went(room, member.session.nick)
         if not room.members:  # what it was is in the timeline
             self.rooms.pop(room.name)
-
-    # What the others are told
-
-    def _tell(self, room: Room, event: events.Event, but: "Session | None" = None) -> None:
-        if room.tell(event, but):
-            self.delivery.add(room)
-
-    def _tell_came(self, room: Room, session: "Session") -> None:
-        room.count += 1
-        room.crowded = room.crowded or room.count > CROWDED
-        self._tell_presence(
-            room, events.Presence(room=room.name, nick=session.nick, event="join"), session
-        )
-
-    def _tell_went(self, room: Room, nick: str) -> None:
-        room.count -= 1
-        room.crowded = room.crowded and room.count >= _UNCROWDED
-        self._tell_presence(room, events.Presence(room=room.name, nick=nick, event="leave"))
-
-    def _tell_renamed(self, room: Room, session: "Session", former: str) -> None:
-        if not room.crowded:
-            presence = events.Presence(
-                room=room.name, nick=former, event="rename", new_nick=session.nick
-            )
-            self._tell(room, presence, session)
-
-    def _tell_presence(
-        self, room: Room, presence: events.Presence, but: "Session | None" = None
-    ) -> None:
-        if room.crowded:
-            self._counted.add(room)
-        else:
-            self._tell(room, presence, but)
 
     # Delivery and time
 
@@ -365,9 +326,7 @@ class Hub:
         for member in [each for each, due in self._newcomers.items() if due <= now]:
             del self._newcomers[member]
             self.announce(member)
-        counted, self._counted = self._counted, set()
-        for room in counted:
-            self._tell(room, events.Presence(room=room.name, count=room.count))
+        self._presence.count()
         for away in [each for each in self._clients.values() if isinstance(each, Away)]:
             if away.until <= now:
                 self._forget(away)

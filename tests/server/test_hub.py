@@ -8,7 +8,8 @@ import pytest
 from geventchat.protocol import events
 from geventchat.protocol.errors import KICKED, LOST, QUIT, REPLACED, SLOW, Refused
 from geventchat.protocol.events import Event, Post, Presence
-from geventchat.server import hub as hub_module
+from geventchat.server import presence
+from geventchat.server.hub import Away
 from geventchat.server.session import Session
 from geventchat.server.timeline import Batch, Said
 from tests.server.house import House, heard, link_of
@@ -310,7 +311,7 @@ def test_when_a_hold_ends_the_leave_is_told_and_the_nick_free(house: House) -> N
     forget(anna)
     house.hub.go(bert, LOST)
     away = house.hub._clients[bert.client]
-    assert isinstance(away, hub_module.Away)
+    assert isinstance(away, Away)
     house.hub._keep_time(away.until - 0.001)
     assert told(anna) == []
     house.hub._keep_time(away.until)
@@ -352,8 +353,8 @@ def test_a_second_connection_takes_the_place_of_the_first_and_nobody_notices(
 def test_in_a_crowd_only_the_number_is_told_and_once_a_second(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "CROWDED", 3)
-    monkeypatch.setattr(hub_module, "_UNCROWDED", 2)
+    monkeypatch.setattr(presence, "CROWDED", 3)
+    monkeypatch.setattr(presence, "_UNCROWDED", 2)
     anna, bert, carl = (rich(house, nick) for nick in ("anna", "bert", "carl"))
     told(anna)
     dora = rich(house, "dora")
