@@ -5,6 +5,7 @@ those who catch up from further back than the ring in memory, so that a storm of
 commits. While one batch is being delivered the next is already being stored.
 """
 
+import logging
 import os
 import sqlite3
 import time
@@ -17,7 +18,7 @@ from gevent.threadpool import ThreadPool
 
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Post
-from geventchat.server.timeline import Batch, Said, Timeline, _log
+from geventchat.server.timeline import Batch, Said, Timeline
 from geventchat.server.timeline.ring import Ring
 from geventchat.server.timeline.sqlite.lock import lock, unusable
 from geventchat.server.timeline.sqlite.look import look
@@ -32,6 +33,8 @@ _BREATH_SECONDS: Final = 0.02
 _PAUSE_SECONDS: Final = 1.0
 
 _T = TypeVar("_T")
+
+_log = logging.getLogger(__name__)
 
 
 class SqliteTimeline(Timeline):
