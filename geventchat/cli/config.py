@@ -19,7 +19,7 @@ def config(context: click.Context, /, check: bool, **_: object) -> None:
     if not check:
         click.echo(written(found.config, found.sources), nl=False)
         return
-    from geventchat.server.server import check as check_files
+    from geventchat.server.parts import check as check_files
 
     check_files(found.config)
     click.echo("A server can run with these settings.")

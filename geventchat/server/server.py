@@ -1,9 +1,7 @@
-"""The server: builds its parts from the config, starts them, and ends them in order."""
+"""The server: starts its parts, and ends them in order."""
 
-import errno
 import gc
 import logging
-import os
 import resource
 import sys
 import time
@@ -17,7 +15,7 @@ from gevent.event import Event
 from geventchat.config import BadOption, Config, Limits
 from geventchat.protocol import frames, names
 from geventchat.protocol.errors import FULL, SHUTDOWN, Reason
-from geventchat.server import credentials
+from geventchat.server import credentials, parts
 from geventchat.server.admin import Admin
 from geventchat.server.authority import Authority
 from geventchat.server.console import Console
@@ -27,10 +25,8 @@ from geventchat.server.hub import Hub
 from geventchat.server.limits import WHY, Pace, Refusals
 from geventchat.server.link import Link
 from geventchat.server.metrics import Metrics
-from geventchat.server.rules_file import RulesFile
 from geventchat.server.session import Session
 from geventchat.server.timeline import Timeline
-from geventchat.server.timeline.memory import MemoryTimeline
 from geventchat.server.timeline.sqlite import SqliteTimeline
 from geventchat.server.timeline.sqlite.retention import Keep
 from geventchat.server.top import top
@@ -44,24 +40,6 @@ _HEARING: Final = 32
 """Of those how many have that time at once."""
 
 _log: Final = logging.getLogger(__name__)
-
-
-def check(config: Config) -> None:
-    """Raise BadOption if no server can run with this config; makes nothing.
-
-    What only a start can tell is left to it: a port in use, a database that another server holds.
-    """
-    _password(config)
-    tls.load(config.tls_cert, config.tls_key)
-    kind, _, path = config.timeline.partition(":")
-    if kind == "sqlite" and not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
-        raise BadOption("--timeline", config.timeline, "no file can be made there")
-    if kind == "sqlite" and os.path.isdir(path):
-        raise BadOption("--timeline", config.timeline, os.strerror(errno.EISDIR))
-    if (file := _operator_file(config)) is not None:
-        _rules_file(file).load()
-        if os.path.exists(file):
-            credentials.read_token("--operator-file", file)
 
 
 class Server:
@@ -98,7 +76,7 @@ class Server:
     @property
     def operator_file(self) -> str | None:
         """Where the operators' token is; None: there are no operators."""
-        return _operator_file(self._config)
+        return parts.operator_file(self._config)
 
     def start(self) -> None:
         """Open the timeline, then the doors. Raises BadOption for what cannot be used."""
@@ -110,7 +88,7 @@ class Server:
         sys.setswitchinterval(0.0005)
         config = self._config
         context = tls.load(config.tls_cert, config.tls_key)
-        self._timeline = self._hub.timeline = _open(config, self._hub)
+        self._timeline = self._hub.timeline = parts.open_timeline(config, self._hub.deliver)
         try:
             limits, refusals = config.limits, self.refusals
             self._door = TcpDoor(
@@ -121,7 +99,7 @@ class Server:
             raise
         self._door.tls = context
         try:
-            self._authority = _authority(config)
+            self._authority = parts.authority(config)
             self._admin = self._open_admin(config.admin)
         except BadOption:
             self._door.close()
@@ -144,7 +122,7 @@ class Server:
         has changed. Reads files before it returns.
         """
         renewed, fixed = self._config.renewed(config)
-        token, password = None, _password(renewed)
+        token, password = None, parts.password(renewed)
         context = tls.load(renewed.tls_cert, renewed.tls_key)
         if self.operator_file is not None:
             token = credentials.read_token("--operator-file", self.operator_file)
@@ -284,49 +262,3 @@ def _most(limits: Limits) -> int:
         text = "limits.connections is %d, but there are descriptors for %d: that many come in"
         _log.warning(text, limits.connections, most)
     return min(most, limits.connections or most)
-
-
-def _open(config: Config, hub: Hub) -> Timeline:
-    """Give the timeline that the config names. Raises BadOption."""
-    kind, _, path = config.timeline.partition(":")
-    if kind == "memory" and not path:
-        limits = config.limits
-        return MemoryTimeline(
-            hub.deliver,
-            posts_per_room=limits.memory_posts_per_room,
-            total_bytes=limits.memory_bytes,
-        )
-    if kind == "sqlite" and path:
-        return SqliteTimeline(hub.deliver, path, Keep.of(config.limits))
-    raise BadOption("--timeline", config.timeline, "is neither memory: nor sqlite:PATH")
-
-
-def _operator_file(config: Config) -> str | None:
-    kind, _, path = config.timeline.partition(":")
-    return config.operator_file or (f"{path}.operator" if kind == "sqlite" else None)
-
-
-def _password(config: Config) -> str | None:
-    """Give the password that the config or its file holds. Raises BadOption."""
-    file = config.password_file
-    if file is None:
-        return config.password
-    if config.password is not None:
-        text = "there is a password besides; give one of the two"
-        raise BadOption("--password-file", file, text)
-    return credentials.read("--password-file", file)
-
-
-def _authority(config: Config) -> Authority:
-    """Give what the config says of password and operators. Raises BadOption."""
-    password, token, rules = _password(config), None, None
-    if (file := _operator_file(config)) is not None:
-        rules = _rules_file(file)
-        token = credentials.read_or_make_token("--operator-file", file)
-    return Authority(
-        password=password, token=token, trust=config.trust, file=rules, limits=config.limits
-    )
-
-
-def _rules_file(operator_file: str) -> RulesFile:
-    return RulesFile(f"{operator_file}.rules")
