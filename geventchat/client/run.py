@@ -96,14 +96,15 @@ def _talk(
     rooms = rooms or (LOBBY,)
     try:
         if at_terminal:
-            return _at_terminal(host, port, nick, rooms, plain, password, token, trust)
+            from geventchat.client import talk  # it takes its time, and a pipe needs none of it
         if plain:
             with PlainConnection(host, port, trust) as peer:
+                if at_terminal:
+                    return talk.plain(peer, host, port)
                 piped.plain(peer, listen=listen)
             return 0
-        with (
-            client_id(host, port) as client,
-            Connection(
+        with client_id(host, port) as client:
+            chat = Connection(
                 host,
                 port,
                 nick=nick,
@@ -112,9 +113,11 @@ def _talk(
                 password=password,
                 token=token,
                 tls=trust or False,
-            ) as chat,
-        ):
-            piped.rich(chat, rooms[0], listen=listen, history=history)
+            )
+            if at_terminal:
+                return talk.rich(chat, rooms[0], host, port)
+            with chat:
+                piped.rich(chat, rooms[0], listen=listen, history=history)
             return 0
     except BrokenPipeError:
         return 0  # whoever read the output has seen enough
@@ -124,34 +127,6 @@ def _talk(
         return _fail(f"{host}:{port}: {error.strerror or error}")
     except (piped.Failed, Refused, TooLong, ServerError) as error:
         return _fail(str(error))
-
-
-def _at_terminal(
-    host: str,
-    port: int,
-    nick: str | None,
-    rooms: tuple[str, ...],
-    plain: bool,
-    password: str | None,
-    token: str | None,
-    tls: SSLContext | None,
-) -> int:
-    from geventchat.client import talk  # prompt_toolkit takes its time, and a pipe needs none of it
-
-    if plain:
-        with PlainConnection(host, port, tls) as peer:
-            return talk.plain(peer, host, port)
-    with client_id(host, port) as client:
-        return talk.rich(
-            host,
-            port,
-            client=client,
-            nick=nick,
-            rooms=rooms,
-            password=password,
-            token=token,
-            tls=tls,
-        )
 
 
 def _fail(why: str) -> int:

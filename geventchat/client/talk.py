@@ -10,7 +10,6 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 import gevent
-from gevent.ssl import SSLContext
 
 from geventchat.client import screen
 from geventchat.client.commands import Quit, obey
@@ -31,32 +30,9 @@ LAST_WORDS_SECONDS: Final = 10
 Chat = Connection | PlainConnection
 
 
-def rich(
-    host: str,
-    port: int,
-    *,
-    client: str,
-    nick: str | None,
-    rooms: tuple[str, ...],
-    password: str | None,
-    token: str | None,
-    tls: SSLContext | None,
-) -> int:
-    """Talk until the user or the server ends it; give the exit code.
-
-    Raises what `Connection` does if the first connection cannot be had.
-    """
-    chat = Connection(
-        host,
-        port,
-        nick=nick,
-        rooms=rooms,
-        client=client,
-        password=password,
-        token=token,
-        tls=tls or False,
-    )
-    window = Window(rooms[0], chat.nick, date.today())
+def rich(chat: Connection, room: str, host: str, port: int) -> int:
+    """Talk in a room first, until the user or the server ends it; give the exit code."""
+    window = Window(room, chat.nick, date.today())
     terminal = Terminal(window, NameCompleter(window))
     greeting = f"connected to {host}:{port} as {chat.nick}; /help lists what you can do"
     terminal.show([screen.quiet(greeting)])
