@@ -81,8 +81,9 @@ def joined(
 
 
 def _send(session: "Session", posts: list[Post]) -> None:
-    """Send a page, and wait until the socket has taken it."""
+    """Send a page, and wait until the socket has taken it; if it did at once, others come first."""
     if posts:
         session.put(b"".join([events.encode(post) + b"\0" for post in posts]))
         if not session.outbox.drained(STALLED_SECONDS):
             raise Ending(SLOW)
+        session.breathe()

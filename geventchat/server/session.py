@@ -42,7 +42,7 @@ from geventchat.server.room import Member, Room
 from geventchat.server.timeline import Said, Timeline
 
 SLICE_SECONDS: Final = 0.002
-"""How long one client's requests are answered before others are heard."""
+"""How long one client is served before others are."""
 _OWED: Final = 64
 """Messages a client may have on the way to the record before its next one is read."""
 _SETTLE_SECONDS: Final = 30.0
@@ -61,7 +61,7 @@ class Session:
     """One client. `run` is its life."""
 
     __slots__ = (
-        "_bad_frames", "_closing", "_drained", "_owed", "_reader", "_reason", "_settled",
+        "_bad_frames", "_began", "_closing", "_drained", "_owed", "_reader", "_reason", "_settled",
         "absent", "authority", "bye_id", "client", "hub", "limits", "link", "muted", "nick",
         "operator", "outbox", "pinged", "rich", "rooms", "timeline",
     )  # fmt: skip
@@ -92,6 +92,7 @@ class Session:
         self._settled: Event | None = None
         self._drained: Event | None = None
         self._bad_frames = 0
+        self._began = 0.0
         self._reader: greenlet | None = None
         self._reason: Reason | None = None
         self._closing = False
@@ -219,6 +220,15 @@ class Session:
         self.outbox.put(whole_frames)
         self.outbox.flush()
 
+    def breathe(self) -> None:
+        """Let others run if this client was served for a whole slice. May wait.
+
+        One read may hold thousands of requests, and one request ask for thousands of posts.
+        """
+        if time.monotonic() - max(self._began, self.link.heard) > SLICE_SECONDS:
+            gevent.sleep(1e-9)
+            self._began = time.monotonic()
+
     def _notice(self, text: str) -> None:
         self.put(frames.notice(text))
 
@@ -236,7 +246,6 @@ class Session:
         take = self._take_first
         if shut is not None:
             take = partial(self._take_hello, shut)
-        began = 0.0
         try:
             for frame in self.link.frames():
                 try:
@@ -244,10 +253,7 @@ class Session:
                 except ProtocolError as error:
                     self._reproach(error)
                 take = self._take_rich if self.rich else self._take_plain
-                # One read may hold thousands of requests, and nobody else is served meanwhile.
-                if time.monotonic() - max(began, self.link.heard) > SLICE_SECONDS:
-                    gevent.sleep(1e-9)
-                    began = time.monotonic()
+                self.breathe()
         except ProtocolError as error:  # one after which the link gives no more frames
             raise Ending(replace(error.reason or PROTOCOL, text=error.text)) from None
 
