@@ -3,9 +3,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from geventchat.client import Connection, Post
+from geventchat.client import Connection, Happening, Post, Presence
 
 README = Path(__file__).parents[2] / "README.md"
+
+
+def came(event: Happening) -> bool:
+    return isinstance(event, Presence) and (event.nick, event.event) == ("parrot", "join")
 
 
 def test_the_bot_of_the_readme_does_what_it_says(port: int) -> None:
@@ -13,14 +17,12 @@ def test_the_bot_of_the_readme_does_what_it_says(port: int) -> None:
     assert found
     bot = found[1].replace("4040", str(port))
     assert len(bot.splitlines()) <= 15
-    with (
-        Connection("127.0.0.1", port) as chat,
-        subprocess.Popen([sys.executable, "-c", bot]) as process,
-    ):
-        came = (event for event in chat if getattr(event, "nick", None) == "parrot")
-        next(came)
-        chat.say("lobby", "!say hello")
-        posts = (event for event in chat if isinstance(event, Post) and event.author == "parrot")
-        assert next(posts).text.endswith(" says: hello")
-        chat.say("lobby", "!quit")
-        assert process.wait(10) == 0
+    with Connection("127.0.0.1", port) as chat:
+        for text in ("hello", "hello again"):  # what the first was told is not for the second
+            with subprocess.Popen([sys.executable, "-c", bot]) as process:
+                next(event for event in chat if came(event))
+                chat.say("lobby", f"!say {text}")
+                posts = (e for e in chat if isinstance(e, Post) and e.author == "parrot")
+                assert next(posts).text.endswith(f" says: {text}")
+                chat.say("lobby", "!quit")
+                assert process.wait(10) == 0
