@@ -95,7 +95,8 @@ class Gathering:
     def _finish(self, **_: object) -> None:
         """Write what `--csv` asks for, and the last line."""
         self._gather()
-        _log.info(self._turn().line())
+        self._turn()
+        _log.info(self._history.summary())
         if self._file is not None:
             self._file.close()
         if self._prefix:

@@ -41,13 +41,18 @@ class Row:
 
     def line(self) -> str:
         """Give it for the log."""
-        p50, p99 = (f"{ms:.1f}" if ms else "-" for ms in (self.heard_p50_ms, self.heard_p99_ms))
         return (
             f"{self.seconds:.0f} s: {self.connected:,} connected, "
-            f"{self.delivered_per_second:,.0f} deliveries/s, heard p50 {p50} ms, p99 {p99} ms, "
+            f"{self.delivered_per_second:,.0f} deliveries/s, "
+            f"{_heard(self.heard_p50_ms, self.heard_p99_ms)}, "
             f"lost {self.lost}, duplicated {self.duplicated}, reordered {self.reordered}, "
             f"failures {self.failed}"
         )
+
+
+def _heard(p50: float | None, p99: float | None) -> str:
+    told = (f"{name} {ms:.1f} ms" for name, ms in (("p50", p50), ("p99", p99)) if ms is not None)
+    return f"heard {', '.join(told) or 'not timed'}"
 
 
 COLUMNS: Final = tuple(field.name for field in fields(Row))
@@ -121,6 +126,16 @@ class History:
     def recent(self, name: str) -> Histogram:
         """Give what was timed in the last three seconds."""
         return merged(tally.times.get(name) for _, tally in list(self._window)[1:])
+
+    def summary(self) -> str:
+        """Give the whole run for the log."""
+        counts, heard = self.total.counts, self.total.times.get("heard", Histogram())
+        return (
+            f"the whole run: {counts['delivered']:,} deliveries, "
+            f"{_heard(milliseconds(heard, 0.5), milliseconds(heard, 0.99))}, "
+            f"lost {counts['lost']}, duplicated {counts['duplicated']}, "
+            f"reordered {counts['reordered']}, failures {counts['failed']}"
+        )
 
     def csv_rows(self) -> list[tuple[Any, ...]]:
         """Give the rows with a heading, for a CSV file."""

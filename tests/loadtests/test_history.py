@@ -34,6 +34,15 @@ def test_rates_and_percentiles_are_those_of_the_last_three_seconds() -> None:
     assert 0.9 < row.heard_p99_ms < 1.1
 
 
+def test_the_last_line_is_of_the_whole_run_and_not_of_its_end() -> None:
+    history = History(0)
+    run(history, taken(2, 1_500, (0.001, 0.004)), *[taken()] * 9)
+    assert history.summary() == (
+        "the whole run: 1,500 deliveries, heard p50 1.0 ms, p99 4.0 ms, "
+        "lost 0, duplicated 0, reordered 0, failures 0"
+    )
+
+
 def test_the_users_of_all_processes_are_connected_until_a_process_is_silent_for_long() -> None:
     history = History(0)
     history.add("a", taken(connected=10), 1)
