@@ -99,7 +99,8 @@ def _normalise(text: str, code: ErrorCode, what: str) -> str:
         if unicodedata.category(character) in _REFUSED_CATEGORIES or character in _INVISIBLE:
             point = f"U+{ord(character):04X}"
             raise Refused(
-                code, f"{what} has no spaces, control or invisible characters, but {point} is one."
+                code,
+                f"{what} has no spaces, control or invisible characters; this one has {point}.",
             )
     return name
 
