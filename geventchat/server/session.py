@@ -314,10 +314,15 @@ class Session:
                 raise Ending(NOT_UTF8)
 
     def _say_goodbye(self, reason: Reason) -> None:
-        """Leave everything, say the last words, close. Waits."""
+        """Leave everything, say the last words, close, even if leaving meets a bug. Waits."""
         if reason is SHUTDOWN:  # nobody reads any more: let all hear what was said before
             self.hub.delivered.wait(_SETTLE_SECONDS)
-        self.hub.go(self, reason)
+        try:
+            self.hub.go(self, reason)
+        finally:
+            self._close(reason)
+
+    def _close(self, reason: Reason) -> None:
         last = b""
         if self.rich and reason is not LOST:
             last = events.encode(self._bye(reason)) + b"\0"

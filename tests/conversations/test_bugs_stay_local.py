@@ -142,6 +142,22 @@ def test_a_plain_client_hears_a_line(
     assert third.frame() == b"still here"
 
 
+def test_a_bug_in_leaving_still_ends_the_connection(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise ValueError("a bug of ours")
+
+    one, other = chat.plains(2)
+    with monkeypatch.context() as broken:
+        broken.setattr(Hub, "go", fail)
+        one.send(b"q\0")
+        assert one.rest() == []
+    other.send(b"still here\0")
+    chat.knock()
+    assert "a bug of ours" in capfd.readouterr().err
+
+
 def test_a_bug_does_not_stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """It strikes each second by itself, also after a bug: the one test that waits for it."""
     with chatting(clock=True, ping_seconds=1) as chat:
