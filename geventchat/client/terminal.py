@@ -106,7 +106,7 @@ class Terminal:
 
     def _accept(self, buffer: Buffer) -> bool:
         if buffer.text.strip():
-            self._typed.put(buffer.text)
+            self._typed.put(buffer.text.rstrip("\n"))
         return False  # the buffer is emptied, and its text is in the input history
 
     def _print_gathered(self) -> None:
