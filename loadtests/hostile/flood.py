@@ -1,18 +1,18 @@
 """Flooders in the rooms of others, whose messages must not be later for it."""
 
-import itertools
 import random
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 import gevent
 from gevent import socket
+from gevent.fileobject import FileObjectThread
 
 from geventchat.client import Connection
 from loadtests.hostile.server import serving
@@ -21,6 +21,8 @@ from loadtests.measures import Histogram
 MOST_RATIO: Final = 1.2
 """How much the talkers' p99 may move."""
 _PER_ROOM: Final = 10
+_SWITCH_SECONDS: Final = 1.0
+"""Until flooders are here and are held up, or gone."""
 _TALKERS_ARE_AT: Final = "127.0.0.1/32"
 _MESSAGE: Final = b"buy now\0"
 
@@ -36,8 +38,9 @@ class Flooded:
 
     @property
     def ratio(self) -> float:
-        """How much the p99 moved."""
-        return statistics.median(self.flooded) / statistics.median(self.quiet)
+        """How much the p99 moved, from one turn to the next: whatever else runs is in both."""
+        pairs = zip(self.quiet, self.flooded, strict=True)
+        return statistics.median(flooded / quiet for quiet, flooded in pairs)
 
     @property
     def good(self) -> bool:
@@ -45,13 +48,16 @@ class Flooded:
         return self.ratio <= MOST_RATIO and not self.lost
 
     def __str__(self) -> str:
-        quiet, flooded = (
-            ", ".join(f"{each:.1f}" for each in turns) for turns in (self.quiet, self.flooded)
-        )
         return (
-            f"flood: the talkers' p99 was {quiet} ms without and {flooded} ms with the flooders, "
-            f"ratio of the medians {self.ratio:.2f}; {self.said:,} said, {self.lost} lost"
+            f"flood: the talkers' p99 was {_spread(self.quiet)} without and "
+            f"{_spread(self.flooded)} with the flooders, from turn to turn "
+            f"{self.ratio:.2f} times as much (median of {len(self.quiet)}); "
+            f"{self.said:,} said, {self.lost} lost"
         )
+
+
+def _spread(turns: list[float]) -> str:
+    return f"{statistics.median(turns):.1f} ms ({min(turns):.1f}-{max(turns):.1f})"
 
 
 class Talker:
@@ -85,8 +91,8 @@ def flood(
     talkers: int = 200,
     flooders: int = 20,
     *,
-    turns: int = 8,
-    seconds: float = 6,
+    turns: int = 20,
+    seconds: float = 3,
     every: float = 1.0,
 ) -> Flooded:
     """Let talkers say something `every` so many seconds, in turns with and without flooders."""
@@ -97,10 +103,12 @@ def flood(
         for talker in crowd:
             stack.enter_context(talker.chat)
         _turn(crowd, seconds / 2, every, result)  # caches fill
-        for _ in range(turns):
-            result.quiet.append(_turn(crowd, seconds, every, result))
-            with _flooding(server.address, flooders, rooms):
-                result.flooded.append(_turn(crowd, seconds, every, result))
+        switch = stack.enter_context(_flooders(server.address, flooders, rooms))
+        for number in range(turns):
+            for flooded in (False, True) if number % 2 else (True, False):
+                switch(flooded)
+                p99 = _turn(crowd, seconds, every, result)
+                (result.flooded if flooded else result.quiet).append(p99)
         result.lost += _behind(crowd)
     return result
 
@@ -130,14 +138,30 @@ def _behind(crowd: list[Talker]) -> int:
 
 
 @contextmanager
-def _flooding(address: tuple[str, int], flooders: int, rooms: list[str]) -> Iterator[None]:
-    """Let flooders run as a process of their own, so that only the server is between them."""
+def _flooders(
+    address: tuple[str, int], flooders: int, rooms: list[str]
+) -> Iterator[Callable[[bool], None]]:
+    """Give what lets flooders come and go.
+
+    They are a process of their own, so that only the server is between them and the talkers.
+    """
     command = [sys.executable, "-m", "loadtests.hostile.flood", str(address[1]), str(flooders)]
-    with subprocess.Popen([*command, *rooms], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [*command, *rooms], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        orders, ready = process.stdin, process.stdout
+        assert orders is not None
+        assert ready is not None
+        ready.readline()
+
+        def switch(on: bool) -> None:
+            assert orders is not None
+            orders.write(b"come\n" if on else b"go\n")
+            orders.flush()
+            gevent.sleep(_SWITCH_SECONDS)
+
         try:
-            assert process.stdout is not None
-            process.stdout.readline()
-            yield
+            yield switch
         finally:
             process.terminate()
 
@@ -169,16 +193,18 @@ def _drain(peer: socket.socket) -> None:
 
 
 def main() -> None:
-    """Be the flooders, until terminated."""
+    """Be the flooders, who come and go as they are told."""
     port, flooders, *rooms = sys.argv[1:]
-    rooms_in_turn = itertools.cycle(rooms)
-    pouring = [
-        gevent.spawn(_pour, int(port), number, next(rooms_in_turn))
-        for number in range(int(flooders))
-    ]
-    gevent.sleep(1)
-    print("flooding", flush=True)
-    gevent.joinall(pouring)
+    pouring: list[gevent.Greenlet[..., None]] = []
+    print("ready", flush=True)
+    for order in FileObjectThread(sys.stdin.fileno(), "rb", closefd=False):
+        gevent.killall(pouring)
+        pouring = []
+        if order == b"come\n":
+            pouring = [
+                gevent.spawn(_pour, int(port), number, rooms[number % len(rooms)])
+                for number in range(int(flooders))
+            ]
 
 
 if __name__ == "__main__":
