@@ -40,8 +40,12 @@ def connect(host: str, port: int, tls: SSLContext | None) -> socket.socket:
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if tls is None:
         return plain
+    secured = plain
     try:
-        return tls.wrap_socket(plain, server_hostname=host)
+        # In two steps, for one that is interrupted in a single one would leave its socket open.
+        secured = tls.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+        secured.do_handshake()
+        return secured
     except ssl.SSLCertVerificationError as error:
         why = f"its certificate is not trusted: {error.verify_message}"
     except ssl.SSLEOFError:
@@ -49,9 +53,9 @@ def connect(host: str, port: int, tls: SSLContext | None) -> socket.socket:
     except ssl.SSLError as error:
         why = "it does not speak TLS" if error.reason in _PLAIN else f"TLS failed: {error.reason}"
     except BaseException:
-        plain.close()
+        secured.close()
         raise
-    plain.close()
+    secured.close()
     raise ConnectionError(why)
 
 

@@ -1,0 +1,23 @@
+"""The client's side of TLS, where a test knows how far it has come."""
+
+import gevent
+from gevent import socket
+
+from geventchat.client import trusting
+from geventchat.client.tls import connect
+
+
+def test_who_is_killed_while_it_shakes_hands_leaves_no_socket_behind() -> None:
+    with socket.socket() as silent:
+        silent.settimeout(5)
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        host, port = silent.getsockname()
+        connecting = gevent.spawn(connect, host, port, trusting())
+        peer, _ = silent.accept()
+        with peer:
+            assert peer.recv(1)
+            connecting.kill()
+            peer.settimeout(5)
+            while peer.recv(4_096):
+                pass
