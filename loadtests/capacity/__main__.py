@@ -6,7 +6,7 @@ It starts a server and lets users come in doublings until say→heard has a p99 
 anything is lost or fails; then it halves the gap until the knee is known within a tenth, and runs
 once more at the knee with a fresh server: what holds there is the answer. Those who talk and
 measure are Locust's users; those who only listen are a lean crowd in a process of its own, so that
-the server can be the limit. Takes some five minutes.
+the server can be the limit. Takes two to five minutes.
 
 It is no command of `geventchat`: the package would have to import its load tests, and Locust.
 """
