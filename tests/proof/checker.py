@@ -107,7 +107,7 @@ def _what_is_kept(run: Run, said: dict[str, list[Any]], verdict: Verdict) -> Non
 def _what_was_acknowledged(run: Run, said: dict[str, list[Any]], verdict: Verdict) -> None:
     positions = {post.key: post.position for post in run.kept}
     for line in run.lines:
-        if line[1] == "ok":
+        if line[1] in ("ok", "again"):
             _, _, _, _, key, position = line
             if key not in positions:
                 if not run.rolled_back:

@@ -97,6 +97,14 @@ def talk(chat: Watched, dice: random.Random, stop: Signal) -> None:
             note(chat, "unknown", room, key, str(error))
         else:
             note(chat, "ok", room, key, position)
+            if dice.random() < 0.1:
+                say_again(chat, room, text, key)
+
+
+def say_again(chat: Watched, room: str, text: str, key: str) -> None:
+    """Say what is stored already, as one would who had missed the answer."""
+    with suppress(Refused, TimeoutError, Ended):
+        note(chat, "again", room, key, chat.say(room, text, key=key))
 
 
 def listen(chat: Watched, dice: random.Random) -> None:
