@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Final, Literal
 
-from geventchat.client import Happening
+from geventchat.client import Happening, ServerError
 from geventchat.client.cursors import Cursors
-from geventchat.protocol.events import Post
+from geventchat.protocol.events import Joined, Post
 from geventchat.protocol.requests import Cursor
 
 Disorder = Literal["lost", "duplicated", "reordered", "uninvited"]
@@ -77,3 +77,31 @@ class Watch(Cursors):
                 return  # the rest went missing later
             del self._missing[room, position]
             self._report("lost", room, position)
+
+
+class Unbroken(Cursors):
+    """Follows one room over many connections, in which nothing at all may be missing."""
+
+    def __init__(self, room: str) -> None:
+        super().__init__([room])
+        self.wrong = ""
+        """What was not as promised."""
+        self._room = room
+        self._came = False
+
+    @property
+    def position(self) -> int:
+        """Up to where everything was heard; -1 before the room was joined."""
+        cursor = self.rooms[self._room]
+        return cursor.position if cursor else -1
+
+    def hear(self, event: Happening) -> None:
+        """Follow an event."""
+        if isinstance(event, Joined):
+            if self._came and not event.recovered:
+                self.wrong = f"recovered is {event.recovered}"
+            self._came = True
+        try:
+            super().hear(event)
+        except ServerError as error:
+            self.wrong = str(error)

@@ -21,9 +21,10 @@ import gevent
 from geventchat.client import Connection, Joined, Post
 from geventchat.client.link import Link
 from geventchat.protocol.errors import LOST
-from geventchat.protocol.requests import Cursor, Hello
+from geventchat.protocol.requests import Hello
 from loadtests.address import Address
 from loadtests.observed import listener
+from loadtests.order import Unbroken
 from loadtests.preflight import raise_descriptor_limit
 from loadtests.serving import serving
 
@@ -38,9 +39,8 @@ class Client:
 
     def __init__(self, address: Address, room: str) -> None:
         self._address = address
-        self._room = room
         self._client = secrets.token_urlsafe(16)
-        self._cursor: Cursor | None = None
+        self._heard = Unbroken(room)
         self._link: Link | None = None
         self.wrong = ""
         """What was not as promised."""
@@ -48,21 +48,13 @@ class Client:
     def come(self, upto: int) -> None:
         """Connect, join or resume, and hear everything up to a position. Waits."""
         self._link = Link(*self._address)
-        hello = Hello(version=1, client=self._client, rooms={self._room: self._cursor})
+        hello = Hello(version=1, client=self._client, rooms=self._heard.resume())
         self._link.greet(hello)
         for event, _ in self._link:
-            match event:
-                case Joined() if self._cursor is None:
-                    self._cursor = Cursor(epoch=event.epoch, position=event.position)
-                case Joined() if not event.recovered:
-                    self.wrong = f"recovered is {event.recovered}"
-                case Post() if self._cursor and event.position == self._cursor.position + 1:
-                    self._cursor = Cursor(epoch=self._cursor.epoch, position=event.position)
-                case Post():
-                    self.wrong = f"{event.position} came after {self._cursor}"
-                case _:
-                    continue
-            if self._cursor and self._cursor.position >= upto:
+            if isinstance(event, Joined | Post):
+                self._heard.hear(event)
+                self.wrong = self._heard.wrong
+            if self._heard.position >= upto:
                 return
         self.wrong = f"the connection ended: {self._link.ended}"
 

@@ -23,8 +23,9 @@ from gevent.event import Event
 from geventchat.client import Connection
 from geventchat.protocol import events, requests
 from geventchat.protocol.events import Bye, Joined, Ping, Post
-from geventchat.protocol.requests import Cursor, Hello
+from geventchat.protocol.requests import Hello
 from loadtests.address import Address
+from loadtests.order import Unbroken
 from loadtests.serving import serving
 
 ROOM: Final = "busy"
@@ -39,17 +40,15 @@ class Reader:
 
     address: Address
     bytes_per_second: int
-    cursor: Cursor | None = None
+    heard: Unbroken = field(default_factory=lambda: Unbroken(ROOM))
     joined: Event = field(default_factory=Event)
     closed: Counter[str] = field(default_factory=Counter)
     """How often it was closed, by reason."""
-    wrong: str = ""
-    """What was not as promised."""
     _client: str = field(default_factory=lambda: secrets.token_urlsafe(16))
 
     def read(self, upto: int, until: float) -> None:
         """Hear everything up to a position; give up at a time of the monotonic clock."""
-        while not self._level(upto) and not self.wrong and time.monotonic() < until:
+        while self._goes_on(upto) and time.monotonic() < until:
             with suppress(ConnectionError):
                 self._once(upto, until)
 
@@ -57,11 +56,11 @@ class Reader:
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
             sock.connect(self.address)
-            hello = Hello(version=1, client=self._client, rooms={ROOM: self.cursor})
+            hello = Hello(version=1, client=self._client, rooms=self.heard.resume())
             sock.sendall(b"\x1e" + requests.encode(hello) + b"\0")
             unread = b""
             said = "lost"
-            while not self._level(upto) and time.monotonic() < until:
+            while self._goes_on(upto) and time.monotonic() < until:
                 data = sock.recv(_RECEIVE_BYTES)
                 gevent.sleep(len(data) / self.bytes_per_second)
                 if not data:
@@ -74,23 +73,12 @@ class Reader:
                         sock.sendall(requests.encode(requests.Pong()) + b"\0")
                     elif isinstance(event, Bye):
                         said = event.code
-                    else:
-                        self._hear(event)
+                    elif isinstance(event, Joined | Post):
+                        self.heard.hear(event)
+                        self.joined.set()
 
-    def _hear(self, event: object) -> None:
-        match event:
-            case Joined() if self.cursor is None:
-                self.cursor = Cursor(epoch=event.epoch, position=event.position)
-                self.joined.set()
-            case Joined() if not event.recovered:
-                self.wrong = f"recovered is {event.recovered}"
-            case Post() if self.cursor and event.position == self.cursor.position + 1:
-                self.cursor = Cursor(epoch=self.cursor.epoch, position=event.position)
-            case Post():
-                self.wrong = f"{event.position} came after {self.cursor}"
-
-    def _level(self, upto: int) -> bool:
-        return self.cursor is not None and self.cursor.position >= upto
+    def _goes_on(self, upto: int) -> bool:
+        return self.heard.position < upto and not self.heard.wrong
 
 
 def main() -> int:
@@ -109,21 +97,22 @@ def main() -> int:
         reading = gevent.spawn(reader.read, posts, until)
         reader.joined.wait(10)
         _talk(address, posts, 1 / asked.posts_per_second, "x" * asked.text_bytes)
-        heard = reader.cursor.position if reader.cursor else 0
+        heard = reader.heard.position
         began = time.monotonic()
         reading.get()
         took = time.monotonic() - began
-    if reader.cursor is None or reader.cursor.position != posts:
-        reader.wrong = reader.wrong or f"it is at {reader.cursor} still"
+    wrong = reader.heard.wrong
+    if reader.heard.position != posts:
+        wrong = wrong or f"it is at {reader.heard.position:,} still"
     closed = ", ".join(f"{count} times {code}" for code, count in reader.closed.items())
     print(
         f"{posts:,} posts were said in {asked.busy_seconds:g} s; a client that reads "
         f"{asked.bytes_per_second:,} bytes a second had heard {heard:,} of them then, and all "
         f"{took:.0f} s later, each once and in order. It was closed {closed or 'never'}."
-        if not reader.wrong
-        else f"Not as promised: {reader.wrong}"
+        if not wrong
+        else f"Not as promised: {wrong}"
     )
-    return int(bool(reader.wrong))
+    return int(bool(wrong))
 
 
 def _talk(address: Address, posts: int, pause: float, text: str) -> None:
