@@ -15,10 +15,10 @@ from gevent.event import Event
 from geventchat.protocol import events
 from geventchat.server.outbox import Outbox
 from geventchat.server.room import Room
+from geventchat.server.times import Times
 
 if TYPE_CHECKING:
     from geventchat.server.session import Session
-from geventchat.server.times import Times
 
 SLICE_SECONDS: Final = 0.002
 _WALK: Final = 64
