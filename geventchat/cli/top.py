@@ -2,15 +2,13 @@
 
 import sys
 from contextlib import suppress
-from typing import Final
 
 import click
 import gevent
 
 from geventchat.cli.address import host_and_port
+from geventchat.config import ADMIN_PORT
 from geventchat.protocol.visible import visible
-
-_PORT: Final = 4041
 
 
 @click.command()
@@ -21,7 +19,7 @@ def top(address: str, once: bool) -> int:
 
     The address is that of its admin port, by default 127.0.0.1:4041. `q` leaves.
     """
-    host, port = host_and_port(address, _PORT)
+    host, port = host_and_port(address, ADMIN_PORT)
     name = visible(f"{host}:{port}")
     from geventchat.cli.look import NotAdmin, look, page
     from geventchat.cli.watch import SECONDS, Watch

@@ -11,7 +11,10 @@ from typing import Any, Final, Self, TypeVar
 from geventchat.config import checks
 from geventchat.config.checks import BadOption, Check
 
-__all__ = ["BadOption", "Config", "Limits"]
+__all__ = ["ADMIN_PORT", "BadOption", "Config", "Limits"]
+
+ADMIN_PORT: Final = 4041
+"""Where the admin port is unless it was asked for elsewhere, or taken."""
 
 T = TypeVar("T")
 _POSITIVE: Final = checks.whole(1)
@@ -163,7 +166,7 @@ class Config:
         None,
         checks.address,
         "Address of the port with /healthz, /metrics and /top, or `none`.  "
-        "[default: 127.0.0.1:4041, if it is free]",
+        f"[default: 127.0.0.1:{ADMIN_PORT}, if it is free]",
         metavar="HOST:PORT",
     )
     web: bool = setting(True, checks.truth, "Whether browsers may come in.")

@@ -12,7 +12,7 @@ from typing import Final
 import gevent
 from gevent.event import Event
 
-from geventchat.config import BadOption, Config, Limits
+from geventchat.config import ADMIN_PORT, BadOption, Config, Limits
 from geventchat.protocol import frames, names
 from geventchat.protocol.errors import FULL, SHUTDOWN, Reason
 from geventchat.server import credentials, parts
@@ -31,7 +31,7 @@ from geventchat.server.timeline.sqlite import SqliteTimeline
 from geventchat.server.timeline.sqlite.retention import Keep
 from geventchat.server.top import top
 
-DEFAULT_ADMIN: Final = "127.0.0.1:4041"
+DEFAULT_ADMIN: Final = f"127.0.0.1:{ADMIN_PORT}"
 FULL_SECONDS: Final = 1.0
 """How long one who is turned away has to hear why."""
 RESERVED_DESCRIPTORS: Final = 96
