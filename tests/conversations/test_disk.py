@@ -9,12 +9,19 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
+import psutil
 import pytest
 
+from geventchat.server.printer import WAITING_LINES
+from tests.conversations.conftest import Address
+from tests.conversations.control import Control
 from tests.conversations.peers import Plain, Rich, texts
 from tests.process import Process, served
 
@@ -116,3 +123,29 @@ def test_an_fsync_that_failed_is_not_believed_the_next_time(tmp_path: Path) -> N
         assert texts(ann.greeting) == ["one", "two"]
         ann.say("lobby", "lost", key="lost0")
         assert ann.posts(1)[0]["position"] == 3
+
+
+def test_a_full_disk_of_the_log_keeps_nobody() -> None:
+    with Path("/dev/full").open("wb") as full, logging_to(full) as (server, address):
+        with Control(address), Rich(address, "Ann") as ann, Plain(address) as plain:
+            for number in range(2 * WAITING_LINES):
+                plain.send(b"%d\0" % number)
+            ann.posts(2 * WAITING_LINES)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+
+
+@contextmanager
+def logging_to(output: IO[bytes]) -> Iterator[tuple["subprocess.Popen[bytes]", Address]]:
+    """Run a server that shows messages there. It cannot tell its port, so that is looked up."""
+    options = ["--port", "0", "--admin", "none", "--timeline", "memory:", "--echo"]
+    command = [sys.executable, "-m", "geventchat", "serve", *options]
+    with subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as server:
+        try:
+            end = time.monotonic() + 15
+            while not (sockets := psutil.Process(server.pid).net_connections("tcp")):
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            yield server, sockets[0].laddr
+        finally:
+            server.kill()

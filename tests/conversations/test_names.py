@@ -4,6 +4,7 @@ import pytest
 from gevent import joinall, spawn
 
 from tests.conversations.conftest import Address, Serve
+from tests.conversations.control import Control
 from tests.conversations.peers import Plain, Rich, of
 
 
@@ -187,7 +188,7 @@ def test_a_nick_is_held_again_each_time_its_client_drops(address: Address) -> No
 
 def test_a_nick_whose_hold_has_ended_is_anybodys(serve: Serve) -> None:
     address = serve(nick_hold_seconds=1)
-    with Rich(address, "ann") as ann, Rich(address, "bob") as bob:
+    with Control(address), Rich(address, "ann") as ann, Rich(address, "bob") as bob:
         drop(ann)
         bob.hear(lambda event: event.get("event") == "leave" and event["nick"] == "ann")
         assert bob.ask("nick", nick="ann")["nick"] == "ann"
