@@ -207,7 +207,8 @@ class RichUser(User):
     def _ended(self, link: Link) -> None:
         assert link.ended is not None
         if not self._dropping and link.ended.code not in self.forgiven:
-            failed("rich", "connection", f"It ended, {link.ended.code}: {link.ended.text}")
+            ended = f"That of a {type(self).__name__} ended, {link.ended.code}: {link.ended.text}"
+            failed("rich", "connection", ended)
         self._dropping = False
 
     def _resume(self) -> None:
