@@ -79,7 +79,8 @@ def main() -> int:
         load += ["--users", f"{asked.users}"]
         if not asked.host:
             warm = ["--run-time", f"{seconds / 3:.0f}s", "--talk-seconds", f"{_WARM_TALK_SECONDS}"]
-            subprocess.run([*load, *warm], check=True)
+            if failed := subprocess.run([*load, *warm], check=False).returncode:
+                return failed
         load += ["--run-time", f"{seconds:.0f}s", "--csv", f"{folder}/soak"]
         done = subprocess.run([*load, *rest], check=False)
         history = Path(folder, "soak_chat_history.csv")
