@@ -5,7 +5,7 @@ convenience. Nothing here knows the server.
 """
 
 from geventchat.client.connection import Connection, TooLong
-from geventchat.client.happened import Away, Back, Gap, Happening
+from geventchat.client.happened import Away, Back, Gap, Happening, StillAway
 from geventchat.client.link import Ended, NoGeventchat, ServerError
 from geventchat.client.says import Unsaid
 from geventchat.client.tls import trusting
@@ -52,6 +52,7 @@ __all__ = [
     "Renamed",
     "Sent",
     "ServerError",
+    "StillAway",
     "TooLong",
     "Topic",
     "Typing",

@@ -18,7 +18,7 @@ from gevent.ssl import SSLContext
 from geventchat.client.awaited import Awaited
 from geventchat.client.backoff import backoffs, obeyed
 from geventchat.client.cursors import Cursors, Rooms
-from geventchat.client.happened import Away, Back, Gap, Happening
+from geventchat.client.happened import Away, Back, Gap, Happening, StillAway
 from geventchat.client.inbox import Inbox
 from geventchat.client.link import Ended, Link, NoGeventchat, ServerError
 from geventchat.client.says import Says
@@ -61,8 +61,9 @@ class Connection:
 
     Everything that happens in the rooms comes once and in order, own posts included, over as many
     connections to the server as it takes: when one is lost the stream says Away, the next is made
-    as soon as it can be had, and it says Back; the rooms go on where they were, or a Gap tells
-    that something is missing. What was said and is not stored is said again, once, in its order.
+    as soon as it can be had (StillAway tells what is in the way), and it says Back; the rooms go on
+    where they were, or a Gap tells that something is missing. What was said and is not stored is
+    said again, once, in its order.
     The stream ends when the server says not to come back, and `ended` then tells why.
 
     Somebody has to read it: what is unread is bounded, and beyond that the server is not listened
@@ -358,7 +359,7 @@ class Connection:
         self._says.away()
         self._answers.give_up(bye)
         self._inbox.put(Away(bye))
-        after = obeyed(bye.after_ms)
+        after, told = obeyed(bye.after_ms), bye.text
         if time.monotonic() - self._connected_at > GOOD_SECONDS:
             self._backoffs = backoffs()
         for seconds in self._backoffs:
@@ -372,11 +373,16 @@ class Connection:
             except Ended as ended:
                 if not ended.bye.reconnect:
                     return ended.bye
-                after = obeyed(ended.bye.after_ms)
-            except (OSError, NoGeventchat):
-                pass  # it may be on its way up again
+                after, why = obeyed(ended.bye.after_ms), ended.bye.text
+            except NoGeventchat as error:
+                why = str(error)
+            except OSError as error:
+                why = error.strerror or str(error)
             else:
                 break
+            if why != told:
+                self._inbox.put(StillAway(why))
+                told = why
         self._link = link
         if self._closing.is_set():
             link.close(LOST)

@@ -14,6 +14,13 @@ class Away:
 
 
 @dataclass(frozen=True, slots=True)
+class StillAway:
+    """An attempt to make it again failed, for another reason than was told before."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Back:
     """It was made again. Each room's Joined follows, with a Gap before it if something is missing.
 
@@ -31,4 +38,4 @@ class Gap:
     after: int
 
 
-Happening = AnyEvent | Away | Back | Gap
+Happening = AnyEvent | Away | StillAway | Back | Gap

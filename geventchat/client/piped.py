@@ -15,7 +15,7 @@ from gevent import socket
 from gevent.queue import Queue
 
 from geventchat.client.connection import Connection
-from geventchat.client.happened import Away, Back, Gap
+from geventchat.client.happened import Away, Back, Gap, StillAway
 from geventchat.client.link import Ended
 from geventchat.client.plain import PlainConnection
 from geventchat.client.screen import moment
@@ -64,7 +64,7 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> None:
             for event in source:
                 if isinstance(event, Joined) and not history:
                     replayed.setdefault(event.room, event.position)
-                elif isinstance(event, Away | Back | Gap):
+                elif isinstance(event, Away | StillAway | Back | Gap):
                     _note(event)
                     if isinstance(event, Gap):
                         replayed[event.room] = 0
@@ -129,10 +129,12 @@ def _say_patiently(chat: Connection, room: str, text: str, key: str) -> None:
             return
 
 
-def _note(event: Away | Back | Gap) -> None:
+def _note(event: Away | StillAway | Back | Gap) -> None:
     match event:
         case Away(bye=bye):
             text = f"{bye.text} Trying again."
+        case StillAway(why=why):
+            text = f"still trying: {why}"
         case Back(nick=nick):
             text = f"connected again as {nick}"
         case Gap(room=room):

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Final
 
 from geventchat.client import screen
-from geventchat.client.happened import Away, Back, Gap, Happening
+from geventchat.client.happened import Away, Back, Gap, Happening, StillAway
 from geventchat.client.screen import Line
 from geventchat.protocol.events import (
     Direct,
@@ -149,6 +149,8 @@ class Window:
             case Away(bye=bye):
                 self.trouble = "not connected, trying again"
                 return [screen.problem(bye.text)]
+            case StillAway(why=why):
+                self.trouble = f"not connected, trying again: {why}"
             case Back(nick=nick):
                 self.trouble = ""
                 return [screen.quiet("connected again"), *self.welcome(nick)]

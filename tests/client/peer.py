@@ -60,11 +60,17 @@ class Listener:
     """Where peers are met."""
 
     def __init__(self) -> None:
-        self.socket = socket.socket()
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.listen()
-        self.port: int = self.socket.getsockname()[1]
+        self.port = 0
+        self.open()
         self._peers: list[Peer] = []
+
+    def open(self) -> None:
+        """Listen, again where it did."""
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(("127.0.0.1", self.port))
+        self.socket.listen()
+        self.port = self.socket.getsockname()[1]
 
     def accept(self) -> Peer:
         with gevent.Timeout(5):

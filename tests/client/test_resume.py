@@ -20,6 +20,7 @@ from geventchat.client import (
     Post,
     Refused,
     Sent,
+    StillAway,
     Unsaid,
     backoff,
     says,
@@ -208,7 +209,24 @@ def test_it_tries_for_as_long_as_nothing_welcomes_it(listener: Listener) -> None
         for _ in range(3):
             listener.accept().socket.close()
         listener.accept().welcome()
-        assert take(chat, 2)[1] == Back("anna")
+        nobody = StillAway(f"No geventchat answers at 127.0.0.1:{listener.port}.")
+        assert take(chat, 3)[1:] == [nobody, Back("anna")]
+
+
+def test_what_keeps_it_away_is_told_when_it_changes(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        listener.close()
+        peer.socket.close()
+        assert take(chat, 2)[1] == StillAway("Connection refused")
+        listener.open()
+        full = Bye(code="full", text="The server is full.", reconnect=True)
+        for _ in range(2):
+            refusing = listener.accept()
+            refusing.request()
+            refusing.tell(full)
+            refusing.socket.close()
+        listener.accept().welcome()
+        assert take(chat, 2) == [StillAway("The server is full."), Back("anna")]
 
 
 def test_a_broken_promise_is_told_and_mended(listener: Listener) -> None:
