@@ -339,6 +339,20 @@ def test_a_password_on_the_command_line_is_warned_of_and_in_the_environment_is_n
         assert "secret" not in told + complaints
 
 
+def test_a_variable_that_nothing_reads_is_warned_of_if_it_was_meant_for_an_option() -> None:
+    kubernetes = {"SERVICE_HOST": "10.0.0.1", "SERVICE_PORT": "4040", "PORT_4040_TCP_ADDR": "::1"}
+    wrong = {"HISTORY_DAYS": "30", "PASSWROD": "secret"}
+    others = {"TOKEN": "of-an-operator-of-this-server", "LOG_FORMAT": "json"}
+    given = {f"GEVENTCHAT_{name}": value for name, value in (kubernetes | wrong | others).items()}
+    done = run("config", **given)
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        "geventchat: GEVENTCHAT_HISTORY_DAYS is not read, "
+        "did you mean limits.history_days in a file for --config?",
+        "geventchat: GEVENTCHAT_PASSWROD is not read, did you mean GEVENTCHAT_PASSWORD?",
+    ]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_the_server_cleanly(number: signal.Signals) -> None:
     with serving() as process:

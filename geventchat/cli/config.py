@@ -2,7 +2,7 @@
 
 import click
 
-from geventchat.cli.settings import resolve, settings
+from geventchat.cli.settings import resolve, settings, warn_of_variables
 from geventchat.config.file import written
 
 
@@ -16,6 +16,7 @@ def config(context: click.Context, /, check: bool, **_: object) -> None:
     Takes the options, the variables and the file that `serve` takes.
     """
     found = resolve(context)
+    warn_of_variables(context)
     if not check:
         click.echo(written(found.config, found.sources), nl=False)
         return

@@ -12,7 +12,7 @@ import gevent
 from click.core import ParameterSource
 
 from geventchat import __version__
-from geventchat.cli.settings import resolve, settings
+from geventchat.cli.settings import resolve, settings, warn_of_variables
 from geventchat.config import BadOption, Config
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _log: Final = logging.getLogger(__name__)
 def serve(context: click.Context, /, **_: object) -> None:
     """Run the server until Ctrl-C."""
     config = resolve(context).config
+    warn_of_variables(context)
     if context.get_parameter_source("password") is ParameterSource.COMMANDLINE:
         text = "geventchat: others on this machine can read --password; --password-file is safe"
         click.echo(text, err=True)

@@ -3,6 +3,8 @@
 A flag goes before the environment, that before the file, that before the default.
 """
 
+import difflib
+import os
 from collections.abc import Callable
 from dataclasses import Field, fields
 from pathlib import Path
@@ -11,10 +13,11 @@ from typing import Any, Final, NamedTuple
 import click
 from click.core import ParameterSource
 
-from geventchat.cli.options import as_number, called, option
-from geventchat.config import BadOption, Config
+from geventchat.cli.options import as_number, called, option, variable
+from geventchat.config import BadOption, Config, Limits
 from geventchat.config.checks import truth
 from geventchat.config.file import checked, from_file
+from geventchat.protocol.visible import visible
 
 _GIVEN: Final = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 _FLAGS: Final = [each for each in fields(Config) if each.metadata]
@@ -61,6 +64,25 @@ def resolve(context: click.Context) -> Resolved:
             found[name] = checked(by, name, context.params[name])
             sources[name] = by
     return Resolved(Config.of(found), sources)
+
+
+def warn_of_variables(context: click.Context) -> None:
+    """Say on standard error which variables look like a setting's, and are read by nothing.
+
+    Not of every GEVENTCHAT_…: Kubernetes makes some of its own for a service of this name.
+    """
+    root = context.find_root().command
+    commands = root.commands.values() if isinstance(root, click.Group) else [root]
+    options = {str(each.name) for command in commands for each in command.params if each.envvar}
+    meant = {each.name: f"limits.{each.name} in a file for --config" for each in fields(Limits)}
+    meant |= {name: variable(name) for name in options}
+    for given in sorted(os.environ):
+        before, prefix, name = given.partition(variable(""))
+        if before or not prefix or name.lower() in options:
+            continue
+        for near in difflib.get_close_matches(name.lower(), meant, n=1, cutoff=0.7):
+            text = f"geventchat: {given} is not read, did you mean {meant[near]}?"
+            click.echo(visible(text), err=True)
 
 
 _NAMES: Final = {each.name for each in _FLAGS}
