@@ -6,6 +6,7 @@ They run in the session's reader. What they raise as Refused the session answers
 import hashlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,7 +43,13 @@ def greet(session: "Session", hello: requests.Hello) -> None:
             refusals.append(refusal)
     former = session.hub.known(client)
     if not session.operator:
-        session.authority.admit(session, hello, client, former)
+        try:
+            session.authority.admit(session, hello, client, former)
+        except Ending as ending:
+            if hello.password is not None or not refusals:
+                raise
+            # It hoped that the token would do, so what is wrong with that is what it has to know.
+            raise Ending(replace(ending.reason, text=refusals[0].text)) from None
     if former is not None:
         session.authority.arrivals.forgive(session.address)
     session.hub.greet(session, client)

@@ -62,7 +62,7 @@ class Authority:
         """Ask for other secrets from now on; whoever is in, or is an operator, stays it."""
         self._password = Secret(password) if password is not None else None
         self._token = Secret(token) if token is not None else None
-        self._tries = Tries(trust)
+        self._passwords, self._tokens = Tries(trust), Tries(trust)
         self.trust = Trust(trust)
 
     @property
@@ -90,10 +90,11 @@ class Authority:
             if hello.password is None:
                 raise Ending(PASSWORD)
             now = time.monotonic()
-            if self._tries.spent(session.address, now):
+            # Others of its address may be wrong as often as they like: it shows its secret id.
+            if former is None and self._passwords.spent(session.address, now):
                 raise Ending(_SPENT)
             if not self._password.is_(hello.password):
-                self._tries.count(session.address, now)
+                self._passwords.count(session.address, now)
                 raise Ending(_WRONG)
         nicks = [nick for nick in (hello.nick, former) if nick]
         if (banned := self.banned(client, nicks, session.address)) is not None:
@@ -113,19 +114,21 @@ class Authority:
         """Let a session be an operator's if it shows the right token. Raises Refused."""
         if self._token is None:
             raise Refused("forbidden", "This server has no operators.")
+        if token is None:
+            raise self._denied(session, act, "Only an operator may do that.")
         now = time.monotonic()
-        if self._tries.spent(session.address, now):  # and no line, or a log could be filled
+        if self._tokens.spent(session.address, now):  # and no line, or a log could be filled
             text = "That was wrong too often. Wait a minute before you try again."
             raise Refused("slow_down", text, retry_ms=60_000)
-        if token is None or not self._token.is_(token):
-            self._tries.count(session.address, now)
-            text = "Only an operator may do that."
-            if token is not None:
-                text = "That is not the operators' token."
-            audit(session, act, refused=text)
-            raise Refused("forbidden", text)
+        if not self._token.is_(token):
+            self._tokens.count(session.address, now)
+            raise self._denied(session, act, "That is not the operators' token.")
         session.operator = True
         session.muted = 0.0
+
+    def _denied(self, session: "Session", act: str, text: str) -> Refused:
+        audit(session, act, refused=text)
+        return Refused("forbidden", text)
 
     def weigh(self, session: "Session") -> None:
         """Learn anew whether a session is silenced."""

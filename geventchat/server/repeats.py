@@ -8,6 +8,7 @@ from typing import Final
 EACH_SECOND: Final = 10
 """Records of a kind that are all written: those who come, those who leave, one warning."""
 _ALL_WRITTEN: Final = "geventchat.audit"
+"""What operators did; what others tried is as any other kind."""
 
 
 class Repeats:
@@ -19,9 +20,10 @@ class Repeats:
 
     def admits(self, record: LogRecord) -> bool:
         """Say whether a record is to be written; if not, it is in the next summary."""
-        if record.name == _ALL_WRITTEN:
+        details = getattr(record, "details", {})
+        if record.name == _ALL_WRITTEN and "refused" not in details:
             return True
-        kind = getattr(record, "details", {}).get("event", record.msg)
+        kind = details.get("event", record.msg)
         self._counts[kind] += 1
         if self._counts[kind] <= EACH_SECOND:
             return True

@@ -123,6 +123,29 @@ def test_wrong_tokens_are_few_a_minute_from_an_address(options: dict[str, Any]) 
         admin(olga, "list", token=TOKEN)
 
 
+def test_to_act_without_a_token_is_no_try(options: dict[str, Any]) -> None:
+    with chatting(options=options | {"trust": ()}, messages_at_once=20) as house:
+        eve, olga = house.riches("Eve", "Olga")
+        for _ in range(9):
+            forbidden(eve, "admin", act="list")
+        admin(olga, "list", token=TOKEN)
+
+
+def test_wrong_tokens_keep_nobody_out_who_knows_the_password(options: dict[str, Any]) -> None:
+    with chatting(options=options | {"trust": (), "password": "horse"}) as house:
+        for _ in range(6):
+            house.rich(password="horse", token="wrong")
+        assert house.rich("Ann", password="horse").nick == "Ann"
+
+
+def test_who_shows_a_wrong_token_and_no_password_is_told_of_the_token(
+    options: dict[str, Any],
+) -> None:
+    with chatting(options=options | {"password": "horse"}) as house:
+        (bye,) = house.refused(token="wrong")
+        assert (bye["code"], bye["text"]) == ("password", "That is not the operators' token.")
+
+
 # The log
 
 

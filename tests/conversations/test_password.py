@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from geventchat.config import Limits
-from tests.conversations.chat import Chat, chatting
+from tests.conversations.chat import Chat, chatting, drop
 from tests.conversations.control import Control
 from tests.conversations.peers import Plain, Rich, of, texts
 
@@ -122,6 +122,19 @@ def test_wrong_passwords_are_few_a_minute_from_an_address(monkeypatch: pytest.Mo
             assert (bye["code"], "Wait a minute" in bye["text"]) == ("password", True)
         assert member(house, "Bob", source="127.0.0.9").nick == "Bob"
         assert ann.pong()[-1]["nick"] == "Bob"
+
+
+def test_wrong_passwords_of_others_keep_nobody_from_coming_back() -> None:
+    with chatting(options={"password": PASSWORD, "trust": ()}) as house:
+        ann, bob = member(house, "Ann"), member(house, "Bob")
+        drop(ann)
+        house.gone(ann)
+        for _ in range(6):
+            house.refused(password="wrong")
+        assert member(house, client=ann.client).nick == "Ann"
+        assert member(house, client=bob.client).nick == "Bob"
+        (bye,) = house.refused(password="wrong", client=ann.client)
+        assert "not this server's password" in bye["text"]
 
 
 def test_a_missing_password_is_no_try(house: Chat) -> None:

@@ -54,3 +54,11 @@ def test_each_act_of_an_operator_is_written() -> None:
     act.name = "geventchat.audit"
     assert admitted(repeats, [act] * 1_000) == 1_000
     assert repeats.summary() == []
+
+
+def test_what_others_try_is_written_as_any_other_kind() -> None:
+    repeats = Repeats()
+    tried = record("%s at %s: %s%s", "Eve", "192.0.2.1", "ban", "", event="audit", refused="no")
+    tried.name = "geventchat.audit"
+    assert admitted(repeats, [tried] * 1_000) == 10
+    assert len(repeats.summary()) == 1
