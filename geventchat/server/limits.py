@@ -4,12 +4,13 @@ What is remembered of an address is forgotten by itself. Nothing here waits.
 """
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_network
 from typing import Final
+
+import gevent
 
 from geventchat.config import Limits
 from geventchat.protocol.errors import FLOOD, FULL, ProtocolError, Reason
@@ -29,7 +30,7 @@ _ORIGINS: Final = 10_000
 _MOST_PAUSE_SECONDS: Final = 30.0
 _MOST_WAITING_BYTES: Final = 32 << 10
 """Less than what a kernel holds at least of a client that sends as much as it can."""
-_LINE_SECONDS: Final = 1.0
+LINE_SECONDS: Final = 1.0
 """How often a line may say that connections were refused."""
 
 _log = logging.getLogger(__name__)
@@ -150,21 +151,32 @@ class Refusals:
         self.counts: Counter[str] = Counter()
         """Connections by why they were refused, since the start."""
         self._untold: Counter[str] = Counter()
-        self._told = float("-inf")
-        self.clock = time.monotonic
+        self._last = ""
+        self._second: gevent.Greenlet[[], None] | None = None
 
     def note(self, why: str, last: str) -> None:
-        """Count one that was refused, from an address; what is not told now is with the next."""
+        """Count one that was refused, from an address; what is not told now is a second later."""
         self.counts[why] += 1
         self._untold[why] += 1
-        now = self.clock()
-        if now - self._told < _LINE_SECONDS:
+        self._last = last
+        if self._second is None:
+            self._tell()
+
+    def close(self) -> None:
+        """Tell what is left."""
+        if self._second is not None:
+            self._second.kill(block=False)
+        self._tell()
+
+    def _tell(self) -> None:
+        self._second = None
+        if not self._untold:
             return
-        self._told = now
+        self._second = gevent.spawn_later(LINE_SECONDS, self._tell)
         number, untold = self._untold.total(), dict(self._untold)
         self._untold.clear()
         reasons = ", ".join(f"{each} {count:,}" for each, count in untold.items())
         many = "a connection was" if number == 1 else f"{number:,} connections were"
-        details = {"event": "refused", "refused": untold, "last": last}
+        details = {"event": "refused", "refused": untold, "last": self._last}
         text = "%s refused: %s (the last: %s)"
-        _log.warning(text, many, reasons, last, extra={"details": details})
+        _log.warning(text, many, reasons, self._last, extra={"details": details})

@@ -192,6 +192,7 @@ class Server:
         if self._admin is not None:
             self._admin.close()
         self._hub.stop()
+        self.refusals.close()
 
     def _welcome(self, link: Link) -> None:
         address = link.peer.rpartition(":")[0]

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 
+import gevent
 import pytest
 
 from geventchat.config import Limits
@@ -93,21 +94,35 @@ def test_a_network_is_trusted_with_all_its_addresses() -> None:
 
 
 def test_refusals_are_one_line_a_second_that_tells_of_all(caplog: pytest.LogCaptureFixture) -> None:
-    now = 100.0
     refusals = Refusals()
-    refusals.clock = lambda: now
     with caplog.at_level(logging.WARNING):
         refusals.note("full", ANN)
         for _ in range(1_000):
             refusals.note("address", ANN)
         refusals.note("full", BOB)
-        now = 101.0
-        refusals.note("full", BOB)
+        assert len(caplog.records) == 1
+        refusals.close()
+        refusals.close()
     assert [record.getMessage() for record in caplog.records] == [
         f"a connection was refused: full 1 (the last: {ANN})",
-        f"1,002 connections were refused: address 1,000, full 2 (the last: {BOB})",
+        f"1,001 connections were refused: address 1,000, full 1 (the last: {BOB})",
     ]
-    assert refusals.counts == {"full": 3, "address": 1_000}
+    assert refusals.counts == {"full": 2, "address": 1_000}
+
+
+def test_what_was_not_told_is_told_a_second_later(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert limits.LINE_SECONDS == 1
+    monkeypatch.setattr(limits, "LINE_SECONDS", 0.001)
+    refusals = Refusals()
+    with caplog.at_level(logging.WARNING), gevent.Timeout(5):
+        refusals.note("full", ANN)
+        refusals.note("full", BOB)
+        while len(caplog.records) < 2:
+            gevent.sleep(0.001)
+    assert caplog.records[-1].getMessage() == f"a connection was refused: full 1 (the last: {BOB})"
+    refusals.close()
 
 
 def paces(pace: Pace, *moments: float, tokens: int = 1) -> list[float]:
