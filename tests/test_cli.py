@@ -408,7 +408,7 @@ def test_on_a_terminal_messages_are_shown_and_ctrl_c_is_a_key() -> None:
         process.wait()
         os.close(terminal)
 
-    assert re.search(r"guest-1 came, 1 client connected\r\n", shown)
+    assert re.search(r"guest-1 came from 127\.0\.0\.1, 1 client connected\r\n", shown)
     assert re.search(r"\d\d:\d\d #lobby guest-1: \\x1b\[2Jhello\r\n", shown)
     assert re.search(r"guest-1 left \(quit\), 0 clients connected\r\n", shown)
 

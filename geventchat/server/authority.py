@@ -86,6 +86,8 @@ class Authority:
 
         `client` is the hash of its id, and `former` the nick it goes by if it was here before.
         """
+        if session.shut is FULL:
+            raise Ending(FULL)
         if self._password is not None:
             if hello.password is None:
                 raise Ending(PASSWORD)

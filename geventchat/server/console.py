@@ -31,10 +31,10 @@ class Console:
         self._printer = printer
         self._echo = echo
 
-    def came(self, who: str, clients: int) -> None:
-        """Show that somebody came; `clients` are connected now."""
-        text = f"{who} came, {_connected(clients)}"
-        self._tell(text, event="came", who=who, clients=clients)
+    def came(self, who: str, address: str, clients: int) -> None:
+        """Show that somebody came from an address; `clients` are connected now."""
+        text = f"{who} came from {address}, {_connected(clients)}"
+        self._tell(text, event="came", who=who, address=address, clients=clients)
 
     def named(self, former: str, nick: str) -> None:
         """Show that who came under one nick goes by another from now on."""

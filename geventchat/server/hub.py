@@ -99,25 +99,28 @@ class Hub:
 
     # Coming and going
 
-    def come(self, session: "Session", *, listening: bool = True) -> None:
+    def come(self, session: "Session") -> None:
         """Take a session in, as the guest it is until it says otherwise.
 
-        One that is not to be `listening` is a member of nothing before it is greeted.
+        One that is `shut` out is a member of nothing before it is greeted.
         """
         self.sessions.add(session)
         self.opens[session.link.door] += 1
         session.nick = self._nicks.guest()
-        if listening:
+        if session.shut is None:
             member = self._add(session, self._open(names.LOBBY))
             self.go_live(member)
             self._newcomers[member] = time.monotonic() + _NEWCOMER_SECONDS
-        self._console.came(session.nick, len(self.sessions))
+            self._console.came(session.nick, session.address, len(self.sessions))
 
     def greet(self, session: "Session", client: bytes) -> None:
         """Let a session be rich from here on, as the client it is: with the nick that was held.
 
         The client's former connection, if it has one, is told to end.
         """
+        if session.shut is not None:
+            session.shut = None
+            self._console.came(session.nick, session.address, len(self.sessions))
         for member in list(session.rooms.values()):
             self._remove(member)
         session.rich = True
@@ -144,7 +147,8 @@ class Hub:
         """Let a session go; if it is asked to come back, its nick is held for its client."""
         self.sessions.discard(session)
         self.closes[reason.code] += 1
-        self._console.left(session.nick, reason.code, len(self.sessions))
+        if session.shut is None:
+            self._console.left(session.nick, reason.code, len(self.sessions))
         if self._clients.get(session.client) is session:
             away = self._drop(session)
             away.until = time.monotonic() + self.limits.nick_hold_seconds

@@ -14,7 +14,7 @@ from gevent.event import Event
 
 from geventchat.config import ADMIN_PORT, BadOption, Config, Limits
 from geventchat.protocol import frames, names
-from geventchat.protocol.errors import FULL, SHUTDOWN, Reason
+from geventchat.protocol.errors import FULL, LOST, SHUTDOWN, Reason
 from geventchat.server import credentials, parts
 from geventchat.server.admin import Admin
 from geventchat.server.authority import Authority
@@ -36,8 +36,10 @@ FULL_SECONDS: Final = 1.0
 """How long one who is turned away has to hear why."""
 RESERVED_DESCRIPTORS: Final = 96
 """For storing, for those just accepted, and for those who are being turned away."""
-_HEARING: Final = 32
+_HEARING: Final = 16
 """Of those how many have that time at once."""
+_SPARE: Final = 16
+"""How many are listened to in a full house, for they may be operators."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -52,6 +54,8 @@ class Server:
         self._stopping = False
         self._most = _most(config.limits)
         self._hearing = 0
+        self._spare = 0
+        """How many are inside or at the door beyond the most."""
         self.refusals = Refusals()
         self.counts: Counter[str] = Counter()
         self._metrics = Metrics(self._hub, self.refusals.counts, self.counts)
@@ -198,9 +202,23 @@ class Server:
         address = link.peer.rpartition(":")[0]
         counted = address not in self._authority.trust
         refused = self._refused(address, counted=counted)
-        if refused is not None:
+        if refused is FULL and self._spare < _SPARE:
+            self._spare += 1
+            try:
+                self._serve(link, address, counted=counted, full=True)
+            finally:
+                self._spare -= 1
+        elif refused is not None:
             self._turn_away(link, address, refused)
-            return
+        else:
+            try:
+                self._serve(link, address, counted=counted, full=False)
+            finally:
+                if counted:
+                    self._authority.arrivals.leave(address)
+
+    def _serve(self, link: Link, address: str, *, counted: bool, full: bool) -> None:
+        """Be the reader of a connection. Waits until it has ended."""
         reader = gevent.getcurrent()
         assert isinstance(reader, gevent.Greenlet)  # StreamServer spawns one a connection
         self._readers.add(reader)
@@ -208,17 +226,19 @@ class Server:
             link.pace = Pace(self._config.limits, self.counts)
         try:
             if self._opened(link, address, reader):
-                Session(link, self._hub, self._timeline, self._config.limits, self._authority).run()
+                limits = self._config.limits
+                session = Session(link, self._hub, self._timeline, limits, self._authority)
+                reason = session.run(full=full)
+                if session.shut is not None and reason is not LOST:
+                    self.refusals.note(reason.code, address)
         finally:
             self._readers.discard(reader)
-            if counted:
-                self._authority.arrivals.leave(address)
 
     def _refused(self, address: str, *, counted: bool) -> Reason | None:
         """Give the reason for which a connection is not taken in; if there is none, count it."""
         if self._stopping:
             return SHUTDOWN
-        if len(self._readers) >= self._most:
+        if len(self._readers) - self._spare >= self._most:
             return FULL
         if (banned := self._authority.turned_away(address)) is not None:
             return banned

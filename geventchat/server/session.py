@@ -8,7 +8,6 @@ import logging
 import random
 import time
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 import gevent
@@ -18,6 +17,7 @@ from greenlet import greenlet
 from geventchat.config import Limits
 from geventchat.protocol import events, frames, names, requests
 from geventchat.protocol.errors import (
+    FULL,
     HTTP,
     INTERNAL,
     LOST,
@@ -47,6 +47,8 @@ _OWED: Final = 64
 """Messages a client may have on the way to the record before its next one is read."""
 _SETTLE_SECONDS: Final = 30.0
 """How long the record may take to answer before the client is told to come back."""
+_FULL_SECONDS: Final = 1.0
+"""How long one who comes to a full house has to show that it is an operator's."""
 _GOODBYE_SECONDS: Final = 2.0
 """How long a client has to take what it is still sent, and then to close its side."""
 _AFTER_MS: Final = 200, 3_000
@@ -63,7 +65,7 @@ class Session:
     __slots__ = (
         "_bad_frames", "_began", "_closing", "_drained", "_owed", "_reader", "_reason", "_settled",
         "absent", "authority", "bye_id", "client", "hub", "limits", "link", "muted", "nick",
-        "operator", "outbox", "pinged", "rich", "rooms", "timeline",
+        "operator", "outbox", "pinged", "rich", "rooms", "shut", "timeline",
     )  # fmt: skip
 
     def __init__(
@@ -83,6 +85,8 @@ class Session:
         self.absent: list[Room] = []
         """Rooms that this client dropped out of and has not come back to."""
         self.pinged = False
+        self.shut: Reason | None = None
+        """Why it is a member of nothing before its hello is answered; None: it was let in."""
         self.operator = False
         self.muted = 0.0
         """Until when it is silenced, in seconds since 1970; 0: it is not."""
@@ -102,20 +106,27 @@ class Session:
         """The address it comes from."""
         return self.link.peer.rpartition(":")[0]
 
-    def run(self) -> None:
-        """Live from the first byte to goodbye. Waits; called by the greenlet that is the reader."""
+    def run(self, *, full: bool = False) -> Reason:
+        """Live from the first byte to goodbye; give why it ended.
+
+        Waits; called by the greenlet that is the reader. In a `full` house there is still a place
+        for operators, and whoever else comes is told.
+        """
         self._reader = gevent.getcurrent()
         reason = LOST
-        shut = self.authority.shut()
+        self.shut = FULL if full else self.authority.shut()
         late = None
-        if shut is not None:
-            late = gevent.spawn_later(self.limits.hello_seconds, self._be_late, shut)
+        if self.shut is not None:
+            seconds = _FULL_SECONDS if full else self.limits.hello_seconds
+            late = gevent.spawn_later(seconds, self._be_late)
         try:
             self.authority.weigh(self)
-            self.hub.come(self, listening=shut is None)
-            self._converse(shut)
+            self.hub.come(self)
+            self._converse()
             self.settle()
-            reason = SHUTDOWN if self._drained is not None else LOST
+            reason = FULL if self.shut is FULL else LOST
+            if self._drained is not None:
+                reason = SHUTDOWN
         except Ending as ending:
             reason = ending.reason
         except gevent.GreenletExit:
@@ -129,7 +140,9 @@ class Session:
                 self._drained.set()
             if late is not None:
                 late.kill(block=False)
-            self._say_goodbye(self._reason or reason)
+            reason = self._reason or reason
+            self._say_goodbye(reason)
+        return reason
 
     def end(self, reason: Reason) -> None:
         """Let the session end for this reason, unless it is ending already. Never waits."""
@@ -237,15 +250,13 @@ class Session:
         if not self._closing and self._reader is not None:
             self._reader.throw(Ending(reason))
 
-    def _be_late(self, shut: Reason) -> None:
-        if not self.rich:
-            self.end(shut)
+    def _be_late(self) -> None:
+        if self.shut is not None:
+            self.end(self.shut)
 
-    def _converse(self, shut: Reason | None) -> None:
+    def _converse(self) -> None:
         """Take the client's frames until it sends no more; if `shut`, only hello lets it in."""
         take = self._take_first
-        if shut is not None:
-            take = partial(self._take_hello, shut)
         try:
             for frame in self.link.frames():
                 try:
@@ -260,6 +271,8 @@ class Session:
     def _take_first(self, frame: bytes) -> None:
         """Learn from a connection's first frame whether it is rich."""
         if not frames.is_rich(frame):
+            if self.shut is not None:
+                raise Ending(self.shut)
             self._take_plain(frame)
             return
         try:
@@ -271,12 +284,6 @@ class Session:
             self._reproach(error)
             raise Ending(PROTOCOL) from None
         answers.greet(self, hello)
-
-    def _take_hello(self, shut: Reason, frame: bytes) -> None:
-        """Take the first frame where nobody is in before hello."""
-        if not frames.is_rich(frame):
-            raise Ending(shut)
-        self._take_first(frame)
 
     def _take_plain(self, frame: bytes) -> None:
         if frame == b"q":

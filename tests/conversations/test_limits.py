@@ -1,7 +1,14 @@
 """Limits: who meets one is told which, keeps what it has, and takes nothing from the others."""
 
+import json
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+
+import gevent
 import pytest
 
+from tests.conversations.chat import chatting
 from tests.conversations.conftest import Address, Serve, serving
 from tests.conversations.peers import Bystanders, Plain, Rich, of, texts
 
@@ -122,9 +129,45 @@ def test_a_full_house_says_so_to_a_rich_client_too() -> None:
         server._most = 2
         with Bystanders(server.address) as bystanders, Plain(server.address) as late:
             late.send(b'\x1e{"type":"hello","version":1,"client":"client-that-is-late"}\0')
-            (line,) = late.rest()
-            assert line.startswith(NOTICE)
+            (bye,) = map(json.loads, late.rest())
+            assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", "full", True)
             bystanders.heard()
+
+
+def test_a_full_house_says_so_to_who_says_nothing_and_to_a_crowd(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "geventchat")
+    with serving("memory:") as server:
+        server._most = 2
+        with Bystanders(server.address) as bystanders, ExitStack() as stack:
+            crowd = [stack.enter_context(Plain(server.address)) for _ in range(40)]
+            for late in crowd:
+                (line,) = late.rest()
+                assert b"full" in line
+            bystanders.heard()
+    assert server.refusals.counts == {"full": 40}
+    told = [record.getMessage() for record in caplog.records]
+    assert sum("came from 127.0.0.1" in line for line in told) == 2
+    assert sum(" left (" in line for line in told) == 2
+    assert sum("refused: full" in line for line in told) <= 3
+
+
+def test_a_full_house_has_a_place_for_operators(tmp_path: Path) -> None:
+    file = tmp_path / "operator"
+    file.write_text("the-token-of-a-test")
+    with chatting(options={"operator_file": str(file)}) as chat:
+        _, bob = chat.riches("Ann", "Bob")
+        chat.server._most = 2
+        assert chat.refused(token="a-token-that-is-wrong")[-1]["code"] == "full"
+        olga = chat.rich("Olga", token="the-token-of-a-test")
+        assert olga.ask("admin", act="kick", whom="Bob")["ended"] == 1
+        assert bob.closing()[-1]["code"] == "kicked"
+        bob.socket.close()
+        with gevent.Timeout(5):
+            while len(chat.server._readers) > 2:
+                gevent.sleep(0.001)
+        assert chat.rich("Cid").nick == "Cid"
 
 
 def test_who_leaves_a_full_house_makes_room_for_another() -> None:

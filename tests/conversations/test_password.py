@@ -1,5 +1,6 @@
 """A server with a password: who does not know it hears nothing, and is nobody to those inside."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -40,6 +41,20 @@ def test_who_does_not_is_told_and_goes(house: Chat, password: str | None) -> Non
     assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", "password", False)
     assert ann.pong() == []
     assert [session.nick for session in house.inside()] == ["Ann"]
+
+
+def test_who_is_not_let_in_is_in_the_log_as_refused_with_its_address(
+    house: Chat, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "geventchat")
+    member(house, "Ann")
+    house.refused(password="wrong")
+    house.stop()
+    told = [record.getMessage() for record in caplog.records]
+    assert "a connection was refused: password 1 (the last: 127.0.0.1)" in told
+    assert [line for line in told if " came " in line] == [
+        "guest-1 came from 127.0.0.1, 1 client connected"
+    ]
 
 
 def test_a_plain_client_gets_its_line_and_nothing_it_says_is_heard(house: Chat) -> None:

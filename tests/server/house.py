@@ -23,7 +23,7 @@ class Wall(Console):
     def __init__(self) -> None:
         self.nicks: list[tuple[str, str]] = []
 
-    def came(self, who: str, clients: int) -> None:
+    def came(self, who: str, address: str, clients: int) -> None:
         pass
 
     def named(self, former: str, nick: str) -> None:

@@ -67,16 +67,16 @@ def logger(window: Window) -> Iterator[Logger]:
 
 
 def test_coming_naming_and_leaving_are_lines(window: Window, console: Console) -> None:
-    console.came("guest-3", 2)
+    console.came("guest-3", "192.0.2.1", 2)
     console.named("guest-3", "ann")
     console.left("ann", "quit", 1)
-    console.came("guest-4", 1_234)
+    console.came("guest-4", "192.0.2.1", 1_234)
 
     assert window.lines() == [
-        "guest-3 came, 2 clients connected",
+        "guest-3 came from 192.0.2.1, 2 clients connected",
         "guest-3 is ann now",
         "ann left (quit), 1 client connected",
-        "guest-4 came, 1,234 clients connected",
+        "guest-4 came from 192.0.2.1, 1,234 clients connected",
     ]
 
 
@@ -89,11 +89,11 @@ def test_a_message_is_a_line_with_time_room_and_author(window: Window, console: 
 
 def test_other_peoples_escapes_are_shown_and_not_obeyed(window: Window, console: Console) -> None:
     console.said("lobby", "\x1bguest", "\x1b[2Jgone\n12:34 #lobby boss: forged\u202e")
-    console.came("\x9bwho", 1)
+    console.came("\x9bwho", "192.0.2.1", 1)
 
     message, came = window.lines()
     assert message.endswith(r"#lobby \x1bguest: \x1b[2Jgone\n12:34 #lobby boss: forged\u202e")
-    assert came == r"\x9bwho came, 1 client connected"
+    assert came == r"\x9bwho came from 192.0.2.1, 1 client connected"
 
 
 def test_a_huge_message_is_cut_and_says_by_how_much(window: Window, console: Console) -> None:
@@ -114,12 +114,12 @@ def test_without_echo_coming_and_leaving_are_log_records(
 ) -> None:
     console = Console(window.printer, echo=False)
     with caplog.at_level(logging.INFO, "geventchat"):
-        console.came("guest-3", 2)
+        console.came("guest-3", "192.0.2.1", 2)
         console.left("guest-3", "slow", 1)
         console.line("the server says this")
 
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("INFO", "guest-3 came, 2 clients connected"),
+        ("INFO", "guest-3 came from 192.0.2.1, 2 clients connected"),
         ("INFO", "guest-3 left (slow), 1 client connected"),
         ("INFO", "the server says this"),
     ]
@@ -178,7 +178,7 @@ def test_a_window_that_is_gone_stops_nothing() -> None:
     for _ in range(2 * WAITING_LINES):
         console.said("lobby", "guest-3", "hello")
     console.close(5)
-    console.came("guest-3", 1)
+    console.came("guest-3", "192.0.2.1", 1)
 
     assert not printer.admits()
 
@@ -215,7 +215,7 @@ def test_a_disk_that_was_full_gets_the_lines_that_waited(
 
 def test_no_window_at_all_is_no_trouble() -> None:
     console = Console(Printer(None), echo=True)
-    console.came("guest-3", 1)
+    console.came("guest-3", "192.0.2.1", 1)
     console.close(5)
 
 

@@ -4,6 +4,7 @@ import time
 
 import gevent
 
+from geventchat.protocol.errors import FULL
 from geventchat.protocol.events import Post
 from geventchat.server.room import Room
 from geventchat.server.session import Session
@@ -33,7 +34,8 @@ def fill(house: House, count: int) -> None:
     """Let guests in who have so many bytes to hear as there were guests before."""
     for size in range(count):
         session = house.session(FakeLink(room=0))
-        house.hub.come(session, listening=False)
+        session.shut = FULL  # in no room
+        house.hub.come(session)
         session.outbox.put(bytes(size))
 
 
