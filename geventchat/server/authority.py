@@ -7,10 +7,12 @@ hello, when it speaks, when it takes a nick. Nothing here waits but `keep`.
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from geventchat.config import Limits
+from geventchat.protocol import names
 from geventchat.protocol.errors import BANNED, FULL, PASSWORD, Ending, Reason, Refused
 from geventchat.protocol.requests import Hello
 from geventchat.server.credentials import Secret, Tries
@@ -98,7 +100,10 @@ class Authority:
             if not self._password.is_(hello.password):
                 self._passwords.count(session.address, now)
                 raise Ending(_WRONG)
-        nicks = [nick for nick in (hello.nick, former) if nick]
+        nicks = [former] if former is not None else []
+        if hello.nick is not None:
+            with suppress(Refused):  # what is no nick is not taken, so no rule is about it
+                nicks.append(names.nick(hello.nick))
         if (banned := self.banned(client, nicks, session.address)) is not None:
             raise Ending(banned)
         if former is None and not session.rooms and self.rules.closed(self.clock()):
@@ -165,7 +170,7 @@ class Authority:
         self.check_speech(session)
         if session.operator:
             return
-        rule = self.rules.of_client("ban", b"", [nick], "", self.clock())
+        rule = self.rules.of_client("ban", b"", [names.nick(nick)], "", self.clock())
         if rule is not None:
             raise Refused("forbidden", f"The nick {rule.whom} is banned{rule.sentence()}")
 

@@ -111,7 +111,7 @@ class Rules:
     def of_client(
         self, effect: str, client: bytes, nicks: Iterable[str], address: str, now: float
     ) -> Rule | None:
-        """Give a rule about a client, one of its nicks, or where it comes from."""
+        """Give a rule about a client, one of its nicks as it is kept, or where it comes from."""
         if not self._rules:
             return None
         found = self.find(effect, "client", client.hex(), now) if client else None

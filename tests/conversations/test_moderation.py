@@ -13,7 +13,7 @@ import pytest
 
 from geventchat.server.logs import JsonFormatter, TextFormatter
 from tests.conversations.chat import Chat, chatting, drop
-from tests.conversations.control import beside
+from tests.conversations.control import Control, beside
 from tests.conversations.peers import Bystanders, Plain, Rich, encode, of, texts
 
 TOKEN: Final = "the-token-of-a-test"
@@ -173,6 +173,31 @@ def test_each_act_is_one_line_that_nobody_can_break(
     for text in (*lines, *map(str, events)):
         assert TOKEN not in text
         assert "a-wrong-one" not in text
+
+
+# Nicks
+
+
+@pytest.mark.parametrize(
+    "nick", ["Mallory", "mallory", "Ⓜⓐⓛⓛⓞⓡⓨ", "Ｍallory", "ᴹallory", "Маllоrу"]
+)
+def test_a_banned_nick_is_banned_however_it_is_written(house: Chat, nick: str) -> None:
+    eve = house.rich("Eve")
+    admin(operator(house), "ban", "Mallory", by="nick")
+    assert house.refused(nick=nick)[-1]["code"] == "banned"
+    assert "Mallory is banned" in forbidden(eve, "nick", nick=nick)
+
+
+@pytest.mark.parametrize("kind", ["hello", "nick"])
+def test_what_is_far_too_long_for_a_nick_costs_nobody_anything(house: Chat, kind: str) -> None:
+    admin(operator(house), "lock", "lobby")
+    slow_to_normalise = "a" + "\u0301\u0316" * 16_000
+    with Control(house.address):
+        if kind == "hello":
+            (error,) = of("error", house.rich(slow_to_normalise).greeting)
+        else:
+            error = house.rich("Eve").ask("nick", nick=slow_to_normalise)
+        assert error["code"] == "bad_nick"
 
 
 # Kick
