@@ -53,8 +53,11 @@ def greet(session: "Session", hello: requests.Hello) -> None:
     if former is not None:
         session.authority.arrivals.forgive(session.address)
     session.hub.greet(session, client)
+    session.authority.weigh(session)
     if hello.nick is not None:
         try:
+            if former is not None and names.nick(hello.nick) != former:
+                session.authority.check_nick(session, hello.nick)
             session.hub.rename(session, hello.nick)
         except Refused as refusal:
             refusals.append(refusal)
@@ -113,6 +116,7 @@ def _leave(session: "Session", request: requests.Leave) -> None:
 def _nick(session: "Session", request: requests.Nick) -> None:
     session.authority.check_nick(session, request.nick)
     nick = session.hub.rename(session, request.nick)
+    session.authority.weigh(session)
     session.answer(events.Renamed(nick=nick, id=request.id))
 
 

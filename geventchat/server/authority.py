@@ -17,13 +17,13 @@ from geventchat.protocol.errors import BANNED, FULL, PASSWORD, Ending, Reason, R
 from geventchat.protocol.requests import Hello
 from geventchat.server.credentials import Secret, Tries
 from geventchat.server.limits import Arrivals, Trust
-from geventchat.server.moderation import Rules
+from geventchat.server.moderation import Rule, Rules
 from geventchat.server.rules_file import RulesFile
 
 if TYPE_CHECKING:
     from geventchat.server.session import Session
 
-_CLOSED: Final = replace(FULL, text="This server takes in nobody new at present. Try again later.")
+_FOR_EVER: Final = float("inf")
 _WRONG: Final = replace(PASSWORD, text="That is not this server's password.")
 _SPENT: Final = replace(
     PASSWORD, text="That was wrong too often. Wait a minute before you try again."
@@ -76,7 +76,7 @@ class Authority:
         """Say why a connection is not a member before it has said hello, if that is so."""
         if self._password is not None:
             return PASSWORD
-        return _CLOSED if self.rules.closed(self.clock()) else None
+        return self._closed()
 
     def turned_away(self, address: str) -> Reason | None:
         """Give the reason for which an address is not even listened to."""
@@ -106,8 +106,14 @@ class Authority:
                 nicks.append(names.nick(hello.nick))
         if (banned := self.banned(client, nicks, session.address)) is not None:
             raise Ending(banned)
-        if former is None and not session.rooms and self.rules.closed(self.clock()):
-            raise Ending(_CLOSED)
+        if former is None and not session.rooms and (closed := self._closed()) is not None:
+            raise Ending(closed)
+
+    def _closed(self) -> Reason | None:
+        rule = self.rules.closed(self.clock())
+        if rule is None:
+            return None
+        return replace(FULL, text=f"This server takes in nobody new at present{rule.sentence()}")
 
     def banned(self, client: bytes, nicks: Sequence[str], address: str) -> Reason | None:
         """Give the reason for which a client with these nicks is banned, if it is."""
@@ -141,9 +147,13 @@ class Authority:
         """Learn anew whether a session is silenced."""
         session.muted = 0.0
         if not session.operator:
-            session.muted = self.rules.muted_until(
-                session.client, session.nick, session.address, self.clock()
-            )
+            rule = self._mute(session)
+            if rule is not None:
+                session.muted = rule.until / 1000 if rule.until is not None else _FOR_EVER
+
+    def _mute(self, session: "Session") -> Rule | None:
+        nicks = [session.nick]
+        return self.rules.of_client("mute", session.client, nicks, session.address, self.clock())
 
     def check_speech(self, session: "Session", room: str | None = None) -> None:
         """Raises Refused if a session may not speak, there or at all."""
@@ -153,7 +163,9 @@ class Authority:
         if session.muted and session.muted <= now:
             self.weigh(session)  # there may be another rule
         if session.muted:
-            raise Refused("muted", "An operator has silenced you.", room=room)
+            rule = self._mute(session)
+            why = rule.sentence() if rule is not None else "."
+            raise Refused("muted", f"An operator has silenced you{why}", room=room)
         if room in self.rules.frozen and (rule := self.rules.of_room("freeze", room, now)):
             text = f"Nobody but operators speaks in {room}{rule.sentence()}"
             raise Refused("forbidden", text, room=room)

@@ -17,7 +17,6 @@ MAX_RULES: Final = 2_000
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-_FOR_EVER: Final = float("inf")
 
 
 class Rule(events.Rule, frozen=True, kw_only=True, omit_defaults=True):
@@ -119,13 +118,6 @@ class Rules:
             found = found or self.find(effect, "nick", names.skeleton(nick), now)
             found = found or self.find(effect, "guest", names.fold(nick), now)
         return found or self.of_address(effect, address, now)
-
-    def muted_until(self, client: bytes, nick: str, address: str, now: float) -> float:
-        """Give the time up to which a client is silenced; 0: it is not."""
-        rule = self.of_client("mute", client, [nick], address, now)
-        if rule is None:
-            return 0.0
-        return _FOR_EVER if rule.until is None else rule.until / 1000
 
     def of_room(self, effect: str, room: str, now: float) -> Rule | None:
         """Give the rule that locks a room's topic or freezes the room."""

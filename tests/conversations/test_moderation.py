@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -411,6 +412,43 @@ def test_a_mute_outlasts_the_connection_and_another_nick(house: Chat) -> None:
     assert muted(again, "say", room="lobby", text="hear me")
     other = house.rich("Eve", rooms=[])
     assert other.nick.startswith("guest-") or muted(other, "direct", to="Olga", text="hear me")
+
+
+def test_a_mute_goes_with_the_nick_that_it_is_about(house: Chat) -> None:
+    olga, eve = operator(house), house.rich()
+    admin(olga, "mute", "Eve", by="nick")
+    assert eve.ask("nick", nick="Eve")["nick"] == "Eve"
+    assert muted(eve, "say", room="lobby", text="hear me")
+
+
+def test_who_is_muted_says_nothing_by_coming_back_under_other_names(house: Chat) -> None:
+    olga, eve = operator(house), house.rich("Eve")
+    admin(olga, "mute", "Eve", by="client")
+    drop(eve)
+    house.gone(eve)
+    olga.pong()
+    again = house.rich("hear-me", client=eve.client)
+    assert again.nick == "Eve"
+    assert [error["code"] for error in of("error", again.greeting)] == ["muted"]
+    assert olga.pong() == []
+    assert of("error", house.rich("EVE", client=eve.client).greeting)[0]["code"] == "muted"
+    assert of("error", house.rich("Eve", client=eve.client).greeting) == []
+
+
+def test_who_is_muted_is_told_until_when_and_why(house: Chat) -> None:
+    olga, eve = operator(house), house.rich("Eve")
+    admin(olga, "mute", "Eve", seconds=60, reason="too loud")
+    error = eve.ask("say", room="lobby", text="hear me")
+    assert re.fullmatch(
+        r"An operator has silenced you until \d{4}-\d\d-\d\d \d\d:\d\d UTC: too loud", error["text"]
+    )
+
+
+def test_who_finds_the_server_closed_is_told_why(house: Chat) -> None:
+    olga = operator(house)
+    admin(olga, "close", reason="the party is over")
+    (bye,) = house.refused()
+    assert bye["text"] == "This server takes in nobody new at present: the party is over"
 
 
 def test_a_mute_ends_by_itself_and_another_may_be_left(house: Chat) -> None:

@@ -114,13 +114,6 @@ def test_a_rule_holds_up_to_its_end_and_is_then_forgotten() -> None:
     assert rules.frozen == frozenset()
 
 
-def test_who_is_muted_is_so_until_the_end_of_that_rule() -> None:
-    assert Rules().muted_until(b"c", "Ann", "192.0.2.1", NOW) == 0
-    for until, end in ((None, float("inf")), (int(NOW * 1000) + 500, NOW + 0.5)):
-        rules = Rules([rule("mute", "nick", "ann", until=until)])
-        assert rules.muted_until(b"c", "Ann", "", NOW) == end
-
-
 def test_a_newer_rule_takes_the_place_of_the_older() -> None:
     rules = Rules([rule("ban", "nick", "ann"), rule("ban", "nick", "bob")])
     rules.make([rule("ban", "nick", "ann", reason="again")], NOW)
