@@ -51,7 +51,7 @@ def greet(session: "Session", hello: requests.Hello) -> None:
             # It hoped that the token would do, so what is wrong with that is what it has to know.
             raise Ending(replace(ending.reason, text=refusals[0].text)) from None
     if former is not None:
-        session.authority.arrivals.forgive(session.address)
+        session.authority.arrivals.forgive(session.address, time.monotonic())
     session.hub.greet(session, client)
     session.authority.weigh(session)
     if hello.nick is not None:
@@ -84,6 +84,7 @@ def greet(session: "Session", hello: requests.Hello) -> None:
         except Refused as refusal:
             refusal.room = name
             refusals.append(refusal)
+        session.breathe()
     session.hub.settle_in(session)
     for refused in refusals:
         session.refuse(refused, None)

@@ -20,6 +20,7 @@ from geventchat.protocol import events, names
 from geventchat.protocol.errors import IDLE, Reason, Refused
 from geventchat.server.console import Console
 from geventchat.server.delivery import Delivery
+from geventchat.server.limits import Pace
 from geventchat.server.link import DOORS
 from geventchat.server.nicks import Nicks
 from geventchat.server.presence import Presence
@@ -42,7 +43,9 @@ class Away:
     client: bytes
     nick: str
     rooms: list[Room]
-    until: float
+    pace: Pace | None
+    """How quickly it spoke, so that it is no quicker for coming back."""
+    until: float = 0.0
 
 
 class Hub:
@@ -134,6 +137,8 @@ class Hub:
             self._console.named(session.nick, former.nick)
             session.nick = former.nick
             session.absent = former.rooms
+            if session.link.pace is not None and former.pace is not None:
+                session.link.pace.go_on(former.pace)
         self._nicks.give(session.nick, session)
 
     def settle_in(self, session: "Session") -> None:
@@ -170,7 +175,7 @@ class Hub:
                 member.room.away.add(session.nick)
                 rooms.append(member.room)
             self._remove(member)
-        return Away(session.client, session.nick, rooms, 0)
+        return Away(session.client, session.nick, rooms, session.link.pace)
 
     def _forget(self, away: Away) -> None:
         del self._clients[away.client]

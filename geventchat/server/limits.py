@@ -24,6 +24,8 @@ TOO_OFTEN: Final = replace(
 )
 WHY: Final = {TOO_MANY: "address", TOO_OFTEN: "arrivals"}
 """How refusals are counted whose codes do not tell them apart."""
+RETURNS_PER_MINUTE: Final = 600
+"""Of those who were here before how many, from one address, are not counted as new."""
 _MINUTE: Final = 60.0
 _ORIGINS: Final = 10_000
 """Whose newest connections are remembered."""
@@ -58,9 +60,7 @@ class Arrivals:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._inside: Counter[str] = Counter()
-        # One number each, the leaky bucket's: when all that came will have been forgotten. Whoever
-        # came last is last, so those that are forgotten are in front.
-        self._empty: dict[str, float] = {}
+        self._new, self._returned = Buckets(), Buckets()
 
     def enter(self, address: str, now: float) -> Reason | None:
         """Count a connection that was accepted, or give the reason for which it must not stay.
@@ -70,13 +70,8 @@ class Arrivals:
         whence = origin(address)
         if self._inside[whence] >= self.limits.connections_per_address:
             return TOO_MANY
-        empty = max(self._empty.pop(whence, now), now)
-        each = _MINUTE / self.limits.arrivals_per_minute
-        if empty + each > now + _MINUTE:
-            self._empty[whence] = empty
+        if not self._new.pour(whence, self.limits.arrivals_per_minute, now):
             return TOO_OFTEN
-        self._forget(now)
-        self._empty[whence] = empty + each
         self._inside[whence] += 1
         return None
 
@@ -87,11 +82,37 @@ class Arrivals:
         if self._inside[whence] <= 0:
             del self._inside[whence]
 
-    def forgive(self, address: str) -> None:
-        """Do not count a connection as a new one: its client was here before."""
+    def forgive(self, address: str, now: float) -> None:
+        """Do not count a connection as a new one: its client was here before.
+
+        Unless that is how it tries to wear the server out.
+        """
         whence = origin(address)
+        if self._returned.pour(whence, RETURNS_PER_MINUTE, now):
+            self._new.take_back(whence, self.limits.arrivals_per_minute)
+
+
+class Buckets:
+    """A leaky bucket for each origin, which holds what comes in a minute; forgotten when empty."""
+
+    def __init__(self) -> None:
+        # One number each: when it will be empty. Whoever came last is last, so those that are
+        # forgotten are in front.
+        self._empty: dict[str, float] = {}
+
+    def pour(self, whence: str, per_minute: int, now: float) -> bool:
+        """Pour one in, of so many that leak out in a minute; False: the bucket is full."""
+        empty = max(self._empty.pop(whence, now), now)
+        each = _MINUTE / per_minute
+        fits = empty + each <= now + _MINUTE
+        self._forget(now)
+        self._empty[whence] = empty + each if fits else empty
+        return fits
+
+    def take_back(self, whence: str, per_minute: int) -> None:
+        """Take out one that was poured in."""
         if whence in self._empty:
-            self._empty[whence] -= _MINUTE / self.limits.arrivals_per_minute
+            self._empty[whence] -= _MINUTE / per_minute
 
     def _forget(self, now: float) -> None:
         while self._empty:
@@ -116,6 +137,10 @@ class Pace:
         """When all tokens will be there again: the whole bucket in one number."""
         self._since = 0.0
         """Since when too much is waiting; 0: it is not."""
+
+    def go_on(self, other: "Pace") -> None:
+        """Go on where another bucket of the same client left off."""
+        self._full = max(self._full, other._full)
 
     def take(self, tokens: int, now: float) -> float:
         """Take so many tokens, and give the seconds to pause first, for there is not one yet.

@@ -7,7 +7,7 @@ from contextlib import suppress
 import gevent
 import pytest
 
-from tests.conversations.chat import Chat, chatting
+from tests.conversations.chat import Chat, chatting, drop
 from tests.conversations.peers import Bystanders, Plain, Rich, encode, of, texts
 
 STRANGER = "127.0.0.9"
@@ -43,6 +43,20 @@ def test_what_is_said_too_quickly_is_heard_later_in_order_and_whole(open_house: 
     assert time.monotonic() - began > 25 / 50 - 0.1
     assert open_house.server.counts["pauses"] >= 20
     assert texts(ann.pong()) == said
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_who_comes_back_is_no_quicker_for_it(open_house: Chat, dropped: bool) -> None:
+    ann = open_house.rich("Ann")
+    began = time.monotonic()
+    for number in range(8):
+        again = open_house.rich("Ann", client=ann.client)
+        for text in range(4):
+            again.say("lobby", f"{number}.{text}")
+        assert len(again.posts(4)) == 4
+        if dropped:
+            drop(again)
+    assert time.monotonic() - began > (8 * 5 - 5) / 50 - 0.1
 
 
 def test_a_plain_client_is_paused_too(open_house: Chat) -> None:

@@ -9,7 +9,15 @@ import pytest
 from geventchat.config import Limits
 from geventchat.protocol.errors import FLOOD, ProtocolError
 from geventchat.server import limits
-from geventchat.server.limits import TOO_MANY, TOO_OFTEN, Arrivals, Pace, Refusals, Trust
+from geventchat.server.limits import (
+    RETURNS_PER_MINUTE,
+    TOO_MANY,
+    TOO_OFTEN,
+    Arrivals,
+    Pace,
+    Refusals,
+    Trust,
+)
 
 ANN, BOB = "192.0.2.1", "192.0.2.2"
 
@@ -49,8 +57,19 @@ def test_who_was_here_before_is_not_counted() -> None:
     door = arrivals(arrivals_per_minute=2)
     for _ in range(10):
         assert door.enter(ANN, 0) is None
-        door.forgive(ANN)
+        door.forgive(ANN, 0)
     assert [door.enter(ANN, 0) for _ in range(3)] == [None, None, TOO_OFTEN]
+
+
+def test_who_comes_back_all_the_time_is_counted_in_the_end() -> None:
+    door = arrivals()
+    came = 0
+    while door.enter(ANN, 0) is None:
+        door.leave(ANN)
+        door.forgive(ANN, 0)
+        came += 1
+    assert came == pytest.approx(RETURNS_PER_MINUTE + 60, abs=1)
+    assert door.enter(BOB, 0) is None
 
 
 def test_all_of_an_ipv6_64_are_one_address() -> None:
@@ -72,7 +91,7 @@ def test_addresses_are_forgotten_when_they_are_gone_for_a_minute() -> None:
         door.enter(f"192.0.2.{number}", 0)
         door.leave(f"192.0.2.{number}")
     door.enter("198.51.100.1", 61)
-    assert len(door._empty) == 1
+    assert len(door._new._empty) == 1
     assert len(door._inside) == 1
 
 
@@ -82,8 +101,8 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(200):
         door.enter(f"192.0.2.{number}", 0)
         door.leave(f"192.0.2.{number}")
-    assert len(door._empty) == 10
-    assert "192.0.2.199/32" in door._empty
+    assert len(door._new._empty) == 10
+    assert "192.0.2.199/32" in door._new._empty
     assert not door._inside
 
 
