@@ -122,6 +122,8 @@ class Session:
         try:
             self.authority.weigh(self)
             self.hub.come(self)
+            if (banned := self.authority.turned_away(self.address)) is not None:
+                raise Ending(banned)  # while it shook hands
             self._converse()
             self.settle()
             reason = FULL if self.shut is FULL else LOST

@@ -210,6 +210,24 @@ def test_who_is_turned_away_is_told_why_over_tls(authority: Authority, trust: SS
         bystanders.heard()
 
 
+def test_who_is_banned_while_it_shakes_hands_does_not_come_in(
+    authority: Authority, trust: SSLContext, tmp_path: Path
+) -> None:
+    (tmp_path / "operator").write_text("the-token-of-a-test")
+    options = {"tls_cert": authority.issue("server"), "operator_file": f"{tmp_path}/operator"}
+    with (
+        chatting(options=options) as house,
+        Plain(house.address, source="127.0.0.9") as mallory,
+        Bystanders(house.address, tls=trust) as bystanders,  # who are accepted after it
+    ):
+        with Rich(house.address, token="the-token-of-a-test", rooms=[], tls=trust) as olga:
+            assert olga.ask("admin", act="ban", whom="127.0.0.9")["ended"] == 0
+        mallory.socket = trust.wrap_socket(mallory.socket, server_hostname="localhost")
+        mallory.send(b"still here\0")
+        assert mallory.rest() == [b"* geventchat: Your address is banned."]
+        bystanders.heard()
+
+
 def test_a_server_ends_at_once_though_somebody_has_not_shaken_hands(house: Chat) -> None:
     with Plain(house.address):
         gevent.sleep(0.01)
