@@ -5,6 +5,7 @@ characters is the one that the package confusable_homoglyphs ships.
 """
 
 import json
+import re
 import unicodedata
 from functools import cache
 from importlib import resources
@@ -16,6 +17,10 @@ MAX_NAME_LENGTH: Final = 32
 """Characters, after NFKC normalisation."""
 LOBBY: Final = "lobby"
 GUEST: Final = "guest-"
+_ADDRESS: Final = re.compile(
+    r"([0-9]+(\.[0-9]+){2,}|[0-9a-f:.]*::[0-9a-f:.]*|([0-9a-f]{1,4}:){7}[0-9a-f]{1,4})(/.*)?",
+    re.IGNORECASE,
+)
 _RESERVED: Final = ("server", "system", "geventchat")
 
 # Cc controls, Cf format (bidi and zero-width), Cs surrogates, Co private, Cn unassigned, Z* spaces.
@@ -31,10 +36,17 @@ _INVISIBLE: Final = frozenset(
 def nick(text: str) -> str:
     """Give the nick in the spelling that is kept. Raises Refused `bad_nick`."""
     name = _normalise(text, "bad_nick", "A nick")
+    if like_address(name):  # an operator who means an address would meet somebody else
+        raise Refused("bad_nick", f"{name} looks like an address. Choose another nick.")
     look = skeleton(name)
     if look.startswith(skeleton(GUEST)) or look in map(skeleton, _RESERVED):
         raise Refused("bad_nick", f"The nick {name} is reserved. Choose another.")
     return name
+
+
+def like_address(text: str) -> bool:
+    """Say whether a text is, or is meant to be, an IP address or a network."""
+    return _ADDRESS.fullmatch(text) is not None
 
 
 def room(text: str) -> str:

@@ -190,6 +190,8 @@ def _network(session: "Session", request: Admin) -> Network | None:
         return None
     whom = _whom(request)
     meant = network(whom)
+    if meant is None and names.like_address(whom):
+        raise Refused("bad_field", f"whom: {whom} is no address.")
     if meant is None and request.by == "address":
         found = session.hub.present(whom)
         if found is None or isinstance(found, Away):

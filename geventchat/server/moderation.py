@@ -150,15 +150,18 @@ def parsed(address: str) -> Address | None:
 def network(text: str) -> Network | None:
     """Give the network that a text names, or None.
 
-    An IPv6 address alone means its /64: whoever has one has all of them.
+    An IPv6 address alone means its /64: whoever has one has all of them. Part of IPv4 that is
+    mapped into IPv6 is IPv4.
     """
     ip = parsed(text)
     if ip is not None:
         return ip_network((ip, 64 if ip.version == 6 else 32), strict=False)
     try:
-        return ip_network(text, strict=False)
+        found = ip_network(text, strict=False)
     except ValueError:
         return None
+    mapped = getattr(found.network_address, "ipv4_mapped", None)
+    return ip_network((mapped, found.prefixlen - 96)) if mapped and found.prefixlen >= 96 else found
 
 
 def _key(rule: Rule) -> tuple[str, str, str]:

@@ -381,6 +381,26 @@ def test_what_is_nobodys_nick_is_not_banned(house: Chat, whom: str) -> None:
     assert admin(olga, "list")["count"] == 0
 
 
+@pytest.mark.parametrize("whom", ["300.1.2.3", "10.1.2.3/33", "fe80::1/129", "10.0.0", "::1::"])
+@pytest.mark.parametrize("act", ["ban", "mute", "kick"])
+def test_an_address_that_is_none_is_not_taken_for_a_nick(house: Chat, act: str, whom: str) -> None:
+    olga = operator(house)
+    error = olga.ask("admin", act=act, whom=whom)
+    assert (error["code"], error["text"]) == ("bad_field", f"whom: {whom} is no address.")
+    assert admin(olga, "list")["count"] == 0
+
+
+@pytest.mark.parametrize("nick", ["127.0.0.9", "127.0.0.0", "::1", "fe80::1"])
+def test_nobody_hides_behind_a_nick_that_is_an_address(house: Chat, nick: str) -> None:
+    assert house.rich("Eve").ask("nick", nick=nick)["code"] == "bad_nick"
+
+
+def test_a_network_of_ipv4_within_ipv6_is_banned(house: Chat) -> None:
+    rule = admin(operator(house), "ban", "::ffff:127.0.0.8/127")["rules"][0]
+    assert rule["whom"] == "127.0.0.8/31"
+    assert elsewhere(house).rest() == [NOTICE + b"Your address is banned."]
+
+
 # Mute
 
 
