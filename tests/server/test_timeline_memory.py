@@ -1,6 +1,7 @@
 """What the timeline in memory promises of its own: it never holds more than it was told to."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -105,6 +106,39 @@ def test_a_room_that_was_trimmed_keeps_its_top_and_its_positions_go_on(start: St
     assert record.everything() == []
     assert verdicts(record.turn(say("on"))).posts == [("lobby", 3, "on")]
     assert ends(record) == (3, 3)
+
+
+def test_nothing_but_its_top_is_kept_of_a_room_that_has_lost_all_its_posts(start: Start) -> None:
+    record = start(10_000, 10_000)
+    for number in range(100):
+        record.fill(["x" * 1_000], room=str(number))
+    assert isinstance(record.timeline, MemoryTimeline)
+    assert len(record.timeline._rooms) == sum(map(len, record.timeline._by_size)) == 6
+    assert ends(record, "93") == (2, 1)
+    assert ends(record, "94") == (1, 1)
+    assert verdicts(record.turn(say("on", room="0"))).posts == [("0", 2, "on")]
+
+
+def test_what_a_turn_costs_does_not_grow_with_the_rooms(start: Start) -> None:
+    assert longest_turn(start, rooms=500) == longest_turn(start, rooms=50)
+
+
+def longest_turn(start: Start, rooms: int) -> int:
+    """Give the most calls that a turn with one post took, of enough to renew a full record."""
+    timeline = start(10_000, rooms * 1_000).timeline
+    assert isinstance(timeline, MemoryTimeline)
+    counted: Counter[str] = Counter()
+    longest = 0
+    for number in range(2 * rooms):
+        said = [say("x" * 500, room=str(number))]
+        counted.clear()
+        sys.setprofile(lambda _, event, __: counted.update([event]))
+        try:
+            timeline._store(said)
+        finally:
+            sys.setprofile(None)
+        longest = max(longest, counted["call"] + counted["c_call"])
+    return longest
 
 
 def test_a_post_that_is_trimmed_at_once_is_still_delivered(start: Start) -> None:

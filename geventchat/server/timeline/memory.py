@@ -3,6 +3,7 @@
 import secrets
 import sys
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
@@ -14,26 +15,15 @@ _POST_BYTES: Final = 400
 
 
 class _Record:
-    """One room's posts, by position, and where the next one goes."""
+    """One room's posts, by position: as long as there are any."""
 
-    __slots__ = ("keys", "oldest", "posts", "size", "top")
+    __slots__ = ("keys", "oldest", "posts", "size")
 
-    def __init__(self) -> None:
-        self.top = 0
-        self.oldest = 1
+    def __init__(self, oldest: int) -> None:
+        self.oldest = oldest
         self.posts: dict[int, tuple[Post, bytes]] = {}
         self.keys: dict[tuple[bytes, str], int] = {}
         self.size = 0
-
-    def trim(self) -> int:
-        """Let go of the oldest post; give the bytes that freed."""
-        post, client = self.posts.pop(self.oldest)
-        self.oldest += 1
-        if post.key is not None:
-            self.keys.pop((client, post.key), None)
-        freed = _size(post)
-        self.size -= freed
-        return freed
 
 
 def _size(post: Post) -> int:
@@ -41,9 +31,9 @@ def _size(post: Post) -> int:
 
 
 class MemoryTimeline(Timeline):
-    """Keeps the newest posts of each room; when all together are too large, the largest gives.
+    """Keeps the newest posts of each room; when all together are too large, the largest give.
 
-    A trimmed room keeps its top, so positions are never used twice.
+    A room that was trimmed keeps its top, so positions are never used twice.
     """
 
     def __init__(
@@ -54,16 +44,18 @@ class MemoryTimeline(Timeline):
         self._posts_per_room = posts_per_room
         self._total_bytes = total_bytes
         self._size = 0
-        self._rooms: dict[str, _Record] = {}
+        self._tops: dict[str, int] = {}
         self._topics: dict[str, str] = {}
+        self._rooms: dict[str, _Record] = {}
+        self._by_size: list[OrderedDict[_Record, None]] = [OrderedDict() for _ in range(64)]
+        """Records by the bits that their size takes: a large one is found without asking all."""
 
     def position(self, room: str) -> int:
-        record = self._rooms.get(room)
-        return record.top if record else 0
+        return self._tops.get(room, 0)
 
     def oldest(self, room: str) -> int:
         record = self._rooms.get(room)
-        return record.oldest if record else 1
+        return record.oldest if record else self.position(room) + 1
 
     def since(self, room: str, after: int, upto: int) -> list[Post]:
         record = self._rooms.get(room)
@@ -71,7 +63,7 @@ class MemoryTimeline(Timeline):
             return []
         page: list[Post] = []
         size = 0
-        for position in range(max(after + 1, record.oldest), min(upto, record.top) + 1):
+        for position in range(max(after + 1, record.oldest), min(upto, self.position(room)) + 1):
             post, _ = record.posts[position]
             size += size_of(post)
             if size > PAGE_BYTES and page:
@@ -83,7 +75,7 @@ class MemoryTimeline(Timeline):
         record = self._rooms.get(room)
         if record is None:
             return []
-        end = min(end, record.top + 1)
+        end = min(end, self.position(room) + 1)
         first = max(end - limit, record.oldest)
         return within_page([record.posts[position][0] for position in range(first, end)])
 
@@ -109,10 +101,10 @@ class MemoryTimeline(Timeline):
         now = int(time.time() * 1000)
         rooms = self._rooms
         for each in said:
+            position = self.position(each.room) + 1
             record = rooms.get(each.room)
             if record is None:
-                record = rooms[each.room] = _Record()
-            position = record.top + 1
+                record = rooms[each.room] = _Record(position)
             if each.key is not None:
                 stored = record.keys.setdefault((each.client, each.key), position)
                 if stored != position:
@@ -122,24 +114,38 @@ class MemoryTimeline(Timeline):
                         batch.conflicts.append(each)
                     continue
             post = Post(each.room, position, each.author, now, each.text, each.key)
-            record.top = position
+            self._tops[each.room] = position
             record.posts[position] = post, each.client
-            size = _size(post)
-            record.size += size
-            self._size += size
+            self._resize(record, _size(post))
             if len(record.posts) > self._posts_per_room:
-                self._size -= record.trim()
+                self._let_go(record)
             batch.posts.append((post, each))
         if self._size > self._total_bytes:
             self._trim()
         return batch
 
     def _trim(self) -> None:
-        """Make room, somewhat more than is needed so that it is seldom: in steps of 1/64."""
-        goal = self._total_bytes - self._total_bytes // 64
-        while self._size > goal:
-            largest = max(self._rooms.values(), key=lambda record: record.size)
-            while self._size > goal and largest.posts:
-                self._size -= largest.trim()
-                if largest.size * 2 < self._size // len(self._rooms):
-                    break
+        """Let go of the oldest posts of the largest rooms, or of some more than half as large."""
+        for records in reversed(self._by_size):
+            while records and self._size > self._total_bytes:
+                self._let_go(next(iter(records)))
+
+    def _let_go(self, record: _Record) -> None:
+        """Let go of the oldest post of a room, and of the record with its last."""
+        post, client = record.posts.pop(record.oldest)
+        record.oldest += 1
+        if post.key is not None:
+            del record.keys[client, post.key]
+        self._resize(record, -_size(post))
+        if not record.posts:
+            del self._rooms[post.room]
+
+    def _resize(self, record: _Record, by: int) -> None:
+        former = self._by_size[record.size.bit_length()]
+        record.size += by
+        self._size += by
+        fitting = self._by_size[record.size.bit_length()]
+        if fitting is not former:
+            former.pop(record, None)
+            if record.size:
+                fitting[record] = None
