@@ -6,6 +6,7 @@ It is for the machine itself, or a network one trusts: it asks for no password.
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+import gevent
 import msgspec
 from gevent import socket
 from gevent.pool import Pool
@@ -17,13 +18,20 @@ from geventchat.server.top import Top
 
 _AT_A_TIME: Final = 16
 _SECONDS: Final = 5.0
-"""How long a request may take to come."""
+"""How long a request may take to come and its answer to go."""
 
 
 class _Handler(WSGIHandler):
     def __init__(self, sock: socket.socket, *more: Any) -> None:
         sock.settimeout(_SECONDS)
         super().__init__(sock, *more)
+
+    def handle_one_request(self) -> Any:
+        """Read a request and answer it. Waits."""
+        # The socket's own limit begins anew with each byte. Of all that can be raised here, pywsgi
+        # passes over GreenletExit alone without a traceback; it closes the connection.
+        with gevent.Timeout(_SECONDS, gevent.GreenletExit):
+            return super().handle_one_request()
 
 
 class Admin:

@@ -6,7 +6,7 @@ import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from unittest.mock import patch
 
@@ -15,6 +15,7 @@ import pytest
 from gevent import socket
 
 from geventchat.config import BadOption, Config
+from geventchat.server.admin import _AT_A_TIME
 from geventchat.server.outbox import ITEM_BYTES
 from geventchat.server.server import Server
 from geventchat.server.timeline.sqlite import schema
@@ -148,6 +149,38 @@ def test_one_who_asks_for_nothing_is_not_waited_for(chat: Chat) -> None:
         silent.settimeout(5)
         assert b"200" not in silent.recv(1_000)
     assert get(chat, "/healthz")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"GET /hea",
+        b"GET /healthz HTTP/1.1\r\nX: ",
+        b"POST /healthz HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n",
+    ],
+    ids=["request", "headers", "body"],
+)
+def test_those_who_ask_slowly_keep_nobody_out(
+    chat: Chat, begin: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    address = chat.server.admin_address
+    assert address is not None
+
+    def drip(slow: socket.socket) -> None:
+        with suppress(OSError):  # it was closed
+            while True:
+                slow.sendall(b"x")
+                gevent.sleep(0.01)
+
+    with patch("geventchat.server.admin._SECONDS", 0.2), ExitStack() as stack:
+        dripping = []
+        for _ in range(_AT_A_TIME):
+            slow = stack.enter_context(socket.create_connection(address))
+            slow.sendall(begin)
+            dripping.append(gevent.spawn(drip, slow))
+        assert len(gevent.joinall(dripping, timeout=5)) == _AT_A_TIME
+    assert get(chat, "/healthz")[0] == 200
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_port_that_was_asked_for_and_is_taken_is_refused_and_the_default_one_is_not(
