@@ -39,8 +39,9 @@ class RulesFile:
             if content.version != 1:
                 raise ValueError("a newer geventchat wrote it")
             for rule in content.rules:
-                if rule.by == "address" and network(rule.value) is None:
-                    raise ValueError(f"{rule.value} is not a network")
+                # An address is looked for by the text of its networks, so another text is no rule.
+                if rule.by == "address" and str(network(rule.value)) != rule.value:
+                    raise ValueError(f"{rule.value} is not a network, as in 192.0.2.0/24")
         except FileNotFoundError:
             return []
         except OSError as error:

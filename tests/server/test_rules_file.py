@@ -57,6 +57,10 @@ def test_a_save_that_fails_leaves_the_former_rules(tmp_path: Path) -> None:
         b'{"version":1,"rules":' + b"[" * 100_000,
         b'{"version":1,"rules":[{"effect":"ban","by":"address","whom":"x","author":"o","time":1,'
         b'"value":"10.0.0.0/99"}]}',
+        b'{"version":1,"rules":[{"effect":"ban","by":"address","whom":"x","author":"o","time":1,'
+        b'"value":"10.0.0.1/8"}]}',
+        b'{"version":1,"rules":[{"effect":"ban","by":"address","whom":"x","author":"o","time":1,'
+        b'"value":"10.0.0.1"}]}',
     ],
 )
 def test_a_file_that_holds_no_rules_is_refused_and_left_alone(tmp_path: Path, data: bytes) -> None:
