@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import stat
 import subprocess
 from contextlib import closing
 from pathlib import Path
@@ -42,6 +43,11 @@ def brought_in(tmp_path: Path, lines: str) -> "subprocess.CompletedProcess[str]"
     file = tmp_path / "lines"
     file.write_text(lines, "utf-8")
     return history("import", tmp_path / "new.db", str(file))
+
+
+def test_a_database_that_is_made_is_for_its_owner_alone(path: Path, tmp_path: Path) -> None:
+    brought_in(tmp_path, history("export", path).stdout)
+    assert stat.S_IMODE((tmp_path / "new.db").stat().st_mode) == 0o600
 
 
 def test_what_is_exported_can_be_brought_in(path: Path, tmp_path: Path) -> None:

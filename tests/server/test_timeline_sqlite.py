@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -452,6 +453,40 @@ def somebody_else() -> Iterator[None]:
         yield
     finally:
         os.seteuid(0)
+
+
+@pytest.fixture
+def all_may_read() -> Iterator[None]:
+    """Let what is made without a mode be for everybody to read."""
+    former = os.umask(0o022)
+    yield
+    os.umask(former)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
+
+
+@pytest.mark.usefixtures("all_may_read")
+def test_what_is_made_is_for_its_owner_alone(path: Path, tmp_path: Path) -> None:
+    path.symlink_to(tmp_path / "there.db")
+    record = Record(on_disk(path))
+    record.fill(["secret"])
+    path.unlink()
+    made = ("there.db", "there.db-wal", "there.db-shm", "there.db.lock", "there.db.witness")
+    assert modes(tmp_path) == dict.fromkeys(made, 0o600)
+    record.close()
+
+
+@pytest.mark.usefixtures("all_may_read")
+def test_a_file_that_others_may_read_stays_so(path: Path, tmp_path: Path) -> None:
+    path.touch()
+    path.chmod(0o640)
+    record = Record(on_disk(path))
+    record.fill(["secret"])
+    found = modes(tmp_path)
+    assert [found[f"chat.db{end}"] for end in ("", "-wal", "-shm")] == [0o640] * 3
+    record.close()
 
 
 def test_a_place_that_cannot_be_written_to_is_refused(open_place: Path) -> None:

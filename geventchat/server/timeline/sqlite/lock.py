@@ -16,7 +16,8 @@ def lock(path: str) -> IO[str]:
     if os.path.isdir(path):
         raise unusable(path, os.strerror(errno.EISDIR))
     try:
-        taken = open(os.path.realpath(path) + ".lock", "a+", encoding="ascii")  # noqa: SIM115
+        name = os.path.realpath(path) + ".lock"
+        taken = open(name, "a+", encoding="ascii", opener=_private)  # noqa: SIM115
     except OSError as error:
         raise unusable(path, error.strerror or str(error)) from None
     try:
@@ -34,6 +35,10 @@ def lock(path: str) -> IO[str]:
     taken.write(f"{os.getpid()}\n")
     taken.flush()
     return taken
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def unusable(path: str, reason: str) -> BadOption:

@@ -4,9 +4,10 @@ SQLite does not notice a changed byte in a text, so each post carries a CRC-32 o
 0.3 µs, and every single flipped bit is seen. It is no defence against who can write the file.
 """
 
+import os
 import secrets
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Final
 from urllib.parse import quote
 from zlib import crc32
@@ -72,7 +73,15 @@ def is_whole(
 
 
 def connect(path: str, *, readonly: bool = False) -> sqlite3.Connection:
-    """Open a database in autocommit: transactions begin and end where they are written."""
+    """Open a database in autocommit: transactions begin and end where they are written.
+
+    Only its owner can read one that is made, and what SQLite puts beside it.
+    """
+    if not readonly:
+        anew = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with suppress(OSError):  # it is there, or SQLite will say why it cannot be
+            # Never one that is there: to close it would take SQLite's locks away.
+            os.close(os.open(os.path.realpath(path), anew, 0o600))
     return sqlite3.connect(
         f"file:{quote(path)}?mode=ro" if readonly else path,
         uri=readonly,

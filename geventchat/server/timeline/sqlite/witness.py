@@ -47,6 +47,8 @@ class Witness:
             return
         fresh = f"{self._path}.new"
         with suppress(OSError):  # then it stays behind, which is no harm
-            Path(fresh).write_text(json.dumps({"epoch": epoch, "posts": posts}), "ascii")
+            file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with open(file, "w", encoding="ascii") as written:
+                json.dump({"epoch": epoch, "posts": posts}, written)
             os.replace(fresh, self._path)
             self._written, self._known = now, (epoch, posts)
