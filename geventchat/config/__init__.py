@@ -77,7 +77,7 @@ class Limits:
         1 << 20, "What one client may still have to hear before it is closed with `slow`."
     )
     rooms_per_client: int = limit(128, "Rooms that one client may be in.")
-    rooms: int = limit(10_000, "Rooms that may have members at a time.")
+    rooms: int = limit(10_000, "Rooms with members at a time; one address may open a quarter.")
     ping_seconds: int = limit(
         30,
         "Silence after which a rich client is pinged, and then the time it has to answer.",

@@ -20,7 +20,7 @@ from geventchat.protocol import events, names
 from geventchat.protocol.errors import IDLE, Reason, Refused
 from geventchat.server.console import Console
 from geventchat.server.delivery import Delivery
-from geventchat.server.limits import Pace
+from geventchat.server.limits import Pace, origin
 from geventchat.server.link import DOORS
 from geventchat.server.nicks import Nicks
 from geventchat.server.presence import Presence
@@ -30,6 +30,8 @@ from geventchat.server.timeline import Batch, Timeline
 if TYPE_CHECKING:
     from geventchat.server.session import Session
 
+_OPENERS: Final = 4
+"""How many addresses it takes at least to use up all rooms."""
 _NEWCOMER_SECONDS: Final = 1.0
 """How long a plain guest may stay silent before the others are told."""
 
@@ -59,6 +61,8 @@ class Hub:
         self.rooms: dict[str, Room] = {}
         self._nicks: Nicks[Session | Away] = Nicks()
         self._clients: dict[bytes, Session | Away] = {}
+        self._opened: Counter[str | None] = Counter()
+        """Rooms by where they were opened from."""
         self._newcomers: dict[Member, float] = {}
         self.opens = Counter(dict.fromkeys(DOORS, 0))
         """Sessions that began, by door."""
@@ -111,7 +115,7 @@ class Hub:
         self.opens[session.link.door] += 1
         session.nick = self._nicks.guest()
         if session.shut is None:
-            member = self._add(session, self._open(names.LOBBY))
+            member = self._add(session, self._open(session, names.LOBBY))
             self.go_live(member)
             self._newcomers[member] = time.monotonic() + _NEWCOMER_SECONDS
             self._console.came(session.nick, session.address, len(self.sessions))
@@ -233,7 +237,7 @@ class Hub:
         if len(session.rooms) >= self.limits.rooms_per_client:
             text = f"You are in {len(session.rooms)} rooms, which is the limit. Leave one first."
             raise Refused("too_many_rooms", text, room=name)
-        room = self._open(name)
+        room = self._open(session, name)
         member = self._add(session, room)
         member.announced = True
         if session.nick in room.away:  # the others were never told that it was gone
@@ -276,14 +280,28 @@ class Hub:
             self._presence.came(member.room, member.session)
             self.delivery.work()
 
-    def _open(self, name: str) -> Room:
+    def _open(self, session: "Session", name: str) -> Room:
         room = self.rooms.get(name)
         if room is None:
-            if len(self.rooms) >= self.limits.rooms and name != names.LOBBY:
-                raise Refused("too_many_rooms", "The server has no more rooms.", room=name)
-            room = Room(name, self.timeline.position(name), self.timeline.topic(name))
+            opener = None
+            if name != names.LOBBY:
+                opener = self._check_opener(session, name)
+            room = Room(name, self.timeline.position(name), self.timeline.topic(name), opener)
             self.rooms[name] = room
+            self._opened[opener] += 1
         return room
+
+    def _check_opener(self, session: "Session", name: str) -> str | None:
+        """Give from where a session opens a room, None if that is not counted. Raises Refused."""
+        if len(self.rooms) >= self.limits.rooms:
+            raise Refused("too_many_rooms", "The server has no more rooms.", room=name)
+        if session.link.pace is None:
+            return None
+        opener = origin(session.address)
+        if self._opened[opener] >= max(self.limits.rooms // _OPENERS, 1):
+            text = "Your address has opened as many rooms as it may."
+            raise Refused("too_many_rooms", text, room=name)
+        return opener
 
     def _add(self, session: "Session", room: Room) -> Member:
         member = session.rooms[room.name] = Member(session, room)
@@ -299,6 +317,9 @@ class Hub:
             self._presence.went(room, member.session.nick)
         if not room.members:  # what it was is in the timeline
             self.rooms.pop(room.name)
+            self._opened[room.opener] -= 1
+            if not self._opened[room.opener]:
+                del self._opened[room.opener]
 
     # Delivery and time
 

@@ -49,12 +49,14 @@ class Room:
 
     __slots__ = (
         "_rate", "_rated", "_told", "_turned", "away", "busy", "count", "crowded", "live",
-        "members", "name", "newest", "pending", "position", "rich_members", "topic", "topic_by",
-        "turn",
+        "members", "name", "newest", "opener", "pending", "position", "rich_members", "topic",
+        "topic_by", "turn",
     )  # fmt: skip
 
-    def __init__(self, name: str, position: int, topic: str) -> None:
+    def __init__(self, name: str, position: int, topic: str, opener: str | None = None) -> None:
         self.name = name
+        self.opener = opener
+        """Where it was opened from, if that is counted."""
         self.topic = topic
         self.topic_by = ""
         """Who set it, if that was while the room was open."""

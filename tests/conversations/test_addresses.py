@@ -6,7 +6,7 @@ import gevent
 import pytest
 
 from tests.conversations.chat import Chat, chatting
-from tests.conversations.peers import Bystanders, Plain, Rich
+from tests.conversations.peers import Bystanders, Plain, Rich, of
 
 STRANGER = "127.0.0.9"
 NOBODY = {"trust": ()}
@@ -64,6 +64,20 @@ def test_who_comes_back_is_no_new_connection() -> None:
                 ann.pong()
         assert [knocked(chat) for _ in range(2)] == [[]] * 2
         assert len(knocked(chat)) == 1
+
+
+def test_an_address_opens_a_quarter_of_the_rooms_and_others_as_many() -> None:
+    with chatting(options=NOBODY, rooms=8) as chat:
+        ann = chat.came(Rich(chat.address, rooms=["a", "b", "c"], source=STRANGER))
+        assert [event["room"] for event in of("joined", ann.greeting)] == ["a", "b"]
+        (error,) = of("error", ann.greeting)
+        assert (error["code"], error["room"]) == ("too_many_rooms", "c")
+        bob = chat.came(Rich(chat.address, rooms=["c", "d"], source="127.0.0.8"))
+        assert len(of("joined", bob.greeting)) == 2
+        assert ann.ask("join", room="c")["type"] == "joined"
+        assert ann.ask("join", room="e")["code"] == "too_many_rooms"
+        assert ann.ask("leave", room="a")["type"] == "left"
+        assert ann.ask("join", room="e")["type"] == "joined"
 
 
 def test_trusted_networks_are_not_counted() -> None:
