@@ -16,7 +16,7 @@ from geventchat.protocol.errors import KICKED, Refused
 from geventchat.protocol.requests import Admin
 from geventchat.server.authority import audit
 from geventchat.server.hub import Away
-from geventchat.server.moderation import Network, Rule, network, parsed
+from geventchat.server.moderation import Network, Rule, moment, network, parsed
 from geventchat.server.unbroken import unbroken
 
 if TYPE_CHECKING:
@@ -45,13 +45,15 @@ def act(session: "Session", request: Admin) -> events.Admin:
 def _act(session: "Session", request: Admin) -> events.Admin:
     authority = session.authority
     rules, ended = _TABLE[request.act](session, request)
+    changed = rules if request.act not in _AT_ONCE else []
+    until = changed[0].until if changed else None
     audit(
         session,
         request.act,
-        whom=", ".join(f"{rule.by} {rule.whom}".rstrip() for rule in rules) or request.whom,
-        until=rules[0].until if rules else None,
+        whom=", ".join(f"{rule.by} {rule.whom}".rstrip() for rule in changed) or request.whom,
+        until=moment(until) if until is not None else None,
         reason=request.reason,
-        ended=ended,
+        ended=ended or None,
     )
     if request.act not in _AT_ONCE:
         authority.keep()
@@ -100,7 +102,9 @@ def _undo(session: "Session", request: Admin) -> Done:
     whom = "" if effect == "close" else _whom(request)
     lifted = session.authority.rules.lift(effect, whom, request.by)
     if not lifted:
-        raise Refused("bad_field", f"whom: there is no {effect} that is about {whom or 'all'}.")
+        if not whom:
+            raise Refused("bad_field", "act: the server is not closed.")
+        raise Refused("bad_field", f"whom: there is no {effect} that is about {whom}.")
     return lifted, _weigh_all(session)
 
 

@@ -136,6 +136,8 @@ class Authority:
         if not self._token.is_(token):
             self._tokens.count(session.address, now)
             raise self._denied(session, act, "That is not the operators' token.")
+        if act == "hello":
+            audit(session, act)
         session.operator = True
         session.muted = 0.0
 

@@ -36,7 +36,7 @@ class Rule(events.Rule, frozen=True, kw_only=True, omit_defaults=True):
 
     def sentence(self) -> str:
         """Say until when, and why, as the end of a sentence."""
-        until = f" until {_moment(self.until)}" if self.until is not None else ""
+        until = f" until {moment(self.until)}" if self.until is not None else ""
         return f"{until}: {self.reason}" if self.reason else f"{until}."
 
 
@@ -69,6 +69,10 @@ class Rules:
             self._rules.pop(key, None)  # so that it is among the newest
         self._rules |= fresh
         self._index()
+
+    def forget(self, guest: str) -> None:
+        """Undo what is about a plain guest alone, who is gone and never comes back."""
+        self._rules.pop(("mute", "guest", names.fold(guest)), None)
 
     def lift(self, effect: str, whom: str, by: str | None = None) -> list[Rule]:
         """Undo the rules of an effect about whom, as it was named or may be; give them."""
@@ -168,5 +172,6 @@ def _key(rule: Rule) -> tuple[str, str, str]:
     return rule.effect, rule.by, rule.value
 
 
-def _moment(ms: int) -> str:
+def moment(ms: int) -> str:
+    """Give a time for people to read."""
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(ms / 1000))

@@ -328,6 +328,8 @@ class Session:
             self.hub.delivered.wait(_SETTLE_SECONDS)
         try:
             self.hub.go(self, reason)
+            if not self.rich:
+                self.authority.rules.forget(self.nick)
         finally:
             self._close(reason)
 

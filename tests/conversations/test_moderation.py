@@ -156,21 +156,24 @@ def test_each_act_is_one_line_that_nobody_can_break(
     caplog.set_level(logging.INFO, "geventchat.audit")
     olga, eve = operator(house), house.rich("Eve")
     admin(olga, "mute", "Eve", seconds=60, reason="spam\n2026 INFO all is well\x1b[2J")
+    admin(olga, "list")
     forbidden(eve, "admin", act="unmute", whom="Eve")
     forbidden(eve, "admin", act="unmute", whom="Eve", token="a-wrong-one")
     lines = [TextFormatter().format(record) for record in caplog.records]
     events = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
     assert [line.partition(": ")[2][:33] for line in lines] == [
+        "guest-1 at 127.0.0.1: hello",
         "Olga at 127.0.0.1: mute, whom cli",
+        "Olga at 127.0.0.1: list",
         "Eve at 127.0.0.1: unmute, refused",
         "Eve at 127.0.0.1: unmute, refused",
     ]
-    assert lines[0].isprintable()
+    assert lines[1].isprintable()
     assert {event["event"] for event in events} == {"audit"}
-    assert events[0]["whom"] == "client Eve, nick Eve"
-    assert events[0]["until"] > time.time() * 1000
-    assert [event["act"] for event in events] == ["mute", "unmute", "unmute"]
-    assert [event["operator"] for event in events] == ["Olga", "Eve", "Eve"]
+    assert events[1]["whom"] == "client Eve, nick Eve"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", events[1]["until"])
+    assert [event["act"] for event in events] == ["hello", "mute", "list", "unmute", "unmute"]
+    assert [event["operator"] for event in events] == ["guest-1", "Olga", "Olga", "Eve", "Eve"]
     for text in (*lines, *map(str, events)):
         assert TOKEN not in text
         assert "a-wrong-one" not in text
@@ -507,6 +510,16 @@ def test_an_address_is_muted(house: Chat) -> None:
     for plain in (far, later):
         plain.send(b"hear me\0")
         assert plain.frame() == NOTICE + b"An operator has silenced you."
+
+
+def test_the_mute_of_a_guest_goes_with_it(house: Chat) -> None:
+    olga, eve = operator(house), house.plain()
+    eve.send(b"hello\0")
+    admin(olga, "mute", olga.posts(1)[0]["author"])
+    assert admin(olga, "list")["count"] == 1
+    eve.send(b"q\0")
+    eve.rest()
+    assert admin(olga, "list")["count"] == 0
 
 
 # Rooms
