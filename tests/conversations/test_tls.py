@@ -2,7 +2,8 @@
 
 import logging
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import gevent
@@ -18,6 +19,7 @@ from tests.conversations.certificates import Authority
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.control import beside
 from tests.conversations.peers import Bystanders, Plain, Rich, encode, texts
+from tests.conversations.sealed import begin_again, change_keys
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,20 @@ def house(authority: Authority) -> Iterator[Chat]:
         yield chat
 
 
+def shaken(house: Chat, trust: SSLContext) -> tuple[socket.socket, ssl.SSLObject, ssl.MemoryBIO]:
+    """Give a connection, its end of TLS, and what that wants sent: the handshake's last word."""
+    raw = house.came(Plain(house.address)).socket
+    inward, outward = ssl.MemoryBIO(), ssl.MemoryBIO()
+    end = trust.wrap_bio(inward, outward, server_hostname="localhost")
+    while True:
+        try:
+            end.do_handshake()
+            return raw, end, outward
+        except ssl.SSLWantReadError:
+            raw.sendall(outward.read())
+            inward.write(raw.recv(65_536))
+
+
 def test_plain_and_rich_clients_talk_over_tls(house: Chat, trust: SSLContext) -> None:
     with Bystanders(house.address, tls=trust) as bystanders:
         bystanders.heard()
@@ -58,16 +74,7 @@ def test_what_comes_with_the_end_of_the_handshake_is_heard(house: Chat, trust: S
     """A client of TLS 1.3 speaks with its last word of the handshake: often they are one piece."""
     with Bystanders(house.address, tls=trust) as bystanders:
         for _ in range(10):
-            raw = socket.create_connection(house.address)
-            inward, outward = ssl.MemoryBIO(), ssl.MemoryBIO()
-            end = trust.wrap_bio(inward, outward, server_hostname="localhost")
-            while True:
-                try:
-                    end.do_handshake()
-                    break
-                except ssl.SSLWantReadError:
-                    raw.sendall(outward.read())
-                    inward.write(raw.recv(65_536))
+            raw, end, outward = shaken(house, trust)
             end.write(b"at once\0")
             raw.sendall(outward.read())
             bystanders.heard("at once")
@@ -81,6 +88,21 @@ def test_a_frame_may_arrive_in_any_records(house: Chat, trust: SSLContext) -> No
         for piece in (b"a", b"b", b"c\0d", b"\0", b"x" * 60_000, b"y" * 5_000 + b"\0"):
             ann.send(piece)
         assert bob.frames(3) == [b"abc", b"d", b"x" * 60_000 + b"y" * 5_000]
+
+
+def test_a_record_may_arrive_in_any_pieces(house: Chat, trust: SSLContext) -> None:
+    """However many of them give nothing yet, and however often."""
+    said = [str(number) + "x" * 16_000 for number in range(10)]
+    with Bystanders(house.address, tls=trust) as bystanders:
+        raw, end, outward = shaken(house, trust)
+        for text in said:
+            end.write(text.encode() + b"\0")
+            while piece := outward.read(2_000):
+                raw.sendall(piece)
+                bystanders.rich.pong()
+        bystanders.plain.frames(len(said))
+        bystanders.rich.say("lobby", "done")
+        assert bystanders.plain.frame() == b"done"
 
 
 def test_a_burst_of_megabytes_is_heard_whole_and_in_order(house: Chat, trust: SSLContext) -> None:
@@ -197,6 +219,19 @@ def test_a_handshake_has_five_seconds(
             silent.rest()
             bystanders.heard()
         assert house.server.refusals.counts == {"handshake": 1}
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [partial(begin_again, data=b""), partial(begin_again, data=b"\0"), change_keys],
+    ids=["handshakes", "handshakes and data", "keys"],
+)
+def test_who_talks_of_keys_without_end_delays_nobody_and_is_closed(
+    house: Chat, trust: SSLContext, tmp_path: Path, talk: Callable[[tuple[str, int], Path], None]
+) -> None:
+    with beside(house.address, tls=trust) as bystanders:
+        gevent.get_hub().threadpool.apply(talk, (house.address, tmp_path))
+        bystanders.heard()
 
 
 def test_who_is_turned_away_is_told_why_over_tls(authority: Authority, trust: SSLContext) -> None:

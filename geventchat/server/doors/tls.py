@@ -28,6 +28,10 @@ from geventchat.server.doors.link import (
 
 _RECORD_BYTES: Final = 16 << 10
 """What one record of TLS holds at most."""
+_ASIDE_BYTES: Final = 64 << 10
+"""What a client may send in a row without any data, of which a record has less until it is whole;
+and what TLS may answer it in all: to 2,400 changes of a key, which is good for millions of records.
+"""
 _HANDSHAKE: Final = b"\x16"
 _PLAIN: Final = "This port speaks TLS. Come in with: geventchat connect --tls"
 
@@ -35,7 +39,10 @@ _PLAIN: Final = "This port speaks TLS. Come in with: geventchat connect --tls"
 class TlsLink(TcpLink):
     """A session's way to a socket that speaks TLS. See `Link`."""
 
-    __slots__ = ("_ended", "_head", "_inward", "_outward", "_sealed", "_tls", "_unsent")
+    __slots__ = (
+        "_answered", "_ended", "_head", "_inward", "_outward", "_sealed", "_tls", "_unsent",
+        "_vain",
+    )  # fmt: skip
     door = "tls"
 
     def __init__(
@@ -50,6 +57,10 @@ class TlsLink(TcpLink):
         self._sealed = 0
         """Bytes that were offered and are encrypted, but not all of that is sent."""
         self._unsent = b""
+        self._vain = 0
+        """Bytes that came since there was data."""
+        self._answered = 0
+        """Bytes of answers that were TLS's own."""
 
     def open(self, seconds: float) -> None:
         try:
@@ -88,12 +99,18 @@ class TlsLink(TcpLink):
 
     def _receive(self) -> bytes:
         data = self._decrypted()
-        while not data and not self._ended:
-            encrypted = self._sock.recv(READ_BYTES)
-            if not encrypted:
-                return b""
-            self._inward.write(encrypted)
-            data = self._decrypted()
+        if data or self._ended:
+            return data
+        encrypted = self._sock.recv(READ_BYTES)
+        if not encrypted:
+            return b""
+        self._inward.write(encrypted)
+        data = self._decrypted()
+        self._vain = 0 if data else self._vain + len(encrypted)
+        if max(self._vain, self._answered) > _ASIDE_BYTES:
+            raise ConnectionError("it talks of TLS and not over it")
+        if not data and not self._ended:
+            raise BlockingIOError  # one read takes more than a record, so no whole one was there
         return data
 
     def _decrypted(self) -> bytes:
@@ -106,6 +123,7 @@ class TlsLink(TcpLink):
         except ssl.SSLWantReadError:
             pass
         finally:
+            self._answered += self._outward.pending
             self._push()  # answers of the protocol's own, or why it ends
         return b"".join(parts)
 
