@@ -3,6 +3,7 @@
 import logging
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -145,6 +146,23 @@ def test_a_half_closed_client_hears_what_was_owed_to_it(house: Chat, trust: SSLC
         ann.say("lobby", "the last")
         end_sending(ann.socket)
         assert texts(ann.closing()) == ["the last"]
+
+
+def test_the_end_is_noticed_though_it_comes_together_with_data(
+    house: Chat, trust: SSLContext
+) -> None:
+    """The socket says nothing then: a client that ends TLS keeps the connection for the answers."""
+    with Bystanders(house.address, tls=trust) as bystanders:
+        raw, end, outward = shaken(house, trust)
+        raw.sendall(outward.read())
+        bystanders.rich.pong()
+        end.write(b"the last\0")
+        with suppress(ssl.SSLWantReadError):  # the server has not said the same yet
+            end.unwrap()
+        raw.sendall(outward.read())
+        while raw.recv(65_536):
+            pass
+        bystanders.heard("the last")
 
 
 def test_our_own_clients_speak_it(house: Chat, trust: SSLContext) -> None:

@@ -46,7 +46,7 @@ class TcpLink:
     """A session's way to one TCP socket, which it takes over. See `Link`."""
 
     __slots__ = (
-        "_draining", "_limit", "_paused", "_readable", "_sock",
+        "_draining", "_ended", "_limit", "_paused", "_readable", "_sock",
         "begun", "heard", "listening", "pace", "peer",
     )  # fmt: skip
     door = "tcp"
@@ -56,6 +56,8 @@ class TcpLink:
         self._sock.setblocking(False)
         self._readable: Any = None
         self._draining = False
+        self._ended = False
+        """Whether the client has said that it sends no more, which its socket need not show."""
         self._limit = frame_bytes
         self.peer = peer
         self.heard = time.monotonic()
@@ -74,7 +76,7 @@ class TcpLink:
         head: bytearray | None = bytearray()
         while True:
             self.listening = True
-            if not self._draining:
+            if not (self._draining or self._ended):
                 hub.wait(readable)
             self.listening = False
             try:

@@ -40,8 +40,7 @@ class TlsLink(TcpLink):
     """A session's way to a socket that speaks TLS. See `Link`."""
 
     __slots__ = (
-        "_answered", "_ended", "_head", "_inward", "_outward", "_sealed", "_tls", "_unsent",
-        "_vain",
+        "_answered", "_head", "_inward", "_outward", "_sealed", "_tls", "_unsent", "_vain",
     )  # fmt: skip
     door = "tls"
 
@@ -53,7 +52,6 @@ class TlsLink(TcpLink):
         self._tls = context.wrap_bio(self._inward, self._outward, server_side=True)
         self._head = b""
         """What came first, until it has told what the client speaks."""
-        self._ended = False
         self._sealed = 0
         """Bytes that were offered and are encrypted, but not all of that is sent."""
         self._unsent = b""
