@@ -4,6 +4,7 @@ It is a process of its own, so that the signals and the exit code are the real o
 """
 
 import signal
+import socket as native
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -71,6 +72,13 @@ def until_nobody_is_let_in(process: Process) -> None:
             gevent.sleep(0.001)
 
 
+def send_nulls(sender: native.socket) -> None:
+    """Send null bytes, and nothing but them, until the connection ends. Waits in its thread."""
+    with suppress(ConnectionError):
+        while True:
+            sender.sendall(bytes(16 << 20))
+
+
 def kept(folder: Path) -> list[str]:
     """Give the keys of what is in the file."""
     with closing(sqlite3.connect(folder / "chat.db")) as db:
@@ -108,3 +116,15 @@ def test_a_second_signal_does_not_wait_and_loses_nothing_that_was_acknowledged(
     keys = kept(tmp_path)
     assert len(keys) == len(set(keys))
     assert {key for talker in talkers for key in talker.stored()} <= set(keys)
+
+
+def test_bytes_that_make_no_frame_do_not_hold_it_up(tmp_path: Path) -> None:
+    with (
+        served(tmp_path, "--drain-seconds", "1", "--admin", "none") as process,
+        native.create_connection(process.address) as sender,
+    ):
+        sending = gevent.get_hub().threadpool.spawn(send_nulls, sender)
+        with Rich(process.address):
+            process.signal(signal.SIGTERM)
+            assert process.wait(3) == 0
+        sending.get(timeout=3)

@@ -75,10 +75,12 @@ class TcpLink:
         readable = self._readable = hub.loop.io(self._sock.fileno(), READABLE)
         head: bytearray | None = bytearray()
         while True:
-            self.listening = True
-            if not (self._draining or self._ended):
+            if self._draining:
+                gevent.sleep(1e-9)  # the session does so between frames; null bytes make none
+            elif not self._ended:
+                self.listening = True
                 hub.wait(readable)
-            self.listening = False
+                self.listening = False
             try:
                 data = self._receive()
             except BlockingIOError:
