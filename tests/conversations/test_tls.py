@@ -226,6 +226,16 @@ def test_what_is_not_tls_is_answered_and_is_one_line_of_the_log(
         bystanders.heard()
 
 
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_browser_is_told_how_to_come_in(
+    house: Chat, trust: SSLContext, *, encrypted: bool
+) -> None:
+    with Plain(house.address, tls=trust if encrypted else None) as browser:
+        browser.send(b"GET / HTTP/1.1\r\n\r\n")
+        page = b"".join(iter(lambda: browser.socket.recv(1_000), b"")).partition(b"\r\n\r\n")[2]
+        assert page.endswith(b"not HTTP. Come in with: geventchat connect --tls\n")
+
+
 @pytest.mark.parametrize("begun", [b"", b"\x16\x03\x01\x02\x00\x01"])
 def test_a_handshake_has_five_seconds(
     authority: Authority, trust: SSLContext, begun: bytes

@@ -26,10 +26,19 @@ _LOOK_SECONDS: Final = 1.0
 """How often it is looked at what a client that is paused has sent meanwhile."""
 
 FIRST_BYTES: Final = 16
-_PAGE: Final = b"This port speaks geventchat, not HTTP. Come in with: geventchat connect\n"
+
+
+def http_answer(command: bytes) -> bytes:
+    """Give what a client of HTTP is told: with which command one comes in."""
+    page = b"This port speaks geventchat, not HTTP. Come in with: %s\n" % command
+    return (
+        b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(page), page)
+    )
+
+
 ANSWERS: Final[dict[frames.Stranger, bytes]] = {
-    "http": b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
-    b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(_PAGE), _PAGE),
+    "http": http_answer(b"geventchat connect"),
     # RFC 8446, 6: an alert record; fatal, unexpected_message.
     "tls": b"\x15\x03\x01\x00\x02\x02\x0a",
     # RFC 4253, 4.2: a server may send lines before its version; a client shows or drops them.
@@ -50,6 +59,8 @@ class TcpLink:
         "begun", "heard", "listening", "pace", "peer",
     )  # fmt: skip
     door = "tcp"
+    answers = ANSWERS
+    """What it tells a client of another protocol."""
 
     def __init__(self, sock: gevent_socket.socket, peer: str, frame_bytes: int) -> None:
         self._sock = _Socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
@@ -204,6 +215,6 @@ class TcpLink:
         stranger = frames.stranger(bytes(head)) if told or len(head) == len(data) else None
         if stranger is not None:
             with suppress(OSError):  # it may not have waited for that
-                self.try_send(ANSWERS[stranger])
+                self.try_send(self.answers[stranger])
             raise ProtocolError("http", HTTP.text, reason=HTTP)
         return None if b"\n" in data or b"\0" in data else head

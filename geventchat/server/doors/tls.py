@@ -24,6 +24,7 @@ from geventchat.server.doors.link import (
     READABLE,
     WRITABLE,
     TcpLink,
+    http_answer,
 )
 
 _RECORD_BYTES: Final = 16 << 10
@@ -43,6 +44,7 @@ class TlsLink(TcpLink):
         "_answered", "_head", "_inward", "_outward", "_sealed", "_tls", "_unsent", "_vain",
     )  # fmt: skip
     door = "tls"
+    answers = ANSWERS | {"http": http_answer(b"geventchat connect --tls")}
 
     def __init__(
         self, sock: gevent_socket.socket, peer: str, frame_bytes: int, context: SSLContext
@@ -171,7 +173,7 @@ class TlsLink(TcpLink):
         """Tell who does not speak TLS, in the clear, that this port does."""
         http = frames.stranger(self._head) == "http"
         with suppress(OSError):
-            super().try_send(ANSWERS["http"] if http else frames.notice(_PLAIN))
+            super().try_send(self.answers["http"] if http else frames.notice(_PLAIN))
 
 
 def load(cert: str | None, key: str | None) -> SSLContext | None:
