@@ -1,14 +1,14 @@
 """What a user can ask for by a line that begins with a slash.
 
-The table at the end is all there is to it: `/help`, completion and the checking of arguments
-follow from it.
+The tables at the end are all there is to it: `/help`, completion and the reading of arguments
+follow from them.
 """
 
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from geventchat.client import screen
 from geventchat.client.acts import told
@@ -16,7 +16,7 @@ from geventchat.client.connection import Connection
 from geventchat.client.screen import Line
 from geventchat.client.window import Window
 from geventchat.protocol.names import fold
-from geventchat.protocol.requests import Act
+from geventchat.protocol.requests import Act, By
 
 _SHOWN_CHARACTERS: Final = 40
 """Of a command that there is not; what was typed may be a paste."""
@@ -32,10 +32,10 @@ class Command:
 
     name: str
     arguments: str
-    """In capitals; optional ones in brackets. The last takes the rest of the line."""
+    """In capitals; optional ones in brackets. The last takes the rest, unless it is a Kind."""
     help: str
     run: Callable[..., Iterable[Line]]
-    """Called with the connection, the window and the arguments given; gives lines to print.
+    """Called with the connection, the window and by name what was given; gives lines to print.
 
     It may wait, and raise what a Connection raises.
     """
@@ -43,6 +43,29 @@ class Command:
     @property
     def usage(self) -> str:
         return f"/{self.name} {self.arguments}".rstrip()
+
+    def given(self, rest: str) -> dict[str, str] | None:
+        """Give the arguments that the rest of a line holds; None if it does not fit."""
+        kinds = self.arguments.split()
+        pattern = ""
+        for kind in kinds:
+            name = kind.strip("[]")
+            text = r"\S.*" if kind is kinds[-1] else r"\S+"
+            form = _KINDS[name].form if name in _KINDS else f"(?P<{name.lower()}>{text})"
+            # What looks like one of the kinds is one, so the others give way to it.
+            optional = "" if name == kind else "?" if name in _KINDS else "??"
+            pattern += rf"(?:\s+{form}){optional}"
+        found = re.fullmatch(rf"{pattern}\s*", f" {rest}" if kinds else "", re.DOTALL)
+        return found and {name: text for name, text in found.groupdict().items() if text}
+
+
+class Kind(NamedTuple):
+    """An argument that is more than a word, or only some words."""
+
+    form: str
+    """A regular expression, whose groups are what the command is given."""
+    usage: str
+    help: str
 
 
 def obey(line: str, chat: Connection, window: Window) -> Iterable[Line]:
@@ -56,25 +79,32 @@ def obey(line: str, chat: Connection, window: Window) -> Iterable[Line]:
         return [
             screen.problem(f"There is no /{name[:_SHOWN_CHARACTERS]}. /help lists what there is.")
         ]
-    kinds = command.arguments.split()
-    words = rest.split(None, len(kinds) - 1) if kinds else []
-    if len(words) < sum(not kind.startswith("[") for kind in kinds):
-        return [screen.problem(f"It takes more: {command.usage}")]
-    return command.run(chat, window, *words)
+    given = command.given(rest)
+    if given is None:
+        needed = sum(not kind.startswith("[") for kind in command.arguments.split())
+        more = len(rest.split()) < needed
+        what = "It takes more" if more else "It does not take that"
+        return [screen.problem(f"{what}: {command.usage}")]
+    return command.run(chat, window, **given)
 
 
-def _help(chat: Connection, window: Window, name: str = "") -> Iterable[Line]:
-    if name:
-        name = name.removeprefix("/")
-        shown = [COMMANDS[name]] if name in COMMANDS else []
+def _help(chat: Connection, window: Window, command: str = "") -> Iterable[Line]:
+    if command:
+        name = command.removeprefix("/")
+        if name not in COMMANDS:
+            return [screen.problem(f"There is no /{name}.")]
+        commands = [COMMANDS[name]]
     else:
-        shown = list(COMMANDS.values())
-    width = max((len(command.usage) for command in shown), default=0)
-    lines = [screen.quiet(f"{command.usage:{width}}  {command.help}") for command in shown]
-    if not name:
-        lines.append(screen.quiet(f"{'//TEXT':{width}}  says text that begins with a slash"))
-        lines.append(screen.quiet(f"{'q':{width}}  quits, as do Ctrl-C and Ctrl-D"))
-    return lines or [screen.problem(f"There is no /{name}.")]
+        commands = list(COMMANDS.values())
+    shown = [(each.usage, each.help) for each in commands]
+    for name, kind in _KINDS.items():
+        if any(name in each.arguments for each in commands):
+            shown.append((kind.usage, kind.help))
+    if not command:
+        shown.append(("//TEXT", "says text that begins with a slash"))
+        shown.append(("q", "quits, as do Ctrl-C and Ctrl-D"))
+    width = max(len(usage) for usage, _ in shown)
+    return [screen.quiet(f"{usage:{width}}  {text}") for usage, text in shown]
 
 
 def _nick(chat: Connection, window: Window, nick: str) -> Iterable[Line]:
@@ -82,19 +112,19 @@ def _nick(chat: Connection, window: Window, nick: str) -> Iterable[Line]:
     return []
 
 
-def _join(chat: Connection, window: Window, name: str) -> Iterable[Line]:
-    if window.room(name) is None:
-        name = chat.join(name).room
-    return window.enter(name)
+def _join(chat: Connection, window: Window, room: str) -> Iterable[Line]:
+    if window.room(room) is None:
+        room = chat.join(room).room
+    return window.enter(room)
 
 
-def _leave(chat: Connection, window: Window, name: str = "") -> Iterable[Line]:
-    chat.leave(name or window.current)
+def _leave(chat: Connection, window: Window, room: str = "") -> Iterable[Line]:
+    chat.leave(room or window.current)
     return []
 
 
-def _who(chat: Connection, window: Window, name: str = "") -> Iterable[Line]:
-    members = chat.who(name or window.current)
+def _who(chat: Connection, window: Window, room: str = "") -> Iterable[Line]:
+    members = chat.who(room or window.current)
     window.members(members)
     nicks = ", ".join(sorted(members.nicks, key=fold))
     more = members.count - len(members.nicks)
@@ -147,11 +177,20 @@ def _act(act: Act) -> Callable[..., Iterable[Line]]:
     """Give the command for what an operator does."""
 
     def run(
-        chat: Connection, window: Window, whom: str | None = None, reason: str | None = None
+        chat: Connection,
+        window: Window,
+        nick: str | None = None,
+        whom: str | None = None,
+        room: str | None = None,
+        by: By | None = None,
+        time: str | None = None,
+        reason: str | None = None,
     ) -> Iterable[Line]:
-        if whom is None and act in _OF_ROOMS:
-            whom = window.current
-        return [screen.quiet(line) for line in told(chat.admin(act, whom, reason=reason))]
+        if act in _OF_ROOMS:
+            room = room or window.current
+        seconds = int(time[:-1]) * _SECONDS[time[-1]] if time else None
+        done = chat.admin(act, nick or whom or room, by=by, seconds=seconds, reason=reason)
+        return [screen.quiet(line) for line in told(done)]
 
     return run
 
@@ -161,6 +200,18 @@ def _quit(chat: Connection, window: Window) -> Iterable[Line]:
 
 
 _OF_ROOMS: Final = ("lock", "unlock", "freeze", "thaw")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_KINDS: Final = {
+    "WHOM": Kind(
+        r"(?P<whom>\S+)(?:\s+by\s+(?P<by>address|nick|client))?",
+        "WHOM by address",
+        "is where WHOM is from; or by nick, by client",
+    ),
+    "TIME": Kind(
+        r"(?P<time>[0-9]{1,12}[smhd])", "TIME", "is how long: 90s, 10m, 2h, 7d; else for ever"
+    ),
+}
+"""By what stands for them in the usage of commands."""
 COMMANDS: Final = {
     command.name: command
     for command in (
@@ -175,15 +226,19 @@ COMMANDS: Final = {
         Command("topic", "[TEXT]", "shows or sets what this room is about", _topic),
         Command("ignore", "[NICK]", "hides what somebody says, or shows it again", _ignore),
         Command("kick", "NICK [REASON]", "operators: ends somebody's connections", _act("kick")),
-        Command("ban", "WHOM [REASON]", "operators: keeps somebody out", _act("ban")),
+        Command("ban", "WHOM [TIME] [REASON]", "operators: keeps somebody out", _act("ban")),
         Command("unban", "WHOM", "operators: lets them in again", _act("unban")),
-        Command("mute", "WHOM [REASON]", "operators: lets somebody only listen", _act("mute")),
+        Command(
+            "mute", "WHOM [TIME] [REASON]", "operators: lets somebody only listen", _act("mute")
+        ),
         Command("unmute", "WHOM", "operators: lets them speak again", _act("unmute")),
-        Command("lock", "[ROOM]", "operators: keeps a room's topic", _act("lock")),
+        Command("lock", "[ROOM] [TIME]", "operators: keeps a room's topic", _act("lock")),
         Command("unlock", "[ROOM]", "operators: lets all set it again", _act("unlock")),
-        Command("freeze", "[ROOM]", "operators: lets only operators speak there", _act("freeze")),
+        Command(
+            "freeze", "[ROOM] [TIME]", "operators: lets only operators speak there", _act("freeze")
+        ),
         Command("thaw", "[ROOM]", "operators: lets all speak there again", _act("thaw")),
-        Command("close", "", "operators: lets in nobody new", _act("close")),
+        Command("close", "[TIME]", "operators: lets in nobody new", _act("close")),
         Command("open", "", "operators: lets people in again", _act("open")),
         Command("rules", "", "operators: lists what is forbidden", _act("list")),
         Command("quit", "", "says goodbye", _quit),

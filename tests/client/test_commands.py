@@ -46,6 +46,19 @@ def test_help_lists_every_command(ask: Ask) -> None:
     assert ask("/help join") == ["/join ROOM  joins a room, or goes to one you are in"]
 
 
+def test_help_tells_whom_and_how_long_where_that_is_asked(ask: Ask) -> None:
+    assert ask("/help ban") == [
+        "/ban WHOM [TIME] [REASON]  operators: keeps somebody out",
+        "WHOM by address            is where WHOM is from; or by nick, by client",
+        "TIME                       is how long: 90s, 10m, 2h, 7d; else for ever",
+    ]
+    assert ask("/help ban")[1].split() in [line.split() for line in ask("/help")]
+
+
+def test_help_fits_a_terminal(ask: Ask) -> None:
+    assert max(map(len, ask("/help"))) + len("    · ") <= 80
+
+
 def test_an_unknown_command_leads_to_help(ask: Ask) -> None:
     assert ask("/dance") == ["! There is no /dance. /help lists what there is."]
 
@@ -62,6 +75,10 @@ def test_an_unknown_command_leads_to_help(ask: Ask) -> None:
         ("/nick", "It takes more: /nick NICK"),
         ("/msg bert   ", "It takes more: /msg NICK TEXT"),
         ("/kick", "It takes more: /kick NICK [REASON]"),
+        ("/unban", "It takes more: /unban WHOM"),
+        ("/unban eve 10m", "It does not take that: /unban WHOM"),
+        ("/close tomorrow", "It does not take that: /close [TIME]"),
+        ("/lock dev 10min", "It does not take that: /lock [ROOM] [TIME]"),
         ("/history 0", "It takes a number from 1 to 500, in a room."),
         ("/history -1", "It takes a number from 1 to 500, in a room."),
         ("/history 501", "It takes a number from 1 to 500, in a room."),
@@ -81,15 +98,38 @@ def test_what_cannot_be_asked_is_one_line(ask: Ask, line: str, told: str) -> Non
     ("line", "asked"),
     [
         ("/kick bert be nice", {"act": "kick", "whom": "bert", "reason": "be nice"}),
+        ("/kick bert 10m", {"act": "kick", "whom": "bert", "reason": "10m"}),
+        ("/ban eve", {"act": "ban", "whom": "eve"}),
+        ("/ban eve 2h", {"act": "ban", "whom": "eve", "seconds": 7_200}),
+        (
+            "/mute Robert 10m too  loud",
+            {"act": "mute", "whom": "Robert", "seconds": 600, "reason": "too  loud"},
+        ),
+        ("/mute eve 10minutes", {"act": "mute", "whom": "eve", "reason": "10minutes"}),
+        ("/mute eve spam 10m", {"act": "mute", "whom": "eve", "reason": "spam 10m"}),
+        (
+            "/ban guest-63 by address 1h spam",
+            {"act": "ban", "whom": "guest-63", "by": "address", "seconds": 3_600, "reason": "spam"},
+        ),
+        (
+            "/ban eve by chance",
+            {"act": "ban", "whom": "eve", "reason": "by chance"},
+        ),
+        ("/mute by by client", {"act": "mute", "whom": "by", "by": "client"}),
+        ("/unmute eve by nick", {"act": "unmute", "whom": "eve", "by": "nick"}),
         ("/unban 10.0.0.0/8", {"act": "unban", "whom": "10.0.0.0/8"}),
         ("/freeze", {"act": "freeze", "whom": "lobby"}),
+        ("/freeze 90s", {"act": "freeze", "whom": "lobby", "seconds": 90}),
         ("/lock dev", {"act": "lock", "whom": "dev"}),
+        ("/lock dev 7d", {"act": "lock", "whom": "dev", "seconds": 604_800}),
+        ("/unlock", {"act": "unlock", "whom": "lobby"}),
         ("/close", {"act": "close"}),
+        ("/close 1h", {"act": "close", "seconds": 3_600}),
         ("/rules", {"act": "list"}),
     ],
 )
 def test_operators_act(
-    talk: tuple[Connection, Peer], ask: Ask, line: str, asked: dict[str, str]
+    talk: tuple[Connection, Peer], ask: Ask, line: str, asked: dict[str, Any]
 ) -> None:
     _, peer = talk
     asking = meanwhile(lambda: ask(line))
