@@ -1,7 +1,7 @@
 """The server's window: who came, by which nick, who left, what was said.
 
 On a terminal these are lines for a person. Anywhere else coming and leaving are log records, and
-what was said is not shown at all: message bodies do not belong in logs.
+what was said is not shown at all: message bodies do not belong in logs unless they are asked for.
 """
 
 import logging
@@ -12,7 +12,7 @@ from typing import Final
 
 from geventchat.config import Config
 from geventchat.protocol.visible import visible
-from geventchat.server.logs import LogHandler
+from geventchat.server.logs import LogHandler, left_out
 from geventchat.server.printer import Printer
 
 SHOWN_CHARACTERS: Final = 4_096
@@ -24,12 +24,14 @@ _package: Final = logging.getLogger("geventchat")
 class Console:
     """The server's window: with `echo` lines for a person, without it log records.
 
-    None of this ever waits, except `close`.
+    In a log of JSON all are records, and `echo` adds what was said. None of this ever waits, except
+    `close`.
     """
 
-    def __init__(self, printer: Printer, *, echo: bool) -> None:
+    def __init__(self, printer: Printer, *, echo: bool, json: bool = False) -> None:
         self._printer = printer
         self._echo = echo
+        self._for_a_person = echo and not json
 
     def came(self, who: str, address: str, clients: int) -> None:
         """Show that somebody came from an address; `clients` are connected now."""
@@ -51,8 +53,10 @@ class Console:
             if len(text) > SHOWN_CHARACTERS:
                 more = len(text) - SHOWN_CHARACTERS
                 text = f"{text[:SHOWN_CHARACTERS]}… ({more:,} more characters)"
-            clock = time.strftime("%H:%M")
-            self._printer.put(visible(f"{clock} #{room} {author}: {text}"))
+            line = f"#{room} {author}: {text}"
+            if self._for_a_person:
+                line = f"{time.strftime('%H:%M')} {line}"
+            self._tell(line, event="said", room=room, author=author, text=text)
 
     def line(self, text: str) -> None:
         """Show something the server says of itself."""
@@ -64,11 +68,11 @@ class Console:
             handler.flush()  # the last second may have had too many of a kind
         self._printer.close(seconds)
 
-    def _tell(self, text: str, **details: object) -> None:
-        if not self._echo:
-            _package.info("%s", text, extra={"details": details})
+    def _tell(self, line: str, /, **details: object) -> None:
+        if not self._for_a_person:
+            _package.info("%s", line, extra={"details": details})
         elif self._printer.admits():
-            self._printer.put(visible(text))
+            self._printer.put(visible(line))
 
 
 def open_console(config: Config) -> Console:
@@ -77,13 +81,14 @@ def open_console(config: Config) -> Console:
     Unless told, messages are shown when that is a terminal and the log is not to be JSON.
     """
     fd = _stdout()
+    json = config.log_format == "json"
     echo = config.echo
     if echo is None:
-        echo = fd is not None and os.isatty(fd) and config.log_format == "text"
-    printer = Printer(fd)
+        echo = fd is not None and os.isatty(fd) and not json
+    printer = Printer(fd, left_out) if json else Printer(fd)
     logging.getLogger().addHandler(LogHandler(printer, config.log_format))
     _package.setLevel(logging.INFO)
-    return Console(printer, echo=echo)
+    return Console(printer, echo=echo, json=json)
 
 
 def _stdout() -> int | None:

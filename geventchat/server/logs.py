@@ -69,13 +69,20 @@ def log_death(
     _log.error("%r was ended by %r", greenlet, error, exc_info=raised)
 
 
+def left_out(lines: int) -> str:
+    """Give the object that stands for lines that were left out; called in a native thread."""
+    text = f"{lines:,} more lines were left out"
+    head = {"time": _time(time.time()), "level": "warning", "logger": __name__}
+    return json.dumps(head | {"message": text})
+
+
 class TextFormatter(logging.Formatter):
     """Time (UTC), level, logger, message; a traceback follows indented."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Give the line, or with a traceback the lines, without a line break at the end."""
         message = visible(record.getMessage())
-        lines = [f"{_time(record)} {record.levelname} {record.name}: {message}"]
+        lines = [f"{_time(record.created)} {record.levelname} {record.name}: {message}"]
         lines += (f"    {visible(line)}" for line in _trace(self, record).splitlines())
         return "\n".join(lines)
 
@@ -86,7 +93,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Give the object in pure ASCII, so nothing in it can act on a terminal."""
         event = {
-            "time": _time(record),
+            "time": _time(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -100,8 +107,8 @@ class JsonFormatter(logging.Formatter):
 _SECONDS: Final = "%Y-%m-%dT%H:%M:%S"
 
 
-def _time(record: logging.LogRecord) -> str:
-    return f"{time.strftime(_SECONDS, time.gmtime(record.created))}.{int(record.msecs):03}Z"
+def _time(seconds: float) -> str:
+    return f"{time.strftime(_SECONDS, time.gmtime(seconds))}.{int(seconds % 1 * 1_000):03}Z"
 
 
 def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:

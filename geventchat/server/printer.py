@@ -6,6 +6,7 @@ reference to something of gevent's; and gevent's own queues and locks must not b
 
 import errno
 import os
+from collections.abc import Callable
 from typing import Any, Final
 
 from gevent.monkey import get_original
@@ -26,14 +27,22 @@ _allocate_lock: Any = get_original("_thread", "allocate_lock")
 _sleep: Any = get_original("time", "sleep")
 
 
+def _more(lines: int) -> str:
+    return f"… {lines:,} more"
+
+
 class Printer:
     """Lines on their way to a file descriptor. Nothing here waits, except `close`.
 
     When lines come faster than they can be written, some are left out, and a line says how many.
     """
 
-    def __init__(self, fd: int | None) -> None:
-        """Write to a duplicate of `fd`; None: all lines are dropped."""
+    def __init__(self, fd: int | None, left_out: Callable[[int], str] = _more) -> None:
+        """Write to a duplicate of `fd`; None: all lines are dropped.
+
+        `left_out` gives, in the thread, the line that stands for so many.
+        """
+        self._stands_for = left_out
         self._lines: Any = _SimpleQueue()
         # Numbers each line, the ones left out included; the thread finds the gaps by it.
         self._newest = 0
@@ -75,14 +84,14 @@ class Printer:
                 waiting.append(self._lines.get())
             page = []
             for number, line in waiting:
-                page += _left_out(number - written - (line is not None))
+                page += self._left_out(number - written - (line is not None))
                 written = number
                 if line is None:
                     more = False
                 else:
                     page.append(line)
             if self._lines.empty():  # whatever came up to `newest` and is not here was left out
-                page += _left_out(newest - written)
+                page += self._left_out(newest - written)
                 written = max(newest, written)
             self._write(fd, "".join(f"{line}\n" for line in page))
             if more:
@@ -101,6 +110,5 @@ class Printer:
                     return
                 _sleep(PAUSE_SECONDS)
 
-
-def _left_out(lines: int) -> list[str]:
-    return [f"… {lines:,} more"] if lines > 0 else []
+    def _left_out(self, lines: int) -> list[str]:
+        return [self._stands_for(lines)] if lines > 0 else []

@@ -7,8 +7,8 @@ from typing import Final
 
 EACH_SECOND: Final = 10
 """Records of a kind that are all written: those who come, those who leave, one warning."""
-_ALL_WRITTEN: Final = "geventchat.audit"
-"""What operators did; what others tried is as any other kind."""
+_AUDIT: Final = "geventchat.audit"
+"""What operators did is all written; what others tried is as any other kind."""
 
 
 class Repeats:
@@ -21,9 +21,9 @@ class Repeats:
     def admits(self, record: LogRecord) -> bool:
         """Say whether a record is to be written; if not, it is in the next summary."""
         details = getattr(record, "details", {})
-        if record.name == _ALL_WRITTEN and "refused" not in details:
-            return True
         kind = details.get("event", record.msg)
+        if kind == "said" or (record.name == _AUDIT and "refused" not in details):
+            return True
         self._counts[kind] += 1
         if self._counts[kind] <= EACH_SECOND:
             return True

@@ -125,6 +125,39 @@ def test_without_echo_coming_and_leaving_are_log_records(
     ]
 
 
+def test_with_json_each_line_is_an_object_and_echo_only_adds_what_was_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def shown(*, echo: bool) -> list[dict[str, object]]:
+        """Give what a server's window has of one conversation, without times."""
+        reading, end = os.pipe()
+        with os.fdopen(end, "w") as stdout:
+            monkeypatch.setattr(sys, "stdout", stdout)
+            monkeypatch.setattr(logging.getLogger(), "handlers", [])
+            console = open_console(Config(log_format="json", echo=echo))
+            console.came("guest-3", "192.0.2.1", 1)
+            console.said("lobby", "guest-3", "gr\u00fc\u00dfe\x1b[2J")
+            console.line("the server says this")
+            console.close(5)
+        with os.fdopen(reading, encoding="utf-8") as stream:
+            events = [json.loads(line) for line in stream]
+        return [{key: event[key] for key in event if key != "time"} for event in events]
+
+    came, said, line = shown(echo=True)
+    assert shown(echo=False) == [came, line]
+    assert (came["event"], came["who"]) == ("came", "guest-3")
+    assert line["message"] == "the server says this"
+    assert said == {
+        "level": "info",
+        "logger": "geventchat",
+        "message": "#lobby guest-3: gr\u00fc\u00dfe\x1b[2J",
+        "event": "said",
+        "room": "lobby",
+        "author": "guest-3",
+        "text": "gr\u00fc\u00dfe\x1b[2J",
+    }
+
+
 def test_a_terminal_that_nobody_reads_never_stops_the_caller() -> None:
     terminal, end = pty.openpty()  # its buffer takes some 4 KiB
     console = Console(Printer(end), echo=True)
@@ -167,6 +200,31 @@ def test_a_flood_is_summarised_by_how_many_lines_were_left_out(
     assert len(shown) + int(counted[1].replace(",", "")) == flood
     assert len(shown) >= WAITING_LINES
     assert last == "room again"
+
+
+def test_with_json_what_was_left_out_is_an_object_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geventchat.server.printer.WAITING_LINES", 2)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    reading, end = os.pipe()
+    with os.fdopen(end, "w") as stdout, os.fdopen(reading) as stream:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        console = open_console(Config(log_format="json", echo=True))
+        flood = 5_000
+        for _ in range(flood):
+            console.said("lobby", "guest-3", "x" * 1_000)
+        shown = left_out = 0
+        while shown + left_out < flood:
+            event = json.loads(stream.readline())
+            if event.get("event") == "said":
+                shown += 1
+            else:
+                more = re.fullmatch(r"([\d,]+) more lines were left out", event["message"])
+                assert more
+                left_out += int(more[1].replace(",", ""))
+        console.close(5)
+
+    assert shown + left_out == flood
+    assert left_out > 0
 
 
 def test_a_window_that_is_gone_stops_nothing() -> None:
@@ -329,10 +387,11 @@ def test_messages_are_shown_on_a_terminal_unless_told_otherwise(
             console.said("lobby", "guest-3", "hello")
             console.line("end")
             console.close(5)
-            shown = os.read(terminal, 10_000).decode()
+            shown = ""
+            while "end" not in shown:
+                shown += os.read(terminal, 10_000).decode()
     finally:
         os.close(terminal)
         logging.getLogger().handlers[:] = handlers
 
     assert ("#lobby guest-3: hello" in shown) is on_terminal
-    assert "end" in shown

@@ -32,6 +32,13 @@ def test_one_too_many_is_written_as_it_is() -> None:
     assert repeats.summary() == [records[-1]]
 
 
+def test_what_is_said_is_all_written_where_it_was_asked_for() -> None:
+    said = [record("%s", f"#lobby guest-1: {n}", event="said") for n in range(100)]
+    repeats = Repeats()
+    assert admitted(repeats, said) == 100
+    assert repeats.summary() == []
+
+
 def test_each_kind_has_its_ten() -> None:
     repeats = Repeats()
     for _ in range(10):
