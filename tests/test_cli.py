@@ -8,6 +8,7 @@ import resource
 import shlex
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -21,6 +22,8 @@ import pytest
 
 from geventchat import __version__
 from geventchat.cli import commands, main
+from geventchat.server.timeline.sqlite import schema
+from tests.process import served
 
 COMMAND = (sys.executable, "-m", "geventchat")
 SERVE = (*COMMAND, "serve", "--port", "0", "--timeline", "memory:")
@@ -473,6 +476,43 @@ def test_a_config_is_checked_as_far_as_no_start_is_needed(tmp_path: Path) -> Non
     ]:
         line = refusal("config", "--check", option, value)
         assert line == f"geventchat: {option} {value}: {reason}"
+
+
+def database(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        for statement in ("PRAGMA journal_mode = WAL", "CREATE TABLE mine (id)", *statements):
+            db.execute(statement)
+
+
+def test_a_check_refuses_a_file_that_a_start_would_refuse(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no database, but a file of somebody's")
+    database(tmp_path / "other.db")
+    ours = f"PRAGMA application_id = {schema.APPLICATION_ID}"
+    database(tmp_path / "newer.db", ours, f"PRAGMA user_version = {schema.VERSION + 1}")
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+
+    for file in before:
+        arguments = ["--port", "0", "--timeline", f"sqlite:{file}"]
+        line = refusal("config", "--check", *arguments)
+        assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+        assert line == refusal("serve", *arguments)
+
+
+def test_a_check_passes_what_a_server_made_and_leaves_it_alone(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    with served(tmp_path, "--admin", "none") as process:
+        for name in ("chat.db", "empty.db"):
+            assert run("config", "--check", "--timeline", f"sqlite:{tmp_path}/{name}").stdout
+        process.signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    files = sorted(tmp_path.iterdir())
+    assert run("config", "--check", "--timeline", f"sqlite:{tmp_path}/chat.db").stdout
+    assert sorted(tmp_path.iterdir()) == files
+
+
+def test_a_check_refuses_an_address_of_another_machine() -> None:
+    line = refusal("config", "--check", "--timeline", "memory:", "--host", "192.0.2.1")
+    assert line == "geventchat: --host 192.0.2.1: cannot assign requested address"
 
 
 def test_sighup_reads_the_settings_again_or_leaves_them_in_force(tmp_path: Path) -> None:

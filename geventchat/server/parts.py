@@ -2,17 +2,22 @@
 
 import errno
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from urllib.parse import quote
 
 from geventchat.config import BadOption, Config
 from geventchat.server import credentials
 from geventchat.server.authority import Authority
-from geventchat.server.doors import tls
+from geventchat.server.doors import tcp, tls
 from geventchat.server.rules_file import RulesFile
 from geventchat.server.timeline import Batch, Timeline
 from geventchat.server.timeline.memory import MemoryTimeline
 from geventchat.server.timeline.sqlite import SqliteTimeline
+from geventchat.server.timeline.sqlite.lock import unusable
 from geventchat.server.timeline.sqlite.retention import Keep
+from geventchat.server.timeline.sqlite.schema import looked_at
 
 
 def check(config: Config) -> None:
@@ -27,10 +32,22 @@ def check(config: Config) -> None:
         raise BadOption("--timeline", config.timeline, "no file can be made there")
     if kind == "sqlite" and os.path.isdir(path):
         raise BadOption("--timeline", config.timeline, os.strerror(errno.EISDIR))
+    if kind == "sqlite" and os.path.isfile(path):
+        _check_database(path)
+    tcp.listen(config.host, 0).close()
     if (file := operator_file(config)) is not None:
         _rules_file(file).load()
         if os.path.exists(file):
             credentials.read_token("--operator-file", file)
+
+
+def _check_database(path: str) -> None:
+    # Without `immutable` even a look would make files beside it, or wait for who has it locked.
+    try:
+        with closing(sqlite3.connect(f"file:{quote(path)}?immutable=1", uri=True)) as db:
+            looked_at(db)
+    except (sqlite3.Error, UnicodeError) as error:
+        raise unusable(path, str(error)) from None
 
 
 def open_timeline(config: Config, deliver: Callable[[Batch], None]) -> Timeline:

@@ -83,7 +83,7 @@ class TcpDoor:
         self.frame_bytes = frame_bytes
         """What those who connect from now on may send before the null byte."""
         self._welcome = welcome
-        self._server = _Listener(_listen(host, port), self._handle, refusals)
+        self._server = _Listener(listen(host, port), self._handle, refusals)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -107,7 +107,7 @@ class TcpDoor:
             self._welcome(TlsLink(sock, peer, self.frame_bytes, self.tls))
 
 
-def _listen(host: str, port: int) -> gevent_socket.socket:
+def listen(host: str, port: int) -> gevent_socket.socket:
     """Give a listening socket, with what its connections inherit on Linux."""
     try:
         family, _, _, _, address = gevent_socket.getaddrinfo(

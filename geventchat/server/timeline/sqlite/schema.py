@@ -98,7 +98,7 @@ def prepare(db: sqlite3.Connection) -> bool:
     nothing.
     """
     try:
-        tables, version = _looked_at(db)
+        tables, version = looked_at(db)
         found: str | None = ""
         if version == VERSION and _columns(db) != _columns_made():
             found = "its tables are not as they were made"
@@ -135,7 +135,7 @@ def prepare(db: sqlite3.Connection) -> bool:
     return found is not None
 
 
-def _looked_at(db: sqlite3.Connection) -> tuple[int, int]:
+def looked_at(db: sqlite3.Connection) -> tuple[int, int]:
     """Give how many tables there are, and their version, if they are ours."""
     (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (application,) = db.execute("PRAGMA application_id").fetchone()
