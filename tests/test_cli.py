@@ -558,6 +558,40 @@ def test_sighup_reads_the_settings_again_or_leaves_them_in_force(tmp_path: Path)
         assert not taken(b"x" * 20)
 
 
+def test_a_secret_that_others_can_read_is_warned_of_at_the_start_and_at_sighup(
+    tmp_path: Path,
+) -> None:
+    secrets = {"--password-file": tmp_path / "password", "--operator-file": tmp_path / "token"}
+    for file in secrets.values():
+        file.write_text("of 16 characters at least")
+        file.chmod(0o644)
+
+    def warned(until: str) -> list[str]:
+        lines = [first_line(process)]
+        while until not in lines[-1]:
+            assert lines[-1]
+            lines.append(first_line(process))
+        return [line.strip().partition("serve: ")[2] for line in lines if "WARNING" in line]
+
+    def warning(option: str) -> str:
+        file = secrets[option]
+        return f"{option} {file}: others on this machine can read it, chmod 600 keeps them out"
+
+    options = [str(part) for pair in secrets.items() for part in pair]
+    with serving("--admin", "none", *options) as process:
+        assert warned(until="--operator-file") == [warning(option) for option in secrets]
+
+        secrets["--password-file"].chmod(0o640)
+        process.send_signal(signal.SIGHUP)
+        assert warned(until="--operator-file") == [warning("--operator-file")]
+
+        secrets["--operator-file"].chmod(0o440)
+        process.send_signal(signal.SIGHUP)
+        warned(until="read again")
+        process.send_signal(signal.SIGTERM)
+        assert "WARNING" not in process.communicate(timeout=10)[0]
+
+
 def test_a_second_signal_ends_it_at_once() -> None:
     with serving() as process, ExitStack() as peers:
         address = "127.0.0.1", port(first_line(process))

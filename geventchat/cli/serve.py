@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -56,6 +57,7 @@ def _serve(config: Config, read_again: Callable[[], Config]) -> None:
                 console.line(f"/healthz, /metrics and /top are at http://{_address(host, port)}/")
             if server.operator_file is not None:
                 console.line(f"the operators' token is in {server.operator_file}")
+            _warn_of_readers(config, server)
             server.wait()
         finally:
             server.stop()
@@ -76,13 +78,24 @@ def _hung_up(server: "Server", read_again: Callable[[], Config], had_terminal: b
         server.ask_to_stop()
         return
     try:
-        fixed = server.reload(read_again())
+        config = read_again()
+        fixed = server.reload(config)
     except BadOption as error:
         _log.error("the settings stay as they were: %s", error)
         return
     _log.info("the settings were read again")
     if fixed:
         _log.warning("these changed too, and take a restart: %s", ", ".join(fixed))
+    _warn_of_readers(config, server)
+
+
+def _warn_of_readers(config: Config, server: "Server") -> None:
+    """Say which secrets lie open. What only a group can read is how credentials are handed over."""
+    files = {"--password-file": config.password_file, "--operator-file": server.operator_file}
+    for option, file in files.items():
+        if file is not None and os.stat(file).st_mode & stat.S_IROTH:
+            text = "%s %s: others on this machine can read it, chmod 600 keeps them out"
+            _log.warning(text, option, file)
 
 
 def _has_terminal() -> bool:
