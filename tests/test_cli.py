@@ -135,6 +135,10 @@ def test_what_cannot_be_used_is_one_line_and_exit_2(arguments: list[str], line: 
         ("connect --password-file none", "--password-file none: No such file or directory"),
         ("admin", "ACT is missing, geventchat admin --help tells what it may be"),
         ("admin list --server :x", "port x: is not a whole number"),
+        ("admin list extra", "WHOM extra: list takes none"),
+        ("admin close extra", "WHOM extra: close takes none"),
+        ("admin open extra", "WHOM extra: open takes none"),
+        ("admin list ''", 'WHOM "": list takes none'),
         ("serv", "No such command 'serv'. Did you mean 'serve'?"),
         (
             "history export --timeline memory:",

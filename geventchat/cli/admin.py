@@ -7,11 +7,13 @@ import click
 
 from geventchat.cli.address import host_and_port
 from geventchat.cli.options import option, variable
+from geventchat.config import BadOption
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.requests import Act, By
 from geventchat.protocol.visible import visible
 
 _FILE: Final = "geventchat.db.operator"
+_OF_ALL: Final = ("close", "open", "list")
 
 
 @click.command()
@@ -41,6 +43,8 @@ def admin(
 
     WHOM is a nick, an address or a room. `list` shows what is forbidden.
     """
+    if whom is not None and act in _OF_ALL:
+        raise BadOption("WHOM", whom, f"{act} takes none")
     host, port = host_and_port(server)
     token = os.environ.get(variable("token"))
     from geventchat.client import Connection, Ended, NoGeventchat, ServerError, trusting
