@@ -3,6 +3,7 @@
 import re
 import signal
 import socket
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -134,6 +135,37 @@ def test_wide_names_keep_the_columns_and_too_wide_ones_are_cut() -> None:
     wide, cut = [text for _, text in page(look, look) if "日" in text]
     assert wide == "日本" + " " * 28 + "        1.0          1"
     assert cut == "日" * 15 + "…" + " " + "        1.0          1"
+
+
+def test_what_a_busy_server_does_fits_80_columns() -> None:
+    figures = Counter(
+        {
+            "geventchat_storing": 1,
+            "process_start_time_seconds": time.time() - 100 * 86_400 - 86_399,
+            "process_cpu_seconds_total": 1,
+            "process_resident_memory_bytes": 1_023 << 20,
+            "process_open_fds": 100_000,
+            "geventchat_sessions": 100_000,
+            "geventchat_sessions rich": 90_000,
+            "geventchat_sessions plain": 10_000,
+            "geventchat_rooms": 10_000,
+            "geventchat_closes_total": 1_000,
+            "geventchat_refused_total": 10_000,
+            "geventchat_posts_total": 10_000,
+            "geventchat_deliveries_total": 10_000_000,
+            "geventchat_failed_messages_total": 10_000,
+            "geventchat_loop_lag_seconds": 1,
+            "geventchat_outbox_bytes 0.99": 1_023 << 10,
+            "geventchat_outbox_bytes 1": 1_023 << 10,
+        }
+    )
+    for name in ("heard", "store", "turn"):
+        figures |= {f"geventchat_{name}_seconds_{part}": 1 for part in ("sum", "count")}
+    lines = [
+        text for _, text in page(Look(1.0, Counter(), Top([], [])), Look(2.0, figures, Top([], [])))
+    ]
+    assert any("outbox p99 1,023.0 KiB, max 1,023.0 KiB" in line for line in lines)
+    assert max(map(len, lines)) <= 80
 
 
 def test_counts_that_began_anew_are_not_less_than_nothing() -> None:

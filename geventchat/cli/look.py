@@ -79,9 +79,7 @@ def page(before: Look, now: Look) -> Iterator[tuple[str, str]]:
             f"clients {figures['geventchat_sessions']:,.0f}: "
             f"{figures['geventchat_sessions rich']:,.0f} rich, "
             f"{figures['geventchat_sessions plain']:,.0f} plain   "
-            f"rooms {figures['geventchat_rooms']:,.0f}   "
-            f"closed {rate('geventchat_closes_total'):,.1f}/s   "
-            f"refused {rate('geventchat_refused_total'):,.1f}/s"
+            f"rooms {figures['geventchat_rooms']:,.0f}"
         ),
     )
     yield (
@@ -96,9 +94,16 @@ def page(before: Look, now: Look) -> Iterator[tuple[str, str]]:
         "",
         (
             f"heard {mean('heard')}   store {mean('store')}   turn {mean('turn')}   "
-            f"loop lag {_time(figures['geventchat_loop_lag_seconds'])}   "
+            f"loop lag {_time(figures['geventchat_loop_lag_seconds'])}"
+        ),
+    )
+    yield (
+        "",
+        (
             f"outbox p99 {_size(figures['geventchat_outbox_bytes 0.99'])}, "
-            f"max {_size(figures['geventchat_outbox_bytes 1'])}"
+            f"max {_size(figures['geventchat_outbox_bytes 1'])}   "
+            f"closed {rate('geventchat_closes_total'):,.1f}/s   "
+            f"refused {rate('geventchat_refused_total'):,.1f}/s"
         ),
     )
     yield "", ""
