@@ -365,9 +365,10 @@ def test_ctrl_c_ends_the_server_cleanly(number: signal.Signals) -> None:
     with serving() as process:
         port(first_line(process))
         process.send_signal(number)
-        _, complaints = process.communicate(timeout=10)
+        told, complaints = process.communicate(timeout=10)
 
     assert process.returncode == 0
+    assert told.endswith(f"the server ends: it got {number.name}\n")
     assert complaints == ""
 
 
@@ -617,3 +618,16 @@ def test_closing_its_terminal_ends_the_server() -> None:
     os.close(terminal.child_fd)
 
     assert os.waitstatus_to_exitcode(os.waitpid(terminal.pid, 0)[1]) == 0
+
+
+def test_a_log_elsewhere_says_that_the_terminal_was_closed(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.touch()
+    terminal = pexpect.spawn("sh", ["-c", f"exec {shlex.join(SERVE)} > {log}"])
+    while "listens on" not in log.read_text():
+        time.sleep(0.01)
+
+    os.close(terminal.child_fd)
+
+    os.waitpid(terminal.pid, 0)
+    assert log.read_text().endswith("the server ends: its terminal was closed\n")

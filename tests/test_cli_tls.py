@@ -37,6 +37,11 @@ def connect(port: int, *options: str, say: str = "") -> subprocess.CompletedProc
     )
 
 
+def test_the_first_line_tells_that_tls_is_spoken(server: Process) -> None:
+    (line,) = server.lines("listens on")
+    assert f":{server.address[1]} with TLS, posts go to " in line
+
+
 @pytest.mark.parametrize("mode", [[], ["--plain"]])
 def test_what_is_piped_in_is_said_over_tls(
     server: Process, authority: Authority, mode: list[str]

@@ -17,6 +17,7 @@ from geventchat.cli.settings import resolve, settings, warn_of_variables
 from geventchat.config import BadOption, Config
 
 if TYPE_CHECKING:
+    from geventchat.server.console import Console
     from geventchat.server.server import Server
 
 _log: Final = logging.getLogger(__name__)
@@ -46,10 +47,12 @@ def _serve(config: Config, read_again: Callable[[], Config]) -> None:
     try:
         server = Server(config, console)
         for number in (signal.SIGINT, signal.SIGTERM):
-            gevent.signal_handler(number, _asked_to_stop, server, number)
+            gevent.signal_handler(number, _asked_to_stop, server, console, number)
         server.start()
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means what it says
-            gevent.signal_handler(signal.SIGHUP, _hung_up, server, read_again, _has_terminal())
+            gevent.signal_handler(
+                signal.SIGHUP, _hung_up, server, console, read_again, _has_terminal()
+            )
         try:
             console.line(_start_line(config, *server.address))
             if server.admin_address is not None:
@@ -65,16 +68,20 @@ def _serve(config: Config, read_again: Callable[[], Config]) -> None:
         console.close(seconds=1.0)
 
 
-def _asked_to_stop(server: "Server", number: int) -> None:
+def _asked_to_stop(server: "Server", console: "Console", number: signal.Signals) -> None:
     """Let the server end; at once when it is asked again: what anybody has seen is on disk."""
     if server.asked_to_stop:
         os._exit(128 + number)
+    console.line(f"the server ends: it got {number.name}")
     server.ask_to_stop()
 
 
-def _hung_up(server: "Server", read_again: Callable[[], Config], had_terminal: bool) -> None:
+def _hung_up(
+    server: "Server", console: "Console", read_again: Callable[[], Config], had_terminal: bool
+) -> None:
     """Read the settings again, unless this is what a terminal says when it is closed."""
     if had_terminal and not _has_terminal():
+        console.line("the server ends: its terminal was closed")
         server.ask_to_stop()
         return
     try:
@@ -109,7 +116,8 @@ def _has_terminal() -> bool:
 def _start_line(config: Config, host: str, port: int) -> str:
     kind, _, path = config.timeline.partition(":")
     posts = "posts stay in memory" if kind == "memory" else f"posts go to {path}"
-    return f"geventchat {__version__} listens on {_address(host, port)}, {posts}"
+    tls = " with TLS" if config.tls_cert is not None else ""
+    return f"geventchat {__version__} listens on {_address(host, port)}{tls}, {posts}"
 
 
 def _address(host: str, port: int) -> str:
