@@ -46,7 +46,7 @@ def _act(session: "Session", request: Admin) -> events.Admin:
     authority = session.authority
     rules, ended = _TABLE[request.act](session, request)
     changed = rules if request.act not in _AT_ONCE else []
-    until = changed[0].until if changed else None
+    until = changed[0].until if changed and request.act not in _UNDONE else None
     audit(
         session,
         request.act,
