@@ -39,7 +39,8 @@ RESERVED_DESCRIPTORS: Final = 96
 _HEARING: Final = 16
 """Of those how many have that time at once."""
 _SPARE: Final = 16
-"""How many are listened to in a full house, for they may be operators."""
+"""How many are listened to in a full house, for they may be operators; half of these places are for
+trusted networks alone, lest whoever filled the house takes them too."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -202,7 +203,7 @@ class Server:
         address = link.peer.rpartition(":")[0]
         counted = address not in self._authority.trust
         refused = self._refused(address, counted=counted)
-        if refused is FULL and self._spare < _SPARE:
+        if refused is FULL and self._spare < (_SPARE // 2 if counted else _SPARE):
             self._spare += 1
             try:
                 self._serve(link, address, counted=counted, full=True)

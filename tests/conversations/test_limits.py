@@ -153,10 +153,25 @@ def test_a_full_house_says_so_to_who_says_nothing_and_to_a_crowd(
     assert sum("refused: full" in line for line in told) <= 3
 
 
-def test_a_full_house_has_a_place_for_operators(tmp_path: Path) -> None:
+@pytest.fixture
+def operator_file(tmp_path: Path) -> str:
     file = tmp_path / "operator"
     file.write_text("the-token-of-a-test")
-    with chatting(options={"operator_file": str(file)}) as chat:
+    return str(file)
+
+
+def test_who_fills_the_house_does_not_fill_the_places_for_operators(operator_file: str) -> None:
+    with chatting(options={"operator_file": operator_file, "trust": ("127.0.0.1/32",)}) as chat:
+        chat.server._most = 0
+        for _ in range(8):
+            chat.came(Plain(chat.address, source="127.0.0.9"))
+        (line,) = chat.came(Plain(chat.address, source="127.0.0.9")).rest()
+        assert b"full" in line
+        assert chat.rich("Olga", token="the-token-of-a-test").nick == "Olga"
+
+
+def test_a_full_house_has_a_place_for_operators(operator_file: str) -> None:
+    with chatting(options={"operator_file": operator_file}) as chat:
         _, bob = chat.riches("Ann", "Bob")
         chat.server._most = 2
         assert chat.refused(token="a-token-that-is-wrong")[-1]["code"] == "full"
