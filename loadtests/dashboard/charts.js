@@ -102,17 +102,18 @@
       element("figcaption", { style: "margin-bottom:4px" }, title, ...legend, ...when), svg);
   }
 
-  // Locust's page makes the tab anew whenever it is chosen, and knows nothing of the charts in it.
+  // Locust's page makes the table anew whenever the tab is chosen, and knows nothing of the charts: they
+  // stand in the frame of the table, which goes with it. Around that is what all tabs share.
   function place() {
     const heading = [...document.querySelectorAll("th")].find((th) => th.textContent.trim() === "Whole run");
-    const table = heading?.closest("table")?.parentElement;
+    const table = heading?.closest("table");
     if (!table) return null;
     const before = table.previousElementSibling;
     if (before?.id === "chat-charts") return before;
     const made = element("div", {
       id: "chat-charts",
       style: "display:grid;grid-template-columns:repeat(auto-fit,minmax(380px,1fr));gap:24px;" +
-        "margin:16px 0 32px;font:13px sans-serif",
+        "margin:16px 16px 32px;font:13px sans-serif",
     });
     made.append(element("style", {}, "#chat-charts text{font:11px sans-serif;fill:currentColor;opacity:.7}"));
     table.before(made);

@@ -90,6 +90,7 @@ def test_the_charts_have_data(page: Page) -> None:
 
 
 def test_the_charts_are_there_again_after_another_tab_was_looked_at(page: Page) -> None:
+    page.wait_for_selector("#chat-charts svg")
     page.get_by_role("tab", name="Statistics").click()
     page.wait_for_selector("#chat-charts", state="detached")
     page.get_by_role("tab", name="Chat").click()
