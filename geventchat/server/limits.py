@@ -188,16 +188,19 @@ class Refusals:
             self._tell()
 
     def close(self) -> None:
-        """Tell what is left."""
+        """Tell what is left, and then no more."""
         if self._second is not None:
             self._second.kill(block=False)
-        self._tell()
+        if self._untold:
+            self._log()
 
     def _tell(self) -> None:
         self._second = None
-        if not self._untold:
-            return
-        self._second = gevent.spawn_later(LINE_SECONDS, self._tell)
+        if self._untold:
+            self._second = gevent.spawn_later(LINE_SECONDS, self._tell)
+            self._log()
+
+    def _log(self) -> None:
         number, untold = self._untold.total(), dict(self._untold)
         self._untold.clear()
         reasons = ", ".join(f"{each} {count:,}" for each, count in untold.items())
