@@ -131,8 +131,7 @@ class Authority:
             raise self._denied(session, act, "Only an operator may do that.")
         now = time.monotonic()
         if self._tokens.spent(session.address, now):  # and no line, or a log could be filled
-            text = "That was wrong too often. Wait a minute before you try again."
-            raise Refused("slow_down", text, retry_ms=60_000)
+            raise Refused("slow_down", _SPENT.text, retry_ms=60_000)
         if not self._token.is_(token):
             self._tokens.count(session.address, now)
             raise self._denied(session, act, "That is not the operators' token.")

@@ -47,7 +47,7 @@ _OWED: Final = 64
 """Messages a client may have on the way to the record before its next one is read."""
 _SETTLE_SECONDS: Final = 30.0
 """How long the record may take to answer before the client is told to come back."""
-_FULL_SECONDS: Final = 1.0
+_TOKEN_SECONDS: Final = 1.0
 """How long one who comes to a full house has to show that it is an operator's."""
 _GOODBYE_SECONDS: Final = 2.0
 """How long a client has to take what it is still sent, and then to close its side."""
@@ -117,7 +117,7 @@ class Session:
         self.shut = FULL if full else self.authority.shut()
         late = None
         if self.shut is not None:
-            seconds = _FULL_SECONDS if full else self.limits.hello_seconds
+            seconds = _TOKEN_SECONDS if full else self.limits.hello_seconds
             late = gevent.spawn_later(seconds, self._be_late)
         try:
             self.authority.weigh(self)
