@@ -26,17 +26,18 @@ _log: Final = logging.getLogger(__name__)
 @click.command(context_settings={"show_default": True})
 @settings
 @click.pass_context
-def serve(context: click.Context, /, **_: object) -> None:
+def serve(context: click.Context, /, **_: object) -> int:
     """Run the server until Ctrl-C."""
     config = resolve(context).config
     warn_of_variables(context)
     if context.get_parameter_source("password") is ParameterSource.COMMANDLINE:
         text = "geventchat: others on this machine can read --password; --password-file is safe"
         click.echo(text, err=True)
-    _serve(config, lambda: resolve(context).config)
+    return _serve(config, lambda: resolve(context).config)
 
 
-def _serve(config: Config, read_again: Callable[[], Config]) -> None:
+def _serve(config: Config, read_again: Callable[[], Config]) -> int:
+    """Run a server and give the exit code: 1 after a crash, or if not everything was stored."""
     from geventchat.server.console import open_console
     from geventchat.server.logs import log_death
     from geventchat.server.server import Server
@@ -63,9 +64,12 @@ def _serve(config: Config, read_again: Callable[[], Config]) -> None:
             _warn_of_readers(config, server)
             server.wait()
         finally:
-            server.stop()
+            stored = server.stop()
     finally:
         console.close(seconds=1.0)
+    if not stored:  # a thread that hangs with the disk would keep the process from ending
+        os._exit(1)
+    return int(server.crashed)
 
 
 def _asked_to_stop(server: "Server", console: "Console", number: signal.Signals) -> None:

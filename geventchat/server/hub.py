@@ -35,6 +35,8 @@ _OPENERS: Final = 4
 _NEWCOMER_SECONDS: Final = 1.0
 """How long a plain guest may stay silent before the others are told."""
 
+_STOP_SECONDS: Final = 1.0
+
 _log = logging.getLogger(__name__)
 
 
@@ -77,11 +79,14 @@ class Hub:
         """Set when the server ends and everything that was said is in the outboxes."""
         self.timeline: Timeline  # set once, by the server: each of the two needs the other
 
-    def start(self) -> None:
-        """Begin to deliver, to ping and to keep time."""
+    def start(self, *, ticking: bool = True) -> None:
+        """Begin to deliver, and if `ticking` to do once a second what is due then."""
         self.delivery.start()
-        self._clock = gevent.spawn(self._tick)
-        self._clock.name = "hub"
+        self.greenlets = [self.delivery.greenlet]
+        if ticking:
+            clock = gevent.spawn(self._tick)
+            clock.name = "clock"
+            self.greenlets.append(clock)
 
     def drain(self, seconds: float) -> None:
         """Let every session take what has come so far, for this long, and then no more. Waits."""
@@ -96,13 +101,13 @@ class Hub:
         """Wait until all that the timeline handed on is delivered."""
         with suppress(TimeoutError), gevent.Timeout(seconds, TimeoutError):
             while not self.delivery.idle:
+                self.delivery.work()  # its greenlet may be what has died
                 gevent.sleep(0.001)
         self.delivered.set()
 
     def stop(self) -> None:
-        """Stop to deliver and to keep time. Waits."""
-        self._clock.kill()
-        self.delivery.stop()
+        """Stop delivering and keeping time. Waits."""
+        gevent.killall(self.greenlets, timeout=_STOP_SECONDS)
 
     # Coming and going
 
