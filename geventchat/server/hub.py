@@ -128,8 +128,9 @@ class Hub:
     def greet(self, session: "Session", client: bytes) -> None:
         """Let a session be rich from here on, as the client it is: with the nick that was held.
 
-        The client's former connection, if it has one, is told to end.
+        The client's former connection, if it has one, is told to end. Raises Ending.
         """
+        session.check()
         if session.shut is not None:
             session.shut = None
             self._console.came(session.nick, session.address, len(self.sessions))
@@ -195,7 +196,8 @@ class Hub:
     # Nicks
 
     def rename(self, session: "Session", text: str) -> str:
-        """Give a session another nick; give its spelling. Raises Refused."""
+        """Give a session another nick; give its spelling. Raises Refused, Ending."""
+        session.check()
         former = session.nick
         nick = self._nicks.take(text, session)
         if nick == former:
@@ -238,7 +240,11 @@ class Hub:
     # Rooms
 
     def join(self, session: "Session", name: str) -> Member:
-        """Make a rich session a member, who does not hear yet. Raises Refused `too_many_rooms`."""
+        """Make a rich session a member, who does not hear yet.
+
+        Raises Refused `too_many_rooms`, Ending.
+        """
+        session.check()
         if len(session.rooms) >= self.limits.rooms_per_client:
             text = f"You are in {len(session.rooms)} rooms, which is the limit. Leave one first."
             raise Refused("too_many_rooms", text, room=name)
