@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.record import Record, in_file, say
+from tests.server.record import Record, in_file, say, set_topic
 from tests.test_cli import first_line, refusal, run, serving
 
 
@@ -19,7 +19,7 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "chat.db"
     record = Record(in_file(path))
     record.turn(say("one", "k"), say("zwei 🎈"), say("three"), say("hi", room="other"))
-    record.timeline.set_topic("other", "tea")
+    record.turn(set_topic("tea", room="other"))
     record.close()
     return path
 
@@ -63,6 +63,7 @@ def test_what_is_exported_can_be_brought_in(path: Path, tmp_path: Path) -> None:
     record = Record(in_file(tmp_path / "new.db"))
     assert record.timeline.epoch == renewed
     assert [post.text for post in record.everything()] == ["one", "zwei 🎈", "three"]
+    record.open("other")
     assert record.timeline.topic("other") == "tea"
     assert record.turn(say("one", "k")).repeated[0][1] == 1
     record.close()

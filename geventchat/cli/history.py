@@ -80,6 +80,7 @@ def bring_in(timeline: str, file: Any) -> None:
     with _alone(timeline) as store:
         try:
             count = archive.bring_in(store.db, lines())
+            store.learn()
         except archive.Bad as error:
             raise BadOption("import", getattr(file, "name", "-"), str(error)) from None
     click.echo(f"{count:,} posts were brought in.")
@@ -118,14 +119,13 @@ def trim(context: click.Context, /, **_: object) -> None:
         raise click.UsageError(
             "Name a file with --config whose [limits] say what to keep of history."
         )
-    count = 0
     with _alone(config.timeline) as store:
-        looked = 0
-        # A look at the age of some rooms may find nothing, and the next one something.
-        while looked <= len(store.rooms):
-            before = sum(store.oldest.values())
-            looked = 0 if store.trim(keep) else looked + 1
-            count += sum(store.oldest.values()) - before
+        store.retention.keep = keep
+        before = _posts(store.db)
+        # A step that deletes nothing has only looked at some rooms.
+        while store.trim() or store.retention.rounds < 2:
+            pass
+        count = before - _posts(store.db)
     click.echo(f"{count:,} posts are gone.")
 
 
@@ -139,6 +139,12 @@ def renew(timeline: str) -> None:
     with _alone(timeline) as store:
         store.renew()
     click.echo("Clients that come back will be told that they may have missed something.")
+
+
+def _posts(db: sqlite3.Connection) -> int:
+    """Return how many posts there are."""
+    (count,) = db.execute("SELECT count(*) FROM posts").fetchone()
+    return int(count)
 
 
 def _path(timeline: str) -> str:

@@ -78,6 +78,9 @@ class Limits:
     )
     rooms_per_client: int = limit(128, "Rooms that one client may be in.")
     rooms: int = limit(10_000, "Rooms with members at a time; one address may open a quarter.")
+    new_rooms_per_day: int = limit(
+        200, "Rooms that one address may start in a day, of names that were never used before."
+    )
     ping_seconds: int = limit(
         30,
         "Silence after which a rich client is pinged, and then the time it has to answer.",

@@ -7,7 +7,7 @@ Refused the session answers with `error`. Each act is a line of the log.
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import gevent
 
@@ -17,10 +17,9 @@ from geventchat.protocol.requests import Admin
 from geventchat.server.authority import audit
 from geventchat.server.hub import Away
 from geventchat.server.moderation import Network, Rule, moment, network, parsed
+from geventchat.server.participant import Participant
+from geventchat.server.session import Session
 from geventchat.server.unbroken import unbroken
-
-if TYPE_CHECKING:
-    from geventchat.server.session import Session
 
 _SHOWN: Final = 500
 """Rules that `list` gives at most."""
@@ -33,7 +32,7 @@ About = tuple[str, str, str]
 """What a rule is about: what it goes by, what it is found by, and how it is named."""
 
 
-def act(session: "Session", request: Admin) -> events.Admin:
+def act(session: Session, request: Admin) -> events.Admin:
     """Do what an operator asks for, and put it on disk. Waits. Raises Refused."""
     if request.token is not None or not session.operator:
         session.authority.recognise(session, request.token, request.act)
@@ -42,7 +41,7 @@ def act(session: "Session", request: Admin) -> events.Admin:
     return unbroken(partial(_act, session, request))
 
 
-def _act(session: "Session", request: Admin) -> events.Admin:
+def _act(session: Session, request: Admin) -> events.Admin:
     authority = session.authority
     rules, ended = _TABLE[request.act](session, request)
     changed = rules if request.act not in _AT_ONCE else []
@@ -66,7 +65,7 @@ def _act(session: "Session", request: Admin) -> events.Admin:
     )
 
 
-def _kick(session: "Session", request: Admin) -> Done:
+def _kick(session: Session, request: Admin) -> Done:
     text = KICKED.text if request.reason is None else f"{KICKED.text[:-1]}: {request.reason}"
     ended = 0
     for other in _found(session, request):
@@ -78,7 +77,7 @@ def _kick(session: "Session", request: Admin) -> Done:
     return [], ended
 
 
-def _forbid(session: "Session", request: Admin) -> Done:
+def _forbid(session: Session, request: Admin) -> Done:
     """Make the rules of `ban` and `mute`."""
     about = list(_about(session, request))
     for by, value, _ in about:
@@ -87,17 +86,17 @@ def _forbid(session: "Session", request: Admin) -> Done:
     return _make(session, request, about), _weigh_all(session)
 
 
-def _lock(session: "Session", request: Admin) -> Done:
+def _lock(session: Session, request: Admin) -> Done:
     """Make the rules of `lock` and `freeze`."""
     room = names.room(_whom(request))
     return _make(session, request, [("room", room, room)]), 0
 
 
-def _close(session: "Session", request: Admin) -> Done:
+def _close(session: Session, request: Admin) -> Done:
     return _make(session, request, [("server", "", "")]), 0
 
 
-def _undo(session: "Session", request: Admin) -> Done:
+def _undo(session: Session, request: Admin) -> Done:
     effect = _UNDONE[request.act]
     whom = "" if effect == "close" else _whom(request)
     lifted = session.authority.rules.lift(effect, whom, request.by)
@@ -108,11 +107,11 @@ def _undo(session: "Session", request: Admin) -> Done:
     return lifted, _weigh_all(session)
 
 
-def _list(session: "Session", request: Admin) -> Done:
+def _list(session: Session, request: Admin) -> Done:
     return session.authority.rules.in_force(session.authority.clock()), 0
 
 
-def _make(session: "Session", request: Admin, about: list[About]) -> list[Rule]:
+def _make(session: Session, request: Admin, about: list[About]) -> list[Rule]:
     now = session.authority.clock()
     rules = [
         Rule(
@@ -131,7 +130,7 @@ def _make(session: "Session", request: Admin, about: list[About]) -> list[Rule]:
     return rules
 
 
-def _weigh_all(session: "Session") -> int:
+def _weigh_all(session: Session) -> int:
     """Let the rules be felt by all who are here; give how many connections that ended. Waits."""
     authority = session.authority
     ended = 0
@@ -146,7 +145,7 @@ def _weigh_all(session: "Session") -> int:
     return ended
 
 
-def _about(session: "Session", request: Admin) -> Iterator[About]:
+def _about(session: Session, request: Admin) -> Iterator[About]:
     """Give what a ban or a mute is about: an address, or a nick and the client that has it."""
     whom, by = _whom(request), request.by
     if by == "room":
@@ -173,7 +172,7 @@ def _about(session: "Session", request: Admin) -> Iterator[About]:
         raise _nobody(whom)
 
 
-def _found(session: "Session", request: Admin) -> list["Session"]:
+def _found(session: Session, request: Admin) -> list[Participant]:
     """Give the sessions that a kick is about."""
     hub, whom = session.hub, _whom(request)
     if request.by == "room":
@@ -188,7 +187,7 @@ def _found(session: "Session", request: Admin) -> list["Session"]:
     return [found]
 
 
-def _network(session: "Session", request: Admin) -> Network | None:
+def _network(session: Session, request: Admin) -> Network | None:
     """Give the network that an act is about: the one it names, or where a nick comes from."""
     if request.by not in (None, "address"):
         return None
@@ -204,7 +203,7 @@ def _network(session: "Session", request: Admin) -> Network | None:
     return meant
 
 
-def _is(session: "Session", by: str, value: str) -> bool:
+def _is(session: Session, by: str, value: str) -> bool:
     """Say whether a rule would be about a session."""
     match by:
         case "address":
@@ -242,7 +241,7 @@ _UNDONE: Final = {
     "thaw": "freeze",
     "open": "close",
 }
-_TABLE: Final[dict[str, Callable[["Session", Admin], Done]]] = {
+_TABLE: Final[dict[str, Callable[[Session, Admin], Done]]] = {
     "kick": _kick,
     "ban": _forbid,
     "mute": _forbid,

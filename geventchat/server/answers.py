@@ -7,8 +7,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from geventchat import __version__
 from geventchat.protocol import events, names, requests
@@ -17,24 +16,22 @@ from geventchat.protocol.events import Limits
 from geventchat.server import acts
 from geventchat.server.catchup import enter, joined
 from geventchat.server.room import Member
-from geventchat.server.unbroken import unbroken
-
-if TYPE_CHECKING:
-    from geventchat.server.session import Session
+from geventchat.server.session import Session
+from geventchat.server.wire import JSON
 
 _MEMBERS: Final = 500
 """Nicks that `members` gives at most."""
 
 
-def answer(session: "Session", request: requests.AnyRequest) -> None:
+def answer(session: Session, request: requests.AnyRequest) -> None:
     """Do what a request asks. May wait. Raises Refused, and Ending for `bye`."""
     _TABLE[type(request)](session, request)
 
 
-def greet(session: "Session", hello: requests.Hello) -> None:
+def greet(session: Session, hello: requests.Hello) -> None:
     """Answer hello: `welcome`, then each room. Waits. Raises Ending if it is not let in."""
     client = hashlib.blake2b(hello.client.encode(), digest_size=16).digest()
-    session.rich = True  # what follows it hears as events, even if that is goodbye
+    session.form = JSON  # what follows it hears as events, even if that is goodbye
     refusals: list[Refused] = []
     if hello.token is not None:
         try:
@@ -52,7 +49,7 @@ def greet(session: "Session", hello: requests.Hello) -> None:
             raise Ending(replace(ending.reason, text=refusals[0].text)) from None
     if former is not None:
         session.authority.arrivals.forgive(session.address, time.monotonic())
-    session.hub.greet(session, client)
+    session.hub.greet(session, client, JSON)
     session.authority.weigh(session)
     if hello.nick is not None:
         try:
@@ -90,16 +87,16 @@ def greet(session: "Session", hello: requests.Hello) -> None:
         session.refuse(refused, None)
 
 
-def _say(session: "Session", request: requests.Say) -> None:
+def _say(session: Session, request: requests.Say) -> None:
     member = session.rooms.get(request.room) or _member(session, request.room)
-    session.say(member.room.name, request.text, request.key, request.id)
+    session.say(member, request.text, request.key, request.id)
 
 
-def _join(session: "Session", request: requests.Join) -> None:
+def _join(session: Session, request: requests.Join) -> None:
     name = names.room(request.room)
     member = session.rooms.get(name)
     if member is not None:  # nothing to replay: it hears the room
-        session.answer(joined(session, member.room, None, request.id))
+        session.reply(joined(session, member.room, None, request.id))
         return
     cursor = None
     if request.epoch is not None and request.position is not None:
@@ -107,27 +104,29 @@ def _join(session: "Session", request: requests.Join) -> None:
     enter(session, session.hub.join(session, name), cursor, request.id)
 
 
-def _leave(session: "Session", request: requests.Leave) -> None:
+def _leave(session: Session, request: requests.Leave) -> None:
     member = _member(session, request.room)
     session.settle()  # its own posts come before `left`, and nothing after
     session.hub.leave(member)
-    session.answer(events.Left(room=member.room.name, id=request.id))
+    session.reply(events.Left(room=member.room.name, id=request.id))
 
 
-def _nick(session: "Session", request: requests.Nick) -> None:
+def _nick(session: Session, request: requests.Nick) -> None:
     session.authority.check_nick(session, request.nick)
     nick = session.hub.rename(session, request.nick)
     session.authority.weigh(session)
-    session.answer(events.Renamed(nick=nick, id=request.id))
+    session.reply(events.Renamed(nick=nick, id=request.id))
 
 
-def _who(session: "Session", request: requests.Who) -> None:
+def _who(session: Session, request: requests.Who) -> None:
+    session.wait_for_turn()
     room = _member(session, request.room).room
     nicks = session.hub.nicks_in(room, _MEMBERS)
-    session.answer(events.Members(room=room.name, nicks=nicks, count=room.count, id=request.id))
+    session.reply(events.Members(room=room.name, nicks=nicks, count=room.count, id=request.id))
 
 
-def _history(session: "Session", request: requests.History) -> None:
+def _history(session: Session, request: requests.History) -> None:
+    session.wait_for_turn()
     room = _member(session, request.room).room
     end = room.position + 1
     if request.before is not None:
@@ -135,61 +134,55 @@ def _history(session: "Session", request: requests.History) -> None:
     posts = session.timeline.before(room.name, end, request.limit)
     oldest = session.timeline.oldest(room.name)
     complete = posts[0].position <= oldest if posts else end <= oldest
-    session.answer(events.History(room=room.name, posts=posts, complete=complete, id=request.id))
+    session.reply(events.History(room=room.name, posts=posts, complete=complete, id=request.id))
 
 
-def _direct(session: "Session", request: requests.Direct) -> None:
+def _direct(session: Session, request: requests.Direct) -> None:
     session.authority.check_speech(session)
     other = session.hub.named(request.to)
     now = int(time.time() * 1000)
     other.answer(events.Direct(author=session.nick, text=request.text, time=now))
-    session.answer(events.Sent(to=other.nick, id=request.id))
+    session.reply(events.Sent(to=other.nick, id=request.id))
 
 
-def _topic(session: "Session", request: requests.Topic) -> None:
-    name = _member(session, request.room).room.name
-    session.authority.check_topic(session, name)
-    unbroken(partial(_set_topic, session, name, request.topic))
-    session.answer(events.Topic(room=name, topic=request.topic, by=session.nick, id=request.id))
+def _topic(session: Session, request: requests.Topic) -> None:
+    member = _member(session, request.room)
+    session.authority.check_topic(session, member.room.name)
+    session.charge(member.room.rich_members)
+    session.submitted(member, request.topic, request_id=request.id, is_topic=True)
+    session.settle()  # its answer comes before those to later requests
 
 
-def _set_topic(session: "Session", name: str, topic: str) -> None:
-    session.timeline.set_topic(name, topic)
-    room = session.hub.rooms.get(name)
-    if room is not None:  # its members may have left meanwhile, or others have come
-        room.topic, room.topic_by = topic, session.nick
-        session.hub.tell(room, events.Topic(room=name, topic=topic, by=session.nick), session)
-
-
-def _typing(session: "Session", request: requests.Typing) -> None:
+def _typing(session: Session, request: requests.Typing) -> None:
     room = _member(session, request.room).room
     if not room.crowded and not session.muted:
+        session.charge(room.rich_members)
         session.hub.tell(room, events.Typing(room=room.name, nick=session.nick), session)
 
 
-def _ping(session: "Session", request: requests.Ping) -> None:
-    session.answer(events.Pong(id=request.id))
+def _ping(session: Session, request: requests.Ping) -> None:
+    session.reply(events.Pong(id=request.id))
 
 
-def _pong(session: "Session", request: requests.Pong) -> None:
+def _pong(session: Session, request: requests.Pong) -> None:
     """It has done its work by being heard."""
 
 
-def _bye(session: "Session", request: requests.Bye) -> None:
+def _bye(session: Session, request: requests.Bye) -> None:
     session.settle()
     session.bye_id = request.id
     raise Ending(QUIT)
 
 
-def _admin(session: "Session", request: requests.Admin) -> None:
-    session.answer(acts.act(session, request))
+def _admin(session: Session, request: requests.Admin) -> None:
+    session.reply(acts.act(session, request))
 
 
-def _hello(session: "Session", request: requests.Hello) -> None:
+def _hello(session: Session, request: requests.Hello) -> None:
     raise Refused("forbidden", "Hello is said once, at the beginning.")
 
 
-def _member(session: "Session", name: str) -> Member:
+def _member(session: Session, name: str) -> Member:
     """Give the session's membership of a room. Raises Refused `bad_room`, `not_joined`."""
     name = names.room(name)
     member = session.rooms.get(name)
@@ -198,7 +191,7 @@ def _member(session: "Session", name: str) -> Member:
     return member
 
 
-_TABLE: Final[dict[type[requests.Request], Callable[["Session", Any], None]]] = {
+_TABLE: Final[dict[type[requests.Request], Callable[[Session, Any], None]]] = {
     requests.Say: _say,
     requests.Join: _join,
     requests.Leave: _leave,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from geventchat.config import Limits
 from geventchat.protocol import names
@@ -18,10 +18,8 @@ from geventchat.protocol.requests import Hello
 from geventchat.server.credentials import Secret, Tries
 from geventchat.server.limits import Arrivals, Trust
 from geventchat.server.moderation import Rule, Rules
+from geventchat.server.participant import Participant
 from geventchat.server.rules_file import RulesFile
-
-if TYPE_CHECKING:
-    from geventchat.server.session import Session
 
 _FOR_EVER: Final = float("inf")
 _WRONG: Final = replace(PASSWORD, text="That is not this server's password.")
@@ -32,7 +30,7 @@ _SPENT: Final = replace(
 _log = logging.getLogger("geventchat.audit")
 
 
-def audit(session: "Session", act: str, **details: object) -> None:
+def audit(session: Participant, act: str, **details: object) -> None:
     """Write a line about what an operator did, or somebody tried to do. Never waits."""
     known = {name: value for name, value in details.items() if value is not None}
     told = "".join(f", {name} {value}" for name, value in known.items())
@@ -83,7 +81,7 @@ class Authority:
         rule = self.rules.of_address("ban", address, self.clock())
         return replace(BANNED, text=f"Your address is banned{rule.sentence()}") if rule else None
 
-    def admit(self, session: "Session", hello: Hello, client: bytes, former: str | None) -> None:
+    def admit(self, session: Participant, hello: Hello, client: bytes, former: str | None) -> None:
         """Let a session in that is no operator's, or raise Ending.
 
         `client` is the hash of its id, and `former` the nick it goes by if it was here before.
@@ -106,7 +104,7 @@ class Authority:
                 nicks.append(names.nick(hello.nick))
         if (banned := self.banned(client, nicks, session.address)) is not None:
             raise Ending(banned)
-        if former is None and not session.rooms and (closed := self._closed()) is not None:
+        if former is None and session.shut is not None and (closed := self._closed()) is not None:
             raise Ending(closed)
 
     def _closed(self) -> Reason | None:
@@ -123,7 +121,7 @@ class Authority:
         whom = f"The nick {rule.whom} is" if rule.by == "nick" else "You are"
         return replace(BANNED, text=f"{whom} banned from this server{rule.sentence()}")
 
-    def recognise(self, session: "Session", token: str | None, act: str) -> None:
+    def recognise(self, session: Participant, token: str | None, act: str) -> None:
         """Let a session be an operator's if it shows the right token. Raises Refused."""
         if self._token is None:
             raise Refused("forbidden", "This server has no operators.")
@@ -140,11 +138,11 @@ class Authority:
         session.operator = True
         session.muted = 0.0
 
-    def _denied(self, session: "Session", act: str, text: str) -> Refused:
+    def _denied(self, session: Participant, act: str, text: str) -> Refused:
         audit(session, act, refused=text)
         return Refused("forbidden", text)
 
-    def weigh(self, session: "Session") -> None:
+    def weigh(self, session: Participant) -> None:
         """Learn anew whether a session is silenced."""
         session.muted = 0.0
         if not session.operator:
@@ -152,11 +150,11 @@ class Authority:
             if rule is not None:
                 session.muted = rule.until / 1000 if rule.until is not None else _FOR_EVER
 
-    def _mute(self, session: "Session") -> Rule | None:
+    def _mute(self, session: Participant) -> Rule | None:
         nicks = [session.nick]
         return self.rules.of_client("mute", session.client, nicks, session.address, self.clock())
 
-    def check_speech(self, session: "Session", room: str | None = None) -> None:
+    def check_speech(self, session: Participant, room: str | None = None) -> None:
         """Raises Refused if a session may not speak, there or at all."""
         if session.operator:
             return
@@ -171,14 +169,14 @@ class Authority:
             text = f"Nobody but operators speaks in {room}{rule.sentence()}"
             raise Refused("forbidden", text, room=room)
 
-    def check_topic(self, session: "Session", room: str) -> None:
+    def check_topic(self, session: Participant, room: str) -> None:
         """Raises Refused if a session may not set the topic of a room."""
         self.check_speech(session, room)
         rule = self.rules.of_room("lock", room, self.clock())
         if rule is not None and not session.operator:
             raise Refused("forbidden", f"The topic of {room} is locked{rule.sentence()}", room=room)
 
-    def check_nick(self, session: "Session", nick: str) -> None:
+    def check_nick(self, session: Participant, nick: str) -> None:
         """Raises Refused if a session may not take a nick."""
         self.check_speech(session)
         if session.operator:

@@ -5,24 +5,20 @@ timeline, each only when the socket has taken the last, so a storm of clients th
 page each and no more. When the member is level with its room it goes live in the same breath.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from geventchat.protocol import events
-from geventchat.protocol.errors import SLOW, Ending, Refused
+from geventchat.protocol.errors import INTERNAL, SLOW, Ending, Refused
 from geventchat.protocol.events import FRESH, Post
 from geventchat.protocol.requests import Cursor
 from geventchat.server.outbox import STALLED_SECONDS
 from geventchat.server.room import Member, Room
-
-if TYPE_CHECKING:
-    from geventchat.server.session import Session
+from geventchat.server.session import Session
 
 _TURN_SECONDS: Final = 30.0
 
 
-def enter(
-    session: "Session", member: Member, cursor: Cursor | None, request_id: str | None
-) -> None:
+def enter(session: Session, member: Member, cursor: Cursor | None, request_id: str | None) -> None:
     """Answer a join with `joined`, replay what is missed, and let the member hear. Waits."""
     room, timeline = member.room, session.timeline
     position = None
@@ -32,9 +28,10 @@ def enter(
             position = cursor.position
     while position is not None and position > room.position:
         # It heard the turn that is still going on, on a connection that is gone.
-        room.after_turn(_TURN_SECONDS)
+        if not room.after_turn(_TURN_SECONDS):
+            raise Ending(INTERNAL)
     recovered = None if cursor is None else position is not None
-    session.answer(joined(session, room, recovered, request_id))
+    session.reply(joined(session, room, recovered, request_id))
     count, topic = room.count, room.topic
     try:
         _read_on(session, member, position)
@@ -50,13 +47,14 @@ def enter(
         session.answer(events.Presence(room=room.name, count=room.count))
 
 
-def _read_on(session: "Session", member: Member, position: int | None) -> None:
+def _read_on(session: Session, member: Member, position: int | None) -> None:
     """Send what was said after a position, or the newest, until the member is level."""
     room, timeline = member.room, session.timeline
     if position is None:
         position = room.position
         _send(session, timeline.before(room.name, position + 1, FRESH))
     while position != room.position:
+        session.check()
         posts = timeline.since(room.name, position, room.position)
         if not posts or posts[0].position != position + 1:
             raise Ending(SLOW)  # a trim has overtaken the reader
@@ -65,7 +63,7 @@ def _read_on(session: "Session", member: Member, position: int | None) -> None:
 
 
 def joined(
-    session: "Session", room: Room, recovered: bool | None, request_id: str | None
+    session: Session, room: Room, recovered: bool | None, request_id: str | None
 ) -> events.Joined:
     """Give the answer to a join as the room is now."""
     return events.Joined(
@@ -80,10 +78,11 @@ def joined(
     )
 
 
-def _send(session: "Session", posts: list[Post]) -> None:
+def _send(session: Session, posts: list[Post]) -> None:
     """Send a page, and wait until the socket has taken it; if it did at once, others come first."""
     if posts:
-        session.put(b"".join([events.encode(post) + b"\0" for post in posts]))
+        encode = session.form.encode
+        session.put(b"".join([encode(post) for post in posts]))
         if not session.outbox.drained(STALLED_SECONDS):
             raise Ending(SLOW)
         session.breathe()

@@ -27,6 +27,7 @@ WHY: Final = {TOO_MANY: "address", TOO_OFTEN: "arrivals"}
 RETURNS_PER_MINUTE: Final = 600
 """Of those who were here before how many, from one address, are not counted as new."""
 _MINUTE: Final = 60.0
+DAY: Final = 24 * 60 * 60.0
 _ORIGINS: Final = 10_000
 """Whose newest connections are remembered."""
 _MOST_PAUSE_SECONDS: Final = 30.0
@@ -93,26 +94,28 @@ class Arrivals:
 
 
 class Buckets:
-    """A leaky bucket for each origin, which holds what comes in a minute; forgotten when empty."""
+    """A leaky bucket for each origin, which holds what comes in a period; forgotten when empty."""
 
-    def __init__(self) -> None:
+    def __init__(self, period: float = _MINUTE) -> None:
+        """`period`: in seconds."""
+        self._period = period
         # One number each: when it will be empty. Whoever came last is last, so those that are
         # forgotten are in front.
         self._empty: dict[str, float] = {}
 
-    def pour(self, whence: str, per_minute: int, now: float) -> bool:
-        """Pour one in, of so many that leak out in a minute; False: the bucket is full."""
+    def pour(self, whence: str, limit: int, now: float) -> bool:
+        """Pour one in, of so many that leak out in a period; False: the bucket is full."""
         empty = max(self._empty.pop(whence, now), now)
-        each = _MINUTE / per_minute
-        fits = empty + each <= now + _MINUTE
+        each = self._period / limit
+        fits = empty + each <= now + self._period
         self._forget(now)
         self._empty[whence] = empty + each if fits else empty
         return fits
 
-    def take_back(self, whence: str, per_minute: int) -> None:
+    def take_back(self, whence: str, limit: int) -> None:
         """Take out one that was poured in."""
         if whence in self._empty:
-            self._empty[whence] -= _MINUTE / per_minute
+            self._empty[whence] -= self._period / limit
 
     def _forget(self, now: float) -> None:
         while self._empty:
@@ -155,6 +158,11 @@ class Pace:
         else:
             self._since = 0.0
         return pause
+
+    def charge(self, tokens: float, now: float) -> None:
+        """Take tokens for what a message has caused; the next one waits for them."""
+        debt = min(tokens * self._each, _MOST_PAUSE_SECONDS)
+        self._full = min(max(self._full, now) + debt, now + self._spare + _MOST_PAUSE_SECONDS)
 
     def check(self, waiting: int, now: float) -> None:
         """Note how many bytes are waiting for a client that is paused.

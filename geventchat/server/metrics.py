@@ -44,7 +44,7 @@ class Metrics(Collector):
         sessions = GaugeMetricFamily(
             "geventchat_sessions", "Clients that are connected.", labels=["kind", "door"]
         )
-        inside = Counter((session.rich, session.link.door) for session in hub.sessions)
+        inside = Counter((each.form.rich, each.door) for each in hub.sessions)
         for door in hub.opens:
             sessions.add_metric(["rich", door], inside[True, door])
             sessions.add_metric(["plain", door], inside[False, door])

@@ -1,6 +1,6 @@
 """The outbox: what one client has still to hear, bounded in bytes, flushed once a turn.
 
-Nothing here waits but `drained` and `finish`. Four things must hold:
+Nothing here waits but `wait_for_room`, `drained` and `finish`. Four things must hold:
 
 1. `put` and `flush` never switch: rooms are being walked when they are called.
 2. Items leave in the order they were put, each whole, whoever sends them.
@@ -8,6 +8,7 @@ Nothing here waits but `drained` and `finish`. Four things must hold:
 4. What is held is bounded: over the bound the client is slow, and its session is told to end.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
@@ -15,7 +16,7 @@ import gevent
 from gevent.event import Event
 from gevent.queue import SimpleQueue
 
-from geventchat.protocol.errors import LOST, SLOW, Reason
+from geventchat.protocol.errors import INTERNAL, LOST, SLOW, Reason
 
 ITEM_BYTES: Final = 64
 """What an item counts besides its length, since small ones cost more than they carry."""
@@ -23,6 +24,9 @@ _CHUNK_BYTES: Final = 64 << 10
 """What the writer takes into its hand at a time."""
 STALLED_SECONDS: Final = 60.0
 """How long a socket may take nothing of what is sent to it."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
@@ -51,6 +55,7 @@ class Outbox:
         "_limit",
         "_link",
         "_queue",
+        "_room",
         "_writer",
         "size",
     )
@@ -63,15 +68,17 @@ class Outbox:
         """Bytes held, with those in the writer's hand, and ITEM_BYTES for each item."""
         # Most of the time there is at most one item, between its put and the flush of that turn;
         # the queue is made by the first client that is behind.
-        self._first: bytes | None = None
-        self._queue: SimpleQueue[bytes] | None = None
+        self._first: bytes | memoryview | None = None
+        self._queue: SimpleQueue[bytes | memoryview] | None = None
         self._writer: gevent.Greenlet[..., None] | None = None
         self._empty: Event | None = None
+        self._room = 0
+        """The size at which whoever waits for `_empty` goes on."""
         self._closed = False
         self._cut = False
         """Whether an item was sent in part: nothing may follow it."""
 
-    def put(self, item: bytes) -> None:
+    def put(self, item: bytes | memoryview) -> None:
         """Add whole frames to what the client has still to hear. Never waits."""
         if self._closed:
             return
@@ -100,24 +107,39 @@ class Outbox:
         try:
             taken = self._link.try_send(item)
         except OSError:
-            self._closed = self._cut = True
-            self._end(LOST)
+            self._break(LOST)
+            return
+        except Exception:  # a bug with this client must not keep the others from being sent to
+            _log.exception("sending to a client failed")
+            self._break(INTERNAL)
             return
         if taken == len(item) and self.size == cost:
             self.size = 0
         else:
             self._writer = gevent.spawn(self._write, memoryview(item)[taken:], cost)
 
+    def wait_for_room(self, count: int, seconds: float) -> bool:
+        """Wait until an item of so many bytes takes the outbox to half of its limit at most.
+
+        Or until it is empty. Returns False if that takes longer than the seconds.
+        """
+        room = max(self._limit // 2 - count - ITEM_BYTES, 0)
+        return self.size <= room or self._wait_until(room, seconds)
+
     def drained(self, seconds: float) -> bool:
-        """Wait until nothing is held, for some seconds; say whether all was sent."""
-        if self.size and self._writer is not None:
-            if self._empty is None:
-                self._empty = Event()
-            self._empty.clear()
-            # More may have been put since it was empty.
-            if not self._empty.wait(seconds):
-                return False
-        return not self._cut
+        """Wait until nothing is held, for some seconds; return whether all was sent."""
+        return self._wait_until(0, seconds) and not self._cut
+
+    def _wait_until(self, size: int, seconds: float) -> bool:
+        """Wait until no more than this is held, or nothing can be sent; False: it takes longer."""
+        if self.size <= size or self._writer is None:
+            return True
+        if self._empty is None:
+            self._empty = Event()
+        self._empty.clear()
+        self._room = size
+        # More may have been put since it was as small.
+        return self._empty.wait(seconds)
 
     def finish(self, last: bytes, *, all_of_it: bool, seconds: float) -> None:
         """Take no more; send what is held, or only the item begun, and then `last`. Waits.
@@ -143,7 +165,12 @@ class Outbox:
             self._writer.kill()
         self._end = _nobody  # not the session, whom it would keep alive as the session keeps it
 
-    def _queued(self) -> Iterator[bytes]:
+    def _break(self, reason: Reason) -> None:
+        """Send no more: an item may have been sent in part."""
+        self._closed = self._cut = True
+        self._end(reason)
+
+    def _queued(self) -> Iterator[bytes | memoryview]:
         while self._queue is not None and not self._queue.empty():
             yield self._queue.get()
 
@@ -151,7 +178,7 @@ class Outbox:
         for item in self._queued():
             self.size -= len(item) + ITEM_BYTES
 
-    def _join(self, data: bytes, cost: int) -> tuple[bytes, int]:
+    def _join(self, data: bytes | memoryview, cost: int) -> tuple[bytes | memoryview, int]:
         """Join an item with those behind it, up to a chunk; what all of them count."""
         queue = self._queue
         if queue is None or queue.empty():
@@ -170,14 +197,15 @@ class Outbox:
                 for start in range(0, len(hand), _CHUNK_BYTES):
                     self._link.send(hand[start : start + _CHUNK_BYTES], STALLED_SECONDS)
                 self.size -= cost
+                if self._empty is not None and self.size <= self._room:
+                    self._empty.set()
                 if not self.size or self._queue is None or self._queue.empty():
                     break
                 item = self._queue.get()
                 data, cost = self._join(item, len(item) + ITEM_BYTES)
                 hand = memoryview(data)
         except OSError as error:
-            self._closed = self._cut = True
-            self._end(SLOW if isinstance(error, TimeoutError) else LOST)
+            self._break(SLOW if isinstance(error, TimeoutError) else LOST)
         finally:
             self._writer = None
             if self._empty is not None:

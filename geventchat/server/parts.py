@@ -16,7 +16,6 @@ from geventchat.server.timeline import Batch, Timeline
 from geventchat.server.timeline.memory import MemoryTimeline
 from geventchat.server.timeline.sqlite import SqliteTimeline
 from geventchat.server.timeline.sqlite.lock import unusable
-from geventchat.server.timeline.sqlite.retention import Keep
 from geventchat.server.timeline.sqlite.schema import looked_at
 
 
@@ -61,7 +60,7 @@ def open_timeline(config: Config, deliver: Callable[[Batch], None]) -> Timeline:
             total_bytes=limits.memory_bytes,
         )
     if kind == "sqlite" and path:
-        return SqliteTimeline(deliver, path, Keep.of(config.limits))
+        return SqliteTimeline(deliver, path, config.limits)
     raise BadOption("--timeline", config.timeline, "is neither memory: nor sqlite:PATH")
 
 

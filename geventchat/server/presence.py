@@ -3,14 +3,12 @@
 A crowd is told of by its number alone. Nothing here waits; what is told goes out with `work`.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from geventchat.protocol import events
 from geventchat.server.delivery import Delivery
+from geventchat.server.participant import Participant
 from geventchat.server.room import Room
-
-if TYPE_CHECKING:
-    from geventchat.server.session import Session
 
 CROWDED: Final = 200
 """Members above which presence is a number."""
@@ -25,11 +23,12 @@ class Presence:
         self._counted: set[Room] = set()
         """Crowded rooms whose number has changed."""
 
-    def came(self, room: Room, session: "Session") -> None:
+    def came(self, room: Room, participant: Participant) -> None:
         """Tell the others that somebody is here."""
         room.count += 1
         room.crowded = room.crowded or room.count > CROWDED
-        self._tell(room, events.Presence(room=room.name, nick=session.nick, event="join"), session)
+        presence = events.Presence(room=room.name, nick=participant.nick, event="join")
+        self._tell(room, presence, participant)
 
     def went(self, room: Room, nick: str) -> None:
         """Tell those who are here that somebody is not."""
@@ -43,13 +42,10 @@ class Presence:
             room.away.discard(nick)
             self.went(room, nick)
 
-    def renamed(self, room: Room, session: "Session", former: str) -> None:
+    def renamed(self, room: Room, participant: Participant, former: str) -> None:
         """Tell the others a nick that was another; a crowd is not told."""
-        if not room.crowded:
-            presence = events.Presence(
-                room=room.name, nick=former, event="rename", new_nick=session.nick
-            )
-            self._delivery.tell(room, presence, session)
+        if not room.crowded and room.tell_rename(participant, former):
+            self._delivery.add(room)
 
     def count(self) -> None:
         """Tell the crowded rooms how many they are, if that has changed."""
@@ -57,8 +53,10 @@ class Presence:
         for room in counted:
             self._delivery.tell(room, events.Presence(room=room.name, count=room.count))
 
-    def _tell(self, room: Room, presence: events.Presence, but: "Session | None" = None) -> None:
+    def _tell(
+        self, room: Room, presence: events.Presence, exclude: Participant | None = None
+    ) -> None:
         if room.crowded:
             self._counted.add(room)
         else:
-            self._delivery.tell(room, presence, but)
+            self._delivery.tell(room, presence, exclude)

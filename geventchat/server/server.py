@@ -15,7 +15,7 @@ from gevent.event import Event
 from geventchat.config import ADMIN_PORT, BadOption, Config, Limits
 from geventchat.protocol import frames, names
 from geventchat.protocol.errors import FULL, LOST, SHUTDOWN, Reason
-from geventchat.server import credentials, parts
+from geventchat.server import answers, credentials, parts
 from geventchat.server.admin import Admin
 from geventchat.server.authority import Authority
 from geventchat.server.console import Console
@@ -27,8 +27,6 @@ from geventchat.server.link import Link
 from geventchat.server.metrics import Metrics
 from geventchat.server.session import Session
 from geventchat.server.timeline import Timeline
-from geventchat.server.timeline.sqlite import SqliteTimeline
-from geventchat.server.timeline.sqlite.retention import Keep
 from geventchat.server.top import top
 
 DEFAULT_ADMIN: Final = f"127.0.0.1:{ADMIN_PORT}"
@@ -141,8 +139,7 @@ class Server:
         self._authority.renew(password=password, token=token, trust=renewed.trust)
         self._hub.limits = self._authority.arrivals.limits = renewed.limits
         self._most = _most(renewed.limits)
-        if isinstance(self._timeline, SqliteTimeline):
-            self._timeline.keep = Keep.of(renewed.limits)
+        self._timeline.configure(renewed.limits)
         self._door.tls = context
         self._door.frame_bytes = renewed.limits.frame_bytes
         self._config = renewed
@@ -252,7 +249,7 @@ class Server:
         try:
             if self._opened(link, address, reader):
                 limits = self._config.limits
-                session = Session(link, self._hub, self._timeline, limits, self._authority)
+                session = Session(link, self._hub, self._timeline, limits, self._authority, answers)
                 reason = session.run(full=full)
                 if session.shut is not None and reason is not LOST:
                     self.refusals.note(reason.code, address)

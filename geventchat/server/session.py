@@ -8,7 +8,7 @@ import logging
 import random
 import time
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 import gevent
 from gevent.event import Event
@@ -19,6 +19,7 @@ from geventchat.protocol import events, frames, names, requests
 from geventchat.protocol.errors import (
     FULL,
     HTTP,
+    IDLE,
     INTERNAL,
     LOST,
     NOT_UTF8,
@@ -28,25 +29,33 @@ from geventchat.protocol.errors import (
     SHUTDOWN,
     SLOW,
     Ending,
-    ErrorCode,
     ProtocolError,
     Reason,
     Refused,
 )
-from geventchat.server import answers
 from geventchat.server.authority import Authority
 from geventchat.server.hub import Hub
+from geventchat.server.limits import Pace
 from geventchat.server.link import Link
-from geventchat.server.outbox import Outbox
-from geventchat.server.room import Member, Room
-from geventchat.server.timeline import Said, Timeline
+from geventchat.server.outbox import STALLED_SECONDS, Outbox
+from geventchat.server.room import Member
+from geventchat.server.timeline import Timeline
+from geventchat.server.wire import JSON, PLAIN, Form
 
 SLICE_SECONDS: Final = 0.002
 """How long one client is served before others are."""
 _OWED: Final = 64
-"""Messages a client may have on the way to the record before its next one is read."""
+"""Submissions a client may have on the way to the record before its next one is read."""
 _SETTLE_SECONDS: Final = 30.0
 """How long the record may take to answer before the client is told to come back."""
+_UNSETTLED: Final = replace(
+    INTERNAL,
+    text="The server could not store your messages in time. Reconnect and send them again.",
+)
+_REACH: Final = 256
+"""Members that hear of something for one token,"""
+_ROOM_TOKENS: Final = 1 / 16
+"""and what each room costs besides."""
 _TOKEN_SECONDS: Final = 1.0
 """How long one who comes to a full house has to show that it is an operator's."""
 _GOODBYE_SECONDS: Final = 2.0
@@ -59,19 +68,36 @@ _GENTLE: Final = (LOST, QUIT, SHUTDOWN, REPLACED)
 _log = logging.getLogger(__name__)
 
 
+class Handlers(Protocol):
+    """What a session does with requests; they know sessions, not the other way round."""
+
+    def greet(self, session: "Session", hello: requests.Hello) -> None:
+        """Answer hello. Waits. Raises Ending if the client is not let in."""
+
+    def answer(self, session: "Session", request: requests.AnyRequest) -> None:
+        """Do what a request asks. May wait. Raises Refused, and Ending for `bye`."""
+
+
 class Session:
     """One client. `run` is its life."""
 
     __slots__ = (
-        "_bad_frames", "_began", "_closing", "_drained", "_owed", "_reader", "_reason", "_settled",
-        "absent", "authority", "bye_id", "client", "hub", "limits", "link", "muted", "nick",
-        "operator", "outbox", "pinged", "rich", "rooms", "shut", "timeline",
+        "_bad_frames", "_began", "_closing", "_drained", "_handlers", "_owed", "_pinged",
+        "_reader", "_reason", "_settled", "authority", "bye_id", "client", "form", "hub", "limits",
+        "link", "muted", "nick", "operator", "outbox", "rooms", "shut", "timeline",
     )  # fmt: skip
 
     def __init__(
-        self, link: Link, hub: Hub, timeline: Timeline, limits: Limits, authority: Authority
+        self,
+        link: Link,
+        hub: Hub,
+        timeline: Timeline,
+        limits: Limits,
+        authority: Authority,
+        handlers: "Handlers",
     ) -> None:
         self.link = link
+        self._handlers = handlers
         self.hub = hub
         self.timeline = timeline
         self.limits = limits
@@ -80,11 +106,10 @@ class Session:
         self.nick = ""
         self.client = b""
         """Hash of the id of a rich client."""
-        self.rich = False
+        self.form: Form = PLAIN
         self.rooms: dict[str, Member] = {}
-        self.absent: list[Room] = []
-        """Rooms that this client dropped out of and has not come back to."""
-        self.pinged = False
+        """Its memberships, by room; the hub changes them."""
+        self._pinged = False
         self.shut: Reason | None = None
         """Why it is a member of nothing before its hello is answered; None: it was let in."""
         self.operator = False
@@ -102,9 +127,24 @@ class Session:
         self._closing = False
 
     @property
+    def rich(self) -> bool:
+        """Whether it has said hello."""
+        return self.form.rich
+
+    @property
     def address(self) -> str:
         """The address it comes from."""
         return self.link.peer.rpartition(":")[0]
+
+    @property
+    def door(self) -> str:
+        """The door it came through."""
+        return self.link.door
+
+    @property
+    def pace(self) -> Pace | None:
+        """How quickly it may speak; None: as it likes."""
+        return self.link.pace
 
     def run(self, *, full: bool = False) -> Reason:
         """Live from the first byte to goodbye; give why it ended.
@@ -121,7 +161,7 @@ class Session:
             late = gevent.spawn_later(seconds, self._be_late)
         try:
             self.authority.weigh(self)
-            self.hub.come(self)
+            self.rooms = self.hub.come(self)
             if (banned := self.authority.turned_away(self.address)) is not None:
                 raise Ending(banned)  # while it shook hands
             self._converse()
@@ -173,58 +213,53 @@ class Session:
             self.link.drain()
         return self._drained
 
-    def replaced(self) -> None:
-        """The same client has said hello on another connection. Never waits."""
-        self.end(REPLACED)
-
     def say(
-        self, room: str, text: str, key: str | None = None, request_id: str | None = None
+        self, member: Member, text: str, key: str | None = None, request_id: str | None = None
     ) -> None:
         """Let a text become a post. Waits only for a client with too many on the way.
 
         Raises Refused if this client may not speak there.
         """
-        self.check()
-        if self.muted or room in self.authority.rules.frozen:
-            self.authority.check_speech(self, room)
+        if self.muted or member.room.name in self.authority.rules.frozen:
+            self.authority.check_speech(self, member.room.name)
+        self.submitted(member, text, key=key, request_id=request_id)
+
+    def submitted(
+        self,
+        member: Member,
+        text: str,
+        *,
+        key: str | None = None,
+        request_id: str | None = None,
+        is_topic: bool = False,
+    ) -> None:
+        """Submit a text. Waits only for a client with too many on the way. Raises Refused."""
+        self.hub.submit(member, text, key=key, request_id=request_id, is_topic=is_topic)
         self._owed += 1
-        self.timeline.append(Said(self, room, self.nick, text, self.client, key, request_id))
         if self._owed >= _OWED:
             self.settle()
 
-    def settled(self) -> None:
-        """One of the things said has its verdict. Never waits."""
+    def acknowledged(self) -> None:
+        """One of its submissions has its verdict. Never waits."""
         self._owed -= 1
         if not self._owed and self._settled is not None:
             self._settled.set()
 
     def settle(self) -> None:
-        """Wait until everything that was said is stored and heard, or refused."""
+        """Wait until everything that was submitted is stored and heard, or refused."""
         if self._owed:
             self._settled = Event()
             if not self._settled.wait(_SETTLE_SECONDS):
-                raise Ending(SLOW)
+                raise Ending(_UNSETTLED)
             self._settled = None
 
-    def repeated(self, said: Said, position: int) -> None:
-        """What was said is stored already. Never waits."""
-        self.answer(
-            events.Sent(room=said.room, key=said.key, position=position, id=said.request_id)
-        )
-        self.settled()
-
-    def refused(self, said: Said, code: ErrorCode, text: str) -> None:
-        """What was said is not stored. Never waits."""
-        if self.rich:
-            self.answer(
-                events.Error(code=code, text=text, room=said.room, key=said.key, id=said.request_id)
-            )
-        else:
-            self._notice(text)
-        self.settled()
+    def charge(self, members: int) -> None:
+        """Let an event that so many members of a room hear count against its pace. Never waits."""
+        if self.link.pace is not None:
+            self.link.pace.charge(_ROOM_TOKENS + members / _REACH, time.monotonic())
 
     def refuse(self, refusal: Refused, request: requests.Request | None) -> None:
-        """Tell this rich client that a rule said no to its request. Never waits."""
+        """Tell this client that a rule said no to its request. Never waits."""
         self.answer(
             events.Error(
                 code=refusal.code,
@@ -237,13 +272,50 @@ class Session:
         )
 
     def answer(self, event: events.Event) -> None:
-        """Send an event to this rich client alone. Never waits."""
-        self.put(events.encode(event) + b"\0")
+        """Send an event to this client alone. Never waits."""
+        if frame := self.form.encode(event):
+            self.put(frame)
+
+    def reply(self, event: events.Event) -> None:
+        """Answer this client's own request. Waits while it has too much to read already."""
+        frame = self.form.encode(event)
+        if not self.outbox.wait_for_room(len(frame), STALLED_SECONDS):
+            raise Ending(SLOW)
+        self.put(frame)
 
     def put(self, whole_frames: bytes) -> None:
         """Send this client alone frames that are encoded already. Never waits."""
         self.outbox.put(whole_frames)
         self.outbox.flush()
+
+    def tick(self, now: float) -> None:
+        """Look whether it began a frame and does not end it, or is silent. Never waits."""
+        if self.link.begun and self.link.listening:
+            seconds = self.limits.frame_seconds
+            if now - self.link.begun >= seconds:
+                self.end(replace(IDLE, text=f"Message not completed within {seconds} seconds."))
+        if self.rich:
+            self._ping(now)
+
+    def _ping(self, now: float) -> None:
+        silent = now - self.link.heard
+        if silent < self.limits.ping_seconds:
+            self._pinged = False
+        elif not self.link.listening:  # the server itself does not read: the clock stands still
+            self.link.heard = now
+        elif not self._pinged:
+            self._pinged = True
+            self.answer(events.Ping())
+        elif silent >= 2 * self.limits.ping_seconds:
+            self.end(IDLE)
+
+    def wait_for_turn(self) -> None:
+        """Let others run first if this round of the loop has lasted for a whole slice. May wait.
+
+        For requests that cost more than most: hundreds of clients may ask in one round.
+        """
+        if time.time() - gevent.get_hub().loop.now() > SLICE_SECONDS:
+            gevent.sleep(1e-9)
 
     def breathe(self) -> None:
         """Let others run if this client was served for a whole slice. May wait.
@@ -253,9 +325,6 @@ class Session:
         if time.monotonic() - max(self._began, self.link.heard) > SLICE_SECONDS:
             gevent.sleep(1e-9)
             self._began = time.monotonic()
-
-    def _notice(self, text: str) -> None:
-        self.put(frames.notice(text))
 
     def _interrupt(self, reason: Reason) -> None:
         # In the event loop's own greenlet, between two switches: the reader is waiting somewhere.
@@ -293,10 +362,10 @@ class Session:
             if not isinstance(hello, requests.Hello):
                 raise ProtocolError("forbidden", "A connection begins with hello.")
         except ProtocolError as error:
-            self.rich = True
+            self.form = JSON
             self._reproach(error)
             raise Ending(PROTOCOL) from None
-        answers.greet(self, hello)
+        self._handlers.greet(self, hello)
 
     def _take_plain(self, frame: bytes) -> None:
         if frame == b"q":
@@ -307,27 +376,25 @@ class Session:
             raise ProtocolError(
                 "not_utf8", "That message is not UTF-8 and was not passed on."
             ) from None
-        self.hub.announce(self.rooms[names.LOBBY])
+        lobby = self.rooms[names.LOBBY]
+        self.hub.announce(lobby)
         try:
-            self.say(names.LOBBY, text)
+            self.say(lobby, text)
         except Refused as refusal:
-            self._notice(refusal.text)
+            self.refuse(refusal, None)
 
     def _take_rich(self, frame: bytes) -> None:
         request = requests.decode(frame)
         try:
-            answers.answer(self, request)
+            self._handlers.answer(self, request)
         except Refused as refusal:
             self.refuse(refusal, request)
 
     def _reproach(self, error: ProtocolError) -> None:
         """Tell the client what was wrong with its frame; too many that are not UTF-8 end it."""
-        if self.rich:
-            self.answer(
-                events.Error(code=error.code, text=error.text, id=error.request_id, key=error.key)
-            )
-        else:
-            self._notice(error.text)
+        self.answer(
+            events.Error(code=error.code, text=error.text, id=error.request_id, key=error.key)
+        )
         if error.code == "not_utf8":
             self._bad_frames += 1
             if self._bad_frames == _BAD_FRAMES:
@@ -345,11 +412,8 @@ class Session:
             self._close(reason)
 
     def _close(self, reason: Reason) -> None:
-        last = b""
-        if self.rich and reason is not LOST:
-            last = events.encode(self._bye(reason)) + b"\0"
-        elif reason not in (LOST, QUIT, HTTP):
-            last = frames.notice(reason.text)
+        silent = reason is LOST or (not self.rich and reason in (QUIT, HTTP))
+        last = b"" if silent else self.form.encode(self._bye(reason))
         self.outbox.finish(last, all_of_it=reason in _GENTLE, seconds=_GOODBYE_SECONDS)
         self.link.close(_GOODBYE_SECONDS)
 
@@ -358,7 +422,7 @@ class Session:
             code=reason.code,
             text=reason.text,
             reconnect=reason.reconnect,
-            # Spread, lest all who were sent away together come back together.
+            # Spread, or all who were sent away together would come back together.
             after_ms=random.randint(*_AFTER_MS) if reason.reconnect else 0,
             id=self.bye_id,
         )

@@ -12,8 +12,8 @@ import gevent
 import msgspec
 
 from geventchat.server.hub import Hub
+from geventchat.server.participant import Participant
 from geventchat.server.room import Room
-from geventchat.server.session import Session
 
 MOST: Final = 10
 """Rooms and clients that are told of."""
@@ -59,7 +59,7 @@ def top(hub: Hub) -> Top:
         for room in heapq.nlargest(MOST, _in_slices(hub.rooms.values()), rate)
     ]
     clients = [
-        Slow(session.nick, session.address, session.link.door, session.outbox.size)
+        Slow(session.nick, session.address, session.door, session.outbox.size)
         for session in heapq.nlargest(MOST, _in_slices(hub.sessions), _held)
     ]
     return Top(
@@ -68,7 +68,7 @@ def top(hub: Hub) -> Top:
     )
 
 
-def _held(session: Session) -> int:
+def _held(session: Participant) -> int:
     return session.outbox.size
 
 

@@ -1,11 +1,14 @@
 """What is begun and has to be finished, although the session that asked for it may be ended."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import gevent
 
 from geventchat.protocol.errors import Refused
+
+_SECONDS: Final = 60.0
+"""How long it may take: a disk may hang."""
 
 _T = TypeVar("_T")
 
@@ -18,7 +21,7 @@ def unbroken(function: Callable[[], _T]) -> _T:
     """
     running = gevent.spawn(_outcome, function)
     running.name = "unbroken"
-    outcome = running.get()
+    outcome = running.get(timeout=_SECONDS)
     if isinstance(outcome, Refused):
         raise outcome
     return outcome

@@ -4,7 +4,7 @@ import json
 import socket as native
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -12,9 +12,9 @@ import gevent
 
 from geventchat.config import Config, Limits
 from geventchat.server.console import Console
+from geventchat.server.participant import Participant
 from geventchat.server.printer import Printer
 from geventchat.server.server import Server
-from geventchat.server.session import Session
 from tests.conversations.peers import Plain, Rich, encode
 
 _Guest = TypeVar("_Guest", bound=Plain)
@@ -32,7 +32,7 @@ class Chat:
 
     def later(self, seconds: float) -> None:
         """Let the server look at its clock as if so many seconds had gone by."""
-        self.server._hub._keep_time(time.monotonic() + seconds)
+        self.server._hub.tick(time.monotonic() + seconds)
 
     def plain(self) -> Plain:
         """Let a plain client connect, and give it when it is a member."""
@@ -89,8 +89,8 @@ class Chat:
             while any(session.nick == peer.nick for session in self.inside()):
                 gevent.sleep(0.001)
 
-    def inside(self) -> set[Session]:
-        """Give the sessions of all who are here."""
+    def inside(self) -> Collection[Participant]:
+        """Give all who are here."""
         return self.server._hub.sessions
 
 

@@ -111,7 +111,7 @@ def test_a_frame_that_is_begun_is_complete_within_30_seconds(chat: Chat) -> None
     dripping.send(b"o\0hel")  # another one
     assert silent.frame() == b"hello"
     chat.later(31)
-    line = b"* geventchat: A message that is begun has to be complete within 30 seconds."
+    line = b"* geventchat: Message not completed within 30 seconds."
     assert dripping.rest() == [line]
     bye = rich.closing()[-1]
     assert (bye["code"], bye["reconnect"]) == ("idle", True)

@@ -168,7 +168,7 @@ def test_a_bug_does_not_stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ValueError("a bug of ours")
 
         with monkeypatch.context() as broken:
-            broken.setattr(Hub, "_ping", fail)
+            broken.setattr(Session, "_ping", fail)
             ann = chat.rich("Ann", rooms=[])
             assert struck.wait(5)
         assert ann.event() == {"type": "ping"}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from gevent import socket
 
+from geventchat.config import Limits
 from geventchat.server.timeline.sqlite import SqliteTimeline
-from geventchat.server.timeline.sqlite.retention import Keep
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.peers import Plain, encode, of
 
@@ -152,7 +152,8 @@ def test_a_replay_that_is_overtaken_by_a_trim_ends_with_slow_and_the_next_join_s
         assert json.loads(slow.frame())["recovered"] is True
         timeline = chat.server._timeline
         assert isinstance(timeline, SqliteTimeline)
-        while timeline._store.trim(Keep(posts_per_room=kept)):
+        timeline.configure(Limits(history_posts_per_room=kept))
+        while timeline._store.trim() or not timeline._store.retention.rounds:
             pass
         *posts, bye = map(json.loads, slow.rest())
         assert (bye["code"], bye["reconnect"]) == ("slow", True)

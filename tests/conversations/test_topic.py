@@ -4,6 +4,8 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from geventchat.server.timeline import Batch, Submission
+from geventchat.server.timeline.memory import MemoryTimeline
 from tests.conversations.chat import Chat, chatting
 
 
@@ -57,15 +59,16 @@ def test_a_topic_is_told_although_its_setter_is_cut_off_before_it_is_stored(
     """Or those inside would have another topic than those who come after the room was empty."""
     ann, bob = chat.riches("Ann", "Bob")
     timeline = chat.server._timeline
-    store, asked, slow = timeline.set_topic, Event(), Event()
+    assert isinstance(timeline, MemoryTimeline)
+    store, asked, slow = timeline._store, Event(), Event()
 
-    def set_topic(room: str, topic: str) -> None:
+    def store_late(submitted: list[Submission]) -> Batch:
         asked.set()
         with gevent.Timeout(5):
             slow.wait()
-        store(room, topic)
+        return store(submitted)
 
-    monkeypatch.setattr(timeline, "set_topic", set_topic)
+    monkeypatch.setattr(timeline, "_store", store_late)
     ann.tell("topic", room="lobby", topic="tea")
     assert asked.wait(5)
     chat.rich("Ann", client=ann.client)

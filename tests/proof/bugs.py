@@ -18,7 +18,7 @@ from geventchat.server.hub import Hub
 from geventchat.server.outbox import Outbox
 from geventchat.server.room import Room
 from geventchat.server.session import Session
-from geventchat.server.timeline import Batch, Said
+from geventchat.server.timeline import Batch, Submission
 from geventchat.server.timeline.sqlite import SqliteTimeline, schema, store
 from geventchat.server.timeline.sqlite.store import Store
 from geventchat.server.timeline.sqlite.witness import Witness
@@ -50,8 +50,8 @@ def acknowledge_before_commit() -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(self._db, name)
 
-    def lazily(self: Store, db: Any, said: list[Said], batch: Batch) -> Batch:
-        return real(self, Lazy(db), said, batch)  # type: ignore[arg-type]
+    def lazily(self: Store, db: Any, submitted: list[Submission], batch: Batch) -> Batch:
+        return real(self, Lazy(db), submitted, batch)  # type: ignore[arg-type]
 
     Store._try_to_store = lazily  # type: ignore[method-assign]
 
@@ -60,11 +60,11 @@ def acknowledge_what_failed() -> None:
     """Deliver a batch before it is stored, and store only nine of ten."""
     real = Store.store
 
-    def store_some(self: Store, said: list[Said]) -> Batch:
+    def store_some(self: Store, submitted: list[Submission]) -> Batch:
         if not _now("store", 10):
-            return real(self, said)
-        posts, _, _ = self._number(self._ready(), said)
-        return Batch(posts=posts)
+            return real(self, submitted)
+        rooms = self._rooms_of(self._ready(), submitted)
+        return Batch(self._number(rooms, dict.fromkeys(rooms, 1), submitted).entries)
 
     Store.store = store_some  # type: ignore[method-assign]
 
@@ -74,8 +74,8 @@ def drop_one_in_a_thousand() -> None:
     real = Outbox.put
     _every["put"] = 900  # so that a server which lives for a second meets it
 
-    def put(self: Outbox, item: bytes) -> None:
-        if not (b'"type":"post"' in item and _now("put", 1_000)):
+    def put(self: Outbox, item: bytes | memoryview) -> None:
+        if not (b'"type":"post"' in bytes(item) and _now("put", 1_000)):
             real(self, item)
 
     Outbox.put = put  # type: ignore[method-assign]
@@ -85,9 +85,9 @@ def deliver_twice() -> None:
     """Deliver something a second time now and then."""
     real = Outbox.put
 
-    def put(self: Outbox, item: bytes) -> None:
+    def put(self: Outbox, item: bytes | memoryview) -> None:
         real(self, item)
-        if b'"type":"post"' in item and _now("put", 100):
+        if b'"type":"post"' in bytes(item) and _now("put", 100):
             real(self, item)
 
     Outbox.put = put  # type: ignore[method-assign]
@@ -161,8 +161,8 @@ def change_a_text() -> None:
     """Store a text without the space at its end, or with a letter changed."""
     real = Store.store
 
-    def changed(self: Store, said: list[Said]) -> Batch:
-        return real(self, [replace(s, text=s.text.replace("€", "e")) for s in said])
+    def changed(self: Store, submitted: list[Submission]) -> Batch:
+        return real(self, [replace(s, text=s.text.replace("€", "e")) for s in submitted])
 
     Store.store = changed  # type: ignore[method-assign]
 
@@ -171,10 +171,11 @@ def invent() -> None:
     """Say something that nobody said."""
     real = Store.store
 
-    def more(self: Store, said: list[Said]) -> Batch:
+    def more(self: Store, submitted: list[Submission]) -> Batch:
         if _now("invent", 20):
-            said = [*said, replace(said[0], text="never said", key=None)]
-        return real(self, said)
+            invented = replace(submitted[0], number=0, text="never said", key=None)
+            submitted = [*submitted, invented]
+        return real(self, submitted)
 
     Store.store = more  # type: ignore[method-assign]
 
@@ -183,10 +184,10 @@ def leave_a_hole() -> None:
     """Use up a position for nothing."""
     real = Store._number
 
-    def number(self: Store, db: Any, said: list[Said]) -> Any:
-        if _now("hole", 20) and said[0].room in self.tops:
-            self.tops[said[0].room] += 1
-        return real(self, db, said)
+    def number(self: Store, rooms: Any, made: Any, submitted: list[Submission]) -> Any:
+        if _now("hole", 20) and rooms[submitted[0].room].top:
+            rooms[submitted[0].room].top += 1
+        return real(self, rooms, made, submitted)
 
     Store._number = number  # type: ignore[method-assign]
 
@@ -195,22 +196,24 @@ def misplace() -> None:
     """Store something in another room."""
     real = Store.store
 
-    def elsewhere(self: Store, said: list[Said]) -> Batch:
+    def elsewhere(self: Store, submitted: list[Submission]) -> Batch:
         if _now("room", 10):
-            said = [replace(each, room="two" if each.room == "one" else "one") for each in said]
-        return real(self, said)
+            others = {"one": "two"}
+            submitted = [replace(s, room=others.get(s.room, "one")) for s in submitted]
+        return real(self, submitted)
 
     Store.store = elsewhere  # type: ignore[method-assign]
 
 
 def misnumber_the_answer() -> None:
     """Answer what is said again with the position after its own."""
-    real = Session.repeated
+    real = Hub.deliver
 
-    def repeated(self: Session, said: Said, position: int) -> None:
-        real(self, said, position + 1)
+    def deliver(self: Hub, batch: Batch) -> None:
+        batch.repeated = [(number, position + 1) for number, position in batch.repeated]
+        real(self, batch)
 
-    Session.repeated = repeated  # type: ignore[method-assign]
+    Hub.deliver = deliver  # type: ignore[method-assign]
 
 
 def stop_to_deliver() -> None:

@@ -1,18 +1,23 @@
 """A hub with everything around it in a test's hand: when is stored, delivered, read and sent."""
 
+import time
 from collections import deque
+from itertools import count
 from typing import Any
 
 from gevent.event import Event
 
 from geventchat.config import Limits
 from geventchat.protocol.events import Post
+from geventchat.server import answers
 from geventchat.server.authority import Authority
 from geventchat.server.console import Console
 from geventchat.server.hub import Hub
+from geventchat.server.room import Pending
 from geventchat.server.session import Session
-from geventchat.server.timeline import Batch
+from geventchat.server.timeline import Batch, Submission
 from geventchat.server.timeline.memory import MemoryTimeline
+from geventchat.server.wire import JSON, PLAIN
 from tests.server.links import FakeLink
 from tests.server.switches import never_switches
 
@@ -54,9 +59,9 @@ class SteppedTimeline(MemoryTimeline):
 
     def store(self) -> None:
         """Store what was appended."""
-        if self._said:
-            said, self._said = self._said, []
-            self.stored.append(self._store(said))
+        if self._submitted:
+            submitted, self._submitted = self._submitted, []
+            self.stored.append(self._store(submitted))
 
     def hand_on(self) -> None:
         """Deliver the oldest batch that is stored and not delivered."""
@@ -72,7 +77,7 @@ class SteppedTimeline(MemoryTimeline):
     @property
     def idle(self) -> bool:
         """Whether nothing is on its way."""
-        return not (self._said or self.stored or self.readers)
+        return not (self._submitted or self.stored or self.readers)
 
     def since(self, room: str, after: int, upto: int) -> list[Post]:
         posts = super().since(room, after, upto)
@@ -91,6 +96,17 @@ class SteppedTimeline(MemoryTimeline):
             turn.wait()
 
 
+class Rounds:
+    """A loop that is always in another round: each slice has a budget of its own."""
+
+    def __init__(self) -> None:
+        self._rounds = count()
+
+    @property
+    def iteration(self) -> int:
+        return next(self._rounds)
+
+
 class House:
     """A hub, its timeline, and sessions that nobody runs unless the test does."""
 
@@ -98,13 +114,26 @@ class House:
         self.limits = Limits(**limits)
         self.wall = Wall()
         self.hub = Hub(self.limits, self.wall)
+        self.hub.delivery._loop = Rounds()
         self.authority = Authority()
         self.timeline = self.hub.timeline = SteppedTimeline(self.hub)
 
     def session(self, link: FakeLink | None = None, *, rich: bool = False) -> Session:
-        session = Session(link or FakeLink(), self.hub, self.timeline, self.limits, self.authority)
-        session.rich = rich
+        session = Session(
+            link or FakeLink(), self.hub, self.timeline, self.limits, self.authority, answers
+        )
+        session.form = JSON if rich else PLAIN
         return session
+
+    def say(self, session: Session, text: str, room: str = "lobby") -> None:
+        """Let a session say something."""
+        self.timeline.append(submitted(session, text, room))
+
+    def set_topic(self, session: Session, topic: str, room: str = "lobby") -> None:
+        """Let a session set a topic."""
+        submission = submitted(session, topic, room)
+        submission.is_topic = True
+        self.timeline.append(submission)
 
     def slice(self) -> None:
         """Let delivery work for one slice."""
@@ -114,8 +143,20 @@ class House:
     @property
     def delivering(self) -> bool:
         """Whether delivery has work left."""
-        delivery = self.hub.delivery
-        return bool(delivery._ready or delivery._touched)
+        return not self.hub.delivery.idle
+
+
+def submitted(
+    session: Session, text: str, room: str = "lobby", key: str | None = None
+) -> Submission:
+    """Give something that a session says, of which the hub knows; its verdict is to come."""
+    hub = session.hub
+    hub._number += 1
+    submission = Submission(hub._number, room, session.nick, text, session.client, key)
+    session._owed += 1
+    pending = Pending(session, None, time.perf_counter())
+    hub._submissions[submission.number] = submission, pending
+    return submission
 
 
 def link_of(session: Session) -> FakeLink:

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
 import gevent
 from gevent.event import Event
 
-from geventchat.protocol.errors import ErrorCode
 from geventchat.protocol.events import Post
-from geventchat.server.timeline import Batch, Said, Timeline
+from geventchat.server.timeline import Batch, Submission, Timeline
 from geventchat.server.timeline.memory import MemoryTimeline
 from geventchat.server.timeline.sqlite import RING_BYTES, SqliteTimeline
 
@@ -18,23 +18,23 @@ Deliver: TypeAlias = Callable[[Batch], None]
 Open: TypeAlias = Callable[[Deliver], Timeline]
 
 
-class Somebody:
-    """An author who is told nothing: the timeline hands on verdicts, the hub tells them."""
-
-    rich = True
-
-    def settled(self) -> None:
-        raise AssertionError("only the hub tells authors")
-
-    def repeated(self, said: Said, position: int) -> None:
-        raise AssertionError("only the hub tells authors")
-
-    def refused(self, said: Said, code: ErrorCode, text: str) -> None:
-        raise AssertionError("only the hub tells authors")
+_numbers = count(1)
+_submitted: dict[int, Submission] = {}
 
 
-def say(text: str, key: str | None = None, *, room: str = "lobby", client: bytes = b"c1") -> Said:
-    return Said(Somebody(), room, "anna", text, client, key)
+def say(
+    text: str, key: str | None = None, *, room: str = "lobby", client: bytes = b"c1"
+) -> Submission:
+    return _remembered(Submission(next(_numbers), room, "anna", text, client, key))
+
+
+def set_topic(topic: str, *, room: str = "lobby") -> Submission:
+    return _remembered(Submission(next(_numbers), room, "anna", topic, is_topic=True))
+
+
+def _remembered(submission: Submission) -> Submission:
+    _submitted[submission.number] = submission
+    return submission
 
 
 @dataclass
@@ -47,17 +47,22 @@ class Verdicts:
     failed: list[str] = field(default_factory=list)
 
 
+def posts_of(batch: Batch) -> list[Post]:
+    """Give the posts of a batch."""
+    return [entry for entry, _ in batch.entries if isinstance(entry, Post)]
+
+
 def verdicts(batch: Batch) -> Verdicts:
     return Verdicts(
-        [(post.room, post.position, post.text) for post, _ in batch.posts],
-        [(said.text, position) for said, position in batch.repeated],
-        [said.text for said in batch.conflicts],
-        [said.text for said in batch.failed],
+        [(post.room, post.position, post.text) for post in posts_of(batch)],
+        [(_submitted[number].text, position) for number, position in batch.repeated],
+        [_submitted[number].text for number in batch.conflicts],
+        [_submitted[number].text for number in batch.failed],
     )
 
 
-def count(batch: Batch) -> int:
-    return len(batch.posts) + len(batch.repeated) + len(batch.conflicts) + len(batch.failed)
+def count_of(batch: Batch) -> int:
+    return len(batch.entries) + len(batch.repeated) + len(batch.conflicts) + len(batch.failed)
 
 
 class Record:
@@ -66,6 +71,7 @@ class Record:
     def __init__(self, open_timeline: Open) -> None:
         self._open = open_timeline
         self._came = Event()
+        self._rooms = {"lobby"}
         self.reopen()
 
     def reopen(self) -> None:
@@ -73,13 +79,26 @@ class Record:
         self.batches: list[Batch] = []
         self.timeline = self._open(self._deliver)
         self.timeline.start()
+        for room in self._rooms:
+            self.timeline.open(room)
 
-    def turn(self, *said: Said) -> Batch:
-        """Let this be said in one turn of the loop; give what became of it."""
-        assert not self.timeline._said
-        for each in said:
+    def turn(self, *submissions: Submission) -> Batch:
+        """Let these be submitted in one turn of the loop; give what became of them.
+
+        Their rooms are open, then and after each `reopen`.
+        """
+        self.open(*(each.room for each in submissions))
+        assert not self.timeline._submitted
+        for each in submissions:
             self.timeline.append(each)
         return self.wait()
+
+    def open(self, *rooms: str) -> None:
+        """Open rooms, for as long as this record lasts."""
+        for room in rooms:
+            if room not in self._rooms:
+                self._rooms.add(room)
+                self.timeline.open(room)
 
     def wait(self) -> Batch:
         """Wait for the next batch and take it."""
@@ -95,6 +114,7 @@ class Record:
     def everything(self, room: str = "lobby") -> list[Post]:
         """Read a room from its first post to its last, page by page."""
         posts: list[Post] = []
+        self.open(room)
         top = self.timeline.position(room)
         after = self.timeline.oldest(room) - 1
         while after < top:
@@ -109,9 +129,14 @@ class Record:
         self.timeline.close(10)
 
     def _deliver(self, batch: Batch) -> None:
-        for post, said in batch.posts:
-            assert (post.room, post.author, post.text) == (said.room, said.author, said.text)
-            assert post.key == said.key
+        for entry, number in batch.entries:
+            submission = _submitted[number]
+            assert entry.room == submission.room
+            if isinstance(entry, Post):
+                assert (entry.author, entry.text) == (submission.author, submission.text)
+                assert entry.key == submission.key
+            else:
+                assert (entry.by, entry.topic) == (submission.author, submission.text)
         self.batches.append(batch)
         self._came.set()
 

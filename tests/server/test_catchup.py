@@ -7,7 +7,6 @@ from geventchat.protocol import events
 from geventchat.protocol.requests import Cursor
 from geventchat.server import session as session_module
 from geventchat.server.catchup import enter
-from geventchat.server.timeline import Said
 from tests.server.house import House, heard, link_of
 
 
@@ -20,9 +19,9 @@ def test_others_run_between_the_pages_of_a_client_that_takes_all_at_once(
     session = house.session(rich=True)
     link_of(session).heard = 0.0
     for number in range(10):
-        house.timeline.append(Said(session, "attic", "anna", f"{number}" * (200 << 10)))
+        house.say(session, f"{number}" * (200 << 10), "attic")
     house.timeline.store()
-    house.hub.come(session)
+    session.rooms = house.hub.come(session)
     member = house.hub.join(session, "attic")
     seen = set()
     reader = gevent.spawn(enter, session, member, Cursor(house.timeline.epoch, 0), None)

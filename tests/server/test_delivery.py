@@ -8,10 +8,9 @@ import pytest
 from geventchat.protocol.events import Post
 from geventchat.server import delivery as delivery_module
 from geventchat.server.delivery import Delivery
-from geventchat.server.room import Member, Room
+from geventchat.server.room import Member, Pending, Room
 from geventchat.server.session import Session
-from geventchat.server.timeline import Said
-from tests.server.house import House, heard, link_of
+from tests.server.house import House, Rounds, heard, link_of
 from tests.server.switches import let_run, never_switches
 
 
@@ -23,7 +22,7 @@ def thin_slices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def delivery() -> Iterator[Delivery]:
-    delivery = Delivery()
+    delivery = made()
     delivery.start()
     yield delivery
     delivery.greenlet.kill()
@@ -43,13 +42,18 @@ def crowd(count: int, name: str = "lobby") -> tuple[Room, list[Session]]:
 def post(room: Room, text: str) -> None:
     author = House().session(rich=True)
     author._owed += 1
-    assert room.post(
-        Post(room.name, room.newest + 1, "anna", 0, text), Said(author, room.name, "anna", text)
-    )
+    assert room.post(Post(room.name, room.newest + 1, "anna", 0, text), Pending(author, None, 0.0))
+
+
+def made() -> Delivery:
+    """Give a delivery each of whose slices has a budget of its own."""
+    delivery = Delivery()
+    delivery._loop = Rounds()
+    return delivery
 
 
 def busy(delivery: Delivery) -> bool:
-    return bool(delivery._ready or delivery._touched)
+    return not delivery.idle
 
 
 def work_off(delivery: Delivery) -> None:
@@ -94,7 +98,7 @@ def test_a_room_with_nothing_to_say_is_no_trouble(delivery: Delivery) -> None:
 
 @pytest.mark.usefixtures("thin_slices")
 def test_a_large_room_is_delivered_to_in_slices() -> None:
-    delivery = Delivery()  # not started: it works only when it is told to
+    delivery = made()  # not started: it works only when it is told to
     room, members = crowd(500)
     post(room, "one")
     delivery.add(room)
@@ -111,7 +115,7 @@ def test_a_large_room_is_delivered_to_in_slices() -> None:
 
 @pytest.mark.usefixtures("thin_slices")
 def test_a_small_room_does_not_wait_for_a_large_one() -> None:
-    delivery = Delivery()
+    delivery = made()
     large, many = crowd(1_000, "large")
     small, few = crowd(3, "small")
     for room in (large, small):
@@ -124,7 +128,7 @@ def test_a_small_room_does_not_wait_for_a_large_one() -> None:
 
 @pytest.mark.usefixtures("thin_slices")
 def test_large_rooms_take_turns() -> None:
-    delivery = Delivery()
+    delivery = made()
     rooms = [crowd(300, str(number)) for number in range(4)]
     for room, _ in rooms:
         post(room, "one")
@@ -171,7 +175,7 @@ def test_it_begins_again_after_it_was_done(delivery: Delivery) -> None:
 
 @pytest.mark.usefixtures("thin_slices")
 def test_what_is_posted_to_a_room_in_the_middle_of_its_turn_comes_after_it() -> None:
-    delivery = Delivery()
+    delivery = made()
     room, members = crowd(100)
     for count in range(1, 6):
         post(room, str(count))

@@ -11,8 +11,9 @@ from geventchat.protocol.events import Event, Post, Presence
 from geventchat.server import presence
 from geventchat.server.hub import Away
 from geventchat.server.session import Session
-from geventchat.server.timeline import Batch, Said
-from tests.server.house import House, heard, link_of
+from geventchat.server.timeline import Batch, Submission
+from geventchat.server.wire import JSON
+from tests.server.house import House, heard, link_of, submitted
 from tests.server.switches import let_run, never_switches
 
 
@@ -25,7 +26,7 @@ def plain(house: House) -> Session:
     """Let a plain client in."""
     session = house.session()
     with never_switches():
-        house.hub.come(session)
+        session.rooms = house.hub.come(session)
     return session
 
 
@@ -33,7 +34,7 @@ def rich(house: House, nick: str, *rooms: str, client: str | None = None) -> Ses
     """Let a rich client in, level with its rooms."""
     session = plain(house)
     with never_switches():
-        house.hub.greet(session, hashlib.blake2b((client or nick).encode()).digest())
+        house.hub.greet(session, hashlib.blake2b((client or nick).encode()).digest(), JSON)
         if nick and session.nick != nick:
             house.hub.rename(session, nick)
         for room in rooms or ("lobby",):
@@ -55,17 +56,16 @@ def told(session: Session) -> list[Event]:
     return [event for event in found if event is not None]
 
 
-def said(session: Session, text: str, room: str = "lobby", key: str | None = None) -> Said:
-    session._owed += 1
-    return Said(session, room, session.nick, text, session.client, key)
+def said(session: Session, text: str, room: str = "lobby", key: str | None = None) -> Submission:
+    return submitted(session, text, room, key)
 
 
-def batch(*posts: Said, first: int = 1) -> Batch:
-    numbered = enumerate(posts, start=first)
+def batch(*posts: Submission, first: int = 1) -> Batch:
+    positions = enumerate(posts, start=first)
     return Batch(
         [
-            (Post(each.room, number, each.author, 0, each.text, each.key), each)
-            for number, each in numbered
+            (Post(each.room, position, each.author, 0, each.text, each.key), each.number)
+            for position, each in positions
         ]
     )
 
@@ -102,7 +102,8 @@ def test_every_author_has_its_verdict_when_the_batch_was_delivered(house: House)
     here, away = said(anna, "here"), said(anna, "away", "empty")
     again, other, lost = (said(anna, text, key=text) for text in ("again", "other", "lost"))
     what = batch(here, away)
-    what.repeated, what.conflicts, what.failed = [(again, 7)], [other], [lost]
+    what.repeated, what.conflicts = [(again.number, 7)], [other.number]
+    what.failed = [lost.number]
     deliver(house, what)
     assert anna._owed == 0
     sent, conflict, failure, post = told(anna)
@@ -116,7 +117,7 @@ def test_every_author_has_its_verdict_when_the_batch_was_delivered(house: House)
 
 def test_a_plain_author_whose_message_was_not_stored_is_told_in_a_line(house: House) -> None:
     guest, other = plain(house), plain(house)
-    deliver(house, Batch(failed=[said(guest, "lost")]))
+    deliver(house, Batch(failed=[said(guest, "lost").number]))
     [line] = heard(guest)
     assert line.startswith(b"* geventchat: ")
     assert (guest._owed, heard(other)) == (0, [])
@@ -162,7 +163,9 @@ def test_a_room_that_all_have_left_is_forgotten_and_opened_again_where_it_was(
     house.timeline.append(said(anna, "one", "attic"))
     house.timeline.store()
     house.timeline.hand_on()
-    house.timeline.set_topic("attic", "tea")
+    house.set_topic(anna, "tea", "attic")
+    house.timeline.store()
+    house.timeline.hand_on()
     house.hub.leave(anna.rooms["attic"])
     member = house.hub.join(anna, "attic")
     assert (member.room.position, member.room.topic, member.room.count) == (1, "tea", 1)
@@ -312,9 +315,9 @@ def test_when_a_hold_ends_the_leave_is_told_and_the_nick_free(house: House) -> N
     house.hub.go(bert, LOST)
     away = house.hub._clients[bert.client]
     assert isinstance(away, Away)
-    house.hub._keep_time(away.until - 0.001)
+    house.hub.tick(away.until - 0.001)
     assert told(anna) == []
-    house.hub._keep_time(away.until)
+    house.hub.tick(away.until)
     assert told(anna) == [Presence(room="lobby", nick="bert", event="leave")]
     assert anna.rooms["lobby"].room.count == 1
     assert house.hub.rename(anna, "bert") == "bert"
@@ -360,13 +363,13 @@ def test_in_a_crowd_only_the_number_is_told_and_once_a_second(
     dora = rich(house, "dora")
     house.hub.rename(bert, "robert")
     assert told(anna) == []
-    house.hub._keep_time(0)
-    house.hub._keep_time(0)
+    house.hub.tick(0)
+    house.hub.tick(0)
     assert told(anna) == [Presence(room="lobby", count=4)]
     for each in (bert, carl):
         house.hub.leave(each.rooms["lobby"])
     assert told(anna) == []
-    house.hub._keep_time(0)
+    house.hub.tick(0)
     assert told(anna) == [Presence(room="lobby", count=2)]
     house.hub.leave(dora.rooms["lobby"])  # under so many it is no crowd any more
     assert told(anna) == [Presence(room="lobby", nick="dora", event="leave")]

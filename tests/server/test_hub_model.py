@@ -447,7 +447,7 @@ class HubModel(RuleBasedStateMachine):
         for each in self.house.hub.rooms.values():
             announced = [member for member in each.members.values() if member.announced]
             assert each.count == len(announced) + len(each.away)
-            assert each.rich_members == sum(member.rich for member in each.members.values())
+            assert each.rich_members == sum(member.form.rich for member in each.members.values())
             assert set(each.live) <= set(each.members)
 
     @invariant()

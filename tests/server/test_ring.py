@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geventchat.config import Limits
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import PAGE_BYTES
 from geventchat.server.timeline.ring import Ring
 from geventchat.server.timeline.sqlite import SqliteTimeline
-from geventchat.server.timeline.sqlite.retention import Keep
 from tests.server.record import Record, in_file, say
 
 ROOMS = ["lobby", "other", "third"]
@@ -45,18 +45,21 @@ def test_at_its_edge_the_ring_gives_what_the_disk_gives(
     with recording(ring_bytes) as (record, timeline):
         for turn in turns:
             record.turn(*[say(text, room=room) for room, text in turn])
-        while kept and timeline._store.trim(Keep(posts_per_room=kept)):
+        timeline.configure(Limits(history_posts_per_room=kept))
+        while kept and timeline._store.trim():
             pass
         assert timeline._ring.size <= ring_bytes
         for room in ROOMS:
+            record.open(room)
+            stored = timeline._store.rooms[room]
             top = timeline.position(room)
             for after in range(-1, top + 3):
                 for upto in (after - 1, after, after + 1, after + 2, top, 2**53):
                     assert timeline.since(room, after, upto) == timeline._pages.since(
-                        room, after, upto
+                        room, stored, after, upto
                     )
                 for limit in (1, 2, top + 1, 500):
-                    read = timeline._pages.before(room, after, limit)[::-1]
+                    read = timeline._pages.before(room, stored, after, limit)[::-1]
                     assert timeline.before(room, after, limit) == read
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from geventchat.protocol import events
 from geventchat.protocol.events import Post, Typing
 from geventchat.server import room as room_module
-from geventchat.server.room import TURN_BYTES, Member, Room
+from geventchat.server.room import TURN_BYTES, Member, Pending, Room
 from geventchat.server.session import Session
-from geventchat.server.timeline import Said
+from geventchat.server.wire import PLAIN
 from tests.server.house import House, heard, link_of
 from tests.server.switches import let_run, never_switches
 
@@ -41,7 +41,7 @@ class Place:
         self._position += 1
         post = Post("lobby", self._position, author.nick, 0, text)
         author._owed += 1
-        assert self.room.post(post, Said(author, "lobby", author.nick, text))
+        assert self.room.post(post, Pending(author, None, 0.0))
         return post
 
     def begin(self) -> room_module.Turn:
@@ -120,7 +120,7 @@ def test_without_a_rich_member_nothing_is_encoded_as_json(monkeypatch: pytest.Mo
 def test_without_a_plain_member_nothing_is_encoded_as_plain(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(room_module.Turn, "_encode_plain", None)
+    monkeypatch.setattr(type(PLAIN), "encode", None)
     place = Place()
     author, other = place.member(rich=True), place.member(rich=True)
     post = place.post("one", author)
@@ -223,7 +223,7 @@ def test_a_post_from_before_the_room_was_opened_is_no_news() -> None:
     place = Place(position=7)
     author = place.member(rich=True)
     old = Post("lobby", 7, "anna", 0, "old")
-    assert not place.room.post(old, Said(author, "lobby", "anna", "old"))
+    assert not place.room.post(old, Pending(author, None, 0.0))
     place.post("new", author)
     place.turn()
     assert [events.decode(frame) for frame in heard(author)] == [Post("lobby", 8, "", 0, "new")]
@@ -236,7 +236,7 @@ def test_a_turn_takes_so_much_text_and_leaves_the_rest_to_the_next() -> None:
         place.post("x" * (TURN_BYTES // 5), author)
     counts = []
     while (turn := place.room.begin_turn()) is not None:
-        counts.append(len(turn.posts))
+        counts.append(turn.posts)
         place.put(turn, 2)
         place.room.end_turn(turn)
     assert counts == [4, 4, 2]  # what a post takes besides its text counts too
@@ -267,7 +267,7 @@ def test_a_turn_of_any_text_fits_into_an_outbox_that_holds_something(character: 
     assert slow._reason is None
     link_of(slow).take(None)
     let_run()
-    assert len(heard(slow)) == 1 + len(turn.posts)
+    assert len(heard(slow)) == 1 + turn.posts
 
 
 # What is told besides

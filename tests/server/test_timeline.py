@@ -10,7 +10,17 @@ import pytest
 from geventchat.protocol.events import History, Post, encode
 from geventchat.protocol.frames import MAX_SERVER_FRAME_BYTES
 from geventchat.server.timeline import PAGE_BYTES, Batch
-from tests.server.record import Open, Record, Verdicts, in_file, in_memory, say, verdicts
+from tests.server.record import (
+    Open,
+    Record,
+    Verdicts,
+    in_file,
+    in_memory,
+    posts_of,
+    say,
+    set_topic,
+    verdicts,
+)
 from tests.server.switches import never_switches
 
 
@@ -47,7 +57,7 @@ def test_positions_are_1_2_3_in_each_room(record: Record) -> None:
 def test_what_was_said_keeps_its_order(record: Record) -> None:
     texts = [str(number) for number in range(1_000)]
     batch = record.turn(*[say(text) for text in texts])
-    assert [post.text for post, _ in batch.posts] == texts
+    assert [post.text for post in posts_of(batch)] == texts
     assert [(post.position, post.text) for post in record.everything()] == list(
         enumerate(texts, start=1)
     )
@@ -56,23 +66,23 @@ def test_what_was_said_keeps_its_order(record: Record) -> None:
 def test_one_turn_takes_all_that_was_said_before_it(record: Record) -> None:
     for number in range(100):
         gevent.spawn(record.timeline.append, say(str(number)))
-    assert len(record.wait().posts) == 100
+    assert len(record.wait().entries) == 100
 
 
 def test_each_post_comes_with_what_was_said(record: Record) -> None:
     said = [say("one", "k"), say("two")]
     batch = record.turn(*said)
-    assert [origin for _, origin in batch.posts] == said
+    assert [number for _, number in batch.entries] == [each.number for each in said]
 
 
 def test_a_post_says_when_it_was_stored_in_milliseconds(record: Record) -> None:
     before = int(time.time() * 1000)
-    [(post, _)] = record.turn(say("one")).posts
+    [post] = posts_of(record.turn(say("one")))
     assert before <= post.time <= time.time() * 1000
 
 
 def test_what_is_read_is_what_was_delivered(record: Record) -> None:
-    delivered = [post for post, _ in record.turn(say("one", "k"), say("two"), say(" \n")).posts]
+    delivered = posts_of(record.turn(say("one", "k"), say("two"), say(" \n")))
     assert record.everything() == delivered
 
 
@@ -88,7 +98,7 @@ def test_appending_never_switches(record: Record) -> None:
     with never_switches():
         for number in range(100):
             record.timeline.append(say(str(number)))
-    assert len(record.wait().posts) == 100
+    assert len(record.wait().entries) == 100
 
 
 def test_looking_at_a_rooms_ends_never_switches(record: Record) -> None:
@@ -105,11 +115,12 @@ def test_a_post_is_in_the_record_before_it_is_delivered(opening: Open) -> None:
     def deliver(batch: Batch) -> None:
         stored.append(timeline.position("lobby"))
         read = timeline.since("lobby", 0, 9)
-        assert [post for post, _ in batch.posts] == read[-len(batch.posts) :]
+        assert posts_of(batch) == read[-len(batch.entries) :]
         stored.append(len(read))
 
     timeline = opening(deliver)
     timeline.start()
+    timeline.open("lobby")
     timeline.append(say("one"))
     timeline.append(say("two"))
     timeline.close(10)
@@ -151,8 +162,8 @@ def test_the_same_key_in_another_room_is_another_post(record: Record) -> None:
 
 def test_the_same_key_of_another_client_is_another_post(record: Record) -> None:
     batch = record.turn(say("hi", "k", client=b"c1"), say("hi", "k", client=b"c2"))
-    assert len(batch.posts) == 2
-    assert len(record.turn(say("hi", "k", client=b"c3")).posts) == 1
+    assert len(batch.entries) == 2
+    assert len(record.turn(say("hi", "k", client=b"c3")).entries) == 1
 
 
 def test_the_same_key_with_another_text_is_a_conflict(record: Record) -> None:
@@ -166,7 +177,7 @@ def test_the_same_key_with_another_text_is_a_conflict(record: Record) -> None:
 
 def test_without_a_key_nothing_is_a_repetition(record: Record) -> None:
     record.turn(say("hi"), say("hi", client=b""))
-    assert len(record.turn(say("hi"), say("hi", client=b"")).posts) == 2
+    assert len(record.turn(say("hi"), say("hi", client=b"")).entries) == 2
 
 
 def test_a_turn_of_repetitions_alone_brings_no_post(record: Record) -> None:
@@ -179,9 +190,9 @@ def test_every_say_has_one_verdict(record: Record) -> None:
     record.turn(say("hi", "k"))
     said = [say("hi", "k"), say("ho", "k"), say("on"), say("in", "l"), say("in", "l")]
     batch = record.turn(*said)
-    judged = [each for _, each in batch.posts] + [each for each, _ in batch.repeated]
+    judged = [each for _, each in batch.entries] + [each for each, _ in batch.repeated]
     judged += batch.conflicts + batch.failed
-    assert sorted(map(id, judged)) == sorted(map(id, said))
+    assert sorted(judged) == [each.number for each in said]
 
 
 # Reading
@@ -274,17 +285,29 @@ def test_what_is_stored_is_counted(record: Record) -> None:
 
 def test_a_topic_is_kept_until_there_is_another(record: Record) -> None:
     timeline = record.timeline
-    timeline.set_topic("lobby", "tea")
-    timeline.set_topic("other", "coffee")
+    record.turn(set_topic("tea"), set_topic("coffee", room="other"))
     assert (timeline.topic("lobby"), timeline.topic("other")) == ("tea", "coffee")
-    timeline.set_topic("lobby", "biscuits")
+    record.turn(set_topic("biscuits"))
     assert timeline.topic("lobby") == "biscuits"
-    timeline.set_topic("lobby", "")
+    record.turn(set_topic(""))
     assert (timeline.topic("lobby"), timeline.topic("other")) == ("", "coffee")
 
 
+def test_the_last_topic_of_a_turn_holds(record: Record) -> None:
+    record.turn(*(set_topic(topic) for topic in ("one", "two", "three")))
+    assert record.timeline.topic("lobby") == "three"
+
+
+def test_topics_and_posts_of_a_turn_are_in_one_order(record: Record) -> None:
+    batch = record.turn(say("a"), set_topic("tea"), say("b"), say("c", room="other"))
+    entries = [entry for entry, _ in batch.entries]
+    texts = [entry.text if isinstance(entry, Post) else entry.topic for entry in entries]
+    assert texts == ["a", "tea", "b", "c"]
+    assert [post.position for post in posts_of(batch)] == [1, 2, 1]
+
+
 def test_a_topic_before_the_first_post_uses_no_position(record: Record) -> None:
-    record.timeline.set_topic("fresh", "tea")
+    record.turn(set_topic("tea", room="fresh"))
     assert record.timeline.position("fresh") == 0
     assert verdicts(record.turn(say("a", room="fresh"))).posts == [("fresh", 1, "a")]
     assert record.timeline.topic("fresh") == "tea"
@@ -309,14 +332,14 @@ def test_closing_stores_and_delivers_what_was_appended(opening: Open) -> None:
     for number in range(10):
         record.timeline.append(say(str(number)))
     record.close()
-    assert sum(len(batch.posts) for batch in record.batches) == 10
+    assert sum(len(batch.entries) for batch in record.batches) == 10
 
 
 def test_closing_stores_what_is_said_while_the_last_turn_is_taken(opening: Open) -> None:
     delivered: list[str] = []
 
     def deliver(batch: Batch) -> None:
-        delivered.extend(post.text for post, _ in batch.posts)
+        delivered.extend(post.text for post in posts_of(batch))
         if "answer" not in delivered:
             timeline.append(say("answer"))
 
@@ -337,13 +360,14 @@ def test_a_delivery_that_fails_does_not_end_the_record(
     delivered: list[str] = []
 
     def deliver(batch: Batch) -> None:
-        [(post, _)] = batch.posts
+        [post] = posts_of(batch)
         if post.text == "bug":
             raise ZeroDivisionError("of the test")
         delivered.append(post.text)
 
     timeline = opening(deliver)
     timeline.start()
+    timeline.open("lobby")
     timeline.append(say("bug"))
     with gevent.Timeout(5):
         while not caplog.records:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from geventchat.server.timeline.memory import MemoryTimeline
-from tests.server.record import Record, Verdicts, in_memory, say, verdicts
+from tests.server.record import Record, Verdicts, in_memory, posts_of, say, verdicts
 
 Start = Callable[[int, int], Record]
 
@@ -144,5 +144,5 @@ def longest_turn(start: Start, rooms: int) -> int:
 def test_a_post_that_is_trimmed_at_once_is_still_delivered(start: Start) -> None:
     record = start(10_000, 1_000)
     batch = record.turn(say("x" * 5_000, "k"), say("x" * 5_000, "k"))
-    assert [post.position for post, _ in batch.posts] == [1]
+    assert [post.position for post in posts_of(batch)] == [1]
     assert [position for _, position in batch.repeated] == [1]

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from geventchat.server.timeline import Said
+from geventchat.server.timeline import Submission
 from tests.server.record import Open, Record, Verdicts, in_file, in_memory, say, verdicts
 
 KEPT = 5
@@ -26,7 +26,7 @@ SAYS = st.builds(
 class Kept:
     """One post that the model keeps."""
 
-    def __init__(self, said: Said) -> None:
+    def __init__(self, said: Submission) -> None:
         self.text = said.text
         self.key = said.key
         self.slot = (said.client, said.key) if said.key is not None else None
@@ -48,7 +48,7 @@ class TimelineModel(RuleBasedStateMachine):
         raise NotImplementedError
 
     @rule(said=st.lists(SAYS, min_size=1, max_size=8))
-    def turn(self, said: list[Said]) -> None:
+    def turn(self, said: list[Submission]) -> None:
         expected = Verdicts()
         for each in said:
             self.judge(each, expected)
@@ -59,7 +59,7 @@ class TimelineModel(RuleBasedStateMachine):
         assert sorted(found.conflicts) == sorted(expected.conflicts)
         assert found.failed == []
 
-    def judge(self, said: Said, expected: Verdicts) -> None:
+    def judge(self, said: Submission, expected: Verdicts) -> None:
         room = self.rooms[said.room]
         if said.key is not None:
             for position, post in room.items():

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geventchat.config import Limits
 from geventchat.server.timeline.sqlite import SqliteTimeline, retention
 from geventchat.server.timeline.sqlite.retention import STEP_POSTS, Keep
 from tests.server.record import Record, on_disk, say, verdicts
@@ -34,7 +35,8 @@ def trim(record: Record, keep: Keep) -> int:
     """Trim as far as it goes; give the steps that took."""
     assert isinstance(record.timeline, SqliteTimeline)
     steps = 0
-    while record.timeline._store.trim(keep):
+    record.timeline._store.retention.keep = keep
+    while record.timeline._store.trim():
         steps += 1
     return steps
 
@@ -95,9 +97,12 @@ def test_a_step_takes_no_longer_because_posts_are_long(
     """It ends when its time is over, and goes on where it was."""
     monkeypatch.setattr(retention, "_STEP_SECONDS", 0)
     record.fill(["x" * 10_000] * 20)
+    timeline = record.timeline
+    assert isinstance(timeline, SqliteTimeline)
+    timeline.configure(Limits(history_posts_per_room=6))
     oldest = []
     while record.timeline.oldest("lobby") < 15:
-        assert record.timeline._store.trim(Keep(posts_per_room=6))  # type: ignore[attr-defined]
+        assert timeline._store.trim()
         oldest.append(record.timeline.oldest("lobby"))
         assert len(record.everything()) == 21 - oldest[-1]
     assert oldest == [6, 11, 15]
@@ -123,7 +128,9 @@ def test_what_is_kept_has_no_hole(sizes: list[int], most: int) -> None:
 
 
 def test_it_happens_by_itself_while_the_server_runs(path: Path) -> None:
-    record = Record(lambda deliver: SqliteTimeline(deliver, str(path), Keep(posts_per_room=1)))
+    record = Record(
+        lambda deliver: SqliteTimeline(deliver, str(path), Limits(history_posts_per_room=1))
+    )
     record.fill(["one", "two"])
     with gevent.Timeout(5):
         while record.timeline.oldest("lobby") != 2:

@@ -6,9 +6,8 @@ import gevent
 
 from geventchat.protocol.errors import FULL
 from geventchat.protocol.events import Post
-from geventchat.server.room import Room
+from geventchat.server.room import Pending, Room
 from geventchat.server.session import Session
-from geventchat.server.timeline import Said
 from geventchat.server.top import MOST, Slow, top
 from tests.server.house import House, link_of
 from tests.server.links import FakeLink
@@ -24,8 +23,7 @@ def visit(house: House, room: str) -> Session:
 
 def say(house: House, session: Session, room: str, times: int = 1) -> None:
     for _ in range(times):
-        session._owed += 1
-        house.timeline.append(Said(session, room, session.nick, "hi"))
+        house.say(session, "hi", room)
     house.timeline.store()
     house.timeline.hand_on()
 
@@ -53,8 +51,8 @@ def test_a_rate_is_that_of_a_steady_room_and_fades() -> None:
     for second in range(1, 61):
         author._owed += 2
         for position in (2 * second - 1, 2 * second):
-            said = Said(author, "one", "ann", "hi")
-            room.post(Post("one", position, "ann", 0, "hi"), said)
+            pending = Pending(author, None, 0.0)
+            room.post(Post("one", position, "ann", 0, "hi"), pending)
         turn = room.begin_turn()
         assert turn is not None
         turn.began = float(second)

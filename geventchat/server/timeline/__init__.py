@@ -1,26 +1,26 @@
-"""The timeline: the rooms' ordered record. What is said goes in; posts come back, stored.
+"""The timeline: the rooms' ordered record. Submissions go in; entries come back, stored.
 
-A turn of the timeline takes all that was said since the last one, drops what was said before,
-numbers the rest, stores it, and only then hands it on to be delivered. So a post that anybody has
-seen is in the record, and a commit that fails leaves no hole: positions are given inside it.
+A turn of the timeline takes all that was submitted since the last one, drops repetitions, numbers
+the rest, stores it, and only then hands it on to be delivered. So a post that anybody has seen is
+stored, and a commit that fails leaves no hole: positions are assigned inside it.
 
-`deliver` is a call that comes back, later: the hub must not assume that what a session appended is
-answered in the same breath.
+`deliver` is called later: the hub must not assume that a submission is answered at once. The
+entries of a batch may be anybody's; verdicts name submissions of this server by their numbers.
 """
 
 import logging
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, TypeAlias
 
 import gevent
 import msgspec
 from gevent.event import Event
 
-from geventchat.protocol.errors import ErrorCode
-from geventchat.protocol.events import Post
+from geventchat.config import Limits
+from geventchat.protocol.events import Post, Topic
 from geventchat.server.times import Times
 
 PAGE_BYTES: Final = 256 << 10
@@ -31,27 +31,16 @@ _FRAME_BYTES: Final = 160
 _log = logging.getLogger(__name__)
 
 
-class Author(Protocol):
-    """Whoever said something and waits for its verdict. Nothing here waits."""
-
-    rich: bool
-    """Whether the author hears its own posts."""
-
-    def settled(self) -> None:
-        """What was said is a post, and all who hear the room have it, this author included."""
-
-    def repeated(self, said: "Said", position: int) -> None:
-        """It was said before, and is stored at this position."""
-
-    def refused(self, said: "Said", code: ErrorCode, text: str) -> None:
-        """It is not stored, and the text says why."""
+Entry: TypeAlias = Post | Topic
+"""What is stored in order."""
 
 
 @dataclass(slots=True, eq=False)
-class Said:
-    """What somebody said, on its way to become a post."""
+class Submission:
+    """Something to be stored, on its way to become an entry."""
 
-    session: Author
+    number: int
+    """Names it in the verdict; drawn by who submits, never 0."""
     room: str
     author: str
     text: str
@@ -59,31 +48,32 @@ class Said:
     """Hash of the client's id."""
     key: str | None = None
     """A say of the same client, room and key is stored once."""
-    request_id: str | None = None
-    """What the verdict carries, where it is not the post."""
-    came: float = field(default_factory=time.perf_counter)
-    """When it came, by the clock of turns."""
+    is_topic: bool = False
+    """Whether the text is the room's topic from here on."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """What became of everything that one turn took; each Said is in it once."""
+    """The entries and verdicts of one turn; each submission is in it once."""
 
-    posts: list[tuple[Post, Said]] = field(default_factory=list)
-    """Stored, in the order of the record."""
-    repeated: list[tuple[Said, int]] = field(default_factory=list)
-    """Stored before, at this position."""
-    conflicts: list[Said] = field(default_factory=list)
-    """Its key was used for another text."""
-    failed: list[Said] = field(default_factory=list)
-    """Not stored, and no position was used up."""
+    entries: list[tuple[Entry, int]] = field(default_factory=list)
+    """Stored, in the order of the record, each with its submission's number.
+
+    A topic that a later one of the same turn overtook was never stored; it is here for its author.
+    """
+    repeated: list[tuple[int, int]] = field(default_factory=list)
+    """Submissions that were stored before, and their positions."""
+    conflicts: list[int] = field(default_factory=list)
+    """Submissions whose key was used for another text."""
+    failed: list[int] = field(default_factory=list)
+    """Submissions that are not stored; no position was used up."""
 
 
 class Timeline(ABC):
     """The record of all rooms: `append`, read, and be delivered to.
 
     `start` spawns the greenlet whose turns call `deliver`; `close` ends it after what was appended
-    has been stored and delivered.
+    has been stored and delivered. A room's ends and topic are known while it is open.
     """
 
     epoch: str
@@ -91,7 +81,7 @@ class Timeline(ABC):
 
     def __init__(self, deliver: Callable[[Batch], None]) -> None:
         self._hand_on = deliver
-        self._said: list[Said] = []
+        self._submitted: list[Submission] = []
         self._wake = Event()
         self._closing = False
         self.store_times = Times()
@@ -104,17 +94,17 @@ class Timeline(ABC):
         self._turns = gevent.spawn(self._take_turns)
         self._turns.name = "timeline"
 
-    def append(self, said: Said) -> None:
-        """Take what was said into the next turn; `deliver` brings its verdict. Never waits."""
-        self._said.append(said)
-        # The event switches to the turns only after every reader that is readable now has run, so
-        # one turn takes what they all said.
-        self._wake.set()
-
     @property
     def greenlets(self) -> list["gevent.Greenlet[..., None]"]:
         """The greenlets without which nothing is stored any more, once it was started."""
         return [self._turns] if self._turns is not None else []
+
+    def append(self, submission: Submission) -> None:
+        """Take a submission into the next turn; `deliver` brings its verdict. Never waits."""
+        self._submitted.append(submission)
+        # The event switches to the turns only after every reader that is readable now has run, so
+        # one turn takes what they all said.
+        self._wake.set()
 
     def close(self, seconds: float) -> bool:
         """Store and deliver what was appended, then end; give whether that was done in time.
@@ -125,12 +115,50 @@ class Timeline(ABC):
         self._wake.set()
         if self._turns is not None:
             self._turns.join(seconds)
-        return self._turns is None or (self._turns.successful() and not self._said)
+        return self._turns is None or (self._turns.successful() and not self._submitted)
 
     @property
     def failing(self) -> bool:
-        """Whether what was said last could not be stored, and nothing shows that it can be now."""
+        """Whether the last turn could not be stored, and nothing shows that the next can be."""
         return False
+
+    @property
+    def guard_failing(self) -> bool:
+        """Whether a restored older copy would not be noticed, since its guard cannot be written."""
+        return False
+
+    @property
+    def full(self) -> bool:
+        """Whether no room can be begun any more, since none may ever be forgotten."""
+        return False
+
+    @abstractmethod
+    def configure(self, limits: Limits) -> None:
+        """Take over changed limits."""
+
+    @contextmanager
+    def opened(self, room: str) -> Iterator[None]:
+        """Keep a room open meanwhile. May wait to open it. Raises Refused `storage`."""
+        self.open(room)
+        try:
+            yield
+        finally:
+            self.release(room)
+
+    @abstractmethod
+    def open(self, room: str) -> None:
+        """Let the ends and the topic of a room be known until as many `release`.
+
+        May wait. Raises Refused `storage`.
+        """
+
+    @abstractmethod
+    def hold(self, room: str) -> None:
+        """Keep open a room that is open. Never waits."""
+
+    @abstractmethod
+    def release(self, room: str) -> None:
+        """Take one `open` or `hold` back. Never waits."""
 
     @abstractmethod
     def position(self, room: str) -> int:
@@ -139,6 +167,10 @@ class Timeline(ABC):
     @abstractmethod
     def oldest(self, room: str) -> int:
         """Give the oldest position kept in a room; 1 in an empty one. Never waits."""
+
+    @abstractmethod
+    def topic(self, room: str) -> str:
+        """Give a room's topic, or nothing. Never waits."""
 
     @abstractmethod
     def since(self, room: str, after: int, upto: int) -> list[Post]:
@@ -156,30 +188,27 @@ class Timeline(ABC):
         """
 
     @abstractmethod
-    def topic(self, room: str) -> str:
-        """Give a room's topic, or nothing. Never waits."""
-
-    @abstractmethod
-    def set_topic(self, room: str, topic: str) -> None:
-        """Keep a room's topic. May wait. Raises Refused `storage`."""
-
-    @abstractmethod
     def _take_turns(self) -> None:
         """Take turns until closing and nothing is left."""
 
-    def _taken(self) -> list[Said]:
-        """Give what was said since the last turn, waiting for something; nothing: closing."""
-        while not self._said and not self._closing:
+    def _taken(self) -> list[Submission]:
+        """Give what was submitted since the last turn, waiting for something; nothing: closing."""
+        while not self._submitted and not self._closing:
             self._wake.clear()
             self._wake.wait()
-        said, self._said = self._said, []
-        return said
+        taken, self._submitted = self._submitted, []
+        return taken
 
     def _deliver(self, batch: Batch) -> None:
         try:
             self._hand_on(batch)
         except Exception:  # a bug in delivery must not end the record
             _log.exception("delivering a batch failed")
+
+
+def failed(submissions: Iterable[Submission]) -> Batch:
+    """Give the batch of a turn that was not stored."""
+    return Batch(failed=[each.number for each in submissions])
 
 
 def size_of(post: Post) -> int:

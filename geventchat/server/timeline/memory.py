@@ -1,5 +1,6 @@
 """The timeline in memory: as quick as it gets, gone with the process."""
 
+import logging
 import secrets
 import sys
 import time
@@ -7,11 +8,25 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from geventchat.protocol.events import Post
-from geventchat.server.timeline import PAGE_BYTES, Batch, Said, Timeline, size_of, within_page
+from geventchat.config import Limits
+from geventchat.protocol.events import Post, Topic
+from geventchat.server.timeline import (
+    PAGE_BYTES,
+    Batch,
+    Submission,
+    Timeline,
+    size_of,
+    within_page,
+)
 
 _POST_BYTES: Final = 400
 """What a post takes besides its text: the record, its place, its key. Measured, CPython 3.11."""
+_ROOM_BYTES: Final = 200
+"""What the top of a room that was ever used takes, and its name."""
+_ROOMS_SHARE: Final = 4
+"""Of all bytes one in so many may be used for tops and topics, which are never forgotten."""
+
+_log = logging.getLogger(__name__)
 
 
 class _Record:
@@ -30,6 +45,10 @@ def _size(post: Post) -> int:
     return sys.getsizeof(post.text) + _POST_BYTES
 
 
+def _topic_size(topic: str) -> int:
+    return sys.getsizeof(topic) + _ROOM_BYTES if topic else 0
+
+
 class MemoryTimeline(Timeline):
     """Keeps the newest posts of each room; when all together are too large, the largest give.
 
@@ -44,11 +63,25 @@ class MemoryTimeline(Timeline):
         self._posts_per_room = posts_per_room
         self._total_bytes = total_bytes
         self._size = 0
+        self._rooms_size = 0
+        """Bytes of tops and topics."""
         self._tops: dict[str, int] = {}
         self._topics: dict[str, str] = {}
         self._rooms: dict[str, _Record] = {}
         self._by_size: list[OrderedDict[_Record, None]] = [OrderedDict() for _ in range(64)]
         """Records by the bits that their size takes: a large one is found without asking all."""
+
+    def configure(self, limits: Limits) -> None:
+        """Nothing here changes while the server runs."""
+
+    def open(self, room: str) -> None:
+        """All rooms are."""
+
+    def hold(self, room: str) -> None:
+        """All rooms are open."""
+
+    def release(self, room: str) -> None:
+        """All rooms stay open."""
 
     def position(self, room: str) -> int:
         return self._tops.get(room, 0)
@@ -82,47 +115,76 @@ class MemoryTimeline(Timeline):
     def topic(self, room: str) -> str:
         return self._topics.get(room, "")
 
-    def set_topic(self, room: str, topic: str) -> None:
+    @property
+    def full(self) -> bool:
+        return self._rooms_size > self._total_bytes // _ROOMS_SHARE
+
+    def _take_turns(self) -> None:
+        while submitted := self._taken():
+            began = time.perf_counter()
+            batch = self._store(submitted)
+            self.store_times.note(time.perf_counter() - began)
+            self._deliver(batch)
+
+    def _store(self, submitted: list[Submission]) -> Batch:
+        batch = Batch()
+        now = int(time.time() * 1000)
+        for each in submitted:
+            stored = len(batch.entries)
+            try:
+                if each.is_topic:
+                    self._set_topic(each, batch)
+                else:
+                    self._add(each, now, batch)
+            except Exception:  # a bug; what is stored has its position and is delivered
+                _log.exception("storing a message failed")
+                if len(batch.entries) == stored:
+                    batch.failed.append(each.number)
+        if self._size > self._total_bytes:
+            self._trim()
+        return batch
+
+    def _add(self, submission: Submission, now: int, batch: Batch) -> None:
+        room, client, key = submission.room, submission.client, submission.key
+        position = self.position(room) + 1
+        record = self._rooms.get(room)
+        if record is None:
+            record = self._rooms[room] = _Record(position)
+        if key is not None:
+            stored = record.keys.setdefault((client, key), position)
+            if stored != position:
+                if record.posts[stored][0].text == submission.text:
+                    batch.repeated.append((submission.number, stored))
+                else:
+                    batch.conflicts.append(submission.number)
+                return
+        post = Post(room, position, submission.author, now, submission.text, key)
+        record.posts[position] = post, client
+        self._tops[room] = position
+        batch.entries.append((post, submission.number))
+        self.posts_stored += 1
+        if position == 1:
+            self._rooms_size += _ROOM_BYTES
+        self._resize(record, _size(post))
+        if len(record.posts) > self._posts_per_room:
+            self._let_go(record)
+
+    def _set_topic(self, submission: Submission, batch: Batch) -> None:
+        """Keep a topic, unless there is no place for a longer one than the room has."""
+        room, topic = submission.room, submission.text
+        former = self._topics.get(room, "")
+        grows = _topic_size(topic) - _topic_size(former)
+        if grows > 0 and self.full:
+            batch.failed.append(submission.number)
+            return
+        self._rooms_size += grows
         if topic:
             self._topics[room] = topic
         else:
             self._topics.pop(room, None)
-
-    def _take_turns(self) -> None:
-        while said := self._taken():
-            began = time.perf_counter()
-            batch = self._store(said)
-            self.store_times.note(time.perf_counter() - began)
-            self.posts_stored += len(batch.posts)
-            self._deliver(batch)
-
-    def _store(self, said: list[Said]) -> Batch:
-        batch = Batch()
-        now = int(time.time() * 1000)
-        rooms = self._rooms
-        for each in said:
-            position = self.position(each.room) + 1
-            record = rooms.get(each.room)
-            if record is None:
-                record = rooms[each.room] = _Record(position)
-            if each.key is not None:
-                stored = record.keys.setdefault((each.client, each.key), position)
-                if stored != position:
-                    if record.posts[stored][0].text == each.text:
-                        batch.repeated.append((each, stored))
-                    else:
-                        batch.conflicts.append(each)
-                    continue
-            post = Post(each.room, position, each.author, now, each.text, each.key)
-            self._tops[each.room] = position
-            record.posts[position] = post, each.client
-            self._resize(record, _size(post))
-            if len(record.posts) > self._posts_per_room:
-                self._let_go(record)
-            batch.posts.append((post, each))
-        if self._size > self._total_bytes:
-            self._trim()
-        return batch
+        batch.entries.append(
+            (Topic(room=room, topic=topic, by=submission.author), submission.number)
+        )
 
     def _trim(self) -> None:
         """Let go of the oldest posts of the largest rooms, or of some more than half as large."""

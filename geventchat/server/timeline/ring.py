@@ -38,6 +38,12 @@ class Ring:
         while self.size > self._most_bytes:
             self._let_go()
 
+    def clear(self) -> None:
+        """Forget everything: what was added last may have left a hole."""
+        self._order.clear()
+        self._rooms.clear()
+        self.size = 0
+
     def since(self, room: str, after: int, upto: int) -> list[Post] | None:
         """Give a page of the posts beyond `after` up to `upto`; None: not all of them are here."""
         page: list[Post] = []

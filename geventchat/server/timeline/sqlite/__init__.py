@@ -9,21 +9,24 @@ import logging
 import os
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from typing import Final, TypeVar
 
 import gevent
+from gevent.event import AsyncResult
 from gevent.threadpool import ThreadPool
 
+from geventchat.config import Limits
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Post
-from geventchat.server.timeline import Batch, Said, Timeline
+from geventchat.server.timeline import Batch, Submission, Timeline, failed
 from geventchat.server.timeline.ring import Ring
 from geventchat.server.timeline.sqlite.lock import lock, unusable
 from geventchat.server.timeline.sqlite.look import look
 from geventchat.server.timeline.sqlite.pages import Damaged, Pages
-from geventchat.server.timeline.sqlite.retention import Keep
+from geventchat.server.timeline.sqlite.retention import Keep, StoredRoom
 from geventchat.server.timeline.sqlite.schema import connect
 from geventchat.server.timeline.sqlite.store import Store
 
@@ -31,6 +34,13 @@ RING_BYTES: Final = 16 << 20
 """What the newest posts may take in memory: some 30,000 short ones."""
 _BREATH_SECONDS: Final = 0.02
 _PAUSE_SECONDS: Final = 1.0
+_DISK_SECONDS: Final = 30
+"""How long somebody waits for a page or a room."""
+_LAST_SECONDS: Final = 0.1
+"""What closing waits at least for a thread that is about to be done."""
+
+_UNKNOWN: Final = StoredRoom(0)
+"""A room that nobody has open: whoever still reads there is ending."""
 
 _T = TypeVar("_T")
 
@@ -47,20 +57,19 @@ class SqliteTimeline(Timeline):
         self,
         deliver: Callable[[Batch], None],
         path: str,
-        keep: Keep | None = None,
+        limits: Limits | None = None,
         *,
         ring_bytes: int = RING_BYTES,
     ) -> None:
-        """`keep`: what is kept of the history; all of it, unless told."""
+        """`limits`: what is kept of the history; all of it, unless told."""
         super().__init__(deliver)
-        self.keep = keep or Keep()
         self._ring = Ring(ring_bytes)
         self._path = path
         self._lock = lock(path)
         try:
             self._store = Store(path)
             try:
-                self._pages = Pages(path, self._store.rooms, self._store.tops, self._store.oldest)
+                self._pages = Pages(path)
             except BaseException:
                 self._store.close()
                 raise
@@ -68,47 +77,77 @@ class SqliteTimeline(Timeline):
             os.unlink(self._lock.name)
             self._lock.close()
             raise unusable(path, str(error)) from None
+        self.configure(limits or Limits())
         self.epoch = self._store.epoch
         if self._store.renewed:
             _log.warning(
-                "%s is older than what was here before: clients will be told what they missed", path
+                "%s is older than the last known state (restored backup?);"
+                " new epoch, clients will be told there is a gap",
+                path,
             )
+        self._users: Counter[str] = Counter()
+        """How often each open room is held open."""
         self._looking: gevent.Greenlet[[], None] | None = None
         self._tending: gevent.Greenlet[[], None] | None = None
         self._complaint = repr(None)
+        self._guard_complaint: str | None = None
         self._known_damage: set[tuple[str, int]] = set()
         self._writer = ThreadPool(1)
         self._reader = ThreadPool(1)
+
+    def configure(self, limits: Limits) -> None:
+        self._store.retention.keep = Keep.of(limits)
 
     @property
     def failing(self) -> bool:
         return self._store.db is None
 
+    @property
+    def guard_failing(self) -> bool:
+        return self._store.witness.trouble is not None
+
+    def open(self, room: str) -> None:
+        self._users[room] += 1
+        if room not in self._store.rooms:
+            try:
+                self._in(self._writer, self._store.open, room)
+            except BaseException:
+                self.release(room)
+                raise
+
+    def hold(self, room: str) -> None:
+        self._users[room] += 1
+
+    def release(self, room: str) -> None:
+        self._users[room] -= 1
+        if not self._users[room]:
+            del self._users[room]
+            self._store.rooms.pop(room, None)
+
     def position(self, room: str) -> int:
-        return self._store.tops.get(room, 0)
+        return self._store.rooms.get(room, _UNKNOWN).top
 
     def oldest(self, room: str) -> int:
-        return self._store.oldest.get(room, 1)
+        return self._store.rooms.get(room, _UNKNOWN).oldest
 
     def topic(self, room: str) -> str:
-        return self._store.topics.get(room, "")
+        return self._store.rooms.get(room, _UNKNOWN).topic
 
     def since(self, room: str, after: int, upto: int) -> list[Post]:
-        after = max(after, self.oldest(room) - 1)
+        stored = self._store.rooms.get(room, _UNKNOWN)
+        after = max(after, stored.oldest - 1)
         page = self._ring.since(room, after, upto)
         if page is None:
-            page = self._in(self._reader, self._pages.since, room, after, upto)
+            page = self._in(self._reader, self._pages.since, room, stored, after, upto)
         return page
 
     def before(self, room: str, end: int, limit: int) -> list[Post]:
-        end = min(end, self.position(room) + 1)
-        page = self._ring.before(room, max(end - limit, self.oldest(room)), end)
+        stored = self._store.rooms.get(room, _UNKNOWN)
+        end = min(end, stored.top + 1)
+        page = self._ring.before(room, max(end - limit, stored.oldest), end)
         if page is None:
-            page = self._in(self._reader, self._pages.before, room, end, limit)[::-1]
+            page = self._in(self._reader, self._pages.before, room, stored, end, limit)[::-1]
         return page
-
-    def set_topic(self, room: str, topic: str) -> None:
-        self._in(self._writer, self._store.set_topic, room, topic)
 
     def start(self) -> None:
         super().start()
@@ -124,34 +163,33 @@ class SqliteTimeline(Timeline):
         return [*super().greenlets, *tending]
 
     def close(self, seconds: float) -> bool:
+        end = time.monotonic() + seconds
         stored = super().close(seconds)
-        for greenlet in (self._tending, self._looking):
-            if greenlet is not None:
-                greenlet.kill()
-        if not stored:  # a thread may hang with the disk; the process ends without it
+        gevent.killall([each for each in (self._tending, self._looking) if each is not None])
+        # A thread may hang with the disk; then the process ends without it.
+        if not (_idle(self._writer, end) and _idle(self._reader, end)):
             return False
         for pool in (self._writer, self._reader):
-            pool.join()
             pool.kill()
         self._pages.close()
         self._store.close()
         self._lock.close()
-        return True
+        return stored
 
     def _take_turns(self) -> None:
         stored: Batch | None = None
         while True:
             # Nothing to deliver: wait. Else only look whether there is more to store meanwhile.
-            said = self._taken() if stored is None or self._said else []
+            taken = self._taken() if stored is None or self._submitted else []
             began = time.perf_counter()
-            storing = self._writer.spawn(_outcome, self._store.store, said) if said else None
+            storing = self._writer.spawn(_outcome, self._store.store, taken) if taken else None
             if stored is not None:
                 self._deliver(stored)
             stored = None
             if storing is not None:
-                stored = self._verdicts(storing.get(), said)
+                stored = self._stored(storing.get(), taken)
                 self.store_times.note(time.perf_counter() - began)
-            if stored is None and self._closing and not self._said:
+            if stored is None and self._closing and not self._submitted:
                 return
 
     def _look(self) -> None:
@@ -165,43 +203,77 @@ class SqliteTimeline(Timeline):
             _log.error("%s is damaged (%s); see docs/operations.md", self._path, found)
 
     def _tend(self) -> None:
-        """Once a second: look after the file, and let go of the oldest, with a breath each step."""
+        """Once a second: look after the file, and delete the oldest, with a breath each step."""
         while True:
             outcome: bool | Exception | None = self._writer.apply(_outcome, (self._store.tend,))
-            if outcome is None and self.keep:
-                outcome = self._writer.apply(_outcome, (self._store.trim, self.keep))
+            if outcome is None and self._store.retention.keep:
+                outcome = self._writer.apply(_outcome, (self._store.trim,))
             if isinstance(outcome, Exception) and repr(outcome) != self._complaint:
-                _log.error("%s cannot be looked after: %s", self._path, outcome)
+                _log.error("%s: maintenance failed: %s", self._path, outcome)
             self._complaint = repr(outcome)  # a disk may be full for days
+            self._look_at_guard()
             gevent.sleep(_BREATH_SECONDS if outcome is True else _PAUSE_SECONDS)
 
-    def _verdicts(self, outcome: Batch | Exception | None, said: list[Said]) -> Batch:
+    def _look_at_guard(self) -> None:
+        """Log once that the witness cannot be written, and once that it can be again."""
+        trouble, former = self._store.witness.trouble, self._guard_complaint
+        if trouble != former:
+            self._guard_complaint = trouble
+            if trouble is not None:
+                text = "a restored older copy will not be noticed: cannot write %s"
+                _log.error(text, trouble)
+            else:
+                _log.info("a restored older copy will be noticed again")
+
+    def _stored(self, outcome: Batch | Exception | None, taken: list[Submission]) -> Batch:
+        """Return what became of a turn. What is in a batch is on disk, whatever else fails."""
         if isinstance(outcome, Batch):
-            self.posts_stored += len(outcome.posts)
-            for post, _ in outcome.posts:
-                self._ring.add(post)
+            posts = [entry for entry, _ in outcome.entries if isinstance(entry, Post)]
+            self.posts_stored += len(posts)
+            try:
+                for post in posts:
+                    self._ring.add(post)
+            except Exception:  # a bug; the disk has it all
+                _log.exception("keeping posts in memory failed")
+                self._ring.clear()
             return outcome
         if isinstance(outcome, sqlite3.Error):
-            _log.error("storing %d messages in %s failed: %s", len(said), self._path, outcome)
+            _log.error("storing %d messages in %s failed: %s", len(taken), self._path, outcome)
         else:
-            _log.error("storing %d messages failed", len(said), exc_info=outcome)
-        return Batch(failed=said)
+            _log.error("storing %d messages failed", len(taken), exc_info=outcome)
+        return failed(taken)
 
     def _in(self, pool: ThreadPool, function: Callable[..., _T], *arguments: object) -> _T:
         """Run a function in a native thread and wait for it. Raises Refused `storage`."""
-        outcome = pool.apply(_outcome, (function, *arguments))
+        try:
+            with gevent.Timeout(_DISK_SECONDS, TimeoutError):
+                running: AsyncResult[_T | Exception]
+                running = pool.spawn(_outcome, function, *arguments)
+                outcome: _T | Exception = running.get()  # type: ignore[assignment]
+        except TimeoutError:  # the thread hangs with the disk
+            _log.error("database error: no answer within %d s", _DISK_SECONDS)
+            raise Refused("storage", "The server could not read or write its database.") from None
         if isinstance(outcome, Damaged):
             if outcome.place not in self._known_damage:  # once: everybody who joins asks for it
                 self._known_damage.add(outcome.place)
                 _log.error("%s: %s; see `geventchat history check`", self._path, outcome)
-            raise Refused("storage", "Part of what was said there is damaged.")
+            raise Refused("storage", "Some messages in this room are corrupted.")
         if isinstance(outcome, sqlite3.Error):
-            _log.error("the record could not be read or written: %s", outcome)
-            raise Refused("storage", "The server could not read or write its record.")
+            _log.error("database error: %s", outcome)
+            raise Refused("storage", "The server could not read or write its database.")
         if isinstance(outcome, Exception):
             raise outcome
-        result: _T = outcome
-        return result
+        return outcome
+
+
+def _idle(pool: ThreadPool, end: float) -> bool:
+    """Wait until a pool has no task, up to a monotonic time; return whether it has none."""
+    try:
+        with gevent.Timeout(max(end - time.monotonic(), _LAST_SECONDS), TimeoutError):
+            pool.join()
+    except TimeoutError:
+        return False
+    return True
 
 
 def _outcome(function: Callable[..., _T], *arguments: object) -> _T | Exception:

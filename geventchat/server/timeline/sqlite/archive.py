@@ -14,7 +14,7 @@ import msgspec
 from geventchat.protocol import names
 from geventchat.protocol.errors import Refused
 from geventchat.server.timeline.sqlite.look import missing
-from geventchat.server.timeline.sqlite.schema import is_whole, sum_of
+from geventchat.server.timeline.sqlite.schema import COUNT, is_whole, sum_of
 
 FORMAT: Final = {"geventchat": "history", "version": 1}
 _LOST: Final = "(This message was damaged on the server's disk and is lost.)"
@@ -124,6 +124,7 @@ def bring_in(db: sqlite3.Connection, given: Iterable[bytes]) -> int:
                     count += 1
             except (Refused, ValueError, RecursionError, sqlite3.IntegrityError) as error:
                 raise Bad(f"line {number}: {error}") from None
+        db.execute(COUNT)
         db.execute("COMMIT")
     except BaseException:
         db.execute("ROLLBACK")

@@ -1,12 +1,13 @@
 """Reading the record, page by page, in a thread of its own and one short transaction each."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, Final
 
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import PAGE_BYTES, size_of
+from geventchat.server.timeline.sqlite.retention import StoredRoom
 from geventchat.server.timeline.sqlite.schema import connect, is_whole
 
 _READ: Final = (
@@ -24,41 +25,34 @@ class Damaged(sqlite3.DatabaseError):
 
 
 class Pages:
-    """A connection that can only read. The mappings are the store's own, by room."""
+    """A connection that can only read."""
 
-    def __init__(
-        self,
-        path: str,
-        rooms: Mapping[str, int],
-        tops: Mapping[str, int],
-        oldest: Mapping[str, int],
-    ) -> None:
+    def __init__(self, path: str) -> None:
         self._db = connect(path, readonly=True)
-        self._rooms = rooms
-        self._tops = tops
-        self._oldest = oldest
 
-    def since(self, room: str, after: int, upto: int) -> list[Post]:
-        """Give the posts of a room beyond `after` up to `upto`, until they fill a page.
+    def since(self, name: str, room: StoredRoom, after: int, upto: int) -> list[Post]:
+        """Return the posts of a room beyond `after` up to `upto`, until they fill a page.
 
         Raises sqlite3.Error, Damaged if one of them is.
         """
-        upto = min(upto, self._tops.get(room, 0))
-        return self._page(room, after, upto, upto - after, 1)
+        upto = min(upto, room.top)
+        return self._page(name, room, after, upto, upto - after, 1)
 
-    def before(self, room: str, end: int, limit: int) -> list[Post]:
-        """Give the last posts of a room below `end`, the newest first, until they fill a page.
+    def before(self, name: str, room: StoredRoom, end: int, limit: int) -> list[Post]:
+        """Return the last posts of a room below `end`, the newest first, until they fill a page.
 
         Raises sqlite3.Error, Damaged if one of them is.
         """
-        return self._page(room, 0, min(end - 1, self._tops.get(room, 0)), limit, -1)
+        return self._page(name, room, 0, min(end - 1, room.top), limit, -1)
 
     def close(self) -> None:
         """Close the connection."""
         self._db.close()
 
-    def _page(self, room: str, after: int, upto: int, limit: int, step: int) -> list[Post]:
-        number = self._rooms.get(room, 0)
+    def _page(
+        self, name: str, room: StoredRoom, after: int, upto: int, limit: int, step: int
+    ) -> list[Post]:
+        number = room.id
         page: list[Post] = []
         size = 0
         want = upto if step < 0 else 0
@@ -67,8 +61,8 @@ class Pages:
                 position, at, author, text, _, key, _ = row
                 want = want or position
                 if position != want or not is_whole(number, *row):
-                    raise Damaged(room, want)
-                post = Post(room, position, author, at, text, key)
+                    raise Damaged(name, want)
+                post = Post(name, position, author, at, text, key)
                 size += size_of(post)
                 if size > PAGE_BYTES and page:
                     limit = len(page)
@@ -77,14 +71,14 @@ class Pages:
                 want += step
         except sqlite3.OperationalError as error:
             if "decode" in str(error):  # not even text any more
-                raise Damaged(room, want or after + 1) from None
+                raise Damaged(name, want or after + 1) from None
             raise
         # Looked at last: it moves before posts go, and what is gone is not missing.
-        low = max(after + 1, self._oldest.get(room, 1))
+        low = max(after + 1, room.oldest)
         if step > 0 and low <= upto and (not page or page[0].position > low):
-            raise Damaged(room, low)
+            raise Damaged(name, low)
         if len(page) < limit and low <= want <= upto:
-            raise Damaged(room, want)
+            raise Damaged(name, want)
         return page
 
     def _rows(

@@ -15,12 +15,14 @@ from zlib import crc32
 from geventchat.server.timeline.sqlite.look import LOOK_SECONDS, look
 
 APPLICATION_ID: Final = 0x67766368  # "gvch"
-VERSION: Final = 2
+VERSION: Final = 3
 LOCKED_SECONDS: float = 5.0
 """How long a commit waits for another program that has the file locked, before it fails."""
 
 _TABLES: Final = """
-CREATE TABLE store (epoch TEXT NOT NULL);
+CREATE TABLE store (
+    epoch TEXT NOT NULL, posts INTEGER NOT NULL DEFAULT 0, room_bytes INTEGER NOT NULL DEFAULT 0
+);
 CREATE TABLE rooms (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, topic TEXT NOT NULL DEFAULT '',
     top INTEGER NOT NULL DEFAULT 0
@@ -39,11 +41,31 @@ CREATE TABLE posts (
 CREATE UNIQUE INDEX said_once ON posts (client, key, room) WHERE key IS NOT NULL;
 """
 # `rooms.top` is what a room that was trimmed empty remembers: positions are never used twice.
+# `store.posts` is how many were ever stored, `store.room_bytes` what rooms and topics take: sums
+# that a start need not make of all rooms there ever were.
+
+ROOM_BYTES: Final = 200
+"""What a room takes besides its posts and its topic, rather too much than too little."""
+TOPIC_FACTOR: Final = 2
+"""What a byte of a topic takes: a page holds few long ones."""
+COUNT: Final = f"""
+UPDATE store SET
+    posts = (SELECT coalesce(sum(coalesce(
+        (SELECT max(position) FROM posts WHERE room = rooms.id), top)), 0) FROM rooms),
+    room_bytes = (SELECT coalesce(sum(
+        {ROOM_BYTES} + {TOPIC_FACTOR} * length(CAST(topic AS BLOB))), 0) FROM rooms);
+"""
+"""Makes the sums of `store` anew, from all rooms."""
 
 _FROM_1: Final = """
 ALTER TABLE rooms ADD COLUMN top INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE posts ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
 UPDATE posts SET sum = sum_of(room, position, time, author, text, client, key);
+"""
+_FROM_2: Final = f"""
+ALTER TABLE store ADD COLUMN posts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE store ADD COLUMN room_bytes INTEGER NOT NULL DEFAULT 0;
+{COUNT}
 """
 
 
@@ -120,11 +142,14 @@ def prepare(db: sqlite3.Connection) -> bool:
     try:
         if not tables:
             _run(db, _TABLES)
-            db.execute("INSERT INTO store VALUES (?)", (new_epoch(),))
+            db.execute("INSERT INTO store (epoch) VALUES (?)", (new_epoch(),))
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        elif version == 1:
-            db.create_function("sum_of", 7, sum_of, deterministic=True)
-            _run(db, _FROM_1)
+        else:
+            if version == 1:
+                db.create_function("sum_of", 7, sum_of, deterministic=True)
+                _run(db, _FROM_1)
+            if version < VERSION:
+                _run(db, _FROM_2)
         # Also shows that the file can be written: on one that cannot, BEGIN IMMEDIATE only reads.
         db.execute(f"PRAGMA user_version = {VERSION}")
         db.execute("COMMIT")
@@ -173,6 +198,11 @@ def durable(db: sqlite3.Connection) -> None:
 def new_epoch() -> str:
     """Draw a name for a life of the record."""
     return secrets.token_urlsafe(16)
+
+
+def room_bytes(topic: str) -> int:
+    """Give what a room with this topic takes in the file besides its posts."""
+    return ROOM_BYTES + TOPIC_FACTOR * len(topic.encode())
 
 
 def _run(db: sqlite3.Connection, statements: str) -> None:

@@ -5,18 +5,14 @@ used again for other posts. The witness shows it: it knows more posts than the d
 another epoch, and the record then begins a new life. It is written after the database, at most
 once a second, so it never knows more than was stored, however the server ends; what was stored in
 the last second before a crash it cannot vouch for. A folder that is put back as a whole has an old
-witness too: `geventchat history renew` is for that.
+witness too: `geventchat history renew` is for that. If it cannot be written, an older copy will not
+be noticed: the log and /metrics say so.
 """
 
 import json
 import logging
 import os
-import time
-from contextlib import suppress
 from pathlib import Path
-from typing import Final
-
-PAUSE_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -26,8 +22,9 @@ class Witness:
 
     def __init__(self, database: str) -> None:
         self._path = f"{os.path.realpath(database)}.witness"
-        self._written = 0.0
         self._known: tuple[str, int] | None = None
+        self.trouble: str | None = None
+        """Why it could not be written the last time."""
 
     def contradicts(self, epoch: str, posts: int) -> bool:
         """Say whether a database with this epoch, and so many posts ever, is not the latest."""
@@ -37,18 +34,22 @@ class Witness:
         except FileNotFoundError:
             return False
         except (OSError, ValueError, KeyError, TypeError) as error:
-            _log.warning("%s tells nothing: %s", self._path, error)  # cut off by a power failure
+            _log.warning(
+                "ignoring unreadable %s: %s", self._path, error
+            )  # cut off by a power failure
             return False
 
-    def saw(self, epoch: str, posts: int, *, at_once: bool = False) -> None:
-        """Remember what is stored, if it is time to."""
-        now = time.monotonic()
-        if self._known == (epoch, posts) or (not at_once and now - self._written < PAUSE_SECONDS):
+    def saw(self, epoch: str, posts: int) -> None:
+        """Remember what is stored. Nothing is lost if that fails, but `trouble` says why."""
+        if self._known == (epoch, posts):
             return
         fresh = f"{self._path}.new"
-        with suppress(OSError):  # then it stays behind, which is no harm
+        try:
             file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with open(file, "w", encoding="ascii") as written:
                 json.dump({"epoch": epoch, "posts": posts}, written)
             os.replace(fresh, self._path)
-            self._written, self._known = now, (epoch, posts)
+        except OSError as error:
+            self.trouble = f"{self._path}: {error.strerror or error}"
+            return
+        self._known, self.trouble = (epoch, posts), None
