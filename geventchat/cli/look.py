@@ -118,7 +118,7 @@ def page(before: Look, now: Look) -> Iterator[tuple[str, str]]:
 
 
 def _page(connection: HTTPConnection, path: str) -> str:
-    connection.request("GET", path)
+    connection.request("GET", path, headers={"Host": "localhost"})  # by whatever name it goes
     answer = connection.getresponse()
     body = answer.read(_PAGE_BYTES)
     if answer.status != 200:

@@ -15,7 +15,7 @@ import pytest
 from gevent import socket
 
 from geventchat.config import BadOption, Config
-from geventchat.server.admin import _AT_A_TIME
+from geventchat.server.admin import _MAX_CONNECTIONS
 from geventchat.server.outbox import ITEM_BYTES
 from geventchat.server.server import Server
 from geventchat.server.timeline.sqlite import schema
@@ -174,13 +174,103 @@ def test_those_who_ask_slowly_keep_nobody_out(
 
     with patch("geventchat.server.admin._SECONDS", 0.2), ExitStack() as stack:
         dripping = []
-        for _ in range(_AT_A_TIME):
+        for _ in range(_MAX_CONNECTIONS):
             slow = stack.enter_context(socket.create_connection(address))
             slow.sendall(begin)
             dripping.append(gevent.spawn(drip, slow))
-        assert len(gevent.joinall(dripping, timeout=5)) == _AT_A_TIME
+        assert len(gevent.joinall(dripping, timeout=5)) == _MAX_CONNECTIONS
     assert get(chat, "/healthz")[0] == 200
     assert "Traceback" not in capfd.readouterr().err
+
+
+def ask(chat: Chat, request: bytes) -> bytes:
+    """Send some bytes on a connection of their own, and give what is answered until its end."""
+    address = chat.server.admin_address
+    assert address is not None
+    answer = b""
+    with socket.create_connection(address) as client, gevent.Timeout(5):
+        client.sendall(request)
+        with suppress(ConnectionResetError):  # when it had sent more than was read
+            while data := client.recv(65_536):
+                answer += data
+    return answer
+
+
+def test_half_requests_do_not_delay_the_health_check(chat: Chat) -> None:
+    address = chat.server.admin_address
+    assert address is not None
+    with ExitStack() as stack:
+        for _ in range(100):
+            half = stack.enter_context(socket.create_connection(address))
+            half.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
+        with gevent.Timeout(1):
+            assert ask(chat, b"GET /healthz HTTP/1.0\r\n\r\n").endswith(b"ready\n")
+        admin = chat.server._admin
+        assert admin is not None
+        assert len(admin._connections) <= _MAX_CONNECTIONS
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /healthz HTTP/1.0\r\n" + b"X: a\r\n" * 101 + b"\r\n",
+        b"GET /healthz HTTP/1.0\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
+        b"GET /healthz HTTP/1\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST /healthz HTTP/1.1\r\nContent-Length: many\r\n\r\n",
+        b"HEAD /healthz HTTP/1.1\r\nContent-Length: 1\r\n\r\n",
+        b"GET " + b"/" * 100_000 + b" HTTP/1.0\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
+        b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-\r\n",
+    ],
+    ids="headers header version unknown length head path tls chunk".split(),
+)
+def test_a_bad_request_is_answered_without_a_traceback(
+    chat: Chat,
+    request_: bytes,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert ask(chat, request_).startswith(b"HTTP/1.1 4")
+    assert capfd.readouterr().err == ""
+    assert not caplog.records
+
+
+def test_a_bug_while_answering_is_logged_once_and_is_a_500(
+    chat: Chat, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    admin = chat.server._admin
+    with patch.object(admin, "_top", side_effect=RuntimeError("our bug")):
+        assert ask(chat, b"GET /top HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 500 ")
+    (record,) = caplog.records
+    assert record.getMessage() == "admin request failed"
+    assert record.exc_info
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("LocalHost:4041", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:4041", 200),
+        (socket.gethostname(), 200),
+        ("evil.example", 421),
+        ("evil.example:4041", 421),
+        ("localhost.evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("localhost\r\nHost: evil.example", 421),
+        ("[", 421),
+        ("", 421),
+    ],
+)
+@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/top"])
+def test_a_page_of_another_site_cannot_read_it_through_a_name_of_its_own(
+    chat: Chat, path: str, host: str, status: int
+) -> None:
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    assert ask(chat, request.encode()).startswith(f"HTTP/1.1 {status} ".encode())
 
 
 def test_a_port_that_was_asked_for_and_is_taken_is_refused_and_the_default_one_is_not(
