@@ -9,14 +9,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import gevent
-
 from geventchat.protocol import events, names
 from geventchat.protocol.errors import KICKED, Refused
 from geventchat.protocol.requests import Admin
 from geventchat.server.authority import audit
 from geventchat.server.hub import Away
 from geventchat.server.moderation import Network, Rule, moment, network, parsed
+from geventchat.server.slices import in_slices
 from geventchat.server.unbroken import unbroken
 
 if TYPE_CHECKING:
@@ -135,9 +134,7 @@ def _weigh_all(session: "Session") -> int:
     """Let the rules be felt by all who are here; give how many connections that ended. Waits."""
     authority = session.authority
     ended = 0
-    for number, other in enumerate(list(session.hub.sessions)):
-        if not number % _STRIDE:
-            gevent.sleep(1e-9)
+    for other in in_slices(session.hub.sessions, _STRIDE):
         authority.weigh(other)
         banned = authority.banned(other.client, [other.nick], other.address)
         if banned is not None and not other.operator:

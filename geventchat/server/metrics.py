@@ -1,9 +1,10 @@
 """What a server counts, for Prometheus: plain numbers that are put together only when asked for."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+import gevent
+from prometheus_client import ProcessCollector, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -13,12 +14,13 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from geventchat.server.hub import Hub
+from geventchat.server.slices import in_slices
 from geventchat.server.times import Times
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Metrics(Collector):
+class Metrics:
     """The figures of one server. Its labels are few and bounded: never a nick, room or address."""
 
     def __init__(self, hub: Hub, refused: Counter[str], door: Counter[str]) -> None:
@@ -26,25 +28,25 @@ class Metrics(Collector):
         self._hub = hub
         self._refused = refused
         self._door = door
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
-        ProcessCollector(registry=self._registry)
+        self._process = ProcessCollector(registry=None)
 
     def text(self) -> bytes:
-        """Give all of it in Prometheus's text format."""
-        return generate_latest(self._registry)
+        """Give all of it in Prometheus's text format. Waits; others are served in between."""
+        # It lists each descriptor: 4 ms at 10,000.
+        process = gevent.get_hub().threadpool.apply(self._process.collect)
+        inside: Counter[tuple[bool, str]] = Counter()
+        held = []
+        for session in in_slices(self._hub.sessions):
+            inside[session.rich, session.link.door] += 1
+            held.append(session.outbox.size)
+        return generate_latest(_Families([*self._families(inside, sorted(held) or [0]), *process]))
 
-    def describe(self) -> Iterable[Metric]:
-        """Name nothing beforehand: this is asked while the server is still being built."""
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the figures as they are now. Never waits."""
+    def _families(self, inside: Counter[tuple[bool, str]], held: list[int]) -> Iterator[Metric]:
+        """Yield the figures, with the sessions by kind and door and the sizes of their outboxes."""
         hub, delivery, timeline = self._hub, self._hub.delivery, self._hub.timeline
         sessions = GaugeMetricFamily(
             "geventchat_sessions", "Clients that are connected.", labels=["kind", "door"]
         )
-        inside = Counter((session.rich, session.link.door) for session in hub.sessions)
         for door in hub.opens:
             sessions.add_metric(["rich", door], inside[True, door])
             sessions.add_metric(["plain", door], inside[False, door])
@@ -59,7 +61,6 @@ class Metrics(Collector):
         yield _times("turn_seconds", "How long turns of rooms took.", delivery.turn_times)
         text = "From a turn's first message until all who are live had it."
         yield _times("heard_seconds", text, delivery.heard_times)
-        held = sorted(session.outbox.size for session in hub.sessions) or [0]
         outbox = GaugeMetricFamily(
             "geventchat_outbox_bytes", "What clients have still to hear.", labels=["quantile"]
         )
@@ -70,6 +71,17 @@ class Metrics(Collector):
         yield _labelled("refused", "Connections that were not let in.", "reason", self._refused)
         yield _counter("pauses", "Times that a client was read later.", self._door["pauses"])
         yield _gauge("loop_lag_seconds", "Longest a timer was late in a minute.", max(hub.lags))
+
+
+class _Families(Collector):
+    """Metrics that were collected before."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Metric]:
+        """Give them."""
+        return self._families
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -5,22 +5,17 @@ There is no end to their names, which is why they are no labels of metrics.
 
 import heapq
 import time
-from collections.abc import Collection, Iterator
-from typing import Final, TypeVar
+from typing import Final
 
-import gevent
 import msgspec
 
 from geventchat.server.hub import Hub
 from geventchat.server.room import Room
 from geventchat.server.session import Session
+from geventchat.server.slices import in_slices
 
 MOST: Final = 10
 """Rooms and clients that are told of."""
-_SLICE: Final = 500
-"""Rooms or clients looked at before others are served: some 200 us."""
-
-_T = TypeVar("_T")
 
 
 class Busy(msgspec.Struct):
@@ -56,11 +51,11 @@ def top(hub: Hub) -> Top:
 
     rooms = [
         Busy(room.name, round(room.rate(now), 1), len(room.members))
-        for room in heapq.nlargest(MOST, _in_slices(hub.rooms.values()), rate)
+        for room in heapq.nlargest(MOST, in_slices(hub.rooms.values()), rate)
     ]
     clients = [
         Slow(session.nick, session.address, session.link.door, session.outbox.size)
-        for session in heapq.nlargest(MOST, _in_slices(hub.sessions), _held)
+        for session in heapq.nlargest(MOST, in_slices(hub.sessions), _held)
     ]
     return Top(
         [room for room in rooms if room.posts_per_second],
@@ -70,11 +65,3 @@ def top(hub: Hub) -> Top:
 
 def _held(session: Session) -> int:
     return session.outbox.size
-
-
-def _in_slices(items: Collection[_T]) -> Iterator[_T]:
-    """Yield the items that there are now."""
-    for count, item in enumerate(list(items), start=1):
-        yield item
-        if not count % _SLICE:
-            gevent.sleep(1e-9)

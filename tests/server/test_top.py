@@ -1,11 +1,16 @@
 """What the admin port tells of rooms and clients: the ten that are most, at any number of them."""
 
 import time
+from collections import Counter
+from collections.abc import Callable
 
 import gevent
+import pytest
 
 from geventchat.protocol.errors import FULL
 from geventchat.protocol.events import Post
+from geventchat.server.hub import Hub
+from geventchat.server.metrics import Metrics
 from geventchat.server.room import Room
 from geventchat.server.session import Session
 from geventchat.server.timeline import Said
@@ -87,7 +92,8 @@ def test_only_so_many_are_told_of() -> None:
     assert sizes[0] == max(session.outbox.size for session in house.hub.sessions)
 
 
-def test_others_are_served_while_many_are_looked_at() -> None:
+@pytest.mark.parametrize("look", [top, lambda hub: Metrics(hub, Counter(), Counter()).text()])
+def test_others_are_served_while_many_are_looked_at(look: Callable[[Hub], object]) -> None:
     house = House()
     fill(house, 3_000)
     served: list[float] = []
@@ -98,7 +104,7 @@ def test_others_are_served_while_many_are_looked_at() -> None:
             gevent.sleep(1e-9)
 
     greenlet = gevent.spawn(other)
-    top(house.hub)
+    look(house.hub)
     greenlet.kill()
     assert len(served) >= 5
 

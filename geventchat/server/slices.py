@@ -1,0 +1,19 @@
+"""Going through many things without keeping others waiting."""
+
+from collections.abc import Collection, Iterator
+from typing import Final, TypeVar
+
+import gevent
+
+_SIZE: Final = 500
+"""Items looked at before others are served: some 200 us where a look is short."""
+
+_T = TypeVar("_T")
+
+
+def in_slices(items: Collection[_T], size: int = _SIZE) -> Iterator[_T]:
+    """Yield the items that there are now. Waits between slices of that size."""
+    for count, item in enumerate(list(items), start=1):
+        yield item
+        if not count % size:
+            gevent.sleep(1e-9)  # a timer, and timers let sockets be read first
