@@ -31,6 +31,11 @@ class RulesFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self._saving = BoundedSemaphore(1)
+        self._newest: list[Rule] | None = None
+        """The rules of the newest call of `save`."""
+        self._tried: list[Rule] | None = None
+        """Those that were written last, or could not be: `_error` says why."""
+        self._error: OSError | None = None
 
     def load(self) -> list[Rule]:
         """Give the rules that were saved; none if there is no file. Raises BadOption."""
@@ -52,15 +57,22 @@ class RulesFile:
         return content.rules
 
     def save(self, rules: Sequence[Rule]) -> None:
-        """Put rules on disk in place of the former ones. Waits. Raises Refused `storage`."""
-        kept = [rule for rule in rules if rule.by != _FORGOTTEN]
-        data = msgspec.json.format(msgspec.json.encode(_Content(1, kept)), indent=1)
+        """Put rules on disk in place of the former ones. Waits. Raises Refused `storage`.
+
+        Of several at once the one that was called last is what is on disk in the end.
+        """
+        self._newest = [rule for rule in rules if rule.by != _FORGOTTEN]
         with self._saving:
-            error = gevent.get_hub().threadpool.apply(_replace, (self.path, data))
-        if error is not None:
-            _log.error("the rules could not be written to %s: %s", self.path, error)
-            text = "It holds, but could not be stored: it ends with the server."
-            raise Refused("storage", text)
+            if self._tried is not self._newest:  # or another save took these along
+                newest = self._newest
+                data = msgspec.json.format(msgspec.json.encode(_Content(1, newest)), indent=1)
+                self._error = gevent.get_hub().threadpool.apply(_replace, (self.path, data))
+                self._tried = newest
+                if self._error is not None:
+                    _log.error("the rules could not be written to %s: %s", self.path, self._error)
+            failed = self._error is not None
+        if failed:
+            raise Refused("storage", "Applied, but not saved to disk; it will be lost on restart.")
 
 
 def _replace(path: str, data: bytes) -> OSError | None:

@@ -1,13 +1,17 @@
 """The file of rules: what is saved is loaded, whole or not at all, and nothing else is taken."""
 
+import errno
 import os
 import stat
 from pathlib import Path
 
+import gevent
 import pytest
+from msgspec import structs
 
 from geventchat.config import BadOption
 from geventchat.protocol.errors import Refused
+from geventchat.server import rules_file
 from geventchat.server.moderation import Rule
 from geventchat.server.rules_file import RulesFile
 
@@ -43,6 +47,43 @@ def test_a_save_that_fails_leaves_the_former_rules(tmp_path: Path) -> None:
         file.save([])
     assert refused.value.code == "storage"
     assert file.load() == [RULE]
+
+
+def numbered(count: int) -> list[Rule]:
+    return [structs.replace(RULE, value=str(number)) for number in range(count)]
+
+
+def test_the_newest_rules_are_on_disk_after_saves_at_once(tmp_path: Path) -> None:
+    file = RulesFile(f"{tmp_path}/rules")
+
+    def act_again() -> None:  # its second save finds others waiting, and goes before them
+        file.save(numbered(1))
+        file.save(numbered(6))
+
+    saves: list[gevent.Greenlet[..., None]] = [gevent.spawn(act_again)]
+    saves += [gevent.spawn(file.save, numbered(count)) for count in range(2, 6)]
+    gevent.joinall(saves, timeout=5, raise_error=True)
+    assert file.load() == numbered(6)
+
+
+def test_saves_at_once_share_a_write_and_its_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = RulesFile(f"{tmp_path}/rules")
+    writes: list[bytes] = []
+
+    def full(path: str, data: bytes) -> OSError:
+        writes.append(data)
+        return OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(rules_file, "_replace", full)
+    saves = [gevent.spawn(file.save, numbered(count)) for count in range(1, 11)]
+    gevent.joinall(saves, timeout=5)
+    assert len(writes) == 2
+    assert all(isinstance(save.exception, Refused) for save in saves)
+    monkeypatch.undo()
+    file.save(numbered(10))
+    assert file.load() == numbered(10)
 
 
 @pytest.mark.parametrize(
