@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 import gevent
 from click.core import ParameterSource
+from gevent.lock import BoundedSemaphore
 
 from geventchat import __version__
 from geventchat.cli.settings import resolve, settings, warn_of_variables
@@ -51,7 +52,13 @@ def _serve(config: Config, read_again: Callable[[], Config]) -> None:
         server.start()
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means what it says
             gevent.signal_handler(
-                signal.SIGHUP, _hung_up, server, console, read_again, _has_terminal()
+                signal.SIGHUP,
+                _hung_up,
+                server,
+                console,
+                read_again,
+                BoundedSemaphore(1),
+                had_terminal=_has_terminal(),
             )
         try:
             console.line(_start_line(config, *server.address))
@@ -60,7 +67,7 @@ def _serve(config: Config, read_again: Callable[[], Config]) -> None:
                 console.line(f"/healthz, /metrics and /top are at http://{_address(host, port)}/")
             if server.operator_file is not None:
                 console.line(f"the operators' token is in {server.operator_file}")
-            _warn_of_readers(config, server)
+            _warn_of_readers(_open_to_all(config, server))
             server.wait()
         finally:
             server.stop()
@@ -77,32 +84,59 @@ def _asked_to_stop(server: "Server", console: "Console", number: signal.Signals)
 
 
 def _hung_up(
-    server: "Server", console: "Console", read_again: Callable[[], Config], had_terminal: bool
+    server: "Server",
+    console: "Console",
+    read_again: Callable[[], Config],
+    reloading: BoundedSemaphore,
+    *,
+    had_terminal: bool,
 ) -> None:
     """Read the settings again, unless this is what a terminal says when it is closed."""
     if had_terminal and not _has_terminal():
         console.line("the server ends: its terminal was closed")
         server.ask_to_stop()
         return
-    try:
+    with reloading:  # two signals at once are one after the other, so the newest settings hold
+        _reload(server, read_again)
+
+
+def _reload(server: "Server", read_again: Callable[[], Config]) -> None:
+    from geventchat.server.threads import FILE_SECONDS, in_thread
+
+    def read() -> tuple[Config, list[str]]:
         config = read_again()
+        return config, _open_to_all(config, server)
+
+    try:
+        config, open_to_all = in_thread(read, FILE_SECONDS)
         fixed = server.reload(config)
-    except BadOption as error:
+    except (BadOption, OSError) as error:
         _log.error("the settings stay as they were: %s", error)
         return
     _log.info("the settings were read again")
     if fixed:
         _log.warning("these changed too, and take a restart: %s", ", ".join(fixed))
-    _warn_of_readers(config, server)
+    _warn_of_readers(open_to_all)
 
 
-def _warn_of_readers(config: Config, server: "Server") -> None:
-    """Say which secrets lie open. What only a group can read is how credentials are handed over."""
+def _open_to_all(config: Config, server: "Server") -> list[str]:
+    """Give the secrets that lie open, by option and file. Blocks.
+
+    What only a group can read is how credentials are handed over.
+    """
     files = {"--password-file": config.password_file, "--operator-file": server.operator_file}
+    found = []
     for option, file in files.items():
-        if file is not None and os.stat(file).st_mode & stat.S_IROTH:
-            text = "%s %s: others on this machine can read it, chmod 600 keeps them out"
-            _log.warning(text, option, file)
+        with suppress(OSError):  # who reads it will say so
+            if file is not None and os.stat(file).st_mode & stat.S_IROTH:
+                found.append(f"{option} {file}")
+    return found
+
+
+def _warn_of_readers(files: list[str]) -> None:
+    for file in files:
+        text = "%s: others on this machine can read it, chmod 600 keeps them out"
+        _log.warning(text, file)
 
 
 def _has_terminal() -> bool:

@@ -5,6 +5,8 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from ssl import SSLContext
+from typing import NamedTuple
 from urllib.parse import quote
 
 from geventchat.config import BadOption, Config
@@ -80,6 +82,24 @@ def password(config: Config) -> str | None:
         text = "there is a password besides; give one of the two"
         raise BadOption("--password-file", file, text)
     return credentials.read("--password-file", file)
+
+
+class Secrets(NamedTuple):
+    """What files tell that may change while the server runs."""
+
+    password: str | None
+    token: str | None
+    tls: SSLContext | None
+
+
+def read_secrets(config: Config) -> Secrets:
+    """Read the files that a config names anew. Blocks, and logs nothing. Raises BadOption."""
+    file = operator_file(config)
+    return Secrets(
+        password(config),
+        credentials.read_token("--operator-file", file) if file is not None else None,
+        tls.load(config.tls_cert, config.tls_key),
+    )
 
 
 def authority(config: Config) -> Authority:

@@ -1,18 +1,19 @@
 """The file that keeps operators' rules over a restart: a few, written whole, each time anew."""
 
 import logging
-import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import gevent
 import msgspec
 from gevent.lock import BoundedSemaphore
 
 from geventchat.config import BadOption
 from geventchat.protocol.errors import Refused
+from geventchat.server.files import replace
 from geventchat.server.moderation import Rule, network
+from geventchat.server.threads import in_thread
 
 _FORGOTTEN: Final = "guest"
 """Guests are counted anew by each server, so a rule about one ends with it."""
@@ -34,8 +35,8 @@ class RulesFile:
         self._newest: list[Rule] | None = None
         """The rules of the newest call of `save`."""
         self._tried: list[Rule] | None = None
-        """Those that were written last, or could not be: `_error` says why."""
-        self._error: OSError | None = None
+        """Those that were written last, or could not be."""
+        self._failed = False
 
     def load(self) -> list[Rule]:
         """Give the rules that were saved; none if there is no file. Raises BadOption."""
@@ -66,31 +67,13 @@ class RulesFile:
             if self._tried is not self._newest:  # or another save took these along
                 newest = self._newest
                 data = msgspec.json.format(msgspec.json.encode(_Content(1, newest)), indent=1)
-                self._error = gevent.get_hub().threadpool.apply(_replace, (self.path, data))
+                try:
+                    in_thread(partial(replace, self.path, data))
+                    self._failed = False
+                except OSError as error:
+                    self._failed = True
+                    _log.error("the rules could not be written to %s: %s", self.path, error)
                 self._tried = newest
-                if self._error is not None:
-                    _log.error("the rules could not be written to %s: %s", self.path, self._error)
-            failed = self._error is not None
+            failed = self._failed
         if failed:
             raise Refused("storage", "Applied, but not saved to disk; it will be lost on restart.")
-
-
-def _replace(path: str, data: bytes) -> OSError | None:
-    """Write a file so that at any moment there is the former or the new one, whole, on disk."""
-    # In a native thread, where nothing may be logged: logging's locks are the hub's.
-    fresh = f"{path}.new"
-    try:
-        file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(file, "wb") as written:
-            written.write(data)
-            written.flush()
-            os.fsync(file)
-        os.replace(fresh, path)
-        folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        return error
-    return None

@@ -15,7 +15,7 @@ from gevent.event import Event
 from geventchat.config import ADMIN_PORT, BadOption, Config, Limits
 from geventchat.protocol import frames, names
 from geventchat.protocol.errors import FULL, LOST, SHUTDOWN, Reason
-from geventchat.server import credentials, parts
+from geventchat.server import parts
 from geventchat.server.admin import Admin
 from geventchat.server.authority import Authority
 from geventchat.server.console import Console
@@ -26,6 +26,7 @@ from geventchat.server.limits import WHY, Pace, Refusals
 from geventchat.server.link import Link
 from geventchat.server.metrics import Metrics
 from geventchat.server.session import Session
+from geventchat.server.threads import FILE_SECONDS, in_thread
 from geventchat.server.timeline import Timeline
 from geventchat.server.timeline.sqlite import SqliteTimeline
 from geventchat.server.timeline.sqlite.retention import Keep
@@ -123,20 +124,17 @@ class Server:
     def reload(self, config: Config) -> list[str]:
         """Take over what may change while the server runs; give the names of what else differs.
 
-        Whoever is inside stays, with the limits it came with. Raises BadOption, and then nothing
-        has changed. Reads files before it returns.
+        Whoever is inside stays, with the limits it came with. Waits while files are read. Raises
+        BadOption or OSError, and then nothing has changed.
         """
         renewed, fixed = self._config.renewed(config)
-        token, password = None, parts.password(renewed)
-        context = tls.load(renewed.tls_cert, renewed.tls_key)
-        if self.operator_file is not None:
-            token = credentials.read_token("--operator-file", self.operator_file)
-        self._authority.renew(password=password, token=token, trust=renewed.trust)
+        secrets = in_thread(partial(parts.read_secrets, renewed), FILE_SECONDS)
+        self._authority.renew(password=secrets.password, token=secrets.token, trust=renewed.trust)
         self._hub.limits = self._authority.arrivals.limits = renewed.limits
         self._most = _most(renewed.limits)
         if isinstance(self._timeline, SqliteTimeline):
             self._timeline.keep = Keep.of(renewed.limits)
-        self._door.tls = context
+        self._door.tls = secrets.tls
         self._door.frame_bytes = renewed.limits.frame_bytes
         self._config = renewed
         return fixed

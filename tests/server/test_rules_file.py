@@ -72,11 +72,11 @@ def test_saves_at_once_share_a_write_and_its_outcome(
     file = RulesFile(f"{tmp_path}/rules")
     writes: list[bytes] = []
 
-    def full(path: str, data: bytes) -> OSError:
+    def full(path: str, data: bytes) -> None:
         writes.append(data)
-        return OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(rules_file, "_replace", full)
+    monkeypatch.setattr(rules_file, "replace", full)
     saves = [gevent.spawn(file.save, numbered(count)) for count in range(1, 11)]
     gevent.joinall(saves, timeout=5)
     assert len(writes) == 2
