@@ -476,7 +476,7 @@ def test_a_config_is_checked_as_far_as_no_start_is_needed(tmp_path: Path) -> Non
         (
             "--operator-file",
             f"{tmp_path}/token",
-            "a token of fewer than 16 characters could be guessed",
+            "a token of fewer than 16 characters could be guessed; use a longer one",
         ),
     ]:
         line = refusal("config", "--check", option, value)

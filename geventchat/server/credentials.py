@@ -5,14 +5,17 @@ not depend on what was tried, and few times a minute for each address.
 """
 
 import hmac
+import logging
 import os
 import secrets
+import stat
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
 from geventchat.config import BadOption
+from geventchat.server.files import replace
 from geventchat.server.limits import Trust, origin
 
 TRIES: Final = 5
@@ -23,6 +26,8 @@ _ADDRESSES: Final = 10_000
 LEAST_TOKEN: Final = 16
 _MOST: Final = 1_024
 """Characters of a secret, as the protocol has it."""
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Secret:
@@ -83,7 +88,10 @@ def read(option: str, path: str) -> str:
     except UnicodeDecodeError:
         raise BadOption(option, path, "is not UTF-8") from None
     if not 1 <= len(text) <= _MOST or not text.isprintable():
-        raise BadOption(option, path, f"does not hold one line of 1 to {_MOST:,} characters")
+        text = (
+            f"does not hold one line of 1 to {_MOST:,} characters; write the secret into it again"
+        )
+        raise BadOption(option, path, text)
     return text
 
 
@@ -91,23 +99,28 @@ def read_token(option: str, path: str) -> str:
     """Give the token that a file holds. Raises BadOption."""
     token = read(option, path)
     if len(token) < LEAST_TOKEN:
-        text = f"a token of fewer than {LEAST_TOKEN} characters could be guessed"
+        text = f"a token of fewer than {LEAST_TOKEN} characters could be guessed; use a longer one"
         raise BadOption(option, path, text)
     return token
 
 
 def read_or_make_token(option: str, path: str) -> str:
-    """Give the token that a file holds, made now if there is no such file.
+    """Give the token that a file holds, made now if there is no such file or it is empty.
 
-    Only its owner can read what is made. Raises BadOption.
+    Only its owner can read what is made, and it is on disk. Raises BadOption.
     """
     try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        return read_token(option, path)
+        found = os.stat(path)
+        if found.st_size or not stat.S_ISREG(found.st_mode):
+            return read_token(option, path)
+        _log.warning("%s was empty, perhaps after a crash: made a new operator token", path)
+    except FileNotFoundError:
+        pass
     except OSError as error:
         raise BadOption(option, path, error.strerror or str(error)) from None
     token = secrets.token_urlsafe(32)
-    with open(file, "w", encoding="ascii") as made:
-        made.write(f"{token}\n")
+    try:
+        replace(path, f"{token}\n".encode())
+    except OSError as error:
+        raise BadOption(option, path, error.strerror or str(error)) from None
     return token

@@ -39,7 +39,7 @@ def check(config: Config) -> None:
     tcp.listen(config.host, 0).close()
     if (file := operator_file(config)) is not None:
         _rules_file(file).load()
-        if os.path.exists(file):
+        if os.path.exists(file) and os.path.getsize(file):  # or it is made at the start
             credentials.read_token("--operator-file", file)
 
 

@@ -53,7 +53,7 @@ class RulesFile:
         except OSError as error:
             raise BadOption("--operator-file", self.path, error.strerror or str(error)) from None
         except (ValueError, RecursionError) as error:  # msgspec's and Unicode's are ValueErrors
-            text = f"does not hold rules: {error}"
+            text = f"does not hold rules: {error}; restore it, or delete it to start without rules"
             raise BadOption("--operator-file", self.path, text) from None
         return content.rules
 

@@ -1,5 +1,6 @@
 """Secrets are compared, not shown; wrong tries are counted; files hold one line."""
 
+import os
 import stat
 from pathlib import Path
 from typing import Final
@@ -106,3 +107,30 @@ def test_a_token_that_could_be_guessed_is_refused(tmp_path: Path) -> None:
     file.write_text("letmein")
     with pytest.raises(BadOption, match="could be guessed"):
         read_or_make_token("--operator-file", str(file))
+    assert file.read_text() == "letmein"
+
+
+def test_an_empty_token_file_is_made_again_and_said_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "operator"
+    file.touch()
+    token = read_or_make_token("--operator-file", str(file))
+    assert file.read_text() == f"{token}\n"
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"{file} was empty")
+
+
+def test_a_token_is_on_disk_before_anybody_learns_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def noted(fd: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    read_or_make_token("--operator-file", str(tmp_path / "operator"))
+    assert synced == [str(tmp_path / "operator.new"), str(tmp_path)]
