@@ -184,6 +184,65 @@ def test_a_variable_that_is_neither_true_nor_false_is_named() -> None:
     assert line.startswith("geventchat: GEVENTCHAT_WEB: 'maybe' is not a valid boolean")
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "reason"),
+    [
+        ("timeline", "sqlite:/", "Is a directory"),
+        ("timeline", "sqlite:none/chat.db", "no file can be made there"),
+        ("password_file", "none", "No such file or directory"),
+        ("operator_file", "/", "Is a directory"),
+        ("tls_cert", "/dev/null", "holds no certificate"),
+        ("tls_key", "/", "there is no --tls-cert besides"),
+        ("host", "192.0.2.1", "cannot assign requested address"),
+    ],
+)
+def test_what_a_server_cannot_use_is_named_as_it_was_given(
+    setting: str,
+    value: str,
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("chat.toml").write_text(f"{setting} = {json.dumps(value)}")
+    flag, variable = f"--{setting.replace('_', '-')}", f"GEVENTCHAT_{setting.upper()}"
+
+    def complaint(*arguments: str) -> str:
+        assert main(["config", "--check", *arguments]) == 2
+        return capsys.readouterr().err
+
+    assert complaint(flag, value) == f"geventchat: {flag} {value}: {reason}\n"
+    assert complaint("--config", "chat.toml") == (
+        f"geventchat: chat.toml: {setting} {value}: {reason}\n"
+    )
+    monkeypatch.setenv(variable, value)
+    assert complaint("--config", "chat.toml") == f"geventchat: {variable} {value}: {reason}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "value"),
+    [
+        ("connect", "PASSWORD_FILE", "none"),
+        ("connect", "OPERATOR_FILE", "none"),
+        ("admin list", "OPERATOR_FILE", "none"),
+        ("history check", "TIMELINE", "sqlite:none"),
+        ("history check", "TIMELINE", "redis"),
+        ("history renew", "TIMELINE", "sqlite:none/chat.db"),
+    ],
+)
+def test_what_other_commands_cannot_use_is_named_as_it_was_given(
+    arguments: str,
+    variable: str,
+    value: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(f"GEVENTCHAT_{variable}", value)
+    assert main(shlex.split(arguments)) == 2
+    assert capsys.readouterr().err.startswith(f"geventchat: GEVENTCHAT_{variable} {value}: ")
+
+
 @pytest.mark.parametrize("address", ["localhost:99999", "[::1]:x"])
 def test_an_address_that_cannot_be_is_one_line_and_exit_2(address: str) -> None:
     number = address.rpartition(":")[2]
@@ -207,6 +266,22 @@ def test_a_taken_port_is_one_line_and_exit_2() -> None:
 def test_an_address_of_another_machine_is_one_line_and_exit_2() -> None:
     line = refusal("serve", "--host", "192.0.2.1", "--port", "0", "--timeline", "memory:")
     assert line == "geventchat: --host 192.0.2.1: cannot assign requested address"
+
+
+@pytest.mark.parametrize("setting", ["port", "admin"])
+def test_a_taken_port_is_named_as_it_was_given(
+    setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GEVENTCHAT_ADMIN", raising=False)
+    file = tmp_path / "chat.toml"
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        number = taken.getsockname()[1]
+        settings = {"timeline": "memory:", "port": 0, "admin": "none"}
+        settings[setting] = number if setting == "port" else f"127.0.0.1:{number}"
+        lines = [f"{name} = {json.dumps(value)}\n" for name, value in settings.items()]
+        file.write_text("".join(lines))
+        line = refusal("serve", "--config", str(file))
+        assert line == f"geventchat: {file}: {setting} {settings[setting]}: address already in use"
 
 
 def test_a_directory_for_a_database_is_one_line_and_exit_2(tmp_path: Path) -> None:
@@ -555,6 +630,11 @@ def test_sighup_reads_the_settings_again_or_leaves_them_in_force(tmp_path: Path)
             "limits.frame_bytes 0: is not in the range 1 to 131072"
         ]
         assert taken(b"x" * 20)
+
+        assert told('password_file = "/"') == [
+            f"ERROR geventchat.cli.serve: the settings stay as they were: {file}: "
+            "password_file /: Is a directory"
+        ]
 
         assert told('host = "::"\nlimits.frame_bytes = 10') == [
             "INFO geventchat.cli.serve: the settings were read again",

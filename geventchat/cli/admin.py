@@ -6,7 +6,7 @@ from typing import Any, Final, get_args
 import click
 
 from geventchat.cli.address import host_and_port
-from geventchat.cli.options import option, variable
+from geventchat.cli.options import as_given, names, option, variable
 from geventchat.config import BadOption
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.requests import Act, By
@@ -52,7 +52,8 @@ def admin(
     from geventchat.server.credentials import read_token
 
     if operator_file is not None or token is None:
-        token = read_token("--operator-file", operator_file or _FILE)
+        with as_given(names(click.get_current_context())):
+            token = read_token("operator_file", operator_file or _FILE)
     try:
         trust = trusting(ca) if tls or ca else False
         with Connection(host, port, rooms=(), token=token, resume=False, tls=trust) as chat:

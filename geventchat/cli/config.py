@@ -2,6 +2,7 @@
 
 import click
 
+from geventchat.cli.options import as_given
 from geventchat.cli.settings import resolve, settings, warn_of_variables
 from geventchat.config.file import written
 
@@ -22,5 +23,6 @@ def config(context: click.Context, /, check: bool, **_: object) -> None:
         return
     from geventchat.server.parts import check as check_files
 
-    check_files(found.config)
+    with as_given(found.names):
+        check_files(found.config)
     click.echo("A server can run with these settings.")

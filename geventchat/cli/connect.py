@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from geventchat.cli.address import host_and_port
-from geventchat.cli.options import option, variable
+from geventchat.cli.options import as_given, names, option, variable
 
 
 @click.command()
@@ -33,8 +33,9 @@ def connect(
     from geventchat.client.run import connect
     from geventchat.server.credentials import read
 
-    if password_file is not None:
-        password = read("--password-file", password_file)
-    if operator_file is not None:
-        token = read("--operator-file", operator_file)
+    with as_given(names(click.get_current_context())):
+        if password_file is not None:
+            password = read("password_file", password_file)
+        if operator_file is not None:
+            token = read("operator_file", operator_file)
     return connect(host, port, password=password, token=token, **options)

@@ -14,8 +14,10 @@ from click.core import ParameterSource
 from gevent.lock import BoundedSemaphore
 
 from geventchat import __version__
-from geventchat.cli.settings import resolve, settings, warn_of_variables
+from geventchat.cli.options import as_given
+from geventchat.cli.settings import Resolved, resolve, settings, warn_of_variables
 from geventchat.config import BadOption, Config
+from geventchat.config.checks import flag
 
 if TYPE_CHECKING:
     from geventchat.server.console import Console
@@ -29,19 +31,21 @@ _log: Final = logging.getLogger(__name__)
 @click.pass_context
 def serve(context: click.Context, /, **_: object) -> None:
     """Run the server until Ctrl-C."""
-    config = resolve(context).config
+    found = resolve(context)
     warn_of_variables(context)
     if context.get_parameter_source("password") is ParameterSource.COMMANDLINE:
         text = "geventchat: others on this machine can read --password; --password-file is safe"
         click.echo(text, err=True)
-    _serve(config, lambda: resolve(context).config)
+    with as_given(found.names):
+        _serve(found, lambda: resolve(context))
 
 
-def _serve(config: Config, read_again: Callable[[], Config]) -> None:
+def _serve(found: Resolved, read_again: Callable[[], Resolved]) -> None:
     from geventchat.server.console import open_console
     from geventchat.server.logs import log_death
     from geventchat.server.server import Server
 
+    config = found.config
     _raise_descriptor_limit()
     console = open_console(config)
     gevent.get_hub().print_exception = log_death  # type: ignore[assignment, method-assign]
@@ -67,7 +71,7 @@ def _serve(config: Config, read_again: Callable[[], Config]) -> None:
                 console.line(f"/healthz, /metrics and /top are at http://{_address(host, port)}/")
             if server.operator_file is not None:
                 console.line(f"the operators' token is in {server.operator_file}")
-            _warn_of_readers(_open_to_all(config, server))
+            _warn_of_readers(_open_to_all(found, server))
             server.wait()
         finally:
             server.stop()
@@ -86,7 +90,7 @@ def _asked_to_stop(server: "Server", console: "Console", number: signal.Signals)
 def _hung_up(
     server: "Server",
     console: "Console",
-    read_again: Callable[[], Config],
+    read_again: Callable[[], Resolved],
     reloading: BoundedSemaphore,
     *,
     had_terminal: bool,
@@ -100,16 +104,17 @@ def _hung_up(
         _reload(server, read_again)
 
 
-def _reload(server: "Server", read_again: Callable[[], Config]) -> None:
+def _reload(server: "Server", read_again: Callable[[], Resolved]) -> None:
     from geventchat.server.threads import FILE_SECONDS, in_thread
 
-    def read() -> tuple[Config, list[str]]:
-        config = read_again()
-        return config, _open_to_all(config, server)
+    def read() -> tuple[Resolved, list[str]]:
+        found = read_again()
+        return found, _open_to_all(found, server)
 
     try:
-        config, open_to_all = in_thread(read, FILE_SECONDS)
-        fixed = server.reload(config)
+        found, open_to_all = in_thread(read, FILE_SECONDS)
+        with as_given(found.names):
+            fixed = server.reload(found.config)
     except (BadOption, OSError) as error:
         _log.error("the settings stay as they were: %s", error)
         return
@@ -119,17 +124,17 @@ def _reload(server: "Server", read_again: Callable[[], Config]) -> None:
     _warn_of_readers(open_to_all)
 
 
-def _open_to_all(config: Config, server: "Server") -> list[str]:
-    """Give the secrets that lie open, by option and file. Blocks.
+def _open_to_all(given: Resolved, server: "Server") -> list[str]:
+    """Give the secrets that lie open, by setting and file. Blocks.
 
     What only a group can read is how credentials are handed over.
     """
-    files = {"--password-file": config.password_file, "--operator-file": server.operator_file}
+    files = {"password_file": given.config.password_file, "operator_file": server.operator_file}
     found = []
-    for option, file in files.items():
+    for setting, file in files.items():
         with suppress(OSError):  # who reads it will say so
             if file is not None and os.stat(file).st_mode & stat.S_IROTH:
-                found.append(f"{option} {file}")
+                found.append(f"{given.names.get(setting, flag(setting))} {file}")
     return found
 
 

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from geventchat.cli.options import as_number, called, option, variable
 from geventchat.config import BadOption, Config, Limits
-from geventchat.config.checks import truth
+from geventchat.config.checks import flag, truth
 from geventchat.config.file import checked, from_file
 from geventchat.protocol.visible import visible
 
@@ -29,6 +29,8 @@ class Resolved(NamedTuple):
     config: Config
     sources: dict[str, str]
     """By name, that of a limit with `limits.` before it."""
+    names: dict[str, str]
+    """What their user calls them: the flag, the variable, or the file and the key."""
 
 
 def settings(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,13 +59,14 @@ def resolve(context: click.Context) -> Resolved:
     found = {} if path is None else from_file(Path(path))
     limits = found.get("limits", {})
     sources = dict.fromkeys([*found, *(f"limits.{name}" for name in limits)], str(path))
+    names = {name: f"{path}: {name}" for name in sources}
     for parameter in context.command.params:
         name = parameter.name
         if name in _NAMES and context.get_parameter_source(name) in _GIVEN:
             by = called(context, parameter)
             found[name] = checked(by, name, context.params[name])
-            sources[name] = by
-    return Resolved(Config.of(found), sources)
+            sources[name] = names[name] = by
+    return Resolved(Config.of(found), sources, names)
 
 
 def warn_of_variables(context: click.Context) -> None:
@@ -89,7 +92,7 @@ _NAMES: Final = {each.name for each in _FLAGS}
 
 
 def _flag(setting: "Field[Any]") -> Callable[[Any], Any]:
-    name, default = f"--{setting.name.replace('_', '-')}", setting.default
+    name, default = flag(setting.name), setting.default
     text, metavar = setting.metadata["text"], setting.metadata["metavar"]
     if setting.metadata["check"] is truth:
         return option(f"{name}/--no-{name[2:]}", default=default, help=text)

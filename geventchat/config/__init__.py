@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Self, TypeVar
 
 from geventchat.config import checks
-from geventchat.config.checks import BadOption, Check
+from geventchat.config.checks import BadOption, BadSetting, Check
 
-__all__ = ["ADMIN_PORT", "BadOption", "Config", "Limits"]
+__all__ = ["ADMIN_PORT", "BadOption", "BadSetting", "Config", "Limits"]
 
 ADMIN_PORT: Final = 4041
 """Where the admin port is unless it was asked for elsewhere, or taken."""

@@ -26,6 +26,22 @@ class BadOption(Exception):
         self.reason = reason
 
 
+class BadSetting(BadOption):
+    """A setting has a value that a server cannot use.
+
+    It is named as a flag until the command line, which knows where the value is from, says so.
+    """
+
+    def __init__(self, name: str, value: object, reason: str) -> None:
+        super().__init__(flag(name), value, reason)
+        self.name = name
+
+
+def flag(name: str) -> str:
+    """Give the flag of a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
 def whole(least: int, most: int | None = None) -> Check:
     """Take whole numbers from the least to the most, both included."""
 

@@ -15,7 +15,7 @@ import msgspec
 from gevent import socket
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from geventchat.config import BadOption
+from geventchat.config import BadSetting
 from geventchat.server.metrics import CONTENT_TYPE
 from geventchat.server.top import Top
 
@@ -60,7 +60,7 @@ class _Handler(WSGIHandler):
 class Admin:
     """Answers at an address. `health` gives why the server is not ready, or nothing if it is.
 
-    Raises BadOption if the address cannot be listened on.
+    Raises BadSetting if the address cannot be listened on.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Admin:
             listener = _listen(host, port)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise BadOption("--admin", f"{host}:{port}", reason) from None
+            raise BadSetting("admin", f"{host}:{port}", reason) from None
         self.address: tuple[str, int] = listener.getsockname()[:2]
         self._connections: dict[Greenlet, None] = {}
         """Oldest first."""

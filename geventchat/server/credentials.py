@@ -14,7 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
-from geventchat.config import BadOption
+from geventchat.config import BadSetting
 from geventchat.server.files import replace
 from geventchat.server.limits import Trust, origin
 
@@ -76,51 +76,51 @@ class Tries:
             del self._wrong[next(iter(self._wrong))]
 
 
-def read(option: str, path: str) -> str:
+def read(setting: str, path: str) -> str:
     """Give the secret that a file holds: its text, without the line break at its end.
 
-    Raises BadOption, which names the option and the file.
+    Raises BadSetting, which names the setting and the file.
     """
     try:
         text = Path(path).read_text("utf-8").removesuffix("\n").removesuffix("\r")
     except OSError as error:
-        raise BadOption(option, path, error.strerror or str(error)) from None
+        raise BadSetting(setting, path, error.strerror or str(error)) from None
     except UnicodeDecodeError:
-        raise BadOption(option, path, "is not UTF-8") from None
+        raise BadSetting(setting, path, "is not UTF-8") from None
     if not 1 <= len(text) <= _MOST or not text.isprintable():
         text = (
             f"does not hold one line of 1 to {_MOST:,} characters; write the secret into it again"
         )
-        raise BadOption(option, path, text)
+        raise BadSetting(setting, path, text)
     return text
 
 
-def read_token(option: str, path: str) -> str:
-    """Give the token that a file holds. Raises BadOption."""
-    token = read(option, path)
+def read_token(setting: str, path: str) -> str:
+    """Give the token that a file holds. Raises BadSetting."""
+    token = read(setting, path)
     if len(token) < LEAST_TOKEN:
         text = f"a token of fewer than {LEAST_TOKEN} characters could be guessed; use a longer one"
-        raise BadOption(option, path, text)
+        raise BadSetting(setting, path, text)
     return token
 
 
-def read_or_make_token(option: str, path: str) -> str:
+def read_or_make_token(setting: str, path: str) -> str:
     """Give the token that a file holds, made now if there is no such file or it is empty.
 
-    Only its owner can read what is made, and it is on disk. Raises BadOption.
+    Only its owner can read what is made, and it is on disk. Raises BadSetting.
     """
     try:
         found = os.stat(path)
         if found.st_size or not stat.S_ISREG(found.st_mode):
-            return read_token(option, path)
+            return read_token(setting, path)
         _log.warning("%s was empty, perhaps after a crash: made a new operator token", path)
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise BadOption(option, path, error.strerror or str(error)) from None
+        raise BadSetting(setting, path, error.strerror or str(error)) from None
     token = secrets.token_urlsafe(32)
     try:
         replace(path, f"{token}\n".encode())
     except OSError as error:
-        raise BadOption(option, path, error.strerror or str(error)) from None
+        raise BadSetting(setting, path, error.strerror or str(error)) from None
     return token

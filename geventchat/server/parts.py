@@ -9,7 +9,7 @@ from ssl import SSLContext
 from typing import NamedTuple
 from urllib.parse import quote
 
-from geventchat.config import BadOption, Config
+from geventchat.config import BadSetting, Config
 from geventchat.server import credentials
 from geventchat.server.authority import Authority
 from geventchat.server.doors import tcp, tls
@@ -23,7 +23,7 @@ from geventchat.server.timeline.sqlite.schema import looked_at
 
 
 def check(config: Config) -> None:
-    """Raise BadOption if no server can run with this config; makes nothing.
+    """Raise BadSetting if no server can run with this config; makes nothing.
 
     What only a start can tell is left to it: a port in use, a database that another server holds.
     """
@@ -31,16 +31,16 @@ def check(config: Config) -> None:
     tls.load(config.tls_cert, config.tls_key)
     kind, _, path = config.timeline.partition(":")
     if kind == "sqlite" and not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
-        raise BadOption("--timeline", config.timeline, "no file can be made there")
+        raise BadSetting("timeline", config.timeline, "no file can be made there")
     if kind == "sqlite" and os.path.isdir(path):
-        raise BadOption("--timeline", config.timeline, os.strerror(errno.EISDIR))
+        raise BadSetting("timeline", config.timeline, os.strerror(errno.EISDIR))
     if kind == "sqlite" and os.path.isfile(path):
         _check_database(path)
     tcp.listen(config.host, 0).close()
     if (file := operator_file(config)) is not None:
         _rules_file(file).load()
         if os.path.exists(file) and os.path.getsize(file):  # or it is made at the start
-            credentials.read_token("--operator-file", file)
+            credentials.read_token("operator_file", file)
 
 
 def _check_database(path: str) -> None:
@@ -53,7 +53,7 @@ def _check_database(path: str) -> None:
 
 
 def open_timeline(config: Config, deliver: Callable[[Batch], None]) -> Timeline:
-    """Give the timeline that the config names. Raises BadOption."""
+    """Give the timeline that the config names. Raises BadSetting."""
     kind, _, path = config.timeline.partition(":")
     if kind == "memory" and not path:
         limits = config.limits
@@ -64,7 +64,7 @@ def open_timeline(config: Config, deliver: Callable[[Batch], None]) -> Timeline:
         )
     if kind == "sqlite" and path:
         return SqliteTimeline(deliver, path, Keep.of(config.limits))
-    raise BadOption("--timeline", config.timeline, "is neither memory: nor sqlite:PATH")
+    raise BadSetting("timeline", config.timeline, "is neither memory: nor sqlite:PATH")
 
 
 def operator_file(config: Config) -> str | None:
@@ -74,14 +74,14 @@ def operator_file(config: Config) -> str | None:
 
 
 def password(config: Config) -> str | None:
-    """Give the password that the config or its file holds. Raises BadOption."""
+    """Give the password that the config or its file holds. Raises BadSetting."""
     file = config.password_file
     if file is None:
         return config.password
     if config.password is not None:
         text = "there is a password besides; give one of the two"
-        raise BadOption("--password-file", file, text)
-    return credentials.read("--password-file", file)
+        raise BadSetting("password_file", file, text)
+    return credentials.read("password_file", file)
 
 
 class Secrets(NamedTuple):
@@ -93,21 +93,21 @@ class Secrets(NamedTuple):
 
 
 def read_secrets(config: Config) -> Secrets:
-    """Read the files that a config names anew. Blocks, and logs nothing. Raises BadOption."""
+    """Read the files that a config names anew. Blocks, and logs nothing. Raises BadSetting."""
     file = operator_file(config)
     return Secrets(
         password(config),
-        credentials.read_token("--operator-file", file) if file is not None else None,
+        credentials.read_token("operator_file", file) if file is not None else None,
         tls.load(config.tls_cert, config.tls_key),
     )
 
 
 def authority(config: Config) -> Authority:
-    """Give what the config says of password and operators. Raises BadOption."""
+    """Give what the config says of password and operators. Raises BadSetting."""
     secret, token, rules = password(config), None, None
     if (file := operator_file(config)) is not None:
         rules = _rules_file(file)
-        token = credentials.read_or_make_token("--operator-file", file)
+        token = credentials.read_or_make_token("operator_file", file)
     return Authority(
         password=secret, token=token, trust=config.trust, file=rules, limits=config.limits
     )

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from gevent.lock import BoundedSemaphore
 
-from geventchat.config import BadOption
+from geventchat.config import BadSetting
 from geventchat.protocol.errors import Refused
 from geventchat.server.files import replace
 from geventchat.server.moderation import Rule, network
@@ -39,7 +39,7 @@ class RulesFile:
         self._failed = False
 
     def load(self) -> list[Rule]:
-        """Give the rules that were saved; none if there is no file. Raises BadOption."""
+        """Give the rules that were saved; none if there is no file. Raises BadSetting."""
         try:
             content = msgspec.json.decode(Path(self.path).read_bytes(), type=_Content)
             if content.version != 1:
@@ -51,10 +51,10 @@ class RulesFile:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise BadOption("--operator-file", self.path, error.strerror or str(error)) from None
+            raise BadSetting("operator_file", self.path, error.strerror or str(error)) from None
         except (ValueError, RecursionError) as error:  # msgspec's and Unicode's are ValueErrors
             text = f"does not hold rules: {error}; restore it, or delete it to start without rules"
-            raise BadOption("--operator-file", self.path, text) from None
+            raise BadSetting("operator_file", self.path, text) from None
         return content.rules
 
     def save(self, rules: Sequence[Rule]) -> None:

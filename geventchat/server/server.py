@@ -12,7 +12,7 @@ from typing import Final
 import gevent
 from gevent.event import Event
 
-from geventchat.config import ADMIN_PORT, BadOption, Config, Limits
+from geventchat.config import ADMIN_PORT, BadSetting, Config, Limits
 from geventchat.protocol import frames, names
 from geventchat.protocol.errors import FULL, LOST, SHUTDOWN, Reason
 from geventchat.server import parts
@@ -85,7 +85,7 @@ class Server:
         return parts.operator_file(self._config)
 
     def start(self) -> None:
-        """Open the timeline, then the doors. Raises BadOption for what cannot be used."""
+        """Open the timeline, then the doors. Raises BadSetting for what cannot be used."""
         # Callbacks run for at most this long before sockets are looked at again; gevent's 5 ms
         # were the tail of every bystander's latency.
         gevent.setswitchinterval(0.001)
@@ -100,14 +100,14 @@ class Server:
             self._door = TcpDoor(
                 config.host, config.port, limits.frame_bytes, self._welcome, refusals
             )
-        except BadOption:
+        except BadSetting:
             self._timeline.close()
             raise
         self._door.tls = context
         try:
             self._authority = parts.authority(config)
             self._admin = self._open_admin(config.admin)
-        except BadOption:
+        except BadSetting:
             self._door.close()
             self._timeline.close()
             raise
@@ -125,7 +125,7 @@ class Server:
         """Take over what may change while the server runs; give the names of what else differs.
 
         Whoever is inside stays, with the limits it came with. Waits while files are read. Raises
-        BadOption or OSError, and then nothing has changed.
+        BadSetting or OSError, and then nothing has changed.
         """
         renewed, fixed = self._config.renewed(config)
         secrets = in_thread(partial(parts.read_secrets, renewed), FILE_SECONDS)
@@ -157,7 +157,7 @@ class Server:
                 self._metrics.text,
                 partial(top, self._hub),
             )
-        except BadOption as error:
+        except BadSetting as error:
             if asked is not None:
                 raise
             _log.warning("there is no admin port: %s", error)

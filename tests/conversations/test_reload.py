@@ -15,6 +15,7 @@ import pytest
 from gevent.lock import BoundedSemaphore
 
 from geventchat.cli.serve import _hung_up
+from geventchat.cli.settings import Resolved
 from geventchat.config import BadOption, Config, Limits
 from tests.conversations.chat import Chat, chatting
 
@@ -82,7 +83,8 @@ def test_a_file_that_cannot_be_used_leaves_all_settings_as_they_were(
 
 
 def hang_up(server: Mock, reloading: BoundedSemaphore, config: Config) -> None:
-    _hung_up(server, Mock(), lambda: config, reloading, had_terminal=False)
+    found = Resolved(config, {}, {})
+    _hung_up(server, Mock(), lambda: found, reloading, had_terminal=False)
 
 
 def test_reloads_asked_for_at_once_are_one_after_the_other() -> None:
@@ -119,9 +121,9 @@ def test_a_reload_that_fails_is_one_line_and_the_next_one_works(
 def test_settings_are_read_again_in_a_thread_of_their_own() -> None:
     threads: list[int] = []
 
-    def read() -> Config:
+    def read() -> Resolved:
         threads.append(threading.get_native_id())
-        return Config()
+        return Resolved(Config(), {}, {})
 
     server = Mock(operator_file=None)
     server.reload.return_value = []

@@ -72,7 +72,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_holds_a_secret_in_one_line(tmp_path: Path, text: str) -> None:
     file = tmp_path / "secret"
     file.write_bytes(text.encode())
-    assert read("--password-file", str(file)) == "secret"
+    assert read("password_file", str(file)) == "secret"
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"one\ntwo\n", b"\xff", b"a\0b", b"x" * 1025])
@@ -80,7 +80,7 @@ def test_a_file_that_holds_no_secret_is_named_and_not_quoted(tmp_path: Path, dat
     file = tmp_path / "secret"
     file.write_bytes(data)
     with pytest.raises(BadOption) as caught:
-        read("--password-file", str(file))
+        read("password_file", str(file))
     assert str(caught.value).startswith(f"--password-file {file}: ")
     assert "two" not in str(caught.value)
 
@@ -89,24 +89,24 @@ def test_a_file_that_holds_no_secret_is_named_and_not_quoted(tmp_path: Path, dat
 def test_a_file_that_cannot_be_read_or_made_is_named(tmp_path: Path, name: str) -> None:
     for use in (read, read_or_make_token):
         with pytest.raises(BadOption, match=r"^--operator-file .*: "):
-            use("--operator-file", str(tmp_path / name))
+            use("operator_file", str(tmp_path / name))
 
 
 def test_a_token_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     file = tmp_path / "operator"
-    token = read_or_make_token("--operator-file", str(file))
+    token = read_or_make_token("operator_file", str(file))
     assert len(token) >= 43
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert read_or_make_token("--operator-file", str(file)) == token
+    assert read_or_make_token("operator_file", str(file)) == token
     file.unlink()
-    assert read_or_make_token("--operator-file", str(file)) != token
+    assert read_or_make_token("operator_file", str(file)) != token
 
 
 def test_a_token_that_could_be_guessed_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "operator"
     file.write_text("letmein")
     with pytest.raises(BadOption, match="could be guessed"):
-        read_or_make_token("--operator-file", str(file))
+        read_or_make_token("operator_file", str(file))
     assert file.read_text() == "letmein"
 
 
@@ -115,7 +115,7 @@ def test_an_empty_token_file_is_made_again_and_said_so(
 ) -> None:
     file = tmp_path / "operator"
     file.touch()
-    token = read_or_make_token("--operator-file", str(file))
+    token = read_or_make_token("operator_file", str(file))
     assert file.read_text() == f"{token}\n"
     (record,) = caplog.records
     assert record.getMessage().startswith(f"{file} was empty")
@@ -132,5 +132,5 @@ def test_a_token_is_on_disk_before_anybody_learns_of_it(
         fsync(fd)
 
     monkeypatch.setattr(os, "fsync", noted)
-    read_or_make_token("--operator-file", str(tmp_path / "operator"))
+    read_or_make_token("operator_file", str(tmp_path / "operator"))
     assert synced == [str(tmp_path / "operator.new"), str(tmp_path)]
