@@ -46,6 +46,17 @@ class LogHandler(logging.Handler):
         for record in self._repeats.summary():
             self._write(record)
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Put a line for a record that cannot be formatted.
+
+        logging would write a traceback to standard error, and wait if that is a stopped terminal.
+        """
+        where = f"{record.pathname}:{record.lineno}"
+        text, arguments = "cannot format the log record of %s: %r", (where, str(record.msg))
+        level, name = logging.ERROR, record.name
+        told = logging.LogRecord(name, level, record.pathname, record.lineno, text, arguments, None)
+        self._printer.put(self.format(told))
+
     def _write(self, record: logging.LogRecord) -> None:
         if not self._printer.admits():
             return

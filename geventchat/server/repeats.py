@@ -42,6 +42,6 @@ def _told(last: LogRecord, count: int) -> LogRecord:
     if count == 1:
         return last
     record = copy(last)
-    record.msg, record.args = "%s more like this: %s", (f"{count:,}", last.getMessage())
+    record.msg = f"{count:,} more like this: {last.msg}"  # formatted by who guards against errors
     record.details = getattr(last, "details", {}) | {"repeats": count}
     return record

@@ -272,8 +272,12 @@ def test_a_disk_that_was_full_gets_the_lines_that_waited(
 
 
 def test_no_window_at_all_is_no_trouble() -> None:
-    console = Console(Printer(None), echo=True)
-    console.came("guest-3", "192.0.2.1", 1)
+    printer = Printer(None)
+    console = Console(printer, echo=True)
+    for _ in range(2 * WAITING_LINES):
+        console.came("guest-3", "192.0.2.1", 1)
+    assert not printer.admits()
+    assert printer._lines.empty()
     console.close(5)
 
 
@@ -294,6 +298,25 @@ def test_nobody_forges_a_log_line(window: Window, logger: Logger, form: str) -> 
     (line,) = window.lines()
     assert line.isascii()
     assert line.isprintable()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("times", [1, 20], ids=["once", "often"])
+def test_a_record_that_cannot_be_formatted_is_a_line_and_nothing_on_standard_error(
+    window: Window, logger: Logger, form: str, times: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = logger(form)
+    for _ in range(times):
+        log.warning("%d clients", "three")
+    log.handlers[0].flush()
+    log.warning("all is well")
+
+    *told, last = window.lines()
+    assert "all is well" in last
+    assert len(told) == min(times, 11)
+    assert all("cannot format the log record of " in line for line in told)
+    assert all(__file__ in line for line in told)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_traceback_is_indented_below_its_line(window: Window, logger: Logger) -> None:
