@@ -180,8 +180,8 @@ def test_a_wrong_variable_is_named() -> None:
 
 
 def test_a_variable_that_is_neither_true_nor_false_is_named() -> None:
-    line = refusal("serve", GEVENTCHAT_WEB="maybe")
-    assert line.startswith("geventchat: GEVENTCHAT_WEB: 'maybe' is not a valid boolean")
+    line = refusal("serve", GEVENTCHAT_ECHO="maybe")
+    assert line.startswith("geventchat: GEVENTCHAT_ECHO: 'maybe' is not a valid boolean")
 
 
 @pytest.mark.parametrize(

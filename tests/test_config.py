@@ -30,7 +30,6 @@ def test_a_file_sets_the_fields_of_the_same_names(tmp_path: Path) -> None:
         port = 0
         timeline = "memory:"
         trust = ["10.0.0.0/8", "192.0.2.7"]
-        web = false
         log_format = "json"
         echo = true
         password = "two words"
@@ -45,7 +44,6 @@ def test_a_file_sets_the_fields_of_the_same_names(tmp_path: Path) -> None:
         port=0,
         timeline="memory:",
         trust=("10.0.0.0/8", "192.0.2.7/32"),
-        web=False,
         log_format="json",
         echo=True,
         password="two words",
@@ -100,7 +98,7 @@ def test_an_unknown_key_is_named_with_what_was_perhaps_meant(
         ("port = 2026-01-01", 'port "2026-01-01": is not a whole number'),
         ("drain_seconds = 601", "drain_seconds 601: is not in the range 1 to 600"),
         ("tls_cert = true", "tls_cert true: is not the path of a file"),
-        ("web = 1", "web 1: is neither true nor false"),
+        ("echo = 1", "echo 1: is neither true nor false"),
         ('echo = "on"', 'echo "on": is neither true nor false'),
         ('trust = "::1"', 'trust "::1": is not a list of networks'),
         (

@@ -169,7 +169,6 @@ class Config:
         f"[default: 127.0.0.1:{ADMIN_PORT}, if it is free]",
         metavar="HOST:PORT",
     )
-    web: bool = setting(True, checks.truth, "Whether browsers may come in.")
     drain_seconds: int = setting(
         10,
         checks.whole(1, 600),
