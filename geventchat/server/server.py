@@ -1,9 +1,7 @@
 """The server: starts its parts, and ends them in order."""
 
-import gc
 import logging
 import resource
-import sys
 import time
 from collections import Counter
 from functools import partial
@@ -86,12 +84,6 @@ class Server:
 
     def start(self) -> None:
         """Open the timeline, then the doors. Raises BadSetting for what cannot be used."""
-        # Callbacks run for at most this long before sockets are looked at again; gevent's 5 ms
-        # were the tail of every bystander's latency.
-        gevent.setswitchinterval(0.001)
-        # The thread that stores waits for the interpreter at every statement. With CPython's 5 ms
-        # a bystander of a room of 10,000 had a p99 of 44 ms, with this one 16 ms.
-        sys.setswitchinterval(0.0005)
         config = self._config
         context = tls.load(config.tls_cert, config.tls_key)
         self._timeline = self._hub.timeline = parts.open_timeline(config, self._hub.deliver)
@@ -114,9 +106,6 @@ class Server:
         self._timeline.start()
         self._hub.start()
         names.skeleton(names.LOBBY)  # reads the table of look-alikes, 20 ms that nobody should meet
-        # What exists now stays: collections need not look at it again.
-        gc.collect()
-        gc.freeze()
         self._door.start()
         if self._admin is not None:
             self._admin.start()
