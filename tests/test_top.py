@@ -140,26 +140,26 @@ def test_wide_names_keep_the_columns_and_too_wide_ones_are_cut() -> None:
 def test_what_a_busy_server_does_fits_80_columns() -> None:
     figures = Counter(
         {
-            "geventchat_storing": 1,
+            "geventchat_storage_up": 1,
             "process_start_time_seconds": time.time() - 100 * 86_400 - 86_399,
             "process_cpu_seconds_total": 1,
             "process_resident_memory_bytes": 1_023 << 20,
             "process_open_fds": 100_000,
-            "geventchat_sessions": 100_000,
-            "geventchat_sessions rich": 90_000,
-            "geventchat_sessions plain": 10_000,
+            "geventchat_connections": 100_000,
+            "geventchat_connections rich": 90_000,
+            "geventchat_connections plain": 10_000,
             "geventchat_rooms": 10_000,
-            "geventchat_closes_total": 1_000,
-            "geventchat_refused_total": 10_000,
-            "geventchat_posts_total": 10_000,
-            "geventchat_deliveries_total": 10_000_000,
-            "geventchat_failed_messages_total": 10_000,
+            "geventchat_connections_closed_total": 1_000,
+            "geventchat_connections_rejected_total": 10_000,
+            "geventchat_messages_stored_total": 10_000,
+            "geventchat_messages_delivered_total": 10_000_000,
+            "geventchat_messages_failed_total": 10_000,
             "geventchat_loop_lag_seconds": 1,
             "geventchat_outbox_bytes 0.99": 1_023 << 10,
             "geventchat_outbox_bytes 1": 1_023 << 10,
         }
     )
-    for name in ("heard", "store", "turn"):
+    for name in ("delivery", "commit", "fanout"):
         figures |= {f"geventchat_{name}_seconds_{part}": 1 for part in ("sum", "count")}
     lines = [
         text for _, text in page(Look(1.0, Counter(), Top([], [])), Look(2.0, figures, Top([], [])))
@@ -169,6 +169,6 @@ def test_what_a_busy_server_does_fits_80_columns() -> None:
 
 
 def test_counts_that_began_anew_are_not_less_than_nothing() -> None:
-    before = Look(1.0, Counter({"geventchat_posts_total": 100}), Top([], []))
-    now = Look(3.0, Counter({"geventchat_posts_total": 10}), Top([], []))
+    before = Look(1.0, Counter({"geventchat_messages_stored_total": 100}), Top([], []))
+    now = Look(3.0, Counter({"geventchat_messages_stored_total": 10}), Top([], []))
     assert any(text.startswith("posts 5.0/s ") for _, text in page(before, now))

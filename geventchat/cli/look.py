@@ -62,7 +62,7 @@ def page(before: Look, now: Look) -> Iterator[tuple[str, str]]:
             _time(_grown(before, now, f"geventchat_{name}_seconds_sum") / count) if count else "-"
         )
 
-    if not figures["geventchat_storing"]:
+    if not figures["geventchat_storage_up"]:
         yield "ansired bold", "nothing can be stored"
     yield (
         "",
@@ -76,25 +76,25 @@ def page(before: Look, now: Look) -> Iterator[tuple[str, str]]:
     yield (
         "",
         (
-            f"clients {figures['geventchat_sessions']:,.0f}: "
-            f"{figures['geventchat_sessions rich']:,.0f} rich, "
-            f"{figures['geventchat_sessions plain']:,.0f} plain   "
+            f"clients {figures['geventchat_connections']:,.0f}: "
+            f"{figures['geventchat_connections rich']:,.0f} rich, "
+            f"{figures['geventchat_connections plain']:,.0f} plain   "
             f"rooms {figures['geventchat_rooms']:,.0f}"
         ),
     )
     yield (
         "",
         (
-            f"posts {rate('geventchat_posts_total'):,.1f}/s   "
-            f"deliveries {rate('geventchat_deliveries_total'):,.0f}/s   "
-            f"failed {rate('geventchat_failed_messages_total'):,.1f}/s"
+            f"posts {rate('geventchat_messages_stored_total'):,.1f}/s   "
+            f"deliveries {rate('geventchat_messages_delivered_total'):,.0f}/s   "
+            f"failed {rate('geventchat_messages_failed_total'):,.1f}/s"
         ),
     )
     yield (
         "",
         (
-            f"heard {mean('heard')}   store {mean('store')}   turn {mean('turn')}   "
-            f"loop lag {_time(figures['geventchat_loop_lag_seconds'])}"
+            f"delivery {mean('delivery')}   commit {mean('commit')}   fan-out {mean('fanout')}   "
+            f"lag {_time(figures['geventchat_loop_lag_seconds'])}"
         ),
     )
     yield (
@@ -102,8 +102,8 @@ def page(before: Look, now: Look) -> Iterator[tuple[str, str]]:
         (
             f"outbox p99 {_size(figures['geventchat_outbox_bytes 0.99'])}, "
             f"max {_size(figures['geventchat_outbox_bytes 1'])}   "
-            f"closed {rate('geventchat_closes_total'):,.1f}/s   "
-            f"refused {rate('geventchat_refused_total'):,.1f}/s"
+            f"closed {rate('geventchat_connections_closed_total'):,.1f}/s   "
+            f"refused {rate('geventchat_connections_rejected_total'):,.1f}/s"
         ),
     )
     yield "", ""
@@ -111,10 +111,10 @@ def page(before: Look, now: Look) -> Iterator[tuple[str, str]]:
     for room in now.top.rooms:
         yield "", f"{_cell(room.room)} {room.posts_per_second:>10,.1f} {room.members:>10,}"
     yield "", ""
-    yield "bold", f"{_cell('SLOWEST CLIENTS')} {'TO HEAR':>10}   {'DOOR':<5} ADDRESS"
+    yield "bold", f"{_cell('SLOWEST CLIENTS')} {'TO HEAR':>10}   {'VIA':<5} ADDRESS"
     for client in now.top.clients:
-        size, door = _size(client.outbox_bytes), visible(client.door)
-        yield "", f"{_cell(client.nick)} {size:>10}   {door:<5} {visible(client.address)}"
+        size, transport = _size(client.outbox_bytes), visible(client.transport)
+        yield "", f"{_cell(client.nick)} {size:>10}   {transport:<5} {visible(client.address)}"
 
 
 def _page(connection: HTTPConnection, path: str) -> str:
@@ -132,7 +132,7 @@ def _figures(text: str) -> Counter[str]:
         for sample in family.samples:
             for name in (sample.name, *(f"{sample.name} {by}" for by in sample.labels.values())):
                 figures[name] += sample.value  # type: ignore[assignment]
-    if "geventchat_sessions" not in figures:
+    if "geventchat_connections" not in figures:
         raise NotAdmin
     return figures
 

@@ -31,7 +31,7 @@ class Slow(msgspec.Struct):
 
     nick: str
     address: str
-    door: str
+    transport: str
     outbox_bytes: int
 
 

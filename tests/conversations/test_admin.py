@@ -76,8 +76,8 @@ def test_a_server_that_cannot_store_is_not_ready(chat: Chat) -> None:
         ann.say("lobby", "one")
         assert ann.event()["code"] == "storage"
         assert get(chat, "/healthz") == (503, "nothing can be stored\n")
-        assert figures(chat)["storing"] == 0
-        assert figures(chat)["failed_messages_total"] == 1
+        assert figures(chat)["storage_up"] == 0
+        assert figures(chat)["messages_failed_total"] == 1
         other.execute("ROLLBACK")
     ann.say("lobby", "one")
     ann.posts(1)
@@ -92,22 +92,22 @@ def test_what_is_done_is_counted(chat: Chat) -> None:
     bob.posts(1)
     ann.pong()
     after = figures(chat)
-    assert after["posts_total"] - before["posts_total"] == 1
-    for name in ("store", "turn", "heard"):
+    assert after["messages_stored_total"] - before["messages_stored_total"] == 1
+    for name in ("commit", "fanout", "delivery"):
         assert after[f"{name}_seconds_count"] - before[f"{name}_seconds_count"] >= 1
         assert after[f"{name}_seconds_sum"] > before[f"{name}_seconds_sum"]
         assert after[f'{name}_seconds_bucket{{le="+Inf"}}'] == after[f"{name}_seconds_count"]
-    assert after["deliveries_total"] - before["deliveries_total"] == 3
-    assert after['sessions{door="tcp",kind="rich"}'] == 2
-    assert after['sessions{door="tcp",kind="plain"}'] == 1
-    assert after['opens_total{door="tcp"}'] >= 3
+    assert after["messages_delivered_total"] - before["messages_delivered_total"] == 3
+    assert after['connections{kind="rich",transport="tcp"}'] == 2
+    assert after['connections{kind="plain",transport="tcp"}'] == 1
+    assert after['connections_opened_total{transport="tcp"}'] >= 3
     assert after["rooms"] == 1
     assert after['outbox_bytes{quantile="1"}'] == 0
 
     bob.tell("bye")
     bob.closing()
     chat.gone(bob)
-    assert figures(chat)['closes_total{reason="quit"}'] >= 1
+    assert figures(chat)['connections_closed_total{reason="quit"}'] >= 1
 
 
 def test_the_busiest_rooms_and_the_slowest_clients_are_told(chat: Chat) -> None:
@@ -125,7 +125,7 @@ def test_the_busiest_rooms_and_the_slowest_clients_are_told(chat: Chat) -> None:
     assert (room["room"], room["members"]) == ("den", 1)
     assert 0 < room["posts_per_second"] <= 0.4
     assert told["clients"] == [
-        {"nick": "Ann", "address": "127.0.0.1", "door": "tcp", "outbox_bytes": 15 + ITEM_BYTES}
+        {"nick": "Ann", "address": "127.0.0.1", "transport": "tcp", "outbox_bytes": 15 + ITEM_BYTES}
     ]
 
 
