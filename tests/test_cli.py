@@ -71,7 +71,7 @@ def first_line(process: subprocess.Popen[str]) -> str:
 
 
 def port(line: str) -> int:
-    found = re.search(r"listens on 127\.0\.0\.1:(\d+)", line)
+    found = re.search(r"listening on 127\.0\.0\.1:(\d+)", line)
     assert found, line
     return int(found[1])
 
@@ -302,11 +302,11 @@ def test_the_first_line_tells_where_the_server_listens_and_posts_go(tmp_path: Pa
     with serving() as process:
         line = first_line(process)
         socket.create_connection(("127.0.0.1", port(line)), timeout=5).close()
-    assert f"geventchat {__version__} listens on" in line
-    assert line.endswith(", posts stay in memory\n")
+    assert f"geventchat {__version__} listening on" in line
+    assert line.endswith(", messages kept in memory only, lost on exit\n")
 
     with serving("--timeline", f"sqlite:{tmp_path}/chat.db") as process:
-        assert first_line(process).endswith(f", posts go to {tmp_path}/chat.db\n")
+        assert first_line(process).endswith(f", messages stored in {tmp_path}/chat.db\n")
 
 
 def options(command: click.Command) -> set[str]:
@@ -343,16 +343,14 @@ def test_a_flag_goes_before_the_environment_before_the_file(tmp_path: Path) -> N
         assert port(first_line(process))
 
     with serving("--log-format", "text", GEVENTCHAT_CONFIG=str(file)) as process:
-        assert " listens on 127.0.0.2:" in first_line(process)
+        assert " listening on 127.0.0.2:" in first_line(process)
 
 
 def test_the_operators_token_is_made_and_its_place_is_told(tmp_path: Path) -> None:
     timeline = f"sqlite:{tmp_path}/chat.db"
     with serving("--timeline", timeline) as process:
         first_line(process)
-        assert first_line(process).endswith(
-            f"the operators' token is in {tmp_path}/chat.db.operator\n"
-        )
+        assert first_line(process).endswith(f"operator token file: {tmp_path}/chat.db.operator\n")
     token = (tmp_path / "chat.db.operator").read_text()
     with serving("--timeline", timeline) as process:
         first_line(process)
@@ -406,7 +404,7 @@ def test_two_passwords_are_one_too_many(tmp_path: Path) -> None:
 
 def test_a_password_on_the_command_line_is_warned_of_and_in_the_environment_is_not() -> None:
     for arguments, environment, complaint in (
-        (["--password", "secret"], {}, "others on this machine can read --password"),
+        (["--password", "secret"], {}, "--password is visible in the process list"),
         ([], {"GEVENTCHAT_PASSWORD": "secret"}, ""),
     ):
         with serving(*arguments, **environment) as process:
@@ -443,7 +441,7 @@ def test_ctrl_c_ends_the_server_cleanly(number: signal.Signals) -> None:
         told, complaints = process.communicate(timeout=10)
 
     assert process.returncode == 0
-    assert told.endswith(f"the server ends: it got {number.name}\n")
+    assert told.endswith(f"shutting down: received {number.name}\n")
     assert complaints == ""
 
 
@@ -482,7 +480,7 @@ def test_on_a_terminal_messages_are_shown_and_ctrl_c_is_a_key() -> None:
             shown += os.read(terminal, 1_000).decode()
         with closing(socket.create_connection(("127.0.0.1", port(shown)), timeout=5)) as client:
             client.sendall(b"\x1b[2Jhello\0q\0")
-            while " left " not in shown:
+            while "disconnected" not in shown:
                 shown += os.read(terminal, 1_000).decode()
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(10) == 0
@@ -491,9 +489,9 @@ def test_on_a_terminal_messages_are_shown_and_ctrl_c_is_a_key() -> None:
         process.wait()
         os.close(terminal)
 
-    assert re.search(r"guest-1 came from 127\.0\.0\.1, 1 client connected\r\n", shown)
+    assert re.search(r"guest-1 connected from 127\.0\.0\.1, 1 client online\r\n", shown)
     assert re.search(r"\d\d:\d\d #lobby guest-1: \\x1b\[2Jhello\r\n", shown)
-    assert re.search(r"guest-1 left \(quit\), 0 clients connected\r\n", shown)
+    assert re.search(r"guest-1 disconnected \(quit\), 0 clients online\r\n", shown)
 
 
 def test_the_server_may_have_as_many_connections_as_the_system_allows() -> None:
@@ -620,25 +618,23 @@ def test_sighup_reads_the_settings_again_or_leaves_them_in_force(tmp_path: Path)
         number = port(first_line(process))
         assert not taken(b"x" * 20)
 
-        assert told("limits.frame_bytes = 30") == [
-            "INFO geventchat.cli.serve: the settings were read again"
-        ]
+        assert told("limits.frame_bytes = 30") == ["INFO geventchat.cli.serve: settings reloaded"]
         assert taken(b"x" * 20)
 
         assert told("limits.frame_bytes = 0") == [
-            f"ERROR geventchat.cli.serve: the settings stay as they were: {file}: "
+            f"ERROR geventchat.cli.serve: reload failed, keeping current settings: {file}: "
             "limits.frame_bytes 0: is not in the range 1 to 131072"
         ]
         assert taken(b"x" * 20)
 
         assert told('password_file = "/"') == [
-            f"ERROR geventchat.cli.serve: the settings stay as they were: {file}: "
+            f"ERROR geventchat.cli.serve: reload failed, keeping current settings: {file}: "
             "password_file /: Is a directory"
         ]
 
         assert told('host = "::"\nlimits.frame_bytes = 10') == [
-            "INFO geventchat.cli.serve: the settings were read again",
-            "WARNING geventchat.cli.serve: these changed too, and take a restart: host",
+            "INFO geventchat.cli.serve: settings reloaded",
+            "WARNING geventchat.cli.serve: changed settings that need a restart: host",
         ]
         assert not taken(b"x" * 20)
 
@@ -660,7 +656,7 @@ def test_a_secret_that_others_can_read_is_warned_of_at_the_start_and_at_sighup(
 
     def warning(option: str) -> str:
         file = secrets[option]
-        return f"{option} {file}: others on this machine can read it, chmod 600 keeps them out"
+        return f"{option} {file} is world-readable; run chmod 600 on it"
 
     options = [str(part) for pair in secrets.items() for part in pair]
     with serving("--admin", "none", *options) as process:
@@ -672,7 +668,7 @@ def test_a_secret_that_others_can_read_is_warned_of_at_the_start_and_at_sighup(
 
         secrets["--operator-file"].chmod(0o440)
         process.send_signal(signal.SIGHUP)
-        warned(until="read again")
+        warned(until="reloaded")
         process.send_signal(signal.SIGTERM)
         assert "WARNING" not in process.communicate(timeout=10)[0]
 
@@ -693,7 +689,7 @@ def test_a_second_signal_ends_it_at_once() -> None:
 
 def test_closing_its_terminal_ends_the_server() -> None:
     terminal = pexpect.spawn(sys.executable, list(SERVE[1:]))
-    terminal.expect("listens on")
+    terminal.expect("listening on")
 
     os.close(terminal.child_fd)
 
@@ -704,10 +700,10 @@ def test_a_log_elsewhere_says_that_the_terminal_was_closed(tmp_path: Path) -> No
     log = tmp_path / "log"
     log.touch()
     terminal = pexpect.spawn("sh", ["-c", f"exec {shlex.join(SERVE)} > {log}"])
-    while "listens on" not in log.read_text():
+    while "listening on" not in log.read_text():
         time.sleep(0.01)
 
     os.close(terminal.child_fd)
 
     os.waitpid(terminal.pid, 0)
-    assert log.read_text().endswith("the server ends: its terminal was closed\n")
+    assert log.read_text().endswith("shutting down: terminal closed\n")

@@ -38,8 +38,8 @@ def connect(port: int, *options: str, say: str = "") -> subprocess.CompletedProc
 
 
 def test_the_first_line_tells_that_tls_is_spoken(server: Process) -> None:
-    (line,) = server.lines("listens on")
-    assert f":{server.address[1]} with TLS, posts go to " in line
+    (line,) = server.lines("listening on")
+    assert f":{server.address[1]} with TLS, messages stored in " in line
 
 
 @pytest.mark.parametrize("mode", [[], ["--plain"]])

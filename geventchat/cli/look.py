@@ -63,7 +63,7 @@ def page(before: Look, now: Look) -> Iterator[tuple[str, str]]:
         )
 
     if not figures["geventchat_storage_up"]:
-        yield "ansired bold", "nothing can be stored"
+        yield "ansired bold", "storage unavailable"
     yield (
         "",
         (

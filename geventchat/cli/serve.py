@@ -36,7 +36,7 @@ def serve(context: click.Context, /, **_: object) -> None:
     found = resolve(context)
     warn_of_variables(context)
     if context.get_parameter_source("password") is ParameterSource.COMMANDLINE:
-        text = "geventchat: others on this machine can read --password; --password-file is safe"
+        text = "geventchat: --password is visible in the process list; use --password-file"
         click.echo(text, err=True)
     with as_given(found.names):
         _serve(found, lambda: resolve(context))
@@ -74,7 +74,7 @@ def _serve(found: Resolved, read_again: Callable[[], Resolved]) -> None:
                 host, port = server.admin_address
                 console.line(f"/healthz, /metrics and /top are at http://{_address(host, port)}/")
             if server.operator_file is not None:
-                console.line(f"the operators' token is in {server.operator_file}")
+                console.line(f"operator token file: {server.operator_file}")
             _warn_of_readers(_open_to_all(found, server))
             server.wait()
         finally:
@@ -87,7 +87,7 @@ def _asked_to_stop(server: "Server", console: "Console", number: signal.Signals)
     """Let the server end; at once when it is asked again: what anybody has seen is on disk."""
     if server.asked_to_stop:
         os._exit(128 + number)
-    console.line(f"the server ends: it got {number.name}")
+    console.line(f"shutting down: received {number.name}")
     server.ask_to_stop()
 
 
@@ -101,7 +101,7 @@ def _hung_up(
 ) -> None:
     """Read the settings again, unless this is what a terminal says when it is closed."""
     if had_terminal and not _has_terminal():
-        console.line("the server ends: its terminal was closed")
+        console.line("shutting down: terminal closed")
         server.ask_to_stop()
         return
     with reloading:  # two signals at once are one after the other, so the newest settings hold
@@ -120,11 +120,11 @@ def _reload(server: "Server", read_again: Callable[[], Resolved]) -> None:
         with as_given(found.names):
             fixed = server.reload(found.config)
     except (BadOption, OSError) as error:
-        _log.error("the settings stay as they were: %s", error)
+        _log.error("reload failed, keeping current settings: %s", error)
         return
-    _log.info("the settings were read again")
+    _log.info("settings reloaded")
     if fixed:
-        _log.warning("these changed too, and take a restart: %s", ", ".join(fixed))
+        _log.warning("changed settings that need a restart: %s", ", ".join(fixed))
     _warn_of_readers(open_to_all)
 
 
@@ -144,7 +144,7 @@ def _open_to_all(given: Resolved, server: "Server") -> list[str]:
 
 def _warn_of_readers(files: list[str]) -> None:
     for file in files:
-        text = "%s: others on this machine can read it, chmod 600 keeps them out"
+        text = "%s is world-readable; run chmod 600 on it"
         _log.warning(text, file)
 
 
@@ -158,9 +158,9 @@ def _has_terminal() -> bool:
 
 def _start_line(config: Config, host: str, port: int) -> str:
     kind, _, path = config.timeline.partition(":")
-    posts = "posts stay in memory" if kind == "memory" else f"posts go to {path}"
+    kept = "kept in memory only, lost on exit" if kind == "memory" else f"stored in {path}"
     tls = " with TLS" if config.tls_cert is not None else ""
-    return f"geventchat {__version__} listens on {_address(host, port)}{tls}, {posts}"
+    return f"geventchat {__version__} listening on {_address(host, port)}{tls}, messages {kept}"
 
 
 def _address(host: str, port: int) -> str:

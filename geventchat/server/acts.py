@@ -49,7 +49,7 @@ def _act(session: "Session", request: Admin) -> events.Admin:
     audit(
         session,
         request.act,
-        whom=", ".join(f"{rule.by} {rule.whom}".rstrip() for rule in changed) or request.whom,
+        target=", ".join(f"{rule.by} {rule.whom}".rstrip() for rule in changed) or request.whom,
         until=moment(until) if until is not None else None,
         reason=request.reason,
         ended=ended or None,

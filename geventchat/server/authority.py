@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from geventchat.server.session import Session
 
 _FOR_EVER: Final = float("inf")
-_WRONG: Final = replace(PASSWORD, text="That is not this server's password.")
-_SPENT: Final = replace(
-    PASSWORD, text="That was wrong too often. Wait a minute before you try again."
-)
+_WRONG: Final = replace(PASSWORD, text="Wrong password.")
+_SPENT: Final = replace(PASSWORD, text="Too many wrong attempts. Try again in a minute.")
 
 _log = logging.getLogger("geventchat.audit")
 
@@ -36,7 +34,7 @@ def audit(session: "Session", act: str, **details: object) -> None:
     """Write a line about what an operator did, or somebody tried to do. Never waits."""
     known = {name: value for name, value in details.items() if value is not None}
     told = "".join(f", {name} {value}" for name, value in known.items())
-    who = {"event": "audit", "operator": session.nick, "address": session.address, "act": act}
+    who = {"event": "audit", "nick": session.nick, "address": session.address, "action": act}
     _log.info(
         "%s at %s: %s%s", session.nick, session.address, act, told, extra={"details": who | known}
     )
@@ -113,7 +111,7 @@ class Authority:
         rule = self.rules.closed(self.clock())
         if rule is None:
             return None
-        return replace(FULL, text=f"This server takes in nobody new at present{rule.sentence()}")
+        return replace(FULL, text=f"This server is closed to new users{rule.sentence()}")
 
     def banned(self, client: bytes, nicks: Sequence[str], address: str) -> Reason | None:
         """Give the reason for which a client with these nicks is banned, if it is."""
@@ -128,13 +126,13 @@ class Authority:
         if self._token is None:
             raise Refused("forbidden", "This server has no operators.")
         if token is None:
-            raise self._denied(session, act, "Only an operator may do that.")
+            raise self._denied(session, act, "Only operators may do that.")
         now = time.monotonic()
         if self._tokens.spent(session.address, now):  # and no line, or a log could be filled
             raise Refused("slow_down", _SPENT.text, retry_ms=60_000)
         if not self._token.is_(token):
             self._tokens.count(session.address, now)
-            raise self._denied(session, act, "That is not the operators' token.")
+            raise self._denied(session, act, "Wrong operator token.")
         if act == "hello":
             audit(session, act)
         session.operator = True
@@ -166,9 +164,9 @@ class Authority:
         if session.muted:
             rule = self._mute(session)
             why = rule.sentence() if rule is not None else "."
-            raise Refused("muted", f"An operator has silenced you{why}", room=room)
+            raise Refused("muted", f"You are muted by an operator{why}", room=room)
         if room in self.rules.frozen and (rule := self.rules.of_room("freeze", room, now)):
-            text = f"Nobody but operators speaks in {room}{rule.sentence()}"
+            text = f"Only operators may post in {room}{rule.sentence()}"
             raise Refused("forbidden", text, room=room)
 
     def check_topic(self, session: "Session", room: str) -> None:

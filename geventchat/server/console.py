@@ -1,7 +1,7 @@
-"""The server's window: who came, by which nick, who left, what was said.
+"""The server's console: who connected, changed nicks and disconnected, and their messages.
 
-On a terminal these are lines for a person. Anywhere else coming and leaving are log records, and
-what was said is not shown at all: message bodies do not belong in logs unless they are asked for.
+On a terminal these are lines for a person. Anywhere else they are log records, and messages are not
+shown at all: message bodies do not belong in logs unless they are asked for.
 """
 
 import logging
@@ -34,18 +34,19 @@ class Console:
         self._for_a_person = echo and not json
 
     def came(self, who: str, address: str, clients: int) -> None:
-        """Show that somebody came from an address; `clients` are connected now."""
-        text = f"{who} came from {address}, {_connected(clients)}"
-        self._tell(text, event="came", who=who, address=address, clients=clients)
+        """Show that somebody connected from an address; `clients` are connected now."""
+        text = f"{who} connected from {address}, {_online(clients)}"
+        self._tell(text, event="connected", nick=who, address=address, clients=clients)
 
     def named(self, former: str, nick: str) -> None:
-        """Show that who came under one nick goes by another from now on."""
-        self._tell(f"{former} is {nick} now", event="named", former=former, who=nick)
+        """Show that somebody changed nicks."""
+        text = f"{former} is now known as {nick}"
+        self._tell(text, event="renamed", former_nick=former, nick=nick)
 
     def left(self, who: str, reason: str, clients: int) -> None:
-        """Show that somebody left, why, and that `clients` are still connected."""
-        text = f"{who} left ({reason}), {_connected(clients)}"
-        self._tell(text, event="left", who=who, reason=reason, clients=clients)
+        """Show that somebody disconnected, why, and that `clients` are still connected."""
+        text = f"{who} disconnected ({reason}), {_online(clients)}"
+        self._tell(text, event="disconnected", nick=who, reason=reason, clients=clients)
 
     def said(self, room: str, author: str, text: str) -> None:
         """Show a message, if messages are shown."""
@@ -56,7 +57,7 @@ class Console:
             line = f"#{room} {author}: {text}"
             if self._for_a_person:
                 line = f"{time.strftime('%H:%M')} {line}"
-            self._tell(line, event="said", room=room, author=author, text=text)
+            self._tell(line, event="message", room=room, author=author, text=text)
 
     def line(self, text: str) -> None:
         """Show something the server says of itself."""
@@ -99,5 +100,5 @@ def _stdout() -> int | None:
         return None
 
 
-def _connected(clients: int) -> str:
-    return f"{clients:,} client{'' if clients == 1 else 's'} connected"
+def _online(clients: int) -> str:
+    return f"{clients:,} client{'' if clients == 1 else 's'} online"

@@ -77,7 +77,7 @@ def log_death(
     gevent would write it to the terminal at once, and wait if that is stopped.
     """
     raised = error if isinstance(error, BaseException) else None
-    _log.error("%r was ended by %r", greenlet, error, exc_info=raised)
+    _log.error("greenlet %r crashed: %r", greenlet, error, exc_info=raised)
 
 
 def left_out(lines: int) -> str:

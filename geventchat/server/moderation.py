@@ -63,7 +63,7 @@ class Rules:
         fresh = {_key(rule): rule for rule in made}
         self.in_force(now)
         if len(self._rules.keys() | fresh.keys()) > MAX_RULES:
-            text = f"There are {len(self._rules):,} rules, which is the limit. Lift some first."
+            text = f"Limit of {MAX_RULES:,} rules reached. Remove some first."
             raise Refused("forbidden", text)
         for key in fresh:
             self._rules.pop(key, None)  # so that it is among the newest

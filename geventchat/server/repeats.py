@@ -22,7 +22,7 @@ class Repeats:
         """Say whether a record is to be written; if not, it is in the next summary."""
         details = getattr(record, "details", {})
         kind = details.get("event", record.msg)
-        if kind == "said" or (record.name == _AUDIT and "refused" not in details):
+        if kind == "message" or (record.name == _AUDIT and "refused" not in details):
             return True
         self._counts[kind] += 1
         if self._counts[kind] <= EACH_SECOND:

@@ -149,14 +149,14 @@ class Server:
         except BadSetting as error:
             if asked is not None:
                 raise
-            _log.warning("there is no admin port: %s", error)
+            _log.warning("admin port disabled: %s", error)
             return None
 
     def _unready(self) -> str | None:
         """Say why no client should be sent here, if that is so."""
         if self._stopping:
-            return "the server is ending"
-        return "nothing can be stored" if self._timeline.failing else None
+            return "shutting down"
+        return "storage unavailable" if self._timeline.failing else None
 
     def ask_to_stop(self) -> None:
         """Let `wait` return. Never waits, so a signal may call it."""
@@ -268,6 +268,6 @@ def _most(limits: Limits) -> int:
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     most = max(allowed - RESERVED_DESCRIPTORS, allowed // 2)
     if limits.connections is not None and limits.connections > most:
-        text = "limits.connections is %d, but there are descriptors for %d: that many come in"
+        text = "limits.connections is %d, but the file descriptor limit allows only %d; using that"
         _log.warning(text, limits.connections, most)
     return min(most, limits.connections or most)

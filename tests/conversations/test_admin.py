@@ -61,7 +61,7 @@ def figures(chat: Chat) -> dict[str, float]:
 def test_a_server_is_ready_until_it_ends(chat: Chat) -> None:
     assert get(chat, "/healthz") == (200, "ready\n")
     chat.server._stopping = True
-    assert get(chat, "/healthz") == (503, "the server is ending\n")
+    assert get(chat, "/healthz") == (503, "shutting down\n")
 
 
 def test_a_server_that_cannot_store_is_not_ready(chat: Chat) -> None:
@@ -75,7 +75,7 @@ def test_a_server_that_cannot_store_is_not_ready(chat: Chat) -> None:
         other.execute("BEGIN IMMEDIATE")
         ann.say("lobby", "one")
         assert ann.event()["code"] == "storage"
-        assert get(chat, "/healthz") == (503, "nothing can be stored\n")
+        assert get(chat, "/healthz") == (503, "storage unavailable\n")
         assert figures(chat)["storage_up"] == 0
         assert figures(chat)["messages_failed_total"] == 1
         other.execute("ROLLBACK")
@@ -286,4 +286,4 @@ def test_a_port_that_was_asked_for_and_is_taken_is_refused_and_the_default_one_i
             server.start()
             assert server.admin_address is None
             server.stop()
-    assert f"there is no admin port: --admin {address}" in caplog.text
+    assert f"admin port disabled: --admin {address}" in caplog.text

@@ -148,9 +148,9 @@ def test_a_full_house_says_so_to_who_says_nothing_and_to_a_crowd(
             bystanders.heard()
     assert server.refusals.counts == {"full": 40}
     told = [record.getMessage() for record in caplog.records]
-    assert sum("came from 127.0.0.1" in line for line in told) == 2
-    assert sum(" left (" in line for line in told) == 2
-    assert sum("refused: full" in line for line in told) <= 3
+    assert sum("connected from 127.0.0.1" in line for line in told) == 2
+    assert sum(" disconnected (" in line for line in told) == 2
+    assert sum("(full=" in line for line in told) <= 3
 
 
 @pytest.fixture

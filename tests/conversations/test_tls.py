@@ -221,7 +221,7 @@ def test_what_is_not_tls_is_answered_and_is_one_line_of_the_log(
             heard = b"".join(iter(lambda: peer.recv(1_000), b""))
         assert heard.startswith(answer)
         lines = [record.getMessage() for record in caplog.records]
-        assert len([line for line in lines if "refused: handshake 1" in line]) == 1
+        assert len([line for line in lines if "rejected a connection (handshake=1" in line]) == 1
         assert house.server.refusals.counts == {"handshake": 1}
         bystanders.heard()
 

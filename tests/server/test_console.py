@@ -73,10 +73,10 @@ def test_coming_naming_and_leaving_are_lines(window: Window, console: Console) -
     console.came("guest-4", "192.0.2.1", 1_234)
 
     assert window.lines() == [
-        "guest-3 came from 192.0.2.1, 2 clients connected",
-        "guest-3 is ann now",
-        "ann left (quit), 1 client connected",
-        "guest-4 came from 192.0.2.1, 1,234 clients connected",
+        "guest-3 connected from 192.0.2.1, 2 clients online",
+        "guest-3 is now known as ann",
+        "ann disconnected (quit), 1 client online",
+        "guest-4 connected from 192.0.2.1, 1,234 clients online",
     ]
 
 
@@ -93,7 +93,7 @@ def test_other_peoples_escapes_are_shown_and_not_obeyed(window: Window, console:
 
     message, came = window.lines()
     assert message.endswith(r"#lobby \x1bguest: \x1b[2Jgone\n12:34 #lobby boss: forged\u202e")
-    assert came == r"\x9bwho came from 192.0.2.1, 1 client connected"
+    assert came == r"\x9bwho connected from 192.0.2.1, 1 client online"
 
 
 def test_a_huge_message_is_cut_and_says_by_how_much(window: Window, console: Console) -> None:
@@ -119,8 +119,8 @@ def test_without_echo_coming_and_leaving_are_log_records(
         console.line("the server says this")
 
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("INFO", "guest-3 came from 192.0.2.1, 2 clients connected"),
-        ("INFO", "guest-3 left (slow), 1 client connected"),
+        ("INFO", "guest-3 connected from 192.0.2.1, 2 clients online"),
+        ("INFO", "guest-3 disconnected (slow), 1 client online"),
         ("INFO", "the server says this"),
     ]
 
@@ -145,13 +145,13 @@ def test_with_json_each_line_is_an_object_and_echo_only_adds_what_was_said(
 
     came, said, line = shown(echo=True)
     assert shown(echo=False) == [came, line]
-    assert (came["event"], came["who"]) == ("came", "guest-3")
+    assert (came["event"], came["nick"]) == ("connected", "guest-3")
     assert line["message"] == "the server says this"
     assert said == {
         "level": "info",
         "logger": "geventchat",
         "message": "#lobby guest-3: gr\u00fc\u00dfe\x1b[2J",
-        "event": "said",
+        "event": "message",
         "room": "lobby",
         "author": "guest-3",
         "text": "gr\u00fc\u00dfe\x1b[2J",
@@ -215,7 +215,7 @@ def test_with_json_what_was_left_out_is_an_object_too(monkeypatch: pytest.Monkey
         shown = left_out = 0
         while shown + left_out < flood:
             event = json.loads(stream.readline())
-            if event.get("event") == "said":
+            if event.get("event") == "message":
                 shown += 1
             else:
                 more = re.fullmatch(r"([\d,]+) more lines were left out", event["message"])

@@ -17,12 +17,12 @@ def admitted(repeats: Repeats, records: list[logging.LogRecord]) -> int:
 
 def test_ten_of_a_kind_are_written_and_the_others_are_one_line_with_the_newest() -> None:
     repeats = Repeats()
-    coming = [record("%s", f"guest-{n} came", event="came", clients=n) for n in range(1_000)]
+    coming = [record("%s", f"guest-{n} came", event="connected", clients=n) for n in range(1_000)]
     assert admitted(repeats, coming) == EACH_SECOND == 10
 
     (told,) = repeats.summary()
     assert told.getMessage() == "990 more like this: guest-999 came"
-    assert vars(told)["details"] == {"event": "came", "clients": 999, "repeats": 990}
+    assert vars(told)["details"] == {"event": "connected", "clients": 999, "repeats": 990}
 
 
 def test_one_too_many_is_written_as_it_is() -> None:
@@ -33,7 +33,7 @@ def test_one_too_many_is_written_as_it_is() -> None:
 
 
 def test_what_is_said_is_all_written_where_it_was_asked_for() -> None:
-    said = [record("%s", f"#lobby guest-1: {n}", event="said") for n in range(100)]
+    said = [record("%s", f"#lobby guest-1: {n}", event="message") for n in range(100)]
     repeats = Repeats()
     assert admitted(repeats, said) == 100
     assert repeats.summary() == []
@@ -42,8 +42,8 @@ def test_what_is_said_is_all_written_where_it_was_asked_for() -> None:
 def test_each_kind_has_its_ten() -> None:
     repeats = Repeats()
     for _ in range(10):
-        assert repeats.admits(record("%s", "guest-1 came", event="came"))
-        assert repeats.admits(record("%s", "guest-1 left (quit)", event="left"))
+        assert repeats.admits(record("%s", "guest-1 came", event="connected"))
+        assert repeats.admits(record("%s", "guest-1 left (quit)", event="disconnected"))
         assert repeats.admits(record("the session of %s failed", "127.0.0.1"))
     assert repeats.summary() == []
 
