@@ -133,7 +133,7 @@ def test_what_cannot_be_used_is_one_line_and_exit_2(arguments: list[str], line: 
         ("connect :-1", "port -1: is not in the range 0 to 65535"),
         ("connect :" + "9" * 5_000, "port " + "9" * 5_000 + ": is not a whole number"),
         ("connect --password-file none", "--password-file none: No such file or directory"),
-        ("admin", "ACT is missing, geventchat admin --help tells what it may be"),
+        ("admin", "missing argument ACT; see geventchat admin --help"),
         ("admin list --server :x", "port x: is not a whole number"),
         ("admin list extra", "WHOM extra: list takes none"),
         ("admin close extra", "WHOM extra: close takes none"),
@@ -427,9 +427,10 @@ def test_a_variable_that_nothing_reads_is_warned_of_if_it_was_meant_for_an_optio
     done = run("config", **given)
     assert done.returncode == 0
     assert done.stderr.splitlines() == [
-        "geventchat: GEVENTCHAT_HISTORY_DAYS is not read, "
+        "geventchat: GEVENTCHAT_HISTORY_DAYS is not a known variable, "
         "did you mean limits.history_days in a file for --config?",
-        "geventchat: GEVENTCHAT_PASSWROD is not read, did you mean GEVENTCHAT_PASSWORD?",
+        "geventchat: GEVENTCHAT_PASSWROD is not a known variable, "
+        "did you mean GEVENTCHAT_PASSWORD?",
     ]
 
 

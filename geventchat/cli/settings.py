@@ -1,7 +1,4 @@
-"""The settings of a server from everywhere they may come from.
-
-A flag goes before the environment, that before the file, that before the default.
-"""
+"""The settings of a server, resolved: flag, environment, file, default, in that order."""
 
 import difflib
 import os
@@ -24,17 +21,17 @@ _FLAGS: Final = [each for each in fields(Config) if each.metadata]
 
 
 class Resolved(NamedTuple):
-    """The settings in force, and where those that are not the default come from."""
+    """The resolved settings, and the source of those that are not the default."""
 
     config: Config
     sources: dict[str, str]
     """By name, that of a limit with `limits.` before it."""
     names: dict[str, str]
-    """What their user calls them: the flag, the variable, or the file and the key."""
+    """How the user gave them: the flag, the variable, or the file and the key."""
 
 
 def settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a command take a flag for each setting, and `--config` for a file of them."""
+    """Add a flag for each setting to a command, and `--config` for a file of them."""
     command = config_file(command)
     for each in reversed(_FLAGS):
         command = _flag(each)(command)
@@ -42,14 +39,14 @@ def settings(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def config_file(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a command take `--config`."""
-    text = "TOML file with settings of a server."
+    """Add `--config` to a command."""
+    text = "TOML file with settings."
     declared: Callable[..., Any] = option("--config", metavar="FILE", help=text)(command)
     return declared
 
 
 def resolve(context: click.Context) -> Resolved:
-    """Give the settings of a command that takes `--config`, and flags for as many as it likes.
+    """Return the settings of a command with `--config` and any number of flags.
 
     Reads the file. Raises BadOption.
     """
@@ -70,9 +67,9 @@ def resolve(context: click.Context) -> Resolved:
 
 
 def warn_of_variables(context: click.Context) -> None:
-    """Say on standard error which variables look like a setting's, and are read by nothing.
+    """Warn on standard error of variables that look like those of a setting and are not.
 
-    Not of every GEVENTCHAT_…: Kubernetes makes some of its own for a service of this name.
+    Not of every GEVENTCHAT_…: Kubernetes sets some of its own for a service of this name.
     """
     root = context.find_root().command
     commands = root.commands.values() if isinstance(root, click.Group) else [root]
@@ -84,7 +81,7 @@ def warn_of_variables(context: click.Context) -> None:
         if before or not prefix or name.lower() in options:
             continue
         for near in difflib.get_close_matches(name.lower(), meant, n=1, cutoff=0.7):
-            text = f"geventchat: {given} is not read, did you mean {meant[near]}?"
+            text = f"geventchat: {given} is not a known variable, did you mean {meant[near]}?"
             click.echo(visible(text), err=True)
 
 
