@@ -397,7 +397,7 @@ def test_two_passwords_are_one_too_many(tmp_path: Path) -> None:
         str(file),
         GEVENTCHAT_PASSWORD="other",
     )
-    assert line.endswith("there is a password besides; give one of the two")
+    assert line.endswith("conflicts with --password; give only one")
     assert "secret" not in line
     assert "other" not in line
 

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def commands(context: click.Context) -> None:
-    """A chat server for many clients, and the terminal to talk through it."""
+    """A chat server for many clients, and a terminal client."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 

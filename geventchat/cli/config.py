@@ -1,4 +1,4 @@
-"""`geventchat config`: shows the settings that a server would have, and says whether it can run."""
+"""`geventchat config`: prints the settings of a server, or checks them."""
 
 import click
 
@@ -9,12 +9,12 @@ from geventchat.config.file import written
 
 @click.command(context_settings={"show_default": True})
 @settings
-@click.option("--check", is_flag=True, help="Only say whether a server could run with them.")
+@click.option("--check", is_flag=True, help="Only check whether a server could run with them.")
 @click.pass_context
 def config(context: click.Context, /, check: bool, **_: object) -> None:
-    """Print the settings that `serve` would have, as a file for --config.
+    """Print the settings that `serve` would use, as a file for --config.
 
-    Takes the options, the variables and the file that `serve` takes.
+    Takes the same options, variables and file as `serve`.
     """
     found = resolve(context)
     warn_of_variables(context)

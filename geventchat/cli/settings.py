@@ -25,7 +25,7 @@ class Resolved(NamedTuple):
 
     config: Config
     sources: dict[str, str]
-    """By name, that of a limit with `limits.` before it."""
+    """By name, limits prefixed with `limits.`."""
     names: dict[str, str]
     """How the user gave them: the flag, the variable, or the file and the key."""
 

@@ -1,6 +1,6 @@
-"""The admin port: `/healthz` for whoever starts servers, `/metrics` and `/top` for who watches.
+"""The admin port: `/healthz` for supervisors, `/metrics` and `/top` for monitoring, over HTTP.
 
-It is for the machine itself, or a network one trusts: it asks for no password.
+It asks for no password: it is for this machine, or for a trusted network.
 """
 
 import logging
@@ -20,9 +20,9 @@ from geventchat.server.metrics import CONTENT_TYPE
 from geventchat.server.top import Top
 
 _MAX_CONNECTIONS: Final = 16
-"""At a time, so that they do not use up the descriptors that storing needs."""
+"""At a time, so that they do not use up the file descriptors that storing needs."""
 _SECONDS: Final = 5.0
-"""How long a request may take to come and its answer to go."""
+"""Time for a request and its response."""
 _TEXT: Final = "text/plain; charset=utf-8"
 _BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -45,12 +45,12 @@ class _Handler(WSGIHandler):
 
     def handle_one_request(self) -> Any:
         """Read a request and answer it. Waits."""
-        # The socket's own limit begins anew with each byte.
+        # The timeout of the socket starts again with each byte.
         with gevent.Timeout(_SECONDS, gevent.GreenletExit):
             return super().handle_one_request()
 
     def handle_error(self, kind: Any, error: Any, trace: Any) -> None:
-        """Close: the client is gone, too slow, or sent a body that is none."""
+        """Close: the client is gone, too slow, or sent a malformed body."""
         self.close_connection = True
 
     def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
@@ -58,7 +58,7 @@ class _Handler(WSGIHandler):
 
 
 class Admin:
-    """Answers at an address. `health` gives why the server is not ready, or nothing if it is.
+    """Listens on an address. `health` returns why the server is not ready, or None if it is.
 
     Raises BadSetting if the address cannot be listened on.
     """
@@ -90,18 +90,18 @@ class Admin:
         self._server.max_accept = 1  # so that each is read before it may have to make room
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Accept connections."""
         self._server.start()
 
     def close(self) -> None:
-        """Answer no more. Waits for 0.1 s at most."""
+        """Close the port and its connections. Waits for 0.1 s at most."""
         self._server.stop()
         connections = list(self._connections)
         gevent.killall(connections, block=False)
         gevent.joinall(connections, timeout=0.1)
 
     def _spawn(self, handle: Callable[..., object], /, *args: Any, **more: Any) -> Greenlet:
-        """Serve a connection, in place of the oldest if there are as many as may be."""
+        """Serve a connection; at the limit, close the oldest for it."""
         if len(self._connections) == _MAX_CONNECTIONS:
             oldest = next(iter(self._connections))
             del self._connections[oldest]
@@ -121,7 +121,7 @@ class Admin:
         return [body]
 
     def _page(self, asked: dict[str, Any]) -> tuple[str, str, bytes]:
-        """Give the status, the content type and the body that answer a request."""
+        """Return the status, the content type and the body of the response."""
         if not self._is_own(asked.get("HTTP_HOST")):
             text = b"Host must be localhost, an IP address or the name of this machine.\n"
             return "421 Misdirected Request", _TEXT, text
@@ -138,9 +138,9 @@ class Admin:
                 return "404 Not Found", _TEXT, b"There are /healthz, /metrics and /top.\n"
 
     def _is_own(self, host: str | None) -> bool:
-        """Say whether a Host header names this machine by a name that nobody else can point to it.
+        """Return whether a Host header is a name of this machine that nobody else can claim.
 
-        A web page may otherwise read all of this, under a name of its own that resolves to here.
+        Otherwise a web page could read all of this through DNS rebinding.
         """
         if host is None:  # HTTP/1.0, which no browser speaks
             return True

@@ -16,16 +16,15 @@ from geventchat.server.logs import LogHandler, left_out
 from geventchat.server.printer import Printer
 
 SHOWN_CHARACTERS: Final = 4_096
-"""Of one message; the window is for watching, the timeline keeps the whole."""
+"""Of a message; the timeline has all of it."""
 
 _package: Final = logging.getLogger("geventchat")
 
 
 class Console:
-    """The server's window: with `echo` lines for a person, without it log records.
+    """The console of the server: lines for a person with `echo`, log records without.
 
-    In a log of JSON all are records, and `echo` adds what was said. None of this ever waits, except
-    `close`.
+    With `json` everything is a record, and `echo` adds messages. Nothing waits except `close`.
     """
 
     def __init__(self, printer: Printer, *, echo: bool, json: bool = False) -> None:
@@ -60,13 +59,13 @@ class Console:
             self._tell(line, event="message", room=room, author=author, text=text)
 
     def line(self, text: str) -> None:
-        """Show something the server says of itself."""
+        """Show a line about the server itself."""
         self._tell(text)
 
     def close(self, seconds: float) -> None:
-        """Show what is left, but wait for that no longer than `seconds`, with the hub stopped."""
+        """Write what is left, blocking the hub for at most `seconds`."""
         for handler in logging.getLogger().handlers:
-            handler.flush()  # the last second may have had too many of a kind
+            handler.flush()  # the summary of the last second
         self._printer.close(seconds)
 
     def _tell(self, line: str, /, **details: object) -> None:
@@ -77,9 +76,9 @@ class Console:
 
 
 def open_console(config: Config) -> Console:
-    """Open the window on standard output, if the process has one, and send all logs there.
+    """Open the console on standard output, if the process has one, and send all logs there.
 
-    Unless told, messages are shown when that is a terminal and the log is not to be JSON.
+    By default messages are shown if that is a terminal and the log is not JSON.
     """
     fd = _stdout()
     json = config.log_format == "json"
@@ -93,7 +92,7 @@ def open_console(config: Config) -> Console:
 
 
 def _stdout() -> int | None:
-    """Give the descriptor; when it was closed at the start, its number is another file's by now."""
+    """Return the descriptor; None if it was closed, since its number may be reused by now."""
     try:
         return sys.stdout.fileno()
     except (AttributeError, OSError, ValueError):

@@ -1,7 +1,7 @@
-"""What a client has to know: the server's password, the operators' token.
+"""Secrets: the password of the server and the operator token.
 
-Neither is ever logged or shown. They are compared by hashes of equal length, in a time that does
-not depend on what was tried, and few times a minute for each address.
+They are never logged or shown, and compared in constant time. Wrong attempts are limited per
+address and minute.
 """
 
 import hmac
@@ -19,19 +19,19 @@ from geventchat.server.files import replace
 from geventchat.server.limits import Trust, origin
 
 TRIES: Final = 5
-"""Wrong tries that one address has in a minute."""
+"""Wrong attempts per address and minute."""
 TRY_SECONDS: Final = 60.0
 _ADDRESSES: Final = 10_000
-"""Whose wrong tries are remembered."""
+"""Addresses whose wrong attempts are remembered."""
 LEAST_TOKEN: Final = 16
 _MOST: Final = 1_024
-"""Characters of a secret, as the protocol has it."""
+"""Characters of a secret, as in the protocol."""
 
 _log: Final = logging.getLogger(__name__)
 
 
 class Secret:
-    """Something that is known or not; it cannot be read again, only be compared."""
+    """A salted hash of a secret, to compare with."""
 
     __slots__ = ("_hash", "_salt")
 
@@ -40,7 +40,7 @@ class Secret:
         self._hash = self._hashed(text)
 
     def is_(self, text: str) -> bool:
-        """Say whether a text is the secret. Never waits; takes 2 µs."""
+        """Return whether a text is the secret. Never waits; takes 2 µs."""
         return hmac.compare_digest(self._hash, self._hashed(text))
 
     def _hashed(self, text: str) -> bytes:
@@ -48,23 +48,23 @@ class Secret:
 
 
 class Tries:
-    """Counts wrong tries: so many in a minute for each address, or each IPv6 /64.
+    """Counts wrong attempts per minute and address, or IPv6 /64.
 
-    Trusted networks are not counted. What is remembered is bounded, the oldest goes first.
+    Trusted networks are not counted. The number of addresses is bounded; the oldest is forgotten.
     """
 
     def __init__(self, trust: Sequence[str] = ()) -> None:
         self._trust = Trust(trust)
         self._wrong: dict[str, tuple[float, int]] = {}
-        """By network: when its minute began, and how many there were."""
+        """By network: the start of its minute, and the number of attempts."""
 
     def spent(self, address: str, now: float) -> bool:
-        """Say whether an address has to wait before it may try again."""
+        """Return whether an address has used up its attempts."""
         began, count = self._wrong.get(origin(address), (now, 0))
         return count >= TRIES and now - began < TRY_SECONDS
 
     def count(self, address: str, now: float) -> None:
-        """Take note of a wrong try."""
+        """Count a wrong attempt."""
         if address in self._trust:
             return
         whence = origin(address)
@@ -77,7 +77,7 @@ class Tries:
 
 
 def read(setting: str, path: str) -> str:
-    """Give the secret that a file holds: its text, without the line break at its end.
+    """Return the secret in a file: its text without the line break at the end.
 
     Raises BadSetting, which names the setting and the file.
     """
@@ -96,7 +96,7 @@ def read(setting: str, path: str) -> str:
 
 
 def read_token(setting: str, path: str) -> str:
-    """Give the token that a file holds. Raises BadSetting."""
+    """Return the token in a file. Raises BadSetting."""
     token = read(setting, path)
     if len(token) < LEAST_TOKEN:
         text = f"a token of fewer than {LEAST_TOKEN} characters could be guessed; use a longer one"
@@ -105,9 +105,9 @@ def read_token(setting: str, path: str) -> str:
 
 
 def read_or_make_token(setting: str, path: str) -> str:
-    """Give the token that a file holds, made now if there is no such file or it is empty.
+    """Return the token in a file; create it if the file is missing or empty.
 
-    Only its owner can read what is made, and it is on disk. Raises BadSetting.
+    A created file is readable by its owner only, and synced to disk. Raises BadSetting.
     """
     try:
         found = os.stat(path)

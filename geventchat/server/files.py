@@ -1,12 +1,12 @@
-"""Files that are on disk, whole, whenever the power fails."""
+"""Atomic and durable file writes."""
 
 import os
 
 
 def replace(path: str, data: bytes) -> None:
-    """Write a file for its owner alone: at any moment there is the former or the new one, whole.
+    """Replace a file atomically, readable by its owner only, and sync it to disk.
 
-    Blocks until it is on disk. Raises OSError.
+    Blocks. Raises OSError.
     """
     fresh = f"{path}.new"
     file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

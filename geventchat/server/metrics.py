@@ -31,7 +31,7 @@ class Metrics:
         self._process = ProcessCollector(registry=None)
 
     def text(self) -> bytes:
-        """Return all of it in Prometheus's text format. Waits; others are served in between."""
+        """Return all of it in Prometheus's text format. Waits."""
         # It lists each descriptor: 4 ms at 10,000.
         process = gevent.get_hub().threadpool.apply(self._process.collect)
         inside: Counter[tuple[bool, str]] = Counter()

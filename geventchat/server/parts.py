@@ -1,4 +1,4 @@
-"""The parts of a server that its config asks for, made or only looked at: reading files blocks."""
+"""Creates the parts of a server from its config, or only checks it; reading files blocks."""
 
 import errno
 import os
@@ -23,9 +23,9 @@ from geventchat.server.timeline.sqlite.schema import looked_at
 
 
 def check(config: Config) -> None:
-    """Raise BadSetting if no server can run with this config; makes nothing.
+    """Raise BadSetting if no server can run with this config; creates nothing.
 
-    What only a start can tell is left to it: a port in use, a database that another server holds.
+    Only a start finds a port in use, or a database locked by another server.
     """
     password(config)
     tls.load(config.tls_cert, config.tls_key)
@@ -39,12 +39,12 @@ def check(config: Config) -> None:
     tcp.listen(config.host, 0).close()
     if (file := operator_file(config)) is not None:
         _rules_file(file).load()
-        if os.path.exists(file) and os.path.getsize(file):  # or it is made at the start
+        if os.path.exists(file) and os.path.getsize(file):  # an empty one is replaced at the start
             credentials.read_token("operator_file", file)
 
 
 def _check_database(path: str) -> None:
-    # Without `immutable` even a look would make files beside it, or wait for who has it locked.
+    # Without `immutable`, reading would create files beside it, or wait for a lock.
     try:
         with closing(sqlite3.connect(f"file:{quote(path)}?immutable=1", uri=True)) as db:
             looked_at(db)
@@ -53,7 +53,7 @@ def _check_database(path: str) -> None:
 
 
 def open_timeline(config: Config, deliver: Callable[[Batch], None]) -> Timeline:
-    """Give the timeline that the config names. Raises BadSetting."""
+    """Create the timeline of a config. Raises BadSetting."""
     kind, _, path = config.timeline.partition(":")
     if kind == "memory" and not path:
         limits = config.limits
@@ -68,24 +68,24 @@ def open_timeline(config: Config, deliver: Callable[[Batch], None]) -> Timeline:
 
 
 def operator_file(config: Config) -> str | None:
-    """Give where the operators' token is; None: there are no operators."""
+    """Return the path of the operator token; None: there are no operators."""
     kind, _, path = config.timeline.partition(":")
     return config.operator_file or (f"{path}.operator" if kind == "sqlite" else None)
 
 
 def password(config: Config) -> str | None:
-    """Give the password that the config or its file holds. Raises BadSetting."""
+    """Return the password in the config or in its file. Raises BadSetting."""
     file = config.password_file
     if file is None:
         return config.password
     if config.password is not None:
-        text = "there is a password besides; give one of the two"
+        text = "conflicts with --password; give only one"
         raise BadSetting("password_file", file, text)
     return credentials.read("password_file", file)
 
 
 class Secrets(NamedTuple):
-    """What files tell that may change while the server runs."""
+    """The contents of files that may change while the server runs."""
 
     password: str | None
     token: str | None
@@ -93,7 +93,7 @@ class Secrets(NamedTuple):
 
 
 def read_secrets(config: Config) -> Secrets:
-    """Read the files that a config names anew. Blocks, and logs nothing. Raises BadSetting."""
+    """Read these files. Blocks, and logs nothing. Raises BadSetting."""
     file = operator_file(config)
     return Secrets(
         password(config),
@@ -103,7 +103,7 @@ def read_secrets(config: Config) -> Secrets:
 
 
 def authority(config: Config) -> Authority:
-    """Give what the config says of password and operators. Raises BadSetting."""
+    """Create the access policy of a config. Raises BadSetting."""
     secret, token, rules = password(config), None, None
     if (file := operator_file(config)) is not None:
         rules = _rules_file(file)

@@ -1,4 +1,4 @@
-"""The file that keeps operators' rules over a restart: a few, written whole, each time anew."""
+"""The file that keeps the rules of operators over a restart, rewritten with every change."""
 
 import logging
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from geventchat.server.moderation import Rule, network
 from geventchat.server.threads import in_thread
 
 _FORGOTTEN: Final = "guest"
-"""Guests are counted anew by each server, so a rule about one ends with it."""
+"""Guest numbers start again with each process, so a rule about a guest ends with it."""
 
 _log = logging.getLogger(__name__)
 
@@ -27,25 +27,25 @@ class _Content(msgspec.Struct):
 
 
 class RulesFile:
-    """Rules in a file that only its owner can read."""
+    """Stores rules in a file that only its owner can read."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self._saving = BoundedSemaphore(1)
         self._newest: list[Rule] | None = None
-        """The rules of the newest call of `save`."""
+        """The rules of the latest call of `save`."""
         self._tried: list[Rule] | None = None
-        """Those that were written last, or could not be."""
+        """The rules of the latest attempt to write."""
         self._failed = False
 
     def load(self) -> list[Rule]:
-        """Give the rules that were saved; none if there is no file. Raises BadSetting."""
+        """Return the saved rules, none if there is no file. Raises BadSetting."""
         try:
             content = msgspec.json.decode(Path(self.path).read_bytes(), type=_Content)
             if content.version != 1:
                 raise ValueError("a newer geventchat wrote it")
             for rule in content.rules:
-                # An address is looked for by the text of its networks, so another text is no rule.
+                # Addresses are looked up by the canonical text of their network.
                 if rule.by == "address" and str(network(rule.value)) != rule.value:
                     raise ValueError(f"{rule.value} is not a network, as in 192.0.2.0/24")
         except FileNotFoundError:
@@ -58,9 +58,9 @@ class RulesFile:
         return content.rules
 
     def save(self, rules: Sequence[Rule]) -> None:
-        """Put rules on disk in place of the former ones. Waits. Raises Refused `storage`.
+        """Replace the rules on disk. Waits. Raises Refused `storage`.
 
-        Of several at once the one that was called last is what is on disk in the end.
+        Of concurrent calls the latest one wins.
         """
         self._newest = [rule for rule in rules if rule.by != _FORGOTTEN]
         with self._saving:

@@ -1,4 +1,4 @@
-"""Going through many things without keeping others waiting."""
+"""Iterates over many items without blocking the hub."""
 
 from collections.abc import Collection, Iterator
 from typing import Final, TypeVar
@@ -6,13 +6,13 @@ from typing import Final, TypeVar
 import gevent
 
 _SIZE: Final = 500
-"""Items looked at before others are served: some 200 us where a look is short."""
+"""Items per slice: some 200 µs of simple work."""
 
 _T = TypeVar("_T")
 
 
 def in_slices(items: Collection[_T], size: int = _SIZE) -> Iterator[_T]:
-    """Yield the items that there are now. Waits between slices of that size."""
+    """Yield the items that there are now. Waits after each slice."""
     for count, item in enumerate(list(items), start=1):
         yield item
         if not count % size:

@@ -1,4 +1,4 @@
-"""Work that would stop the hub, done in a native thread."""
+"""Runs blocking work in a native thread."""
 
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeVar
@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, TypeVar
 import gevent
 
 FILE_SECONDS: Final = 30.0
-"""How long files may take to be read while the server runs."""
+"""Time limit for reading files while the server runs."""
 
 _T = TypeVar("_T")
 
@@ -16,16 +16,16 @@ class _Failed(NamedTuple):
 
 
 def in_thread(work: Callable[[], _T], seconds: float | None = None) -> _T:
-    """Return what `work` returns, or raise what it raises. Waits.
+    """Run `work` in a thread; return its result or raise its exception. Waits.
 
-    `work` must not log: the locks of logging are the hub's. Raises TimeoutError if it takes longer
-    than `seconds`; it then goes on, and nobody learns of what.
+    `work` must not log, since the locks of logging belong to the hub. Raises TimeoutError if it
+    takes longer than `seconds`; it then goes on in the background, and its result is discarded.
     """
 
     def outcome() -> _T | _Failed:
         try:
             return work()
-        except Exception as error:  # gevent would log it as a greenlet's death
+        except Exception as error:  # gevent would log it as a crashed greenlet
             return _Failed(error)
 
     late = TimeoutError(f"reading files took longer than {seconds} s")

@@ -1,6 +1,6 @@
-"""The busiest rooms and the slowest clients, for whoever looks at a server.
+"""The busiest rooms and the slowest clients.
 
-There is no end to their names, which is why they are no labels of metrics.
+Their names are unbounded, so they cannot be labels of metrics.
 """
 
 import heapq
@@ -15,11 +15,11 @@ from geventchat.server.session import Session
 from geventchat.server.slices import in_slices
 
 MOST: Final = 10
-"""Rooms and clients that are told of."""
+"""Rooms and clients in the list."""
 
 
 class Busy(msgspec.Struct):
-    """A room in which something was said of late."""
+    """A room with recent messages."""
 
     room: str
     posts_per_second: float
@@ -27,7 +27,7 @@ class Busy(msgspec.Struct):
 
 
 class Slow(msgspec.Struct):
-    """A client that has still to hear something."""
+    """A client with bytes queued."""
 
     nick: str
     address: str
@@ -36,14 +36,14 @@ class Slow(msgspec.Struct):
 
 
 class Top(msgspec.Struct):
-    """What is most, first."""
+    """The busiest rooms and the slowest clients, in that order."""
 
     rooms: list[Busy]
     clients: list[Slow]
 
 
 def top(hub: Hub) -> Top:
-    """Look at every room and client once. Lets others be served in between."""
+    """Find them among all rooms and clients. Waits."""
     now = time.perf_counter()
 
     def rate(room: Room) -> float:

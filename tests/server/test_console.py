@@ -186,7 +186,7 @@ def test_a_flood_is_summarised_by_how_many_lines_were_left_out(
     for _ in range(flood):
         console.said("lobby", "guest-3", "x" * 1_000)
     text = b""
-    while not text.endswith(b" more\n"):
+    while not text.endswith(b" lines\n"):
         text += os.read(reading, 1 << 20)
     console.line("room again")
     printer.close(5)
@@ -195,7 +195,7 @@ def test_a_flood_is_summarised_by_how_many_lines_were_left_out(
     os.close(reading)
 
     *shown, left_out, last = text.decode().splitlines()
-    counted = re.fullmatch(r"… ([\d,]+) more", left_out)
+    counted = re.fullmatch(r"… dropped ([\d,]+) lines", left_out)
     assert counted
     assert len(shown) + int(counted[1].replace(",", "")) == flood
     assert len(shown) >= WAITING_LINES
@@ -218,7 +218,7 @@ def test_with_json_what_was_left_out_is_an_object_too(monkeypatch: pytest.Monkey
             if event.get("event") == "message":
                 shown += 1
             else:
-                more = re.fullmatch(r"([\d,]+) more lines were left out", event["message"])
+                more = re.fullmatch(r"dropped ([\d,]+) lines", event["message"])
                 assert more
                 left_out += int(more[1].replace(",", ""))
         console.close(5)
