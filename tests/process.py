@@ -56,12 +56,15 @@ class Process:
 
 
 @contextmanager
-def served(folder: Path, *options: str, descriptors: int | None = None) -> Iterator[Process]:
+def served(
+    folder: Path, *options: str, descriptors: int | None = None, program: str = "geventchat"
+) -> Iterator[Process]:
     """Run `geventchat serve`, with posts in SQLite unless told, and perhaps few descriptors.
 
-    It is killed in the end if it still runs.
+    `program` is a module that does the same, with something wrong. It is killed in the end if it
+    still runs.
     """
-    serve = [sys.executable, "-m", "geventchat", "serve", "--port", "0"]
+    serve = [sys.executable, "-m", program, "serve", "--port", "0"]
     timeline = ["--timeline", f"sqlite:{folder}/chat.db"]
     few = [] if descriptors is None else ["prlimit", f"--nofile={descriptors}"]
     log = folder / "log"

@@ -31,7 +31,7 @@ _log: Final = logging.getLogger(__name__)
 @click.command(context_settings={"show_default": True})
 @settings
 @click.pass_context
-def serve(context: click.Context, /, **_: object) -> None:
+def serve(context: click.Context, /, **_: object) -> int:
     """Run the server until Ctrl-C."""
     found = resolve(context)
     warn_of_variables(context)
@@ -39,10 +39,11 @@ def serve(context: click.Context, /, **_: object) -> None:
         text = "geventchat: --password is visible in the process list; use --password-file"
         click.echo(text, err=True)
     with as_given(found.names):
-        _serve(found, lambda: resolve(context))
+        return _serve(found, lambda: resolve(context))
 
 
-def _serve(found: Resolved, read_again: Callable[[], Resolved]) -> None:
+def _serve(found: Resolved, read_again: Callable[[], Resolved]) -> int:
+    """Run a server and return the exit code: 1 after a crash, or if not everything was stored."""
     from geventchat.server.console import open_console
     from geventchat.server.logs import log_death
     from geventchat.server.server import Server
@@ -78,9 +79,12 @@ def _serve(found: Resolved, read_again: Callable[[], Resolved]) -> None:
             _warn_of_readers(_open_to_all(found, server))
             server.wait()
         finally:
-            server.stop()
+            stored = server.stop()
     finally:
         console.close(seconds=1.0)
+    if not stored:  # a thread that hangs with the disk would keep the process from ending
+        os._exit(1)
+    return int(server.crashed)
 
 
 def _asked_to_stop(server: "Server", console: "Console", number: signal.Signals) -> None:

@@ -45,17 +45,13 @@ class Delivery:
 
     def start(self) -> None:
         """Begin to work off what does not fit in the slice it came with."""
-        self._greenlet = gevent.spawn(self._go_on)
-        self._greenlet.name = "delivery"
+        self.greenlet = gevent.spawn(self._go_on)
+        self.greenlet.name = "delivery"
 
     @property
     def idle(self) -> bool:
         """Whether everything was delivered."""
         return not (self._ready or self._touched)
-
-    def stop(self) -> None:
-        """Deliver no more. Waits."""
-        self._greenlet.kill()
 
     def add(self, room: Room) -> None:
         """Let a room take turns until nothing more has gathered; then call `work`."""

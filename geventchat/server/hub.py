@@ -35,6 +35,8 @@ _OPENERS: Final = 4
 _NEWCOMER_SECONDS: Final = 1.0
 """How long a plain guest may stay silent before the others are told."""
 
+_STOP_SECONDS: Final = 1.0
+
 _log = logging.getLogger(__name__)
 
 
@@ -77,11 +79,14 @@ class Hub:
         """Set when the server ends and everything that was said is in the outboxes."""
         self.timeline: Timeline  # set once, by the server: each of the two needs the other
 
-    def start(self) -> None:
-        """Begin to deliver, to ping and to keep time."""
+    def start(self, *, ticking: bool = True) -> None:
+        """Begin to deliver, and if `ticking` to do once a second what is due then."""
         self.delivery.start()
-        self._clock = gevent.spawn(self._tick)
-        self._clock.name = "hub"
+        self.greenlets = [self.delivery.greenlet]
+        if ticking:
+            clock = gevent.spawn(self._tick)
+            clock.name = "clock"
+            self.greenlets.append(clock)
 
     def drain(self, seconds: float) -> None:
         """Let every session take what has come so far, for this long, and then no more. Waits."""
@@ -96,13 +101,13 @@ class Hub:
         """Wait until all that the timeline handed on is delivered."""
         with suppress(TimeoutError), gevent.Timeout(seconds, TimeoutError):
             while not self.delivery.idle:
+                self.delivery.work()  # its greenlet may be what has died
                 gevent.sleep(0.001)
         self.delivered.set()
 
     def stop(self) -> None:
-        """Stop to deliver and to keep time. Waits."""
-        self._clock.kill()
-        self.delivery.stop()
+        """Stop delivering and keeping time. Waits."""
+        gevent.killall(self.greenlets, timeout=_STOP_SECONDS)
 
     # Coming and going
 
@@ -123,8 +128,9 @@ class Hub:
     def greet(self, session: "Session", client: bytes) -> None:
         """Let a session be rich from here on, as the client it is: with the nick that was held.
 
-        The client's former connection, if it has one, is told to end.
+        The client's former connection, if it has one, is told to end. Raises Ending.
         """
+        session.check()
         if session.shut is not None:
             session.shut = None
             self._console.came(session.nick, session.address, len(self.sessions))
@@ -190,7 +196,8 @@ class Hub:
     # Nicks
 
     def rename(self, session: "Session", text: str) -> str:
-        """Give a session another nick; give its spelling. Raises Refused."""
+        """Give a session another nick; give its spelling. Raises Refused, Ending."""
+        session.check()
         former = session.nick
         nick = self._nicks.take(text, session)
         if nick == former:
@@ -233,7 +240,11 @@ class Hub:
     # Rooms
 
     def join(self, session: "Session", name: str) -> Member:
-        """Make a rich session a member, who does not hear yet. Raises Refused `too_many_rooms`."""
+        """Make a rich session a member, who does not hear yet.
+
+        Raises Refused `too_many_rooms`, Ending.
+        """
+        session.check()
         if len(session.rooms) >= self.limits.rooms_per_client:
             text = f"You are in {len(session.rooms)} rooms, which is the limit. Leave one first."
             raise Refused("too_many_rooms", text, room=name)

@@ -52,6 +52,8 @@ class Server:
         self._hub = Hub(config.limits, console)
         self._asked = Event()
         self._stopping = False
+        self.crashed = False
+        """Whether a greenlet ended without which no server can go on."""
         self._most = _most(config.limits)
         self._hearing = 0
         self._spare = 0
@@ -82,8 +84,11 @@ class Server:
         """Where the operators' token is; None: there are no operators."""
         return parts.operator_file(self._config)
 
-    def start(self) -> None:
-        """Open the timeline, then the doors. Raises BadSetting for what cannot be used."""
+    def start(self, *, ticking: bool = True) -> None:
+        """Open the timeline, then the doors. Raises BadSetting for what cannot be used.
+
+        Without `ticking` nothing happens by the clock: for tests, which turn it themselves.
+        """
         config = self._config
         context = tls.load(config.tls_cert, config.tls_key)
         self._timeline = self._hub.timeline = parts.open_timeline(config, self._hub.deliver)
@@ -93,7 +98,7 @@ class Server:
                 config.host, config.port, limits.frame_bytes, self._welcome, refusals
             )
         except BadSetting:
-            self._timeline.close()
+            self._timeline.close(0)
             raise
         self._door.tls = context
         try:
@@ -101,10 +106,12 @@ class Server:
             self._admin = self._open_admin(config.admin)
         except BadSetting:
             self._door.close()
-            self._timeline.close()
+            self._timeline.close(0)
             raise
         self._timeline.start()
-        self._hub.start()
+        self._hub.start(ticking=ticking)
+        for greenlet in (*self._timeline.greenlets, *self._hub.greenlets):
+            greenlet.link(self._core_ended)
         names.skeleton(names.LOBBY)  # reads the table of look-alikes, 20 ms that nobody should meet
         self._door.start()
         if self._admin is not None:
@@ -152,8 +159,20 @@ class Server:
             _log.warning("admin port disabled: %s", error)
             return None
 
+    def _core_ended(self, greenlet: "gevent.Greenlet[..., None]") -> None:
+        """Shut down because a core greenlet ended, by an error or because somebody killed it.
+
+        What raised in it is logged by gevent's hub, with the traceback.
+        """
+        if not self._stopping and not self.crashed:
+            self.crashed = True
+            _log.critical("shutting down: the greenlet %r ended unexpectedly", greenlet.name)
+            self.ask_to_stop()
+
     def _unready(self) -> str | None:
         """Say why no client should be sent here, if that is so."""
+        if self.crashed:
+            return "shutting down after an internal error"
         if self._stopping:
             return "shutting down"
         return "storage unavailable" if self._timeline.failing else None
@@ -166,10 +185,12 @@ class Server:
         """Wait until asked to stop."""
         self._asked.wait()
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
         """Accept no more; take, store and deliver what was sent; say goodbye to everyone. Waits.
 
-        Ends within `drain_seconds`: whoever still sends after half of them is not heard any more.
+        Returns within `drain_seconds`, even if the disk hangs: clients are heard for half of them,
+        storing may take half of what is then left, delivering half of the rest. Gives whether
+        everything that was heard was stored.
         """
         end = time.monotonic() + self._config.drain_seconds
         self._stopping = True
@@ -178,13 +199,16 @@ class Server:
             reader.kill(ConnectionAbortedError(SHUTDOWN.text), block=False)
         self._hub.drain(self._config.drain_seconds / 2)
         self._hub.end_all(SHUTDOWN)
-        self._timeline.close()
-        self._hub.finish((end - time.monotonic()) / 2)
+        stored = self._timeline.close(_half_until(end))
+        if not stored:
+            _log.error("not everything could be stored in time; its authors were not acknowledged")
+        self._hub.finish(_half_until(end))
         gevent.wait(list(self._readers), timeout=max(end - time.monotonic(), 0))
         if self._admin is not None:
             self._admin.close()
         self._hub.stop()
         self.refusals.close()
+        return stored
 
     def _welcome(self, link: Link) -> None:
         address = link.peer.rpartition(":")[0]
@@ -261,6 +285,11 @@ class Server:
         finally:
             link.close(FULL_SECONDS if patient else 0)
             self._hearing -= 1
+
+
+def _half_until(end: float) -> float:
+    """Give half of the seconds that are left until a monotonic time."""
+    return max((end - time.monotonic()) / 2, 0)
 
 
 def _most(limits: Limits) -> int:

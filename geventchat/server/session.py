@@ -152,6 +152,15 @@ class Session:
             self._reason = reason
             gevent.get_hub().loop.run_callback(self._interrupt, reason)
 
+    def check(self) -> None:
+        """Raise Ending if this session has a reason to end: from then on it changes nothing.
+
+        The reader may run once more before it is interrupted, if it was ready when `end` was
+        called. Never waits.
+        """
+        if self._reason is not None:
+            raise Ending(self._reason)
+
     def drain(self) -> Event:
         """Let the session end with `shutdown` when what it has sent so far is a post, or refused.
 
@@ -175,6 +184,7 @@ class Session:
 
         Raises Refused if this client may not speak there.
         """
+        self.check()
         if self.muted or room in self.authority.rules.frozen:
             self.authority.check_speech(self, room)
         self._owed += 1
@@ -261,6 +271,7 @@ class Session:
         take = self._take_first
         try:
             for frame in self.link.frames():
+                self.check()
                 try:
                     take(frame)
                 except ProtocolError as error:

@@ -109,9 +109,7 @@ def chatting(
     options = {"admin": "none", **(options or {})}
     config = Config(port=0, timeline=timeline, limits=Limits(**limits), **options)
     server = Server(config, Console(Printer(None), echo=False))
-    server.start()
-    if not clock:
-        server._hub._clock.kill()
+    server.start(ticking=clock)
     chat = Chat(server)
     try:
         yield chat

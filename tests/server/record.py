@@ -106,7 +106,7 @@ class Record:
         return posts
 
     def close(self) -> None:
-        self.timeline.close()
+        self.timeline.close(10)
 
     def _deliver(self, batch: Batch) -> None:
         for post, said in batch.posts:

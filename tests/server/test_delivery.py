@@ -26,7 +26,7 @@ def delivery() -> Iterator[Delivery]:
     delivery = Delivery()
     delivery.start()
     yield delivery
-    delivery.stop()
+    delivery.greenlet.kill()
 
 
 def crowd(count: int, name: str = "lobby") -> tuple[Room, list[Session]]:

@@ -18,6 +18,7 @@ from geventchat.protocol import events, requests
 from geventchat.protocol.requests import Cursor
 from geventchat.server import catchup, delivery, timeline
 from geventchat.server import room as room_module
+from geventchat.server.session import Session
 from geventchat.server.timeline import memory
 from tests.server.house import House
 from tests.server.links import FakeLink
@@ -33,6 +34,7 @@ STEPS = ["leave", "join", "join afresh", "say", "speak", "come", "go", *WORK]
 rich = st.sampled_from(RICH)
 anyone = st.integers(0, max(PLAIN))
 rooms = st.sampled_from(ROOMS)
+nicks = st.sampled_from(["Ann", "Bob", "ANN"])
 
 
 @dataclass
@@ -175,7 +177,7 @@ class RichPerson:
                 assert code == "replaced" or (code == "slow" and call.blocked)
                 self.hearing = {}
                 call.open = False
-            case events.Presence():
+            case events.Presence() | events.Renamed() | events.Error(code="nick_in_use"):
                 pass
             case _:
                 raise AssertionError(event)
@@ -357,6 +359,33 @@ class HubModel(RuleBasedStateMachine):
         self.calls.append(person.call)
         let_run()
 
+    @rule(who=rich, nick=nicks)
+    def somebody_takes_a_nick(self, who: int, nick: str) -> None:
+        call = self.rich[who].call
+        if call is not None and call.stands:
+            call.request(requests.Nick(nick=nick))
+        let_run()
+
+    @rule(who=rich, nick=st.none() | nicks, where=rooms, replaced_first=st.booleans())
+    def a_replaced_connection_still_speaks(
+        self, who: int, nick: str | None, where: str, replaced_first: bool
+    ) -> None:
+        """Somebody connects again; its former connection has a frame ready in the same round."""
+        former = self.rich[who].call
+        if former is None or not former.stands:
+            return
+        asked = requests.Nick(nick=nick) if nick else requests.Join(room=where)
+        self.rich[who].listen()
+        if not replaced_first:
+            former.request(asked)
+        self.rich[who].come()
+        if replaced_first:
+            former.request(asked)
+        call = self.rich[who].call
+        assert call is not None
+        self.calls.append(call)
+        let_run()
+
     @rule(who=anyone, how=st.sampled_from(["lost", "lost unread", "shut"]), back=st.booleans())
     def somebody_goes(self, who: int, how: str, back: bool) -> None:
         self.go(who, how)
@@ -420,6 +449,17 @@ class HubModel(RuleBasedStateMachine):
             assert each.count == len(announced) + len(each.away)
             assert each.rich_members == sum(member.rich for member in each.members.values())
             assert set(each.live) <= set(each.members)
+
+    @invariant()
+    def a_nick_has_one_owner_who_is_here_or_expected_back(self) -> None:
+        hub = self.house.hub
+        owners = [owner for owner, _ in hub._nicks._owners.values()]
+        assert len(owners) == len(set(owners))
+        assert set(owners) == set(hub._clients.values())
+        for client, owner in hub._clients.items():
+            assert hub._nicks.owner(owner.nick) is owner
+            assert owner.client == client
+            assert not isinstance(owner, Session) or owner in hub.sessions
 
     def teardown(self) -> None:
         try:

@@ -112,7 +112,7 @@ def test_a_post_is_in_the_record_before_it_is_delivered(opening: Open) -> None:
     timeline.start()
     timeline.append(say("one"))
     timeline.append(say("two"))
-    timeline.close()
+    timeline.close(10)
     assert stored == [2, 2]
 
 
@@ -323,7 +323,7 @@ def test_closing_stores_what_is_said_while_the_last_turn_is_taken(opening: Open)
     timeline = opening(deliver)
     timeline.start()
     timeline.append(say("question"))
-    timeline.close()
+    timeline.close(10)
     assert delivered == ["question", "answer"]
 
 
@@ -349,7 +349,7 @@ def test_a_delivery_that_fails_does_not_end_the_record(
         while not caplog.records:
             gevent.sleep(0.001)
     timeline.append(say("on"))
-    timeline.close()
+    timeline.close(10)
     assert delivered == ["on"]
     assert timeline.position("lobby") == 2
     assert "ZeroDivisionError" in caplog.text

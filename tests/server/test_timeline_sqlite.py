@@ -91,7 +91,7 @@ def test_a_delivered_post_is_in_the_file_for_any_program_to_read(path: Path) -> 
     timeline.start()
     timeline.append(say("one"))
     timeline.append(say("two"))
-    timeline.close()
+    timeline.close(10)
     assert seen == [2]
 
 
@@ -341,7 +341,7 @@ def test_while_one_batch_is_delivered_the_next_is_stored(path: Path) -> None:
             gevent.sleep(0)
         timeline.append(say("second"))
         db.execute("ROLLBACK")
-    timeline.close()
+    timeline.close(10)
     assert stored_meanwhile == [2]
 
 

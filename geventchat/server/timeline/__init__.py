@@ -111,12 +111,21 @@ class Timeline(ABC):
         # one turn takes what they all said.
         self._wake.set()
 
-    def close(self) -> None:
-        """Store and deliver what was appended, then end. Waits."""
+    @property
+    def greenlets(self) -> list["gevent.Greenlet[..., None]"]:
+        """The greenlets without which nothing is stored any more, once it was started."""
+        return [self._turns] if self._turns is not None else []
+
+    def close(self, seconds: float) -> bool:
+        """Store and deliver what was appended, then end; give whether that was done in time.
+
+        Waits, at most for so long.
+        """
         self._closing = True
         self._wake.set()
         if self._turns is not None:
-            self._turns.join()
+            self._turns.join(seconds)
+        return self._turns is None or (self._turns.successful() and not self._said)
 
     @property
     def failing(self) -> bool:

@@ -118,17 +118,25 @@ class SqliteTimeline(Timeline):
             self._looking = gevent.spawn(self._look)
             self._looking.name = "looking"
 
-    def close(self) -> None:
-        super().close()
+    @property
+    def greenlets(self) -> list["gevent.Greenlet[..., None]"]:
+        tending = [self._tending] if self._tending is not None else []
+        return [*super().greenlets, *tending]
+
+    def close(self, seconds: float) -> bool:
+        stored = super().close(seconds)
         for greenlet in (self._tending, self._looking):
             if greenlet is not None:
                 greenlet.kill()
+        if not stored:  # a thread may hang with the disk; the process ends without it
+            return False
         for pool in (self._writer, self._reader):
             pool.join()
             pool.kill()
         self._pages.close()
         self._store.close()
         self._lock.close()
+        return True
 
     def _take_turns(self) -> None:
         stored: Batch | None = None

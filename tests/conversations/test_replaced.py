@@ -1,0 +1,127 @@
+"""A session that is ending acts no more, whichever of two connections the loop serves first."""
+
+import json
+from collections.abc import Iterator
+from itertools import permutations
+from typing import Any, Final
+
+import pytest
+
+from tests.conversations.chat import Chat, chatting
+from tests.conversations.peers import Plain, Rich, encode, of
+
+CLIENT: Final = "a-client-of-two-connections"
+HELLO: Final = {"type": "hello", "version": 1, "client": CLIENT, "nonce": "n"}
+
+
+@pytest.fixture
+def brief() -> Iterator[Chat]:
+    """Give a server at which a nick is held for a second."""
+    with chatting(nick_hold_seconds=1) as chat:
+        yield chat
+
+
+def hello(**fields: Any) -> bytes:
+    return b"\x1e" + encode(HELLO | fields)
+
+
+def at_once(*sent: tuple[Plain, bytes]) -> None:
+    """Send from each without letting the server run, so that it finds all of them readable."""
+    for peer, data in sent:
+        assert peer.socket.send(data) == len(data)
+
+
+def welcomed(peer: Plain) -> str:
+    """Give the nick of the welcome that comes."""
+    while (event := json.loads(peer.frame()))["type"] != "welcome":
+        pass
+    return str(event["nick"])
+
+
+ORDERS: Final = list(permutations(range(2)))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_rename_of_a_replaced_connection_leaks_no_nick(
+    brief: Chat, order: tuple[int, ...]
+) -> None:
+    watcher = brief.rich("watcher")
+    old = brief.rich("Victim", client=CLIENT)
+    new = brief.came(Plain(brief.address))
+    brief.knock()
+    sent = [(old, encode({"type": "nick", "nick": "Other"})), (new, hello(rooms={}))]
+    at_once(*(sent[each] for each in order))
+    nick = welcomed(new)
+    assert nick in ("Victim", "Other")
+    assert [bye["code"] for bye in of("bye", old.closing())] == ["replaced"]
+    (other,) = {"Victim", "Other"} - {nick}
+    assert watcher.ask("nick", nick=nick)["code"] == "nick_in_use"
+    assert watcher.ask("nick", nick=other)["type"] == "renamed"
+    new.socket.close()
+    brief.knock()
+    brief.later(2)
+    assert watcher.ask("nick", nick=nick)["type"] == "renamed"
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_join_of_a_replaced_connection_does_not_change_who_is_there(
+    brief: Chat, order: tuple[int, ...]
+) -> None:
+    watcher = brief.rich("watcher")
+    old = brief.rich("Ann", client=CLIENT, rooms=[])
+    new = brief.came(Plain(brief.address))
+    brief.knock()
+    sent = [(old, encode({"type": "join", "room": "lobby"})), (new, hello())]
+    at_once(*(sent[each] for each in order))
+    assert welcomed(new) == "Ann"
+    old.closing()
+    members = watcher.ask("who", room="lobby")
+    assert sorted(members["nicks"]) == ["Ann", "watcher"]
+    assert members["count"] == 2
+    new.socket.close()
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    "request_sent",
+    [
+        {"type": "say", "room": "lobby", "text": "from the dead"},
+        {"type": "topic", "room": "lobby", "topic": "from the dead"},
+        {"type": "direct", "to": "watcher", "text": "from the dead"},
+        {"type": "typing", "room": "lobby"},
+        {"type": "leave", "room": "lobby"},
+    ],
+    ids=lambda request: request["type"],
+)
+def test_a_kicked_client_acts_no_more(
+    tmp_path: Any, order: tuple[int, ...], request_sent: dict[str, Any]
+) -> None:
+    options = {"operator_file": f"{tmp_path}/token"}
+    with chatting(options=options) as chat:
+        token = (tmp_path / "token").read_text().strip()
+        operator = chat.rich("operator", token=token)
+        watcher = chat.rich("watcher")
+        victim = chat.rich("victim")
+        for peer in (operator, watcher, victim):
+            peer.pong()
+        kick = encode({"type": "admin", "act": "kick", "whom": "victim", "id": "k"})
+        sent = [(victim, encode(request_sent)), (operator, kick)]
+        at_once(*(sent[each] for each in order))
+        assert operator.hear(lambda event: event.get("id") == "k")[-1]["ended"] == 1
+        victim.closing()
+        heard = watcher.pong()
+        left = [event.get("event") for event in heard].index("leave")
+        assert [event["type"] for event in heard[left:]] == ["presence"]
+
+
+def test_the_nick_of_a_replaced_connection_stays_with_the_new_one(brief: Chat) -> None:
+    old = brief.rich("Ann", client=CLIENT)
+    new = brief.came(Plain(brief.address))
+    brief.knock()
+    third = brief.rich("Bob")
+    bye = encode({"type": "bye"})
+    at_once((old, bye), (new, hello()), (third, encode({"type": "nick", "nick": "Ann", "id": "t"})))
+    owner = welcomed(new)
+    answer = third.hear(lambda event: event.get("id") == "t")[-1]
+    assert (owner == "Ann") != (answer["type"] == "renamed")
+    assert isinstance(third, Rich)

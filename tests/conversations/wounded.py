@@ -1,0 +1,43 @@
+"""A server that loses a part of itself when it is told to: `geventchat serve` with two signals.
+
+SIGUSR1 ends the greenlet that the environment names in LOSE, with an error or, if KILL is set, as
+if somebody had killed it. SIGUSR2 lets every commit from then on hang, as on a disk that is gone.
+"""
+
+import os
+import signal
+import sys
+
+import gevent
+from gevent.monkey import get_original
+
+from geventchat.__main__ import main  # patches, so this module is for a process of its own
+from geventchat.server import server
+from geventchat.server.server import Server
+from geventchat.server.timeline.sqlite.store import Store
+
+
+class _Server(Server):
+    def start(self, *, ticking: bool = True) -> None:
+        super().start(ticking=ticking)
+        gevent.signal_handler(signal.SIGUSR1, self._lose)
+
+    def _lose(self) -> None:
+        for each in (*self._timeline.greenlets, *self._hub.greenlets):
+            if each.name == os.environ["LOSE"]:
+                killed = "KILL" in os.environ
+                each.kill(gevent.GreenletExit if killed else RuntimeError("a bug"), block=False)
+
+
+def _hang(*_: object) -> None:
+    get_original("time", "sleep")(3600)
+
+
+def _let_commits_hang() -> None:
+    Store.store = _hang  # type: ignore[method-assign, assignment]
+
+
+if __name__ == "__main__":
+    server.Server = _Server  # type: ignore[misc]
+    gevent.signal_handler(signal.SIGUSR2, _let_commits_hang)
+    sys.exit(main())
