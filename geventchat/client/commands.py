@@ -16,7 +16,7 @@ from geventchat.client.connection import Connection
 from geventchat.client.screen import Line
 from geventchat.client.window import Window
 from geventchat.protocol.names import fold
-from geventchat.protocol.requests import Act, By
+from geventchat.protocol.requests import Action, TargetType
 
 _SHOWN_CHARACTERS: Final = 40
 """Of a command that there is not; what was typed may be a paste."""
@@ -173,23 +173,25 @@ def _ignore(chat: Connection, window: Window, nick: str = "") -> Iterable[Line]:
     return [screen.quiet(f"{nick} is ignored; the same again to hear them")]
 
 
-def _act(act: Act) -> Callable[..., Iterable[Line]]:
+def _admin(action: Action) -> Callable[..., Iterable[Line]]:
     """Give the command for what an operator does."""
 
     def run(
         chat: Connection,
         window: Window,
         nick: str | None = None,
-        whom: str | None = None,
+        target: str | None = None,
         room: str | None = None,
-        by: By | None = None,
+        target_type: TargetType | None = None,
         time: str | None = None,
         reason: str | None = None,
     ) -> Iterable[Line]:
-        if act in _OF_ROOMS:
+        if action in _OF_ROOMS:
             room = room or window.current
         seconds = int(time[:-1]) * _SECONDS[time[-1]] if time else None
-        done = chat.admin(act, nick or whom or room, by=by, seconds=seconds, reason=reason)
+        done = chat.admin(
+            action, nick or target or room, target_type=target_type, seconds=seconds, reason=reason
+        )
         return [screen.quiet(line) for line in told(done)]
 
     return run
@@ -199,13 +201,13 @@ def _quit(chat: Connection, window: Window) -> Iterable[Line]:
     raise Quit
 
 
-_OF_ROOMS: Final = ("lock", "unlock", "freeze", "thaw")
+_OF_ROOMS: Final = ("lock", "unlock", "freeze", "unfreeze")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _KINDS: Final = {
-    "WHOM": Kind(
-        r"(?P<whom>\S+)(?:\s+by\s+(?P<by>address|nick|client))?",
-        "WHOM by address",
-        "is where WHOM is from; or by nick, by client",
+    "TARGET": Kind(
+        r"(?P<target>\S+)(?:\s+by\s+(?P<target_type>address|nick|client))?",
+        "TARGET by address",
+        "means the address; or by nick, by client",
     ),
     "TIME": Kind(
         r"(?P<time>[0-9]{1,12}[smhd])", "TIME", "is how long: 90s, 10m, 2h, 7d; else for ever"
@@ -225,22 +227,25 @@ COMMANDS: Final = {
         Command("rooms", "", "lists the rooms you are in", _rooms),
         Command("topic", "[TEXT]", "shows or sets what this room is about", _topic),
         Command("ignore", "[NICK]", "hides what somebody says, or shows it again", _ignore),
-        Command("kick", "NICK [REASON]", "operators: ends somebody's connections", _act("kick")),
-        Command("ban", "WHOM [TIME] [REASON]", "operators: keeps somebody out", _act("ban")),
-        Command("unban", "WHOM", "operators: lets them in again", _act("unban")),
+        Command("kick", "NICK [REASON]", "operators: ends somebody's connections", _admin("kick")),
+        Command("ban", "TARGET [TIME] [REASON]", "operators: keeps somebody out", _admin("ban")),
+        Command("unban", "TARGET", "operators: lets them in again", _admin("unban")),
         Command(
-            "mute", "WHOM [TIME] [REASON]", "operators: lets somebody only listen", _act("mute")
+            "mute", "TARGET [TIME] [REASON]", "operators: lets somebody only listen", _admin("mute")
         ),
-        Command("unmute", "WHOM", "operators: lets them speak again", _act("unmute")),
-        Command("lock", "[ROOM] [TIME]", "operators: keeps a room's topic", _act("lock")),
-        Command("unlock", "[ROOM]", "operators: lets all set it again", _act("unlock")),
+        Command("unmute", "TARGET", "operators: lets them speak again", _admin("unmute")),
+        Command("lock", "[ROOM] [TIME]", "operators: keeps a room's topic", _admin("lock")),
+        Command("unlock", "[ROOM]", "operators: lets all set it again", _admin("unlock")),
         Command(
-            "freeze", "[ROOM] [TIME]", "operators: lets only operators speak there", _act("freeze")
+            "freeze",
+            "[ROOM] [TIME]",
+            "operators: lets only operators speak",
+            _admin("freeze"),
         ),
-        Command("thaw", "[ROOM]", "operators: lets all speak there again", _act("thaw")),
-        Command("close", "[TIME]", "operators: lets in nobody new", _act("close")),
-        Command("open", "", "operators: lets people in again", _act("open")),
-        Command("rules", "", "operators: lists what is forbidden", _act("list")),
+        Command("unfreeze", "[ROOM]", "operators: lets all speak there again", _admin("unfreeze")),
+        Command("close", "[TIME]", "operators: lets in nobody new", _admin("close")),
+        Command("open", "", "operators: lets people in again", _admin("open")),
+        Command("rules", "", "operators: lists what is forbidden", _admin("list")),
         Command("quit", "", "says goodbye", _quit),
     )
 }

@@ -32,13 +32,18 @@ _SPENT: Final = replace(
 _log = logging.getLogger("geventchat.audit")
 
 
-def audit(session: "Session", act: str, **details: object) -> None:
+def audit(session: "Session", action: str, **details: object) -> None:
     """Write a line about what an operator did, or somebody tried to do. Never waits."""
     known = {name: value for name, value in details.items() if value is not None}
     told = "".join(f", {name} {value}" for name, value in known.items())
-    who = {"event": "audit", "operator": session.nick, "address": session.address, "act": act}
+    who = {"event": "audit", "operator": session.nick, "address": session.address, "action": action}
     _log.info(
-        "%s at %s: %s%s", session.nick, session.address, act, told, extra={"details": who | known}
+        "%s at %s: %s%s",
+        session.nick,
+        session.address,
+        action,
+        told,
+        extra={"details": who | known},
     )
 
 
@@ -120,28 +125,28 @@ class Authority:
         rule = self.rules.of_client("ban", client, nicks, address, self.clock())
         if rule is None:
             return None
-        whom = f"The nick {rule.whom} is" if rule.by == "nick" else "You are"
-        return replace(BANNED, text=f"{whom} banned from this server{rule.sentence()}")
+        named = f"The nick {rule.target} is" if rule.target_type == "nick" else "You are"
+        return replace(BANNED, text=f"{named} banned from this server{rule.sentence()}")
 
-    def recognise(self, session: "Session", token: str | None, act: str) -> None:
+    def recognise(self, session: "Session", token: str | None, action: str) -> None:
         """Let a session be an operator's if it shows the right token. Raises Refused."""
         if self._token is None:
             raise Refused("forbidden", "This server has no operators.")
         if token is None:
-            raise self._denied(session, act, "Only an operator may do that.")
+            raise self._denied(session, action, "Only an operator may do that.")
         now = time.monotonic()
         if self._tokens.spent(session.address, now):  # and no line, or a log could be filled
             raise Refused("slow_down", _SPENT.text, retry_ms=60_000)
         if not self._token.is_(token):
             self._tokens.count(session.address, now)
-            raise self._denied(session, act, "That is not the operators' token.")
-        if act == "hello":
-            audit(session, act)
+            raise self._denied(session, action, "That is not the operators' token.")
+        if action == "hello":
+            audit(session, action)
         session.operator = True
         session.muted = 0.0
 
-    def _denied(self, session: "Session", act: str, text: str) -> Refused:
-        audit(session, act, refused=text)
+    def _denied(self, session: "Session", action: str, text: str) -> Refused:
+        audit(session, action, refused=text)
         return Refused("forbidden", text)
 
     def weigh(self, session: "Session") -> None:
@@ -185,7 +190,7 @@ class Authority:
             return
         rule = self.rules.of_client("ban", b"", [names.nick(nick)], "", self.clock())
         if rule is not None:
-            raise Refused("forbidden", f"The nick {rule.whom} is banned{rule.sentence()}")
+            raise Refused("forbidden", f"The nick {rule.target} is banned{rule.sentence()}")
 
     def keep(self) -> None:
         """Put the rules on disk, if there is a place for them. Waits. Raises Refused `storage`."""

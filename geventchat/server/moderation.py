@@ -41,14 +41,14 @@ class Rule(events.Rule, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Rules:
-    """All rules, one for each effect and what it is about; a newer one replaces."""
+    """All rules, one for each action and what it is about; a newer one replaces."""
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self._rules = {_key(rule): rule for rule in rules}
         self.frozen: frozenset[str] = frozenset()
         """Rooms in which nobody but operators speaks; some of these rules may have run out."""
         self._lengths: frozenset[tuple[str, int, int]] = frozenset()
-        """Effect, IP version and length of the networks that rules are about."""
+        """Action, IP version and length of the networks that rules are about."""
         self._index()
 
     def in_force(self, now: float) -> list[Rule]:
@@ -74,29 +74,32 @@ class Rules:
         """Undo what is about a plain guest alone, who is gone and never comes back."""
         self._rules.pop(("mute", "guest", names.fold(guest)), None)
 
-    def lift(self, effect: str, whom: str, by: str | None = None) -> list[Rule]:
-        """Undo the rules of an effect about whom, as it was named or may be; give them."""
-        named = {names.fold(whom)}
-        if (meant := network(whom)) is not None:
+    def lift(self, action: str, target: str, target_type: str | None = None) -> list[Rule]:
+        """Undo the rules of an action about a target, as it was named or may be; give them."""
+        named = {names.fold(target)}
+        if (meant := network(target)) is not None:
             named.add(str(meant))
         lifted = [
             rule
             for rule in self._rules.values()
-            if rule.effect == effect
-            and by in (None, rule.by)
-            and (names.fold(rule.whom) in named or (rule.by == "address" and rule.value in named))
+            if rule.action == action
+            and target_type in (None, rule.target_type)
+            and (
+                names.fold(rule.target) in named
+                or (rule.target_type == "address" and rule.value in named)
+            )
         ]
         for rule in lifted:
             del self._rules[_key(rule)]
         self._index()
         return lifted
 
-    def find(self, effect: str, by: str, value: str, now: float) -> Rule | None:
-        """Give the rule of an effect about one thing, if it is in force."""
-        rule = self._rules.get((effect, by, value))
+    def find(self, action: str, target_type: str, value: str, now: float) -> Rule | None:
+        """Give the rule of an action about one thing, if it is in force."""
+        rule = self._rules.get((action, target_type, value))
         return rule if rule is not None and rule.holds(now) else None
 
-    def of_address(self, effect: str, address: str, now: float) -> Rule | None:
+    def of_address(self, action: str, address: str, now: float) -> Rule | None:
         """Give the rule about a network that an address is in."""
         if not self._lengths:
             return None
@@ -104,28 +107,28 @@ class Rules:
         if ip is None:
             return None
         for each, version, length in self._lengths:
-            if each == effect and version == ip.version:
+            if each == action and version == ip.version:
                 inside = ip_network((ip, length), strict=False)
-                rule = self.find(effect, "address", str(inside), now)
+                rule = self.find(action, "address", str(inside), now)
                 if rule is not None:
                     return rule
         return None
 
     def of_client(
-        self, effect: str, client: bytes, nicks: Iterable[str], address: str, now: float
+        self, action: str, client: bytes, nicks: Iterable[str], address: str, now: float
     ) -> Rule | None:
         """Give a rule about a client, one of its nicks as it is kept, or where it comes from."""
         if not self._rules:
             return None
-        found = self.find(effect, "client", client.hex(), now) if client else None
+        found = self.find(action, "client", client.hex(), now) if client else None
         for nick in nicks:
-            found = found or self.find(effect, "nick", names.skeleton(nick), now)
-            found = found or self.find(effect, "guest", names.fold(nick), now)
-        return found or self.of_address(effect, address, now)
+            found = found or self.find(action, "nick", names.skeleton(nick), now)
+            found = found or self.find(action, "guest", names.fold(nick), now)
+        return found or self.of_address(action, address, now)
 
-    def of_room(self, effect: str, room: str, now: float) -> Rule | None:
+    def of_room(self, action: str, room: str, now: float) -> Rule | None:
         """Give the rule that locks a room's topic or freezes the room."""
-        return self.find(effect, "room", room, now)
+        return self.find(action, "room", room, now)
 
     def closed(self, now: float) -> Rule | None:
         """Give the rule that closes the server to newcomers."""
@@ -133,11 +136,11 @@ class Rules:
 
     def _index(self) -> None:
         rules = self._rules.values()
-        self.frozen = frozenset(rule.value for rule in rules if rule.effect == "freeze")
+        self.frozen = frozenset(rule.value for rule in rules if rule.action == "freeze")
         self._lengths = frozenset(
-            (rule.effect, each.version, each.prefixlen)
+            (rule.action, each.version, each.prefixlen)
             for rule in rules
-            if rule.by == "address"
+            if rule.target_type == "address"
             for each in [ip_network(rule.value)]
         )
 
@@ -169,7 +172,7 @@ def network(text: str) -> Network | None:
 
 
 def _key(rule: Rule) -> tuple[str, str, str]:
-    return rule.effect, rule.by, rule.value
+    return rule.action, rule.target_type, rule.value
 
 
 def moment(ms: int) -> str:

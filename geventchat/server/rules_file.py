@@ -40,7 +40,7 @@ class RulesFile:
                 raise ValueError("a newer geventchat wrote it")
             for rule in content.rules:
                 # An address is looked for by the text of its networks, so another text is no rule.
-                if rule.by == "address" and str(network(rule.value)) != rule.value:
+                if rule.target_type == "address" and str(network(rule.value)) != rule.value:
                     raise ValueError(f"{rule.value} is not a network, as in 192.0.2.0/24")
         except FileNotFoundError:
             return []
@@ -53,7 +53,7 @@ class RulesFile:
 
     def save(self, rules: Sequence[Rule]) -> None:
         """Put rules on disk in place of the former ones. Waits. Raises Refused `storage`."""
-        kept = [rule for rule in rules if rule.by != _FORGOTTEN]
+        kept = [rule for rule in rules if rule.target_type != _FORGOTTEN]
         data = msgspec.json.format(msgspec.json.encode(_Content(1, kept)), indent=1)
         with self._saving:
             error = gevent.get_hub().threadpool.apply(_replace, (self.path, data))
