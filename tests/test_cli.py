@@ -439,6 +439,27 @@ def test_a_server_starts_without_the_terminals_parts() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.parametrize("command", ["connect", "admin list", "top"])
+def test_the_commands_of_a_client_load_no_server(command: str) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+    script = (
+        "import sys; from geventchat.__main__ import main; code = main();"
+        "print(code, [name for name in sys.modules if name.startswith('geventchat.server')])"
+    )
+    where = ["--server", f":{port}"] if command.startswith("admin") else [f":{port}"]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *command.split(), *where],
+        env=os.environ | {"GEVENTCHAT_TOKEN": "x" * 16},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=15,
+    )
+    assert done.stdout == "1 []\n"
+
+
 def test_a_server_is_ready_within_a_second() -> None:
     def start() -> float:
         begun = time.monotonic()

@@ -27,9 +27,7 @@ _OF_ALL: Final = ("close", "open", "list")
 )
 @click.option("--tls", is_flag=True, help="Speak TLS, and only with the host that was named.")
 @click.option("--ca", metavar="FILE", help="TLS, trusting only the certificates in this file.")
-@click.option(
-    "--target-type", type=click.Choice(get_args(TargetType)), help="How TARGET is read."
-)
+@click.option("--target-type", type=click.Choice(get_args(TargetType)), help="How TARGET is read.")
 @click.option("--seconds", type=click.IntRange(min=1), help="How long it holds.")
 @click.option("--reason", help="Shown to whom it concerns.")
 def admin(
@@ -51,7 +49,7 @@ def admin(
     token = os.environ.get(variable("token"))
     from geventchat.client import Connection, Ended, NoGeventchat, ServerError, trusting
     from geventchat.client.acts import told
-    from geventchat.server.credentials import read_token
+    from geventchat.config.secrets import read_token
 
     if operator_file is not None or token is None:
         token = read_token("--operator-file", operator_file or _FILE)

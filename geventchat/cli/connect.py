@@ -31,7 +31,7 @@ def connect(
     host, port = host_and_port(address)
     password, token = (os.environ.get(variable(name)) for name in ("password", "token"))
     from geventchat.client.run import connect
-    from geventchat.server.credentials import read
+    from geventchat.config.secrets import read
 
     if password_file is not None:
         password = read("--password-file", password_file)

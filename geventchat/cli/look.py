@@ -12,9 +12,9 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 from prompt_toolkit.utils import get_cwidth
 
+from geventchat.protocol.admin import Top
 from geventchat.protocol.names import MAX_NAME_LENGTH
 from geventchat.protocol.visible import visible
-from geventchat.server.top import Top
 
 _SECONDS: Final = 3.0
 """How long an answer may take."""

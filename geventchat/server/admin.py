@@ -13,8 +13,8 @@ from gevent.pool import Pool
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from geventchat.config import BadOption
+from geventchat.protocol.admin import Top
 from geventchat.server.metrics import CONTENT_TYPE
-from geventchat.server.top import Top
 
 _AT_A_TIME: Final = 16
 _SECONDS: Final = 5.0

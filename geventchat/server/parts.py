@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from urllib.parse import quote
 
-from geventchat.config import BadOption, Config
+from geventchat.config import BadOption, Config, secrets
 from geventchat.server import credentials
 from geventchat.server.authority import Authority
 from geventchat.server.doors import tcp, tls
@@ -38,7 +38,7 @@ def check(config: Config) -> None:
     if (file := operator_file(config)) is not None:
         _rules_file(file).load()
         if os.path.exists(file):
-            credentials.read_token("--operator-file", file)
+            secrets.read_token("--operator-file", file)
 
 
 def _check_database(path: str) -> None:
@@ -79,7 +79,7 @@ def password(config: Config) -> str | None:
     if config.password is not None:
         text = "there is a password besides; give one of the two"
         raise BadOption("--password-file", file, text)
-    return credentials.read("--password-file", file)
+    return secrets.read("--password-file", file)
 
 
 def authority(config: Config) -> Authority:

@@ -12,10 +12,10 @@ from typing import Final
 import gevent
 from gevent.event import Event
 
-from geventchat.config import ADMIN_PORT, BadOption, Config, Limits
+from geventchat.config import ADMIN_PORT, BadOption, Config, Limits, secrets
 from geventchat.protocol import frames, names
 from geventchat.protocol.errors import FULL, LOST, SHUTDOWN, Reason
-from geventchat.server import credentials, parts
+from geventchat.server import parts
 from geventchat.server.admin import Admin
 from geventchat.server.authority import Authority
 from geventchat.server.console import Console
@@ -137,7 +137,7 @@ class Server:
         token, password = None, parts.password(renewed)
         context = tls.load(renewed.tls_cert, renewed.tls_key)
         if self.operator_file is not None:
-            token = credentials.read_token("--operator-file", self.operator_file)
+            token = secrets.read_token("--operator-file", self.operator_file)
         self._authority.renew(password=password, token=token, trust=renewed.trust)
         self._hub.limits = self._authority.arrivals.limits = renewed.limits
         self._most = _most(renewed.limits)

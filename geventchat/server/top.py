@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator
 from typing import Final, TypeVar
 
 import gevent
-import msgspec
 
+from geventchat.protocol.admin import Busy, Slow, Top
 from geventchat.server.hub import Hub
 from geventchat.server.room import Room
 from geventchat.server.session import Session
@@ -21,30 +21,6 @@ _SLICE: Final = 500
 """Rooms or clients looked at before others are served: some 200 us."""
 
 _T = TypeVar("_T")
-
-
-class Busy(msgspec.Struct):
-    """A room in which something was said of late."""
-
-    room: str
-    posts_per_second: float
-    members: int
-
-
-class Slow(msgspec.Struct):
-    """A client that has still to hear something."""
-
-    nick: str
-    address: str
-    door: str
-    outbox_bytes: int
-
-
-class Top(msgspec.Struct):
-    """What is most, first."""
-
-    rooms: list[Busy]
-    clients: list[Slow]
 
 
 def top(hub: Hub) -> Top:

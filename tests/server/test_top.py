@@ -4,12 +4,13 @@ import time
 
 import gevent
 
+from geventchat.protocol.admin import Slow
 from geventchat.protocol.errors import FULL
 from geventchat.protocol.events import Post
 from geventchat.server.room import Room
 from geventchat.server.session import Session
 from geventchat.server.timeline import Said
-from geventchat.server.top import MOST, Slow, top
+from geventchat.server.top import MOST, top
 from tests.server.house import House, link_of
 from tests.server.links import FakeLink
 
