@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from geventchat.cli.look import Look, page
+from geventchat.cli.top.page import Look, page
 from geventchat.client import Connection
 from geventchat.protocol.admin import Busy, Slow, Top
 from tests.terminal import Terminal

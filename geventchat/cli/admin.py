@@ -48,7 +48,7 @@ def admin(
     host, port = host_and_port(server)
     token = os.environ.get(variable("token"))
     from geventchat.client import Connection, Ended, NoGeventchat, ServerError, trusting
-    from geventchat.client.acts import told
+    from geventchat.client.terminal.admin_report import told
     from geventchat.config.secrets import read_token
 
     if operator_file is not None or token is None:

@@ -30,7 +30,7 @@ def connect(
     """Talk through a server, by default the one on this machine."""
     host, port = host_and_port(address)
     password, token = (os.environ.get(variable(name)) for name in ("password", "token"))
-    from geventchat.client.run import connect
+    from geventchat.client.terminal.run import connect
     from geventchat.config.secrets import read
 
     if password_file is not None:

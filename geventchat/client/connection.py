@@ -15,13 +15,13 @@ import gevent
 from gevent.event import Event as Signal
 from gevent.ssl import SSLContext
 
-from geventchat.client.awaited import Awaited
 from geventchat.client.backoff import backoffs, obeyed
 from geventchat.client.cursors import Cursors, Rooms
-from geventchat.client.happened import Away, Back, Gap, Happening, StillAway
+from geventchat.client.events import Away, Back, Gap, Happening, StillAway
 from geventchat.client.inbox import Inbox
-from geventchat.client.link import Ended, Link, NoGeventchat, ServerError
-from geventchat.client.says import Says
+from geventchat.client.pending_replies import Awaited
+from geventchat.client.pending_says import Says
+from geventchat.client.socket_link import Ended, Link, NoGeventchat, ServerError
 from geventchat.client.tls import trusting
 from geventchat.protocol import names, requests
 from geventchat.protocol.errors import LOST, SLOW, Reason, Refused

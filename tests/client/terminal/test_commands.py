@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from geventchat.client import Connection
-from geventchat.client.commands import COMMANDS, Quit, obey
-from geventchat.client.completion import offered
-from geventchat.client.window import Room, Window
+from geventchat.client.terminal.commands import COMMANDS, Quit, obey
+from geventchat.client.terminal.completion import offered
+from geventchat.client.terminal.view import Room, Window
 from geventchat.protocol.events import Admin, Renamed, Rule, Sent, Topic
 from tests.client.peer import Peer, conversation, meanwhile
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from geventchat.client.screen import moment
+from geventchat.client.terminal.formatting import moment
 from geventchat.protocol.events import Admin, Rule
 
 _LIFTING: Final = {"unban", "unmute", "unlock", "unfreeze", "open"}
