@@ -19,7 +19,7 @@ from typing import Final
 import gevent
 
 from geventchat.client import Connection, Joined, Post
-from geventchat.client.link import Link
+from geventchat.client.socket_link import Link
 from geventchat.protocol.errors import LOST
 from geventchat.protocol.requests import Hello
 from loadtests.address import Address

@@ -133,12 +133,12 @@ def test_what_cannot_be_used_is_one_line_and_exit_2(arguments: list[str], line: 
         ("connect :-1", "port -1: is not in the range 0 to 65535"),
         ("connect :" + "9" * 5_000, "port " + "9" * 5_000 + ": is not a whole number"),
         ("connect --password-file none", "--password-file none: No such file or directory"),
-        ("admin", "missing argument ACT; see geventchat admin --help"),
+        ("admin", "missing argument ACTION; see geventchat admin --help"),
         ("admin list --server :x", "port x: is not a whole number"),
-        ("admin list extra", "WHOM extra: list takes none"),
-        ("admin close extra", "WHOM extra: close takes none"),
-        ("admin open extra", "WHOM extra: open takes none"),
-        ("admin list ''", 'WHOM "": list takes none'),
+        ("admin list extra", "TARGET extra: list takes none"),
+        ("admin close extra", "TARGET extra: close takes none"),
+        ("admin open extra", "TARGET extra: open takes none"),
+        ("admin list ''", 'TARGET "": list takes none'),
         ("serv", "No such command 'serv'. Did you mean 'serve'?"),
         (
             "history export --timeline memory:",
@@ -511,6 +511,27 @@ def test_a_server_starts_without_the_terminals_parts() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=15
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("command", ["connect", "admin list", "top"])
+def test_the_commands_of_a_client_load_no_server(command: str) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+    script = (
+        "import sys; from geventchat.__main__ import main; code = main();"
+        "print(code, [name for name in sys.modules if name.startswith('geventchat.server')])"
+    )
+    where = ["--server", f":{port}"] if command.startswith("admin") else [f":{port}"]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *command.split(), *where],
+        env=os.environ | {"GEVENTCHAT_TOKEN": "x" * 16},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=15,
+    )
+    assert done.stdout == "1 []\n"
 
 
 def test_a_server_is_ready_within_a_second() -> None:

@@ -72,8 +72,8 @@ def test_every_event_of_the_log_is_listed_with_its_fields(
     ann.say("lobby", "hi")
     ann.posts(1)
     for request in (
-        {"act": "ban", "whom": "Bob", "seconds": 60, "reason": "spam"},
-        {"act": "unban", "whom": "Bob", "token": "a-wrong-token-of-a-test"},
+        {"action": "ban", "target": "Bob", "seconds": 60, "reason": "spam"},
+        {"action": "unban", "target": "Bob", "token": "a-wrong-token-of-a-test"},
     ):
         ann.ask("admin", **request)
     chat.stop()

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import pytest
 
-from geventchat.cli.look import Look, page
+from geventchat.cli.top.page import Look, page
 from geventchat.client import Connection
-from geventchat.server.top import Busy, Slow, Top
+from geventchat.protocol.admin import Busy, Slow, Top
 from tests.terminal import Terminal
 from tests.test_cli import first_line, port, run, serving
 

@@ -30,8 +30,8 @@ def connect(
     """Talk through a server, by default the one on this machine."""
     host, port = host_and_port(address)
     password, token = (os.environ.get(variable(name)) for name in ("password", "token"))
-    from geventchat.client.run import connect
-    from geventchat.server.credentials import read
+    from geventchat.client.terminal.run import connect
+    from geventchat.config.secrets import read
 
     with as_given(names(click.get_current_context())):
         if password_file is not None:

@@ -5,9 +5,9 @@ convenience. Nothing here knows the server.
 """
 
 from geventchat.client.connection import Connection, TooLong
-from geventchat.client.happened import Away, Back, Gap, Happening, StillAway
-from geventchat.client.link import Ended, NoGeventchat, ServerError
-from geventchat.client.says import Unsaid
+from geventchat.client.events import Away, Back, Gap, Happening, StillAway
+from geventchat.client.pending_says import Unsaid
+from geventchat.client.socket_link import Ended, NoGeventchat, ServerError
 from geventchat.client.tls import trusting
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import (

@@ -15,13 +15,13 @@ import gevent
 from gevent.event import Event as Signal
 from gevent.ssl import SSLContext
 
-from geventchat.client.awaited import Awaited
 from geventchat.client.backoff import backoffs, obeyed
 from geventchat.client.cursors import Cursors, Rooms
-from geventchat.client.happened import Away, Back, Gap, Happening, StillAway
+from geventchat.client.events import Away, Back, Gap, Happening, StillAway
 from geventchat.client.inbox import Inbox
-from geventchat.client.link import Ended, Link, NoGeventchat, ServerError
-from geventchat.client.says import Says
+from geventchat.client.pending_replies import Awaited
+from geventchat.client.pending_says import Says
+from geventchat.client.socket_link import Ended, Link, NoGeventchat, ServerError
 from geventchat.client.tls import trusting
 from geventchat.protocol import names, requests
 from geventchat.protocol.errors import LOST, SLOW, Reason, Refused
@@ -42,7 +42,7 @@ from geventchat.protocol.events import (
     Topic,
     Welcome,
 )
-from geventchat.protocol.requests import Act, By, Cursor, Request
+from geventchat.protocol.requests import Action, Cursor, Request, TargetType
 
 ANSWER_SECONDS: Final = 30
 CLOSE_SECONDS: Final = 5
@@ -225,16 +225,21 @@ class Connection:
 
     def admin(
         self,
-        act: Act,
-        whom: str | None = None,
+        action: Action,
+        target: str | None = None,
         *,
-        by: By | None = None,
+        target_type: TargetType | None = None,
         seconds: int | None = None,
         reason: str | None = None,
     ) -> Admin:
         """Do what only operators may, for so many seconds or until it is undone."""
         asked = requests.Admin(
-            act=act, whom=whom, by=by, seconds=seconds, reason=reason, id=self._id()
+            action=action,
+            target=target,
+            target_type=target_type,
+            seconds=seconds,
+            reason=reason,
+            id=self._id(),
         )
         return self._ask(asked, Admin)
 

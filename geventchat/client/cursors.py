@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from geventchat.client.happened import Happening
-from geventchat.client.link import ServerError
+from geventchat.client.events import Happening
+from geventchat.client.socket_link import ServerError
 from geventchat.protocol import names
 from geventchat.protocol.events import FRESH, Joined, Left, Post
 from geventchat.protocol.requests import Cursor

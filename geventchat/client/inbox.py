@@ -7,7 +7,7 @@ from typing import Final
 from gevent.event import Event as Signal
 from gevent.queue import SimpleQueue
 
-from geventchat.client.happened import Happening
+from geventchat.client.events import Happening
 
 MAX_UNREAD_BYTES: Final = 1 << 20
 MAX_BEFORE_ANSWER_BYTES: Final = 32 << 20

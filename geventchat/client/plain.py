@@ -14,9 +14,9 @@ import gevent
 from gevent.lock import BoundedSemaphore
 from gevent.ssl import SSLContext
 
-from geventchat.client.happened import Happening
+from geventchat.client.events import Happening
 from geventchat.client.inbox import Inbox
-from geventchat.client.link import Ended
+from geventchat.client.socket_link import Ended
 from geventchat.client.tls import connect, end_sending
 from geventchat.protocol import frames
 from geventchat.protocol.errors import LOST, QUIT, ProtocolError, Reason

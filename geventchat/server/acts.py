@@ -35,32 +35,33 @@ About = tuple[str, str, str]
 def act(session: "Session", request: Admin) -> events.Admin:
     """Do what an operator asks for, and put it on disk. Waits. Raises Refused."""
     if request.token is not None or not session.operator:
-        session.authority.recognise(session, request.token, request.act)
-    if request.act in _AT_ONCE:
+        session.authority.recognise(session, request.token, request.action)
+    if request.action in _AT_ONCE:
         return _act(session, request)
     return unbroken(partial(_act, session, request))
 
 
 def _act(session: "Session", request: Admin) -> events.Admin:
     authority = session.authority
-    rules, ended = _TABLE[request.act](session, request)
-    changed = rules if request.act not in _AT_ONCE else []
-    until = changed[0].until if changed and request.act not in _UNDONE else None
+    rules, ended = _TABLE[request.action](session, request)
+    changed = rules if request.action not in _AT_ONCE else []
+    until = changed[0].until if changed and request.action not in _UNDONE else None
     audit(
         session,
-        request.act,
-        target=", ".join(f"{rule.by} {rule.whom}".rstrip() for rule in changed) or request.whom,
+        request.action,
+        target=", ".join(f"{rule.target_type} {rule.target}".rstrip() for rule in changed)
+        or request.target,
         until=moment(until) if until is not None else None,
         reason=request.reason,
-        ended=ended or None,
+        connections_closed=ended or None,
     )
-    if request.act not in _AT_ONCE:
+    if request.action not in _AT_ONCE:
         authority.keep()
     return events.Admin(
-        act=request.act,
+        action=request.action,
         rules=[rule.shown() for rule in rules[-_SHOWN:]],
-        ended=ended,
-        count=len(authority.rules.in_force(authority.clock())),
+        connections_closed=ended,
+        total=len(authority.rules.in_force(authority.clock())),
         id=request.id,
     )
 
@@ -80,15 +81,17 @@ def _kick(session: "Session", request: Admin) -> Done:
 def _forbid(session: "Session", request: Admin) -> Done:
     """Make the rules of `ban` and `mute`."""
     about = list(_about(session, request))
-    for by, value, _ in about:
-        if _is(session, by, value):
-            raise Refused("forbidden", f"To {request.act} {request.whom} would {request.act} you.")
+    for target_type, value, _ in about:
+        if _is(session, target_type, value):
+            raise Refused(
+                "forbidden", f"To {request.action} {request.target} would {request.action} you."
+            )
     return _make(session, request, about), _weigh_all(session)
 
 
 def _lock(session: "Session", request: Admin) -> Done:
     """Make the rules of `lock` and `freeze`."""
-    room = names.room(_whom(request))
+    room = names.room(_target(request))
     return _make(session, request, [("room", room, room)]), 0
 
 
@@ -97,13 +100,13 @@ def _close(session: "Session", request: Admin) -> Done:
 
 
 def _undo(session: "Session", request: Admin) -> Done:
-    effect = _UNDONE[request.act]
-    whom = "" if effect == "close" else _whom(request)
-    lifted = session.authority.rules.lift(effect, whom, request.by)
+    action = _UNDONE[request.action]
+    target = "" if action == "close" else _target(request)
+    lifted = session.authority.rules.lift(action, target, request.target_type)
     if not lifted:
-        if not whom:
-            raise Refused("bad_field", "act: the server is not closed.")
-        raise Refused("bad_field", f"whom: there is no {effect} that is about {whom}.")
+        if not target:
+            raise Refused("bad_field", "action: the server is not closed.")
+        raise Refused("bad_field", f"target: there is no {action} that is about {target}.")
     return lifted, _weigh_all(session)
 
 
@@ -115,16 +118,16 @@ def _make(session: "Session", request: Admin, about: list[About]) -> list[Rule]:
     now = session.authority.clock()
     rules = [
         Rule(
-            effect=request.act,
-            by=by,
-            whom=whom,
-            author=session.nick,
+            action=request.action,
+            target_type=target_type,
+            target=target,
+            operator=session.nick,
             time=int(now * 1000),
             until=int((now + request.seconds) * 1000) if request.seconds else None,
             reason=request.reason or "",
             value=value,
         )
-        for by, value, whom in about
+        for target_type, value, target in about
     ]
     session.authority.rules.make(rules, now)
     return rules
@@ -145,65 +148,67 @@ def _weigh_all(session: "Session") -> int:
 
 def _about(session: "Session", request: Admin) -> Iterator[About]:
     """Give what a ban or a mute is about: an address, or a nick and the client that has it."""
-    whom, by = _whom(request), request.by
-    if by == "room":
-        raise Refused("bad_field", f"by: one can {request.act} nobody by room.")
+    target, target_type = _target(request), request.target_type
+    if target_type == "room":
+        raise Refused("bad_field", f"target_type: one can {request.action} nobody by room.")
     if (meant := _network(session, request)) is not None:
         yield "address", str(meant), str(meant)
         return
-    found = session.hub.present(whom)
+    found = session.hub.present(target)
     client = found.client if found is not None else b""
-    if by != "nick" and found is not None:
+    if target_type != "nick" and found is not None:
         if client:
             yield "client", client.hex(), found.nick
-        elif request.act == "mute" and by is None:
+        elif request.action == "mute" and target_type is None:
             yield "guest", names.fold(found.nick), found.nick
         else:
-            text = f"whom: {found.nick} is a plain client, which is known by its address alone."
+            text = f"target: {found.nick} is a plain client, which is known by its address alone."
             raise Refused("bad_field", text)
-    elif by == "client":
-        raise _nobody(whom)
-    if by != "client" and not (by is None and names.fold(whom).startswith(names.GUEST)):
-        nick = names.nick(whom if found is None else found.nick)
+    elif target_type == "client":
+        raise _nobody(target)
+    if target_type != "client" and not (
+        target_type is None and names.fold(target).startswith(names.GUEST)
+    ):
+        nick = names.nick(target if found is None else found.nick)
         yield "nick", names.skeleton(nick), nick
     elif found is None:
-        raise _nobody(whom)
+        raise _nobody(target)
 
 
 def _found(session: "Session", request: Admin) -> list["Session"]:
     """Give the sessions that a kick is about."""
-    hub, whom = session.hub, _whom(request)
-    if request.by == "room":
-        return [other for other in hub.those_in(names.room(whom)) if not other.operator]
+    hub, target = session.hub, _target(request)
+    if request.target_type == "room":
+        return [other for other in hub.those_in(names.room(target)) if not other.operator]
     if (meant := _network(session, request)) is not None:
         return [
             other for other in hub.sessions if not other.operator and _within(meant, other.address)
         ]
-    found = hub.present(whom)
+    found = hub.present(target)
     if found is None or isinstance(found, Away):
-        raise _nobody(whom)
+        raise _nobody(target)
     return [found]
 
 
 def _network(session: "Session", request: Admin) -> Network | None:
     """Give the network that an act is about: the one it names, or where a nick comes from."""
-    if request.by not in (None, "address"):
+    if request.target_type not in (None, "address"):
         return None
-    whom = _whom(request)
-    meant = network(whom)
-    if meant is None and names.like_address(whom):
-        raise Refused("bad_field", f"whom: {whom} is no address.")
-    if meant is None and request.by == "address":
-        found = session.hub.present(whom)
+    target = _target(request)
+    meant = network(target)
+    if meant is None and names.like_address(target):
+        raise Refused("bad_field", f"target: {target} is no address.")
+    if meant is None and request.target_type == "address":
+        found = session.hub.present(target)
         if found is None or isinstance(found, Away):
-            raise _nobody(whom)
+            raise _nobody(target)
         meant = network(found.address)
     return meant
 
 
-def _is(session: "Session", by: str, value: str) -> bool:
+def _is(session: "Session", target_type: str, value: str) -> bool:
     """Say whether a rule would be about a session."""
-    match by:
+    match target_type:
         case "address":
             meant = network(value)
             return meant is not None and _within(meant, session.address)
@@ -220,14 +225,14 @@ def _within(meant: Network, address: str) -> bool:
     return ip is not None and ip in meant
 
 
-def _whom(request: Admin) -> str:
-    if request.whom is None:
-        raise Refused("bad_field", f"whom: {request.act} needs to be told whom.")
-    return request.whom
+def _target(request: Admin) -> str:
+    if request.target is None:
+        raise Refused("bad_field", f"target: {request.action} needs a target.")
+    return request.target
 
 
-def _nobody(whom: str) -> Refused:
-    return Refused("no_such_nick", f"Nobody of the nick {whom} is here now.")
+def _nobody(target: str) -> Refused:
+    return Refused("no_such_nick", f"Nobody of the nick {target} is here now.")
 
 
 _AT_ONCE: Final = "kick", "list"
@@ -236,7 +241,7 @@ _UNDONE: Final = {
     "unban": "ban",
     "unmute": "mute",
     "unlock": "lock",
-    "thaw": "freeze",
+    "unfreeze": "freeze",
     "open": "close",
 }
 _TABLE: Final[dict[str, Callable[["Session", Admin], Done]]] = {

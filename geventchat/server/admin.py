@@ -16,8 +16,8 @@ from gevent import socket
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from geventchat.config import BadSetting
+from geventchat.protocol.admin import Top
 from geventchat.server.metrics import CONTENT_TYPE
-from geventchat.server.top import Top
 
 _MAX_CONNECTIONS: Final = 16
 """At a time, so that they do not use up the file descriptors that storing needs."""

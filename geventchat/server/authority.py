@@ -30,13 +30,18 @@ _SPENT: Final = replace(PASSWORD, text="Too many wrong attempts. Try again in a 
 _log = logging.getLogger("geventchat.audit")
 
 
-def audit(session: "Session", act: str, **details: object) -> None:
+def audit(session: "Session", action: str, **details: object) -> None:
     """Log what an operator did, or somebody else tried to do. Never waits."""
     known = {name: value for name, value in details.items() if value is not None}
     told = "".join(f", {name} {value}" for name, value in known.items())
-    who = {"event": "audit", "nick": session.nick, "address": session.address, "action": act}
+    who = {"event": "audit", "nick": session.nick, "address": session.address, "action": action}
     _log.info(
-        "%s at %s: %s%s", session.nick, session.address, act, told, extra={"details": who | known}
+        "%s at %s: %s%s",
+        session.nick,
+        session.address,
+        action,
+        told,
+        extra={"details": who | known},
     )
 
 
@@ -118,28 +123,28 @@ class Authority:
         rule = self.rules.of_client("ban", client, nicks, address, self.clock())
         if rule is None:
             return None
-        whom = f"The nick {rule.whom} is" if rule.by == "nick" else "You are"
-        return replace(BANNED, text=f"{whom} banned from this server{rule.sentence()}")
+        named = f"The nick {rule.target} is" if rule.target_type == "nick" else "You are"
+        return replace(BANNED, text=f"{named} banned from this server{rule.sentence()}")
 
-    def recognise(self, session: "Session", token: str | None, act: str) -> None:
+    def recognise(self, session: "Session", token: str | None, action: str) -> None:
         """Make a session an operator if the token is right. Raises Refused."""
         if self._token is None:
             raise Refused("forbidden", "This server has no operators.")
         if token is None:
-            raise self._denied(session, act, "Only operators may do that.")
+            raise self._denied(session, action, "Only operators may do that.")
         now = time.monotonic()
         if self._tokens.spent(session.address, now):  # not logged, or an attack could fill the log
             raise Refused("slow_down", _SPENT.text, retry_ms=60_000)
         if not self._token.is_(token):
             self._tokens.count(session.address, now)
-            raise self._denied(session, act, "Wrong operator token.")
-        if act == "hello":
-            audit(session, act)
+            raise self._denied(session, action, "Wrong operator token.")
+        if action == "hello":
+            audit(session, action)
         session.operator = True
         session.muted = 0.0
 
-    def _denied(self, session: "Session", act: str, text: str) -> Refused:
-        audit(session, act, refused=text)
+    def _denied(self, session: "Session", action: str, text: str) -> Refused:
+        audit(session, action, refused=text)
         return Refused("forbidden", text)
 
     def weigh(self, session: "Session") -> None:
@@ -183,7 +188,7 @@ class Authority:
             return
         rule = self.rules.of_client("ban", b"", [names.nick(nick)], "", self.clock())
         if rule is not None:
-            raise Refused("forbidden", f"The nick {rule.whom} is banned{rule.sentence()}")
+            raise Refused("forbidden", f"The nick {rule.target} is banned{rule.sentence()}")
 
     def keep(self) -> None:
         """Save the rules, if there is a file for them. Waits. Raises Refused `storage`."""

@@ -11,10 +11,10 @@ import secrets
 import stat
 from collections.abc import Sequence
 from hashlib import blake2b
-from pathlib import Path
 from typing import Final
 
 from geventchat.config import BadSetting
+from geventchat.config.secrets import read_token
 from geventchat.server.files import replace
 from geventchat.server.limits import Trust, origin
 
@@ -23,9 +23,6 @@ TRIES: Final = 5
 TRY_SECONDS: Final = 60.0
 _ADDRESSES: Final = 10_000
 """Addresses whose wrong attempts are remembered."""
-LEAST_TOKEN: Final = 16
-_MOST: Final = 1_024
-"""Characters of a secret, as in the protocol."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -74,34 +71,6 @@ class Tries:
         self._wrong[whence] = began, count + 1
         if len(self._wrong) > _ADDRESSES:
             del self._wrong[next(iter(self._wrong))]
-
-
-def read(setting: str, path: str) -> str:
-    """Return the secret in a file: its text without the line break at the end.
-
-    Raises BadSetting, which names the setting and the file.
-    """
-    try:
-        text = Path(path).read_text("utf-8").removesuffix("\n").removesuffix("\r")
-    except OSError as error:
-        raise BadSetting(setting, path, error.strerror or str(error)) from None
-    except UnicodeDecodeError:
-        raise BadSetting(setting, path, "is not UTF-8") from None
-    if not 1 <= len(text) <= _MOST or not text.isprintable():
-        text = (
-            f"does not hold one line of 1 to {_MOST:,} characters; write the secret into it again"
-        )
-        raise BadSetting(setting, path, text)
-    return text
-
-
-def read_token(setting: str, path: str) -> str:
-    """Return the token in a file. Raises BadSetting."""
-    token = read(setting, path)
-    if len(token) < LEAST_TOKEN:
-        text = f"a token of fewer than {LEAST_TOKEN} characters could be guessed; use a longer one"
-        raise BadSetting(setting, path, text)
-    return token
 
 
 def read_or_make_token(setting: str, path: str) -> str:

@@ -41,14 +41,14 @@ class Rule(events.Rule, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Rules:
-    """All rules, one for each effect and target; a newer one replaces it."""
+    """All rules, one for each action and target; a newer one replaces it."""
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self._rules = {_key(rule): rule for rule in rules}
         self.frozen: frozenset[str] = frozenset()
         """Rooms where only operators may post; may include expired rules."""
         self._lengths: frozenset[tuple[str, int, int]] = frozenset()
-        """Effect, IP version and prefix length of all networks in rules."""
+        """Action, IP version and prefix length of all networks in rules."""
         self._index()
 
     def in_force(self, now: float) -> list[Rule]:
@@ -74,29 +74,32 @@ class Rules:
         """Remove the rule about a plain guest, who has disconnected and cannot return."""
         self._rules.pop(("mute", "guest", names.fold(guest)), None)
 
-    def lift(self, effect: str, whom: str, by: str | None = None) -> list[Rule]:
-        """Remove and return the rules of an effect about a target, by any of its names."""
-        named = {names.fold(whom)}
-        if (meant := network(whom)) is not None:
+    def lift(self, action: str, target: str, target_type: str | None = None) -> list[Rule]:
+        """Remove and return the rules of an action about a target, by any of its names."""
+        named = {names.fold(target)}
+        if (meant := network(target)) is not None:
             named.add(str(meant))
         lifted = [
             rule
             for rule in self._rules.values()
-            if rule.effect == effect
-            and by in (None, rule.by)
-            and (names.fold(rule.whom) in named or (rule.by == "address" and rule.value in named))
+            if rule.action == action
+            and target_type in (None, rule.target_type)
+            and (
+                names.fold(rule.target) in named
+                or (rule.target_type == "address" and rule.value in named)
+            )
         ]
         for rule in lifted:
             del self._rules[_key(rule)]
         self._index()
         return lifted
 
-    def find(self, effect: str, by: str, value: str, now: float) -> Rule | None:
+    def find(self, action: str, target_type: str, value: str, now: float) -> Rule | None:
         """Return the rule with this key, if it is in force."""
-        rule = self._rules.get((effect, by, value))
+        rule = self._rules.get((action, target_type, value))
         return rule if rule is not None and rule.holds(now) else None
 
-    def of_address(self, effect: str, address: str, now: float) -> Rule | None:
+    def of_address(self, action: str, address: str, now: float) -> Rule | None:
         """Return the rule about a network that contains an address."""
         if not self._lengths:
             return None
@@ -104,28 +107,28 @@ class Rules:
         if ip is None:
             return None
         for each, version, length in self._lengths:
-            if each == effect and version == ip.version:
+            if each == action and version == ip.version:
                 inside = ip_network((ip, length), strict=False)
-                rule = self.find(effect, "address", str(inside), now)
+                rule = self.find(action, "address", str(inside), now)
                 if rule is not None:
                     return rule
         return None
 
     def of_client(
-        self, effect: str, client: bytes, nicks: Iterable[str], address: str, now: float
+        self, action: str, client: bytes, nicks: Iterable[str], address: str, now: float
     ) -> Rule | None:
         """Return a rule about a client, one of its nicks or its address."""
         if not self._rules:
             return None
-        found = self.find(effect, "client", client.hex(), now) if client else None
+        found = self.find(action, "client", client.hex(), now) if client else None
         for nick in nicks:
-            found = found or self.find(effect, "nick", names.skeleton(nick), now)
-            found = found or self.find(effect, "guest", names.fold(nick), now)
-        return found or self.of_address(effect, address, now)
+            found = found or self.find(action, "nick", names.skeleton(nick), now)
+            found = found or self.find(action, "guest", names.fold(nick), now)
+        return found or self.of_address(action, address, now)
 
-    def of_room(self, effect: str, room: str, now: float) -> Rule | None:
+    def of_room(self, action: str, room: str, now: float) -> Rule | None:
         """Return the rule that locks the topic of a room or freezes the room."""
-        return self.find(effect, "room", room, now)
+        return self.find(action, "room", room, now)
 
     def closed(self, now: float) -> Rule | None:
         """Return the rule that closes the server to new users."""
@@ -133,11 +136,11 @@ class Rules:
 
     def _index(self) -> None:
         rules = self._rules.values()
-        self.frozen = frozenset(rule.value for rule in rules if rule.effect == "freeze")
+        self.frozen = frozenset(rule.value for rule in rules if rule.action == "freeze")
         self._lengths = frozenset(
-            (rule.effect, each.version, each.prefixlen)
+            (rule.action, each.version, each.prefixlen)
             for rule in rules
-            if rule.by == "address"
+            if rule.target_type == "address"
             for each in [ip_network(rule.value)]
         )
 
@@ -169,7 +172,7 @@ def network(text: str) -> Network | None:
 
 
 def _key(rule: Rule) -> tuple[str, str, str]:
-    return rule.effect, rule.by, rule.value
+    return rule.action, rule.target_type, rule.value
 
 
 def moment(ms: int) -> str:

@@ -9,7 +9,7 @@ from ssl import SSLContext
 from typing import NamedTuple
 from urllib.parse import quote
 
-from geventchat.config import BadSetting, Config
+from geventchat.config import BadSetting, Config, secrets
 from geventchat.server import credentials
 from geventchat.server.authority import Authority
 from geventchat.server.doors import tcp, tls
@@ -40,7 +40,7 @@ def check(config: Config) -> None:
     if (file := operator_file(config)) is not None:
         _rules_file(file).load()
         if os.path.exists(file) and os.path.getsize(file):  # an empty one is replaced at the start
-            credentials.read_token("operator_file", file)
+            secrets.read_token("operator_file", file)
 
 
 def _check_database(path: str) -> None:
@@ -81,7 +81,7 @@ def password(config: Config) -> str | None:
     if config.password is not None:
         text = "conflicts with --password; give only one"
         raise BadSetting("password_file", file, text)
-    return credentials.read("password_file", file)
+    return secrets.read("password_file", file)
 
 
 class Secrets(NamedTuple):
@@ -97,7 +97,7 @@ def read_secrets(config: Config) -> Secrets:
     file = operator_file(config)
     return Secrets(
         password(config),
-        credentials.read_token("operator_file", file) if file is not None else None,
+        secrets.read_token("operator_file", file) if file is not None else None,
         tls.load(config.tls_cert, config.tls_key),
     )
 

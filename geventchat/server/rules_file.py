@@ -46,7 +46,7 @@ class RulesFile:
                 raise ValueError("a newer geventchat wrote it")
             for rule in content.rules:
                 # Addresses are looked up by the canonical text of their network.
-                if rule.by == "address" and str(network(rule.value)) != rule.value:
+                if rule.target_type == "address" and str(network(rule.value)) != rule.value:
                     raise ValueError(f"{rule.value} is not a network, as in 192.0.2.0/24")
         except FileNotFoundError:
             return []
@@ -62,7 +62,7 @@ class RulesFile:
 
         Of concurrent calls the latest one wins.
         """
-        self._newest = [rule for rule in rules if rule.by != _FORGOTTEN]
+        self._newest = [rule for rule in rules if rule.target_type != _FORGOTTEN]
         with self._saving:
             if self._tried is not self._newest:  # or another save took these along
                 newest = self._newest

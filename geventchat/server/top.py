@@ -7,8 +7,7 @@ import heapq
 import time
 from typing import Final
 
-import msgspec
-
+from geventchat.protocol.admin import Busy, Slow, Top
 from geventchat.server.hub import Hub
 from geventchat.server.room import Room
 from geventchat.server.session import Session
@@ -16,30 +15,6 @@ from geventchat.server.slices import in_slices
 
 MOST: Final = 10
 """Rooms and clients in the list."""
-
-
-class Busy(msgspec.Struct):
-    """A room with recent messages."""
-
-    room: str
-    posts_per_second: float
-    members: int
-
-
-class Slow(msgspec.Struct):
-    """A client with bytes queued."""
-
-    nick: str
-    address: str
-    transport: str
-    outbox_bytes: int
-
-
-class Top(msgspec.Struct):
-    """The busiest rooms and the slowest clients, in that order."""
-
-    rooms: list[Busy]
-    clients: list[Slow]
 
 
 def top(hub: Hub) -> Top:
@@ -58,7 +33,7 @@ def top(hub: Hub) -> Top:
         for session in heapq.nlargest(MOST, in_slices(hub.sessions), _held)
     ]
     return Top(
-        [room for room in rooms if room.posts_per_second],
+        [room for room in rooms if room.messages_per_second],
         [client for client in clients if client.outbox_bytes],
     )
 

@@ -17,7 +17,7 @@ import gevent
 from locust import User
 from locust.env import Environment
 
-from geventchat.client.link import Ended, Link, NoGeventchat
+from geventchat.client.socket_link import Ended, Link, NoGeventchat
 from geventchat.protocol import requests
 from geventchat.protocol.errors import LOST
 from geventchat.protocol.events import Answer, AnyEvent, Direct, Error, Joined, Post

@@ -17,7 +17,7 @@ from geventchat.client import (
     ServerError,
     TooLong,
     inbox,
-    link,
+    socket_link,
 )
 from geventchat.protocol.events import Bye, Members, Ping, Pong
 from tests.client.peer import Listener, Peer, conversation, meanwhile
@@ -59,7 +59,7 @@ def test_what_comes_before_the_welcome_is_discarded(listener: Listener) -> None:
 def test_where_nothing_welcomes_there_is_no_geventchat(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "WELCOME_SECONDS", 0.01)
+    monkeypatch.setattr(socket_link, "WELCOME_SECONDS", 0.01)
     with pytest.raises(NoGeventchat, match="No geventchat answers at 127"):
         Connection("127.0.0.1", listener.port)
 

@@ -23,7 +23,7 @@ from geventchat.client import (
     StillAway,
     Unsaid,
     backoff,
-    says,
+    pending_says,
 )
 from geventchat.protocol.events import Bye
 from tests.client.peer import Listener, Peer, meanwhile
@@ -302,7 +302,7 @@ def test_closing_ends_the_attempts_at_once(listener: Listener) -> None:
 
 
 def test_what_is_kept_is_bounded(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(says, "MOST", 2)
+    monkeypatch.setattr(pending_says, "MOST", 2)
     with resuming(listener) as (chat, peer):
         peer.socket.close()
         take(chat, 1)
@@ -314,7 +314,7 @@ def test_what_is_kept_is_bounded(listener: Listener, monkeypatch: pytest.MonkeyP
 
 
 def test_so_are_its_bytes(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(says, "MOST_BYTES", 2_000)
+    monkeypatch.setattr(pending_says, "MOST_BYTES", 2_000)
     with resuming(listener) as (chat, peer):
         peer.socket.close()
         take(chat, 1)
@@ -327,7 +327,7 @@ def test_so_are_its_bytes(listener: Listener, monkeypatch: pytest.MonkeyPatch) -
 def test_a_tight_loop_of_sends_waits_for_answers(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(says, "MOST", 2)
+    monkeypatch.setattr(pending_says, "MOST", 2)
     with resuming(listener) as (chat, peer):
         sending = meanwhile(lambda: [chat.send("lobby", text, key=text) for text in "abcde"])
         peer.tell(joined())
@@ -340,7 +340,7 @@ def test_a_tight_loop_of_sends_waits_for_answers(
 def test_who_waits_to_send_learns_of_a_loss_and_of_the_end(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(says, "MOST", 1)
+    monkeypatch.setattr(pending_says, "MOST", 1)
     with resuming(listener) as (chat, peer):
         chat.send("lobby", "a")
         sending = meanwhile(lambda: chat.send("lobby", "b"))

@@ -123,7 +123,7 @@ def test_the_busiest_rooms_and_the_slowest_clients_are_told(chat: Chat) -> None:
     assert status == 200
     (room,) = told["rooms"]
     assert (room["room"], room["members"]) == ("den", 1)
-    assert 0 < room["posts_per_second"] <= 0.4
+    assert 0 < room["messages_per_second"] <= 0.4
     assert told["clients"] == [
         {"nick": "Ann", "address": "127.0.0.1", "transport": "tcp", "outbox_bytes": 15 + ITEM_BYTES}
     ]

@@ -176,7 +176,7 @@ def test_a_full_house_has_a_place_for_operators(operator_file: str) -> None:
         chat.server._most = 2
         assert chat.refused(token="a-token-that-is-wrong")[-1]["code"] == "full"
         olga = chat.rich("Olga", token="the-token-of-a-test")
-        assert olga.ask("admin", act="kick", whom="Bob")["ended"] == 1
+        assert olga.ask("admin", action="kick", target="Bob")["connections_closed"] == 1
         assert bob.closing()[-1]["code"] == "kicked"
         bob.socket.close()
         with gevent.Timeout(5):

@@ -104,7 +104,7 @@ def test_a_kicked_client_acts_no_more(
         victim = chat.rich("victim")
         for peer in (operator, watcher, victim):
             peer.pong()
-        kick = encode({"type": "admin", "act": "kick", "whom": "victim", "id": "k"})
+        kick = encode({"type": "admin", "action": "kick", "target": "victim", "id": "k"})
         sent = [(victim, encode(request_sent)), (operator, kick)]
         at_once(*(sent[each] for each in order))
         assert operator.hear(lambda event: event.get("id") == "k")[-1]["ended"] == 1

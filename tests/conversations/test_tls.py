@@ -284,7 +284,7 @@ def test_who_is_banned_while_it_shakes_hands_does_not_come_in(
         Bystanders(house.address, tls=trust) as bystanders,  # who are accepted after it
     ):
         with Rich(house.address, token="the-token-of-a-test", rooms=[], tls=trust) as olga:
-            assert olga.ask("admin", act="ban", whom="127.0.0.9")["ended"] == 0
+            assert olga.ask("admin", action="ban", target="127.0.0.9")["connections_closed"] == 0
         mallory.socket = trust.wrap_socket(mallory.socket, server_hostname="localhost")
         mallory.send(b"still here\0")
         assert mallory.rest() == [b"* geventchat: Your address is banned."]

@@ -31,7 +31,7 @@ from geventchat.client import (
     backoff,
 )
 from geventchat.client import connection as library
-from geventchat.client.link import Link
+from geventchat.client.socket_link import Link
 from geventchat.protocol.events import AnyEvent
 from geventchat.protocol.requests import Cursor
 

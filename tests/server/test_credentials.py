@@ -8,8 +8,9 @@ from typing import Final
 import pytest
 
 from geventchat.config import BadOption
+from geventchat.config.secrets import read
 from geventchat.server import credentials
-from geventchat.server.credentials import TRIES, Secret, Tries, read, read_or_make_token
+from geventchat.server.credentials import TRIES, Secret, Tries, read_or_make_token
 
 NOW: Final = 1_000.0
 

@@ -15,16 +15,16 @@ from geventchat.server.moderation import MAX_RULES, Rule, Rules, network, parsed
 NOW: Final = 1_700_000_000.0
 
 
-def rule(effect: str, by: str, value: str, **fields: object) -> Rule:
-    given = {"whom": value, "author": "Olga", "time": int(NOW * 1000), **fields}
-    return Rule(effect=effect, by=by, value=value, **given)  # type: ignore[arg-type]
+def rule(action: str, target_type: str, value: str, **fields: object) -> Rule:
+    given = {"target": value, "operator": "Olga", "time": int(NOW * 1000), **fields}
+    return Rule(action=action, target_type=target_type, value=value, **given)  # type: ignore[arg-type]
 
 
-def of_address(text: str, effect: str = "ban") -> Rules:
+def of_address(text: str, action: str = "ban") -> Rules:
     """Give rules of which one is about an address or network."""
     meant = network(text)
     assert meant is not None
-    return Rules([rule(effect, "address", str(meant))])
+    return Rules([rule(action, "address", str(meant))])
 
 
 # Addresses
@@ -109,15 +109,15 @@ def test_a_rule_holds_up_to_its_end_and_is_then_forgotten() -> None:
     rules = Rules([rule("freeze", "room", "attic", until=until), rule("lock", "room", "attic")])
     assert rules.of_room("freeze", "attic", NOW + 0.999)
     assert rules.of_room("freeze", "attic", NOW + 1) is None
-    assert [each.effect for each in rules.in_force(NOW + 0.999)] == ["freeze", "lock"]
-    assert [each.effect for each in rules.in_force(NOW + 1)] == ["lock"]
+    assert [each.action for each in rules.in_force(NOW + 0.999)] == ["freeze", "lock"]
+    assert [each.action for each in rules.in_force(NOW + 1)] == ["lock"]
     assert rules.frozen == frozenset()
 
 
 def test_a_newer_rule_takes_the_place_of_the_older() -> None:
     rules = Rules([rule("ban", "nick", "ann"), rule("ban", "nick", "bob")])
     rules.make([rule("ban", "nick", "ann", reason="again")], NOW)
-    assert [(each.whom, each.reason) for each in rules.in_force(NOW)] == [
+    assert [(each.target, each.reason) for each in rules.in_force(NOW)] == [
         ("bob", ""),
         ("ann", "again"),
     ]
@@ -134,7 +134,7 @@ def test_what_it_says_can_be_read_by_a_person() -> None:
 
 
 def test_nobody_is_shown_what_it_is_found_by() -> None:
-    hidden = rule("ban", "client", "5ec2e7", whom="Ann")
+    hidden = rule("ban", "client", "5ec2e7", target="Ann")
     assert "5ec2e7" not in repr(hidden.shown())
 
 
@@ -142,7 +142,7 @@ def test_nobody_is_shown_what_it_is_found_by() -> None:
 
 
 def test_a_rule_is_undone_by_any_name_of_what_it_is_about() -> None:
-    for by, value, whom, undo in (
+    for target_type, value, target, undo in (
         ("nick", "ann", "Ann", "ANN"),
         ("client", "5ec2e7", "Ann", "ann"),
         ("address", "192.0.2.7/32", "192.0.2.7/32", "192.0.2.7"),
@@ -150,7 +150,7 @@ def test_a_rule_is_undone_by_any_name_of_what_it_is_about() -> None:
         ("address", "2001:db8::/64", "2001:db8::/64", "2001:db8::1"),
         ("guest", "guest-7", "guest-7", "Guest-7"),
     ):
-        made = rule("mute", by, value, whom=whom)
+        made = rule("mute", target_type, value, target=target)
         rules = Rules([made])
         assert rules.lift("ban", undo) == []
         assert rules.lift("mute", undo, "room") == []

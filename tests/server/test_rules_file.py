@@ -16,9 +16,17 @@ from geventchat.server.moderation import Rule
 from geventchat.server.rules_file import RulesFile
 
 RULE = Rule(
-    effect="ban", by="client", value="5ec2e7", whom="Ann\n\u202e", author="Olga", time=1, until=2
+    action="ban",
+    target_type="client",
+    value="5ec2e7",
+    target="Ann\n\u202e",
+    operator="Olga",
+    time=1,
+    until=2,
 )
-GUEST = Rule(effect="mute", by="guest", value="guest-7", whom="guest-7", author="Olga", time=1)
+GUEST = Rule(
+    action="mute", target_type="guest", value="guest-7", target="guest-7", operator="Olga", time=1
+)
 
 
 def test_what_is_saved_is_loaded_but_guests_who_are_nobody_by_then(tmp_path: Path) -> None:
@@ -94,13 +102,13 @@ def test_saves_at_once_share_a_write_and_its_outcome(
         b"[]",
         b'{"version":1}',
         b'{"version":2,"rules":[]}',
-        b'{"version":1,"rules":[{"effect":"ban"}]}',
+        b'{"version":1,"rules":[{"action":"ban"}]}',
         b'{"version":1,"rules":' + b"[" * 100_000,
-        b'{"version":1,"rules":[{"effect":"ban","by":"address","whom":"x","author":"o","time":1,'
+        b'{"version":1,"rules":[{"action":"ban","target_type":"address","target":"x","operator":"o","time":1,'
         b'"value":"10.0.0.0/99"}]}',
-        b'{"version":1,"rules":[{"effect":"ban","by":"address","whom":"x","author":"o","time":1,'
+        b'{"version":1,"rules":[{"action":"ban","target_type":"address","target":"x","operator":"o","time":1,'
         b'"value":"10.0.0.1/8"}]}',
-        b'{"version":1,"rules":[{"effect":"ban","by":"address","whom":"x","author":"o","time":1,'
+        b'{"version":1,"rules":[{"action":"ban","target_type":"address","target":"x","operator":"o","time":1,'
         b'"value":"10.0.0.1"}]}',
     ],
 )

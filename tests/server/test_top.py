@@ -7,6 +7,7 @@ from collections.abc import Callable
 import gevent
 import pytest
 
+from geventchat.protocol.admin import Slow
 from geventchat.protocol.errors import FULL
 from geventchat.protocol.events import Post
 from geventchat.server.hub import Hub
@@ -14,7 +15,7 @@ from geventchat.server.metrics import Metrics
 from geventchat.server.room import Room
 from geventchat.server.session import Session
 from geventchat.server.timeline import Said
-from geventchat.server.top import MOST, Slow, top
+from geventchat.server.top import MOST, top
 from tests.server.house import House, link_of
 from tests.server.links import FakeLink
 
@@ -50,7 +51,7 @@ def test_the_busiest_rooms_come_first_and_the_silent_not_at_all() -> None:
         say(house, visit(house, name), name, times)
     rooms = top(house.hub).rooms
     assert [(room.room, room.members) for room in rooms] == [("two", 1), ("one", 1)]
-    assert rooms[0].posts_per_second > rooms[1].posts_per_second > 0
+    assert rooms[0].messages_per_second > rooms[1].messages_per_second > 0
 
 
 def test_a_rate_is_that_of_a_steady_room_and_fades() -> None:

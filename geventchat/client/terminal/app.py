@@ -11,15 +11,15 @@ from typing import Final
 
 import gevent
 
-from geventchat.client import screen
-from geventchat.client.commands import Quit, obey
-from geventchat.client.completion import NameCompleter
 from geventchat.client.connection import Connection, TooLong
-from geventchat.client.link import Ended, ServerError
+from geventchat.client.pending_says import Unsaid
 from geventchat.client.plain import PlainConnection
-from geventchat.client.says import Unsaid
-from geventchat.client.terminal import Terminal
-from geventchat.client.window import Room, Saying, Window
+from geventchat.client.socket_link import Ended, ServerError
+from geventchat.client.terminal import formatting
+from geventchat.client.terminal.commands import Quit, obey
+from geventchat.client.terminal.completion import NameCompleter
+from geventchat.client.terminal.prompt import Terminal
+from geventchat.client.terminal.view import Room, Saying, Window
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Joined
 from geventchat.protocol.names import LOBBY
@@ -35,7 +35,7 @@ def rich(chat: Connection, room: str, host: str, port: int) -> int:
     window = Window(room, chat.nick, date.today())
     terminal = Terminal(window, NameCompleter(window))
     greeting = f"connected to {host}:{port} as {chat.nick}; /help lists what you can do"
-    terminal.show([screen.quiet(greeting)])
+    terminal.show([formatting.quiet(greeting)])
     return Talk(chat, window, terminal).run()
 
 
@@ -44,7 +44,9 @@ def plain(chat: PlainConnection, host: str, port: int) -> int:
     window = Window(LOBBY, "", date.today())
     window.rooms[LOBBY] = Room(LOBBY, joined=True)
     terminal = Terminal(window, None)
-    terminal.show([screen.quiet(f"connected to {host}:{port}, without names and rooms; q quits")])
+    terminal.show(
+        [formatting.quiet(f"connected to {host}:{port}, without names and rooms; q quits")]
+    )
     return Talk(chat, window, terminal).run()
 
 
@@ -75,7 +77,7 @@ class Talk:
         finally:
             gevent.killall([hearing, saying, turning])
         for unsaid in self._window.sayings.values():
-            self._terminal.show([screen.problem(f"Not said: {unsaid.text}")])
+            self._terminal.show([formatting.problem(f"Not said: {unsaid.text}")])
         return self._code
 
     # What is heard
@@ -87,7 +89,7 @@ class Talk:
                 gevent.spawn(self._ask_who, event.room)
         if not self._quitting:
             assert self._chat.ended is not None
-            self._show(screen.problem(self._chat.ended.text))
+            self._show(formatting.problem(self._chat.ended.text))
             self._code = 1
             self._terminal.quit()
 
@@ -117,13 +119,13 @@ class Talk:
             try:
                 self._terminal.show(obey(text, self._chat, self._window))
             except Ended as ended:
-                self._show(screen.problem(f"Not connected. {ended.bye.text}"))
+                self._show(formatting.problem(f"Not connected. {ended.bye.text}"))
             except (Refused, TooLong, TimeoutError, ServerError) as error:
-                self._show(screen.problem(str(error)))
+                self._show(formatting.problem(str(error)))
 
     def _say(self, text: str) -> None:
         if not self._window.current:
-            self._show(screen.problem("You are in no room. /join ROOM goes to one."))
+            self._show(formatting.problem("You are in no room. /join ROOM goes to one."))
             return
         saying = Saying(self._window.current, text, time.monotonic())
         key = secrets.token_urlsafe(16)
@@ -138,7 +140,7 @@ class Talk:
             pass  # it is told as not said in the end
         except (TooLong, Unsaid) as error:
             del self._window.sayings[key]
-            self._show(screen.problem(str(error)))
+            self._show(formatting.problem(str(error)))
 
     def _turn_days(self) -> None:
         while True:
@@ -147,5 +149,5 @@ class Talk:
             gevent.sleep((midnight - now).total_seconds() + 0.01)
             self._terminal.show(self._window.midnight(date.today()))
 
-    def _show(self, line: screen.Line) -> None:
+    def _show(self, line: formatting.Line) -> None:
         self._terminal.show([line])

@@ -21,8 +21,8 @@ def top(address: str, once: bool) -> int:
     """
     host, port = host_and_port(address, ADMIN_PORT)
     name = visible(f"{host}:{port}")
-    from geventchat.cli.look import NotAdmin, look, page
-    from geventchat.cli.watch import SECONDS, Watch
+    from geventchat.cli.top.page import NotAdmin, look, page
+    from geventchat.cli.top.screen import SECONDS, Watch
 
     try:
         first = look(host, port)

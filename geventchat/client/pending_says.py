@@ -12,7 +12,7 @@ from typing import Final
 import gevent
 from gevent.event import Event as Signal
 
-from geventchat.client.link import Ended, Link
+from geventchat.client.socket_link import Ended, Link
 from geventchat.protocol import requests
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.requests import Say

@@ -21,8 +21,8 @@ from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
-from geventchat.client.screen import STYLE, Line
-from geventchat.client.window import PATIENCE_SECONDS, Window
+from geventchat.client.terminal.formatting import STYLE, Line
+from geventchat.client.terminal.view import PATIENCE_SECONDS, Window
 
 GATHER_SECONDS: Final = 0.02
 """How long lines are gathered before they are printed together, so that a flood stays cheap."""

@@ -15,10 +15,10 @@ from gevent import socket
 from gevent.queue import Queue
 
 from geventchat.client.connection import Connection
-from geventchat.client.happened import Away, Back, Gap, StillAway
-from geventchat.client.link import Ended
+from geventchat.client.events import Away, Back, Gap, StillAway
 from geventchat.client.plain import PlainConnection
-from geventchat.client.screen import moment
+from geventchat.client.socket_link import Ended
+from geventchat.client.terminal.formatting import moment
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Error, Joined, Post
 from geventchat.protocol.names import LOBBY

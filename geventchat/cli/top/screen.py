@@ -10,7 +10,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout import FormattedTextControl, Layout, Window
 
-from geventchat.cli.look import Look, NotAdmin, look, page
+from geventchat.cli.top.page import Look, NotAdmin, look, page
 
 SECONDS: Final = 1.0
 """Between two looks."""

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from gevent.event import AsyncResult
 
-from geventchat.client.link import Ended
+from geventchat.client.socket_link import Ended
 from geventchat.protocol.errors import ErrorCode, Refused
 from geventchat.protocol.events import Answer, Bye, Error, Post
 

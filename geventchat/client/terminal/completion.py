@@ -6,8 +6,8 @@ from typing import Final
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from geventchat.client.commands import COMMANDS
-from geventchat.client.window import Window
+from geventchat.client.terminal.commands import COMMANDS
+from geventchat.client.terminal.view import Window
 from geventchat.protocol.names import fold
 
 MAX_OFFERS: Final = 40

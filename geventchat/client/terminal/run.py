@@ -10,11 +10,11 @@ from typing import Final, TextIO
 import gevent
 from gevent.ssl import SSLContext
 
-from geventchat.client import piped
 from geventchat.client.connection import Connection, TooLong
-from geventchat.client.link import Ended, NoGeventchat, ServerError
 from geventchat.client.plain import PlainConnection
-from geventchat.client.state import client_id
+from geventchat.client.socket_link import Ended, NoGeventchat, ServerError
+from geventchat.client.terminal import piped
+from geventchat.client.terminal.client_id import client_id
 from geventchat.client.tls import trusting
 from geventchat.protocol.errors import PASSWORD, Refused
 from geventchat.protocol.names import LOBBY
@@ -96,11 +96,13 @@ def _talk(
     rooms = rooms or (LOBBY,)
     try:
         if at_terminal:
-            from geventchat.client import talk  # it takes its time, and a pipe needs none of it
+            from geventchat.client.terminal import (
+                app,  # it takes its time, and a pipe needs none of it
+            )
         if plain:
             with PlainConnection(host, port, trust) as peer:
                 if at_terminal:
-                    return talk.plain(peer, host, port)
+                    return app.plain(peer, host, port)
                 piped.plain(peer, listen=listen)
             return 0
         with client_id(host, port) as client:
@@ -115,7 +117,7 @@ def _talk(
                 tls=trust or False,
             )
             if at_terminal:
-                return talk.rich(chat, rooms[0], host, port)
+                return app.rich(chat, rooms[0], host, port)
             with chat:
                 piped.rich(chat, rooms[0], listen=listen, history=history)
             return 0

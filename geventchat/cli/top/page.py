@@ -12,9 +12,9 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 from prompt_toolkit.utils import get_cwidth
 
+from geventchat.protocol.admin import Top
 from geventchat.protocol.names import MAX_NAME_LENGTH
 from geventchat.protocol.visible import visible
-from geventchat.server.top import Top
 
 _SECONDS: Final = 3.0
 """How long an answer may take."""
@@ -109,7 +109,7 @@ def page(before: Look, now: Look) -> Iterator[tuple[str, str]]:
     yield "", ""
     yield "bold", f"{_cell('BUSIEST ROOMS')} {'POSTS/S':>10} {'MEMBERS':>10}"
     for room in now.top.rooms:
-        yield "", f"{_cell(room.room)} {room.posts_per_second:>10,.1f} {room.members:>10,}"
+        yield "", f"{_cell(room.room)} {room.messages_per_second:>10,.1f} {room.members:>10,}"
     yield "", ""
     yield "bold", f"{_cell('SLOWEST CLIENTS')} {'TO HEAR':>10}   {'VIA':<5} ADDRESS"
     for client in now.top.clients:

@@ -17,8 +17,8 @@ from geventchat.client import (
     Renamed,
     Topic,
 )
-from geventchat.client.screen import Line
-from geventchat.client.window import Saying, Window
+from geventchat.client.terminal.formatting import Line
+from geventchat.client.terminal.view import Saying, Window
 
 NOON = datetime(2026, 3, 3, 12, 0)
 MORNING = datetime(2026, 3, 4, 0, 1)
