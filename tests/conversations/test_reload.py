@@ -79,7 +79,7 @@ def test_a_file_that_cannot_be_used_leaves_all_settings_as_they_were(
         chat.server.reload(replace(before, limits=Limits(frame_bytes=10)))
     assert chat.server._config is before
     ann = chat.rich("Ann", password="sesame", token="the-token-of-a-test")
-    assert ann.ask("admin", act="list")["rules"] == []
+    assert ann.ask("admin", action="list")["rules"] == []
 
 
 def hang_up(server: Mock, reloading: BoundedSemaphore, config: Config) -> None:
