@@ -77,7 +77,7 @@ def test_the_token_comes_from_a_file_or_the_environment(house: House) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
-    [(["unban", "eve"], "there is no ban"), (["kick", "nobody"], "nobody")],
+    [(["unban", "eve"], "no ban matches eve"), (["kick", "nobody"], "nobody")],
 )
 def test_what_is_refused_is_one_line(house: House, arguments: list[str], complaint: str) -> None:
     done = house.admin(*arguments)

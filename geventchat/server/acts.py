@@ -1,10 +1,10 @@
-"""What operators do: one function for each act, and a table that finds it.
+"""Actions of operators: one function each, and a table of them.
 
-An act that is begun is finished, whatever becomes of its session meanwhile. What they raise as
-Refused the session answers with `error`. Each act is a line of the log.
+An action that has started is completed, even if its session ends meanwhile. The session answers
+Refused with `error`. Each action is logged.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -14,7 +14,7 @@ from geventchat.protocol.errors import KICKED, Refused
 from geventchat.protocol.requests import Admin
 from geventchat.server.authority import audit
 from geventchat.server.hub import Away
-from geventchat.server.moderation import Network, Rule, moment, network, parsed
+from geventchat.server.moderation import Network, Rule, Rules, moment, network, parsed
 from geventchat.server.slices import in_slices
 from geventchat.server.unbroken import unbroken
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from geventchat.server.session import Session
 
 _SHOWN: Final = 500
-"""Rules that `list` gives at most."""
+"""Rules in the response at most."""
 _STRIDE: Final = 100
-"""Sessions that are looked at before others are served: some 0.5 ms."""
+"""Sessions per slice when rules are applied: some 0.5 ms."""
 
 Done = tuple[list[Rule], int]
-"""The rules that an act made, undid or found, and how many connections it ended."""
+"""The rules that were created, removed or found, and the number of connections closed."""
 About = tuple[str, str, str]
-"""What a rule is about: what it goes by, what it is found by, and how it is named."""
+"""Type, lookup value and name of a target."""
 
 
 def act(session: "Session", request: Admin) -> events.Admin:
-    """Do what an operator asks for, and put it on disk. Waits. Raises Refused."""
+    """Carry out an action and save it. Waits. Raises Refused."""
     if request.token is not None or not session.operator:
         session.authority.recognise(session, request.token, request.action)
     if request.action in _AT_ONCE:
@@ -74,29 +74,27 @@ def _kick(session: "Session", request: Admin) -> Done:
             other.end(replace(KICKED, text=text))
             ended += 1
     if not ended:
-        raise Refused("no_such_nick", "There is nobody to be kicked but you.")
+        raise Refused("no_such_nick", "Only you match; nobody was kicked.")
     return [], ended
 
 
 def _forbid(session: "Session", request: Admin) -> Done:
-    """Make the rules of `ban` and `mute`."""
-    about = list(_about(session, request))
-    for target_type, value, _ in about:
-        if _is(session, target_type, value):
-            raise Refused(
-                "forbidden", f"To {request.action} {request.target} would {request.action} you."
-            )
-    return _make(session, request, about), _weigh_all(session)
+    """Handle `ban` and `mute`."""
+    rules = _made(session, request, _about(session, request))
+    own = session.client, [session.nick], session.address
+    if Rules(rules).of_client(request.action, *own, session.authority.clock()) is not None:
+        raise Refused("forbidden", f"That would also {request.action} you.")
+    return _enact(session, rules), _weigh_all(session)
 
 
 def _lock(session: "Session", request: Admin) -> Done:
-    """Make the rules of `lock` and `freeze`."""
+    """Handle `lock` and `freeze`."""
     room = names.room(_target(request))
-    return _make(session, request, [("room", room, room)]), 0
+    return _enact(session, _made(session, request, [("room", room, room)])), 0
 
 
 def _close(session: "Session", request: Admin) -> Done:
-    return _make(session, request, [("server", "", "")]), 0
+    return _enact(session, _made(session, request, [("server", "", "")])), 0
 
 
 def _undo(session: "Session", request: Admin) -> Done:
@@ -106,7 +104,7 @@ def _undo(session: "Session", request: Admin) -> Done:
     if not lifted:
         if not target:
             raise Refused("bad_field", "action: the server is not closed.")
-        raise Refused("bad_field", f"target: there is no {action} that is about {target}.")
+        raise Refused("bad_field", f"target: no {action} matches {target}.")
     return lifted, _weigh_all(session)
 
 
@@ -114,9 +112,9 @@ def _list(session: "Session", request: Admin) -> Done:
     return session.authority.rules.in_force(session.authority.clock()), 0
 
 
-def _make(session: "Session", request: Admin, about: list[About]) -> list[Rule]:
+def _made(session: "Session", request: Admin, about: Iterable[About]) -> list[Rule]:
     now = session.authority.clock()
-    rules = [
+    return [
         Rule(
             action=request.action,
             target_type=target_type,
@@ -129,12 +127,15 @@ def _make(session: "Session", request: Admin, about: list[About]) -> list[Rule]:
         )
         for target_type, value, target in about
     ]
-    session.authority.rules.make(rules, now)
+
+
+def _enact(session: "Session", rules: list[Rule]) -> list[Rule]:
+    session.authority.rules.make(rules, session.authority.clock())
     return rules
 
 
 def _weigh_all(session: "Session") -> int:
-    """Let the rules be felt by all who are here; give how many connections that ended. Waits."""
+    """Apply the rules to all sessions; return the number of connections closed. Waits."""
     authority = session.authority
     ended = 0
     for other in in_slices(session.hub.sessions, _STRIDE):
@@ -147,10 +148,10 @@ def _weigh_all(session: "Session") -> int:
 
 
 def _about(session: "Session", request: Admin) -> Iterator[About]:
-    """Give what a ban or a mute is about: an address, or a nick and the client that has it."""
+    """Yield the targets of a ban or a mute: an address, or a nick and its client."""
     target, target_type = _target(request), request.target_type
     if target_type == "room":
-        raise Refused("bad_field", f"target_type: one can {request.action} nobody by room.")
+        raise Refused("bad_field", f"target_type: {request.action} does not support room.")
     if (meant := _network(session, request)) is not None:
         yield "address", str(meant), str(meant)
         return
@@ -162,7 +163,7 @@ def _about(session: "Session", request: Admin) -> Iterator[About]:
         elif request.action == "mute" and target_type is None:
             yield "guest", names.fold(found.nick), found.nick
         else:
-            text = f"target: {found.nick} is a plain client, which is known by its address alone."
+            text = f"target: {found.nick} is a plain client; use its address."
             raise Refused("bad_field", text)
     elif target_type == "client":
         raise _nobody(target)
@@ -176,7 +177,7 @@ def _about(session: "Session", request: Admin) -> Iterator[About]:
 
 
 def _found(session: "Session", request: Admin) -> list["Session"]:
-    """Give the sessions that a kick is about."""
+    """Return the sessions to kick."""
     hub, target = session.hub, _target(request)
     if request.target_type == "room":
         return [other for other in hub.those_in(names.room(target)) if not other.operator]
@@ -191,33 +192,19 @@ def _found(session: "Session", request: Admin) -> list["Session"]:
 
 
 def _network(session: "Session", request: Admin) -> Network | None:
-    """Give the network that an act is about: the one it names, or where a nick comes from."""
+    """Return the network of a request: the one it names, or that of a nick."""
     if request.target_type not in (None, "address"):
         return None
     target = _target(request)
     meant = network(target)
     if meant is None and names.like_address(target):
-        raise Refused("bad_field", f"target: {target} is no address.")
+        raise Refused("bad_field", f"target: {target} is not a valid address.")
     if meant is None and request.target_type == "address":
         found = session.hub.present(target)
         if found is None or isinstance(found, Away):
             raise _nobody(target)
         meant = network(found.address)
     return meant
-
-
-def _is(session: "Session", target_type: str, value: str) -> bool:
-    """Say whether a rule would be about a session."""
-    match target_type:
-        case "address":
-            meant = network(value)
-            return meant is not None and _within(meant, session.address)
-        case "client":
-            return value == session.client.hex()
-        case "nick":
-            return value == names.skeleton(session.nick)
-        case _:
-            return False
 
 
 def _within(meant: Network, address: str) -> bool:
@@ -232,11 +219,11 @@ def _target(request: Admin) -> str:
 
 
 def _nobody(target: str) -> Refused:
-    return Refused("no_such_nick", f"Nobody of the nick {target} is here now.")
+    return Refused("no_such_nick", f"{target} is not online.")
 
 
 _AT_ONCE: Final = "kick", "list"
-"""They change no rule, and never wait."""
+"""They change no rules, and never wait."""
 _UNDONE: Final = {
     "unban": "ban",
     "unmute": "mute",

@@ -362,7 +362,7 @@ def test_a_ban_is_lifted(house: Chat) -> None:
 @pytest.mark.parametrize("action", ["ban", "mute"])
 def test_an_operator_does_not_shut_itself_out(house: Chat, action: str, target: str) -> None:
     olga = operator(house)
-    assert f"would {action} you" in forbidden(olga, "admin", action=action, target=target)
+    assert f"would also {action} you" in forbidden(olga, "admin", action=action, target=target)
     assert admin(olga, "list")["total"] == 0
 
 
@@ -391,7 +391,10 @@ def test_an_address_that_is_none_is_not_taken_for_a_nick(
 ) -> None:
     olga = operator(house)
     error = olga.ask("admin", action=action, target=target)
-    assert (error["code"], error["text"]) == ("bad_field", f"target: {target} is no address.")
+    assert (error["code"], error["text"]) == (
+        "bad_field",
+        f"target: {target} is not a valid address.",
+    )
     assert admin(olga, "list")["total"] == 0
 
 
