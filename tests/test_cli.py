@@ -76,11 +76,11 @@ def port(line: str) -> int:
     return int(found[1])
 
 
-def test_the_version_is_told() -> None:
+def test_version_is_printed() -> None:
     assert run("--version").stdout == f"geventchat {__version__}\n"
 
 
-def test_without_a_command_the_commands_are_told() -> None:
+def test_without_a_command_the_commands_are_listed() -> None:
     told = run().stdout
     assert "serve" in told
     assert "connect" in told
@@ -99,7 +99,7 @@ def test_without_a_command_the_commands_are_told() -> None:
         (["now"], "Got unexpected extra argument (now)"),
     ],
 )
-def test_what_cannot_be_used_is_one_line_and_exit_2(arguments: list[str], line: str) -> None:
+def test_an_unusable_option_is_one_line_and_exit_2(arguments: list[str], line: str) -> None:
     assert refusal("serve", *arguments) == f"geventchat: {line}"
 
 
@@ -151,7 +151,7 @@ def test_what_cannot_be_used_is_one_line_and_exit_2(arguments: list[str], line: 
     ],
     ids=lambda text: text[:50],
 )
-def test_what_can_be_told_before_a_start_is_told_then(
+def test_an_unusable_value_is_found_before_the_start(
     arguments: str, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(shlex.split(arguments)) == 2
@@ -159,7 +159,7 @@ def test_what_can_be_told_before_a_start_is_told_then(
 
 
 @pytest.mark.parametrize("arguments", [[], ["history"]])
-def test_who_names_no_command_is_told_which_there_are(
+def test_a_missing_command_lists_the_commands(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 0
@@ -168,7 +168,7 @@ def test_who_names_no_command_is_told_which_there_are(
     assert complaints == ""
 
 
-def test_a_misspelt_option_is_one_line_with_what_was_perhaps_meant() -> None:
+def test_a_misspelt_option_is_one_line_with_a_suggestion() -> None:
     line = refusal("serve", "--prot", "1")
     assert "--prot" in line
     assert "--port" in line
@@ -196,7 +196,7 @@ def test_a_variable_that_is_neither_true_nor_false_is_named() -> None:
         ("host", "192.0.2.1", "cannot assign requested address"),
     ],
 )
-def test_what_a_server_cannot_use_is_named_as_it_was_given(
+def test_a_setting_that_a_server_cannot_use_is_named_as_it_was_given(
     setting: str,
     value: str,
     reason: str,
@@ -231,7 +231,7 @@ def test_what_a_server_cannot_use_is_named_as_it_was_given(
         ("history renew", "TIMELINE", "sqlite:none/chat.db"),
     ],
 )
-def test_what_other_commands_cannot_use_is_named_as_it_was_given(
+def test_an_option_that_a_command_cannot_use_is_named_as_it_was_given(
     arguments: str,
     variable: str,
     value: str,
@@ -244,12 +244,12 @@ def test_what_other_commands_cannot_use_is_named_as_it_was_given(
 
 
 @pytest.mark.parametrize("address", ["localhost:99999", "[::1]:x"])
-def test_an_address_that_cannot_be_is_one_line_and_exit_2(address: str) -> None:
+def test_an_invalid_address_is_one_line_and_exit_2(address: str) -> None:
     number = address.rpartition(":")[2]
     assert refusal("connect", address).startswith(f"geventchat: port {number}: is not ")
 
 
-def test_a_complaint_obeys_no_escape() -> None:
+def test_escape_sequences_in_errors_are_escaped() -> None:
     assert refusal("serve", "--port", "\x1b[2J\n") == (
         r'geventchat: --port "\x1b[2J\n": is not a whole number'
     )
@@ -298,7 +298,7 @@ def test_a_database_that_cannot_be_written_is_one_line_and_exit_2(tmp_path: Path
     assert line.startswith(f"geventchat: --timeline {timeline}: ")
 
 
-def test_the_first_line_tells_where_the_server_listens_and_posts_go(tmp_path: Path) -> None:
+def test_the_first_line_has_the_address_and_where_messages_are_stored(tmp_path: Path) -> None:
     with serving() as process:
         line = first_line(process)
         socket.create_connection(("127.0.0.1", port(line)), timeout=5).close()
@@ -329,7 +329,7 @@ def test_the_readme_names_every_option_of_the_server_and_every_command() -> None
         assert f"geventchat {name}`" in readme
 
 
-def test_a_flag_goes_before_the_environment_before_the_file(tmp_path: Path) -> None:
+def test_flags_override_the_environment_which_overrides_the_file(tmp_path: Path) -> None:
     file = tmp_path / "chat.toml"
     file.write_text('log_format = "json"\nhost = "127.0.0.2"\n')
 
@@ -346,7 +346,7 @@ def test_a_flag_goes_before_the_environment_before_the_file(tmp_path: Path) -> N
         assert " listening on 127.0.0.2:" in first_line(process)
 
 
-def test_the_operators_token_is_made_and_its_place_is_told(tmp_path: Path) -> None:
+def test_the_operator_token_is_created_and_its_path_is_printed(tmp_path: Path) -> None:
     timeline = f"sqlite:{tmp_path}/chat.db"
     with serving("--timeline", timeline) as process:
         first_line(process)
@@ -370,9 +370,7 @@ def test_the_operators_token_is_made_and_its_place_is_told(tmp_path: Path) -> No
         (["--operator-file", "/dev/null"], "does not hold one line of 1 to 1,024 characters"),
     ],
 )
-def test_a_secret_that_cannot_be_used_is_one_line_and_exit_2(
-    arguments: list[str], line: str
-) -> None:
+def test_an_unusable_secret_is_one_line_and_exit_2(arguments: list[str], line: str) -> None:
     assert line in refusal("serve", "--port", "0", "--timeline", "memory:", *arguments)
 
 
@@ -380,7 +378,7 @@ def test_a_secret_that_cannot_be_used_is_one_line_and_exit_2(
     "arguments",
     ["--help", "serve --help", "connect --help", "admin --help", "config", "serve --port x"],
 )
-def test_secrets_of_the_environment_are_in_no_answer(
+def test_secrets_in_the_environment_are_never_printed(
     arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("GEVENTCHAT_PASSWORD", "GEVENTCHAT_TOKEN"):
@@ -389,7 +387,7 @@ def test_secrets_of_the_environment_are_in_no_answer(
     assert "hunter2" not in "".join(capsys.readouterr())
 
 
-def test_two_passwords_are_one_too_many(tmp_path: Path) -> None:
+def test_a_password_and_a_password_file_conflict(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("secret")
     line = refusal(
@@ -402,7 +400,7 @@ def test_two_passwords_are_one_too_many(tmp_path: Path) -> None:
     assert "other" not in line
 
 
-def test_a_password_on_the_command_line_is_warned_of_and_in_the_environment_is_not() -> None:
+def test_only_a_password_on_the_command_line_is_warned_of() -> None:
     for arguments, environment, complaint in (
         (["--password", "secret"], {}, "--password is visible in the process list"),
         ([], {"GEVENTCHAT_PASSWORD": "secret"}, ""),
@@ -419,7 +417,7 @@ def test_a_password_on_the_command_line_is_warned_of_and_in_the_environment_is_n
         assert "secret" not in told + complaints
 
 
-def test_a_variable_that_nothing_reads_is_warned_of_if_it_was_meant_for_an_option() -> None:
+def test_a_misspelt_variable_is_warned_of() -> None:
     kubernetes = {"SERVICE_HOST": "10.0.0.1", "SERVICE_PORT": "4040", "PORT_4040_TCP_ADDR": "::1"}
     wrong = {"HISTORY_DAYS": "30", "PASSWROD": "secret"}
     others = {"TOKEN": "of-an-operator-of-this-server", "LOG_FORMAT": "json"}
@@ -446,7 +444,7 @@ def test_ctrl_c_ends_the_server_cleanly(number: signal.Signals) -> None:
     assert complaints == ""
 
 
-def test_a_server_whose_output_nobody_reads_any_more_goes_on() -> None:
+def test_a_server_survives_the_end_of_its_reader() -> None:
     with serving() as process:
         number = port(first_line(process))
         assert process.stdout
@@ -459,7 +457,7 @@ def test_a_server_whose_output_nobody_reads_any_more_goes_on() -> None:
         assert process.wait(10) == 0
 
 
-def test_a_server_of_a_system_without_utf8_takes_and_shows_any_text() -> None:
+def test_any_text_is_shown_on_a_system_without_utf8() -> None:
     with serving("--echo", LANG="C", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0") as server:
         number = port(first_line(server))
         with closing(socket.create_connection(("127.0.0.1", number), timeout=5)) as client:
@@ -502,7 +500,7 @@ def test_the_server_may_have_as_many_connections_as_the_system_allows() -> None:
         assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
 
 
-def test_a_server_starts_without_the_terminals_parts() -> None:
+def test_a_server_does_not_load_the_terminal() -> None:
     script = (
         "import sys, geventchat.__main__, geventchat.server.server;"
         "print([name for name in sys.modules if name.startswith('prompt_toolkit')])"
@@ -544,7 +542,7 @@ def test_a_server_is_ready_within_a_second() -> None:
     assert min(start() for _ in range(3)) < 1
 
 
-def test_the_config_that_is_printed_can_be_used_as_a_file(tmp_path: Path) -> None:
+def test_the_printed_config_can_be_used_as_a_file(tmp_path: Path) -> None:
     first = run("config", "--port", "0", GEVENTCHAT_LOG_FORMAT="json").stdout
     assert "port = 0  # --port\n" in first
     assert 'log_format = "json"  # GEVENTCHAT_LOG_FORMAT\n' in first
@@ -559,7 +557,7 @@ def test_the_config_that_is_printed_can_be_used_as_a_file(tmp_path: Path) -> Non
     ]
 
 
-def test_a_config_is_checked_as_far_as_no_start_is_needed(tmp_path: Path) -> None:
+def test_check_finds_what_needs_no_start(tmp_path: Path) -> None:
     done = run("config", "--check", "--timeline", f"sqlite:{tmp_path}/chat.db")
     assert (done.returncode, done.stdout) == (0, "A server can run with these settings.\n")
     assert list(tmp_path.iterdir()) == []
@@ -615,7 +613,7 @@ def test_a_check_refuses_an_address_of_another_machine() -> None:
     assert line == "geventchat: --host 192.0.2.1: cannot assign requested address"
 
 
-def test_sighup_reads_the_settings_again_or_leaves_them_in_force(tmp_path: Path) -> None:
+def test_sighup_reloads_the_settings_or_keeps_them(tmp_path: Path) -> None:
     file = tmp_path / "chat.toml"
     file.write_text("limits.frame_bytes = 10")
 
@@ -661,7 +659,7 @@ def test_sighup_reads_the_settings_again_or_leaves_them_in_force(tmp_path: Path)
         assert not taken(b"x" * 20)
 
 
-def test_a_secret_that_others_can_read_is_warned_of_at_the_start_and_at_sighup(
+def test_a_world_readable_secret_is_warned_of_at_the_start_and_on_reload(
     tmp_path: Path,
 ) -> None:
     secrets = {"--password-file": tmp_path / "password", "--operator-file": tmp_path / "token"}
@@ -695,7 +693,7 @@ def test_a_secret_that_others_can_read_is_warned_of_at_the_start_and_at_sighup(
         assert "WARNING" not in process.communicate(timeout=10)[0]
 
 
-def test_a_second_signal_ends_it_at_once() -> None:
+def test_a_second_signal_exits_at_once() -> None:
     with serving() as process, ExitStack() as peers:
         address = "127.0.0.1", port(first_line(process))
         peer, other = (
@@ -709,7 +707,7 @@ def test_a_second_signal_ends_it_at_once() -> None:
         assert process.wait(timeout=1) == 128 + signal.SIGTERM
 
 
-def test_closing_its_terminal_ends_the_server() -> None:
+def test_closing_the_terminal_shuts_the_server_down() -> None:
     terminal = pexpect.spawn(sys.executable, list(SERVE[1:]))
     terminal.expect("listening on")
 
@@ -718,7 +716,7 @@ def test_closing_its_terminal_ends_the_server() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(terminal.pid, 0)[1]) == 0
 
 
-def test_a_log_elsewhere_says_that_the_terminal_was_closed(tmp_path: Path) -> None:
+def test_the_log_says_that_the_terminal_was_closed(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.touch()
     terminal = pexpect.spawn("sh", ["-c", f"exec {shlex.join(SERVE)} > {log}"])

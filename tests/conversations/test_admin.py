@@ -58,13 +58,13 @@ def figures(chat: Chat) -> dict[str, float]:
     }
 
 
-def test_a_server_is_ready_until_it_ends(chat: Chat) -> None:
+def test_health_is_503_once_the_server_shuts_down(chat: Chat) -> None:
     assert get(chat, "/healthz") == (200, "ready\n")
     chat.server._stopping = True
     assert get(chat, "/healthz") == (503, "shutting down\n")
 
 
-def test_a_server_that_cannot_store_is_not_ready(chat: Chat) -> None:
+def test_health_is_503_while_messages_cannot_be_stored(chat: Chat) -> None:
     ann = chat.rich("Ann")
     store = chat.server._timeline._store  # type: ignore[attr-defined]
     store.db.execute("PRAGMA busy_timeout = 10")
@@ -84,7 +84,7 @@ def test_a_server_that_cannot_store_is_not_ready(chat: Chat) -> None:
     assert get(chat, "/healthz")[0] == 200
 
 
-def test_what_is_done_is_counted(chat: Chat) -> None:
+def test_messages_deliveries_and_connections_are_counted(chat: Chat) -> None:
     ann, bob = chat.riches("Ann", "Bob")
     chat.plain()
     before = figures(chat)
@@ -110,7 +110,7 @@ def test_what_is_done_is_counted(chat: Chat) -> None:
     assert figures(chat)['connections_closed_total{reason="quit"}'] >= 1
 
 
-def test_the_busiest_rooms_and_the_slowest_clients_are_told(chat: Chat) -> None:
+def test_top_lists_the_busiest_rooms_and_the_slowest_clients(chat: Chat) -> None:
     ann = chat.rich("Ann", rooms=["den", "lobby"])
     assert json.loads(get(chat, "/top")[1]) == {"rooms": [], "clients": []}
     for text in ("one", "two"):
@@ -129,18 +129,18 @@ def test_the_busiest_rooms_and_the_slowest_clients_are_told(chat: Chat) -> None:
     ]
 
 
-def test_the_process_is_described_too(chat: Chat) -> None:
+def test_metrics_include_those_of_the_process(chat: Chat) -> None:
     _, text = get(chat, "/metrics")
     for name in ("process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"):
         assert f"\n{name} " in text
 
 
-def test_nothing_else_is_there(chat: Chat) -> None:
+def test_other_paths_are_not_found(chat: Chat) -> None:
     for path in ("/", "/healthz/", "/../etc/passwd"):
         assert get(chat, path)[0] == 404
 
 
-def test_one_who_asks_for_nothing_is_not_waited_for(chat: Chat) -> None:
+def test_an_incomplete_request_is_closed_after_its_time(chat: Chat) -> None:
     address = chat.server.admin_address
     assert address is not None
     with patch("geventchat.server.admin._SECONDS", 0.05), socket.socket() as silent:
@@ -160,7 +160,7 @@ def test_one_who_asks_for_nothing_is_not_waited_for(chat: Chat) -> None:
     ],
     ids=["request", "headers", "body"],
 )
-def test_those_who_ask_slowly_keep_nobody_out(
+def test_slow_requests_do_not_block_the_admin_port(
     chat: Chat, begin: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     address = chat.server.admin_address
@@ -236,7 +236,7 @@ def test_a_bad_request_is_answered_without_a_traceback(
     assert not caplog.records
 
 
-def test_a_bug_while_answering_is_logged_once_and_is_a_500(
+def test_a_bug_in_a_handler_is_logged_once_and_answered_with_500(
     chat: Chat, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     admin = chat.server._admin
@@ -266,14 +266,14 @@ def test_a_bug_while_answering_is_logged_once_and_is_a_500(
     ],
 )
 @pytest.mark.parametrize("path", ["/healthz", "/metrics", "/top"])
-def test_a_page_of_another_site_cannot_read_it_through_a_name_of_its_own(
+def test_only_requests_for_this_machine_are_answered(
     chat: Chat, path: str, host: str, status: int
 ) -> None:
     request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
     assert ask(chat, request.encode()).startswith(f"HTTP/1.1 {status} ".encode())
 
 
-def test_a_port_that_was_asked_for_and_is_taken_is_refused_and_the_default_one_is_not(
+def test_a_taken_admin_port_is_an_error_only_if_it_was_configured(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:

@@ -73,7 +73,7 @@ def muted(peer: Rich, kind: str, **fields: Any) -> bool:
 # Who is an operator
 
 
-def test_a_server_with_operators_says_so_and_any_other_does_not(house: Chat, chat: Chat) -> None:
+def test_only_a_server_with_operators_announces_admin(house: Chat, chat: Chat) -> None:
     assert house.rich().welcome["features"] == ["admin"]
     peer = chat.rich(token=TOKEN)
     assert peer.welcome["features"] == []
@@ -85,7 +85,7 @@ def test_a_server_with_operators_says_so_and_any_other_does_not(house: Chat, cha
     "action",
     "kick ban unban mute unmute lock unlock freeze unfreeze close open list".split(),
 )
-def test_nobody_acts_without_the_token(house: Chat, action: str) -> None:
+def test_every_action_needs_the_token(house: Chat, action: str) -> None:
     ann, eve = house.riches("Ann", "Eve")
     with beside(house.address) as bystanders:
         assert "Only operators" in forbidden(eve, "admin", action=action, target="Ann")
@@ -97,7 +97,7 @@ def test_nobody_acts_without_the_token(house: Chat, action: str) -> None:
     assert of("bye", ann.pong()) == []
 
 
-def test_a_token_shown_once_is_enough_for_a_connection_and_for_no_other(house: Chat) -> None:
+def test_a_token_is_valid_for_the_rest_of_its_connection_only(house: Chat) -> None:
     olga, eve = house.riches("Olga", "Eve")
     admin(olga, "list", token=TOKEN)
     admin(olga, "list")
@@ -106,14 +106,14 @@ def test_a_token_shown_once_is_enough_for_a_connection_and_for_no_other(house: C
     assert "Only operators" in forbidden(again, "admin", action="list")
 
 
-def test_a_wrong_token_in_hello_is_told_and_the_client_is_an_ordinary_one(house: Chat) -> None:
+def test_a_wrong_token_in_hello_is_an_error_and_the_client_is_no_operator(house: Chat) -> None:
     eve = house.rich("Eve", token="wrong")
     (error,) = of("error", eve.greeting)
     assert (error["code"], error["text"]) == ("forbidden", "Wrong operator token.")
     assert of("joined", eve.greeting)
 
 
-def test_wrong_tokens_are_few_a_minute_from_an_address(options: dict[str, Any]) -> None:
+def test_wrong_tokens_are_limited_per_minute_and_address(options: dict[str, Any]) -> None:
     with chatting(options=options | {"trust": ()}) as house:
         eve, olga = house.rich("Eve"), house.rich("Olga", source="127.0.0.9")
         for _ in range(5):
@@ -124,7 +124,7 @@ def test_wrong_tokens_are_few_a_minute_from_an_address(options: dict[str, Any]) 
         admin(olga, "list", token=TOKEN)
 
 
-def test_to_act_without_a_token_is_no_try(options: dict[str, Any]) -> None:
+def test_a_missing_token_does_not_count_as_a_wrong_one(options: dict[str, Any]) -> None:
     with chatting(options=options | {"trust": ()}, messages_at_once=20) as house:
         eve, olga = house.riches("Eve", "Olga")
         for _ in range(9):
@@ -132,14 +132,14 @@ def test_to_act_without_a_token_is_no_try(options: dict[str, Any]) -> None:
         admin(olga, "list", token=TOKEN)
 
 
-def test_wrong_tokens_keep_nobody_out_who_knows_the_password(options: dict[str, Any]) -> None:
+def test_wrong_tokens_do_not_lock_out_the_right_password(options: dict[str, Any]) -> None:
     with chatting(options=options | {"trust": (), "password": "horse"}) as house:
         for _ in range(6):
             house.rich(password="horse", token="wrong")
         assert house.rich("Ann", password="horse").nick == "Ann"
 
 
-def test_who_shows_a_wrong_token_and_no_password_is_told_of_the_token(
+def test_a_wrong_token_without_a_password_is_reported_as_such(
     options: dict[str, Any],
 ) -> None:
     with chatting(options=options | {"password": "horse"}) as house:
@@ -150,7 +150,7 @@ def test_who_shows_a_wrong_token_and_no_password_is_told_of_the_token(
 # The log
 
 
-def test_each_act_is_one_line_that_nobody_can_break(
+def test_each_action_is_one_audit_line_that_cannot_be_forged(
     house: Chat, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "geventchat.audit")
@@ -193,7 +193,7 @@ def test_a_banned_nick_is_banned_however_it_is_written(house: Chat, nick: str) -
 
 
 @pytest.mark.parametrize("kind", ["hello", "nick"])
-def test_what_is_far_too_long_for_a_nick_costs_nobody_anything(house: Chat, kind: str) -> None:
+def test_an_overlong_nick_does_not_delay_the_others(house: Chat, kind: str) -> None:
     admin(operator(house), "lock", "lobby")
     slow_to_normalise = "a" + "\u0301\u0316" * 16_000
     with Control(house.address):
@@ -207,7 +207,7 @@ def test_what_is_far_too_long_for_a_nick_costs_nobody_anything(house: Chat, kind
 # Kick
 
 
-def test_who_is_kicked_is_told_why_and_the_others_hear_that_it_left(house: Chat) -> None:
+def test_a_kicked_client_gets_the_reason_and_the_others_its_leave(house: Chat) -> None:
     olga, eve = operator(house), house.rich("Eve")
     with Bystanders(house.address) as bystanders:
         assert admin(olga, "kick", "eve", reason="spam\nand lies")["connections_closed"] == 1
@@ -230,7 +230,7 @@ def test_a_plain_guest_is_kicked_by_its_name(house: Chat) -> None:
     assert b"operator" in line
 
 
-def test_a_whole_room_is_kicked_but_operators_and_nobody_elsewhere_waits(house: Chat) -> None:
+def test_kicking_a_room_spares_operators_and_does_not_delay_other_rooms(house: Chat) -> None:
     olga, otto = operator(house), operator(house, "Otto")
     crowd = [house.rich(rooms=["attic"]) for _ in range(50)]
     for peer in (olga, otto):
@@ -250,7 +250,7 @@ def test_all_of_an_address_are_kicked(house: Chat) -> None:
 
 
 @pytest.mark.parametrize("target", ["Nobody", "Olga", "guest-99999", "10.0.0.0/8", "x" * 128])
-def test_there_has_to_be_somebody_to_be_kicked(house: Chat, target: str) -> None:
+def test_a_kick_that_matches_nobody_is_an_error(house: Chat, target: str) -> None:
     error = operator(house).ask("admin", action="kick", target=target)
     assert (error["type"], error["code"]) == ("error", "no_such_nick")
 
@@ -265,7 +265,7 @@ def banned(chat: Chat, **options: Any) -> dict[str, Any]:
     return bye
 
 
-def test_who_is_banned_is_told_why_and_does_not_come_back_by_nick_or_client(house: Chat) -> None:
+def test_a_banned_client_gets_the_reason_and_cannot_return_by_nick_or_client(house: Chat) -> None:
     olga, eve = operator(house), house.rich("Eve")
     with Bystanders(house.address) as bystanders:
         answer = admin(olga, "ban", "EVE", reason="spam")
@@ -280,7 +280,7 @@ def test_who_is_banned_is_told_why_and_does_not_come_back_by_nick_or_client(hous
     house.rich("Other")
 
 
-def test_the_nick_is_banned_for_who_is_here_under_another(house: Chat) -> None:
+def test_a_banned_nick_cannot_be_taken_by_a_connected_client(house: Chat) -> None:
     olga, ann = operator(house), house.rich("Ann")
     admin(olga, "ban", "Eve")
     assert "Eve is banned" in forbidden(ann, "nick", nick="\u0415ve")
@@ -303,7 +303,7 @@ def test_a_client_is_banned_while_it_is_away(house: Chat) -> None:
     banned(house, client=eve.client, nick="Ann")
 
 
-def test_a_banned_client_does_not_replace_its_connection_elsewhere(house: Chat) -> None:
+def test_a_banned_client_cannot_replace_its_open_connection(house: Chat) -> None:
     olga, eve = operator(house), house.rich("Eve")
     admin(olga, "ban", "Ann")
     banned(house, client=eve.client, nick="Ann")
@@ -325,7 +325,7 @@ def test_a_banned_address_gets_a_line_and_is_closed(house: Chat) -> None:
     assert texts(olga.posts(1)) == ["hello"]
 
 
-def test_an_address_is_banned_by_the_nick_that_comes_from_there(house: Chat) -> None:
+def test_an_address_is_banned_by_a_nick_connected_from_it(house: Chat) -> None:
     olga, plain = operator(house), elsewhere(house)
     plain.send(b"hello\0")
     guest = olga.posts(1)[0]["author"]
@@ -336,7 +336,7 @@ def test_an_address_is_banned_by_the_nick_that_comes_from_there(house: Chat) -> 
     assert len(plain.rest()) == 1
 
 
-def test_a_ban_ends_by_itself(house: Chat) -> None:
+def test_a_ban_expires(house: Chat) -> None:
     olga, eve = operator(house), house.rich("Eve")
     until = admin(olga, "ban", "Eve", seconds=3600)["rules"][0]["until"]
     assert " until 20" in eve.closing()[-1]["text"]
@@ -348,7 +348,7 @@ def test_a_ban_ends_by_itself(house: Chat) -> None:
     assert admin(olga, "list")["total"] == 0
 
 
-def test_a_ban_is_lifted(house: Chat) -> None:
+def test_a_ban_can_be_removed(house: Chat) -> None:
     olga, eve = operator(house), house.rich("Eve")
     admin(olga, "ban", "Eve")
     eve.closing()
@@ -360,13 +360,13 @@ def test_a_ban_is_lifted(house: Chat) -> None:
 
 @pytest.mark.parametrize("target", ["Olga", "0lga", "127.0.0.1", "127.0.0.0/8", "0.0.0.0/0"])
 @pytest.mark.parametrize("action", ["ban", "mute"])
-def test_an_operator_does_not_shut_itself_out(house: Chat, action: str, target: str) -> None:
+def test_an_operator_cannot_ban_or_mute_itself(house: Chat, action: str, target: str) -> None:
     olga = operator(house)
     assert f"would also {action} you" in forbidden(olga, "admin", action=action, target=target)
     assert admin(olga, "list")["total"] == 0
 
 
-def test_bans_of_other_operators_do_not_hold_for_operators(house: Chat) -> None:
+def test_bans_do_not_apply_to_operators(house: Chat) -> None:
     olga, otto = operator(house), operator(house, "Otto")
     assert admin(olga, "ban", "Otto")["connections_closed"] == 0
     assert of("bye", otto.pong()) == []
@@ -374,7 +374,7 @@ def test_bans_of_other_operators_do_not_hold_for_operators(house: Chat) -> None:
 
 
 @pytest.mark.parametrize("target", ["guest-99999", "server", "a b", ""])
-def test_what_is_nobodys_nick_is_not_banned(house: Chat, target: str) -> None:
+def test_an_invalid_nick_cannot_be_banned(house: Chat, target: str) -> None:
     olga = operator(house)
     error = olga.ask("admin", action="ban", target=target)
     assert (error["type"], error["code"] in ("no_such_nick", "bad_nick", "bad_field")) == (
@@ -386,7 +386,7 @@ def test_what_is_nobodys_nick_is_not_banned(house: Chat, target: str) -> None:
 
 @pytest.mark.parametrize("target", ["300.1.2.3", "10.1.2.3/33", "fe80::1/129", "10.0.0", "::1::"])
 @pytest.mark.parametrize("action", ["ban", "mute", "kick"])
-def test_an_address_that_is_none_is_not_taken_for_a_nick(
+def test_an_invalid_address_is_an_error_and_not_a_nick(
     house: Chat, action: str, target: str
 ) -> None:
     olga = operator(house)
@@ -399,7 +399,7 @@ def test_an_address_that_is_none_is_not_taken_for_a_nick(
 
 
 @pytest.mark.parametrize("nick", ["127.0.0.9", "127.0.0.0", "::1", "fe80::1"])
-def test_nobody_hides_behind_a_nick_that_is_an_address(house: Chat, nick: str) -> None:
+def test_a_nick_cannot_look_like_an_address(house: Chat, nick: str) -> None:
     assert house.rich("Eve").ask("nick", nick=nick)["code"] == "bad_nick"
 
 
@@ -412,7 +412,7 @@ def test_a_network_of_ipv4_within_ipv6_is_banned(house: Chat) -> None:
 # Mute
 
 
-def test_who_is_muted_is_heard_by_nobody_and_hears_everything(house: Chat) -> None:
+def test_a_muted_client_receives_everything_and_reaches_nobody(house: Chat) -> None:
     olga, ann, eve = operator(house), house.rich("Ann"), house.rich("Eve")
     assert admin(olga, "mute", "Eve")["connections_closed"] == 0
     with Bystanders(house.address) as bystanders:
@@ -442,14 +442,14 @@ def test_a_mute_outlasts_the_connection_and_another_nick(house: Chat) -> None:
     assert other.nick.startswith("guest-") or muted(other, "direct", to="Olga", text="hear me")
 
 
-def test_a_mute_goes_with_the_nick_that_it_is_about(house: Chat) -> None:
+def test_a_mute_by_nick_applies_to_whoever_has_the_nick(house: Chat) -> None:
     olga, eve = operator(house), house.rich()
     admin(olga, "mute", "Eve", target_type="nick")
     assert eve.ask("nick", nick="Eve")["nick"] == "Eve"
     assert muted(eve, "say", room="lobby", text="hear me")
 
 
-def test_who_is_muted_says_nothing_by_coming_back_under_other_names(house: Chat) -> None:
+def test_a_muted_client_cannot_post_through_a_new_nick(house: Chat) -> None:
     olga, eve = operator(house), house.rich("Eve")
     admin(olga, "mute", "Eve", target_type="client")
     drop(eve)
@@ -463,7 +463,7 @@ def test_who_is_muted_says_nothing_by_coming_back_under_other_names(house: Chat)
     assert of("error", house.rich("Eve", client=eve.client).greeting) == []
 
 
-def test_who_is_muted_is_told_until_when_and_why(house: Chat) -> None:
+def test_a_muted_client_gets_the_end_and_the_reason(house: Chat) -> None:
     olga, eve = operator(house), house.rich("Eve")
     admin(olga, "mute", "Eve", seconds=60, reason="too loud")
     error = eve.ask("say", room="lobby", text="hear me")
@@ -472,14 +472,14 @@ def test_who_is_muted_is_told_until_when_and_why(house: Chat) -> None:
     )
 
 
-def test_who_finds_the_server_closed_is_told_why(house: Chat) -> None:
+def test_a_closed_server_gives_its_reason(house: Chat) -> None:
     olga = operator(house)
     admin(olga, "close", reason="the party is over")
     (bye,) = house.refused()
     assert bye["text"] == "This server is closed to new users: the party is over"
 
 
-def test_a_mute_ends_by_itself_and_another_may_be_left(house: Chat) -> None:
+def test_a_mute_expires_and_another_still_applies(house: Chat) -> None:
     olga, eve = operator(house), house.rich("Eve")
     until = admin(olga, "mute", "Eve", seconds=60, target_type="client")["rules"][0]["until"]
     admin(olga, "mute", "Eve", seconds=120, target_type="nick")
@@ -517,7 +517,7 @@ def test_an_address_is_muted(house: Chat) -> None:
         assert plain.frame() == NOTICE + b"You are muted by an operator."
 
 
-def test_the_mute_of_a_guest_goes_with_it(house: Chat) -> None:
+def test_a_mute_of_a_guest_ends_with_its_connection(house: Chat) -> None:
     olga, eve = operator(house), house.plain()
     eve.send(b"hello\0")
     admin(olga, "mute", olga.posts(1)[0]["author"])
@@ -530,7 +530,7 @@ def test_the_mute_of_a_guest_goes_with_it(house: Chat) -> None:
 # Rooms
 
 
-def test_of_a_locked_room_only_operators_set_the_topic(house: Chat) -> None:
+def test_only_operators_set_the_topic_of_a_locked_room(house: Chat) -> None:
     olga, ann = operator(house), house.rich("Ann")
     admin(olga, "lock", "LOBBY", reason="it was fine")
     assert "it was fine" in forbidden(ann, "topic", room="lobby", topic="cake")
@@ -542,7 +542,7 @@ def test_of_a_locked_room_only_operators_set_the_topic(house: Chat) -> None:
     assert ann.ask("topic", room="lobby", topic="cake")["topic"] == "cake"
 
 
-def test_in_a_frozen_room_only_operators_speak(house: Chat) -> None:
+def test_only_operators_post_in_a_frozen_room(house: Chat) -> None:
     olga, ann, plain = operator(house), house.rich("Ann", rooms=["lobby", "attic"]), house.plain()
     admin(olga, "freeze", "lobby")
     assert "lobby" in forbidden(ann, "say", room="lobby", text="hear me")
@@ -558,7 +558,7 @@ def test_in_a_frozen_room_only_operators_speak(house: Chat) -> None:
     assert texts(ann.posts(2)) == ["silence", "hear me"]
 
 
-def test_a_room_need_not_be_open_to_be_frozen(house: Chat) -> None:
+def test_a_room_without_members_can_be_frozen(house: Chat) -> None:
     admin(operator(house), "freeze", "attic", seconds=60)
     ann = house.rich("Ann", rooms=["attic"])
     assert " until 20" in forbidden(ann, "say", room="attic", text="hear me")
@@ -567,7 +567,7 @@ def test_a_room_need_not_be_open_to_be_frozen(house: Chat) -> None:
 # The closed door
 
 
-def test_a_closed_server_lets_in_only_who_was_here(house: Chat) -> None:
+def test_a_closed_server_admits_only_known_clients(house: Chat) -> None:
     olga, ann, bob = operator(house), house.rich("Ann"), house.rich("Bob")
     plain = house.plain()
     drop(bob)
@@ -588,7 +588,7 @@ def test_a_closed_server_lets_in_only_who_was_here(house: Chat) -> None:
     assert house.rich("Eve").nick == "Eve"
 
 
-def test_who_was_inside_when_the_door_closed_may_still_say_hello(house: Chat) -> None:
+def test_a_connection_from_before_the_close_may_still_say_hello(house: Chat) -> None:
     olga, plain = operator(house), house.plain()
     admin(olga, "close")
     plain.send(b"\x1e" + encode({"type": "hello", "version": 1, "client": "x" * 16, "nick": "Eve"}))
@@ -598,7 +598,7 @@ def test_who_was_inside_when_the_door_closed_may_still_say_hello(house: Chat) ->
 # A restart
 
 
-def test_what_operators_did_outlives_the_server(tmp_path: Path) -> None:
+def test_rules_survive_a_restart(tmp_path: Path) -> None:
     timeline = f"sqlite:{tmp_path}/chat.db"
     with chatting(timeline) as house:
         token = (tmp_path / "chat.db.operator").read_text().strip()
@@ -637,7 +637,7 @@ def test_a_closed_server_is_closed_after_a_restart(options: dict[str, Any]) -> N
         house.rich("Ann")
 
 
-def test_a_guest_of_the_next_server_is_another(options: dict[str, Any]) -> None:
+def test_rules_about_guests_do_not_survive_a_restart(options: dict[str, Any]) -> None:
     with chatting(options=options) as house:
         olga, plain = operator(house), house.plain()
         plain.send(b"hello\0")
@@ -646,7 +646,7 @@ def test_a_guest_of_the_next_server_is_another(options: dict[str, Any]) -> None:
         assert admin(operator(house), "list")["total"] == 0
 
 
-def test_rules_that_cannot_be_stored_hold_and_that_is_told(
+def test_rules_that_cannot_be_saved_apply_and_are_reported(
     house: Chat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     olga, eve = operator(house), house.rich("Eve")
@@ -656,7 +656,7 @@ def test_rules_that_cannot_be_stored_hold_and_that_is_told(
     assert muted(eve, "say", room="lobby", text="hear me")
 
 
-def test_acts_at_the_same_time_are_all_stored(options: dict[str, Any]) -> None:
+def test_concurrent_actions_are_all_saved(options: dict[str, Any]) -> None:
     with chatting(options=options) as house:
         operators = [operator(house, f"o{number}") for number in range(10)]
         acts = [
@@ -668,7 +668,7 @@ def test_acts_at_the_same_time_are_all_stored(options: dict[str, Any]) -> None:
         assert admin(operator(house), "list")["total"] == 10
 
 
-def test_an_act_is_stored_although_its_operator_is_cut_off(house: Chat) -> None:
+def test_an_action_is_saved_although_its_operator_disconnects(house: Chat) -> None:
     olga = operator(house)
     file = house.server._authority._file
     assert file is not None

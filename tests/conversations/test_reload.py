@@ -35,7 +35,7 @@ def chat(files: dict[str, Path]) -> Iterator[Chat]:
         yield chat
 
 
-def test_clients_are_served_while_files_are_read(chat: Chat, tmp_path: Path) -> None:
+def test_a_reload_does_not_block_the_hub(chat: Chat, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     config = replace(chat.server._config, password_file=str(tmp_path / "pipe"))
     reload = gevent.spawn(chat.server.reload, config)
@@ -48,9 +48,7 @@ def test_clients_are_served_while_files_are_read(chat: Chat, tmp_path: Path) -> 
     chat.rich("Bob", password="changed")
 
 
-def test_files_that_take_too_long_leave_the_settings_as_they_were(
-    chat: Chat, tmp_path: Path
-) -> None:
+def test_a_reload_that_takes_too_long_changes_nothing(chat: Chat, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     config = replace(chat.server._config, password_file=str(tmp_path / "pipe"))
     with (
@@ -64,7 +62,7 @@ def test_files_that_take_too_long_leave_the_settings_as_they_were(
 
 @pytest.mark.parametrize("setting", ["password_file", "operator_file"])
 @pytest.mark.parametrize("now", ["nothing", "folder", "empty"])
-def test_a_file_that_cannot_be_used_leaves_all_settings_as_they_were(
+def test_an_unusable_file_changes_no_settings(
     chat: Chat, files: dict[str, Path], setting: str, now: str
 ) -> None:
     for file in files.values():
@@ -87,7 +85,7 @@ def hang_up(server: Mock, reloading: BoundedSemaphore, config: Config) -> None:
     _hung_up(server, Mock(), lambda: found, reloading, had_terminal=False)
 
 
-def test_reloads_asked_for_at_once_are_one_after_the_other() -> None:
+def test_concurrent_reloads_run_one_after_the_other() -> None:
     running = 0
 
     def reload(_: Config) -> list[str]:
@@ -105,7 +103,7 @@ def test_reloads_asked_for_at_once_are_one_after_the_other() -> None:
     assert [call.args[0].port for call in server.reload.call_args_list] == [1, 2]
 
 
-def test_a_reload_that_fails_is_one_line_and_the_next_one_works(
+def test_a_failed_reload_is_one_line_and_the_next_one_works(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server, reloading = Mock(operator_file=None), BoundedSemaphore(1)
@@ -118,7 +116,7 @@ def test_a_reload_that_fails_is_one_line_and_the_next_one_works(
     assert server.reload.call_count == 2
 
 
-def test_settings_are_read_again_in_a_thread_of_their_own() -> None:
+def test_a_reload_reads_settings_in_a_native_thread() -> None:
     threads: list[int] = []
 
     def read() -> Resolved:

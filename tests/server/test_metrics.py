@@ -10,7 +10,7 @@ from geventchat.server.metrics import Metrics
 from tests.server.house import House
 
 
-def test_the_process_is_looked_at_outside_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_metrics_are_read_outside_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
     collect = ProcessCollector.collect
 

@@ -29,7 +29,7 @@ GUEST = Rule(
 )
 
 
-def test_what_is_saved_is_loaded_but_guests_who_are_nobody_by_then(tmp_path: Path) -> None:
+def test_saved_rules_are_loaded_except_those_about_guests(tmp_path: Path) -> None:
     file = RulesFile(f"{tmp_path}/rules")
     assert file.load() == []
     file.save([RULE, GUEST])
@@ -39,7 +39,7 @@ def test_what_is_saved_is_loaded_but_guests_who_are_nobody_by_then(tmp_path: Pat
     assert os.listdir(tmp_path) == ["rules"]
 
 
-def test_the_file_is_for_its_owner_alone_and_in_place_of_the_former(tmp_path: Path) -> None:
+def test_the_file_replaces_the_former_one_and_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "rules"
     path.write_text("{}")
     path.chmod(0o644)
@@ -47,7 +47,7 @@ def test_the_file_is_for_its_owner_alone_and_in_place_of_the_former(tmp_path: Pa
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_save_that_fails_leaves_the_former_rules(tmp_path: Path) -> None:
+def test_a_failed_save_leaves_the_former_rules(tmp_path: Path) -> None:
     file = RulesFile(f"{tmp_path}/rules")
     file.save([RULE])
     (tmp_path / "rules.new").mkdir()
@@ -61,7 +61,7 @@ def numbered(count: int) -> list[Rule]:
     return [structs.replace(RULE, value=str(number)) for number in range(count)]
 
 
-def test_the_newest_rules_are_on_disk_after_saves_at_once(tmp_path: Path) -> None:
+def test_the_latest_of_concurrent_saves_is_on_disk(tmp_path: Path) -> None:
     file = RulesFile(f"{tmp_path}/rules")
 
     def act_again() -> None:  # its second save finds others waiting, and goes before them
@@ -74,7 +74,7 @@ def test_the_newest_rules_are_on_disk_after_saves_at_once(tmp_path: Path) -> Non
     assert file.load() == numbered(6)
 
 
-def test_saves_at_once_share_a_write_and_its_outcome(
+def test_concurrent_saves_share_a_write_and_its_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = RulesFile(f"{tmp_path}/rules")
@@ -112,7 +112,7 @@ def test_saves_at_once_share_a_write_and_its_outcome(
         b'"value":"10.0.0.1"}]}',
     ],
 )
-def test_a_file_that_holds_no_rules_is_refused_and_left_alone(tmp_path: Path, data: bytes) -> None:
+def test_an_invalid_file_is_rejected_and_left_alone(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "rules"
     path.write_bytes(data)
     with pytest.raises(BadOption) as caught:

@@ -45,7 +45,7 @@ def fill(house: House, count: int) -> None:
         session.outbox.put(bytes(size))
 
 
-def test_the_busiest_rooms_come_first_and_the_silent_not_at_all() -> None:
+def test_the_busiest_rooms_come_first_and_quiet_ones_are_left_out() -> None:
     house = House()
     for name, times in (("one", 10), ("two", 20), ("none", 0)):
         say(house, visit(house, name), name, times)
@@ -54,7 +54,7 @@ def test_the_busiest_rooms_come_first_and_the_silent_not_at_all() -> None:
     assert rooms[0].messages_per_second > rooms[1].messages_per_second > 0
 
 
-def test_a_rate_is_that_of_a_steady_room_and_fades() -> None:
+def test_a_rate_converges_for_a_steady_room_and_decays() -> None:
     room, author = Room("one", 0, ""), House().session()
     for second in range(1, 61):
         author._owed += 2
@@ -70,11 +70,11 @@ def test_a_rate_is_that_of_a_steady_room_and_fades() -> None:
     assert room.rate(180) < 1e-9
 
 
-def test_a_room_where_nothing_was_said_has_no_rate() -> None:
+def test_a_quiet_room_has_no_rate() -> None:
     assert Room("quiet", 7, "").rate(time.perf_counter()) == 0
 
 
-def test_the_slowest_clients_come_first_and_those_who_are_level_not_at_all() -> None:
+def test_the_slowest_clients_come_first_and_up_to_date_ones_are_left_out() -> None:
     house = House()
     level, slow = visit(house, "one"), visit(house, "one")
     link_of(slow).room = 0
@@ -84,7 +84,7 @@ def test_the_slowest_clients_come_first_and_those_who_are_level_not_at_all() -> 
     assert level.outbox.size == 0
 
 
-def test_only_so_many_are_told_of() -> None:
+def test_the_list_is_bounded() -> None:
     house = House()
     fill(house, 3 * MOST)
     sizes = [client.outbox_bytes for client in top(house.hub).clients]
@@ -94,7 +94,7 @@ def test_only_so_many_are_told_of() -> None:
 
 
 @pytest.mark.parametrize("look", [top, lambda hub: Metrics(hub, Counter(), Counter()).text()])
-def test_others_are_served_while_many_are_looked_at(look: Callable[[Hub], object]) -> None:
+def test_going_through_all_sessions_does_not_block_the_hub(look: Callable[[Hub], object]) -> None:
     house = House()
     fill(house, 3_000)
     served: list[float] = []
@@ -110,7 +110,7 @@ def test_others_are_served_while_many_are_looked_at(look: Callable[[Hub], object
     assert len(served) >= 5
 
 
-def test_one_who_comes_or_goes_meanwhile_does_no_harm() -> None:
+def test_clients_may_connect_and_disconnect_meanwhile() -> None:
     house = House()
     fill(house, 1_000)
 
