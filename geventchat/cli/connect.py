@@ -30,11 +30,11 @@ def connect(
     """Talk through a server, by default the one on this machine."""
     host, port = host_and_port(address)
     password, token = (os.environ.get(variable(name)) for name in ("password", "token"))
-    from geventchat.client.terminal.run import connect
+    from geventchat.client.terminal.run import Options, connect
     from geventchat.config.secrets import read
 
     if password_file is not None:
         password = read("--password-file", password_file)
     if operator_file is not None:
         token = read("--operator-file", operator_file)
-    return connect(host, port, password=password, token=token, **options)
+    return connect(Options(host, port, password=password, token=token, **options))
