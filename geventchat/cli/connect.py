@@ -20,7 +20,7 @@ from geventchat.cli.options import option, variable
 )
 @option("--operator-file", metavar="FILE", help="Holds the token that makes you an operator.")
 @click.option("--tls", is_flag=True, help="Speak TLS, and only with the host that was named.")
-@click.option("--ca", metavar="FILE", help="TLS, trusting only the certificates in this file.")
+@click.option("--ca", metavar="FILE", help="TLS, tls_context only the certificates in this file.")
 @click.option("--plain", is_flag=True, help="Talk as a plain client: no names, no rooms.")
 @click.option("--listen", is_flag=True, help="Only show what is said.")
 @click.option("--history", is_flag=True, help="Off a terminal: show what was said before, too.")

@@ -15,11 +15,11 @@ import gevent
 from gevent.ssl import SSLContext
 
 from geventchat.client.cursors import Rooms
-from geventchat.client.events import Happening
-from geventchat.client.pending_replies import Awaited
+from geventchat.client.events import ClientEvent
+from geventchat.client.pending_replies import PendingReplies
 from geventchat.client.reader import Reader
 from geventchat.client.socket_link import Ended, ServerError
-from geventchat.client.tls import trusting
+from geventchat.client.tls import tls_context
 from geventchat.protocol import names, requests
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import (
@@ -52,19 +52,18 @@ class TooLong(ValueError):
 class Connection:
     """One client of a server. Iterate it for what is heard; its methods say things.
 
-    Everything that happens in the rooms comes once and in order, own posts included, over as many
-    connections to the server as it takes: when one is lost the stream says Away, the next is made
-    as soon as it can be had (StillAway tells what is in the way), and it says Back; the rooms go on
-    where they were, or a Gap tells that something is missing. What was said and is not stored is
-    said again, once, in its order.
-    The stream ends when the server says not to come back, and `ended` then tells why.
+    All events of the rooms arrive once and in order, own posts included, across reconnects: a lost
+    connection yields Disconnected, failed attempts ReconnectFailed, and success Reconnected. Rooms
+    resume where they were; a Gap says that posts are missing. Messages that are not acknowledged
+    are sent again, once and in order. Iteration stops when the server forbids reconnecting; `ended`
+    says why.
 
-    Somebody has to read it: what is unread is bounded, and beyond that the server is not listened
-    to, except for awaited answers.
+    The application has to keep reading: unread events are bounded, and beyond that the socket is
+    not read, except for pending replies.
 
-    Methods that ask something wait for the answer, up to 30 s (TimeoutError), and raise Refused
-    if the server says no, and Ended if the connection ends first, or is away; but `say` and `send`
-    wait for the next one. What is more than the server takes is TooLong.
+    Methods that make a request wait for the reply, up to 30 s (TimeoutError). They raise Refused if
+    the server refuses, Ended if the connection ends first or is down (`say` and `send` wait for
+    the next one instead), and TooLong for a frame over the server's limit.
     """
 
     client: str
@@ -86,19 +85,19 @@ class Connection:
         """Connect and wait for the welcome, each for up to 10 s.
 
         With `tls` the server has to prove that it is the host that was named: to whom the system
-        trusts, or to what `geventchat.client.trusting` gives.
+        trusts, or to what `geventchat.client.tls_context` gives.
 
         The `token` makes it an operator's. Without `resume` the stream ends with this connection.
 
         A nick that cannot be had is told by an Error among the first events. Raises OSError if
-        nothing listens there, NoGeventchat if what does gives no welcome, Ended if it says why.
+        nothing listens there, NotGeventchat if what does gives no welcome, Ended if it says why.
         """
         self.client = client or secrets.token_urlsafe(16)
         self._ids = itertools.count(1)
         hello = requests.Hello(
             version=1, client=self.client, nick=nick, password=password, token=token
         )
-        context = trusting() if tls is True else tls or None
+        context = tls_context() if tls is True else tls or None
         self._reader = Reader(host, port, context, hello, rooms, resumes=resume)
         self._inbox = self._reader.inbox
 
@@ -126,31 +125,31 @@ class Connection:
         return self._reader.cursors.resume()
 
     @property
-    def unsaid(self) -> list[requests.Say]:
+    def pending(self) -> list[requests.Say]:
         """What was said and has no answer yet, in the order said."""
-        return self._reader.says.unsaid
+        return self._reader.pending_says.pending
 
-    def __iter__(self) -> Iterator[Happening]:
+    def __iter__(self) -> Iterator[ClientEvent]:
         return self
 
-    def __next__(self) -> Happening:
+    def __next__(self) -> ClientEvent:
         """Give the next event. Waits for it; StopIteration when the stream has ended.
 
         If the server breaks its promise of dense positions, a connection that resumes is made
-        again, from the last post that was as promised, and Away tells why; another raises
+        again, from the last post that was as promised, and Disconnected tells why; another raises
         ServerError.
         """
         while (event := self._inbox.get()) is not None:
-            if self._reader.keeps_promise(event):
+            if self._reader.in_order(event):
                 return event
         raise StopIteration
 
-    def heard(self) -> list[Happening]:
+    def heard(self) -> list[ClientEvent]:
         """Give the events that came so far and were not read yet. Never waits."""
-        events: list[Happening] = []
+        events: list[ClientEvent] = []
         while len(self._inbox):
             event = self._inbox.get()
-            if event is not None and self._reader.keeps_promise(event):
+            if event is not None and self._reader.in_order(event):
                 events.append(event)
         return events
 
@@ -158,11 +157,11 @@ class Connection:
         """Say something, wait until it is stored, and give its position.
 
         Repeated with the same key, room and text it is stored once. After a TimeoutError it may
-        still be said, when the connection is back. Raises Unsaid if too much waits already.
+        still be said, when the connection is back. Raises TooManyPending if too much waits already.
         """
         key = key or secrets.token_urlsafe(16)
         asked = requests.Say(room=room, text=text, key=key)
-        answer = self._await(asked, self._reader.verdicts, key)
+        answer = self._await(asked, self._reader.say_replies, key)
         if isinstance(answer, Post | Sent) and answer.position is not None:
             return answer.position
         raise ServerError(f"The server answered say with {answer}.")
@@ -170,9 +169,9 @@ class Connection:
     def send(self, room: str, text: str, *, key: str | None = None) -> str:
         """Say something and give its key, by which the post or an error will be known.
 
-        Waits while the server does not take what was sent before, and while too much has no
-        answer, up to 30 s. While the connection is away it is kept, and sent then. Raises Unsaid if
-        too much is kept already.
+        Waits while the socket or the queue of pending messages is full, up to 30 s. While
+        disconnected it is queued, and sent after reconnecting. Raises TooManyPending if the queue
+        stays full.
         """
         key = key or secrets.token_urlsafe(16)
         self._send(requests.Say(room=room, text=text, key=key))
@@ -250,13 +249,13 @@ class Connection:
     def close(self) -> None:
         """Say goodbye and wait up to 5 s until the server has answered all and closed.
 
-        What was heard can still be read, and `unsaid` tells what was not stored. Closing again
+        What was heard can still be read, and `pending` tells what was not stored. Closing again
         does nothing.
         """
         self._reader.closing.set()
         with self._inbox.unbounded():
             with suppress(Ended, TimeoutError), gevent.Timeout(CLOSE_SECONDS, TimeoutError):
-                self._reader.says.finish()
+                self._reader.pending_says.finish()
                 self._send(requests.Bye())
                 self._reader.join()
             self._reader.stop(CLOSE_SECONDS)
@@ -274,16 +273,16 @@ class Connection:
 
     def _ask(self, request: Request, kind: type[A]) -> A:
         assert request.id is not None
-        answer = self._await(request, self._reader.answers, request.id)
+        answer = self._await(request, self._reader.replies, request.id)
         if not isinstance(answer, kind):
             raise ServerError(f"The server answered {request} with {answer}.")
         return answer
 
-    def _await(self, request: Request, awaited: Awaited, name: str) -> object:
+    def _await(self, request: Request, pending: PendingReplies, name: str) -> object:
         """Send a request and wait for what carries its name: the id or the key."""
         late = TimeoutError(f"The server did not answer within {ANSWER_SECONDS} s.")
         with (
-            awaited.named(name) as answer,
+            pending.expect(name) as answer,
             self._inbox.unbounded(),
             gevent.Timeout(ANSWER_SECONDS, late),
         ):

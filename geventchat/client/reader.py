@@ -9,13 +9,13 @@ from gevent.event import Event as Signal
 from gevent.ssl import SSLContext
 from msgspec import structs
 
-from geventchat.client.backoff import backoffs, obeyed
+from geventchat.client.backoff import backoffs, retry_after
 from geventchat.client.cursors import Cursors, Rooms
-from geventchat.client.events import Away, Back, Gap, Happening, StillAway
+from geventchat.client.events import ClientEvent, Disconnected, Gap, Reconnected, ReconnectFailed
 from geventchat.client.inbox import Inbox
-from geventchat.client.pending_replies import Awaited
-from geventchat.client.pending_says import Says
-from geventchat.client.socket_link import Ended, Link, NoGeventchat, ServerError
+from geventchat.client.pending_replies import PendingReplies
+from geventchat.client.pending_says import PendingSays
+from geventchat.client.socket_link import Ended, NotGeventchat, ServerError, SocketLink
 from geventchat.protocol import names
 from geventchat.protocol.errors import LOST, SLOW, Reason
 from geventchat.protocol.events import (
@@ -38,7 +38,7 @@ GOOD_SECONDS: Final = 30
 
 
 class Reader:
-    """Puts events into the inbox, and answers to whoever waits for them.
+    """Puts events into the inbox, and gives replies to callers that wait for them.
 
     What was said and is not stored goes out again on the next connection.
     """
@@ -58,15 +58,15 @@ class Reader:
     ) -> None:
         """Connect and wait for the welcome, each for up to 10 s; `hello` says who is there.
 
-        Raises OSError, NoGeventchat and Ended.
+        Raises OSError, NotGeventchat and Ended.
         """
         self.cursors = Cursors(rooms)
         self.inbox = Inbox()
-        self.answers = Awaited()
+        self.replies = PendingReplies()
         """By the id of a request."""
-        self.verdicts = Awaited()
+        self.say_replies = PendingReplies()
         """By the key of a say."""
-        self.says = Says()
+        self.pending_says = PendingSays()
         self.closing = Signal()
         """Set when there is to be no other connection."""
         self.ended: Bye | None = None
@@ -75,7 +75,7 @@ class Reader:
         self._resumes = resumes
         self._backoffs = backoffs()
         self._connected_at = 0.0
-        self._broken = False  # the promise, on the connection that is being read
+        self._out_of_order = False  # the promise, on the connection that is being read
         self.link = self._open(hello.nick, self.cursors.resume())
         self._greenlet = gevent.spawn(self._read)
 
@@ -83,31 +83,33 @@ class Reader:
         """Send a request, encoded as a frame. A say is kept until it is stored, if this resumes.
 
         Waits while the kernel does not take it, and for space for a say, up to 30 s. Raises Ended,
-        Unsaid and Refused.
+        TooManyPending and Refused.
         """
         if not isinstance(request, Say) or not self._resumes:
             self.link.send(frame)
             return
-        if self.says.full and request.key not in self.says:
+        if self.pending_says.full and request.key not in self.pending_says:
             with self.inbox.unbounded():
-                self.says.wait_for_space()
+                self.pending_says.wait_for_space()
         if self.ended is not None:
             raise Ended(self.ended)
-        self.says.say(request, frame, self.link)
+        self.pending_says.say(request, frame, self.link)
 
-    def keeps_promise(self, event: Happening) -> bool:
+    def in_order(self, event: ClientEvent) -> bool:
         """Follow an event to the application; False: it broke the promise and is to be dropped."""
         try:
             self.cursors.hear(event)
         except ServerError as error:
             if not self._resumes:
                 raise
-            if not self._broken and not any(isinstance(e, Away) for e in self.inbox.unread()):
+            if not self._out_of_order and not any(
+                isinstance(e, Disconnected) for e in self.inbox.unread()
+            ):
                 self.link.close(Reason(LOST.code, LOST.reconnect, str(error)))
-            self._broken = True
+            self._out_of_order = True
             return False
-        if isinstance(event, Away):
-            self._broken = False
+        if isinstance(event, Disconnected):
+            self._out_of_order = False
         return True
 
     def join(self) -> None:
@@ -124,13 +126,13 @@ class Reader:
         try:
             while True:
                 for event, frame_bytes in self.link:
-                    self._hear(event, frame_bytes)
+                    self._handle(event, frame_bytes)
                     self.inbox.wait_for_space()
                     if self.inbox.overflows:
                         self.link.close(SLOW)
                 bye = self.link.ended
                 assert bye is not None
-                if (final := self._over(bye) or self._come_back(bye)) is not None:
+                if (final := self._final_bye(bye) or self._reconnect(bye)) is not None:
                     self.ended = final
                     return
         finally:
@@ -139,21 +141,21 @@ class Reader:
                     code=LOST.code, text=LOST.text, reconnect=LOST.reconnect
                 )
             self.inbox.put(None)
-            self.says.away()
-            self.answers.give_up(self.ended)
-            self.verdicts.give_up(self.ended)
+            self.pending_says.disconnected()
+            self.replies.fail_all(self.ended)
+            self.say_replies.fail_all(self.ended)
 
-    def _over(self, bye: Bye) -> Bye | None:
+    def _final_bye(self, bye: Bye) -> Bye | None:
         """Give how the stream ends now that a connection has; None: it does not."""
         last = not self._resumes or self.closing.is_set() or self.inbox.overflows
         return bye if last or not bye.reconnect else None
 
-    def _come_back(self, bye: Bye) -> Bye | None:
+    def _reconnect(self, bye: Bye) -> Bye | None:
         """Connect again, for as long as it takes; or give how the stream ends."""
-        self.says.away()
-        self.answers.give_up(bye)
-        self.inbox.put(Away(bye))
-        after, told = obeyed(bye.after_ms), bye.text
+        self.pending_says.disconnected()
+        self.replies.fail_all(bye)
+        self.inbox.put(Disconnected(bye))
+        after, told = retry_after(bye.after_ms), bye.text
         if time.monotonic() - self._connected_at > GOOD_SECONDS:
             self._backoffs = backoffs()
         for seconds in self._backoffs:
@@ -167,53 +169,53 @@ class Reader:
             except Ended as ended:
                 if not ended.bye.reconnect:
                     return ended.bye
-                after, why = obeyed(ended.bye.after_ms), ended.bye.text
-            except NoGeventchat as error:
+                after, why = retry_after(ended.bye.after_ms), ended.bye.text
+            except NotGeventchat as error:
                 why = str(error)
             except OSError as error:
                 why = error.strerror or str(error)
             else:
                 break
             if why != told:
-                self.inbox.put(StillAway(why))
+                self.inbox.put(ReconnectFailed(why))
                 told = why
         self.link = link
         if self.closing.is_set():
             link.close(LOST)
             return bye
-        self.inbox.put(Back(self.nick))
-        self.says.back(link)
+        self.inbox.put(Reconnected(self.nick))
+        self.pending_says.reconnected(link)
         return None
 
-    def _open(self, nick: str | None, rooms: dict[str, Cursor | None]) -> Link:
+    def _open(self, nick: str | None, rooms: dict[str, Cursor | None]) -> SocketLink:
         nonce = secrets.token_urlsafe(16)
         hello = structs.replace(self._hello, nonce=nonce, nick=nick, rooms=rooms)
-        link = Link(self._host, self._port, self._tls)
+        link = SocketLink(self._host, self._port, self._tls)
         try:
-            self.welcome = link.greet(hello)
-        except NoGeventchat:
+            self.welcome = link.say_hello(hello)
+        except NotGeventchat:
             text = f"No geventchat answers at {self._host}:{self._port}."
-            raise NoGeventchat(text) from None
+            raise NotGeventchat(text) from None
         self.nick = self.welcome.nick
         self._connected_at = time.monotonic()
         return link
 
-    def _hear(self, event: AnyEvent, frame_bytes: int) -> None:
+    def _handle(self, event: AnyEvent, frame_bytes: int) -> None:
         match event:
             case Post(key=key):
-                self._judge(key, event)
+                self._resolve_say(key, event)
             case Joined() | Left() | Topic():
                 if isinstance(event, Joined) and event.recovered is False:
                     self.inbox.put(self._gap(event.room))
-                self.answers.settle(event.id, event)
+                self.replies.resolve(event.id, event)
             case Renamed(nick=nick):
                 self.nick = nick
-                self.answers.settle(event.id, event)
+                self.replies.resolve(event.id, event)
             case Sent(key=key) | Error(key=key):
-                if self.answers.settle(event.id, event) or self._judge(key, event):
+                if self.replies.resolve(event.id, event) or self._resolve_say(key, event):
                     return
             case Answer():
-                self.answers.settle(event.id, event)
+                self.replies.resolve(event.id, event)
                 return
         self.inbox.put(event, frame_bytes)
 
@@ -221,8 +223,8 @@ class Reader:
         cursor = self.cursors.ahead(self.inbox.unread()).get(room)
         return Gap(room, cursor.position if cursor else 0)
 
-    def _judge(self, key: str | None, event: Post | Sent | Error) -> bool:
+    def _resolve_say(self, key: str | None, event: Post | Sent | Error) -> bool:
         """Give the verdict on what was said to who waits for it, if anybody does."""
         if key:
-            self.says.answered(key)
-        return self.verdicts.settle(key, event)
+            self.pending_says.acknowledge(key)
+        return self.say_replies.resolve(key, event)

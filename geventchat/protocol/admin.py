@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Busy(msgspec.Struct):
+class BusyRoom(msgspec.Struct):
     """A room in which something was said of late."""
 
     room: str
@@ -11,7 +11,7 @@ class Busy(msgspec.Struct):
     members: int
 
 
-class Slow(msgspec.Struct):
+class SlowClient(msgspec.Struct):
     """A client that has still to hear something."""
 
     nick: str
@@ -23,5 +23,5 @@ class Slow(msgspec.Struct):
 class Top(msgspec.Struct):
     """What is most, first."""
 
-    rooms: list[Busy]
-    clients: list[Slow]
+    rooms: list[BusyRoom]
+    clients: list[SlowClient]

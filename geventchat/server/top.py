@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 import gevent
 
-from geventchat.protocol.admin import Busy, Slow, Top
+from geventchat.protocol.admin import BusyRoom, SlowClient, Top
 from geventchat.server.hub import Hub
 from geventchat.server.room import Room
 from geventchat.server.session import Session
@@ -24,18 +24,18 @@ _T = TypeVar("_T")
 
 
 def top(hub: Hub) -> Top:
-    """Look at every room and client once. Lets others be served in between."""
+    """Sample at every room and client once. Lets others be served in between."""
     now = time.perf_counter()
 
     def rate(room: Room) -> float:
         return room.rate(now)
 
     rooms = [
-        Busy(room.name, round(room.rate(now), 1), len(room.members))
+        BusyRoom(room.name, round(room.rate(now), 1), len(room.members))
         for room in heapq.nlargest(MOST, _in_slices(hub.rooms.values()), rate)
     ]
     clients = [
-        Slow(session.nick, session.address, session.link.door, session.outbox.size)
+        SlowClient(session.nick, session.address, session.link.door, session.outbox.size)
         for session in heapq.nlargest(MOST, _in_slices(hub.sessions), _held)
     ]
     return Top(

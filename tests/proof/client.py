@@ -19,20 +19,20 @@ from gevent import socket
 from gevent.event import Event as Signal
 
 from geventchat.client import (
-    Away,
-    Back,
     Connection,
+    Disconnected,
     Ended,
     Gap,
     Joined,
     Post,
+    Reconnected,
     Refused,
     ServerError,
     backoff,
 )
 from geventchat.client import connection as library
 from geventchat.client.reader import Reader
-from geventchat.client.socket_link import Link
+from geventchat.client.socket_link import SocketLink
 from geventchat.protocol.events import AnyEvent
 from geventchat.protocol.requests import Cursor
 
@@ -54,7 +54,7 @@ class Watched(Reader):
     name: str
     file: TextIO
 
-    def _hear(self, event: AnyEvent, frame_bytes: int) -> None:
+    def _handle(self, event: AnyEvent, frame_bytes: int) -> None:
         if isinstance(event, Post):
             note(
                 self,
@@ -78,9 +78,9 @@ class Watched(Reader):
                 event.recovered,
                 asked,
             )
-        super()._hear(event, frame_bytes)
+        super()._handle(event, frame_bytes)
 
-    def _open(self, nick: str | None, rooms: dict[str, Cursor | None]) -> Link:
+    def _open(self, nick: str | None, rooms: dict[str, Cursor | None]) -> SocketLink:
         self.asked = {room: [at.epoch, at.position] if at else None for room, at in rooms.items()}
         self.epochs: dict[str, str] = {}
         return super()._open(nick, rooms)
@@ -122,9 +122,9 @@ def listen(chat: Chat, dice: random.Random) -> None:
             for event in chat:
                 if isinstance(event, Gap):
                     note(chat, "gap", event.room, event.after)
-                elif isinstance(event, Away):
+                elif isinstance(event, Disconnected):
                     note(chat, "away", event.bye.code)
-                elif isinstance(event, Back):
+                elif isinstance(event, Reconnected):
                     note(chat, "back")
                 elif dice.random() < 0.0005:
                     gevent.sleep(1.0)
@@ -140,7 +140,7 @@ def listen(chat: Chat, dice: random.Random) -> None:
 def main() -> None:
     """Be so many clients."""
     port, first, count, seed = map(int, sys.argv[1:5])
-    backoff.MOST_SECONDS = 0.2  # type: ignore[misc]
+    backoff.MAX_SECONDS = 0.2  # type: ignore[misc]
     library.Reader = Watched  # type: ignore[attr-defined]
     library.ANSWER_SECONDS = 10  # type: ignore[misc]
     library.CLOSE_SECONDS = 2  # type: ignore[misc]

@@ -4,7 +4,7 @@ import time
 
 import gevent
 
-from geventchat.protocol.admin import Slow
+from geventchat.protocol.admin import SlowClient
 from geventchat.protocol.errors import FULL
 from geventchat.protocol.events import Post
 from geventchat.server.room import Room
@@ -75,7 +75,7 @@ def test_the_slowest_clients_come_first_and_those_who_are_level_not_at_all() -> 
     link_of(slow).room = 0
     slow.put(b"x" * 100)
     slow.nick = "sam"
-    assert top(house.hub).clients == [Slow("sam", "nowhere", "none", slow.outbox.size)]
+    assert top(house.hub).clients == [SlowClient("sam", "nowhere", "none", slow.outbox.size)]
     assert level.outbox.size == 0
 
 

@@ -13,10 +13,10 @@ from gevent.ssl import SSLContext
 
 from geventchat.client.connection import Connection, TooLong
 from geventchat.client.plain import PlainConnection
-from geventchat.client.socket_link import Ended, NoGeventchat, ServerError
+from geventchat.client.socket_link import Ended, NotGeventchat, ServerError
 from geventchat.client.terminal import piped
 from geventchat.client.terminal.client_id import client_id
-from geventchat.client.tls import trusting
+from geventchat.client.tls import tls_context
 from geventchat.protocol.errors import PASSWORD, Refused
 from geventchat.protocol.names import LOBBY
 from geventchat.protocol.visible import visible
@@ -52,7 +52,7 @@ def connect(options: Options) -> int:
     error.
     """
     try:
-        trust = trusting(options.ca) if options.tls or options.ca else None
+        trust = tls_context(options.ca) if options.tls or options.ca else None
     except OSError as error:
         return _fail(str(error))
     try:
@@ -115,7 +115,7 @@ def _talk(options: Options, trust: SSLContext | None) -> int:
             return 0
     except BrokenPipeError:
         return 0  # whoever read the output has seen enough
-    except NoGeventchat as error:
+    except NotGeventchat as error:
         return _fail(f"{error} A server of the original protocol is reached with --plain.")
     except OSError as error:
         return _fail(f"{host}:{port}: {error.strerror or error}")
