@@ -26,7 +26,7 @@ _OF_ALL: Final = ("close", "open", "list")
     help=f"Holds the operators' token; else GEVENTCHAT_TOKEN does.  [default: {_FILE}]",
 )
 @click.option("--tls", is_flag=True, help="Speak TLS, and only with the host that was named.")
-@click.option("--ca", metavar="FILE", help="TLS, trusting only the certificates in this file.")
+@click.option("--ca", metavar="FILE", help="TLS, tls_context only the certificates in this file.")
 @click.option("--target-type", type=click.Choice(get_args(TargetType)), help="How TARGET is read.")
 @click.option("--seconds", type=click.IntRange(min=1), help="How long it holds.")
 @click.option("--reason", help="Shown to whom it concerns.")
@@ -47,19 +47,19 @@ def admin(
         raise BadOption("TARGET", target, f"{action} takes none")
     host, port = host_and_port(server)
     token = os.environ.get(variable("token"))
-    from geventchat.client import Connection, Ended, NoGeventchat, ServerError, trusting
-    from geventchat.client.terminal.admin_report import told
+    from geventchat.client import Connection, Ended, NotGeventchat, ServerError, tls_context
+    from geventchat.client.terminal.admin_report import report
     from geventchat.config.secrets import read_token
 
     if operator_file is not None or token is None:
         with as_given(names(click.get_current_context())):
             token = read_token("operator_file", operator_file or _FILE)
     try:
-        trust = trusting(ca) if tls or ca else False
+        trust = tls_context(ca) if tls or ca else False
         with Connection(host, port, rooms=(), token=token, resume=False, tls=trust) as chat:
-            for line in told(chat.admin(action, target, **options)):
+            for line in report(chat.admin(action, target, **options)):
                 click.echo(visible(line))
-    except (Ended, NoGeventchat, Refused, ServerError, TimeoutError) as error:
+    except (Ended, NotGeventchat, Refused, ServerError, TimeoutError) as error:
         click.echo(f"geventchat: {visible(str(error))}", err=True)
         return 1
     except OSError as error:

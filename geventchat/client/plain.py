@@ -14,7 +14,7 @@ import gevent
 from gevent.lock import BoundedSemaphore
 from gevent.ssl import SSLContext
 
-from geventchat.client.events import Happening
+from geventchat.client.events import ClientEvent
 from geventchat.client.inbox import Inbox
 from geventchat.client.socket_link import Ended
 from geventchat.client.tls import connect, end_sending
@@ -43,7 +43,7 @@ class PlainConnection:
         self._socket.settimeout(SILENCE_SECONDS)
         self._reader = gevent.spawn(self._read)
 
-    def __iter__(self) -> Iterator[Happening]:
+    def __iter__(self) -> Iterator[ClientEvent]:
         """Yield what is heard and said until the connection ends. Waits."""
         while event := self._inbox.get():
             yield event

@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Busy(msgspec.Struct):
+class BusyRoom(msgspec.Struct):
     """A room with recent messages."""
 
     room: str
@@ -11,7 +11,7 @@ class Busy(msgspec.Struct):
     members: int
 
 
-class Slow(msgspec.Struct):
+class SlowClient(msgspec.Struct):
     """A client with bytes queued."""
 
     nick: str
@@ -23,5 +23,5 @@ class Slow(msgspec.Struct):
 class Top(msgspec.Struct):
     """The busiest rooms and the slowest clients, in that order."""
 
-    rooms: list[Busy]
-    clients: list[Slow]
+    rooms: list[BusyRoom]
+    clients: list[SlowClient]

@@ -7,7 +7,7 @@ import heapq
 import time
 from typing import Final
 
-from geventchat.protocol.admin import Busy, Slow, Top
+from geventchat.protocol.admin import BusyRoom, SlowClient, Top
 from geventchat.server.hub import Hub
 from geventchat.server.room import Room
 from geventchat.server.session import Session
@@ -25,11 +25,11 @@ def top(hub: Hub) -> Top:
         return room.rate(now)
 
     rooms = [
-        Busy(room.name, round(room.rate(now), 1), len(room.members))
+        BusyRoom(room.name, round(room.rate(now), 1), len(room.members))
         for room in heapq.nlargest(MOST, in_slices(hub.rooms.values()), rate)
     ]
     clients = [
-        Slow(session.nick, session.address, session.link.door, session.outbox.size)
+        SlowClient(session.nick, session.address, session.link.door, session.outbox.size)
         for session in heapq.nlargest(MOST, in_slices(hub.sessions), _held)
     ]
     return Top(

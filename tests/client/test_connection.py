@@ -9,7 +9,7 @@ from geventchat.client import (
     Ended,
     Error,
     Joined,
-    NoGeventchat,
+    NotGeventchat,
     Post,
     Presence,
     Refused,
@@ -60,7 +60,7 @@ def test_where_nothing_welcomes_there_is_no_geventchat(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket_link, "WELCOME_SECONDS", 0.01)
-    with pytest.raises(NoGeventchat, match="No geventchat answers at 127"):
+    with pytest.raises(NotGeventchat, match="No geventchat answers at 127"):
         Connection("127.0.0.1", listener.port)
 
 
@@ -69,7 +69,7 @@ def test_what_closes_without_a_word_is_no_geventchat(listener: Listener) -> None
     peer = listener.accept()
     peer.frame()
     peer.socket.close()
-    with pytest.raises(NoGeventchat):
+    with pytest.raises(NotGeventchat):
         connecting.get()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import gevent
 import pytest
 
-from geventchat.protocol.admin import Slow
+from geventchat.protocol.admin import SlowClient
 from geventchat.protocol.errors import FULL
 from geventchat.protocol.events import Post
 from geventchat.server.hub import Hub
@@ -80,7 +80,7 @@ def test_the_slowest_clients_come_first_and_up_to_date_ones_are_left_out() -> No
     link_of(slow).room = 0
     slow.put(b"x" * 100)
     slow.nick = "sam"
-    assert top(house.hub).clients == [Slow("sam", "nowhere", "none", slow.outbox.size)]
+    assert top(house.hub).clients == [SlowClient("sam", "nowhere", "none", slow.outbox.size)]
     assert level.outbox.size == 0
 
 

@@ -21,14 +21,14 @@ _SECONDS: Final = 3.0
 _PAGE_BYTES: Final = 1 << 20
 
 
-class NotAdmin(Exception):
+class NotAdminPort(Exception):
     """Something else than an admin port answers."""
 
     def __str__(self) -> str:
         return "something else answers there"
 
 
-class Look(NamedTuple):
+class Sample(NamedTuple):
     """What a server told at one moment."""
 
     at: float
@@ -38,18 +38,18 @@ class Look(NamedTuple):
     top: Top
 
 
-def look(host: str, port: int) -> Look:
-    """Ask an admin port. Waits. Raises OSError, and NotAdmin if it is none."""
+def fetch(host: str, port: int) -> Sample:
+    """Ask an admin port. Waits. Raises OSError, and NotAdminPort if it is none."""
     try:
         with closing(HTTPConnection(host, port, timeout=_SECONDS)) as connection:
             figures = _figures(_page(connection, "/metrics"))
             top = msgspec.json.decode(_page(connection, "/top"), type=Top)
     except (HTTPException, ValueError):  # of JSON and of Prometheus's format too
-        raise NotAdmin from None
-    return Look(time.monotonic(), figures, top)
+        raise NotAdminPort from None
+    return Sample(time.monotonic(), figures, top)
 
 
-def page(before: Look, now: Look) -> Iterator[tuple[str, str]]:
+def page(before: Sample, now: Sample) -> Iterator[tuple[str, str]]:
     """Yield style and text of each line: what is now, and what happened since another look."""
     figures = now.figures
 
@@ -122,7 +122,7 @@ def _page(connection: HTTPConnection, path: str) -> str:
     answer = connection.getresponse()
     body = answer.read(_PAGE_BYTES)
     if answer.status != 200:
-        raise NotAdmin
+        raise NotAdminPort
     return body.decode()
 
 
@@ -133,11 +133,11 @@ def _figures(text: str) -> Counter[str]:
             for name in (sample.name, *(f"{sample.name} {by}" for by in sample.labels.values())):
                 figures[name] += sample.value  # type: ignore[assignment]
     if "geventchat_connections" not in figures:
-        raise NotAdmin
+        raise NotAdminPort
     return figures
 
 
-def _grown(before: Look, now: Look, name: str) -> float:
+def _grown(before: Sample, now: Sample, name: str) -> float:
     """Give by how much a count grew; it begins anew when the server does."""
     grown = now.figures[name] - before.figures[name]
     return grown if grown >= 0 else now.figures[name]

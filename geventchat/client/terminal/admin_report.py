@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import Final
 
-from geventchat.client.terminal.formatting import moment
+from geventchat.client.terminal.formatting import local_time
 from geventchat.protocol.events import Admin, Rule
 
 _LIFTING: Final = {"unban", "unmute", "unlock", "unfreeze", "open"}
 
 
-def told(done: Admin) -> Iterator[str]:
+def report(done: Admin) -> Iterator[str]:
     """Yield the lines for what was done."""
     if done.action == "list" and not done.rules:
         yield "no rules are in force"
@@ -22,7 +22,7 @@ def told(done: Admin) -> Iterator[str]:
 
 
 def _rule(rule: Rule) -> str:
-    until = f" until {moment(rule.until):%Y-%m-%d %H:%M}" if rule.until is not None else ""
+    until = f" until {local_time(rule.until):%Y-%m-%d %H:%M}" if rule.until is not None else ""
     reason = f": {rule.reason}" if rule.reason else ""
     what = " ".join(word for word in (rule.action, rule.target_type, rule.target) if word)
     return f"{what}, by {rule.operator}{until}{reason}"

@@ -8,19 +8,19 @@ import msgspec
 import pytest
 
 from geventchat.client import Connection
-from geventchat.client.terminal.commands import COMMANDS, Quit, obey
-from geventchat.client.terminal.completion import offered
-from geventchat.client.terminal.view import Room, Window
+from geventchat.client.terminal.commands import COMMANDS, Quit, run_command
+from geventchat.client.terminal.completion import completions
+from geventchat.client.terminal.view import Room, View
 from geventchat.protocol.events import Admin, Renamed, Rule, Sent, Topic
 from tests.client.peer import Peer, conversation, meanwhile
 
 
 @pytest.fixture
-def window() -> Window:
-    window = Window("lobby", "anna", date(2026, 3, 3))
-    window.rooms["lobby"] = Room("lobby", joined=True, count=2, nicks={"anna", "Bert", "bea"})
-    window.rooms["dev"] = Room("dev", joined=True, count=1, unread=3)
-    return window
+def view() -> View:
+    view = View("lobby", "anna", date(2026, 3, 3))
+    view.rooms["lobby"] = Room("lobby", joined=True, count=2, nicks={"anna", "Bert", "bea"})
+    view.rooms["dev"] = Room("dev", joined=True, count=1, unread=3)
+    return view
 
 
 @pytest.fixture
@@ -33,9 +33,11 @@ Ask = Callable[[str], list[str]]
 
 
 @pytest.fixture
-def ask(talk: tuple[Connection, Peer], window: Window) -> Ask:
+def ask(talk: tuple[Connection, Peer], view: View) -> Ask:
     def ask(line: str) -> list[str]:
-        return ["".join(t for _, t in shown).strip(" ·") for shown in obey(line, talk[0], window)]
+        return [
+            "".join(t for _, t in shown).strip(" ·") for shown in run_command(line, talk[0], view)
+        ]
 
     return ask
 
@@ -157,21 +159,21 @@ def test_quit_quits(ask: Ask) -> None:
         ask("/quit")
 
 
-def test_joining_a_room_one_is_in_goes_there(ask: Ask, window: Window) -> None:
+def test_joining_a_room_one_is_in_goes_there(ask: Ask, view: View) -> None:
     assert ask("/join Dev") == ["──── dev · 1 here ────"]
-    assert window.current == "dev"
+    assert view.current == "dev"
 
 
 def test_rooms_tells_where_one_is_and_what_is_unread(ask: Ask) -> None:
     assert ask("/rooms") == ["lobby (this one, 2 here)", "dev (1 here, 3 unread)"]
 
 
-def test_ignore_is_undone_by_itself(ask: Ask, window: Window) -> None:
+def test_ignore_is_undone_by_itself(ask: Ask, view: View) -> None:
     ask("/ignore Mallory")
-    assert window.ignored == {"mallory"}
+    assert view.ignored == {"mallory"}
     assert ask("/ignore") == ["ignored: mallory"]
     ask("/ignore mallory")
-    assert window.ignored == set()
+    assert view.ignored == set()
 
 
 @pytest.mark.parametrize(
@@ -216,5 +218,5 @@ def test_the_rest_is_asked_of_the_server(
         ("an", []),
     ],
 )
-def test_tab_offers_what_fits_the_place(window: Window, typed: str, offers: list[str]) -> None:
-    assert offered(typed, window)[1] == offers
+def test_tab_offers_what_fits_the_place(view: View, typed: str, offers: list[str]) -> None:
+    assert completions(typed, view)[1] == offers

@@ -5,10 +5,10 @@ from datetime import date, datetime
 import pytest
 
 from geventchat.client import (
+    ClientEvent,
     Direct,
     Error,
     Gap,
-    Happening,
     Joined,
     Left,
     Members,
@@ -18,7 +18,7 @@ from geventchat.client import (
     Topic,
 )
 from geventchat.client.terminal.formatting import Line
-from geventchat.client.terminal.view import Saying, Window
+from geventchat.client.terminal.view import PendingSay, View
 
 NOON = datetime(2026, 3, 3, 12, 0)
 MORNING = datetime(2026, 3, 4, 0, 1)
@@ -43,166 +43,166 @@ def rings(lines: list[Line]) -> bool:
 
 
 @pytest.fixture
-def window() -> Window:
-    window = Window("lobby", "anna", NOON.date())
-    window.hear(joined())
-    return window
+def view() -> View:
+    view = View("lobby", "anna", NOON.date())
+    view.hear(joined())
+    return view
 
 
-def hear(window: Window, *events: Happening) -> list[str]:
-    return [line for event in events for line in text(window.hear(event))]
+def hear(view: View, *events: ClientEvent) -> list[str]:
+    return [line for event in events for line in text(view.hear(event))]
 
 
-def toolbar(window: Window) -> str:
-    return text([window.toolbar()])[0]
+def toolbar(view: View) -> str:
+    return text([view.toolbar()])[0]
 
 
-def prompt(window: Window, now: float) -> str:
-    return text([window.prompt(now, 80)])[0]
+def prompt(view: View, now: float) -> str:
+    return text([view.prompt(now, 80)])[0]
 
 
-def test_a_post_shows_when_who_and_what(window: Window) -> None:
-    assert hear(window, post(1, "hi\nthere")) == ["12:00 bert: hi\n      there"]
+def test_a_post_shows_when_who_and_what(view: View) -> None:
+    assert hear(view, post(1, "hi\nthere")) == ["12:00 bert: hi\n      there"]
 
 
-def test_what_would_act_on_the_terminal_is_spelt_out(window: Window) -> None:
+def test_what_would_act_on_the_terminal_is_spelt_out(view: View) -> None:
     evil = post(1, "\x1b]0;x\x07 \u202e", author="\x1b[31mbert")
-    assert hear(window, evil) == ["12:00 \\x1b[31mbert: \\x1b]0;x\\x07 \\u202e"]
+    assert hear(view, evil) == ["12:00 \\x1b[31mbert: \\x1b]0;x\\x07 \\u202e"]
 
 
-def test_a_family_of_emoji_stays_together(window: Window) -> None:
-    assert hear(window, post(1, "👨‍👩‍👧 日本")) == ["12:00 bert: 👨‍👩‍👧 日本"]
+def test_a_family_of_emoji_stays_together(view: View) -> None:
+    assert hear(view, post(1, "👨‍👩‍👧 日本")) == ["12:00 bert: 👨‍👩‍👧 日本"]
 
 
-def test_a_nick_has_the_same_colour_always(window: Window) -> None:
-    first, second = (window.hear(post(n, "hi"))[0] for n in (1, 2))
+def test_a_nick_has_the_same_colour_always(view: View) -> None:
+    first, second = (view.hear(post(n, "hi"))[0] for n in (1, 2))
     assert first[2] == second[2]
 
 
-def test_a_mention_stands_out_and_rings(window: Window) -> None:
-    (line,) = window.hear(post(1, "Anna, come; annabel need not"))
+def test_a_mention_stands_out_and_rings(view: View) -> None:
+    (line,) = view.hear(post(1, "Anna, come; annabel need not"))
     assert ("class:mention", "Anna") in line
     assert rings([line])
-    assert not rings(window.hear(post(2, "annabel")))
-    assert not rings(window.hear(post(3, "anna says so herself", author="anna")))
+    assert not rings(view.hear(post(2, "annabel")))
+    assert not rings(view.hear(post(3, "anna says so herself", author="anna")))
 
 
 def test_what_was_said_before_one_came_does_not_ring() -> None:
-    window = Window("lobby", "anna", NOON.date())
-    window.hear(joined("lobby", position=5))
-    assert not rings(window.hear(post(5, "anna?")))
-    assert rings(window.hear(post(6, "anna?")))
+    view = View("lobby", "anna", NOON.date())
+    view.hear(joined("lobby", position=5))
+    assert not rings(view.hear(post(5, "anna?")))
+    assert rings(view.hear(post(6, "anna?")))
 
 
-def test_midnight_is_a_line_once(window: Window) -> None:
+def test_midnight_is_a_line_once(view: View) -> None:
     later = Post("lobby", 2, "bert", int(MORNING.timestamp() * 1000), "early")
-    assert hear(window, post(1, "late"), later) == [
+    assert hear(view, post(1, "late"), later) == [
         "12:00 bert: late",
         "──── Wednesday, 4 March 2026 ────",
         "00:01 bert: early",
     ]
-    assert window.midnight(date(2026, 3, 4)) == []
+    assert view.new_day(date(2026, 3, 4)) == []
 
 
-def test_posts_elsewhere_are_counted_and_wait(window: Window) -> None:
-    window.hear(joined("dev"))
-    assert hear(window, post(1, "one", room="dev")) == []
-    assert "dev 1" in toolbar(window)
-    called = window.hear(post(2, "anna!", room="dev"))
-    assert text(called) == ["    · bert names you in dev"]
-    assert rings(called)
-    assert "dev 2!" in toolbar(window)
-    assert text(window.enter("dev"))[1:] == ["12:00 bert: one", "12:00 bert: anna!"]
-    assert toolbar(window).startswith(" dev · 2 here · anna")
-    assert "lobby" not in toolbar(window)
+def test_posts_elsewhere_are_counted_and_wait(view: View) -> None:
+    view.hear(joined("dev"))
+    assert hear(view, post(1, "one", room="dev")) == []
+    assert "dev 1" in toolbar(view)
+    mentioned = view.hear(post(2, "anna!", room="dev"))
+    assert text(mentioned) == ["    · bert names you in dev"]
+    assert rings(mentioned)
+    assert "dev 2!" in toolbar(view)
+    assert text(view.enter("dev"))[1:] == ["12:00 bert: one", "12:00 bert: anna!"]
+    assert toolbar(view).startswith(" dev · 2 here · anna")
+    assert "lobby" not in toolbar(view)
 
 
-def test_what_is_said_is_pending_until_it_is_stored(window: Window) -> None:
-    window.sayings["k"] = Saying("lobby", "hello\nworld", since=10.0)
-    assert prompt(window, now=10.1) == "lobby> "
-    assert prompt(window, now=11.0) == "    … hello…\nlobby> "
-    assert hear(window, post(1, "hello\nworld", "anna", key="k")) == [
+def test_what_is_said_is_pending_until_it_is_stored(view: View) -> None:
+    view.pending["k"] = PendingSay("lobby", "hello\nworld", since=10.0)
+    assert prompt(view, now=10.1) == "lobby> "
+    assert prompt(view, now=11.0) == "    … hello…\nlobby> "
+    assert hear(view, post(1, "hello\nworld", "anna", key="k")) == [
         "12:00 anna: hello\n      world"
     ]
-    assert prompt(window, now=11.0) == "lobby> "
+    assert prompt(view, now=11.0) == "lobby> "
 
 
-def test_what_could_not_be_said_is_not_lost(window: Window) -> None:
-    window.sayings["k"] = Saying("lobby", "hello", since=10.0)
+def test_what_could_not_be_said_is_not_lost(view: View) -> None:
+    view.pending["k"] = PendingSay("lobby", "hello", since=10.0)
     refused = Error(code="slow_down", text="Too fast.", key="k")
-    assert hear(window, refused) == ["    ! Too fast. Not said: hello"]
-    assert window.sayings == {}
+    assert hear(view, refused) == ["    ! Too fast. Not said: hello"]
+    assert view.pending == {}
 
 
-def test_comings_and_goings_are_quiet_and_counted(window: Window) -> None:
-    window.members(Members(room="lobby", nicks=["anna", "carl"], count=2))
+def test_comings_and_goings_are_quiet_and_counted(view: View) -> None:
+    view.members(Members(room="lobby", nicks=["anna", "carl"], count=2))
     join = Presence(room="lobby", nick="bert", event="join")
-    assert hear(window, join) == ["    · bert joined"]
-    assert "3 here" in toolbar(window)
-    hear(window, Presence(room="lobby", nick="bert", event="rename", new_nick="bart"))
-    assert hear(window, Presence(room="lobby", nick="bart", event="leave")) == ["    · bart left"]
-    assert "2 here" in toolbar(window)
-    assert hear(window, Presence(room="lobby", count=300)) == []
-    assert "300 here" in toolbar(window)
+    assert hear(view, join) == ["    · bert joined"]
+    assert "3 here" in toolbar(view)
+    hear(view, Presence(room="lobby", nick="bert", event="rename", new_nick="bart"))
+    assert hear(view, Presence(room="lobby", nick="bart", event="leave")) == ["    · bart left"]
+    assert "2 here" in toolbar(view)
+    assert hear(view, Presence(room="lobby", count=300)) == []
+    assert "300 here" in toolbar(view)
 
 
-def test_who_is_ignored_is_neither_heard_nor_seen(window: Window) -> None:
-    window.ignored.add("bert")
+def test_who_is_ignored_is_neither_heard_nor_seen(view: View) -> None:
+    view.ignored.add("bert")
     direct = Direct("Bert", "psst", 0)
     presence = Presence(room="lobby", nick="Bert", event="join")
-    assert hear(window, post(1, "hi", author="Bert"), direct, presence) == []
+    assert hear(view, post(1, "hi", author="Bert"), direct, presence) == []
 
 
-def test_a_direct_text_rings(window: Window) -> None:
-    lines = window.hear(Direct("bert", "psst", int(NOON.timestamp() * 1000)))
+def test_a_direct_text_rings(view: View) -> None:
+    lines = view.hear(Direct("bert", "psst", int(NOON.timestamp() * 1000)))
     assert text(lines) == ["12:00 bert → you: psst"]
     assert rings(lines)
 
 
-def test_leaving_the_room_one_is_in_leads_to_another(window: Window) -> None:
-    window.hear(joined("dev"))
-    window.enter("dev")
-    assert hear(window, Left(room="dev")) == ["    · you left dev", "──── lobby · 2 here ────"]
-    hear(window, Left(room="lobby"))
-    assert prompt(window, 0) == "> "
+def test_leaving_the_room_one_is_in_leads_to_another(view: View) -> None:
+    view.hear(joined("dev"))
+    view.enter("dev")
+    assert hear(view, Left(room="dev")) == ["    · you left dev", "──── lobby · 2 here ────"]
+    hear(view, Left(room="lobby"))
+    assert prompt(view, 0) == "> "
 
 
-def test_nick_and_topic_follow_the_server(window: Window) -> None:
-    assert hear(window, Renamed(nick="anne")) == ["    · you are anne"]
-    assert hear(window, Topic(room="lobby", topic="x\x1b", by="bert")) == [
+def test_nick_and_topic_follow_the_server(view: View) -> None:
+    assert hear(view, Renamed(nick="anne")) == ["    · you are anne"]
+    assert hear(view, Topic(room="lobby", topic="x\x1b", by="bert")) == [
         "    · bert set the topic: x\\x1b"
     ]
 
 
-def test_a_loss_of_posts_is_told_and_a_resume_is_silent(window: Window) -> None:
-    assert hear(window, joined(position=9, recovered=True)) == []
-    assert hear(window, joined(position=99, recovered=False)) == []
-    assert "missing" in hear(window, Gap("lobby", 9))[0]
+def test_a_loss_of_posts_is_told_and_a_resume_is_silent(view: View) -> None:
+    assert hear(view, joined(position=9, recovered=True)) == []
+    assert hear(view, joined(position=99, recovered=False)) == []
+    assert "missing" in hear(view, Gap("lobby", 9))[0]
 
 
-def test_what_was_said_while_one_was_away_is_news(window: Window) -> None:
-    window.hear(joined("dev", position=5))
-    hear(window, joined("dev", position=7, recovered=True), post(6, "one", room="dev"))
-    assert "dev 1" in toolbar(window)
-    hear(window, Gap("dev", 6), joined("dev", position=3, recovered=False))
-    assert rings(window.hear(post(3, "anna!", room="dev")))
-    assert "dev 2!" in toolbar(window)
+def test_what_was_said_while_one_was_away_is_news(view: View) -> None:
+    view.hear(joined("dev", position=5))
+    hear(view, joined("dev", position=7, recovered=True), post(6, "one", room="dev"))
+    assert "dev 1" in toolbar(view)
+    hear(view, Gap("dev", 6), joined("dev", position=3, recovered=False))
+    assert rings(view.hear(post(3, "anna!", room="dev")))
+    assert "dev 2!" in toolbar(view)
 
 
-def test_after_a_gap_the_history_is_that_of_what_follows(window: Window) -> None:
-    hear(window, post(70, "long ago"), Gap("lobby", 70), joined(position=3, recovered=False))
-    room = window.room()
+def test_after_a_gap_the_history_is_that_of_what_follows(view: View) -> None:
+    hear(view, post(70, "long ago"), Gap("lobby", 70), joined(position=3, recovered=False))
+    room = view.room()
     assert room
     assert room.oldest is None
-    hear(window, post(3, "hi"))
+    hear(view, post(3, "hi"))
     assert room.oldest == 3
 
 
-def test_ones_own_post_is_never_unread(window: Window) -> None:
-    window.sayings["k1"] = Saying("lobby", "hello", 0.0)
-    hear(window, joined("dev"))
-    window.enter("dev")
-    hear(window, post(1, "hello", author="anna", key="k1"))
-    assert "lobby" not in toolbar(window)
-    hear(window, post(2, "hi"))
-    assert "lobby 1" in toolbar(window)
+def test_ones_own_post_is_never_unread(view: View) -> None:
+    view.pending["k1"] = PendingSay("lobby", "hello", 0.0)
+    hear(view, joined("dev"))
+    view.enter("dev")
+    hear(view, post(1, "hello", author="anna", key="k1"))
+    assert "lobby" not in toolbar(view)
+    hear(view, post(2, "hi"))
+    assert "lobby 1" in toolbar(view)
