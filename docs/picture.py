@@ -118,7 +118,7 @@ def main() -> None:
     serve = pexpect.spawn(
         GEVENTCHAT[0], [*GEVENTCHAT[1:], "serve", "--port", "0", "--timeline", "memory:"]
     )
-    serve.expect(r"listens on 127\.0\.0\.1:(\d+)")
+    serve.expect(r"listening on 127\.0\.0\.1:(\d+)")
     picture = draw(play(serve.match[1].decode()))
     serve.close(force=True)
     Path(__file__).with_name("terminal.svg").write_text(picture, "utf-8")

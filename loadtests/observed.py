@@ -46,7 +46,9 @@ class Server:
             return Figures()  # it has ended
         told = _read(self._metrics) if self._metrics else ""
         largest = re.search(r'^geventchat_outbox_bytes{quantile="1"} (\S+)', told, re.MULTILINE)
-        slow = re.search(r'^geventchat_closes_total{reason="slow"} (\S+)', told, re.MULTILINE)
+        slow = re.search(
+            r'^geventchat_connections_closed_total{reason="slow"} (\S+)', told, re.MULTILINE
+        )
         return Figures(
             cpu_percent=cpu,
             memory_mb=memory,

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Literal
 
-from geventchat.client import Happening, ServerError
+from geventchat.client import ClientEvent, ServerError
 from geventchat.client.cursors import Cursors
 from geventchat.protocol.events import Joined, Post
 from geventchat.protocol.requests import Cursor
@@ -38,7 +38,7 @@ class Watch(Cursors):
         self._missing: dict[tuple[str, int], float] = {}  # since when
         self._first: dict[str, int] = {}  # by room: where reading began
 
-    def hear(self, event: Happening) -> None:
+    def hear(self, event: ClientEvent) -> None:
         """Follow an event."""
         if not isinstance(event, Post) or self._continues(event):
             super().hear(event)
@@ -95,7 +95,7 @@ class Unbroken(Cursors):
         cursor = self.rooms[self._room]
         return cursor.position if cursor else -1
 
-    def hear(self, event: Happening) -> None:
+    def hear(self, event: ClientEvent) -> None:
         """Follow an event."""
         if isinstance(event, Joined):
             if self._came and not event.recovered:

@@ -5,7 +5,7 @@ from typing import Final
 
 import psutil
 
-from geventchat.client import Connection, Ended, NoGeventchat
+from geventchat.client import Connection, Ended, NotGeventchat
 from loadtests.address import Address
 from loadtests.observed import listener
 
@@ -36,7 +36,7 @@ def check_host(host: str) -> None:
             f"Nothing answers at {address}: {error.strerror or error}. "
             "Is the server running, and is that its port?"
         ) from None
-    except (NoGeventchat, Ended) as error:
+    except (NotGeventchat, Ended) as error:
         raise CannotRun(str(error)) from None
 
 

@@ -19,7 +19,7 @@ from typing import Final
 import gevent
 
 from geventchat.client import Connection, Joined, Post
-from geventchat.client.link import Link
+from geventchat.client.socket_link import SocketLink
 from geventchat.protocol.errors import LOST
 from geventchat.protocol.requests import Hello
 from loadtests.address import Address
@@ -41,15 +41,15 @@ class Client:
         self._address = address
         self._client = secrets.token_urlsafe(16)
         self._heard = Unbroken(room)
-        self._link: Link | None = None
+        self._link: SocketLink | None = None
         self.wrong = ""
         """What was not as promised."""
 
     def come(self, upto: int) -> None:
         """Connect, join or resume, and hear everything up to a position. Waits."""
-        self._link = Link(*self._address)
+        self._link = SocketLink(*self._address)
         hello = Hello(version=1, client=self._client, rooms=self._heard.resume())
-        self._link.greet(hello)
+        self._link.say_hello(hello)
         for event, _ in self._link:
             if isinstance(event, Joined | Post):
                 self._heard.hear(event)

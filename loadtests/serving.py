@@ -47,7 +47,7 @@ def serving(host: str | None, *options: str) -> Iterator[str]:
 def _address(server: "subprocess.Popen[bytes]", log: Path) -> str:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and server.poll() is None:
-        if found := re.search(r"listens on (\S+:\d+)", log.read_text("utf-8")):
+        if found := re.search(r"listen\w+ on (\S+:\d+)", log.read_text("utf-8")):
             return found[1]
         time.sleep(0.02)
     sys.exit(f"The server did not start. It said: {log.read_text('utf-8')}")

@@ -99,7 +99,7 @@ def started(path: Path) -> Iterator[tuple[str, float]]:
         assert server.stdout is not None
         try:
             for line in server.stdout:
-                if found := re.search(r"listens on (\S+:\d+)", line):
+                if found := re.search(r"listen\w+ on (\S+:\d+)", line):
                     break
             else:
                 sys.exit("The server did not start.")

@@ -44,7 +44,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 def test_an_act_is_done_and_told(house: House) -> None:
     with Connection("127.0.0.1", house.port, nick="eve") as eve:
         done = house.admin("kick", "eve", "--reason", "enough")
-        assert (done.returncode, done.stdout) == (0, "connections ended: 1\n")
+        assert (done.returncode, done.stdout) == (0, "connections closed: 1\n")
         with gevent.Timeout(5):
             list(eve)
         assert eve.ended is not None
@@ -53,7 +53,9 @@ def test_an_act_is_done_and_told(house: House) -> None:
 
 def test_rules_are_listed_and_undone(house: House) -> None:
     assert house.admin("list").stdout == "no rules are in force\n"
-    done = house.admin("mute", "eve", "--seconds", "60", "--by", "nick", "--reason", "spam")
+    done = house.admin(
+        "mute", "eve", "--seconds", "60", "--target-type", "nick", "--reason", "spam"
+    )
     assert re.fullmatch(
         r"mute nick eve, by guest-\d+ until [-\d]{10} \d\d:\d\d: spam\n", done.stdout
     )
@@ -75,7 +77,7 @@ def test_the_token_comes_from_a_file_or_the_environment(house: House) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
-    [(["unban", "eve"], "there is no ban"), (["kick", "nobody"], "nobody")],
+    [(["unban", "eve"], "no ban matches eve"), (["kick", "nobody"], "nobody")],
 )
 def test_what_is_refused_is_one_line(house: House, arguments: list[str], complaint: str) -> None:
     done = house.admin(*arguments)
@@ -98,7 +100,7 @@ def test_an_operators_connection_may_and_anothers_may_not(house: House) -> None:
     ):
         with pytest.raises(Refused):
             eve.admin("kick", "olga")
-        assert olga.admin("kick", "eve").ended == 1
+        assert olga.admin("kick", "eve").connections_closed == 1
         with gevent.Timeout(5):
             list(eve)
         assert eve.ended is not None

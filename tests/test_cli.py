@@ -71,16 +71,16 @@ def first_line(process: subprocess.Popen[str]) -> str:
 
 
 def port(line: str) -> int:
-    found = re.search(r"listens on 127\.0\.0\.1:(\d+)", line)
+    found = re.search(r"listening on 127\.0\.0\.1:(\d+)", line)
     assert found, line
     return int(found[1])
 
 
-def test_the_version_is_told() -> None:
+def test_version_is_printed() -> None:
     assert run("--version").stdout == f"geventchat {__version__}\n"
 
 
-def test_without_a_command_the_commands_are_told() -> None:
+def test_without_a_command_the_commands_are_listed() -> None:
     told = run().stdout
     assert "serve" in told
     assert "connect" in told
@@ -99,7 +99,7 @@ def test_without_a_command_the_commands_are_told() -> None:
         (["now"], "Got unexpected extra argument (now)"),
     ],
 )
-def test_what_cannot_be_used_is_one_line_and_exit_2(arguments: list[str], line: str) -> None:
+def test_an_unusable_option_is_one_line_and_exit_2(arguments: list[str], line: str) -> None:
     assert refusal("serve", *arguments) == f"geventchat: {line}"
 
 
@@ -133,12 +133,12 @@ def test_what_cannot_be_used_is_one_line_and_exit_2(arguments: list[str], line: 
         ("connect :-1", "port -1: is not in the range 0 to 65535"),
         ("connect :" + "9" * 5_000, "port " + "9" * 5_000 + ": is not a whole number"),
         ("connect --password-file none", "--password-file none: No such file or directory"),
-        ("admin", "ACT is missing, geventchat admin --help tells what it may be"),
+        ("admin", "missing argument ACTION; see geventchat admin --help"),
         ("admin list --server :x", "port x: is not a whole number"),
-        ("admin list extra", "WHOM extra: list takes none"),
-        ("admin close extra", "WHOM extra: close takes none"),
-        ("admin open extra", "WHOM extra: open takes none"),
-        ("admin list ''", 'WHOM "": list takes none'),
+        ("admin list extra", "TARGET extra: list takes none"),
+        ("admin close extra", "TARGET extra: close takes none"),
+        ("admin open extra", "TARGET extra: open takes none"),
+        ("admin list ''", 'TARGET "": list takes none'),
         ("serv", "No such command 'serv'. Did you mean 'serve'?"),
         (
             "history export --timeline memory:",
@@ -151,7 +151,7 @@ def test_what_cannot_be_used_is_one_line_and_exit_2(arguments: list[str], line: 
     ],
     ids=lambda text: text[:50],
 )
-def test_what_can_be_told_before_a_start_is_told_then(
+def test_an_unusable_value_is_found_before_the_start(
     arguments: str, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(shlex.split(arguments)) == 2
@@ -159,7 +159,7 @@ def test_what_can_be_told_before_a_start_is_told_then(
 
 
 @pytest.mark.parametrize("arguments", [[], ["history"]])
-def test_who_names_no_command_is_told_which_there_are(
+def test_a_missing_command_lists_the_commands(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 0
@@ -168,7 +168,7 @@ def test_who_names_no_command_is_told_which_there_are(
     assert complaints == ""
 
 
-def test_a_misspelt_option_is_one_line_with_what_was_perhaps_meant() -> None:
+def test_a_misspelt_option_is_one_line_with_a_suggestion() -> None:
     line = refusal("serve", "--prot", "1")
     assert "--prot" in line
     assert "--port" in line
@@ -180,17 +180,76 @@ def test_a_wrong_variable_is_named() -> None:
 
 
 def test_a_variable_that_is_neither_true_nor_false_is_named() -> None:
-    line = refusal("serve", GEVENTCHAT_WEB="maybe")
-    assert line.startswith("geventchat: GEVENTCHAT_WEB: 'maybe' is not a valid boolean")
+    line = refusal("serve", GEVENTCHAT_ECHO="maybe")
+    assert line.startswith("geventchat: GEVENTCHAT_ECHO: 'maybe' is not a valid boolean")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "reason"),
+    [
+        ("timeline", "sqlite:/", "Is a directory"),
+        ("timeline", "sqlite:none/chat.db", "no file can be made there"),
+        ("password_file", "none", "No such file or directory"),
+        ("operator_file", "/", "Is a directory"),
+        ("tls_cert", "/dev/null", "holds no certificate"),
+        ("tls_key", "/", "there is no --tls-cert besides"),
+        ("host", "192.0.2.1", "cannot assign requested address"),
+    ],
+)
+def test_a_setting_that_a_server_cannot_use_is_named_as_it_was_given(
+    setting: str,
+    value: str,
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("chat.toml").write_text(f"{setting} = {json.dumps(value)}")
+    flag, variable = f"--{setting.replace('_', '-')}", f"GEVENTCHAT_{setting.upper()}"
+
+    def complaint(*arguments: str) -> str:
+        assert main(["config", "--check", *arguments]) == 2
+        return capsys.readouterr().err
+
+    assert complaint(flag, value) == f"geventchat: {flag} {value}: {reason}\n"
+    assert complaint("--config", "chat.toml") == (
+        f"geventchat: chat.toml: {setting} {value}: {reason}\n"
+    )
+    monkeypatch.setenv(variable, value)
+    assert complaint("--config", "chat.toml") == f"geventchat: {variable} {value}: {reason}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "value"),
+    [
+        ("connect", "PASSWORD_FILE", "none"),
+        ("connect", "OPERATOR_FILE", "none"),
+        ("admin list", "OPERATOR_FILE", "none"),
+        ("history check", "TIMELINE", "sqlite:none"),
+        ("history check", "TIMELINE", "redis"),
+        ("history renew", "TIMELINE", "sqlite:none/chat.db"),
+    ],
+)
+def test_an_option_that_a_command_cannot_use_is_named_as_it_was_given(
+    arguments: str,
+    variable: str,
+    value: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(f"GEVENTCHAT_{variable}", value)
+    assert main(shlex.split(arguments)) == 2
+    assert capsys.readouterr().err.startswith(f"geventchat: GEVENTCHAT_{variable} {value}: ")
 
 
 @pytest.mark.parametrize("address", ["localhost:99999", "[::1]:x"])
-def test_an_address_that_cannot_be_is_one_line_and_exit_2(address: str) -> None:
+def test_an_invalid_address_is_one_line_and_exit_2(address: str) -> None:
     number = address.rpartition(":")[2]
     assert refusal("connect", address).startswith(f"geventchat: port {number}: is not ")
 
 
-def test_a_complaint_obeys_no_escape() -> None:
+def test_escape_sequences_in_errors_are_escaped() -> None:
     assert refusal("serve", "--port", "\x1b[2J\n") == (
         r'geventchat: --port "\x1b[2J\n": is not a whole number'
     )
@@ -209,6 +268,22 @@ def test_an_address_of_another_machine_is_one_line_and_exit_2() -> None:
     assert line == "geventchat: --host 192.0.2.1: cannot assign requested address"
 
 
+@pytest.mark.parametrize("setting", ["port", "admin"])
+def test_a_taken_port_is_named_as_it_was_given(
+    setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GEVENTCHAT_ADMIN", raising=False)
+    file = tmp_path / "chat.toml"
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        number = taken.getsockname()[1]
+        settings = {"timeline": "memory:", "port": 0, "admin": "none"}
+        settings[setting] = number if setting == "port" else f"127.0.0.1:{number}"
+        lines = [f"{name} = {json.dumps(value)}\n" for name, value in settings.items()]
+        file.write_text("".join(lines))
+        line = refusal("serve", "--config", str(file))
+        assert line == f"geventchat: {file}: {setting} {settings[setting]}: address already in use"
+
+
 def test_a_directory_for_a_database_is_one_line_and_exit_2(tmp_path: Path) -> None:
     timeline = f"sqlite:{tmp_path}"
     line = refusal("serve", "--port", "0", "--timeline", timeline)
@@ -223,15 +298,15 @@ def test_a_database_that_cannot_be_written_is_one_line_and_exit_2(tmp_path: Path
     assert line.startswith(f"geventchat: --timeline {timeline}: ")
 
 
-def test_the_first_line_tells_where_the_server_listens_and_posts_go(tmp_path: Path) -> None:
+def test_the_first_line_has_the_address_and_where_messages_are_stored(tmp_path: Path) -> None:
     with serving() as process:
         line = first_line(process)
         socket.create_connection(("127.0.0.1", port(line)), timeout=5).close()
-    assert f"geventchat {__version__} listens on" in line
-    assert line.endswith(", posts stay in memory\n")
+    assert f"geventchat {__version__} listening on" in line
+    assert line.endswith(", messages kept in memory only, lost on exit\n")
 
     with serving("--timeline", f"sqlite:{tmp_path}/chat.db") as process:
-        assert first_line(process).endswith(f", posts go to {tmp_path}/chat.db\n")
+        assert first_line(process).endswith(f", messages stored in {tmp_path}/chat.db\n")
 
 
 def options(command: click.Command) -> set[str]:
@@ -254,7 +329,7 @@ def test_the_readme_names_every_option_of_the_server_and_every_command() -> None
         assert f"geventchat {name}`" in readme
 
 
-def test_a_flag_goes_before_the_environment_before_the_file(tmp_path: Path) -> None:
+def test_flags_override_the_environment_which_overrides_the_file(tmp_path: Path) -> None:
     file = tmp_path / "chat.toml"
     file.write_text('log_format = "json"\nhost = "127.0.0.2"\n')
 
@@ -268,16 +343,14 @@ def test_a_flag_goes_before_the_environment_before_the_file(tmp_path: Path) -> N
         assert port(first_line(process))
 
     with serving("--log-format", "text", GEVENTCHAT_CONFIG=str(file)) as process:
-        assert " listens on 127.0.0.2:" in first_line(process)
+        assert " listening on 127.0.0.2:" in first_line(process)
 
 
-def test_the_operators_token_is_made_and_its_place_is_told(tmp_path: Path) -> None:
+def test_the_operator_token_is_created_and_its_path_is_printed(tmp_path: Path) -> None:
     timeline = f"sqlite:{tmp_path}/chat.db"
     with serving("--timeline", timeline) as process:
         first_line(process)
-        assert first_line(process).endswith(
-            f"the operators' token is in {tmp_path}/chat.db.operator\n"
-        )
+        assert first_line(process).endswith(f"operator token file: {tmp_path}/chat.db.operator\n")
     token = (tmp_path / "chat.db.operator").read_text()
     with serving("--timeline", timeline) as process:
         first_line(process)
@@ -297,9 +370,7 @@ def test_the_operators_token_is_made_and_its_place_is_told(tmp_path: Path) -> No
         (["--operator-file", "/dev/null"], "does not hold one line of 1 to 1,024 characters"),
     ],
 )
-def test_a_secret_that_cannot_be_used_is_one_line_and_exit_2(
-    arguments: list[str], line: str
-) -> None:
+def test_an_unusable_secret_is_one_line_and_exit_2(arguments: list[str], line: str) -> None:
     assert line in refusal("serve", "--port", "0", "--timeline", "memory:", *arguments)
 
 
@@ -307,7 +378,7 @@ def test_a_secret_that_cannot_be_used_is_one_line_and_exit_2(
     "arguments",
     ["--help", "serve --help", "connect --help", "admin --help", "config", "serve --port x"],
 )
-def test_secrets_of_the_environment_are_in_no_answer(
+def test_secrets_in_the_environment_are_never_printed(
     arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("GEVENTCHAT_PASSWORD", "GEVENTCHAT_TOKEN"):
@@ -316,7 +387,7 @@ def test_secrets_of_the_environment_are_in_no_answer(
     assert "hunter2" not in "".join(capsys.readouterr())
 
 
-def test_two_passwords_are_one_too_many(tmp_path: Path) -> None:
+def test_a_password_and_a_password_file_conflict(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("secret")
     line = refusal(
@@ -324,14 +395,14 @@ def test_two_passwords_are_one_too_many(tmp_path: Path) -> None:
         str(file),
         GEVENTCHAT_PASSWORD="other",
     )
-    assert line.endswith("there is a password besides; give one of the two")
+    assert line.endswith("conflicts with --password; give only one")
     assert "secret" not in line
     assert "other" not in line
 
 
-def test_a_password_on_the_command_line_is_warned_of_and_in_the_environment_is_not() -> None:
+def test_only_a_password_on_the_command_line_is_warned_of() -> None:
     for arguments, environment, complaint in (
-        (["--password", "secret"], {}, "others on this machine can read --password"),
+        (["--password", "secret"], {}, "--password is visible in the process list"),
         ([], {"GEVENTCHAT_PASSWORD": "secret"}, ""),
     ):
         with serving(*arguments, **environment) as process:
@@ -346,7 +417,7 @@ def test_a_password_on_the_command_line_is_warned_of_and_in_the_environment_is_n
         assert "secret" not in told + complaints
 
 
-def test_a_variable_that_nothing_reads_is_warned_of_if_it_was_meant_for_an_option() -> None:
+def test_a_misspelt_variable_is_warned_of() -> None:
     kubernetes = {"SERVICE_HOST": "10.0.0.1", "SERVICE_PORT": "4040", "PORT_4040_TCP_ADDR": "::1"}
     wrong = {"HISTORY_DAYS": "30", "PASSWROD": "secret"}
     others = {"TOKEN": "of-an-operator-of-this-server", "LOG_FORMAT": "json"}
@@ -354,9 +425,10 @@ def test_a_variable_that_nothing_reads_is_warned_of_if_it_was_meant_for_an_optio
     done = run("config", **given)
     assert done.returncode == 0
     assert done.stderr.splitlines() == [
-        "geventchat: GEVENTCHAT_HISTORY_DAYS is not read, "
+        "geventchat: GEVENTCHAT_HISTORY_DAYS is not a known variable, "
         "did you mean limits.history_days in a file for --config?",
-        "geventchat: GEVENTCHAT_PASSWROD is not read, did you mean GEVENTCHAT_PASSWORD?",
+        "geventchat: GEVENTCHAT_PASSWROD is not a known variable, "
+        "did you mean GEVENTCHAT_PASSWORD?",
     ]
 
 
@@ -368,11 +440,11 @@ def test_ctrl_c_ends_the_server_cleanly(number: signal.Signals) -> None:
         told, complaints = process.communicate(timeout=10)
 
     assert process.returncode == 0
-    assert told.endswith(f"the server ends: it got {number.name}\n")
+    assert told.endswith(f"shutting down: received {number.name}\n")
     assert complaints == ""
 
 
-def test_a_server_whose_output_nobody_reads_any_more_goes_on() -> None:
+def test_a_server_survives_the_end_of_its_reader() -> None:
     with serving() as process:
         number = port(first_line(process))
         assert process.stdout
@@ -385,7 +457,7 @@ def test_a_server_whose_output_nobody_reads_any_more_goes_on() -> None:
         assert process.wait(10) == 0
 
 
-def test_a_server_of_a_system_without_utf8_takes_and_shows_any_text() -> None:
+def test_any_text_is_shown_on_a_system_without_utf8() -> None:
     with serving("--echo", LANG="C", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0") as server:
         number = port(first_line(server))
         with closing(socket.create_connection(("127.0.0.1", number), timeout=5)) as client:
@@ -407,7 +479,7 @@ def test_on_a_terminal_messages_are_shown_and_ctrl_c_is_a_key() -> None:
             shown += os.read(terminal, 1_000).decode()
         with closing(socket.create_connection(("127.0.0.1", port(shown)), timeout=5)) as client:
             client.sendall(b"\x1b[2Jhello\0q\0")
-            while " left " not in shown:
+            while "disconnected" not in shown:
                 shown += os.read(terminal, 1_000).decode()
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(10) == 0
@@ -416,9 +488,9 @@ def test_on_a_terminal_messages_are_shown_and_ctrl_c_is_a_key() -> None:
         process.wait()
         os.close(terminal)
 
-    assert re.search(r"guest-1 came from 127\.0\.0\.1, 1 client connected\r\n", shown)
+    assert re.search(r"guest-1 connected from 127\.0\.0\.1, 1 client online\r\n", shown)
     assert re.search(r"\d\d:\d\d #lobby guest-1: \\x1b\[2Jhello\r\n", shown)
-    assert re.search(r"guest-1 left \(quit\), 0 clients connected\r\n", shown)
+    assert re.search(r"guest-1 disconnected \(quit\), 0 clients online\r\n", shown)
 
 
 def test_the_server_may_have_as_many_connections_as_the_system_allows() -> None:
@@ -428,7 +500,7 @@ def test_the_server_may_have_as_many_connections_as_the_system_allows() -> None:
         assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
 
 
-def test_a_server_starts_without_the_terminals_parts() -> None:
+def test_a_server_does_not_load_the_terminal() -> None:
     script = (
         "import sys, geventchat.__main__, geventchat.server.server;"
         "print([name for name in sys.modules if name.startswith('prompt_toolkit')])"
@@ -437,6 +509,27 @@ def test_a_server_starts_without_the_terminals_parts() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=15
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("command", ["connect", "admin list", "top"])
+def test_the_commands_of_a_client_load_no_server(command: str) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+    script = (
+        "import sys; from geventchat.__main__ import main; code = main();"
+        "print(code, [name for name in sys.modules if name.startswith('geventchat.server')])"
+    )
+    where = ["--server", f":{port}"] if command.startswith("admin") else [f":{port}"]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *command.split(), *where],
+        env=os.environ | {"GEVENTCHAT_TOKEN": "x" * 16},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=15,
+    )
+    assert done.stdout == "1 []\n"
 
 
 def test_a_server_is_ready_within_a_second() -> None:
@@ -449,7 +542,7 @@ def test_a_server_is_ready_within_a_second() -> None:
     assert min(start() for _ in range(3)) < 1
 
 
-def test_the_config_that_is_printed_can_be_used_as_a_file(tmp_path: Path) -> None:
+def test_the_printed_config_can_be_used_as_a_file(tmp_path: Path) -> None:
     first = run("config", "--port", "0", GEVENTCHAT_LOG_FORMAT="json").stdout
     assert "port = 0  # --port\n" in first
     assert 'log_format = "json"  # GEVENTCHAT_LOG_FORMAT\n' in first
@@ -464,7 +557,7 @@ def test_the_config_that_is_printed_can_be_used_as_a_file(tmp_path: Path) -> Non
     ]
 
 
-def test_a_config_is_checked_as_far_as_no_start_is_needed(tmp_path: Path) -> None:
+def test_check_finds_what_needs_no_start(tmp_path: Path) -> None:
     done = run("config", "--check", "--timeline", f"sqlite:{tmp_path}/chat.db")
     assert (done.returncode, done.stdout) == (0, "A server can run with these settings.\n")
     assert list(tmp_path.iterdir()) == []
@@ -476,7 +569,7 @@ def test_a_config_is_checked_as_far_as_no_start_is_needed(tmp_path: Path) -> Non
         (
             "--operator-file",
             f"{tmp_path}/token",
-            "a token of fewer than 16 characters could be guessed",
+            "a token of fewer than 16 characters could be guessed; use a longer one",
         ),
     ]:
         line = refusal("config", "--check", option, value)
@@ -520,7 +613,7 @@ def test_a_check_refuses_an_address_of_another_machine() -> None:
     assert line == "geventchat: --host 192.0.2.1: cannot assign requested address"
 
 
-def test_sighup_reads_the_settings_again_or_leaves_them_in_force(tmp_path: Path) -> None:
+def test_sighup_reloads_the_settings_or_keeps_them(tmp_path: Path) -> None:
     file = tmp_path / "chat.toml"
     file.write_text("limits.frame_bytes = 10")
 
@@ -545,25 +638,28 @@ def test_sighup_reads_the_settings_again_or_leaves_them_in_force(tmp_path: Path)
         number = port(first_line(process))
         assert not taken(b"x" * 20)
 
-        assert told("limits.frame_bytes = 30") == [
-            "INFO geventchat.cli.serve: the settings were read again"
-        ]
+        assert told("limits.frame_bytes = 30") == ["INFO geventchat.cli.serve: settings reloaded"]
         assert taken(b"x" * 20)
 
         assert told("limits.frame_bytes = 0") == [
-            f"ERROR geventchat.cli.serve: the settings stay as they were: {file}: "
+            f"ERROR geventchat.cli.serve: reload failed, keeping current settings: {file}: "
             "limits.frame_bytes 0: is not in the range 1 to 131072"
         ]
         assert taken(b"x" * 20)
 
+        assert told('password_file = "/"') == [
+            f"ERROR geventchat.cli.serve: reload failed, keeping current settings: {file}: "
+            "password_file /: Is a directory"
+        ]
+
         assert told('host = "::"\nlimits.frame_bytes = 10') == [
-            "INFO geventchat.cli.serve: the settings were read again",
-            "WARNING geventchat.cli.serve: these changed too, and take a restart: host",
+            "INFO geventchat.cli.serve: settings reloaded",
+            "WARNING geventchat.cli.serve: changed settings that need a restart: host",
         ]
         assert not taken(b"x" * 20)
 
 
-def test_a_secret_that_others_can_read_is_warned_of_at_the_start_and_at_sighup(
+def test_a_world_readable_secret_is_warned_of_at_the_start_and_on_reload(
     tmp_path: Path,
 ) -> None:
     secrets = {"--password-file": tmp_path / "password", "--operator-file": tmp_path / "token"}
@@ -580,7 +676,7 @@ def test_a_secret_that_others_can_read_is_warned_of_at_the_start_and_at_sighup(
 
     def warning(option: str) -> str:
         file = secrets[option]
-        return f"{option} {file}: others on this machine can read it, chmod 600 keeps them out"
+        return f"{option} {file} is world-readable; run chmod 600 on it"
 
     options = [str(part) for pair in secrets.items() for part in pair]
     with serving("--admin", "none", *options) as process:
@@ -592,12 +688,12 @@ def test_a_secret_that_others_can_read_is_warned_of_at_the_start_and_at_sighup(
 
         secrets["--operator-file"].chmod(0o440)
         process.send_signal(signal.SIGHUP)
-        warned(until="read again")
+        warned(until="reloaded")
         process.send_signal(signal.SIGTERM)
         assert "WARNING" not in process.communicate(timeout=10)[0]
 
 
-def test_a_second_signal_ends_it_at_once() -> None:
+def test_a_second_signal_exits_at_once() -> None:
     with serving() as process, ExitStack() as peers:
         address = "127.0.0.1", port(first_line(process))
         peer, other = (
@@ -611,23 +707,23 @@ def test_a_second_signal_ends_it_at_once() -> None:
         assert process.wait(timeout=1) == 128 + signal.SIGTERM
 
 
-def test_closing_its_terminal_ends_the_server() -> None:
+def test_closing_the_terminal_shuts_the_server_down() -> None:
     terminal = pexpect.spawn(sys.executable, list(SERVE[1:]))
-    terminal.expect("listens on")
+    terminal.expect("listening on")
 
     os.close(terminal.child_fd)
 
     assert os.waitstatus_to_exitcode(os.waitpid(terminal.pid, 0)[1]) == 0
 
 
-def test_a_log_elsewhere_says_that_the_terminal_was_closed(tmp_path: Path) -> None:
+def test_the_log_says_that_the_terminal_was_closed(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.touch()
     terminal = pexpect.spawn("sh", ["-c", f"exec {shlex.join(SERVE)} > {log}"])
-    while "listens on" not in log.read_text():
+    while "listening on" not in log.read_text():
         time.sleep(0.01)
 
     os.close(terminal.child_fd)
 
     os.waitpid(terminal.pid, 0)
-    assert log.read_text().endswith("the server ends: its terminal was closed\n")
+    assert log.read_text().endswith("shutting down: terminal closed\n")

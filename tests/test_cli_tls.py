@@ -37,13 +37,13 @@ def connect(port: int, *options: str, say: str = "") -> subprocess.CompletedProc
     )
 
 
-def test_the_first_line_tells_that_tls_is_spoken(server: Process) -> None:
-    (line,) = server.lines("listens on")
-    assert f":{server.address[1]} with TLS, posts go to " in line
+def test_the_first_line_says_that_tls_is_enabled(server: Process) -> None:
+    (line,) = server.lines("listening on")
+    assert f":{server.address[1]} with TLS, messages stored in " in line
 
 
 @pytest.mark.parametrize("mode", [[], ["--plain"]])
-def test_what_is_piped_in_is_said_over_tls(
+def test_piped_messages_are_sent_over_tls(
     server: Process, authority: Authority, mode: list[str]
 ) -> None:
     said = f"hello {mode}"
@@ -54,7 +54,7 @@ def test_what_is_piped_in_is_said_over_tls(
 
 
 @pytest.mark.parametrize("mode", [[], ["--plain"]])
-def test_a_certificate_that_is_not_trusted_is_one_line(server: Process, mode: list[str]) -> None:
+def test_an_untrusted_certificate_is_one_line(server: Process, mode: list[str]) -> None:
     done = connect(server.address[1], "--tls", *mode, say="secret")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
@@ -62,9 +62,7 @@ def test_a_certificate_that_is_not_trusted_is_one_line(server: Process, mode: li
     assert not server.lines("secret")
 
 
-def test_a_file_of_those_to_trust_that_holds_none_is_one_line(
-    server: Process, tmp_path: Path
-) -> None:
+def test_an_empty_ca_file_is_one_line(server: Process, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     for name in ("empty", "none"):
         done = connect(server.address[1], "--ca", str(tmp_path / name))

@@ -30,7 +30,6 @@ def test_a_file_sets_the_fields_of_the_same_names(tmp_path: Path) -> None:
         port = 0
         timeline = "memory:"
         trust = ["10.0.0.0/8", "192.0.2.7"]
-        web = false
         log_format = "json"
         echo = true
         password = "two words"
@@ -45,7 +44,6 @@ def test_a_file_sets_the_fields_of_the_same_names(tmp_path: Path) -> None:
         port=0,
         timeline="memory:",
         trust=("10.0.0.0/8", "192.0.2.7/32"),
-        web=False,
         log_format="json",
         echo=True,
         password="two words",
@@ -74,9 +72,7 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_an_unknown_key_is_named_with_what_was_perhaps_meant(
-    tmp_path: Path, text: str, line: str
-) -> None:
+def test_an_unknown_key_is_named_with_a_suggestion(tmp_path: Path, text: str, line: str) -> None:
     assert complaint(tmp_path, text) == f"chat.toml: {line}"
 
 
@@ -100,7 +96,7 @@ def test_an_unknown_key_is_named_with_what_was_perhaps_meant(
         ("port = 2026-01-01", 'port "2026-01-01": is not a whole number'),
         ("drain_seconds = 601", "drain_seconds 601: is not in the range 1 to 600"),
         ("tls_cert = true", "tls_cert true: is not the path of a file"),
-        ("web = 1", "web 1: is neither true nor false"),
+        ("echo = 1", "echo 1: is neither true nor false"),
         ('echo = "on"', 'echo "on": is neither true nor false'),
         ('trust = "::1"', 'trust "::1": is not a list of networks'),
         (
@@ -163,7 +159,7 @@ def test_a_file_that_cannot_be_read_as_settings_is_one_line(
     assert complaint(tmp_path, text) == f"--config chat.toml: {reason}"
 
 
-def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> None:
+def test_the_error_about_an_unreadable_file_names_it(tmp_path: Path) -> None:
     with pytest.raises(BadOption, match=r"--config .*none.toml: No such file or directory"):
         from_file(tmp_path / "none.toml")
 
@@ -172,7 +168,7 @@ def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> None:
         from_file(tmp_path / "bytes.toml")
 
 
-def test_an_option_is_named_as_its_user_calls_it() -> None:
+def test_an_option_is_named_as_the_user_gave_it() -> None:
     with pytest.raises(BadOption, match=r"^GEVENTCHAT_PORT abc: is not a whole number$"):
         checked("GEVENTCHAT_PORT", "port", "abc")
 
@@ -199,7 +195,7 @@ def is_host(text: str) -> bool:
     frame_bytes=st.integers(1, 128 << 10),
     source=st.text(),
 )
-def test_a_config_that_is_written_reads_back_the_same(
+def test_a_written_config_reads_back_the_same(
     host: str, trust: list[str], echo: bool | None, frame_bytes: int, source: str
 ) -> None:
     limits = Limits(frame_bytes=frame_bytes, outbox_bytes=frame_bytes)
@@ -211,7 +207,7 @@ def test_a_config_that_is_written_reads_back_the_same(
         assert Config.of(from_file(path)) == config
 
 
-def test_a_written_config_tells_the_unit_and_the_source_of_each_setting() -> None:
+def test_a_written_config_has_the_unit_and_the_source_of_each_setting() -> None:
     config = Config(port=1, limits=Limits(frame_bytes=1024))
     lines = as_file(config, {"port": "--port", "limits.frame_bytes": "chat.toml"}).splitlines()
 
@@ -221,13 +217,13 @@ def test_a_written_config_tells_the_unit_and_the_source_of_each_setting() -> Non
     assert '# password_file = ""  # not set' in lines
 
 
-def test_a_written_config_does_not_tell_the_password() -> None:
+def test_a_written_config_does_not_contain_the_password() -> None:
     lines = as_file(Config(password="secret"), {"password": "GEVENTCHAT_PASSWORD"}).splitlines()
     assert '# password = ""  # GEVENTCHAT_PASSWORD, not shown' in lines
     assert not any("secret" in line for line in lines)
 
 
-def test_only_live_settings_are_renewed_and_the_others_that_differ_are_named() -> None:
+def test_a_reload_takes_live_settings_and_names_the_others_that_differ() -> None:
     old = Config(port=1, trust=(), limits=Limits(rooms=1, memory_bytes=1))
     new = Config(port=2, trust=("::1/128",), limits=Limits(rooms=2, memory_bytes=2))
 

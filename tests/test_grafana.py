@@ -50,20 +50,20 @@ def words(query: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_query_names_what_a_server_tells(query: str, told: dict[str, set[str]]) -> None:
+def test_a_query_uses_existing_metrics_and_labels(query: str, told: dict[str, set[str]]) -> None:
     named = set(words(query)) - _PROMQL
     figures = named & told.keys()
     assert figures
     assert named - figures <= set().union(*(told[figure] for figure in figures))
 
 
-def test_all_that_a_server_counts_is_shown(told: dict[str, set[str]]) -> None:
+def test_every_metric_is_shown(told: dict[str, set[str]]) -> None:
     shown = {word for query in QUERIES for word in words(query)}
     own = {name for name in told if name.startswith("geventchat_")}
     assert own <= shown
 
 
-def test_it_can_be_imported() -> None:
+def test_the_dashboard_can_be_imported() -> None:
     (source,) = DASHBOARD["__inputs"]
     assert (source["type"], source["pluginId"]) == ("datasource", "prometheus")
     (variable,) = DASHBOARD["templating"]["list"]

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import pytest
 
-from geventchat.cli.look import Look, page
+from geventchat.cli.top.page import Sample, page
 from geventchat.client import Connection
-from geventchat.server.top import Busy, Slow, Top
+from geventchat.protocol.admin import BusyRoom, SlowClient, Top
 from tests.terminal import Terminal
 from tests.test_cli import first_line, port, run, serving
 
@@ -122,16 +122,16 @@ def test_the_chat_port_is_no_admin_port(ports: Ports) -> None:
 
 def test_nothing_that_is_shown_acts_on_a_terminal() -> None:
     hostile = "\x1b[2J\x07\u202e"
-    seen = Top([Busy(hostile, 1.0, 1)], [Slow(hostile, hostile, hostile, 1)])
-    look = Look(0.0, Counter(), seen)
+    seen = Top([BusyRoom(hostile, 1.0, 1)], [SlowClient(hostile, hostile, hostile, 1)])
+    look = Sample(0.0, Counter(), seen)
     text = "\n".join(text for _, text in page(look, look))
     assert not set(hostile[0] + hostile[4:]) & set(text)
     assert text.count(r"\x1b[2J\x07\u202e") == 4
 
 
 def test_wide_names_keep_the_columns_and_too_wide_ones_are_cut() -> None:
-    seen = Top([Busy("日本", 1.0, 1), Busy("日" * 32, 1.0, 1)], [])
-    look = Look(0.0, Counter(), seen)
+    seen = Top([BusyRoom("日本", 1.0, 1), BusyRoom("日" * 32, 1.0, 1)], [])
+    look = Sample(0.0, Counter(), seen)
     wide, cut = [text for _, text in page(look, look) if "日" in text]
     assert wide == "日本" + " " * 28 + "        1.0          1"
     assert cut == "日" * 15 + "…" + " " + "        1.0          1"
@@ -140,35 +140,36 @@ def test_wide_names_keep_the_columns_and_too_wide_ones_are_cut() -> None:
 def test_what_a_busy_server_does_fits_80_columns() -> None:
     figures = Counter(
         {
-            "geventchat_storing": 1,
+            "geventchat_storage_up": 1,
             "process_start_time_seconds": time.time() - 100 * 86_400 - 86_399,
             "process_cpu_seconds_total": 1,
             "process_resident_memory_bytes": 1_023 << 20,
             "process_open_fds": 100_000,
-            "geventchat_sessions": 100_000,
-            "geventchat_sessions rich": 90_000,
-            "geventchat_sessions plain": 10_000,
+            "geventchat_connections": 100_000,
+            "geventchat_connections rich": 90_000,
+            "geventchat_connections plain": 10_000,
             "geventchat_rooms": 10_000,
-            "geventchat_closes_total": 1_000,
-            "geventchat_refused_total": 10_000,
-            "geventchat_posts_total": 10_000,
-            "geventchat_deliveries_total": 10_000_000,
-            "geventchat_failed_messages_total": 10_000,
+            "geventchat_connections_closed_total": 1_000,
+            "geventchat_connections_rejected_total": 10_000,
+            "geventchat_messages_stored_total": 10_000,
+            "geventchat_messages_delivered_total": 10_000_000,
+            "geventchat_messages_failed_total": 10_000,
             "geventchat_loop_lag_seconds": 1,
             "geventchat_outbox_bytes 0.99": 1_023 << 10,
             "geventchat_outbox_bytes 1": 1_023 << 10,
         }
     )
-    for name in ("heard", "store", "turn"):
+    for name in ("delivery", "commit", "fanout"):
         figures |= {f"geventchat_{name}_seconds_{part}": 1 for part in ("sum", "count")}
     lines = [
-        text for _, text in page(Look(1.0, Counter(), Top([], [])), Look(2.0, figures, Top([], [])))
+        text
+        for _, text in page(Sample(1.0, Counter(), Top([], [])), Sample(2.0, figures, Top([], [])))
     ]
     assert any("outbox p99 1,023.0 KiB, max 1,023.0 KiB" in line for line in lines)
     assert max(map(len, lines)) <= 80
 
 
 def test_counts_that_began_anew_are_not_less_than_nothing() -> None:
-    before = Look(1.0, Counter({"geventchat_posts_total": 100}), Top([], []))
-    now = Look(3.0, Counter({"geventchat_posts_total": 10}), Top([], []))
+    before = Sample(1.0, Counter({"geventchat_messages_stored_total": 100}), Top([], []))
+    now = Sample(3.0, Counter({"geventchat_messages_stored_total": 10}), Top([], []))
     assert any(text.startswith("posts 5.0/s ") for _, text in page(before, now))

@@ -1,9 +1,8 @@
 """The command line: options become a Config, outcomes become exit codes.
 
-A flag goes before the environment (`GEVENTCHAT_PORT` for `--port`), that before the file, that
-before the default. What cannot be used is one line on standard error and exit code 2.
-A module for each command; each imports what it needs when it runs, so that a server starts without
-a terminal's parts.
+Precedence: flag, environment (`GEVENTCHAT_PORT` for `--port`), file, default. An unusable value is
+one line on standard error and exit code 2. Each command is a module, which imports what it needs
+when it runs, so that a server starts without the parts of a terminal.
 """
 
 from collections.abc import Sequence
@@ -23,12 +22,12 @@ from geventchat.config import BadOption
 from geventchat.protocol.visible import visible
 
 UNUSABLE: Final = 2
-"""Exit code: something given on the command line cannot be used."""
+"""Exit code: a value on the command line cannot be used."""
 INTERRUPTED: Final = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and give its exit code. `arguments`: those of the process unless given."""
+    """Run a command and return its exit code. `arguments`: those of the process unless given."""
     try:
         code = commands.main(arguments, prog_name="geventchat", standalone_mode=False)
     except click.Abort:
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.MissingParameter as error:
         name = called(error.ctx, error.param).upper()
         where = error.ctx.command_path if error.ctx else "geventchat"
-        return _unusable(f"{name} is missing, {where} --help tells what it may be")
+        return _unusable(f"missing argument {name}; see {where} --help")
     except click.BadParameter as error:
         return _unusable(f"{called(error.ctx, error.param)}: {error.message}")
     except click.ClickException as error:
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def commands(context: click.Context) -> None:
-    """A chat server for many clients, and the terminal to talk through it."""
+    """A chat server for many clients, and a terminal client."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 

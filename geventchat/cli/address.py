@@ -1,4 +1,4 @@
-"""How a user names a server."""
+"""Parses addresses of servers."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ _DEFAULT: Final = Config()
 
 
 def host_and_port(address: str, port: int = _DEFAULT.port) -> tuple[str, int]:
-    """Give the parts of `host`, `host:port`, `[::1]:port` or `::1`; either may be left out.
+    """Split `host`, `host:port`, `[::1]:port` or `::1`; either part may be left out.
 
     Raises BadOption.
     """

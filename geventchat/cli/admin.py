@@ -6,10 +6,10 @@ from typing import Any, Final, get_args
 import click
 
 from geventchat.cli.address import host_and_port
-from geventchat.cli.options import option, variable
+from geventchat.cli.options import as_given, names, option, variable
 from geventchat.config import BadOption
 from geventchat.protocol.errors import Refused
-from geventchat.protocol.requests import Act, By
+from geventchat.protocol.requests import Action, TargetType
 from geventchat.protocol.visible import visible
 
 _FILE: Final = "geventchat.db.operator"
@@ -17,8 +17,8 @@ _OF_ALL: Final = ("close", "open", "list")
 
 
 @click.command()
-@click.argument("act", type=click.Choice(get_args(Act)))
-@click.argument("whom", required=False)
+@click.argument("action", type=click.Choice(get_args(Action)))
+@click.argument("target", required=False)
 @option("--server", default="", metavar="[HOST][:PORT]", help="Where; by default on this machine.")
 @option(
     "--operator-file",
@@ -26,13 +26,13 @@ _OF_ALL: Final = ("close", "open", "list")
     help=f"Holds the operators' token; else GEVENTCHAT_TOKEN does.  [default: {_FILE}]",
 )
 @click.option("--tls", is_flag=True, help="Speak TLS, and only with the host that was named.")
-@click.option("--ca", metavar="FILE", help="TLS, trusting only the certificates in this file.")
-@click.option("--by", type=click.Choice(get_args(By)), help="What of WHOM is meant.")
+@click.option("--ca", metavar="FILE", help="TLS, tls_context only the certificates in this file.")
+@click.option("--target-type", type=click.Choice(get_args(TargetType)), help="How TARGET is read.")
 @click.option("--seconds", type=click.IntRange(min=1), help="How long it holds.")
 @click.option("--reason", help="Shown to whom it concerns.")
 def admin(
-    act: Act,
-    whom: str | None,
+    action: Action,
+    target: str | None,
     server: str,
     operator_file: str | None,
     tls: bool,
@@ -41,24 +41,25 @@ def admin(
 ) -> int:
     """Do what operators do: kick, ban, mute somebody, lock or freeze a room, close the door.
 
-    WHOM is a nick, an address or a room. `list` shows what is forbidden.
+    TARGET is a nick, an address or a room. `list` shows what is forbidden.
     """
-    if whom is not None and act in _OF_ALL:
-        raise BadOption("WHOM", whom, f"{act} takes none")
+    if target is not None and action in _OF_ALL:
+        raise BadOption("TARGET", target, f"{action} takes none")
     host, port = host_and_port(server)
     token = os.environ.get(variable("token"))
-    from geventchat.client import Connection, Ended, NoGeventchat, ServerError, trusting
-    from geventchat.client.acts import told
-    from geventchat.server.credentials import read_token
+    from geventchat.client import Connection, Ended, NotGeventchat, ServerError, tls_context
+    from geventchat.client.terminal.admin_report import report
+    from geventchat.config.secrets import read_token
 
     if operator_file is not None or token is None:
-        token = read_token("--operator-file", operator_file or _FILE)
+        with as_given(names(click.get_current_context())):
+            token = read_token("operator_file", operator_file or _FILE)
     try:
-        trust = trusting(ca) if tls or ca else False
+        trust = tls_context(ca) if tls or ca else False
         with Connection(host, port, rooms=(), token=token, resume=False, tls=trust) as chat:
-            for line in told(chat.admin(act, whom, **options)):
+            for line in report(chat.admin(action, target, **options)):
                 click.echo(visible(line))
-    except (Ended, NoGeventchat, Refused, ServerError, TimeoutError) as error:
+    except (Ended, NotGeventchat, Refused, ServerError, TimeoutError) as error:
         click.echo(f"geventchat: {visible(str(error))}", err=True)
         return 1
     except OSError as error:

@@ -1,19 +1,20 @@
-"""`geventchat config`: shows the settings that a server would have, and says whether it can run."""
+"""`geventchat config`: prints the settings of a server, or checks them."""
 
 import click
 
+from geventchat.cli.options import as_given
 from geventchat.cli.settings import resolve, settings, warn_of_variables
 from geventchat.config.file import written
 
 
 @click.command(context_settings={"show_default": True})
 @settings
-@click.option("--check", is_flag=True, help="Only say whether a server could run with them.")
+@click.option("--check", is_flag=True, help="Only check whether a server could run with them.")
 @click.pass_context
 def config(context: click.Context, /, check: bool, **_: object) -> None:
-    """Print the settings that `serve` would have, as a file for --config.
+    """Print the settings that `serve` would use, as a file for --config.
 
-    Takes the options, the variables and the file that `serve` takes.
+    Takes the same options, variables and file as `serve`.
     """
     found = resolve(context)
     warn_of_variables(context)
@@ -22,5 +23,6 @@ def config(context: click.Context, /, check: bool, **_: object) -> None:
         return
     from geventchat.server.parts import check as check_files
 
-    check_files(found.config)
+    with as_given(found.names):
+        check_files(found.config)
     click.echo("A server can run with these settings.")

@@ -4,15 +4,16 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from geventchat.cli.options import option
+from geventchat.cli.options import as_given, names, option
 from geventchat.cli.settings import config_file, resolve
 from geventchat.config import Config
-from geventchat.config.checks import BadOption
+from geventchat.config.checks import BadOption, BadSetting
 from geventchat.config.file import checked
 from geventchat.protocol.visible import visible
 
@@ -34,7 +35,13 @@ def history(context: click.Context) -> None:
 
 def _timeline(command: Callable[..., Any]) -> Callable[..., Any]:
     named = {"default": _DEFAULT.timeline, "metavar": "sqlite:PATH", "show_default": True}
-    declared: Callable[..., Any] = option("--timeline", help="Whose posts.", **named)(command)
+
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> Any:
+        with as_given(names(click.get_current_context())):
+            return command(*arguments, **options)
+
+    declared: Callable[..., Any] = option("--timeline", help="Whose posts.", **named)(run)
     return declared
 
 
@@ -148,9 +155,10 @@ def _posts(db: sqlite3.Connection) -> int:
 
 
 def _path(timeline: str) -> str:
-    kind, _, path = checked("--timeline", "timeline", timeline).partition(":")
+    given = names(click.get_current_context())["timeline"]
+    kind, _, path = checked(given, "timeline", timeline).partition(":")
     if kind != "sqlite":
-        raise BadOption("--timeline", timeline, "keeps nothing; only sqlite:PATH has a history")
+        raise BadSetting("timeline", timeline, "keeps nothing; only sqlite:PATH has a history")
     return str(path)
 
 
@@ -161,18 +169,18 @@ def _read(timeline: str) -> Iterator[sqlite3.Connection]:
 
     path = _path(timeline)
     if not Path(path).is_file():
-        raise BadOption("--timeline", timeline, "there is no such file")
+        raise BadSetting("timeline", timeline, "there is no such file")
     try:
         with closing(connect(path, readonly=True)) as db:
             (application,) = db.execute("PRAGMA application_id").fetchone()
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if application != APPLICATION_ID or version != VERSION:
                 reason = "is not of this version of geventchat; a server that starts brings it up"
-                raise BadOption("--timeline", timeline, reason)
+                raise BadSetting("timeline", timeline, reason)
             db.execute("BEGIN")  # so that all is read as it is at one moment
             yield db
     except sqlite3.Error as error:
-        raise BadOption("--timeline", timeline, str(error)) from None
+        raise BadSetting("timeline", timeline, str(error)) from None
 
 
 @contextmanager
@@ -187,7 +195,7 @@ def _alone(timeline: str) -> Iterator[Any]:
         try:
             yield stack.enter_context(closing(Store(path)))
         except sqlite3.Error as error:
-            raise BadOption("--timeline", timeline, str(error)) from None
+            raise BadSetting("timeline", timeline, str(error)) from None
 
 
 def _tell(count: int, what: str) -> None:

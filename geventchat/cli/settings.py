@@ -1,7 +1,4 @@
-"""The settings of a server from everywhere they may come from.
-
-A flag goes before the environment, that before the file, that before the default.
-"""
+"""The settings of a server, resolved: flag, environment, file, default, in that order."""
 
 import difflib
 import os
@@ -15,7 +12,7 @@ from click.core import ParameterSource
 
 from geventchat.cli.options import as_number, called, option, variable
 from geventchat.config import BadOption, Config, Limits
-from geventchat.config.checks import truth
+from geventchat.config.checks import flag, truth
 from geventchat.config.file import checked, from_file
 from geventchat.protocol.visible import visible
 
@@ -24,15 +21,17 @@ _FLAGS: Final = [each for each in fields(Config) if each.metadata]
 
 
 class Resolved(NamedTuple):
-    """The settings in force, and where those that are not the default come from."""
+    """The resolved settings, and the source of those that are not the default."""
 
     config: Config
     sources: dict[str, str]
-    """By name, that of a limit with `limits.` before it."""
+    """By name, limits prefixed with `limits.`."""
+    names: dict[str, str]
+    """How the user gave them: the flag, the variable, or the file and the key."""
 
 
 def settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a command take a flag for each setting, and `--config` for a file of them."""
+    """Add a flag for each setting to a command, and `--config` for a file of them."""
     command = config_file(command)
     for each in reversed(_FLAGS):
         command = _flag(each)(command)
@@ -40,14 +39,14 @@ def settings(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def config_file(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a command take `--config`."""
-    text = "TOML file with settings of a server."
+    """Add `--config` to a command."""
+    text = "TOML file with settings."
     declared: Callable[..., Any] = option("--config", metavar="FILE", help=text)(command)
     return declared
 
 
 def resolve(context: click.Context) -> Resolved:
-    """Give the settings of a command that takes `--config`, and flags for as many as it likes.
+    """Return the settings of a command with `--config` and any number of flags.
 
     Reads the file. Raises BadOption.
     """
@@ -57,19 +56,20 @@ def resolve(context: click.Context) -> Resolved:
     found = {} if path is None else from_file(Path(path))
     limits = found.get("limits", {})
     sources = dict.fromkeys([*found, *(f"limits.{name}" for name in limits)], str(path))
+    names = {name: f"{path}: {name}" for name in sources}
     for parameter in context.command.params:
         name = parameter.name
         if name in _NAMES and context.get_parameter_source(name) in _GIVEN:
             by = called(context, parameter)
             found[name] = checked(by, name, context.params[name])
-            sources[name] = by
-    return Resolved(Config.of(found), sources)
+            sources[name] = names[name] = by
+    return Resolved(Config.of(found), sources, names)
 
 
 def warn_of_variables(context: click.Context) -> None:
-    """Say on standard error which variables look like a setting's, and are read by nothing.
+    """Warn on standard error of variables that look like those of a setting and are not.
 
-    Not of every GEVENTCHAT_…: Kubernetes makes some of its own for a service of this name.
+    Not of every GEVENTCHAT_…: Kubernetes sets some of its own for a service of this name.
     """
     root = context.find_root().command
     commands = root.commands.values() if isinstance(root, click.Group) else [root]
@@ -81,7 +81,7 @@ def warn_of_variables(context: click.Context) -> None:
         if before or not prefix or name.lower() in options:
             continue
         for near in difflib.get_close_matches(name.lower(), meant, n=1, cutoff=0.7):
-            text = f"geventchat: {given} is not read, did you mean {meant[near]}?"
+            text = f"geventchat: {given} is not a known variable, did you mean {meant[near]}?"
             click.echo(visible(text), err=True)
 
 
@@ -89,7 +89,7 @@ _NAMES: Final = {each.name for each in _FLAGS}
 
 
 def _flag(setting: "Field[Any]") -> Callable[[Any], Any]:
-    name, default = f"--{setting.name.replace('_', '-')}", setting.default
+    name, default = flag(setting.name), setting.default
     text, metavar = setting.metadata["text"], setting.metadata["metavar"]
     if setting.metadata["check"] is truth:
         return option(f"{name}/--no-{name[2:]}", default=default, help=text)

@@ -5,10 +5,10 @@ convenience. Nothing here knows the server.
 """
 
 from geventchat.client.connection import Connection, TooLong
-from geventchat.client.happened import Away, Back, Gap, Happening, StillAway
-from geventchat.client.link import Ended, NoGeventchat, ServerError
-from geventchat.client.says import Unsaid
-from geventchat.client.tls import trusting
+from geventchat.client.events import ClientEvent, Disconnected, Gap, Reconnected, ReconnectFailed
+from geventchat.client.pending_says import TooManyPending
+from geventchat.client.socket_link import Ended, NotGeventchat, ServerError
+from geventchat.client.tls import tls_context
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import (
     AnyEvent,
@@ -31,32 +31,32 @@ from geventchat.protocol.requests import Cursor
 
 __all__ = [
     "AnyEvent",
-    "Away",
-    "Back",
     "Bye",
+    "ClientEvent",
     "Connection",
     "Cursor",
     "Direct",
+    "Disconnected",
     "Ended",
     "Error",
     "Gap",
-    "Happening",
     "History",
     "Joined",
     "Left",
     "Members",
-    "NoGeventchat",
+    "NotGeventchat",
     "Post",
     "Presence",
+    "ReconnectFailed",
+    "Reconnected",
     "Refused",
     "Renamed",
     "Sent",
     "ServerError",
-    "StillAway",
     "TooLong",
+    "TooManyPending",
     "Topic",
     "Typing",
-    "Unsaid",
     "Welcome",
-    "trusting",
+    "tls_context",
 ]

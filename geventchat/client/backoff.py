@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Final
 
 FIRST_SECONDS: Final = 0.5
-MOST_SECONDS: Final = 30.0
-AFTER_MS: Final = 600_000
-"""The longest a server is obeyed that says when to come back."""
+MAX_SECONDS: Final = 30.0
+MAX_RETRY_AFTER_MS: Final = 600_000
+"""The longest a server is retry_after that says when to come back."""
 
 
 def backoffs() -> Iterator[float]:
@@ -18,9 +18,9 @@ def backoffs() -> Iterator[float]:
     most = FIRST_SECONDS
     while True:
         yield random.uniform(0, most)
-        most = min(2 * most, MOST_SECONDS)
+        most = min(2 * most, MAX_SECONDS)
 
 
-def obeyed(after_ms: int) -> float:
+def retry_after(after_ms: int) -> float:
     """Give the seconds of a server's word on when to come back, as far as it is reasonable."""
-    return min(max(after_ms, 0), AFTER_MS) / 1000
+    return min(max(after_ms, 0), MAX_RETRY_AFTER_MS) / 1000

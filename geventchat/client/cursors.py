@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from geventchat.client.happened import Happening
-from geventchat.client.link import ServerError
+from geventchat.client.events import ClientEvent
+from geventchat.client.socket_link import ServerError
 from geventchat.protocol import names
 from geventchat.protocol.events import FRESH, Joined, Left, Post
 from geventchat.protocol.requests import Cursor
@@ -28,7 +28,7 @@ class Cursors:
         """Give where to resume, so that nothing is missed that was promised with a Joined."""
         return {room: cursor or self._begins.get(room) for room, cursor in self.rooms.items()}
 
-    def ahead(self, unread: Iterable[Happening]) -> dict[str, Cursor | None]:
+    def ahead(self, unread: Iterable[ClientEvent]) -> dict[str, Cursor | None]:
         """Give where to resume: the cursors as they will be when what is unread was read.
 
         What breaks the promise of dense positions is not counted, and so comes again.
@@ -48,7 +48,7 @@ class Cursors:
         """Drop a room that could not be joined."""
         self.rooms.pop(names.fold(room), None)
 
-    def hear(self, event: Happening) -> None:
+    def hear(self, event: ClientEvent) -> None:
         """Follow an event. Raises ServerError if a post is not the one after the last."""
         match event:
             case Post(room=room, position=position):

@@ -7,7 +7,7 @@ from typing import Final
 from gevent.event import Event as Signal
 from gevent.queue import SimpleQueue
 
-from geventchat.client.happened import Happening
+from geventchat.client.events import ClientEvent
 
 MAX_UNREAD_BYTES: Final = 1 << 20
 MAX_BEFORE_ANSWER_BYTES: Final = 32 << 20
@@ -25,7 +25,7 @@ class Inbox:
     __slots__ = ("_asking", "_ended", "_events", "_space", "_unread_bytes")
 
     def __init__(self) -> None:
-        self._events: SimpleQueue[tuple[Happening | None, int]] = SimpleQueue()
+        self._events: SimpleQueue[tuple[ClientEvent | None, int]] = SimpleQueue()
         self._unread_bytes = 0
         self._asking = 0
         self._ended = False
@@ -40,14 +40,14 @@ class Inbox:
         """Whether more is unread than can be explained by answers that had to be waited for."""
         return self._unread_bytes > MAX_BEFORE_ANSWER_BYTES
 
-    def put(self, event: Happening | None, frame_bytes: int = 0) -> None:
+    def put(self, event: ClientEvent | None, frame_bytes: int = 0) -> None:
         """Add an event; None: nothing follows. Never waits: `wait_for_space` does."""
         self._ended = event is None
         size = frame_bytes + _ITEM_BYTES
         self._unread_bytes += size
         self._events.put((event, size))
 
-    def get(self) -> Happening | None:
+    def get(self) -> ClientEvent | None:
         """Give the oldest event, or None when nothing follows, every time. Waits for one."""
         event, size = self._events.get()
         if event is None:
@@ -58,7 +58,7 @@ class Inbox:
             self._space.set()
         return event
 
-    def unread(self) -> list[Happening]:
+    def unread(self) -> list[ClientEvent]:
         """Give what `get` would give, and leave it there. Never waits."""
         return [event for event, _ in self._events.queue if event is not None]
 

@@ -14,9 +14,9 @@ import gevent
 from gevent.lock import BoundedSemaphore
 from gevent.ssl import SSLContext
 
-from geventchat.client.happened import Happening
+from geventchat.client.events import ClientEvent
 from geventchat.client.inbox import Inbox
-from geventchat.client.link import Ended
+from geventchat.client.socket_link import Ended
 from geventchat.client.tls import connect, end_sending
 from geventchat.protocol import frames
 from geventchat.protocol.errors import LOST, QUIT, ProtocolError, Reason
@@ -43,7 +43,7 @@ class PlainConnection:
         self._socket.settimeout(SILENCE_SECONDS)
         self._reader = gevent.spawn(self._read)
 
-    def __iter__(self) -> Iterator[Happening]:
+    def __iter__(self) -> Iterator[ClientEvent]:
         """Yield what is heard and said until the connection ends. Waits."""
         while event := self._inbox.get():
             yield event

@@ -11,7 +11,7 @@ _PLAIN: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "SSLV3_ALERT_UN
 """How OpenSSL calls what comes from a server that does not speak TLS."""
 
 
-def trusting(ca: str | None = None) -> SSLContext:
+def tls_context(ca: str | None = None) -> SSLContext:
     """Give what trusts whom the system trusts, or only the certificates in a file.
 
     Raises OSError if they cannot be read from it.

@@ -1,6 +1,6 @@
-"""What a server is told: frozen records, with units in the names.
+"""The settings of a server: frozen records, with units in the names.
 
-Each setting is declared once, with its default, the values that are good, and what it is: flags,
+Each setting is declared once, with its default, its valid values and a description: flags,
 the file, `geventchat config` and the documentation of the fields are made of that.
 """
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Self, TypeVar
 
 from geventchat.config import checks
-from geventchat.config.checks import BadOption, Check
+from geventchat.config.checks import BadOption, BadSetting, Check
 
-__all__ = ["ADMIN_PORT", "BadOption", "Config", "Limits"]
+__all__ = ["ADMIN_PORT", "BadOption", "BadSetting", "Config", "Limits"]
 
 ADMIN_PORT: Final = 4041
-"""Where the admin port is unless it was asked for elsewhere, or taken."""
+"""The default admin port."""
 
 T = TypeVar("T")
 _POSITIVE: Final = checks.whole(1)
@@ -31,7 +31,7 @@ def setting(
 ) -> T:
     """Declare a setting; `live` ones may change while the server runs, `secret` ones are not shown.
 
-    `metavar` is what stands for its value in the help.
+    `metavar` stands for its value in the help.
     """
     details = {"check": check, "text": text, "metavar": metavar, "live": live, "secret": secret}
     declared: Any = field(default=default, metadata=details, repr=not secret)
@@ -39,100 +39,110 @@ def setting(
 
 
 def limit(default: int, text: str, check: Check = _POSITIVE, *, live: bool = True) -> int:
-    """Declare a limit; whoever comes from then on meets a changed one."""
+    """Declare a limit; a changed one applies to new connections."""
     return setting(default, check, text, live=live)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds that need no tuning; in the file's table `[limits]`, never flags."""
+    """Limits that need no tuning; in the table `[limits]` of the file, never flags."""
 
     frame_bytes: int = limit(
         65_536,
-        "What a client may send before the null byte.",
+        "Longest frame that a client may send, without its null byte.",
         checks.whole(1, 128 << 10),  # JSON may spell each byte in six; 1 MiB is what we may send
     )
-    frame_seconds: int = limit(30, "Time in which a frame that has begun is complete.")
-    handshake_seconds: int = limit(5, "Time in which a client of TLS has shaken hands.")
+    frame_seconds: int = limit(30, "Time in which a frame has to be complete.")
+    handshake_seconds: int = limit(5, "Time for the TLS handshake.")
     connections: int | None = setting(
-        None, _POSITIVE, "Connections at a time; as many as there are descriptors for.", live=True
+        None,
+        _POSITIVE,
+        "Connections at a time; unset: as many as there are file descriptors for.",
+        live=True,
     )
     connections_per_address: int = limit(
-        256, "Connections that one address, or one IPv6 /64, may have at a time."
+        256, "Connections of one address, or one IPv6 /64, at a time."
     )
     arrivals_per_minute: int = limit(
-        60, "New connections of one address in a minute; who comes back is not counted."
+        60, "New connections of one address per minute; reconnects are not counted."
     )
     hello_seconds: int = limit(
-        10, "Time to say hello where a password is needed, or nobody new is let in."
+        10, "Time to send hello where the server has a password or is closed."
     )
     messages_at_once: int = limit(
-        5, "Messages a client may send at once; each 4 KiB of one counts as another."
+        5, "Burst of messages per client; each 4 KiB of a message counts as one more."
     )
-    messages_per_second: int = limit(2, "Those it may send then, until it was quiet for a while.")
+    messages_per_second: int = limit(2, "Sustained messages per second and client.")
     flood_seconds: int = limit(
-        30, "Time for which one who is too quick may keep 32 KiB waiting before it is closed."
+        30, "Time for which a client may keep 32 KiB waiting before it is closed with `flood`."
     )
-    outbox_bytes: int = limit(
-        1 << 20, "What one client may still have to hear before it is closed with `slow`."
+    outbox_bytes: int = limit(1 << 20, "Bytes queued per client before it is closed with `slow`.")
+    rooms_per_client: int = limit(128, "Rooms per client.")
+    rooms: int = limit(
+        10_000, "Rooms with members at a time; one address may open a quarter of them."
     )
-    rooms_per_client: int = limit(128, "Rooms that one client may be in.")
-    rooms: int = limit(10_000, "Rooms with members at a time; one address may open a quarter.")
     new_rooms_per_day: int = limit(
-        200, "Rooms that one address may start in a day, of names that were never used before."
+        200, "Rooms with names never used before that one address may start in a day."
     )
     ping_seconds: int = limit(
         30,
-        "Silence after which a rich client is pinged, and then the time it has to answer.",
+        "Silence after which a rich client is pinged, and then the time to answer.",
         checks.whole(20),  # the protocol promises clients at least this much
     )
-    nick_hold_seconds: int = limit(60, "How long a nick waits for its client after a drop.")
+    nick_hold_seconds: int = limit(
+        60, "Time for which a nick is reserved after its client lost its connection."
+    )
     history_days: int | None = setting(
-        None, _POSITIVE, "Age at which posts in SQLite are let go of; keep all.", live=True
+        None, _POSITIVE, "Delete messages older than this from SQLite; unset: never.", live=True
     )
     history_posts_per_room: int | None = setting(
-        None, _POSITIVE, "Posts of a room that SQLite keeps; all.", live=True
+        None,
+        _POSITIVE,
+        "Messages per room in SQLite above which the oldest are deleted; unset: no limit.",
+        live=True,
     )
     history_bytes: int | None = setting(
         None,
         checks.whole(1 << 20),
-        "Size of the database above which the largest rooms give; any.",
+        "Database size above which the largest rooms lose old messages; unset: no limit.",
         live=True,
     )
     memory_posts_per_room: int = limit(
-        10_000, "Posts of a room that `--timeline memory:` keeps.", live=False
+        10_000, "Messages per room with `--timeline memory:`.", live=False
     )
-    memory_bytes: int = limit(256 << 20, "What `--timeline memory:` keeps in all.", live=False)
+    memory_bytes: int = limit(
+        256 << 20, "Size of all messages with `--timeline memory:`.", live=False
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All that `geventchat serve` can be told."""
+    """All settings of `geventchat serve`."""
 
     host: str = setting("127.0.0.1", checks.host, "Address to listen on.")
     port: int = setting(
         4040,
         checks.whole(0, 65_535),
-        "Port to listen on; 0 takes a free one, told in the first line.",
+        "Port to listen on; 0: a free one, shown in the first line.",
         metavar="PORT",
     )
     timeline: str = setting(
         "sqlite:geventchat.db",
         checks.timeline,
-        "Where posts are kept.",
+        "Where messages are stored.",
         metavar="sqlite:PATH|memory:",
     )
     trust: tuple[str, ...] = setting(
         ("127.0.0.0/8", "::1/128"),
         checks.networks,
-        "Network exempt from flood and per-address limits; repeat for more.",
+        "Network exempt from flood and per-address limits; repeatable.",
         metavar="CIDR",
         live=True,
     )
     password: str | None = setting(
         None,
         checks.password,
-        "What all have to know who come in; other users of this machine can read it here.",
+        "Password for all users; visible in the process list.",
         metavar="TEXT",
         live=True,
         secret=True,
@@ -140,31 +150,31 @@ class Config:
     password_file: str | None = setting(
         None,
         checks.file,
-        "The same from a file, which they cannot.",
+        "File with the password.",
         metavar="FILE",
         live=True,
     )
     tls_cert: str | None = setting(
         None,
         checks.file,
-        "Speak TLS, with the certificate and what leads to it in this file.",
+        "File with the certificate chain; enables TLS.",
         metavar="FILE",
         live=True,
     )
     tls_key: str | None = setting(
         None,
         checks.file,
-        "Its key.  [default: in the same file]",
+        "File with the key of the certificate.  [default: the same file]",
         metavar="FILE",
         live=True,
     )
     operator_file: str | None = setting(
         None,
         checks.file,
-        "Where the operators' token is, or will be.  [default: beside the database]",
+        "File with the operator token, made if missing.  [default: beside the database]",
         metavar="FILE",
     )
-    """The rules that operators make are kept beside it."""
+    """The rules of operators are stored beside it."""
     admin: str | None = setting(
         None,
         checks.address,
@@ -172,27 +182,26 @@ class Config:
         f"[default: 127.0.0.1:{ADMIN_PORT}, if it is free]",
         metavar="HOST:PORT",
     )
-    web: bool = setting(True, checks.truth, "Whether browsers may come in.")
     drain_seconds: int = setting(
         10,
         checks.whole(1, 600),
-        "How long to take what clients have sent, and tell them to come back, before it ends.",
+        "Time to store and deliver what was sent and say goodbye, when shutting down.",
         metavar="N",
         live=True,
     )
-    log_format: str = setting("text", checks.log_format, "Form of the log.", metavar="text|json")
+    log_format: str = setting("text", checks.log_format, "Format of the log.", metavar="text|json")
     echo: bool | None = setting(
-        None, checks.truth, "Whether messages are shown here.  [default: on a terminal]"
+        None, checks.truth, "Show messages on standard output.  [default: on a terminal]"
     )
     limits: Limits = field(default_factory=Limits)
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Self:
-        """Give what these settings make, `limits` among them as a mapping; the rest is default."""
+        """Return a config with these settings, where `limits` is a mapping; the rest is default."""
         return cls(**{**settings, "limits": Limits(**settings.get("limits", {}))})
 
     def renewed(self, other: "Config") -> tuple["Config", list[str]]:
-        """Give this with the `live` settings of another, and the names of what else differs."""
+        """Return this with the `live` settings of another, and the names of what else differs."""
         limits, fixed_limits = _renewed(self.limits, other.limits)
         config, fixed = _renewed(self, other)
         fixed += [f"limits.{name}" for name in fixed_limits]

@@ -1,7 +1,6 @@
-"""Which values a setting may have, wherever they come from.
+"""Validates the values of settings, wherever they come from.
 
-A check gives what the setting holds for a value, or raises ValueError, whose text is the reason
-that follows the value in the complaint.
+A check returns the value to store, or raises ValueError with the reason for the error message.
 """
 
 import ipaddress
@@ -14,11 +13,11 @@ Check = Callable[[Any], Any]
 
 
 class BadOption(Exception):
-    """An option has a value that cannot be used: which, what, and why, on one line."""
+    """An option has an unusable value; the text is its name, the value and the reason."""
 
     def __init__(self, option: str, value: object, reason: str) -> None:
         shown = str(value)
-        if not shown or shown != shown.strip():  # nobody would see where it begins and ends
+        if not shown or shown != shown.strip():  # its ends would not be visible
             shown = f'"{shown}"'
         super().__init__(f"{option} {shown}: {reason}")
         self.option = option
@@ -26,11 +25,27 @@ class BadOption(Exception):
         self.reason = reason
 
 
+class BadSetting(BadOption):
+    """A setting has a value that a server cannot use.
+
+    It is named by its flag until the command line puts in the source of the value.
+    """
+
+    def __init__(self, name: str, value: object, reason: str) -> None:
+        super().__init__(flag(name), value, reason)
+        self.name = name
+
+
+def flag(name: str) -> str:
+    """Return the flag of a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
 def whole(least: int, most: int | None = None) -> Check:
-    """Take whole numbers from the least to the most, both included."""
+    """Accept whole numbers from `least` to `most`, inclusive."""
 
     def check(value: object) -> int:
-        if not isinstance(value, int) or isinstance(value, bool):  # to Python, true is a number
+        if not isinstance(value, int) or isinstance(value, bool):  # True is an int
             raise ValueError("is not a whole number")
         if most is not None and not least <= value <= most:
             raise ValueError(f"is not in the range {least} to {most}")
@@ -42,16 +57,16 @@ def whole(least: int, most: int | None = None) -> Check:
 
 
 def host(value: object) -> str:
-    """Take a host name or address, which is looked up when it is needed."""
+    """Accept a host name or address; it is resolved when it is needed."""
     if isinstance(value, str) and value:
-        with suppress(UnicodeError):  # a part of it is empty or too long to be looked up
+        with suppress(UnicodeError):  # a label is empty or too long
             value.encode("idna")
             return value
     raise ValueError("is not a host name or address")
 
 
 def timeline(value: object) -> str:
-    """Take what names a timeline."""
+    """Accept the name of a timeline."""
     if isinstance(value, str):
         kind, _, path = value.partition(":")
         if value == "memory:" or (kind == "sqlite" and path not in ("", ":memory:")):
@@ -60,35 +75,35 @@ def timeline(value: object) -> str:
 
 
 def networks(value: object) -> tuple[str, ...]:
-    """Take networks, and single addresses as networks of one."""
+    """Accept networks, and addresses as networks of one."""
     if not isinstance(value, list | tuple):
         raise ValueError("is not a list of networks")
     return tuple(_network(each) for each in value)
 
 
 def truth(value: object) -> bool:
-    """Take true and false."""
+    """Accept true and false."""
     if not isinstance(value, bool):
         raise ValueError("is neither true nor false")
     return value
 
 
 def password(value: object) -> str:
-    """Take what a person can type on one line."""
+    """Accept one line of printable text."""
     if not isinstance(value, str) or not 1 <= len(value) <= 1_024 or not value.isprintable():
         raise ValueError("is not one line of 1 to 1,024 characters")
     return value
 
 
 def file(value: object) -> str:
-    """Take the path of a file, which is looked at when it is needed."""
+    """Accept the path of a file; it is opened when it is needed."""
     if not isinstance(value, str) or not value:
         raise ValueError("is not the path of a file")
     return value
 
 
 def address(value: object) -> str:
-    """Take HOST:PORT and [HOST]:PORT, or `none`."""
+    """Accept HOST:PORT, [HOST]:PORT and `none`."""
     if isinstance(value, str):
         name, _, port = value.rpartition(":")
         if value == "none" or (name and re.fullmatch("[0-9]{1,5}", port) and int(port) <= 65_535):
@@ -98,7 +113,7 @@ def address(value: object) -> str:
 
 
 def log_format(value: object) -> str:
-    """Take the name of a form of the log."""
+    """Accept a format of the log."""
     if value not in ("text", "json"):
         raise ValueError("is neither text nor json")
     return str(value)

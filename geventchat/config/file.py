@@ -1,4 +1,4 @@
-"""The file of settings: TOML with the names of the fields of Config, and a table `[limits]`."""
+"""The settings file: TOML with the names of the fields of Config, and a table `[limits]`."""
 
 import difflib
 import json
@@ -13,13 +13,13 @@ from geventchat.config.checks import BadOption
 from geventchat.protocol.visible import visible
 
 _EXAMPLES: Final = {"bool": "true", "int": "1_000_000"}
-"""What may stand for a value that is not set, by its type."""
+"""Example values for settings that are not set, by type."""
 _UNITS: Final = ("bytes", "seconds", "days")
-"""Which the names of settings name."""
+"""Units that appear in names of settings."""
 
 
 def checked(option: str, key: str, value: object) -> Any:
-    """Give what a field of Config holds for this value; `option` is what its user calls it.
+    """Validate a value for a field of Config; `option` is its name in the error.
 
     Raises BadOption.
     """
@@ -28,9 +28,9 @@ def checked(option: str, key: str, value: object) -> Any:
 
 
 def from_file(path: Path) -> dict[str, Any]:
-    """Give the settings in a TOML file, `limits` among them as a mapping.
+    """Return the settings in a TOML file, with `limits` as a mapping.
 
-    Raises BadOption, which names the file and the key. Reads the whole file before it returns.
+    Blocks. Raises BadOption, which names the file and the key.
     """
     try:
         settings = tomllib.loads(path.read_text("utf-8"))
@@ -40,7 +40,7 @@ def from_file(path: Path) -> dict[str, Any]:
         raise BadOption("--config", path, "is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise BadOption("--config", path, f"is not TOML: {error}") from None
-    except (ValueError, RecursionError):  # Python's own bounds
+    except (ValueError, RecursionError):  # limits of Python
         reason = "holds a number too long, or lists too deep, to be read"
         raise BadOption("--config", path, reason) from None
     limits = settings.pop("limits", {})
@@ -56,10 +56,10 @@ def from_file(path: Path) -> dict[str, Any]:
 
 
 def written(config: Config, sources: Mapping[str, str]) -> str:
-    """Give a file that sets what this config holds, with what each setting is and comes from.
+    """Return a settings file for this config, with the description and the source of each setting.
 
-    `sources` say so by name, that of a limit with `limits.` before it; others are the default.
-    What is not set, and what is not to be shown, is there as a comment.
+    `sources` has them by name, limits prefixed with `limits.`; others are the default. Unset and
+    secret settings are commented out.
     """
     lines = list(_lines(config, "", sources))
     lines += ["[limits]", "", *_lines(config.limits, "limits.", sources)]
@@ -67,7 +67,7 @@ def written(config: Config, sources: Mapping[str, str]) -> str:
 
 
 def spelt(value: object) -> str:
-    """Give a value as the file spells it, near enough: `"4040"` is not 4040."""
+    """Return a value roughly as the file spells it: `"4040"` is not 4040."""
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
@@ -94,7 +94,7 @@ def _lines(record: Config | Limits, table: str, sources: Mapping[str, str]) -> I
 def _as_toml(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(_as_toml, value))}]"
-    # A string of JSON is one of TOML, where only DEL has to be spelt out besides.
+    # A JSON string is a TOML string, except that TOML needs DEL escaped.
     return spelt(value).replace("\x7f", "\\u007f")
 
 
@@ -111,7 +111,7 @@ def _from_table(
 
 
 def _guess(key: str, record: type[Config] | type[Limits]) -> str:
-    """Say what was perhaps meant by a key that this table does not have."""
+    """Return a suggestion for an unknown key, as the end of a sentence."""
     config, limits = _settings(Config), _settings(Limits)
     if record is Config:
         names = {name: f"limits.{name}" for name in limits} | {"limits": "[limits]"}

@@ -146,14 +146,14 @@ class Direct(Event, tag="direct", frozen=True):
 class Rule(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that operators have forbidden."""
 
-    effect: str
+    action: str
     """`ban`, `mute`, `lock` (a room's topic), `freeze` (a room) or `close` (the server)."""
-    by: str
-    """What it goes by: `nick`, `client`, `address`, `guest`, `room` or `server`."""
-    whom: str
+    target_type: str
+    """What it is about: `nick`, `client`, `address`, `guest`, `room` or `server`."""
+    target: str
     """As the operator named it; empty for the server."""
-    author: str
-    """The operator."""
+    operator: str
+    """The nick of who made it."""
     time: int
     """When it was made: milliseconds since 1970, UTC."""
     until: int | None = None
@@ -164,12 +164,12 @@ class Rule(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Admin(Answer, tag="admin", frozen=True, kw_only=True):
     """What an operator asked for is done."""
 
-    act: str
+    action: str
     rules: list[Rule]
     """Those that were made or undone, or for `list` the newest 500 in force."""
-    ended: int
-    """How many connections it ended."""
-    count: int
+    connections_closed: int
+    """How many connections it closed."""
+    total: int
     """How many rules are in force by now."""
 
 

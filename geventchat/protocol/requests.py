@@ -106,21 +106,21 @@ class Topic(Request, tag="topic", frozen=True, kw_only=True):
     topic: Annotated[str, Meta(max_length=500)]
 
 
-Act = Literal[
+Action = Literal[
     "kick", "ban", "unban", "mute", "unmute",
-    "lock", "unlock", "freeze", "thaw", "close", "open", "list",
+    "lock", "unlock", "freeze", "unfreeze", "close", "open", "list",
 ]  # fmt: skip
-By = Literal["nick", "client", "address", "room"]
+TargetType = Literal["nick", "client", "address", "room"]
 
 
 class Admin(Request, tag="admin", frozen=True, kw_only=True):
     """Asks for what only an operator may do."""
 
-    act: Act
-    whom: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
-    """A nick, an address or network, or a room, as the act has it."""
-    by: By | None = None
-    """What of `whom` is meant; absent: what is usual for the act."""
+    action: Action
+    target: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    """A nick, an address or network, or a room, as the action has it."""
+    target_type: TargetType | None = None
+    """How `target` is read; absent: as is usual for the action."""
     seconds: Annotated[int, Meta(ge=1, le=10 * 366 * 86_400)] | None = None
     """How long it holds; absent: until it is undone."""
     reason: Annotated[str, Meta(max_length=200)] | None = None

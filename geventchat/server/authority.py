@@ -1,7 +1,7 @@
-"""Who may come in, who may speak, and who may decide about that.
+"""Access policy: who may connect, who may post, who is an operator.
 
-Every session asks here at the same few moments: when its connection is accepted, when it says
-hello, when it speaks, when it takes a nick. Nothing here waits but `keep`.
+Sessions ask when their connection is accepted, at hello, before a message and before a new nick.
+Nothing here waits except `keep`.
 """
 
 import logging
@@ -22,26 +22,29 @@ from geventchat.server.participant import Participant
 from geventchat.server.rules_file import RulesFile
 
 _FOR_EVER: Final = float("inf")
-_WRONG: Final = replace(PASSWORD, text="That is not this server's password.")
-_SPENT: Final = replace(
-    PASSWORD, text="That was wrong too often. Wait a minute before you try again."
-)
+_WRONG: Final = replace(PASSWORD, text="Wrong password.")
+_SPENT: Final = replace(PASSWORD, text="Too many wrong attempts. Try again in a minute.")
 
 _log = logging.getLogger("geventchat.audit")
 
 
-def audit(session: Participant, act: str, **details: object) -> None:
-    """Write a line about what an operator did, or somebody tried to do. Never waits."""
+def audit(session: Participant, action: str, **details: object) -> None:
+    """Log what an operator did, or somebody else tried to do. Never waits."""
     known = {name: value for name, value in details.items() if value is not None}
     told = "".join(f", {name} {value}" for name, value in known.items())
-    who = {"event": "audit", "operator": session.nick, "address": session.address, "act": act}
+    who = {"event": "audit", "nick": session.nick, "address": session.address, "action": action}
     _log.info(
-        "%s at %s: %s%s", session.nick, session.address, act, told, extra={"details": who | known}
+        "%s at %s: %s%s",
+        session.nick,
+        session.address,
+        action,
+        told,
+        extra={"details": who | known},
     )
 
 
 class Authority:
-    """The password, the operators' token, and the rules that operators have made."""
+    """The password, the operator token and the rules of operators."""
 
     def __init__(
         self,
@@ -59,7 +62,7 @@ class Authority:
         self.clock = time.time
 
     def renew(self, *, password: str | None, token: str | None, trust: Sequence[str]) -> None:
-        """Ask for other secrets from now on; whoever is in, or is an operator, stays it."""
+        """Replace the secrets; existing sessions and operators are not affected."""
         self._password = Secret(password) if password is not None else None
         self._token = Secret(token) if token is not None else None
         self._passwords, self._tokens = Tries(trust), Tries(trust)
@@ -67,24 +70,24 @@ class Authority:
 
     @property
     def features(self) -> list[str]:
-        """What the welcome says of it."""
+        """The features to announce in `welcome`."""
         return ["admin"] if self._token is not None else []
 
     def shut(self) -> Reason | None:
-        """Say why a connection is not a member before it has said hello, if that is so."""
+        """Return why a connection has to say hello before it is a member, if it has to."""
         if self._password is not None:
             return PASSWORD
         return self._closed()
 
     def turned_away(self, address: str) -> Reason | None:
-        """Give the reason for which an address is not even listened to."""
+        """Return the reason to reject an address at once, if it is banned."""
         rule = self.rules.of_address("ban", address, self.clock())
         return replace(BANNED, text=f"Your address is banned{rule.sentence()}") if rule else None
 
     def admit(self, session: Participant, hello: Hello, client: bytes, former: str | None) -> None:
-        """Let a session in that is no operator's, or raise Ending.
+        """Admit a session that is not an operator, or raise Ending.
 
-        `client` is the hash of its id, and `former` the nick it goes by if it was here before.
+        `client` is the hash of its id, `former` its nick if the client is known already.
         """
         if session.shut is FULL:
             raise Ending(FULL)
@@ -92,7 +95,7 @@ class Authority:
             if hello.password is None:
                 raise Ending(PASSWORD)
             now = time.monotonic()
-            # Others of its address may be wrong as often as they like: it shows its secret id.
+            # A known client is not locked out by the wrong attempts of others at its address.
             if former is None and self._passwords.spent(session.address, now):
                 raise Ending(_SPENT)
             if not self._password.is_(hello.password):
@@ -100,7 +103,7 @@ class Authority:
                 raise Ending(_WRONG)
         nicks = [former] if former is not None else []
         if hello.nick is not None:
-            with suppress(Refused):  # what is no nick is not taken, so no rule is about it
+            with suppress(Refused):  # an invalid nick is refused later
                 nicks.append(names.nick(hello.nick))
         if (banned := self.banned(client, nicks, session.address)) is not None:
             raise Ending(banned)
@@ -111,39 +114,39 @@ class Authority:
         rule = self.rules.closed(self.clock())
         if rule is None:
             return None
-        return replace(FULL, text=f"This server takes in nobody new at present{rule.sentence()}")
+        return replace(FULL, text=f"This server is closed to new users{rule.sentence()}")
 
     def banned(self, client: bytes, nicks: Sequence[str], address: str) -> Reason | None:
-        """Give the reason for which a client with these nicks is banned, if it is."""
+        """Return the reason if a client with these nicks is banned."""
         rule = self.rules.of_client("ban", client, nicks, address, self.clock())
         if rule is None:
             return None
-        whom = f"The nick {rule.whom} is" if rule.by == "nick" else "You are"
-        return replace(BANNED, text=f"{whom} banned from this server{rule.sentence()}")
+        named = f"The nick {rule.target} is" if rule.target_type == "nick" else "You are"
+        return replace(BANNED, text=f"{named} banned from this server{rule.sentence()}")
 
-    def recognise(self, session: Participant, token: str | None, act: str) -> None:
-        """Let a session be an operator's if it shows the right token. Raises Refused."""
+    def recognise(self, session: Participant, token: str | None, action: str) -> None:
+        """Make a session an operator if the token is right. Raises Refused."""
         if self._token is None:
             raise Refused("forbidden", "This server has no operators.")
         if token is None:
-            raise self._denied(session, act, "Only an operator may do that.")
+            raise self._denied(session, action, "Only operators may do that.")
         now = time.monotonic()
-        if self._tokens.spent(session.address, now):  # and no line, or a log could be filled
+        if self._tokens.spent(session.address, now):  # not logged, or an attack could fill the log
             raise Refused("slow_down", _SPENT.text, retry_ms=60_000)
         if not self._token.is_(token):
             self._tokens.count(session.address, now)
-            raise self._denied(session, act, "That is not the operators' token.")
-        if act == "hello":
-            audit(session, act)
+            raise self._denied(session, action, "Wrong operator token.")
+        if action == "hello":
+            audit(session, action)
         session.operator = True
         session.muted = 0.0
 
-    def _denied(self, session: Participant, act: str, text: str) -> Refused:
-        audit(session, act, refused=text)
+    def _denied(self, session: Participant, action: str, text: str) -> Refused:
+        audit(session, action, refused=text)
         return Refused("forbidden", text)
 
     def weigh(self, session: Participant) -> None:
-        """Learn anew whether a session is silenced."""
+        """Update whether a session is muted."""
         session.muted = 0.0
         if not session.operator:
             rule = self._mute(session)
@@ -155,7 +158,7 @@ class Authority:
         return self.rules.of_client("mute", session.client, nicks, session.address, self.clock())
 
     def check_speech(self, session: Participant, room: str | None = None) -> None:
-        """Raises Refused if a session may not speak, there or at all."""
+        """Raise Refused if a session may not post, in the room or at all."""
         if session.operator:
             return
         now = self.clock()
@@ -164,28 +167,28 @@ class Authority:
         if session.muted:
             rule = self._mute(session)
             why = rule.sentence() if rule is not None else "."
-            raise Refused("muted", f"An operator has silenced you{why}", room=room)
+            raise Refused("muted", f"You are muted by an operator{why}", room=room)
         if room in self.rules.frozen and (rule := self.rules.of_room("freeze", room, now)):
-            text = f"Nobody but operators speaks in {room}{rule.sentence()}"
+            text = f"Only operators may post in {room}{rule.sentence()}"
             raise Refused("forbidden", text, room=room)
 
     def check_topic(self, session: Participant, room: str) -> None:
-        """Raises Refused if a session may not set the topic of a room."""
+        """Raise Refused if a session may not set the topic of a room."""
         self.check_speech(session, room)
         rule = self.rules.of_room("lock", room, self.clock())
         if rule is not None and not session.operator:
             raise Refused("forbidden", f"The topic of {room} is locked{rule.sentence()}", room=room)
 
     def check_nick(self, session: Participant, nick: str) -> None:
-        """Raises Refused if a session may not take a nick."""
+        """Raise Refused if a session may not take a nick."""
         self.check_speech(session)
         if session.operator:
             return
         rule = self.rules.of_client("ban", b"", [names.nick(nick)], "", self.clock())
         if rule is not None:
-            raise Refused("forbidden", f"The nick {rule.whom} is banned{rule.sentence()}")
+            raise Refused("forbidden", f"The nick {rule.target} is banned{rule.sentence()}")
 
     def keep(self) -> None:
-        """Put the rules on disk, if there is a place for them. Waits. Raises Refused `storage`."""
+        """Save the rules, if there is a file for them. Waits. Raises Refused `storage`."""
         if self._file is not None:
             self._file.save(self.rules.in_force(self.clock()))

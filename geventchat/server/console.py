@@ -1,7 +1,7 @@
-"""The server's window: who came, by which nick, who left, what was said.
+"""The server's console: who connected, changed nicks and disconnected, and their messages.
 
-On a terminal these are lines for a person. Anywhere else coming and leaving are log records, and
-what was said is not shown at all: message bodies do not belong in logs unless they are asked for.
+On a terminal these are lines for a person. Anywhere else they are log records, and messages are not
+shown at all: message bodies do not belong in logs unless they are asked for.
 """
 
 import logging
@@ -16,16 +16,15 @@ from geventchat.server.logs import LogHandler, left_out
 from geventchat.server.printer import Printer
 
 SHOWN_CHARACTERS: Final = 4_096
-"""Of one message; the window is for watching, the timeline keeps the whole."""
+"""Of a message; the timeline has all of it."""
 
 _package: Final = logging.getLogger("geventchat")
 
 
 class Console:
-    """The server's window: with `echo` lines for a person, without it log records.
+    """The console of the server: lines for a person with `echo`, log records without.
 
-    In a log of JSON all are records, and `echo` adds what was said. None of this ever waits, except
-    `close`.
+    With `json` everything is a record, and `echo` adds messages. Nothing waits except `close`.
     """
 
     def __init__(self, printer: Printer, *, echo: bool, json: bool = False) -> None:
@@ -34,18 +33,19 @@ class Console:
         self._for_a_person = echo and not json
 
     def came(self, who: str, address: str, clients: int) -> None:
-        """Show that somebody came from an address; `clients` are connected now."""
-        text = f"{who} came from {address}, {_connected(clients)}"
-        self._tell(text, event="came", who=who, address=address, clients=clients)
+        """Show that somebody connected from an address; `clients` are connected now."""
+        text = f"{who} connected from {address}, {_online(clients)}"
+        self._tell(text, event="connected", nick=who, address=address, clients=clients)
 
     def named(self, former: str, nick: str) -> None:
-        """Show that who came under one nick goes by another from now on."""
-        self._tell(f"{former} is {nick} now", event="named", former=former, who=nick)
+        """Show that somebody changed nicks."""
+        text = f"{former} is now known as {nick}"
+        self._tell(text, event="renamed", former_nick=former, nick=nick)
 
     def left(self, who: str, reason: str, clients: int) -> None:
-        """Show that somebody left, why, and that `clients` are still connected."""
-        text = f"{who} left ({reason}), {_connected(clients)}"
-        self._tell(text, event="left", who=who, reason=reason, clients=clients)
+        """Show that somebody disconnected, why, and that `clients` are still connected."""
+        text = f"{who} disconnected ({reason}), {_online(clients)}"
+        self._tell(text, event="disconnected", nick=who, reason=reason, clients=clients)
 
     def said(self, room: str, author: str, text: str) -> None:
         """Show a message, if messages are shown."""
@@ -56,16 +56,16 @@ class Console:
             line = f"#{room} {author}: {text}"
             if self._for_a_person:
                 line = f"{time.strftime('%H:%M')} {line}"
-            self._tell(line, event="said", room=room, author=author, text=text)
+            self._tell(line, event="message", room=room, author=author, text=text)
 
     def line(self, text: str) -> None:
-        """Show something the server says of itself."""
+        """Show a line about the server itself."""
         self._tell(text)
 
     def close(self, seconds: float) -> None:
-        """Show what is left, but wait for that no longer than `seconds`, with the hub stopped."""
+        """Write what is left, blocking the hub for at most `seconds`."""
         for handler in logging.getLogger().handlers:
-            handler.flush()  # the last second may have had too many of a kind
+            handler.flush()  # the summary of the last second
         self._printer.close(seconds)
 
     def _tell(self, line: str, /, **details: object) -> None:
@@ -76,9 +76,9 @@ class Console:
 
 
 def open_console(config: Config) -> Console:
-    """Open the window on standard output, if the process has one, and send all logs there.
+    """Open the console on standard output, if the process has one, and send all logs there.
 
-    Unless told, messages are shown when that is a terminal and the log is not to be JSON.
+    By default messages are shown if that is a terminal and the log is not JSON.
     """
     fd = _stdout()
     json = config.log_format == "json"
@@ -92,12 +92,12 @@ def open_console(config: Config) -> Console:
 
 
 def _stdout() -> int | None:
-    """Give the descriptor; when it was closed at the start, its number is another file's by now."""
+    """Return the descriptor; None if it was closed, since its number may be reused by now."""
     try:
         return sys.stdout.fileno()
     except (AttributeError, OSError, ValueError):
         return None
 
 
-def _connected(clients: int) -> str:
-    return f"{clients:,} client{'' if clients == 1 else 's'} connected"
+def _online(clients: int) -> str:
+    return f"{clients:,} client{'' if clients == 1 else 's'} online"

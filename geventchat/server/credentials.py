@@ -1,32 +1,34 @@
-"""What a client has to know: the server's password, the operators' token.
+"""Secrets: the password of the server and the operator token.
 
-Neither is ever logged or shown. They are compared by hashes of equal length, in a time that does
-not depend on what was tried, and few times a minute for each address.
+They are never logged or shown, and compared in constant time. Wrong attempts are limited per
+address and minute.
 """
 
 import hmac
+import logging
 import os
 import secrets
+import stat
 from collections.abc import Sequence
 from hashlib import blake2b
-from pathlib import Path
 from typing import Final
 
-from geventchat.config import BadOption
+from geventchat.config import BadSetting
+from geventchat.config.secrets import read_token
+from geventchat.server.files import replace
 from geventchat.server.limits import Trust, origin
 
 TRIES: Final = 5
-"""Wrong tries that one address has in a minute."""
+"""Wrong attempts per address and minute."""
 TRY_SECONDS: Final = 60.0
 _ADDRESSES: Final = 10_000
-"""Whose wrong tries are remembered."""
-LEAST_TOKEN: Final = 16
-_MOST: Final = 1_024
-"""Characters of a secret, as the protocol has it."""
+"""Addresses whose wrong attempts are remembered."""
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Secret:
-    """Something that is known or not; it cannot be read again, only be compared."""
+    """A salted hash of a secret, to compare with."""
 
     __slots__ = ("_hash", "_salt")
 
@@ -35,7 +37,7 @@ class Secret:
         self._hash = self._hashed(text)
 
     def is_(self, text: str) -> bool:
-        """Say whether a text is the secret. Never waits; takes 2 µs."""
+        """Return whether a text is the secret. Never waits; takes 2 µs."""
         return hmac.compare_digest(self._hash, self._hashed(text))
 
     def _hashed(self, text: str) -> bytes:
@@ -43,23 +45,23 @@ class Secret:
 
 
 class Tries:
-    """Counts wrong tries: so many in a minute for each address, or each IPv6 /64.
+    """Counts wrong attempts per minute and address, or IPv6 /64.
 
-    Trusted networks are not counted. What is remembered is bounded, the oldest goes first.
+    Trusted networks are not counted. The number of addresses is bounded; the oldest is forgotten.
     """
 
     def __init__(self, trust: Sequence[str] = ()) -> None:
         self._trust = Trust(trust)
         self._wrong: dict[str, tuple[float, int]] = {}
-        """By network: when its minute began, and how many there were."""
+        """By network: the start of its minute, and the number of attempts."""
 
     def spent(self, address: str, now: float) -> bool:
-        """Say whether an address has to wait before it may try again."""
+        """Return whether an address has used up its attempts."""
         began, count = self._wrong.get(origin(address), (now, 0))
         return count >= TRIES and now - began < TRY_SECONDS
 
     def count(self, address: str, now: float) -> None:
-        """Take note of a wrong try."""
+        """Count a wrong attempt."""
         if address in self._trust:
             return
         whence = origin(address)
@@ -71,43 +73,23 @@ class Tries:
             del self._wrong[next(iter(self._wrong))]
 
 
-def read(option: str, path: str) -> str:
-    """Give the secret that a file holds: its text, without the line break at its end.
+def read_or_make_token(setting: str, path: str) -> str:
+    """Return the token in a file; create it if the file is missing or empty.
 
-    Raises BadOption, which names the option and the file.
+    A created file is readable by its owner only, and synced to disk. Raises BadSetting.
     """
     try:
-        text = Path(path).read_text("utf-8").removesuffix("\n").removesuffix("\r")
+        found = os.stat(path)
+        if found.st_size or not stat.S_ISREG(found.st_mode):
+            return read_token(setting, path)
+        _log.warning("%s was empty, perhaps after a crash: made a new operator token", path)
+    except FileNotFoundError:
+        pass
     except OSError as error:
-        raise BadOption(option, path, error.strerror or str(error)) from None
-    except UnicodeDecodeError:
-        raise BadOption(option, path, "is not UTF-8") from None
-    if not 1 <= len(text) <= _MOST or not text.isprintable():
-        raise BadOption(option, path, f"does not hold one line of 1 to {_MOST:,} characters")
-    return text
-
-
-def read_token(option: str, path: str) -> str:
-    """Give the token that a file holds. Raises BadOption."""
-    token = read(option, path)
-    if len(token) < LEAST_TOKEN:
-        text = f"a token of fewer than {LEAST_TOKEN} characters could be guessed"
-        raise BadOption(option, path, text)
-    return token
-
-
-def read_or_make_token(option: str, path: str) -> str:
-    """Give the token that a file holds, made now if there is no such file.
-
-    Only its owner can read what is made. Raises BadOption.
-    """
-    try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        return read_token(option, path)
-    except OSError as error:
-        raise BadOption(option, path, error.strerror or str(error)) from None
+        raise BadSetting(setting, path, error.strerror or str(error)) from None
     token = secrets.token_urlsafe(32)
-    with open(file, "w", encoding="ascii") as made:
-        made.write(f"{token}\n")
+    try:
+        replace(path, f"{token}\n".encode())
+    except OSError as error:
+        raise BadSetting(setting, path, error.strerror or str(error)) from None
     return token

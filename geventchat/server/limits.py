@@ -211,8 +211,8 @@ class Refusals:
     def _log(self) -> None:
         number, untold = self._untold.total(), dict(self._untold)
         self._untold.clear()
-        reasons = ", ".join(f"{each} {count:,}" for each, count in untold.items())
-        many = "a connection was" if number == 1 else f"{number:,} connections were"
-        details = {"event": "refused", "refused": untold, "last": self._last}
-        text = "%s refused: %s (the last: %s)"
+        reasons = ", ".join(f"{each}={count:,}" for each, count in untold.items())
+        many = "a connection" if number == 1 else f"{number:,} connections"
+        details = {"event": "rejected", "reasons": untold, "last": self._last}
+        text = "rejected %s (%s, last from %s)"
         _log.warning(text, many, reasons, self._last, extra={"details": details})

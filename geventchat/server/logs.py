@@ -1,6 +1,6 @@
-"""Log records as lines: ordinary ones, or one JSON object each.
+"""Formats log records as text or as JSON, a line each.
 
-One record is one event whoever wrote its parts: line breaks and controls are spelt out.
+Line breaks and control characters are escaped, so that nobody can forge a record.
 """
 
 import json
@@ -21,9 +21,9 @@ _log: Final = logging.getLogger(__name__)
 
 
 class LogHandler(logging.Handler):
-    """Hands records to a printer, as lines whose form is `text` or `json`. Never waits.
+    """Passes records to a printer, formatted as `text` or `json`. Never waits.
 
-    Of one kind ten a second are lines of their own, and the others one line at the second's end.
+    Of each kind ten a second are written, and one line for the others at the end of the second.
     """
 
     def __init__(self, printer: Printer, form: str) -> None:
@@ -34,17 +34,28 @@ class LogHandler(logging.Handler):
         self.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Put the line of a record, if there is room for it and were not too many of its kind."""
+        """Write a record, unless there is no room or there were too many of its kind."""
         if self._second is None:
             self._second = gevent.spawn_later(SECOND, self.flush)
         if self._repeats.admits(record):
             self._write(record)
 
     def flush(self) -> None:
-        """Put what is known of those that were too many, and begin a new second."""
+        """Write a summary of those that were too many, and start a new second."""
         self._second = None
         for record in self._repeats.summary():
             self._write(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Write a line for a record that cannot be formatted.
+
+        logging would write a traceback to standard error, which blocks on a stopped terminal.
+        """
+        where = f"{record.pathname}:{record.lineno}"
+        text, arguments = "cannot format the log record of %s: %r", (where, str(record.msg))
+        level, name = logging.ERROR, record.name
+        told = logging.LogRecord(name, level, record.pathname, record.lineno, text, arguments, None)
+        self._printer.put(self.format(told))
 
     def _write(self, record: logging.LogRecord) -> None:
         if not self._printer.admits():
@@ -61,17 +72,17 @@ def log_death(
     error: BaseException | str | None,
     _trace: TracebackType | None,
 ) -> None:
-    """Log the error that ended a greenlet; to be the hub's `print_exception`.
+    """Log the error that ended a greenlet; replaces `print_exception` of the hub.
 
-    gevent would write it to the terminal at once, and wait if that is stopped.
+    gevent would write it to standard error, which blocks on a stopped terminal.
     """
     raised = error if isinstance(error, BaseException) else None
-    _log.error("%r was ended by %r", greenlet, error, exc_info=raised)
+    _log.error("greenlet %r crashed: %r", greenlet, error, exc_info=raised)
 
 
 def left_out(lines: int) -> str:
-    """Give the object that stands for lines that were left out; called in a native thread."""
-    text = f"{lines:,} more lines were left out"
+    """Return a JSON line that stands for dropped lines; called in a native thread."""
+    text = f"dropped {lines:,} lines"
     head = {"time": _time(time.time()), "level": "warning", "logger": __name__}
     return json.dumps(head | {"message": text})
 
@@ -80,7 +91,7 @@ class TextFormatter(logging.Formatter):
     """Time (UTC), level, logger, message; a traceback follows indented."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line, or with a traceback the lines, without a line break at the end."""
+        """Return the line, or lines with a traceback, without a line break at the end."""
         message = visible(record.getMessage())
         lines = [f"{_time(record.created)} {record.levelname} {record.name}: {message}"]
         lines += (f"    {visible(line)}" for line in _trace(self, record).splitlines())
@@ -91,7 +102,7 @@ class JsonFormatter(logging.Formatter):
     """One object: time (UTC), level, logger, message, the record's `details`, traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the object in pure ASCII, so nothing in it can act on a terminal."""
+        """Return the object in pure ASCII, so that nothing in it can act on a terminal."""
         event = {
             "time": _time(record.created),
             "level": record.levelname.lower(),

@@ -1,7 +1,7 @@
-"""Writes lines in a native thread: a terminal that nobody reads costs lines, never the chat.
+"""Writes lines in a native thread, so that a stopped terminal drops lines and never blocks the hub.
 
-Only strings cross over to that thread. It must not touch gevent, not even by dropping the last
-reference to something of gevent's; and gevent's own queues and locks must not be used with it.
+Only strings are passed to the thread. It must not touch gevent, not even by dropping the last
+reference to one of its objects, nor use its queues and locks.
 """
 
 import errno
@@ -12,15 +12,14 @@ from typing import Any, Final
 from gevent.monkey import get_original
 
 WAITING_LINES: Final = 1_000
-"""Beyond these, lines are counted instead of kept."""
+"""Beyond these, lines are dropped and counted."""
 LINES_PER_WRITE: Final = 100
 PAUSE_SECONDS: Final = 0.05
-"""Between two writes. With the above: 2,000 lines a second, more than anybody reads."""
+"""Between two writes. With the above: 2,000 lines per second."""
 _PASSING: Final = (errno.EAGAIN, errno.ENOSPC, errno.EDQUOT)
-"""Errors after which it is tried again: somebody else who has this terminal set it non-blocking,
-or the disk that has the log is full."""
+"""Errors to retry after: another process set the terminal non-blocking, or the disk is full."""
 
-# The process may be patched or not; these are the native ones either way.
+# The native ones, whether the process is patched or not.
 _SimpleQueue: Any = get_original("queue", "SimpleQueue")
 _start_thread: Any = get_original("_thread", "start_new_thread")
 _allocate_lock: Any = get_original("_thread", "allocate_lock")
@@ -28,23 +27,23 @@ _sleep: Any = get_original("time", "sleep")
 
 
 def _more(lines: int) -> str:
-    return f"… {lines:,} more"
+    return f"… dropped {lines:,} lines"
 
 
 class Printer:
-    """Lines on their way to a file descriptor. Nothing here waits, except `close`.
+    """A queue of lines for a file descriptor. Nothing waits except `close`.
 
-    When lines come faster than they can be written, some are left out, and a line says how many.
+    Lines that arrive faster than they can be written are dropped, and a line says how many.
     """
 
     def __init__(self, fd: int | None, left_out: Callable[[int], str] = _more) -> None:
-        """Write to a duplicate of `fd`; None: all lines are dropped.
+        """Write to a duplicate of `fd`; None: drop all lines.
 
-        `left_out` gives, in the thread, the line that stands for so many.
+        `left_out` returns the line for a number of dropped ones; it is called in the thread.
         """
         self._stands_for = left_out
         self._lines: Any = _SimpleQueue()
-        # Numbers each line, the ones left out included; the thread finds the gaps by it.
+        # Numbers all lines, dropped ones included, so that the thread finds the gaps.
         self._newest = 0
         self._broken = fd is None
         self._ended: Any = _allocate_lock()
@@ -53,9 +52,9 @@ class Printer:
             _start_thread(self._write_all, (os.dup(fd),))
 
     def admits(self) -> bool:
-        """Say whether a line can be put; if not, it counts as left out.
+        """Return whether a line can be put; if not, it counts as dropped.
 
-        To be asked before a line is formed, so that a flood costs next to nothing.
+        To be called before formatting, so that a flood costs little.
         """
         if not self._broken and self._lines.qsize() < WAITING_LINES:
             return True
@@ -63,12 +62,12 @@ class Printer:
         return False
 
     def put(self, line: str) -> None:
-        """Write a line, which has no line break at its end, some time later."""
+        """Queue a line, without a line break at its end."""
         self._lines.put((self._newest + 1, line))
         self._newest += 1
 
     def close(self, seconds: float) -> None:
-        """Write what is left, but wait for that no longer than `seconds`, with the hub stopped."""
+        """Write what is left, blocking the hub for at most `seconds`."""
         self._lines.put((self._newest, None))
         if self._ended.acquire(timeout=seconds):
             self._ended.release()
@@ -79,7 +78,7 @@ class Printer:
         more = True
         while more and not self._broken:
             waiting = [self._lines.get()]
-            newest = self._newest  # before looking whether there is more: see below
+            newest = self._newest  # read before checking for more: see below
             while len(waiting) < LINES_PER_WRITE and not self._lines.empty():
                 waiting.append(self._lines.get())
             page = []
@@ -90,7 +89,7 @@ class Printer:
                     more = False
                 else:
                     page.append(line)
-            if self._lines.empty():  # whatever came up to `newest` and is not here was left out
+            if self._lines.empty():  # all up to `newest` that are not here were dropped
                 page += self._left_out(newest - written)
                 written = max(newest, written)
             self._write(fd, "".join(f"{line}\n" for line in page))
@@ -105,7 +104,7 @@ class Printer:
             try:
                 data = data[os.write(fd, data) :]
             except OSError as error:
-                if error.errno not in _PASSING:  # the window is gone; the chat goes on
+                if error.errno not in _PASSING:  # the terminal is gone
                     self._broken = True
                     return
                 _sleep(PAUSE_SECONDS)

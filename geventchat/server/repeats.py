@@ -1,4 +1,4 @@
-"""What keeps an attack from filling the disk: of one kind of log record, so many a second."""
+"""Rate limit of log records by kind, so that an attack cannot fill the disk."""
 
 from collections import Counter
 from copy import copy
@@ -6,23 +6,23 @@ from logging import LogRecord
 from typing import Final
 
 EACH_SECOND: Final = 10
-"""Records of a kind that are all written: those who come, those who leave, one warning."""
+"""Records of a kind that are all written; a kind is an event, or the text of a warning."""
 _AUDIT: Final = "geventchat.audit"
-"""What operators did is all written; what others tried is as any other kind."""
+"""Actions of operators are always written; refused attempts are limited."""
 
 
 class Repeats:
-    """Counts the records of each kind, and keeps the last of those that are too many."""
+    """Counts the records of each kind, and keeps the last one beyond the limit."""
 
     def __init__(self) -> None:
         self._counts: Counter[object] = Counter()
         self._last: dict[object, LogRecord] = {}
 
     def admits(self, record: LogRecord) -> bool:
-        """Say whether a record is to be written; if not, it is in the next summary."""
+        """Return whether to write a record; if not, it is in the next summary."""
         details = getattr(record, "details", {})
         kind = details.get("event", record.msg)
-        if kind == "said" or (record.name == _AUDIT and "refused" not in details):
+        if kind == "message" or (record.name == _AUDIT and "refused" not in details):
             return True
         self._counts[kind] += 1
         if self._counts[kind] <= EACH_SECOND:
@@ -31,7 +31,7 @@ class Repeats:
         return False
 
     def summary(self) -> list[LogRecord]:
-        """Give a record for each kind of which there were too many, and begin a new second."""
+        """Return a record for each kind beyond the limit, and start a new second."""
         told = [_told(last, self._counts[kind] - EACH_SECOND) for kind, last in self._last.items()]
         self._counts.clear()
         self._last.clear()
@@ -42,6 +42,8 @@ def _told(last: LogRecord, count: int) -> LogRecord:
     if count == 1:
         return last
     record = copy(last)
-    record.msg, record.args = "%s more like this: %s", (f"{count:,}", last.getMessage())
+    record.msg = (
+        f"{count:,} more like this: {last.msg}"  # formatted by the handler, which catches errors
+    )
     record.details = getattr(last, "details", {}) | {"repeats": count}
     return record

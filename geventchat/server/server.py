@@ -1,9 +1,7 @@
 """The server: starts its parts, and ends them in order."""
 
-import gc
 import logging
 import resource
-import sys
 import time
 from collections import Counter
 from functools import partial
@@ -12,10 +10,10 @@ from typing import Final
 import gevent
 from gevent.event import Event
 
-from geventchat.config import ADMIN_PORT, BadOption, Config, Limits
+from geventchat.config import ADMIN_PORT, BadSetting, Config, Limits
 from geventchat.protocol import frames, names
 from geventchat.protocol.errors import FULL, LOST, SHUTDOWN, Reason
-from geventchat.server import answers, credentials, parts
+from geventchat.server import answers, parts
 from geventchat.server.admin import Admin
 from geventchat.server.authority import Authority
 from geventchat.server.console import Console
@@ -26,6 +24,7 @@ from geventchat.server.limits import WHY, Pace, Refusals
 from geventchat.server.link import Link
 from geventchat.server.metrics import Metrics
 from geventchat.server.session import Session
+from geventchat.server.threads import FILE_SECONDS, in_thread
 from geventchat.server.timeline import Timeline
 from geventchat.server.top import top
 
@@ -84,16 +83,10 @@ class Server:
         return parts.operator_file(self._config)
 
     def start(self, *, ticking: bool = True) -> None:
-        """Open the timeline, then the doors. Raises BadOption for what cannot be used.
+        """Open the timeline, then the doors. Raises BadSetting for what cannot be used.
 
         Without `ticking` nothing happens by the clock: for tests, which turn it themselves.
         """
-        # Callbacks run for at most this long before sockets are looked at again; gevent's 5 ms
-        # were the tail of every bystander's latency.
-        gevent.setswitchinterval(0.001)
-        # The thread that stores waits for the interpreter at every statement. With CPython's 5 ms
-        # a bystander of a room of 10,000 had a p99 of 44 ms, with this one 16 ms.
-        sys.setswitchinterval(0.0005)
         config = self._config
         context = tls.load(config.tls_cert, config.tls_key)
         self._timeline = self._hub.timeline = parts.open_timeline(config, self._hub.deliver)
@@ -102,14 +95,14 @@ class Server:
             self._door = TcpDoor(
                 config.host, config.port, limits.frame_bytes, self._welcome, refusals
             )
-        except BadOption:
+        except BadSetting:
             self._timeline.close(0)
             raise
         self._door.tls = context
         try:
             self._authority = parts.authority(config)
             self._admin = self._open_admin(config.admin)
-        except BadOption:
+        except BadSetting:
             self._door.close()
             self._timeline.close(0)
             raise
@@ -118,9 +111,6 @@ class Server:
         for greenlet in (*self._timeline.greenlets, *self._hub.greenlets):
             greenlet.link(self._core_ended)
         names.skeleton(names.LOBBY)  # reads the table of look-alikes, 20 ms that nobody should meet
-        # What exists now stays: collections need not look at it again.
-        gc.collect()
-        gc.freeze()
         self._door.start()
         if self._admin is not None:
             self._admin.start()
@@ -128,19 +118,16 @@ class Server:
     def reload(self, config: Config) -> list[str]:
         """Take over what may change while the server runs; give the names of what else differs.
 
-        Whoever is inside stays, with the limits it came with. Raises BadOption, and then nothing
-        has changed. Reads files before it returns.
+        Whoever is inside stays, with the limits it came with. Waits while files are read. Raises
+        BadSetting or OSError, and then nothing has changed.
         """
         renewed, fixed = self._config.renewed(config)
-        token, password = None, parts.password(renewed)
-        context = tls.load(renewed.tls_cert, renewed.tls_key)
-        if self.operator_file is not None:
-            token = credentials.read_token("--operator-file", self.operator_file)
-        self._authority.renew(password=password, token=token, trust=renewed.trust)
+        secrets = in_thread(partial(parts.read_secrets, renewed), FILE_SECONDS)
+        self._authority.renew(password=secrets.password, token=secrets.token, trust=renewed.trust)
         self._hub.limits = self._authority.arrivals.limits = renewed.limits
         self._most = _most(renewed.limits)
         self._timeline.configure(renewed.limits)
-        self._door.tls = context
+        self._door.tls = secrets.tls
         self._door.frame_bytes = renewed.limits.frame_bytes
         self._config = renewed
         return fixed
@@ -163,10 +150,10 @@ class Server:
                 self._metrics.text,
                 partial(top, self._hub),
             )
-        except BadOption as error:
+        except BadSetting as error:
             if asked is not None:
                 raise
-            _log.warning("there is no admin port: %s", error)
+            _log.warning("admin port disabled: %s", error)
             return None
 
     def _core_ended(self, greenlet: "gevent.Greenlet[..., None]") -> None:
@@ -184,8 +171,8 @@ class Server:
         if self.crashed:
             return "shutting down after an internal error"
         if self._stopping:
-            return "the server is ending"
-        return "nothing can be stored" if self._timeline.failing else None
+            return "shutting down"
+        return "storage unavailable" if self._timeline.failing else None
 
     def ask_to_stop(self) -> None:
         """Let `wait` return. Never waits, so a signal may call it."""
@@ -307,6 +294,6 @@ def _most(limits: Limits) -> int:
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     most = max(allowed - RESERVED_DESCRIPTORS, allowed // 2)
     if limits.connections is not None and limits.connections > most:
-        text = "limits.connections is %d, but there are descriptors for %d: that many come in"
+        text = "limits.connections is %d, but the file descriptor limit allows only %d; using that"
         _log.warning(text, limits.connections, most)
     return min(most, limits.connections or most)

@@ -1,80 +1,42 @@
-"""The busiest rooms and the slowest clients, for whoever looks at a server.
+"""The busiest rooms and the slowest clients.
 
-There is no end to their names, which is why they are no labels of metrics.
+Their names are unbounded, so they cannot be labels of metrics.
 """
 
 import heapq
 import time
-from collections.abc import Collection, Iterator
-from typing import Final, TypeVar
+from typing import Final
 
-import gevent
-import msgspec
-
+from geventchat.protocol.admin import BusyRoom, SlowClient, Top
 from geventchat.server.hub import Hub
 from geventchat.server.participant import Participant
 from geventchat.server.room import Room
+from geventchat.server.slices import in_slices
 
 MOST: Final = 10
-"""Rooms and clients that are told of."""
-_SLICE: Final = 500
-"""Rooms or clients looked at before others are served: some 200 us."""
-
-_T = TypeVar("_T")
-
-
-class Busy(msgspec.Struct):
-    """A room in which something was said of late."""
-
-    room: str
-    posts_per_second: float
-    members: int
-
-
-class Slow(msgspec.Struct):
-    """A client that has still to hear something."""
-
-    nick: str
-    address: str
-    door: str
-    outbox_bytes: int
-
-
-class Top(msgspec.Struct):
-    """What is most, first."""
-
-    rooms: list[Busy]
-    clients: list[Slow]
+"""Rooms and clients in the list."""
 
 
 def top(hub: Hub) -> Top:
-    """Look at every room and client once. Lets others be served in between."""
+    """Find them among all rooms and clients. Waits."""
     now = time.perf_counter()
 
     def rate(room: Room) -> float:
         return room.rate(now)
 
     rooms = [
-        Busy(room.name, round(room.rate(now), 1), len(room.members))
-        for room in heapq.nlargest(MOST, _in_slices(hub.rooms.values()), rate)
+        BusyRoom(room.name, round(room.rate(now), 1), len(room.members))
+        for room in heapq.nlargest(MOST, in_slices(hub.rooms.values()), rate)
     ]
     clients = [
-        Slow(session.nick, session.address, session.door, session.outbox.size)
-        for session in heapq.nlargest(MOST, _in_slices(hub.sessions), _held)
+        SlowClient(session.nick, session.address, session.door, session.outbox.size)
+        for session in heapq.nlargest(MOST, in_slices(hub.sessions), _held)
     ]
     return Top(
-        [room for room in rooms if room.posts_per_second],
+        [room for room in rooms if room.messages_per_second],
         [client for client in clients if client.outbox_bytes],
     )
 
 
 def _held(session: Participant) -> int:
     return session.outbox.size
-
-
-def _in_slices(items: Collection[_T]) -> Iterator[_T]:
-    """Yield the items that there are now."""
-    for count, item in enumerate(list(items), start=1):
-        yield item
-        if not count % _SLICE:
-            gevent.sleep(1e-9)

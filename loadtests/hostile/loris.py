@@ -11,7 +11,7 @@ import trustme
 from gevent import socket
 from gevent.ssl import SSLContext
 
-from geventchat.client import Connection, trusting
+from geventchat.client import Connection, tls_context
 from loadtests.hostile.server import serving
 
 FRAME_SECONDS: Final = 30
@@ -140,4 +140,4 @@ def _certificate(folder: Path) -> tuple[str, SSLContext]:
     file.touch(0o600)
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(file))
     authority.cert_pem.write_to_path(str(known))
-    return str(file), trusting(str(known))
+    return str(file), tls_context(str(known))

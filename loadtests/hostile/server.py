@@ -45,7 +45,7 @@ class Server:
     def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self._process = psutil.Process(process.pid)
         self._log = log
-        found = self._found(r"listens on 127\.0\.0\.1:(\d+)", 1)
+        found = self._found(r"listen\w+ on 127\.0\.0\.1:(\d+)", 1)
         self.address = "127.0.0.1", int(found[0])
 
     def held(self) -> Held:

@@ -1,8 +1,8 @@
 """What all rich users do: connect, join, hear, time answers, and come back when they were cut off.
 
-They use the client's `Link`, not its `Connection`: they never wait for an answer but time it when
-it is heard, and a delivery then costs this process 20 µs instead of 25 to 30 (the bare socket and
-a regular expression: 16). Every post is decoded and its position checked.
+They use the client's `SocketLink`, not its `Connection`: they never wait for an answer but time it
+when it is heard, and a delivery then costs this process 20 µs instead of 25 to 30 (the bare socket
+and a regular expression: 16). Every post is decoded and its position checked.
 """
 
 import itertools
@@ -17,7 +17,7 @@ import gevent
 from locust import User
 from locust.env import Environment
 
-from geventchat.client.link import Ended, Link, NoGeventchat
+from geventchat.client.socket_link import Ended, NotGeventchat, SocketLink
 from geventchat.protocol import requests
 from geventchat.protocol.errors import LOST
 from geventchat.protocol.events import Answer, AnyEvent, Direct, Error, Joined, Post
@@ -67,7 +67,7 @@ class RichUser(User):
         self._client = secrets.token_urlsafe(16)
         self._watch = Watch(disordered)
         self._seat = -1
-        self._link: Link | None = None
+        self._link: SocketLink | None = None
         self._ear: gevent.Greenlet[[], None] | None = None
         self._leaving = False
         self._dropping = False
@@ -204,7 +204,7 @@ class RichUser(User):
             gevent.sleep(random.uniform(*AWAY_SECONDS))
             self._resume()
 
-    def _ended(self, link: Link) -> None:
+    def _ended(self, link: SocketLink) -> None:
         assert link.ended is not None
         if not self._dropping and link.ended.code not in self.forgiven:
             ended = f"That of a {type(self).__name__} ended, {link.ended.code}: {link.ended.text}"
@@ -231,7 +231,7 @@ class RichUser(User):
             if not self._resuming:
                 self._took("rich", "resume", time.perf_counter() - self._resuming_since)
 
-    def _open(self) -> Link:
+    def _open(self) -> SocketLink:
         """Connect and say hello; try again for as long as it takes."""
         hello = requests.Hello(
             version=1,
@@ -242,9 +242,9 @@ class RichUser(User):
         )
         while True:
             try:
-                link = Link(*Address.parse(self.environment.host or ""))
-                link.greet(hello)
-            except (OSError, NoGeventchat, Ended) as error:
+                link = SocketLink(*Address.parse(self.environment.host or ""))
+                link.say_hello(hello)
+            except (OSError, NotGeventchat, Ended) as error:
                 failed("rich", "connect", str(error) or "No welcome came.")
                 gevent.sleep(random.uniform(*AWAY_SECONDS))
             else:

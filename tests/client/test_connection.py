@@ -9,7 +9,7 @@ from geventchat.client import (
     Ended,
     Error,
     Joined,
-    NoGeventchat,
+    NotGeventchat,
     Post,
     Presence,
     Refused,
@@ -17,7 +17,7 @@ from geventchat.client import (
     ServerError,
     TooLong,
     inbox,
-    link,
+    socket_link,
 )
 from geventchat.protocol.events import Bye, Members, Ping, Pong
 from tests.client.peer import Listener, Peer, conversation, meanwhile
@@ -59,8 +59,8 @@ def test_what_comes_before_the_welcome_is_discarded(listener: Listener) -> None:
 def test_where_nothing_welcomes_there_is_no_geventchat(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "WELCOME_SECONDS", 0.01)
-    with pytest.raises(NoGeventchat, match="No geventchat answers at 127"):
+    monkeypatch.setattr(socket_link, "WELCOME_SECONDS", 0.01)
+    with pytest.raises(NotGeventchat, match="No geventchat answers at 127"):
         Connection("127.0.0.1", listener.port)
 
 
@@ -69,7 +69,7 @@ def test_what_closes_without_a_word_is_no_geventchat(listener: Listener) -> None
     peer = listener.accept()
     peer.frame()
     peer.socket.close()
-    with pytest.raises(NoGeventchat):
+    with pytest.raises(NotGeventchat):
         connecting.get()
 
 

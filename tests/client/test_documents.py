@@ -3,12 +3,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from geventchat.client import Connection, Happening, Post, Presence
+from geventchat.client import ClientEvent, Connection, Post, Presence
 
 BOTS = Path(__file__).parents[2] / "docs" / "bots.md"
 
 
-def came(event: Happening) -> bool:
+def came(event: ClientEvent) -> bool:
     return isinstance(event, Presence) and (event.nick, event.event) == ("counter", "join")
 
 

@@ -9,21 +9,21 @@ import gevent
 import pytest
 
 from geventchat.client import (
-    Away,
-    Back,
     Connection,
     Cursor,
+    Disconnected,
     Ended,
     Error,
     Gap,
     Joined,
     Post,
+    Reconnected,
+    ReconnectFailed,
     Refused,
     Sent,
-    StillAway,
-    Unsaid,
+    TooManyPending,
     backoff,
-    says,
+    pending_says,
 )
 from geventchat.protocol.events import Bye
 from tests.client.peer import Listener, Peer, meanwhile
@@ -34,7 +34,7 @@ EPOCH = "e" * 16
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "FIRST_SECONDS", 0.001)
-    monkeypatch.setattr(backoff, "MOST_SECONDS", 0.001)
+    monkeypatch.setattr(backoff, "MAX_SECONDS", 0.001)
 
 
 @contextmanager
@@ -82,9 +82,9 @@ def test_rooms_go_on_where_they_were_without_a_seam(listener: Listener) -> None:
         again.tell(joined(5, True), post(4), post(5))
         heard = take(chat, 6)
         assert heard[0] == post(3)
-        assert isinstance(heard[1], Away)
+        assert isinstance(heard[1], Disconnected)
         assert heard[1].bye.code == "lost"
-        assert heard[2:] == [Back("anna"), joined(5, True), post(4), post(5)]
+        assert heard[2:] == [Reconnected("anna"), joined(5, True), post(4), post(5)]
         assert chat.cursors == {"lobby": Cursor(EPOCH, 5)}
         assert chat.ended is None
 
@@ -140,7 +140,7 @@ def test_what_has_no_answer_is_said_again_in_order_under_its_key(listener: Liste
         again.tell(Error(code="not_joined", text="no", id=again.request()["id"]))
         with pytest.raises(Refused):
             asking.get()
-        assert chat.unsaid == []
+        assert chat.pending == []
 
 
 def test_who_waits_for_a_post_gets_it_from_the_next_connection(listener: Listener) -> None:
@@ -175,9 +175,9 @@ def test_a_server_that_says_when_is_obeyed(listener: Listener) -> None:
         listener.accept().welcome()
         assert time.monotonic() - began >= 0.05
         (away, back) = take(chat, 2)
-        assert isinstance(away, Away)
+        assert isinstance(away, Disconnected)
         assert away.bye.after_ms == 50
-        assert back == Back("anna")
+        assert back == Reconnected("anna")
 
 
 def test_a_server_that_wants_no_return_ends_the_stream(listener: Listener) -> None:
@@ -198,7 +198,7 @@ def test_so_does_one_that_says_so_instead_of_the_next_welcome(listener: Listener
         again.tell(Bye(code="banned", text="out", reconnect=False, after_ms=0))
         again.socket.close()
         (away,) = chat
-        assert isinstance(away, Away)
+        assert isinstance(away, Disconnected)
         assert chat.ended is not None
         assert chat.ended.code == "banned"
 
@@ -209,15 +209,15 @@ def test_it_tries_for_as_long_as_nothing_welcomes_it(listener: Listener) -> None
         for _ in range(3):
             listener.accept().socket.close()
         listener.accept().welcome()
-        nobody = StillAway(f"No geventchat answers at 127.0.0.1:{listener.port}.")
-        assert take(chat, 3)[1:] == [nobody, Back("anna")]
+        nobody = ReconnectFailed(f"No geventchat answers at 127.0.0.1:{listener.port}.")
+        assert take(chat, 3)[1:] == [nobody, Reconnected("anna")]
 
 
 def test_what_keeps_it_away_is_told_when_it_changes(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         listener.close()
         peer.socket.close()
-        assert take(chat, 2)[1] == StillAway("Connection refused")
+        assert take(chat, 2)[1] == ReconnectFailed("Connection refused")
         listener.open()
         full = Bye(code="full", text="The server is full.", reconnect=True)
         for _ in range(2):
@@ -226,7 +226,7 @@ def test_what_keeps_it_away_is_told_when_it_changes(listener: Listener) -> None:
             refusing.tell(full)
             refusing.socket.close()
         listener.accept().welcome()
-        assert take(chat, 2) == [StillAway("The server is full."), Back("anna")]
+        assert take(chat, 2) == [ReconnectFailed("The server is full."), Reconnected("anna")]
 
 
 def test_a_broken_promise_is_told_and_mended(listener: Listener) -> None:
@@ -237,9 +237,9 @@ def test_a_broken_promise_is_told_and_mended(listener: Listener) -> None:
         assert again.welcome()["rooms"] == {"lobby": {"epoch": EPOCH, "position": 1}}
         again.tell(joined(2, True), post(2))
         heard = reading.get()
-        assert isinstance(heard[2], Away)
+        assert isinstance(heard[2], Disconnected)
         assert "position 3 came after 1" in heard[2].bye.text
-        assert heard[3:] == [Back("anna"), joined(2, True), post(2)]
+        assert heard[3:] == [Reconnected("anna"), joined(2, True), post(2)]
 
 
 def test_a_broken_promise_that_a_loss_followed_was_mended_by_it(listener: Listener) -> None:
@@ -298,36 +298,36 @@ def test_closing_ends_the_attempts_at_once(listener: Listener) -> None:
         chat.send("lobby", "kept")
         chat.close()
         assert list(chat) == []
-        assert [say.text for say in chat.unsaid] == ["kept"]
+        assert [say.text for say in chat.pending] == ["kept"]
 
 
 def test_what_is_kept_is_bounded(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(says, "MOST", 2)
+    monkeypatch.setattr(pending_says, "MAX_MESSAGES", 2)
     with resuming(listener) as (chat, peer):
         peer.socket.close()
         take(chat, 1)
         chat.send("lobby", "a", key="a")
         chat.send("lobby", "b", key="b")
         chat.send("lobby", "b", key="b")
-        with pytest.raises(Unsaid):
+        with pytest.raises(TooManyPending):
             chat.send("lobby", "c")
 
 
 def test_so_are_its_bytes(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(says, "MOST_BYTES", 2_000)
+    monkeypatch.setattr(pending_says, "MAX_BYTES", 2_000)
     with resuming(listener) as (chat, peer):
         peer.socket.close()
         take(chat, 1)
         chat.send("lobby", "a" * 1_000)
         chat.send("lobby", "é" * 500)
-        with pytest.raises(Unsaid):
+        with pytest.raises(TooManyPending):
             chat.send("lobby", "c")
 
 
 def test_a_tight_loop_of_sends_waits_for_answers(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(says, "MOST", 2)
+    monkeypatch.setattr(pending_says, "MAX_MESSAGES", 2)
     with resuming(listener) as (chat, peer):
         sending = meanwhile(lambda: [chat.send("lobby", text, key=text) for text in "abcde"])
         peer.tell(joined())
@@ -340,13 +340,13 @@ def test_a_tight_loop_of_sends_waits_for_answers(
 def test_who_waits_to_send_learns_of_a_loss_and_of_the_end(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(says, "MOST", 1)
+    monkeypatch.setattr(pending_says, "MAX_MESSAGES", 1)
     with resuming(listener) as (chat, peer):
         chat.send("lobby", "a")
         sending = meanwhile(lambda: chat.send("lobby", "b"))
         peer.request()
         peer.socket.close()
-        with pytest.raises(Unsaid):
+        with pytest.raises(TooManyPending):
             sending.get()
         again = listener.accept()
         again.welcome()
@@ -366,14 +366,14 @@ def test_a_key_and_an_id_of_the_same_name_are_two_things(listener: Listener) -> 
         peer.tell(Error(code="not_joined", text="no", id=name))
         with pytest.raises(Refused):
             asking.get()
-        assert [say.key for say in chat.unsaid] == [name]
+        assert [say.key for say in chat.pending] == [name]
         peer.socket.close()
         again = listener.accept()
         again.welcome()
         assert again.request()["key"] == name
         again.tell(joined(), post(1, "hi", name))
         assert saying.get() == 1
-        assert chat.unsaid == []
+        assert chat.pending == []
 
 
 def test_a_key_that_is_on_its_way_is_not_taken_for_another_text(listener: Listener) -> None:
@@ -382,7 +382,7 @@ def test_a_key_that_is_on_its_way_is_not_taken_for_another_text(listener: Listen
         with pytest.raises(Refused, match="k") as refused:
             chat.send("lobby", "b", key="k")
         assert refused.value.code == "key_conflict"
-        assert [say.text for say in chat.unsaid] == ["a"]
+        assert [say.text for say in chat.pending] == ["a"]
         chat.send("lobby", "a", key="k")
         assert [peer.request()["text"] for _ in range(2)] == ["a", "a"]
 
@@ -391,7 +391,7 @@ def test_a_key_that_is_on_its_way_is_not_taken_for_another_text(listener: Listen
 def test_a_server_that_says_when_beyond_reason_is_not_obeyed(
     listener: Listener, after_ms: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backoff, "AFTER_MS", 10)
+    monkeypatch.setattr(backoff, "MAX_RETRY_AFTER_MS", 10)
     with resuming(listener) as (chat, peer):
         peer.tell(Bye(code="shutdown", text="later", reconnect=True, after_ms=after_ms))
         again = listener.accept()
@@ -399,7 +399,7 @@ def test_a_server_that_says_when_beyond_reason_is_not_obeyed(
         again.tell(Bye(code="shutdown", text="later", reconnect=True, after_ms=after_ms))
         again.socket.close()
         listener.accept().welcome()
-        assert take(chat, 2)[1] == Back("anna")
+        assert take(chat, 2)[1] == Reconnected("anna")
 
 
 def test_a_room_whose_join_was_never_answered_is_not_joined_later(listener: Listener) -> None:
@@ -414,7 +414,7 @@ def test_a_room_whose_join_was_never_answered_is_not_joined_later(listener: List
 
 def test_attempts_are_ever_rarer_and_never_in_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "FIRST_SECONDS", 0.5)
-    monkeypatch.setattr(backoff, "MOST_SECONDS", 30.0)
+    monkeypatch.setattr(backoff, "MAX_SECONDS", 30.0)
     drawn: list[tuple[float, float]] = []
 
     def highest(low: float, high: float) -> float:

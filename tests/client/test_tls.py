@@ -3,7 +3,7 @@
 import gevent
 from gevent import socket
 
-from geventchat.client import trusting
+from geventchat.client import tls_context
 from geventchat.client.tls import connect
 
 
@@ -13,7 +13,7 @@ def test_who_is_killed_while_it_shakes_hands_leaves_no_socket_behind() -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         host, port = silent.getsockname()
-        connecting = gevent.spawn(connect, host, port, trusting())
+        connecting = gevent.spawn(connect, host, port, tls_context())
         peer, _ = silent.accept()
         with peer:
             assert peer.recv(1)

@@ -5,7 +5,7 @@ from pathlib import Path
 import trustme
 from gevent.ssl import SSLContext
 
-from geventchat.client import trusting
+from geventchat.client import tls_context
 
 
 class Authority:
@@ -27,4 +27,4 @@ class Authority:
 
     def trust(self) -> SSLContext:
         """Give what a client has that trusts what is signed here."""
-        return trusting(self.ca)
+        return tls_context(self.ca)

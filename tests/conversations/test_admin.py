@@ -15,7 +15,7 @@ import pytest
 from gevent import socket
 
 from geventchat.config import BadOption, Config
-from geventchat.server.admin import _AT_A_TIME
+from geventchat.server.admin import _MAX_CONNECTIONS
 from geventchat.server.outbox import ITEM_BYTES
 from geventchat.server.server import Server
 from geventchat.server.timeline.sqlite import schema
@@ -58,13 +58,13 @@ def figures(chat: Chat) -> dict[str, float]:
     }
 
 
-def test_a_server_is_ready_until_it_ends(chat: Chat) -> None:
+def test_health_is_503_once_the_server_shuts_down(chat: Chat) -> None:
     assert get(chat, "/healthz") == (200, "ready\n")
     chat.server._stopping = True
-    assert get(chat, "/healthz") == (503, "the server is ending\n")
+    assert get(chat, "/healthz") == (503, "shutting down\n")
 
 
-def test_a_server_that_cannot_store_is_not_ready(chat: Chat) -> None:
+def test_health_is_503_while_messages_cannot_be_stored(chat: Chat) -> None:
     ann = chat.rich("Ann")
     store = chat.server._timeline._store  # type: ignore[attr-defined]
     store.db.execute("PRAGMA busy_timeout = 10")
@@ -75,16 +75,16 @@ def test_a_server_that_cannot_store_is_not_ready(chat: Chat) -> None:
         other.execute("BEGIN IMMEDIATE")
         ann.say("lobby", "one")
         assert ann.event()["code"] == "storage"
-        assert get(chat, "/healthz") == (503, "nothing can be stored\n")
-        assert figures(chat)["storing"] == 0
-        assert figures(chat)["failed_messages_total"] == 1
+        assert get(chat, "/healthz") == (503, "storage unavailable\n")
+        assert figures(chat)["storage_up"] == 0
+        assert figures(chat)["messages_failed_total"] == 1
         other.execute("ROLLBACK")
     ann.say("lobby", "one")
     ann.posts(1)
     assert get(chat, "/healthz")[0] == 200
 
 
-def test_what_is_done_is_counted(chat: Chat) -> None:
+def test_messages_deliveries_and_connections_are_counted(chat: Chat) -> None:
     ann, bob = chat.riches("Ann", "Bob")
     chat.plain()
     before = figures(chat)
@@ -92,25 +92,25 @@ def test_what_is_done_is_counted(chat: Chat) -> None:
     bob.posts(1)
     ann.pong()
     after = figures(chat)
-    assert after["posts_total"] - before["posts_total"] == 1
-    for name in ("store", "turn", "heard"):
+    assert after["messages_stored_total"] - before["messages_stored_total"] == 1
+    for name in ("commit", "fanout", "delivery"):
         assert after[f"{name}_seconds_count"] - before[f"{name}_seconds_count"] >= 1
         assert after[f"{name}_seconds_sum"] > before[f"{name}_seconds_sum"]
         assert after[f'{name}_seconds_bucket{{le="+Inf"}}'] == after[f"{name}_seconds_count"]
-    assert after["deliveries_total"] - before["deliveries_total"] == 3
-    assert after['sessions{door="tcp",kind="rich"}'] == 2
-    assert after['sessions{door="tcp",kind="plain"}'] == 1
-    assert after['opens_total{door="tcp"}'] >= 3
+    assert after["messages_delivered_total"] - before["messages_delivered_total"] == 3
+    assert after['connections{door="tcp",kind="rich"}'] == 2
+    assert after['connections{door="tcp",kind="plain"}'] == 1
+    assert after['connections_opened_total{door="tcp"}'] >= 3
     assert after["rooms"] == 1
     assert after['outbox_bytes{quantile="1"}'] == 0
 
     bob.tell("bye")
     bob.closing()
     chat.gone(bob)
-    assert figures(chat)['closes_total{reason="quit"}'] >= 1
+    assert figures(chat)['connections_closed_total{reason="quit"}'] >= 1
 
 
-def test_the_busiest_rooms_and_the_slowest_clients_are_told(chat: Chat) -> None:
+def test_top_lists_the_busiest_rooms_and_the_slowest_clients(chat: Chat) -> None:
     ann = chat.rich("Ann", rooms=["den", "lobby"])
     assert json.loads(get(chat, "/top")[1]) == {"rooms": [], "clients": []}
     for text in ("one", "two"):
@@ -123,24 +123,24 @@ def test_the_busiest_rooms_and_the_slowest_clients_are_told(chat: Chat) -> None:
     assert status == 200
     (room,) = told["rooms"]
     assert (room["room"], room["members"]) == ("den", 1)
-    assert 0 < room["posts_per_second"] <= 0.4
+    assert 0 < room["messages_per_second"] <= 0.4
     assert told["clients"] == [
         {"nick": "Ann", "address": "127.0.0.1", "door": "tcp", "outbox_bytes": 15 + ITEM_BYTES}
     ]
 
 
-def test_the_process_is_described_too(chat: Chat) -> None:
+def test_metrics_include_those_of_the_process(chat: Chat) -> None:
     _, text = get(chat, "/metrics")
     for name in ("process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"):
         assert f"\n{name} " in text
 
 
-def test_nothing_else_is_there(chat: Chat) -> None:
+def test_other_paths_are_not_found(chat: Chat) -> None:
     for path in ("/", "/healthz/", "/../etc/passwd"):
         assert get(chat, path)[0] == 404
 
 
-def test_one_who_asks_for_nothing_is_not_waited_for(chat: Chat) -> None:
+def test_an_incomplete_request_is_closed_after_its_time(chat: Chat) -> None:
     address = chat.server.admin_address
     assert address is not None
     with patch("geventchat.server.admin._SECONDS", 0.05), socket.socket() as silent:
@@ -160,7 +160,7 @@ def test_one_who_asks_for_nothing_is_not_waited_for(chat: Chat) -> None:
     ],
     ids=["request", "headers", "body"],
 )
-def test_those_who_ask_slowly_keep_nobody_out(
+def test_slow_requests_do_not_block_the_admin_port(
     chat: Chat, begin: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     address = chat.server.admin_address
@@ -174,16 +174,106 @@ def test_those_who_ask_slowly_keep_nobody_out(
 
     with patch("geventchat.server.admin._SECONDS", 0.2), ExitStack() as stack:
         dripping = []
-        for _ in range(_AT_A_TIME):
+        for _ in range(_MAX_CONNECTIONS):
             slow = stack.enter_context(socket.create_connection(address))
             slow.sendall(begin)
             dripping.append(gevent.spawn(drip, slow))
-        assert len(gevent.joinall(dripping, timeout=5)) == _AT_A_TIME
+        assert len(gevent.joinall(dripping, timeout=5)) == _MAX_CONNECTIONS
     assert get(chat, "/healthz")[0] == 200
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_a_port_that_was_asked_for_and_is_taken_is_refused_and_the_default_one_is_not(
+def ask(chat: Chat, request: bytes) -> bytes:
+    """Send some bytes on a connection of their own, and give what is answered until its end."""
+    address = chat.server.admin_address
+    assert address is not None
+    answer = b""
+    with socket.create_connection(address) as client, gevent.Timeout(5):
+        client.sendall(request)
+        with suppress(ConnectionResetError):  # when it had sent more than was read
+            while data := client.recv(65_536):
+                answer += data
+    return answer
+
+
+def test_half_requests_do_not_delay_the_health_check(chat: Chat) -> None:
+    address = chat.server.admin_address
+    assert address is not None
+    with ExitStack() as stack:
+        for _ in range(100):
+            half = stack.enter_context(socket.create_connection(address))
+            half.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
+        with gevent.Timeout(1):
+            assert ask(chat, b"GET /healthz HTTP/1.0\r\n\r\n").endswith(b"ready\n")
+        admin = chat.server._admin
+        assert admin is not None
+        assert len(admin._connections) <= _MAX_CONNECTIONS
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /healthz HTTP/1.0\r\n" + b"X: a\r\n" * 101 + b"\r\n",
+        b"GET /healthz HTTP/1.0\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
+        b"GET /healthz HTTP/1\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST /healthz HTTP/1.1\r\nContent-Length: many\r\n\r\n",
+        b"HEAD /healthz HTTP/1.1\r\nContent-Length: 1\r\n\r\n",
+        b"GET " + b"/" * 100_000 + b" HTTP/1.0\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
+        b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-\r\n",
+    ],
+    ids="headers header version unknown length head path tls chunk".split(),
+)
+def test_a_bad_request_is_answered_without_a_traceback(
+    chat: Chat,
+    request_: bytes,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert ask(chat, request_).startswith(b"HTTP/1.1 4")
+    assert capfd.readouterr().err == ""
+    assert not caplog.records
+
+
+def test_a_bug_in_a_handler_is_logged_once_and_answered_with_500(
+    chat: Chat, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    admin = chat.server._admin
+    with patch.object(admin, "_top", side_effect=RuntimeError("our bug")):
+        assert ask(chat, b"GET /top HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 500 ")
+    (record,) = caplog.records
+    assert record.getMessage() == "admin request failed"
+    assert record.exc_info
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("LocalHost:4041", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:4041", 200),
+        (socket.gethostname(), 200),
+        ("evil.example", 421),
+        ("evil.example:4041", 421),
+        ("localhost.evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("localhost\r\nHost: evil.example", 421),
+        ("[", 421),
+        ("", 421),
+    ],
+)
+@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/top"])
+def test_only_requests_for_this_machine_are_answered(
+    chat: Chat, path: str, host: str, status: int
+) -> None:
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    assert ask(chat, request.encode()).startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_a_taken_admin_port_is_an_error_only_if_it_was_configured(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
@@ -196,4 +286,4 @@ def test_a_port_that_was_asked_for_and_is_taken_is_refused_and_the_default_one_i
             server.start()
             assert server.admin_address is None
             server.stop()
-    assert f"there is no admin port: --admin {address}" in caplog.text
+    assert f"admin port disabled: --admin {address}" in caplog.text

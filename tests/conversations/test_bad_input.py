@@ -531,8 +531,8 @@ ASKED = {
     ),
     "to reach nobody": (asks("direct", to="nobody", text="x"), "no_such_nick"),
     "to reach a plain guest": (asks("direct", to="guest-4", text="x"), "no_such_nick"),
-    "to act as an operator": (asks("admin", act="kick", whom="ann"), "forbidden"),
-    "to pose as an operator": (asks("admin", act="list", token="x" * 16), "forbidden"),
+    "to act as an operator": (asks("admin", action="kick", target="ann"), "forbidden"),
+    "to pose as an operator": (asks("admin", action="list", token="x" * 16), "forbidden"),
     "a limit without end": (b'{"type":"history","room":"lobby","limit":1e999}\0', "bad_field"),
     "a number of 5,000 digits": (
         b'{"type":"history","room":"lobby","limit":%s}\0' % (b"9" * 5_000),

@@ -7,7 +7,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from geventchat.client import Away, Back, Connection, Joined, Post, backoff
+from geventchat.client import Connection, Disconnected, Joined, Post, Reconnected, backoff
 from loadtests.address import free_port
 from tests.conversations.peers import SECONDS
 from tests.process import Process, served
@@ -35,7 +35,7 @@ def heard(chat: Connection, last: str) -> list[object]:
 def test_what_is_said_while_the_server_is_killed_is_heard_once_and_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backoff, "MOST_SECONDS", 0.1)
+    monkeypatch.setattr(backoff, "MAX_SECONDS", 0.1)
     port = free_port()
     with ExitStack() as servers:
 
@@ -63,6 +63,6 @@ def test_what_is_said_while_the_server_is_killed_is_heard_once_and_in_order(
                 assert joins[chat].recovered is None
                 again = [event.recovered for event in events if isinstance(event, Joined)]
                 assert again == [True] * len(again)
-                assert any(isinstance(event, Away) for event in events)
-                assert any(isinstance(event, Back) for event in events)
-            assert ann.unsaid == []
+                assert any(isinstance(event, Disconnected) for event in events)
+                assert any(isinstance(event, Reconnected) for event in events)
+            assert ann.pending == []

@@ -148,9 +148,9 @@ def test_a_full_house_says_so_to_who_says_nothing_and_to_a_crowd(
             bystanders.heard()
     assert server.refusals.counts == {"full": 40}
     told = [record.getMessage() for record in caplog.records]
-    assert sum("came from 127.0.0.1" in line for line in told) == 2
-    assert sum(" left (" in line for line in told) == 2
-    assert sum("refused: full" in line for line in told) <= 3
+    assert sum("connected from 127.0.0.1" in line for line in told) == 2
+    assert sum(" disconnected (" in line for line in told) == 2
+    assert sum("(full=" in line for line in told) <= 3
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_a_full_house_has_a_place_for_operators(operator_file: str) -> None:
         chat.server._most = 2
         assert chat.refused(token="a-token-that-is-wrong")[-1]["code"] == "full"
         olga = chat.rich("Olga", token="the-token-of-a-test")
-        assert olga.ask("admin", act="kick", whom="Bob")["ended"] == 1
+        assert olga.ask("admin", action="kick", target="Bob")["connections_closed"] == 1
         assert bob.closing()[-1]["code"] == "kicked"
         bob.socket.close()
         with gevent.Timeout(5):

@@ -104,10 +104,10 @@ def test_a_kicked_client_acts_no_more(
         victim = chat.rich("victim")
         for peer in (operator, watcher, victim):
             peer.pong()
-        kick = encode({"type": "admin", "act": "kick", "whom": "victim", "id": "k"})
+        kick = encode({"type": "admin", "action": "kick", "target": "victim", "id": "k"})
         sent = [(victim, encode(request_sent)), (operator, kick)]
         at_once(*(sent[each] for each in order))
-        assert operator.hear(lambda event: event.get("id") == "k")[-1]["ended"] == 1
+        assert operator.hear(lambda event: event.get("id") == "k")[-1]["connections_closed"] == 1
         victim.closing()
         heard = watcher.pong()
         left = [event.get("event") for event in heard].index("leave")

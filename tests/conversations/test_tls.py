@@ -221,7 +221,7 @@ def test_what_is_not_tls_is_answered_and_is_one_line_of_the_log(
             heard = b"".join(iter(lambda: peer.recv(1_000), b""))
         assert heard.startswith(answer)
         lines = [record.getMessage() for record in caplog.records]
-        assert len([line for line in lines if "refused: handshake 1" in line]) == 1
+        assert len([line for line in lines if "rejected a connection (handshake=1" in line]) == 1
         assert house.server.refusals.counts == {"handshake": 1}
         bystanders.heard()
 
@@ -284,7 +284,7 @@ def test_who_is_banned_while_it_shakes_hands_does_not_come_in(
         Bystanders(house.address, tls=trust) as bystanders,  # who are accepted after it
     ):
         with Rich(house.address, token="the-token-of-a-test", rooms=[], tls=trust) as olga:
-            assert olga.ask("admin", act="ban", whom="127.0.0.9")["ended"] == 0
+            assert olga.ask("admin", action="ban", target="127.0.0.9")["connections_closed"] == 0
         mallory.socket = trust.wrap_socket(mallory.socket, server_hostname="localhost")
         mallory.send(b"still here\0")
         assert mallory.rest() == [b"* geventchat: Your address is banned."]

@@ -138,7 +138,7 @@ def test_a_slowed_server_carries_fewer_users_than_a_good_one(tmp_path: Path) -> 
     slow = [sys.executable, "-m", "tests.loadtests.slowed"]
     with subprocess.Popen(slow, cwd=HERE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        told = re.search(r"listens on (\S+),", server.stdout.readline())
+        told = re.search(r"listening on (\S+),", server.stdout.readline())
         assert told
         with (
             started(*room, f"{tmp_path}/good.html") as good,

@@ -19,19 +19,20 @@ from gevent import socket
 from gevent.event import Event as Signal
 
 from geventchat.client import (
-    Away,
-    Back,
     Connection,
+    Disconnected,
     Ended,
     Gap,
     Joined,
     Post,
+    Reconnected,
     Refused,
     ServerError,
     backoff,
 )
 from geventchat.client import connection as library
-from geventchat.client.link import Link
+from geventchat.client.reader import Reader
+from geventchat.client.socket_link import SocketLink
 from geventchat.protocol.events import AnyEvent
 from geventchat.protocol.requests import Cursor
 
@@ -40,13 +41,20 @@ MEAN_SECONDS: Final = 0.4
 _LEVEL_SECONDS: Final = 10
 
 
-class Watched(Connection):
-    """A connection that writes down what comes from the socket, before anything else sees it."""
+class Chat(Connection):
+    """A connection with a name, that writes down what its application does."""
 
     name: str
     file: TextIO
 
-    def _hear(self, event: AnyEvent, frame_bytes: int) -> None:
+
+class Watched(Reader):
+    """A reader that writes down what comes from the socket, before anything else sees it."""
+
+    name: str
+    file: TextIO
+
+    def _handle(self, event: AnyEvent, frame_bytes: int) -> None:
         if isinstance(event, Post):
             note(
                 self,
@@ -70,20 +78,20 @@ class Watched(Connection):
                 event.recovered,
                 asked,
             )
-        super()._hear(event, frame_bytes)
+        super()._handle(event, frame_bytes)
 
-    def _open(self, nick: str | None, rooms: dict[str, Cursor | None]) -> Link:
+    def _open(self, nick: str | None, rooms: dict[str, Cursor | None]) -> SocketLink:
         self.asked = {room: [at.epoch, at.position] if at else None for room, at in rooms.items()}
         self.epochs: dict[str, str] = {}
         return super()._open(nick, rooms)
 
 
-def note(chat: Watched, kind: str, *what: object) -> None:
+def note(chat: Chat | Watched, kind: str, *what: object) -> None:
     """Write a line."""
     chat.file.write(json.dumps([time.monotonic_ns(), kind, chat.name, *what]) + "\n")
 
 
-def talk(chat: Watched, dice: random.Random, stop: Signal) -> None:
+def talk(chat: Chat, dice: random.Random, stop: Signal) -> None:
     """Say things until told to stop, one after the other."""
     number = 0
     while not stop.wait(dice.expovariate(1 / MEAN_SECONDS)):
@@ -101,28 +109,28 @@ def talk(chat: Watched, dice: random.Random, stop: Signal) -> None:
                 say_again(chat, room, text, key)
 
 
-def say_again(chat: Watched, room: str, text: str, key: str) -> None:
+def say_again(chat: Chat, room: str, text: str, key: str) -> None:
     """Say what is stored already, as one would who had missed the answer."""
     with suppress(Refused, TimeoutError, Ended):
         note(chat, "again", room, key, chat.say(room, text, key=key))
 
 
-def listen(chat: Watched, dice: random.Random) -> None:
+def listen(chat: Chat, dice: random.Random) -> None:
     """Hear everything; now and then be slow, or lose the connection."""
     while True:
         try:
             for event in chat:
                 if isinstance(event, Gap):
                     note(chat, "gap", event.room, event.after)
-                elif isinstance(event, Away):
+                elif isinstance(event, Disconnected):
                     note(chat, "away", event.bye.code)
-                elif isinstance(event, Back):
+                elif isinstance(event, Reconnected):
                     note(chat, "back")
                 elif dice.random() < 0.0005:
                     gevent.sleep(1.0)
                 elif dice.random() < 0.0005:
                     with suppress(OSError):
-                        chat._link._socket.shutdown(socket.SHUT_RDWR)
+                        chat._reader.link._socket.shutdown(socket.SHUT_RDWR)
         except ServerError as error:
             note(chat, "broken", str(error))
         else:
@@ -132,7 +140,8 @@ def listen(chat: Watched, dice: random.Random) -> None:
 def main() -> None:
     """Be so many clients."""
     port, first, count, seed = map(int, sys.argv[1:5])
-    backoff.MOST_SECONDS = 0.2  # type: ignore[misc]
+    backoff.MAX_SECONDS = 0.2  # type: ignore[misc]
+    library.Reader = Watched  # type: ignore[attr-defined]
     library.ANSWER_SECONDS = 10  # type: ignore[misc]
     library.CLOSE_SECONDS = 2  # type: ignore[misc]
     stop = Signal()
@@ -140,8 +149,10 @@ def main() -> None:
         chats = []
         for number in range(first, first + count):
             Watched.name, Watched.file = f"c{number}", file
-            chat = Watched("127.0.0.1", port, nick=f"c{number}", rooms=ROOMS)
-            chat.name, chat.file = f"c{number}", file
+            chat = Chat("127.0.0.1", port, nick=f"c{number}", rooms=ROOMS)
+            assert isinstance(chat._reader, Watched)
+            for each in (chat, chat._reader):
+                each.name, each.file = f"c{number}", file
             chats.append(chat)
             Watched.name = ""
         dice = [random.Random(seed * 1_000 + number) for number in range(2 * count)]
@@ -162,7 +173,7 @@ def main() -> None:
         gevent.joinall(listening, timeout=5)
 
 
-def _level(chat: Watched, tops: dict[str, int]) -> bool:
+def _level(chat: Chat, tops: dict[str, int]) -> bool:
     cursors = chat.cursors
     return all(
         (at := cursors.get(room)) is not None and at.position >= top for room, top in tops.items()

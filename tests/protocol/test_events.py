@@ -73,15 +73,24 @@ WIRE: Final[dict[str, Event]] = {
     '{"type":"topic","room":"tea","topic":"","by":"Ann"}': Topic(room="tea", topic="", by="Ann"),
     '{"type":"typing","room":"tea","nick":"Ann"}': Typing("tea", "Ann"),
     '{"type":"direct","author":"Ann","text":"Psst","time":5}': Direct("Ann", "Psst", 5),
-    '{"type":"admin","id":"1","act":"ban","rules":[{"effect":"ban","by":"nick","whom":"Eve",'
-    '"author":"Ann","time":5,"until":9,"reason":"spam"}],"ended":1,"count":1}': Admin(
+    '{"type":"admin","id":"1","action":"ban","rules":[{"action":"ban","target_type":"nick",'
+    '"target":"Eve","operator":"Ann","time":5,"until":9,"reason":"spam"}],'
+    '"connections_closed":1,"total":1}': Admin(
         id="1",
-        act="ban",
+        action="ban",
         rules=[
-            Rule(effect="ban", by="nick", whom="Eve", author="Ann", time=5, until=9, reason="spam")
+            Rule(
+                action="ban",
+                target_type="nick",
+                target="Eve",
+                operator="Ann",
+                time=5,
+                until=9,
+                reason="spam",
+            )
         ],
-        ended=1,
-        count=1,
+        connections_closed=1,
+        total=1,
     ),
     '{"type":"pong","id":"1"}': Pong(id="1"),
     '{"type":"error","code":"slow_down","text":"Wait.","room":"tea","retry_ms":50,"key":"k"}': (

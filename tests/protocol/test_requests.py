@@ -57,15 +57,17 @@ FULL: Final[dict[str, Request]] = {
     '{"type":"ping"}': Ping(),
     '{"type":"pong"}': Pong(),
     '{"type":"bye"}': Bye(),
-    '{"type":"admin","act":"ban","whom":"Eve","by":"client","seconds":60,"reason":"spam",'
-    '"token":"t"}': Admin(act="ban", whom="Eve", by="client", seconds=60, reason="spam", token="t"),
+    '{"type":"admin","action":"ban","target":"Eve","target_type":"client","seconds":60,"reason":"spam",'
+    '"token":"t"}': Admin(
+        action="ban", target="Eve", target_type="client", seconds=60, reason="spam", token="t"
+    ),
 }
 BARE: Final[dict[str, Request]] = {
     '{"type":"hello","version":1,"client":"0123456789abcdef"}': Hello(version=1, client=CLIENT),
     '{"type":"say","room":"tea","text":"Hi"}': Say(room="tea", text="Hi"),
     '{"type":"join","room":"tea"}': Join(room="tea"),
     '{"type":"history","room":"tea","limit":1}': History(room="tea", limit=1),
-    '{"type":"admin","act":"list"}': Admin(act="list"),
+    '{"type":"admin","action":"list"}': Admin(action="list"),
 }
 
 
@@ -431,9 +433,9 @@ FIELDS: Final[dict[type[Request], dict[str, st.SearchStrategy[Any]]]] = {
     Pong: {},
     Bye: {},
     Admin: {
-        "act": st.sampled_from(get_args(requests.Act)),
-        "whom": maybe(st.text(characters, min_size=1, max_size=128)),
-        "by": maybe(st.sampled_from(get_args(requests.By))),
+        "action": st.sampled_from(get_args(requests.Action)),
+        "target": maybe(st.text(characters, min_size=1, max_size=128)),
+        "target_type": maybe(st.sampled_from(get_args(requests.TargetType))),
         "seconds": maybe(st.integers(1, 10 * 366 * 86_400)),
         "reason": maybe(st.text(characters, max_size=200)),
         "token": maybe(st.text(characters, max_size=1024)),

@@ -66,17 +66,17 @@ def logger(window: Window) -> Iterator[Logger]:
         handler.close()
 
 
-def test_coming_naming_and_leaving_are_lines(window: Window, console: Console) -> None:
+def test_connects_renames_and_disconnects_are_lines(window: Window, console: Console) -> None:
     console.came("guest-3", "192.0.2.1", 2)
     console.named("guest-3", "ann")
     console.left("ann", "quit", 1)
     console.came("guest-4", "192.0.2.1", 1_234)
 
     assert window.lines() == [
-        "guest-3 came from 192.0.2.1, 2 clients connected",
-        "guest-3 is ann now",
-        "ann left (quit), 1 client connected",
-        "guest-4 came from 192.0.2.1, 1,234 clients connected",
+        "guest-3 connected from 192.0.2.1, 2 clients online",
+        "guest-3 is now known as ann",
+        "ann disconnected (quit), 1 client online",
+        "guest-4 connected from 192.0.2.1, 1,234 clients online",
     ]
 
 
@@ -87,29 +87,29 @@ def test_a_message_is_a_line_with_time_room_and_author(window: Window, console: 
     assert re.fullmatch(r"\d\d:\d\d #lobby guest-3: hello", line)
 
 
-def test_other_peoples_escapes_are_shown_and_not_obeyed(window: Window, console: Console) -> None:
+def test_escape_sequences_are_escaped(window: Window, console: Console) -> None:
     console.said("lobby", "\x1bguest", "\x1b[2Jgone\n12:34 #lobby boss: forged\u202e")
     console.came("\x9bwho", "192.0.2.1", 1)
 
     message, came = window.lines()
     assert message.endswith(r"#lobby \x1bguest: \x1b[2Jgone\n12:34 #lobby boss: forged\u202e")
-    assert came == r"\x9bwho came from 192.0.2.1, 1 client connected"
+    assert came == r"\x9bwho connected from 192.0.2.1, 1 client online"
 
 
-def test_a_huge_message_is_cut_and_says_by_how_much(window: Window, console: Console) -> None:
+def test_a_huge_message_is_truncated_and_says_by_how_much(window: Window, console: Console) -> None:
     console.said("lobby", "guest-3", "x" * (SHOWN_CHARACTERS + 61_440))
 
     (line,) = window.lines()
     assert line.endswith(f"guest-3: {'x' * SHOWN_CHARACTERS}… (61,440 more characters)")
 
 
-def test_without_echo_nothing_of_what_was_said_is_shown(window: Window) -> None:
+def test_without_echo_messages_are_not_shown(window: Window) -> None:
     Console(window.printer, echo=False).said("lobby", "guest-3", "private")
 
     assert window.lines() == []
 
 
-def test_without_echo_coming_and_leaving_are_log_records(
+def test_without_echo_connects_and_disconnects_are_log_records(
     window: Window, caplog: pytest.LogCaptureFixture
 ) -> None:
     console = Console(window.printer, echo=False)
@@ -119,13 +119,13 @@ def test_without_echo_coming_and_leaving_are_log_records(
         console.line("the server says this")
 
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("INFO", "guest-3 came from 192.0.2.1, 2 clients connected"),
-        ("INFO", "guest-3 left (slow), 1 client connected"),
+        ("INFO", "guest-3 connected from 192.0.2.1, 2 clients online"),
+        ("INFO", "guest-3 disconnected (slow), 1 client online"),
         ("INFO", "the server says this"),
     ]
 
 
-def test_with_json_each_line_is_an_object_and_echo_only_adds_what_was_said(
+def test_with_json_each_line_is_an_object_and_echo_only_adds_messages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def shown(*, echo: bool) -> list[dict[str, object]]:
@@ -145,20 +145,20 @@ def test_with_json_each_line_is_an_object_and_echo_only_adds_what_was_said(
 
     came, said, line = shown(echo=True)
     assert shown(echo=False) == [came, line]
-    assert (came["event"], came["who"]) == ("came", "guest-3")
+    assert (came["event"], came["nick"]) == ("connected", "guest-3")
     assert line["message"] == "the server says this"
     assert said == {
         "level": "info",
         "logger": "geventchat",
         "message": "#lobby guest-3: gr\u00fc\u00dfe\x1b[2J",
-        "event": "said",
+        "event": "message",
         "room": "lobby",
         "author": "guest-3",
         "text": "gr\u00fc\u00dfe\x1b[2J",
     }
 
 
-def test_a_terminal_that_nobody_reads_never_stops_the_caller() -> None:
+def test_a_stopped_terminal_never_blocks_the_caller() -> None:
     terminal, end = pty.openpty()  # its buffer takes some 4 KiB
     console = Console(Printer(end), echo=True)
     try:
@@ -173,7 +173,7 @@ def test_a_terminal_that_nobody_reads_never_stops_the_caller() -> None:
         os.close(terminal)
 
 
-def test_a_flood_is_summarised_by_how_many_lines_were_left_out(
+def test_a_flood_is_summarised_by_the_number_of_dropped_lines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Every line is either shown or counted."""
@@ -186,7 +186,7 @@ def test_a_flood_is_summarised_by_how_many_lines_were_left_out(
     for _ in range(flood):
         console.said("lobby", "guest-3", "x" * 1_000)
     text = b""
-    while not text.endswith(b" more\n"):
+    while not text.endswith(b" lines\n"):
         text += os.read(reading, 1 << 20)
     console.line("room again")
     printer.close(5)
@@ -195,14 +195,16 @@ def test_a_flood_is_summarised_by_how_many_lines_were_left_out(
     os.close(reading)
 
     *shown, left_out, last = text.decode().splitlines()
-    counted = re.fullmatch(r"… ([\d,]+) more", left_out)
+    counted = re.fullmatch(r"… dropped ([\d,]+) lines", left_out)
     assert counted
     assert len(shown) + int(counted[1].replace(",", "")) == flood
     assert len(shown) >= WAITING_LINES
     assert last == "room again"
 
 
-def test_with_json_what_was_left_out_is_an_object_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_json_the_summary_of_dropped_lines_is_an_object(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("geventchat.server.printer.WAITING_LINES", 2)
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     reading, end = os.pipe()
@@ -215,10 +217,10 @@ def test_with_json_what_was_left_out_is_an_object_too(monkeypatch: pytest.Monkey
         shown = left_out = 0
         while shown + left_out < flood:
             event = json.loads(stream.readline())
-            if event.get("event") == "said":
+            if event.get("event") == "message":
                 shown += 1
             else:
-                more = re.fullmatch(r"([\d,]+) more lines were left out", event["message"])
+                more = re.fullmatch(r"dropped ([\d,]+) lines", event["message"])
                 assert more
                 left_out += int(more[1].replace(",", ""))
         console.close(5)
@@ -227,7 +229,7 @@ def test_with_json_what_was_left_out_is_an_object_too(monkeypatch: pytest.Monkey
     assert left_out > 0
 
 
-def test_a_window_that_is_gone_stops_nothing() -> None:
+def test_a_closed_terminal_blocks_nothing() -> None:
     reading, end = os.pipe()
     os.close(reading)
     printer = Printer(end)
@@ -241,7 +243,7 @@ def test_a_window_that_is_gone_stops_nothing() -> None:
     assert not printer.admits()
 
 
-def test_a_full_disk_stops_nothing() -> None:
+def test_a_full_disk_blocks_nothing() -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     console = Console(Printer(full), echo=True)
     os.close(full)
@@ -252,7 +254,7 @@ def test_a_full_disk_stops_nothing() -> None:
     assert time.monotonic() - began < 5
 
 
-def test_a_disk_that_was_full_gets_the_lines_that_waited(
+def test_pending_lines_are_written_when_the_disk_has_room_again(
     window: Window, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = os.write
@@ -271,9 +273,13 @@ def test_a_disk_that_was_full_gets_the_lines_that_waited(
     assert len(refused) == 3
 
 
-def test_no_window_at_all_is_no_trouble() -> None:
-    console = Console(Printer(None), echo=True)
-    console.came("guest-3", "192.0.2.1", 1)
+def test_without_standard_output_lines_are_dropped() -> None:
+    printer = Printer(None)
+    console = Console(printer, echo=True)
+    for _ in range(2 * WAITING_LINES):
+        console.came("guest-3", "192.0.2.1", 1)
+    assert not printer.admits()
+    assert printer._lines.empty()
     console.close(5)
 
 
@@ -288,12 +294,31 @@ def test_a_log_line_has_time_level_logger_and_message(window: Window, logger: Lo
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_nobody_forges_a_log_line(window: Window, logger: Logger, form: str) -> None:
+def test_a_log_line_cannot_be_forged(window: Window, logger: Logger, form: str) -> None:
     logger(form).info("from %s", "me\n2026 ERROR forged\r\x1b[2J\u2028\u202e")
 
     (line,) = window.lines()
     assert line.isascii()
     assert line.isprintable()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("times", [1, 20], ids=["once", "often"])
+def test_a_record_that_cannot_be_formatted_is_a_line_and_nothing_on_standard_error(
+    window: Window, logger: Logger, form: str, times: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = logger(form)
+    for _ in range(times):
+        log.warning("%d clients", "three")
+    log.handlers[0].flush()
+    log.warning("all is well")
+
+    *told, last = window.lines()
+    assert "all is well" in last
+    assert len(told) == min(times, 11)
+    assert all("cannot format the log record of " in line for line in told)
+    assert all(__file__ in line for line in told)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_traceback_is_indented_below_its_line(window: Window, logger: Logger) -> None:
@@ -324,7 +349,7 @@ def test_a_record_is_one_json_object_traceback_included(window: Window, logger: 
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_what_happens_too_often_is_summed_up_after_a_second(
+def test_frequent_records_are_summarised_after_a_second(
     window: Window, logger: Logger, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logs, "SECOND", 0.001)
@@ -340,7 +365,7 @@ def test_what_happens_too_often_is_summed_up_after_a_second(
     assert "guest-2000 came" in last
 
 
-def test_what_is_not_summed_up_yet_is_when_the_window_closes(
+def test_the_last_summary_is_written_at_close(
     window: Window, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = logging.getLogger()
@@ -353,7 +378,7 @@ def test_what_is_not_summed_up_yet_is_when_the_window_closes(
     assert window.lines()[-1].endswith("90 more like this: guest-1 left")
 
 
-def test_the_death_of_a_greenlet_is_logged_with_its_traceback(
+def test_a_crashed_greenlet_is_logged_with_its_traceback(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(gevent.get_hub(), "print_exception", log_death)
@@ -375,7 +400,7 @@ def test_the_death_of_a_greenlet_is_logged_with_its_traceback(
         (Config(log_format="json", echo=True), True),
     ],
 )
-def test_messages_are_shown_on_a_terminal_unless_told_otherwise(
+def test_messages_are_shown_on_a_terminal_by_default(
     monkeypatch: pytest.MonkeyPatch, config: Config, *, on_terminal: bool
 ) -> None:
     handlers = logging.getLogger().handlers[:]

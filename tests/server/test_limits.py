@@ -123,8 +123,8 @@ def test_refusals_are_one_line_a_second_that_tells_of_all(caplog: pytest.LogCapt
         refusals.close()
         refusals.close()
     assert [record.getMessage() for record in caplog.records] == [
-        f"a connection was refused: full 1 (the last: {ANN})",
-        f"1,001 connections were refused: address 1,000, full 1 (the last: {BOB})",
+        f"rejected a connection (full=1, last from {ANN})",
+        f"rejected 1,001 connections (address=1,000, full=1, last from {BOB})",
     ]
     assert refusals.counts == {"full": 2, "address": 1_000}
 
@@ -140,7 +140,7 @@ def test_what_was_not_told_is_told_a_second_later(
         refusals.note("full", BOB)
         while len(caplog.records) < 2:
             gevent.sleep(0.001)
-    assert caplog.records[-1].getMessage() == f"a connection was refused: full 1 (the last: {BOB})"
+    assert caplog.records[-1].getMessage() == f"rejected a connection (full=1, last from {BOB})"
     refusals.close()
 
 

@@ -15,16 +15,16 @@ from geventchat.server.moderation import MAX_RULES, Rule, Rules, network, parsed
 NOW: Final = 1_700_000_000.0
 
 
-def rule(effect: str, by: str, value: str, **fields: object) -> Rule:
-    given = {"whom": value, "author": "Olga", "time": int(NOW * 1000), **fields}
-    return Rule(effect=effect, by=by, value=value, **given)  # type: ignore[arg-type]
+def rule(action: str, target_type: str, value: str, **fields: object) -> Rule:
+    given = {"target": value, "operator": "Olga", "time": int(NOW * 1000), **fields}
+    return Rule(action=action, target_type=target_type, value=value, **given)  # type: ignore[arg-type]
 
 
-def of_address(text: str, effect: str = "ban") -> Rules:
+def of_address(text: str, action: str = "ban") -> Rules:
     """Give rules of which one is about an address or network."""
     meant = network(text)
     assert meant is not None
-    return Rules([rule(effect, "address", str(meant))])
+    return Rules([rule(action, "address", str(meant))])
 
 
 # Addresses
@@ -56,7 +56,7 @@ def test_an_address_is_in_its_network_and_in_no_other(
 
 
 @pytest.mark.parametrize("text", ["nowhere", "", "192.0.2", "192.0.2.256", "1", "Ann", "::/129"])
-def test_what_is_no_address_is_in_no_network_and_names_none(text: str) -> None:
+def test_an_invalid_address_is_in_no_network(text: str) -> None:
     assert parsed(text) is None
     assert network(text) is None
     assert of_address("0.0.0.0/0").of_address("ban", text, NOW) is None
@@ -78,7 +78,7 @@ def test_an_address_is_banned_iff_it_is_in_one_of_the_networks(
 # Clients and nicks
 
 
-def test_a_nick_is_banned_with_all_that_look_like_it() -> None:
+def test_a_ban_of_a_nick_includes_look_alikes() -> None:
     rules = Rules([rule("ban", "nick", names.skeleton("Paul"))])
     for nick in ("Paul", "PAUL", "pau1", "\u0420aul"):
         assert rules.of_client("ban", b"", [nick], "", NOW)
@@ -86,7 +86,7 @@ def test_a_nick_is_banned_with_all_that_look_like_it() -> None:
         assert rules.of_client("ban", b"", [nick], "", NOW) is None
 
 
-def test_any_of_a_clients_traits_is_enough() -> None:
+def test_a_rule_applies_by_client_nick_or_address() -> None:
     for about, client, nicks, address in (
         (rule("mute", "client", b"c".hex()), b"c", [], ""),
         (rule("mute", "nick", "ann"), b"", ["Bob", "Ann"], ""),
@@ -97,33 +97,33 @@ def test_any_of_a_clients_traits_is_enough() -> None:
         assert rules.of_client("mute", b"d", ["Bob"], "192.0.3.1", NOW) is None
 
 
-def test_plain_clients_have_no_id_and_are_not_one_another() -> None:
+def test_plain_clients_do_not_share_rules_by_client() -> None:
     assert Rules([rule("ban", "client", "")]).of_client("ban", b"", ["guest-1"], "", NOW) is None
 
 
 # Time
 
 
-def test_a_rule_holds_up_to_its_end_and_is_then_forgotten() -> None:
+def test_a_rule_applies_until_its_end_and_is_then_dropped() -> None:
     until = int(NOW * 1000) + 1_000
     rules = Rules([rule("freeze", "room", "attic", until=until), rule("lock", "room", "attic")])
     assert rules.of_room("freeze", "attic", NOW + 0.999)
     assert rules.of_room("freeze", "attic", NOW + 1) is None
-    assert [each.effect for each in rules.in_force(NOW + 0.999)] == ["freeze", "lock"]
-    assert [each.effect for each in rules.in_force(NOW + 1)] == ["lock"]
+    assert [each.action for each in rules.in_force(NOW + 0.999)] == ["freeze", "lock"]
+    assert [each.action for each in rules.in_force(NOW + 1)] == ["lock"]
     assert rules.frozen == frozenset()
 
 
-def test_a_newer_rule_takes_the_place_of_the_older() -> None:
+def test_a_newer_rule_replaces_the_older() -> None:
     rules = Rules([rule("ban", "nick", "ann"), rule("ban", "nick", "bob")])
     rules.make([rule("ban", "nick", "ann", reason="again")], NOW)
-    assert [(each.whom, each.reason) for each in rules.in_force(NOW)] == [
+    assert [(each.target, each.reason) for each in rules.in_force(NOW)] == [
         ("bob", ""),
         ("ann", "again"),
     ]
 
 
-def test_what_it_says_can_be_read_by_a_person() -> None:
+def test_a_rule_describes_itself_in_a_sentence() -> None:
     for fields, sentence in (
         ({}, "."),
         ({"reason": "spam"}, ": spam"),
@@ -133,16 +133,16 @@ def test_what_it_says_can_be_read_by_a_person() -> None:
         assert rule("ban", "nick", "ann", **fields).sentence() == sentence
 
 
-def test_nobody_is_shown_what_it_is_found_by() -> None:
-    hidden = rule("ban", "client", "5ec2e7", whom="Ann")
+def test_the_lookup_value_is_never_shown() -> None:
+    hidden = rule("ban", "client", "5ec2e7", target="Ann")
     assert "5ec2e7" not in repr(hidden.shown())
 
 
 # Undoing
 
 
-def test_a_rule_is_undone_by_any_name_of_what_it_is_about() -> None:
-    for by, value, whom, undo in (
+def test_a_rule_is_removed_by_any_name_of_its_target() -> None:
+    for target_type, value, target, undo in (
         ("nick", "ann", "Ann", "ANN"),
         ("client", "5ec2e7", "Ann", "ann"),
         ("address", "192.0.2.7/32", "192.0.2.7/32", "192.0.2.7"),
@@ -150,7 +150,7 @@ def test_a_rule_is_undone_by_any_name_of_what_it_is_about() -> None:
         ("address", "2001:db8::/64", "2001:db8::/64", "2001:db8::1"),
         ("guest", "guest-7", "guest-7", "Guest-7"),
     ):
-        made = rule("mute", by, value, whom=whom)
+        made = rule("mute", target_type, value, target=target)
         rules = Rules([made])
         assert rules.lift("ban", undo) == []
         assert rules.lift("mute", undo, "room") == []
@@ -161,7 +161,7 @@ def test_a_rule_is_undone_by_any_name_of_what_it_is_about() -> None:
 # Bounds
 
 
-def test_rules_are_bounded_but_those_that_have_ended_do_not_count() -> None:
+def test_the_number_of_rules_in_force_is_bounded() -> None:
     ended = int(NOW * 1000)
     rules = Rules(
         rule("ban", "nick", f"n{number}", until=ended if number else None)
@@ -175,7 +175,7 @@ def test_rules_are_bounded_but_those_that_have_ended_do_not_count() -> None:
     assert len(rules.in_force(NOW)) == MAX_RULES
 
 
-def test_to_ask_costs_the_same_of_many_rules_as_of_few() -> None:
+def test_a_lookup_costs_the_same_with_many_rules() -> None:
     addresses = (f"10.{high}.{low}.0/24" for high, low in itertools.product(range(7), range(250)))
     many = Rules(rule("ban", "address", each) for each in addresses)
 

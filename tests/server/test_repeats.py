@@ -15,47 +15,47 @@ def admitted(repeats: Repeats, records: list[logging.LogRecord]) -> int:
     return sum(map(repeats.admits, records))
 
 
-def test_ten_of_a_kind_are_written_and_the_others_are_one_line_with_the_newest() -> None:
+def test_ten_of_a_kind_are_written_and_the_rest_is_one_summary() -> None:
     repeats = Repeats()
-    coming = [record("%s", f"guest-{n} came", event="came", clients=n) for n in range(1_000)]
+    coming = [record("%s", f"guest-{n} came", event="connected", clients=n) for n in range(1_000)]
     assert admitted(repeats, coming) == EACH_SECOND == 10
 
     (told,) = repeats.summary()
     assert told.getMessage() == "990 more like this: guest-999 came"
-    assert vars(told)["details"] == {"event": "came", "clients": 999, "repeats": 990}
+    assert vars(told)["details"] == {"event": "connected", "clients": 999, "repeats": 990}
 
 
-def test_one_too_many_is_written_as_it_is() -> None:
+def test_a_summary_of_one_is_the_record_itself() -> None:
     repeats = Repeats()
     records = [record("%s failed", n) for n in range(11)]
     admitted(repeats, records)
     assert repeats.summary() == [records[-1]]
 
 
-def test_what_is_said_is_all_written_where_it_was_asked_for() -> None:
-    said = [record("%s", f"#lobby guest-1: {n}", event="said") for n in range(100)]
+def test_messages_are_never_limited() -> None:
+    said = [record("%s", f"#lobby guest-1: {n}", event="message") for n in range(100)]
     repeats = Repeats()
     assert admitted(repeats, said) == 100
     assert repeats.summary() == []
 
 
-def test_each_kind_has_its_ten() -> None:
+def test_the_limit_is_per_kind() -> None:
     repeats = Repeats()
     for _ in range(10):
-        assert repeats.admits(record("%s", "guest-1 came", event="came"))
-        assert repeats.admits(record("%s", "guest-1 left (quit)", event="left"))
+        assert repeats.admits(record("%s", "guest-1 came", event="connected"))
+        assert repeats.admits(record("%s", "guest-1 left (quit)", event="disconnected"))
         assert repeats.admits(record("the session of %s failed", "127.0.0.1"))
     assert repeats.summary() == []
 
 
-def test_each_second_has_its_ten() -> None:
+def test_the_limit_is_per_second() -> None:
     repeats = Repeats()
     assert admitted(repeats, [record("again")] * 30) == 10
     assert len(repeats.summary()) == 1
     assert admitted(repeats, [record("again")] * 30) == 10
 
 
-def test_each_act_of_an_operator_is_written() -> None:
+def test_actions_of_operators_are_never_limited() -> None:
     repeats = Repeats()
     act = record("%s at %s: %s%s", "Ann", "127.0.0.1", "ban", "", event="audit")
     act.name = "geventchat.audit"
@@ -63,7 +63,7 @@ def test_each_act_of_an_operator_is_written() -> None:
     assert repeats.summary() == []
 
 
-def test_what_others_try_is_written_as_any_other_kind() -> None:
+def test_refused_attempts_are_limited() -> None:
     repeats = Repeats()
     tried = record("%s at %s: %s%s", "Eve", "192.0.2.1", "ban", "", event="audit", refused="no")
     tried.name = "geventchat.audit"

@@ -8,7 +8,7 @@ from geventchat.server.times import BOUNDS, Times
 
 
 @given(st.lists(st.one_of(st.floats(0, 20), st.sampled_from(BOUNDS))))
-def test_times_are_counted_as_prometheus_counts_them(lengths: list[float]) -> None:
+def test_durations_are_counted_in_cumulative_buckets(lengths: list[float]) -> None:
     times = Times()
     theirs = Histogram("times", "", registry=CollectorRegistry(), buckets=BOUNDS)
     for seconds in lengths:

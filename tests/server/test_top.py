@@ -1,14 +1,20 @@
 """What the admin port tells of rooms and clients: the ten that are most, at any number of them."""
 
 import time
+from collections import Counter
+from collections.abc import Callable
 
 import gevent
+import pytest
 
+from geventchat.protocol.admin import SlowClient
 from geventchat.protocol.errors import FULL
 from geventchat.protocol.events import Post
+from geventchat.server.hub import Hub
+from geventchat.server.metrics import Metrics
 from geventchat.server.room import Pending, Room
 from geventchat.server.session import Session
-from geventchat.server.top import MOST, Slow, top
+from geventchat.server.top import MOST, top
 from tests.server.house import House, link_of
 from tests.server.links import FakeLink
 
@@ -37,16 +43,16 @@ def fill(house: House, count: int) -> None:
         session.outbox.put(bytes(size))
 
 
-def test_the_busiest_rooms_come_first_and_the_silent_not_at_all() -> None:
+def test_the_busiest_rooms_come_first_and_quiet_ones_are_left_out() -> None:
     house = House()
     for name, times in (("one", 10), ("two", 20), ("none", 0)):
         say(house, visit(house, name), name, times)
     rooms = top(house.hub).rooms
     assert [(room.room, room.members) for room in rooms] == [("two", 1), ("one", 1)]
-    assert rooms[0].posts_per_second > rooms[1].posts_per_second > 0
+    assert rooms[0].messages_per_second > rooms[1].messages_per_second > 0
 
 
-def test_a_rate_is_that_of_a_steady_room_and_fades() -> None:
+def test_a_rate_converges_for_a_steady_room_and_decays() -> None:
     room, author = Room("one", 0, ""), House().session()
     for second in range(1, 61):
         author._owed += 2
@@ -62,21 +68,21 @@ def test_a_rate_is_that_of_a_steady_room_and_fades() -> None:
     assert room.rate(180) < 1e-9
 
 
-def test_a_room_where_nothing_was_said_has_no_rate() -> None:
+def test_a_quiet_room_has_no_rate() -> None:
     assert Room("quiet", 7, "").rate(time.perf_counter()) == 0
 
 
-def test_the_slowest_clients_come_first_and_those_who_are_level_not_at_all() -> None:
+def test_the_slowest_clients_come_first_and_up_to_date_ones_are_left_out() -> None:
     house = House()
     level, slow = visit(house, "one"), visit(house, "one")
     link_of(slow).room = 0
     slow.put(b"x" * 100)
     slow.nick = "sam"
-    assert top(house.hub).clients == [Slow("sam", "nowhere", "none", slow.outbox.size)]
+    assert top(house.hub).clients == [SlowClient("sam", "nowhere", "none", slow.outbox.size)]
     assert level.outbox.size == 0
 
 
-def test_only_so_many_are_told_of() -> None:
+def test_the_list_is_bounded() -> None:
     house = House()
     fill(house, 3 * MOST)
     sizes = [client.outbox_bytes for client in top(house.hub).clients]
@@ -85,7 +91,8 @@ def test_only_so_many_are_told_of() -> None:
     assert sizes[0] == max(session.outbox.size for session in house.hub.sessions)
 
 
-def test_others_are_served_while_many_are_looked_at() -> None:
+@pytest.mark.parametrize("look", [top, lambda hub: Metrics(hub, Counter(), Counter()).text()])
+def test_going_through_all_sessions_does_not_block_the_hub(look: Callable[[Hub], object]) -> None:
     house = House()
     fill(house, 3_000)
     served: list[float] = []
@@ -96,12 +103,12 @@ def test_others_are_served_while_many_are_looked_at() -> None:
             gevent.sleep(1e-9)
 
     greenlet = gevent.spawn(other)
-    top(house.hub)
+    look(house.hub)
     greenlet.kill()
     assert len(served) >= 5
 
 
-def test_one_who_comes_or_goes_meanwhile_does_no_harm() -> None:
+def test_clients_may_connect_and_disconnect_meanwhile() -> None:
     house = House()
     fill(house, 1_000)
 

@@ -10,7 +10,7 @@ from gevent import socket as gevent_socket
 from gevent.server import StreamServer
 from gevent.ssl import SSLContext
 
-from geventchat.config import BadOption
+from geventchat.config import BadSetting
 from geventchat.server.doors.link import TcpLink
 from geventchat.server.doors.tls import TlsLink
 from geventchat.server.limits import Refusals
@@ -67,7 +67,7 @@ class _Listener(StreamServer):
 class TcpDoor:
     """Takes connections at an address and hands each as a Link to `welcome`, in a greenlet of it.
 
-    Raises BadOption if the address cannot be listened on.
+    Raises BadSetting if the address cannot be listened on.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ def listen(host: str, port: int) -> gevent_socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError as error:
-        raise BadOption("--host", host, error.strerror or str(error)) from None
+        raise BadSetting("host", host, error.strerror or str(error)) from None
     listener = gevent_socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -128,6 +128,6 @@ def listen(host: str, port: int) -> gevent_socket.socket:
         listener.close()
         reason = (error.strerror or str(error)).lower()
         if error.errno == errno.EADDRNOTAVAIL:  # no port of it could be had
-            raise BadOption("--host", host, reason) from None
-        raise BadOption("--port", port, reason) from None
+            raise BadSetting("host", host, reason) from None
+        raise BadSetting("port", port, reason) from None
     return listener

@@ -16,7 +16,7 @@ import gevent
 from gevent import socket as gevent_socket
 from gevent.ssl import SSLContext
 
-from geventchat.config import BadOption
+from geventchat.config import BadSetting
 from geventchat.protocol import frames
 from geventchat.server.doors.link import (
     ANSWERS,
@@ -179,42 +179,42 @@ class TlsLink(TcpLink):
 def load(cert: str | None, key: str | None) -> SSLContext | None:
     """Give what a server needs to speak TLS, None if it has no certificate.
 
-    The key may be in the certificate's file. Raises BadOption for what cannot be used. Reads files
+    The key may be in the certificate's file. Raises BadSetting for what cannot be used. Reads files
     before it returns.
     """
     if cert is None:
         if key is not None:
-            raise BadOption("--tls-key", key, "there is no --tls-cert besides")
+            raise BadSetting("tls_key", key, "there is no --tls-cert besides")
         return None
-    option, file = ("--tls-cert", cert) if key is None else ("--tls-key", key)
-    mode = _mode(option, file)
+    setting, file = ("tls_cert", cert) if key is None else ("tls_key", key)
+    mode = _mode(setting, file)
     context = SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     try:
         believer = _believer(cert)
     except (OSError, ValueError) as error:
-        raise BadOption("--tls-cert", cert, _why(error, "holds no certificate")) from None
+        raise BadSetting("tls_cert", cert, _why(error, "holds no certificate")) from None
     try:
         context.load_cert_chain(cert, key, _passphrase)
     except (OSError, ValueError) as error:
-        raise BadOption(option, file, _why(error, "holds no key")) from None
+        raise BadSetting(setting, file, _why(error, "holds no key")) from None
     if mode & stat.S_IROTH:
-        raise BadOption(option, file, "holds a key that others on this machine can read")
+        raise BadSetting(setting, file, "holds a key that others on this machine can read")
     try:
         _shake_hands(context, believer)
     except ssl.SSLCertVerificationError as error:
-        raise BadOption("--tls-cert", cert, error.verify_message) from None
+        raise BadSetting("tls_cert", cert, error.verify_message) from None
     return context
 
 
-def _mode(option: str, file: str) -> int:
+def _mode(setting: str, file: str) -> int:
     try:
         mode = os.stat(file).st_mode
     except OSError as error:
-        raise BadOption(option, file, error.strerror or str(error)) from None
+        raise BadSetting(setting, file, error.strerror or str(error)) from None
     if stat.S_ISDIR(mode):
-        raise BadOption(option, file, os.strerror(errno.EISDIR))
+        raise BadSetting(setting, file, os.strerror(errno.EISDIR))
     return mode
 
 

@@ -5,13 +5,13 @@ import fcntl
 import os
 from typing import IO
 
-from geventchat.config import BadOption
+from geventchat.config import BadSetting
 
 
 def lock(path: str) -> IO[str]:
     """Take the file for this process alone, whatever it is called, while the lock is open.
 
-    Raises BadOption, which names the process that has it.
+    Raises BadSetting, which names the process that has it.
     """
     if os.path.isdir(path):
         raise unusable(path, os.strerror(errno.EISDIR))
@@ -41,6 +41,6 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def unusable(path: str, reason: str) -> BadOption:
+def unusable(path: str, reason: str) -> BadSetting:
     """Give the complaint about a database that cannot be used."""
-    return BadOption("--timeline", f"sqlite:{path}", reason)
+    return BadSetting("timeline", f"sqlite:{path}", reason)

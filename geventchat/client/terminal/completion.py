@@ -6,8 +6,8 @@ from typing import Final
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from geventchat.client.commands import COMMANDS
-from geventchat.client.window import Window
+from geventchat.client.terminal.commands import COMMANDS
+from geventchat.client.terminal.view import View
 from geventchat.protocol.names import fold
 
 MAX_OFFERS: Final = 40
@@ -17,15 +17,15 @@ MAX_OFFERS: Final = 40
 class NameCompleter(Completer):
     """Completes the word before the cursor."""
 
-    def __init__(self, window: Window) -> None:
-        self._window = window
+    def __init__(self, view: View) -> None:
+        self._view = view
 
     def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
-        word, offers = offered(document.text_before_cursor, self._window)
+        word, offers = completions(document.text_before_cursor, self._view)
         return [Completion(offer, start_position=-len(word)) for offer in offers]
 
 
-def offered(typed: str, window: Window) -> tuple[str, list[str]]:
+def completions(typed: str, view: View) -> tuple[str, list[str]]:
     """Give the word that is being typed, and what it may become."""
     words = typed.split(" ")
     word = words[-1]
@@ -38,15 +38,15 @@ def offered(typed: str, window: Window) -> tuple[str, list[str]]:
         if kind == "COMMAND":
             return word, _beginning(word, COMMANDS)
         if kind == "ROOM":
-            return word, _beginning(word, window.rooms)
+            return word, _beginning(word, view.rooms)
         if kind not in ("NICK", "TEXT"):
             return word, []
         after = " "
     else:
         after = ": " if len(words) == 1 else " "
-    room = window.room()
+    room = view.room()
     nicks = room.nicks if room else ()
-    return word, _beginning(word, (nick + after for nick in nicks if nick != window.nick))
+    return word, _beginning(word, (nick + after for nick in nicks if nick != view.nick))
 
 
 def _beginning(word: str, names: Iterable[str]) -> list[str]:

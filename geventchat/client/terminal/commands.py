@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from geventchat.client import screen
-from geventchat.client.acts import told
 from geventchat.client.connection import Connection
-from geventchat.client.screen import Line
-from geventchat.client.window import Window
+from geventchat.client.terminal import formatting
+from geventchat.client.terminal.admin_report import report
+from geventchat.client.terminal.formatting import Line
+from geventchat.client.terminal.view import View
 from geventchat.protocol.names import fold
-from geventchat.protocol.requests import Act, By
+from geventchat.protocol.requests import Action, TargetType
 
 _SHOWN_CHARACTERS: Final = 40
 """Of a command that there is not; what was typed may be a paste."""
@@ -35,7 +35,7 @@ class Command:
     """In capitals; optional ones in brackets. The last takes the rest, unless it is a Kind."""
     help: str
     run: Callable[..., Iterable[Line]]
-    """Called with the connection, the window and by name what was given; gives lines to print.
+    """Called with the connection, the view and by name what was given; gives lines to print.
 
     It may wait, and raise what a Connection raises.
     """
@@ -68,7 +68,7 @@ class Kind(NamedTuple):
     help: str
 
 
-def obey(line: str, chat: Connection, window: Window) -> Iterable[Line]:
+def run_command(line: str, chat: Connection, view: View) -> Iterable[Line]:
     """Do what a line beginning with a slash asks for, and give the lines to print. May wait.
 
     Raises Quit, and what the connection raises.
@@ -77,22 +77,22 @@ def obey(line: str, chat: Connection, window: Window) -> Iterable[Line]:
     command = COMMANDS.get(name)
     if command is None:
         return [
-            screen.problem(f"There is no /{name[:_SHOWN_CHARACTERS]}. /help lists what there is.")
+            formatting.error(f"There is no /{name[:_SHOWN_CHARACTERS]}. /help lists what there is.")
         ]
     given = command.given(rest)
     if given is None:
         needed = sum(not kind.startswith("[") for kind in command.arguments.split())
         more = len(rest.split()) < needed
         what = "It takes more" if more else "It does not take that"
-        return [screen.problem(f"{what}: {command.usage}")]
-    return command.run(chat, window, **given)
+        return [formatting.error(f"{what}: {command.usage}")]
+    return command.run(chat, view, **given)
 
 
-def _help(chat: Connection, window: Window, command: str = "") -> Iterable[Line]:
+def _help(chat: Connection, view: View, command: str = "") -> Iterable[Line]:
     if command:
         name = command.removeprefix("/")
         if name not in COMMANDS:
-            return [screen.problem(f"There is no /{name}.")]
+            return [formatting.error(f"There is no /{name}.")]
         commands = [COMMANDS[name]]
     else:
         commands = list(COMMANDS.values())
@@ -104,108 +104,114 @@ def _help(chat: Connection, window: Window, command: str = "") -> Iterable[Line]
         shown.append(("//TEXT", "says text that begins with a slash"))
         shown.append(("q", "quits, as do Ctrl-C and Ctrl-D"))
     width = max(len(usage) for usage, _ in shown)
-    return [screen.quiet(f"{usage:{width}}  {text}") for usage, text in shown]
+    return [formatting.notice(f"{usage:{width}}  {text}") for usage, text in shown]
 
 
-def _nick(chat: Connection, window: Window, nick: str) -> Iterable[Line]:
+def _nick(chat: Connection, view: View, nick: str) -> Iterable[Line]:
     chat.rename(nick)
     return []
 
 
-def _join(chat: Connection, window: Window, room: str) -> Iterable[Line]:
-    if window.room(room) is None:
+def _join(chat: Connection, view: View, room: str) -> Iterable[Line]:
+    if view.room(room) is None:
         room = chat.join(room).room
-    return window.enter(room)
+    return view.enter(room)
 
 
-def _leave(chat: Connection, window: Window, room: str = "") -> Iterable[Line]:
-    chat.leave(room or window.current)
+def _leave(chat: Connection, view: View, room: str = "") -> Iterable[Line]:
+    chat.leave(room or view.current)
     return []
 
 
-def _who(chat: Connection, window: Window, room: str = "") -> Iterable[Line]:
-    members = chat.who(room or window.current)
-    window.members(members)
+def _who(chat: Connection, view: View, room: str = "") -> Iterable[Line]:
+    members = chat.who(room or view.current)
+    view.members(members)
     nicks = ", ".join(sorted(members.nicks, key=fold))
     more = members.count - len(members.nicks)
-    return [screen.quiet(f"{members.room}: {nicks}{f' and {more} more' if more > 0 else ''}")]
+    return [formatting.notice(f"{members.room}: {nicks}{f' and {more} more' if more > 0 else ''}")]
 
 
-def _message(chat: Connection, window: Window, nick: str, text: str) -> Iterable[Line]:
+def _message(chat: Connection, view: View, nick: str, text: str) -> Iterable[Line]:
     chat.direct(nick, text)
-    return [screen.told(nick, text, datetime.now())]
+    return [formatting.direct_sent(nick, text, datetime.now())]
 
 
-def _history(chat: Connection, window: Window, count: str = "20") -> Iterable[Line]:
-    room = window.room()
+def _history(chat: Connection, view: View, count: str = "20") -> Iterable[Line]:
+    room = view.room()
     if room is None or not re.fullmatch("[0-9]{1,3}", count) or not 1 <= int(count) <= 500:
-        return [screen.problem("It takes a number from 1 to 500, in a room.")]
+        return [formatting.error("It takes a number from 1 to 500, in a room.")]
     history = chat.history(room.name, int(count), room.oldest)
     if not history.posts:
-        return [screen.quiet("nothing older is kept")]
-    first = [screen.rule(f"{room.name}, before")]
-    return [*first, *window.older(room.name, history.posts), screen.rule(f"{room.name}, now")]
+        return [formatting.notice("nothing older is kept")]
+    first = [formatting.separator(f"{room.name}, before")]
+    return [
+        *first,
+        *view.older(room.name, history.posts),
+        formatting.separator(f"{room.name}, now"),
+    ]
 
 
-def _rooms(chat: Connection, window: Window) -> Iterable[Line]:
-    for room in window.rooms.values():
-        here = "this one, " if room.name == window.current else ""
+def _rooms(chat: Connection, view: View) -> Iterable[Line]:
+    for room in view.rooms.values():
+        here = "this one, " if room.name == view.current else ""
         unread = f", {room.unread} unread" if room.unread else ""
         topic = f": {room.topic}" if room.topic else ""
-        yield screen.quiet(f"{room.name} ({here}{room.count} here{unread}){topic}")
+        yield formatting.notice(f"{room.name} ({here}{room.count} here{unread}){topic}")
 
 
-def _topic(chat: Connection, window: Window, text: str = "") -> Iterable[Line]:
+def _topic(chat: Connection, view: View, text: str = "") -> Iterable[Line]:
     if text:
-        chat.topic(window.current, text)
+        chat.topic(view.current, text)
         return []
-    room = window.room()
-    return [screen.quiet(room.topic if room and room.topic else "there is no topic")]
+    room = view.room()
+    return [formatting.notice(room.topic if room and room.topic else "there is no topic")]
 
 
-def _ignore(chat: Connection, window: Window, nick: str = "") -> Iterable[Line]:
+def _ignore(chat: Connection, view: View, nick: str = "") -> Iterable[Line]:
     if not nick:
-        return [screen.quiet(f"ignored: {', '.join(sorted(window.ignored)) or 'nobody'}")]
-    if fold(nick) in window.ignored:
-        window.ignored.remove(fold(nick))
-        return [screen.quiet(f"{nick} is heard again")]
-    window.ignored.add(fold(nick))
-    return [screen.quiet(f"{nick} is ignored; the same again to hear them")]
+        return [formatting.notice(f"ignored: {', '.join(sorted(view.ignored)) or 'nobody'}")]
+    if fold(nick) in view.ignored:
+        view.ignored.remove(fold(nick))
+        return [formatting.notice(f"{nick} is heard again")]
+    view.ignored.add(fold(nick))
+    return [formatting.notice(f"{nick} is ignored; the same again to hear them")]
 
 
-def _act(act: Act) -> Callable[..., Iterable[Line]]:
+def _admin_command(action: Action) -> Callable[..., Iterable[Line]]:
     """Give the command for what an operator does."""
 
     def run(
         chat: Connection,
-        window: Window,
+        view: View,
         nick: str | None = None,
-        whom: str | None = None,
+        target: str | None = None,
         room: str | None = None,
-        by: By | None = None,
+        target_type: TargetType | None = None,
         time: str | None = None,
         reason: str | None = None,
     ) -> Iterable[Line]:
-        if act in _OF_ROOMS:
-            room = room or window.current
+        if action in _OF_ROOMS:
+            room = room or view.current
         seconds = int(time[:-1]) * _SECONDS[time[-1]] if time else None
-        done = chat.admin(act, nick or whom or room, by=by, seconds=seconds, reason=reason)
-        return [screen.quiet(line) for line in told(done)]
+        done = chat.admin(
+            action, nick or target or room, target_type=target_type, seconds=seconds, reason=reason
+        )
+        return [formatting.notice(line) for line in report(done)]
 
     return run
 
 
-def _quit(chat: Connection, window: Window) -> Iterable[Line]:
+def _quit(chat: Connection, view: View) -> Iterable[Line]:
     raise Quit
 
 
-_OF_ROOMS: Final = ("lock", "unlock", "freeze", "thaw")
+_OF_ROOMS: Final = ("lock", "unlock", "freeze", "unfreeze")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _KINDS: Final = {
-    "WHOM": Kind(
-        r"(?P<whom>\S+)(?:\s+by\s+(?P<by>address|nick|client))?",
-        "WHOM by address",
-        "is where WHOM is from; or by nick, by client",
+    "TARGET": Kind(
+        r"(?P<target>\S+)(?:\s+by\s+(?P<target_type>address|nick|client))?",
+        "TARGET by address",
+        "means the address; or by nick, by client",
     ),
     "TIME": Kind(
         r"(?P<time>[0-9]{1,12}[smhd])", "TIME", "is how long: 90s, 10m, 2h, 7d; else for ever"
@@ -225,22 +231,40 @@ COMMANDS: Final = {
         Command("rooms", "", "lists the rooms you are in", _rooms),
         Command("topic", "[TEXT]", "shows or sets what this room is about", _topic),
         Command("ignore", "[NICK]", "hides what somebody says, or shows it again", _ignore),
-        Command("kick", "NICK [REASON]", "operators: ends somebody's connections", _act("kick")),
-        Command("ban", "WHOM [TIME] [REASON]", "operators: keeps somebody out", _act("ban")),
-        Command("unban", "WHOM", "operators: lets them in again", _act("unban")),
         Command(
-            "mute", "WHOM [TIME] [REASON]", "operators: lets somebody only listen", _act("mute")
+            "kick",
+            "NICK [REASON]",
+            "operators: ends somebody's connections",
+            _admin_command("kick"),
         ),
-        Command("unmute", "WHOM", "operators: lets them speak again", _act("unmute")),
-        Command("lock", "[ROOM] [TIME]", "operators: keeps a room's topic", _act("lock")),
-        Command("unlock", "[ROOM]", "operators: lets all set it again", _act("unlock")),
         Command(
-            "freeze", "[ROOM] [TIME]", "operators: lets only operators speak there", _act("freeze")
+            "ban", "TARGET [TIME] [REASON]", "operators: keeps somebody out", _admin_command("ban")
         ),
-        Command("thaw", "[ROOM]", "operators: lets all speak there again", _act("thaw")),
-        Command("close", "[TIME]", "operators: lets in nobody new", _act("close")),
-        Command("open", "", "operators: lets people in again", _act("open")),
-        Command("rules", "", "operators: lists what is forbidden", _act("list")),
+        Command("unban", "TARGET", "operators: lets them in again", _admin_command("unban")),
+        Command(
+            "mute",
+            "TARGET [TIME] [REASON]",
+            "operators: lets somebody only listen",
+            _admin_command("mute"),
+        ),
+        Command("unmute", "TARGET", "operators: lets them speak again", _admin_command("unmute")),
+        Command("lock", "[ROOM] [TIME]", "operators: keeps a room's topic", _admin_command("lock")),
+        Command("unlock", "[ROOM]", "operators: lets all set it again", _admin_command("unlock")),
+        Command(
+            "freeze",
+            "[ROOM] [TIME]",
+            "operators: lets only operators speak",
+            _admin_command("freeze"),
+        ),
+        Command(
+            "unfreeze",
+            "[ROOM]",
+            "operators: lets all speak there again",
+            _admin_command("unfreeze"),
+        ),
+        Command("close", "[TIME]", "operators: lets in nobody new", _admin_command("close")),
+        Command("open", "", "operators: lets people in again", _admin_command("open")),
+        Command("rules", "", "operators: lists what is forbidden", _admin_command("list")),
         Command("quit", "", "says goodbye", _quit),
     )
 }

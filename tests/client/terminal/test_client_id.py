@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from geventchat.client.state import client_id, folder
+from geventchat.client.terminal.client_id import client_id, folder
 
 
 def test_a_client_comes_back_under_its_id() -> None:

@@ -27,7 +27,7 @@ _NOTICE: Final = frames.NOTICE.encode()
 _NOT_AN_EVENT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class NoGeventchat(Exception):
+class NotGeventchat(Exception):
     """Something listens there, but nothing that welcomes a rich client."""
 
 
@@ -43,7 +43,7 @@ class ServerError(Exception):
     """The server said what the protocol does not allow."""
 
 
-class Link:
+class SocketLink:
     """Iterate it, once and in one greenlet, for events and the bytes of their frames."""
 
     def __init__(self, host: str, port: int, tls: SSLContext | None = None) -> None:
@@ -57,10 +57,10 @@ class Link:
         self._socket.settimeout(None)
         self._frames = self._receive()
 
-    def greet(self, hello: Hello) -> Welcome:
+    def say_hello(self, hello: Hello) -> Welcome:
         """Say hello and give the welcome that carries its nonce; waits up to 10 s for it.
 
-        Raises NoGeventchat if there is none, Ended if the server says why not.
+        Raises NotGeventchat if there is none, Ended if the server says why not.
         """
         try:
             welcome = self._wait_for_welcome(hello)
@@ -151,7 +151,7 @@ class Link:
                 raise
         except (OSError, ProtocolError):
             pass  # what matters is that there was no welcome before it
-        raise Ended(self._bye) if self._bye else NoGeventchat
+        raise Ended(self._bye) if self._bye else NotGeventchat
 
     def _welcome(self, frame: bytes, hello: Hello) -> Welcome | None:
         """Discard what others say until the welcome that only the server can give.

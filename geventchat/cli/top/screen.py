@@ -10,16 +10,16 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout import FormattedTextControl, Layout, Window
 
-from geventchat.cli.look import Look, NotAdmin, look, page
+from geventchat.cli.top.page import NotAdminPort, Sample, fetch, page
 
 SECONDS: Final = 1.0
 """Between two looks."""
 
 
-class Watch:
+class Screen:
     """Looks at a server, and shows it on the terminal."""
 
-    def __init__(self, host: str, port: int, name: str, first: Look) -> None:
+    def __init__(self, host: str, port: int, name: str, first: Sample) -> None:
         """`name` is what to call it, safe to show."""
         self._host, self._port, self._name = host, port, name
         self._before = self._now = first
@@ -49,9 +49,9 @@ class Watch:
         while True:
             gevent.sleep(SECONDS)
             try:
-                self._before, self._now = self._now, look(self._host, self._port)
+                self._before, self._now = self._now, fetch(self._host, self._port)
                 self._trouble = ""
-            except NotAdmin as error:
+            except NotAdminPort as error:
                 self._trouble = str(error)
             except OSError as error:
                 self._trouble = error.strerror or str(error)

@@ -11,15 +11,15 @@ from typing import Final
 
 import gevent
 
-from geventchat.client import screen
-from geventchat.client.commands import Quit, obey
-from geventchat.client.completion import NameCompleter
 from geventchat.client.connection import Connection, TooLong
-from geventchat.client.link import Ended, ServerError
+from geventchat.client.pending_says import TooManyPending
 from geventchat.client.plain import PlainConnection
-from geventchat.client.says import Unsaid
-from geventchat.client.terminal import Terminal
-from geventchat.client.window import Room, Saying, Window
+from geventchat.client.socket_link import Ended, ServerError
+from geventchat.client.terminal import formatting
+from geventchat.client.terminal.commands import Quit, run_command
+from geventchat.client.terminal.completion import NameCompleter
+from geventchat.client.terminal.prompt import Prompt
+from geventchat.client.terminal.view import PendingSay, Room, View
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Joined
 from geventchat.protocol.names import LOBBY
@@ -32,29 +32,31 @@ Chat = Connection | PlainConnection
 
 def rich(chat: Connection, room: str, host: str, port: int) -> int:
     """Talk in a room first, until the user or the server ends it; give the exit code."""
-    window = Window(room, chat.nick, date.today())
-    terminal = Terminal(window, NameCompleter(window))
+    view = View(room, chat.nick, date.today())
+    prompt = Prompt(view, NameCompleter(view))
     greeting = f"connected to {host}:{port} as {chat.nick}; /help lists what you can do"
-    terminal.show([screen.quiet(greeting)])
-    return Talk(chat, window, terminal).run()
+    prompt.show([formatting.notice(greeting)])
+    return App(chat, view, prompt).run()
 
 
 def plain(chat: PlainConnection, host: str, port: int) -> int:
     """Talk in the original protocol, which has no names, rooms and commands."""
-    window = Window(LOBBY, "", date.today())
-    window.rooms[LOBBY] = Room(LOBBY, joined=True)
-    terminal = Terminal(window, None)
-    terminal.show([screen.quiet(f"connected to {host}:{port}, without names and rooms; q quits")])
-    return Talk(chat, window, terminal).run()
+    view = View(LOBBY, "", date.today())
+    view.rooms[LOBBY] = Room(LOBBY, joined=True)
+    prompt = Prompt(view, None)
+    prompt.show(
+        [formatting.notice(f"connected to {host}:{port}, without names and rooms; q quits")]
+    )
+    return App(chat, view, prompt).run()
 
 
-class Talk:
-    """Joins a connection, a window and a terminal."""
+class App:
+    """Connects a connection, a view and a prompt."""
 
-    def __init__(self, chat: Chat, window: Window, terminal: Terminal) -> None:
+    def __init__(self, chat: Chat, view: View, prompt: Prompt) -> None:
         self._chat = chat
-        self._window = window
-        self._terminal = terminal
+        self._view = view
+        self._prompt = prompt
         self._quitting = False
         self._code = 0
 
@@ -66,45 +68,45 @@ class Talk:
         try:
             for greenlet in (hearing, saying, turning):
                 # A bug of ours: better to end with its traceback than to stay without a voice.
-                greenlet.link_exception(lambda _: self._terminal.quit())
-            self._terminal.run()
+                greenlet.link_exception(lambda _: self._prompt.quit())
+            self._prompt.run()
             self._quitting = True
             saying.join(LAST_WORDS_SECONDS)
             self._chat.close()
             hearing.join(LAST_WORDS_SECONDS)
         finally:
             gevent.killall([hearing, saying, turning])
-        for unsaid in self._window.sayings.values():
-            self._terminal.show([screen.problem(f"Not said: {unsaid.text}")])
+        for unsaid in self._view.pending.values():
+            self._prompt.show([formatting.error(f"Not said: {unsaid.text}")])
         return self._code
 
     # What is heard
 
     def _hear(self) -> None:
         for event in self._chat:
-            self._terminal.show(self._window.hear(event))
+            self._prompt.show(self._view.hear(event))
             if isinstance(event, Joined):
                 gevent.spawn(self._ask_who, event.room)
         if not self._quitting:
             assert self._chat.ended is not None
-            self._show(screen.problem(self._chat.ended.text))
+            self._show(formatting.error(self._chat.ended.text))
             self._code = 1
-            self._terminal.quit()
+            self._prompt.quit()
 
     def _ask_who(self, room: str) -> None:
         """Learn who is there, for the Tab key."""
         if isinstance(self._chat, Connection):
             with suppress(Ended, Refused, TimeoutError, ServerError):
-                self._window.members(self._chat.who(room))
+                self._view.members(self._chat.who(room))
 
     # What is typed
 
     def _say_typed(self) -> None:
-        for text in self._terminal.typed():
+        for text in self._prompt.typed():
             try:
                 self._take(text)
             except Quit:
-                self._terminal.quit()
+                self._prompt.quit()
 
     def _take(self, text: str) -> None:
         if text == "q":
@@ -115,37 +117,37 @@ class Talk:
             self._say(text[1:])
         else:
             try:
-                self._terminal.show(obey(text, self._chat, self._window))
+                self._prompt.show(run_command(text, self._chat, self._view))
             except Ended as ended:
-                self._show(screen.problem(f"Not connected. {ended.bye.text}"))
+                self._show(formatting.error(f"Not connected. {ended.bye.text}"))
             except (Refused, TooLong, TimeoutError, ServerError) as error:
-                self._show(screen.problem(str(error)))
+                self._show(formatting.error(str(error)))
 
     def _say(self, text: str) -> None:
-        if not self._window.current:
-            self._show(screen.problem("You are in no room. /join ROOM goes to one."))
+        if not self._view.current:
+            self._show(formatting.error("You are in no room. /join ROOM goes to one."))
             return
-        saying = Saying(self._window.current, text, time.monotonic())
+        saying = PendingSay(self._view.current, text, time.monotonic())
         key = secrets.token_urlsafe(16)
-        self._window.sayings[key] = saying
-        self._terminal.show_if_late()
+        self._view.pending[key] = saying
+        self._prompt.show_if_late()
         self._send(key, saying)
 
-    def _send(self, key: str, saying: Saying) -> None:
+    def _send(self, key: str, saying: PendingSay) -> None:
         try:
             self._chat.send(saying.room, saying.text, key=key)
         except Ended:
             pass  # it is told as not said in the end
-        except (TooLong, Unsaid) as error:
-            del self._window.sayings[key]
-            self._show(screen.problem(str(error)))
+        except (TooLong, TooManyPending) as error:
+            del self._view.pending[key]
+            self._show(formatting.error(str(error)))
 
     def _turn_days(self) -> None:
         while True:
             now = datetime.now()
             midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time())
             gevent.sleep((midnight - now).total_seconds() + 0.01)
-            self._terminal.show(self._window.midnight(date.today()))
+            self._prompt.show(self._view.new_day(date.today()))
 
-    def _show(self, line: screen.Line) -> None:
-        self._terminal.show([line])
+    def _show(self, line: formatting.Line) -> None:
+        self._prompt.show([line])

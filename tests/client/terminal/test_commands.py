@@ -8,19 +8,19 @@ import msgspec
 import pytest
 
 from geventchat.client import Connection
-from geventchat.client.commands import COMMANDS, Quit, obey
-from geventchat.client.completion import offered
-from geventchat.client.window import Room, Window
+from geventchat.client.terminal.commands import COMMANDS, Quit, run_command
+from geventchat.client.terminal.completion import completions
+from geventchat.client.terminal.view import Room, View
 from geventchat.protocol.events import Admin, Renamed, Rule, Sent, Topic
 from tests.client.peer import Peer, conversation, meanwhile
 
 
 @pytest.fixture
-def window() -> Window:
-    window = Window("lobby", "anna", date(2026, 3, 3))
-    window.rooms["lobby"] = Room("lobby", joined=True, count=2, nicks={"anna", "Bert", "bea"})
-    window.rooms["dev"] = Room("dev", joined=True, count=1, unread=3)
-    return window
+def view() -> View:
+    view = View("lobby", "anna", date(2026, 3, 3))
+    view.rooms["lobby"] = Room("lobby", joined=True, count=2, nicks={"anna", "Bert", "bea"})
+    view.rooms["dev"] = Room("dev", joined=True, count=1, unread=3)
+    return view
 
 
 @pytest.fixture
@@ -33,9 +33,11 @@ Ask = Callable[[str], list[str]]
 
 
 @pytest.fixture
-def ask(talk: tuple[Connection, Peer], window: Window) -> Ask:
+def ask(talk: tuple[Connection, Peer], view: View) -> Ask:
     def ask(line: str) -> list[str]:
-        return ["".join(t for _, t in shown).strip(" ·") for shown in obey(line, talk[0], window)]
+        return [
+            "".join(t for _, t in shown).strip(" ·") for shown in run_command(line, talk[0], view)
+        ]
 
     return ask
 
@@ -48,9 +50,9 @@ def test_help_lists_every_command(ask: Ask) -> None:
 
 def test_help_tells_whom_and_how_long_where_that_is_asked(ask: Ask) -> None:
     assert ask("/help ban") == [
-        "/ban WHOM [TIME] [REASON]  operators: keeps somebody out",
-        "WHOM by address            is where WHOM is from; or by nick, by client",
-        "TIME                       is how long: 90s, 10m, 2h, 7d; else for ever",
+        "/ban TARGET [TIME] [REASON]  operators: keeps somebody out",
+        "TARGET by address            means the address; or by nick, by client",
+        "TIME                         is how long: 90s, 10m, 2h, 7d; else for ever",
     ]
     assert ask("/help ban")[1].split() in [line.split() for line in ask("/help")]
 
@@ -75,8 +77,8 @@ def test_an_unknown_command_leads_to_help(ask: Ask) -> None:
         ("/nick", "It takes more: /nick NICK"),
         ("/msg bert   ", "It takes more: /msg NICK TEXT"),
         ("/kick", "It takes more: /kick NICK [REASON]"),
-        ("/unban", "It takes more: /unban WHOM"),
-        ("/unban eve 10m", "It does not take that: /unban WHOM"),
+        ("/unban", "It takes more: /unban TARGET"),
+        ("/unban eve 10m", "It does not take that: /unban TARGET"),
         ("/close tomorrow", "It does not take that: /close [TIME]"),
         ("/lock dev 10min", "It does not take that: /lock [ROOM] [TIME]"),
         ("/history 0", "It takes a number from 1 to 500, in a room."),
@@ -97,35 +99,41 @@ def test_what_cannot_be_asked_is_one_line(ask: Ask, line: str, told: str) -> Non
 @pytest.mark.parametrize(
     ("line", "asked"),
     [
-        ("/kick bert be nice", {"act": "kick", "whom": "bert", "reason": "be nice"}),
-        ("/kick bert 10m", {"act": "kick", "whom": "bert", "reason": "10m"}),
-        ("/ban eve", {"act": "ban", "whom": "eve"}),
-        ("/ban eve 2h", {"act": "ban", "whom": "eve", "seconds": 7_200}),
+        ("/kick bert be nice", {"action": "kick", "target": "bert", "reason": "be nice"}),
+        ("/kick bert 10m", {"action": "kick", "target": "bert", "reason": "10m"}),
+        ("/ban eve", {"action": "ban", "target": "eve"}),
+        ("/ban eve 2h", {"action": "ban", "target": "eve", "seconds": 7_200}),
         (
             "/mute Robert 10m too  loud",
-            {"act": "mute", "whom": "Robert", "seconds": 600, "reason": "too  loud"},
+            {"action": "mute", "target": "Robert", "seconds": 600, "reason": "too  loud"},
         ),
-        ("/mute eve 10minutes", {"act": "mute", "whom": "eve", "reason": "10minutes"}),
-        ("/mute eve spam 10m", {"act": "mute", "whom": "eve", "reason": "spam 10m"}),
+        ("/mute eve 10minutes", {"action": "mute", "target": "eve", "reason": "10minutes"}),
+        ("/mute eve spam 10m", {"action": "mute", "target": "eve", "reason": "spam 10m"}),
         (
             "/ban guest-63 by address 1h spam",
-            {"act": "ban", "whom": "guest-63", "by": "address", "seconds": 3_600, "reason": "spam"},
+            {
+                "action": "ban",
+                "target": "guest-63",
+                "target_type": "address",
+                "seconds": 3_600,
+                "reason": "spam",
+            },
         ),
         (
             "/ban eve by chance",
-            {"act": "ban", "whom": "eve", "reason": "by chance"},
+            {"action": "ban", "target": "eve", "reason": "by chance"},
         ),
-        ("/mute by by client", {"act": "mute", "whom": "by", "by": "client"}),
-        ("/unmute eve by nick", {"act": "unmute", "whom": "eve", "by": "nick"}),
-        ("/unban 10.0.0.0/8", {"act": "unban", "whom": "10.0.0.0/8"}),
-        ("/freeze", {"act": "freeze", "whom": "lobby"}),
-        ("/freeze 90s", {"act": "freeze", "whom": "lobby", "seconds": 90}),
-        ("/lock dev", {"act": "lock", "whom": "dev"}),
-        ("/lock dev 7d", {"act": "lock", "whom": "dev", "seconds": 604_800}),
-        ("/unlock", {"act": "unlock", "whom": "lobby"}),
-        ("/close", {"act": "close"}),
-        ("/close 1h", {"act": "close", "seconds": 3_600}),
-        ("/rules", {"act": "list"}),
+        ("/mute by by client", {"action": "mute", "target": "by", "target_type": "client"}),
+        ("/unmute eve by nick", {"action": "unmute", "target": "eve", "target_type": "nick"}),
+        ("/unban 10.0.0.0/8", {"action": "unban", "target": "10.0.0.0/8"}),
+        ("/freeze", {"action": "freeze", "target": "lobby"}),
+        ("/freeze 90s", {"action": "freeze", "target": "lobby", "seconds": 90}),
+        ("/lock dev", {"action": "lock", "target": "dev"}),
+        ("/lock dev 7d", {"action": "lock", "target": "dev", "seconds": 604_800}),
+        ("/unlock", {"action": "unlock", "target": "lobby"}),
+        ("/close", {"action": "close"}),
+        ("/close 1h", {"action": "close", "seconds": 3_600}),
+        ("/rules", {"action": "list"}),
     ],
 )
 def test_operators_act(
@@ -135,8 +143,10 @@ def test_operators_act(
     asking = meanwhile(lambda: ask(line))
     request = peer.request()
     assert request == {"type": "admin", "id": request["id"], **asked}
-    rule = Rule(effect="ban", by="nick", whom="bert", author="olga", time=0, reason="spam")
-    peer.tell(Admin(act="list", rules=[rule], ended=0, count=3, id=request["id"]))
+    rule = Rule(
+        action="ban", target_type="nick", target="bert", operator="olga", time=0, reason="spam"
+    )
+    peer.tell(Admin(action="list", rules=[rule], connections_closed=0, total=3, id=request["id"]))
     assert asking.get() == ["ban nick bert, by olga: spam", "and 2 older ones"]
 
 
@@ -149,21 +159,21 @@ def test_quit_quits(ask: Ask) -> None:
         ask("/quit")
 
 
-def test_joining_a_room_one_is_in_goes_there(ask: Ask, window: Window) -> None:
+def test_joining_a_room_one_is_in_goes_there(ask: Ask, view: View) -> None:
     assert ask("/join Dev") == ["──── dev · 1 here ────"]
-    assert window.current == "dev"
+    assert view.current == "dev"
 
 
 def test_rooms_tells_where_one_is_and_what_is_unread(ask: Ask) -> None:
     assert ask("/rooms") == ["lobby (this one, 2 here)", "dev (1 here, 3 unread)"]
 
 
-def test_ignore_is_undone_by_itself(ask: Ask, window: Window) -> None:
+def test_ignore_is_undone_by_itself(ask: Ask, view: View) -> None:
     ask("/ignore Mallory")
-    assert window.ignored == {"mallory"}
+    assert view.ignored == {"mallory"}
     assert ask("/ignore") == ["ignored: mallory"]
     ask("/ignore mallory")
-    assert window.ignored == set()
+    assert view.ignored == set()
 
 
 @pytest.mark.parametrize(
@@ -208,5 +218,5 @@ def test_the_rest_is_asked_of_the_server(
         ("an", []),
     ],
 )
-def test_tab_offers_what_fits_the_place(window: Window, typed: str, offers: list[str]) -> None:
-    assert offered(typed, window)[1] == offers
+def test_tab_offers_what_fits_the_place(view: View, typed: str, offers: list[str]) -> None:
+    assert completions(typed, view)[1] == offers

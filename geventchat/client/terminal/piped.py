@@ -15,10 +15,10 @@ from gevent import socket
 from gevent.queue import Queue
 
 from geventchat.client.connection import Connection
-from geventchat.client.happened import Away, Back, Gap, StillAway
-from geventchat.client.link import Ended
+from geventchat.client.events import Disconnected, Gap, Reconnected, ReconnectFailed
 from geventchat.client.plain import PlainConnection
-from geventchat.client.screen import moment
+from geventchat.client.socket_link import Ended
+from geventchat.client.terminal.formatting import local_time
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Error, Joined, Post
 from geventchat.protocol.names import LOBBY
@@ -64,7 +64,7 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> None:
             for event in source:
                 if isinstance(event, Joined) and not history:
                     replayed.setdefault(event.room, event.position)
-                elif isinstance(event, Away | StillAway | Back | Gap):
+                elif isinstance(event, Disconnected | ReconnectFailed | Reconnected | Gap):
                     _note(event)
                     if isinstance(event, Gap):
                         replayed[event.room] = 0
@@ -86,7 +86,7 @@ def plain(chat: PlainConnection, *, listen: bool) -> None:
 
 def line(post: Post) -> str:
     """Give the one line that stands for a post: when, where, who and what."""
-    when = f"{moment(post.time):%Y-%m-%d %H:%M:%S}"
+    when = f"{local_time(post.time):%Y-%m-%d %H:%M:%S}"
     return visible(f"{when} {post.room} {post.author}: {post.text}")
 
 
@@ -129,13 +129,13 @@ def _say_patiently(chat: Connection, room: str, text: str, key: str) -> None:
             return
 
 
-def _note(event: Away | StillAway | Back | Gap) -> None:
+def _note(event: Disconnected | ReconnectFailed | Reconnected | Gap) -> None:
     match event:
-        case Away(bye=bye):
+        case Disconnected(bye=bye):
             text = f"{bye.text} Trying again."
-        case StillAway(why=why):
+        case ReconnectFailed(why=why):
             text = f"still trying: {why}"
-        case Back(nick=nick):
+        case Reconnected(nick=nick):
             text = f"connected again as {nick}"
         case Gap(room=room):
             text = f"what was said in {room} meanwhile may be missing"

@@ -21,19 +21,19 @@ from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
-from geventchat.client.screen import STYLE, Line
-from geventchat.client.window import PATIENCE_SECONDS, Window
+from geventchat.client.terminal.formatting import STYLE, Line
+from geventchat.client.terminal.view import PATIENCE_SECONDS, View
 
 GATHER_SECONDS: Final = 0.02
 """How long lines are gathered before they are printed together, so that a flood stays cheap."""
 _STYLE: Final = Style.from_dict(STYLE)
 
 
-class Terminal:
+class Prompt:
     """Prints lines, and gives those that the user types."""
 
-    def __init__(self, window: Window, completer: Completer | None) -> None:
-        self._window = window
+    def __init__(self, view: View, completer: Completer | None) -> None:
+        self._view = view
         self._typed: SimpleQueue[str | None] = SimpleQueue()
         self._unprinted: list[Line] = []
         self._some = Event()
@@ -41,7 +41,7 @@ class Terminal:
         self._gone = False  # the terminal, as when its window is closed
         self._session: PromptSession[str] = PromptSession(
             message=self._prompt,
-            bottom_toolbar=lambda: FormattedText(window.toolbar()),
+            bottom_toolbar=lambda: FormattedText(view.toolbar()),
             completer=completer,
             complete_style=CompleteStyle.READLINE_LIKE,
             complete_while_typing=False,
@@ -102,7 +102,7 @@ class Terminal:
 
     def _prompt(self) -> FormattedText:
         width = self._session.output.get_size().columns
-        return FormattedText(self._window.prompt(time.monotonic(), width))
+        return FormattedText(self._view.prompt(time.monotonic(), width))
 
     def _accept(self, buffer: Buffer) -> bool:
         if buffer.text.strip():

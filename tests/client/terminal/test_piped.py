@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from geventchat.client import Connection, Joined, Post
-from geventchat.client.piped import line
+from geventchat.client.terminal.piped import line
 from geventchat.protocol.events import Bye, Pong
 from tests.client.conftest import GEVENTCHAT
 from tests.client.peer import Listener

@@ -7,19 +7,19 @@ from typing import Any, cast
 
 from gevent.event import AsyncResult
 
-from geventchat.client.link import Ended
+from geventchat.client.socket_link import Ended
 from geventchat.protocol.errors import ErrorCode, Refused
 from geventchat.protocol.events import Answer, Bye, Error, Post
 
 
-class Awaited:
+class PendingReplies:
     """Who waits for which answer; several do who said the same. Nothing here waits."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[AsyncResult[Any]]] = {}
 
     @contextmanager
-    def named(self, name: str) -> Iterator["AsyncResult[object]"]:
+    def expect(self, name: str) -> Iterator["AsyncResult[object]"]:
         """Give what will hold the answer of this name, if it comes within the block."""
         answer: AsyncResult[object] = AsyncResult()
         waiting = self._waiting.setdefault(name, [])
@@ -31,7 +31,7 @@ class Awaited:
             if not waiting:
                 del self._waiting[name]
 
-    def settle(self, name: str | None, event: Answer | Post) -> bool:
+    def resolve(self, name: str | None, event: Answer | Post) -> bool:
         """Give an answer to who waits for it; say whether anybody does."""
         waiting = self._waiting.get(name, []) if name else []
         for answer in waiting:
@@ -43,7 +43,7 @@ class Awaited:
                 answer.set(event)
         return bool(waiting)
 
-    def give_up(self, bye: Bye) -> None:
+    def fail_all(self, bye: Bye) -> None:
         """Let all who wait know that no answer will come."""
         for answer in chain(*self._waiting.values()):
             answer.set_exception(Ended(bye))

@@ -5,17 +5,18 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Final, TextIO
 
 import gevent
 from gevent.ssl import SSLContext
 
-from geventchat.client import piped
 from geventchat.client.connection import Connection, TooLong
-from geventchat.client.link import Ended, NoGeventchat, ServerError
 from geventchat.client.plain import PlainConnection
-from geventchat.client.state import client_id
-from geventchat.client.tls import trusting
+from geventchat.client.socket_link import Ended, NotGeventchat, ServerError
+from geventchat.client.terminal import piped
+from geventchat.client.terminal.client_id import client_id
+from geventchat.client.tls import tls_context
 from geventchat.protocol.errors import PASSWORD, Refused
 from geventchat.protocol.names import LOBBY
 from geventchat.protocol.visible import visible
@@ -24,43 +25,46 @@ FAILED: Final = 1
 INTERRUPTED: Final = 130
 
 
-def connect(
-    host: str,
-    port: int,
-    *,
-    nick: str | None,
-    rooms: tuple[str, ...],
-    plain: bool,
-    listen: bool,
-    history: bool = False,
-    password: str | None = None,
-    token: str | None = None,
-    tls: bool = False,
-    ca: str | None = None,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user asked of `geventchat connect`."""
+
+    host: str
+    port: int
+    nick: str | None = None
+    rooms: tuple[str, ...] = ()
+    """The first is the one to begin in; empty means the lobby."""
+    plain: bool = False
+    listen: bool = False
+    history: bool = False
+    password: str | None = None
+    token: str | None = None
+    tls: bool = False
+    ca: str | None = None
+    """The file of the only certificates to trust; it means `tls`."""
+
+
+def connect(options: Options) -> int:
     """Talk through a server until the user or the server ends it; give the exit code.
 
-    On a terminal until the user quits; else standard input is what to say. `rooms` may be empty,
-    which means the lobby. Whoever sits at a terminal is asked for the password if it takes another.
-    `ca` is the file of those who are trusted, and means `tls`. What goes wrong is one line on
-    standard error.
+    On a terminal until the user quits; else standard input is what to say. Whoever sits at a
+    terminal is asked for the password if it takes another. What goes wrong is one line on standard
+    error.
     """
     try:
-        trust = trusting(ca) if tls or ca else None
+        trust = tls_context(options.ca) if options.tls or options.ca else None
     except OSError as error:
         return _fail(str(error))
     try:
         while True:
             try:
                 with _interruptible():
-                    return _talk(
-                        host, port, nick, rooms, plain, listen, history, password, token, trust
-                    )
+                    return _talk(options, trust)
             except Ended as error:
                 if error.bye.code != PASSWORD.code or not _is_terminal(sys.stdin):
                     return _fail(error.bye.text)
                 _fail(error.bye.text)
-            password = getpass.getpass()
+            options = replace(options, password=getpass.getpass())
     except (KeyboardInterrupt, EOFError):
         return INTERRUPTED
 
@@ -79,49 +83,39 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _talk(
-    host: str,
-    port: int,
-    nick: str | None,
-    rooms: tuple[str, ...],
-    plain: bool,
-    listen: bool,
-    history: bool,
-    password: str | None,
-    token: str | None,
-    trust: SSLContext | None,
-) -> int:
+def _talk(options: Options, trust: SSLContext | None) -> int:
     """Talk once. Raises Ended and KeyboardInterrupt; other troubles are told."""
-    at_terminal = _is_terminal(sys.stdin) and _is_terminal(sys.stdout) and not listen
-    rooms = rooms or (LOBBY,)
+    host, port = options.host, options.port
+    at_terminal = _is_terminal(sys.stdin) and _is_terminal(sys.stdout) and not options.listen
+    rooms = options.rooms or (LOBBY,)
     try:
         if at_terminal:
-            from geventchat.client import talk  # it takes its time, and a pipe needs none of it
-        if plain:
+            from geventchat.client.terminal import app  # it takes its time; a pipe needs none of it
+        if options.plain:
             with PlainConnection(host, port, trust) as peer:
                 if at_terminal:
-                    return talk.plain(peer, host, port)
-                piped.plain(peer, listen=listen)
+                    return app.plain(peer, host, port)
+                piped.plain(peer, listen=options.listen)
             return 0
         with client_id(host, port) as client:
             chat = Connection(
                 host,
                 port,
-                nick=nick,
+                nick=options.nick,
                 rooms=rooms,
                 client=client,
-                password=password,
-                token=token,
+                password=options.password,
+                token=options.token,
                 tls=trust or False,
             )
             if at_terminal:
-                return talk.rich(chat, rooms[0], host, port)
+                return app.rich(chat, rooms[0], host, port)
             with chat:
-                piped.rich(chat, rooms[0], listen=listen, history=history)
+                piped.rich(chat, rooms[0], listen=options.listen, history=options.history)
             return 0
     except BrokenPipeError:
         return 0  # whoever read the output has seen enough
-    except NoGeventchat as error:
+    except NotGeventchat as error:
         return _fail(f"{error} A server of the original protocol is reached with --plain.")
     except OSError as error:
         return _fail(f"{host}:{port}: {error.strerror or error}")

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
 
-from geventchat.client import screen
-from geventchat.client.happened import Away, Back, Gap, Happening, StillAway
-from geventchat.client.screen import Line
+from geventchat.client.events import ClientEvent, Disconnected, Gap, Reconnected, ReconnectFailed
+from geventchat.client.terminal import formatting
+from geventchat.client.terminal.formatting import Line
 from geventchat.protocol.events import (
     Direct,
     Error,
@@ -46,7 +46,7 @@ class Room:
     waiting: deque[Post] = field(default_factory=lambda: deque(maxlen=MAX_UNREAD_POSTS))
     """Posts to print when the user comes here."""
     unread: int = 0
-    called: bool = False
+    mentioned: bool = False
     """Whether one of the unread posts names the user."""
     replayed: int = 0
     """Posts up to this position were said before the user came."""
@@ -55,7 +55,7 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
-class Saying:
+class PendingSay:
     """What was said and is not known to be stored."""
 
     room: str
@@ -64,14 +64,14 @@ class Saying:
     """Monotonic seconds."""
 
 
-class Window:
+class View:
     """The whole of it. Methods that change it give the lines to print for that."""
 
     def __init__(self, room: str, nick: str, today: date) -> None:
         self.rooms: dict[str, Room] = {}
         self.current = fold(room)
         self.nick = nick
-        self.sayings: dict[str, Saying] = {}
+        self.pending: dict[str, PendingSay] = {}
         """By key, oldest first."""
         self.ignored: set[str] = set()
         self.trouble = ""
@@ -92,20 +92,20 @@ class Window:
         for post in room.waiting:
             lines += self._printed(room, post)
         room.waiting.clear()
-        room.unread, room.called = 0, False
+        room.unread, room.mentioned = 0, False
         return lines
 
     def welcome(self, nick: str) -> list[Line]:
         """Take the nick that a connection began with."""
         before, self.nick = self.nick, nick
-        return [] if nick == before else [screen.quiet(f"you are {nick}")]
+        return [] if nick == before else [formatting.notice(f"you are {nick}")]
 
-    def midnight(self, today: date) -> list[Line]:
+    def new_day(self, today: date) -> list[Line]:
         """Begin a day."""
         if today == self._day:
             return []
         self._day = today
-        return [screen.day(today)]
+        return [formatting.day(today)]
 
     def members(self, members: Members) -> None:
         """Take who is in a room."""
@@ -118,7 +118,7 @@ class Window:
         room = self.rooms[name]
         return [line for post in posts for line in self._printed(room, post)]
 
-    def hear(self, event: Happening) -> list[Line]:
+    def hear(self, event: ClientEvent) -> list[Line]:
         """Take an event."""
         match event:
             case Post():
@@ -137,51 +137,51 @@ class Window:
                 return self._topic(name, topic, by)
             case Direct(author=author, time=time):
                 if fold(author) not in self.ignored:
-                    return [*self._date(screen.moment(time)), screen.direct(event)]
+                    return [*self._date(formatting.local_time(time)), formatting.direct(event)]
             case Sent(key=str() as key):
-                self.sayings.pop(key, None)
+                self.pending.pop(key, None)
             case Error():
                 return self._error(event)
             case Gap(room=name):
                 if missed := self.rooms.get(name):
                     missed.replayed, missed.oldest = 0, None  # all that follows is news
-                return [screen.quiet(f"what was said in {name} meanwhile may be missing here")]
-            case Away(bye=bye):
+                return [formatting.notice(f"what was said in {name} meanwhile may be missing here")]
+            case Disconnected(bye=bye):
                 self.trouble = "not connected, trying again"
-                return [screen.problem(bye.text)]
-            case StillAway(why=why):
+                return [formatting.error(bye.text)]
+            case ReconnectFailed(why=why):
                 self.trouble = f"not connected, trying again: {why}"
-            case Back(nick=nick):
+            case Reconnected(nick=nick):
                 self.trouble = ""
-                return [screen.quiet("connected again"), *self.welcome(nick)]
+                return [formatting.notice("connected again"), *self.welcome(nick)]
         return []
 
     def toolbar(self) -> Line:
         """Give the line at the bottom: where, who, and what is going on elsewhere."""
         line: Line = []
         if room := self.room():
-            line += [("class:bottom-toolbar.room", f" {screen.one_line(room.name)}")]
+            line += [("class:bottom-toolbar.room", f" {formatting.one_line(room.name)}")]
             line += [("", f" · {room.count} here")] if room.count else []
-        line += [("", f" · {screen.one_line(self.nick)}")] if self.nick else []
+        line += [("", f" · {formatting.one_line(self.nick)}")] if self.nick else []
         for other in self.rooms.values():
             if other.unread and other.name != self.current:
-                style = "called" if other.called else "unread"
-                text = f"  {screen.one_line(other.name)} {other.unread}{'!' * other.called}"
+                style = "mentioned" if other.mentioned else "unread"
+                text = f"  {formatting.one_line(other.name)} {other.unread}{'!' * other.mentioned}"
                 line.append((f"class:bottom-toolbar.{style}", text))
         if self.trouble:
-            line.append(("class:bottom-toolbar.trouble", f"  {screen.one_line(self.trouble)}"))
+            line.append(("class:bottom-toolbar.trouble", f"  {formatting.one_line(self.trouble)}"))
         return line
 
     def prompt(self, now: float, width: int) -> Line:
         """Give what stands before the text being typed; above it what is still being said."""
-        late = [s for s in self.sayings.values() if now - s.since >= PATIENCE_SECONDS]
+        late = [s for s in self.pending.values() if now - s.since >= PATIENCE_SECONDS]
         line: Line = []
         for saying in late[-3:]:
-            line += [*screen.pending(saying.text, width), ("", "\n")]
-        return [*line, ("class:prompt", f"{screen.one_line(self.current)}> ")]
+            line += [*formatting.pending(saying.text, width), ("", "\n")]
+        return [*line, ("class:prompt", f"{formatting.one_line(self.current)}> ")]
 
     def _post(self, post: Post) -> list[Line]:
-        own = post.key is not None and self.sayings.pop(post.key, None) is not None
+        own = post.key is not None and self.pending.pop(post.key, None) is not None
         if fold(post.author) in self.ignored and not own:
             return []
         room = self.rooms.setdefault(post.room, Room(post.room, joined=True))
@@ -190,9 +190,9 @@ class Window:
             return self._printed(room, post, own=own, bell=live)
         room.waiting.append(post)
         room.unread += live and not own
-        if live and not own and screen.mentions(post.text, self.nick):
-            room.called = True
-            return [screen.called(post.author, post.room)]
+        if live and not own and formatting.mentions(post.text, self.nick):
+            room.mentioned = True
+            return [formatting.mentioned(post.author, post.room)]
         return []
 
     def _printed(
@@ -201,11 +201,11 @@ class Window:
         if room.oldest is None or post.position < room.oldest:
             room.oldest = post.position
         own = own or (bool(self.nick) and post.author == self.nick)
-        line = screen.post(post, own=own, nick=self.nick, bell=bell)
-        return [*self._date(screen.moment(post.time)), line]
+        line = formatting.post(post, own=own, nick=self.nick, bell=bell)
+        return [*self._date(formatting.local_time(post.time)), line]
 
     def _date(self, moment: datetime) -> list[Line]:
-        return self.midnight(moment.date())
+        return self.new_day(moment.date())
 
     def _joined(self, joined: Joined) -> list[Line]:
         room = self.rooms.setdefault(joined.room, Room(joined.room))
@@ -218,7 +218,7 @@ class Window:
 
     def _left(self, name: str) -> list[Line]:
         self.rooms.pop(name, None)
-        lines = [screen.quiet(f"you left {name}")]
+        lines = [formatting.notice(f"you left {name}")]
         if name == self.current:
             self.current = ""
             if self.rooms:
@@ -247,7 +247,7 @@ class Window:
                 _swap(room, nick, new)
                 text = f"{nick} is {new} now"
         shown = room.name == self.current and fold(nick) not in self.ignored
-        return [screen.quiet(text)] if shown else []
+        return [formatting.notice(text)] if shown else []
 
     def _topic(self, name: str, topic: str, by: str) -> list[Line]:
         room = self.rooms.get(name)
@@ -255,18 +255,18 @@ class Window:
             return []
         room.topic = topic
         said = f"{by} set the topic: {topic}" if topic else f"{by} took the topic away"
-        return [screen.quiet(said)] if name == self.current else []
+        return [formatting.notice(said)] if name == self.current else []
 
     def _error(self, error: Error) -> list[Line]:
-        saying = self.sayings.pop(error.key, None) if error.key else None
+        saying = self.pending.pop(error.key, None) if error.key else None
         if saying is None:
-            return [screen.problem(error.text)]
-        return [screen.problem(f"{error.text} Not said: {saying.text}")]
+            return [formatting.error(error.text)]
+        return [formatting.error(f"{error.text} Not said: {saying.text}")]
 
 
 def _heading(room: Room) -> Line:
     parts = [room.name, f"{room.count} here", *([room.topic] if room.topic else [])]
-    return screen.rule(" · ".join(parts))
+    return formatting.separator(" · ".join(parts))
 
 
 def _swap(room: Room, nick: str, new: str) -> None:

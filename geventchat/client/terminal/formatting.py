@@ -28,7 +28,7 @@ STYLE: Final = {
     "bottom-toolbar": "noreverse ansibrightblack",
     "bottom-toolbar.room": "bold",
     "bottom-toolbar.unread": "ansiyellow",
-    "bottom-toolbar.called": "ansired bold",
+    "bottom-toolbar.mentioned": "ansired bold",
     "bottom-toolbar.trouble": "ansired",
 }
 """Class names to what prompt_toolkit makes of them."""
@@ -76,36 +76,36 @@ def direct(direct: Direct) -> Line:
     return [("class:time", _clock(direct.time)), ("", " "), nick, text, _BELL]
 
 
-def told(to: str, text: str, now: datetime) -> Line:
+def direct_sent(to: str, text: str, now: datetime) -> Line:
     """Give the line of a text that was sent to one nick alone."""
     nick = (f"class:direct {colour(to)}", one_line(to))
     text = f": {shown(text)}"
     return [("class:time", f"{now:%H:%M} "), ("class:direct", "→ "), nick, ("class:direct", text)]
 
 
-def called(author: str, room: str) -> Line:
+def mentioned(author: str, room: str) -> Line:
     """Give the line for a post elsewhere that names the user; it rings."""
-    return [*quiet(f"{author} names you in {room}"), _BELL]
+    return [*notice(f"{author} names you in {room}"), _BELL]
 
 
-def quiet(text: str) -> Line:
+def notice(text: str) -> Line:
     """Give a line about the chat rather than in it."""
     return [("class:quiet", f"    · {one_line(text)}")]
 
 
-def problem(text: str) -> Line:
+def error(text: str) -> Line:
     """Give a line about what did not work."""
     return [("class:problem", f"    ! {one_line(text)}")]
 
 
-def rule(text: str) -> Line:
+def separator(text: str) -> Line:
     """Give the line that sets apart what follows."""
     return [("class:quiet", f"──── {one_line(text)} ────")]
 
 
 def day(day: date) -> Line:
     """Give the line that stands at midnight."""
-    return rule(f"{day:%A}, {day.day} {day:%B %Y}")
+    return separator(f"{day:%A}, {day.day} {day:%B %Y}")
 
 
 def pending(text: str, width: int) -> Line:
@@ -121,7 +121,7 @@ def mentions(text: str, nick: str) -> bool:
     return bool(nick) and _name(nick).search(text) is not None
 
 
-def moment(time_ms: int) -> datetime:
+def local_time(time_ms: int) -> datetime:
     """Give the local time of a post, or now's closest if it cannot be told."""
     try:
         return datetime.fromtimestamp(time_ms / 1000)
@@ -130,7 +130,7 @@ def moment(time_ms: int) -> datetime:
 
 
 def _clock(time_ms: int) -> str:
-    return f"{moment(time_ms):%H:%M}"
+    return f"{local_time(time_ms):%H:%M}"
 
 
 def _author(author: str, own: bool) -> Line:

@@ -6,7 +6,7 @@ from geventchat.protocol.events import AnyEvent, Bye
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
+class Disconnected:
     """The connection ended, and is being made again; what is said now is sent then."""
 
     bye: Bye
@@ -14,14 +14,14 @@ class Away:
 
 
 @dataclass(frozen=True, slots=True)
-class StillAway:
+class ReconnectFailed:
     """An attempt to make it again failed, for another reason than was told before."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Back:
+class Reconnected:
     """It was made again. Each room's Joined follows, with a Gap before it if something is missing.
 
     The nick may be another one, if the former is somebody else's by now.
@@ -38,4 +38,4 @@ class Gap:
     after: int
 
 
-Happening = AnyEvent | Away | StillAway | Back | Gap
+ClientEvent = AnyEvent | Disconnected | ReconnectFailed | Reconnected | Gap

@@ -21,17 +21,17 @@ def top(address: str, once: bool) -> int:
     """
     host, port = host_and_port(address, ADMIN_PORT)
     name = visible(f"{host}:{port}")
-    from geventchat.cli.look import NotAdmin, look, page
-    from geventchat.cli.watch import SECONDS, Watch
+    from geventchat.cli.top.page import NotAdminPort, fetch, page
+    from geventchat.cli.top.screen import SECONDS, Screen
 
     try:
-        first = look(host, port)
+        first = fetch(host, port)
         if not once and sys.stdin.isatty() and sys.stdout.isatty():
-            Watch(host, port, name, first).run()
+            Screen(host, port, name, first).run()
             return 0
         gevent.sleep(SECONDS)
-        lines = list(page(first, look(host, port)))
-    except (NotAdmin, OSError) as error:
+        lines = list(page(first, fetch(host, port)))
+    except (NotAdminPort, OSError) as error:
         why = getattr(error, "strerror", None) or error
         click.echo(f"geventchat: no admin port at {name}: {why}", err=True)
         return 1

@@ -12,23 +12,23 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 from prompt_toolkit.utils import get_cwidth
 
+from geventchat.protocol.admin import Top
 from geventchat.protocol.names import MAX_NAME_LENGTH
 from geventchat.protocol.visible import visible
-from geventchat.server.top import Top
 
 _SECONDS: Final = 3.0
 """How long an answer may take."""
 _PAGE_BYTES: Final = 1 << 20
 
 
-class NotAdmin(Exception):
+class NotAdminPort(Exception):
     """Something else than an admin port answers."""
 
     def __str__(self) -> str:
         return "something else answers there"
 
 
-class Look(NamedTuple):
+class Sample(NamedTuple):
     """What a server told at one moment."""
 
     at: float
@@ -38,18 +38,18 @@ class Look(NamedTuple):
     top: Top
 
 
-def look(host: str, port: int) -> Look:
-    """Ask an admin port. Waits. Raises OSError, and NotAdmin if it is none."""
+def fetch(host: str, port: int) -> Sample:
+    """Ask an admin port. Waits. Raises OSError, and NotAdminPort if it is none."""
     try:
         with closing(HTTPConnection(host, port, timeout=_SECONDS)) as connection:
             figures = _figures(_page(connection, "/metrics"))
             top = msgspec.json.decode(_page(connection, "/top"), type=Top)
     except (HTTPException, ValueError):  # of JSON and of Prometheus's format too
-        raise NotAdmin from None
-    return Look(time.monotonic(), figures, top)
+        raise NotAdminPort from None
+    return Sample(time.monotonic(), figures, top)
 
 
-def page(before: Look, now: Look) -> Iterator[tuple[str, str]]:
+def page(before: Sample, now: Sample) -> Iterator[tuple[str, str]]:
     """Yield style and text of each line: what is now, and what happened since another look."""
     figures = now.figures
 
@@ -62,8 +62,8 @@ def page(before: Look, now: Look) -> Iterator[tuple[str, str]]:
             _time(_grown(before, now, f"geventchat_{name}_seconds_sum") / count) if count else "-"
         )
 
-    if not figures["geventchat_storing"]:
-        yield "ansired bold", "nothing can be stored"
+    if not figures["geventchat_storage_up"]:
+        yield "ansired bold", "storage unavailable"
     yield (
         "",
         (
@@ -76,25 +76,25 @@ def page(before: Look, now: Look) -> Iterator[tuple[str, str]]:
     yield (
         "",
         (
-            f"clients {figures['geventchat_sessions']:,.0f}: "
-            f"{figures['geventchat_sessions rich']:,.0f} rich, "
-            f"{figures['geventchat_sessions plain']:,.0f} plain   "
+            f"clients {figures['geventchat_connections']:,.0f}: "
+            f"{figures['geventchat_connections rich']:,.0f} rich, "
+            f"{figures['geventchat_connections plain']:,.0f} plain   "
             f"rooms {figures['geventchat_rooms']:,.0f}"
         ),
     )
     yield (
         "",
         (
-            f"posts {rate('geventchat_posts_total'):,.1f}/s   "
-            f"deliveries {rate('geventchat_deliveries_total'):,.0f}/s   "
-            f"failed {rate('geventchat_failed_messages_total'):,.1f}/s"
+            f"posts {rate('geventchat_messages_stored_total'):,.1f}/s   "
+            f"deliveries {rate('geventchat_messages_delivered_total'):,.0f}/s   "
+            f"failed {rate('geventchat_messages_failed_total'):,.1f}/s"
         ),
     )
     yield (
         "",
         (
-            f"heard {mean('heard')}   store {mean('store')}   turn {mean('turn')}   "
-            f"loop lag {_time(figures['geventchat_loop_lag_seconds'])}"
+            f"delivery {mean('delivery')}   commit {mean('commit')}   fan-out {mean('fanout')}   "
+            f"lag {_time(figures['geventchat_loop_lag_seconds'])}"
         ),
     )
     yield (
@@ -102,27 +102,27 @@ def page(before: Look, now: Look) -> Iterator[tuple[str, str]]:
         (
             f"outbox p99 {_size(figures['geventchat_outbox_bytes 0.99'])}, "
             f"max {_size(figures['geventchat_outbox_bytes 1'])}   "
-            f"closed {rate('geventchat_closes_total'):,.1f}/s   "
-            f"refused {rate('geventchat_refused_total'):,.1f}/s"
+            f"closed {rate('geventchat_connections_closed_total'):,.1f}/s   "
+            f"refused {rate('geventchat_connections_rejected_total'):,.1f}/s"
         ),
     )
     yield "", ""
     yield "bold", f"{_cell('BUSIEST ROOMS')} {'POSTS/S':>10} {'MEMBERS':>10}"
     for room in now.top.rooms:
-        yield "", f"{_cell(room.room)} {room.posts_per_second:>10,.1f} {room.members:>10,}"
+        yield "", f"{_cell(room.room)} {room.messages_per_second:>10,.1f} {room.members:>10,}"
     yield "", ""
-    yield "bold", f"{_cell('SLOWEST CLIENTS')} {'TO HEAR':>10}   {'DOOR':<5} ADDRESS"
+    yield "bold", f"{_cell('SLOWEST CLIENTS')} {'TO HEAR':>10}   {'VIA':<5} ADDRESS"
     for client in now.top.clients:
         size, door = _size(client.outbox_bytes), visible(client.door)
         yield "", f"{_cell(client.nick)} {size:>10}   {door:<5} {visible(client.address)}"
 
 
 def _page(connection: HTTPConnection, path: str) -> str:
-    connection.request("GET", path)
+    connection.request("GET", path, headers={"Host": "localhost"})  # by whatever name it goes
     answer = connection.getresponse()
     body = answer.read(_PAGE_BYTES)
     if answer.status != 200:
-        raise NotAdmin
+        raise NotAdminPort
     return body.decode()
 
 
@@ -132,12 +132,12 @@ def _figures(text: str) -> Counter[str]:
         for sample in family.samples:
             for name in (sample.name, *(f"{sample.name} {by}" for by in sample.labels.values())):
                 figures[name] += sample.value  # type: ignore[assignment]
-    if "geventchat_sessions" not in figures:
-        raise NotAdmin
+    if "geventchat_connections" not in figures:
+        raise NotAdminPort
     return figures
 
 
-def _grown(before: Look, now: Look, name: str) -> float:
+def _grown(before: Sample, now: Sample, name: str) -> float:
     """Give by how much a count grew; it begins anew when the server does."""
     grown = now.figures[name] - before.figures[name]
     return grown if grown >= 0 else now.figures[name]

@@ -1,0 +1,230 @@
+"""The reader of a connection: a greenlet that receives events, and connects again after a loss."""
+
+import secrets
+import time
+from typing import Final
+
+import gevent
+from gevent.event import Event as Signal
+from gevent.ssl import SSLContext
+from msgspec import structs
+
+from geventchat.client.backoff import backoffs, retry_after
+from geventchat.client.cursors import Cursors, Rooms
+from geventchat.client.events import ClientEvent, Disconnected, Gap, Reconnected, ReconnectFailed
+from geventchat.client.inbox import Inbox
+from geventchat.client.pending_replies import PendingReplies
+from geventchat.client.pending_says import PendingSays
+from geventchat.client.socket_link import Ended, NotGeventchat, ServerError, SocketLink
+from geventchat.protocol import names
+from geventchat.protocol.errors import LOST, SLOW, Reason
+from geventchat.protocol.events import (
+    Answer,
+    AnyEvent,
+    Bye,
+    Error,
+    Joined,
+    Left,
+    Post,
+    Renamed,
+    Sent,
+    Topic,
+    Welcome,
+)
+from geventchat.protocol.requests import Cursor, Hello, Request, Say
+
+GOOD_SECONDS: Final = 30
+"""A connection that lasted so long was a good one: the next is tried for at once."""
+
+
+class Reader:
+    """Puts events into the inbox, and gives replies to callers that wait for them.
+
+    What was said and is not stored goes out again on the next connection.
+    """
+
+    welcome: Welcome
+    nick: str
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        tls: SSLContext | None,
+        hello: Hello,
+        rooms: Rooms,
+        *,
+        resumes: bool,
+    ) -> None:
+        """Connect and wait for the welcome, each for up to 10 s; `hello` says who is there.
+
+        Raises OSError, NotGeventchat and Ended.
+        """
+        self.cursors = Cursors(rooms)
+        self.inbox = Inbox()
+        self.replies = PendingReplies()
+        """By the id of a request."""
+        self.say_replies = PendingReplies()
+        """By the key of a say."""
+        self.pending_says = PendingSays()
+        self.closing = Signal()
+        """Set when there is to be no other connection."""
+        self.ended: Bye | None = None
+        self._host, self._port, self._tls = host, port, tls
+        self._hello = hello
+        self._resumes = resumes
+        self._backoffs = backoffs()
+        self._connected_at = 0.0
+        self._out_of_order = False  # the promise, on the connection that is being read
+        self.link = self._open(hello.nick, self.cursors.resume())
+        self._greenlet = gevent.spawn(self._read)
+
+    def send(self, request: Request, frame: bytes) -> None:
+        """Send a request, encoded as a frame. A say is kept until it is stored, if this resumes.
+
+        Waits while the kernel does not take it, and for space for a say, up to 30 s. Raises Ended,
+        TooManyPending and Refused.
+        """
+        if not isinstance(request, Say) or not self._resumes:
+            self.link.send(frame)
+            return
+        if self.pending_says.full and request.key not in self.pending_says:
+            with self.inbox.unbounded():
+                self.pending_says.wait_for_space()
+        if self.ended is not None:
+            raise Ended(self.ended)
+        self.pending_says.say(request, frame, self.link)
+
+    def in_order(self, event: ClientEvent) -> bool:
+        """Follow an event to the application; False: it broke the promise and is to be dropped."""
+        try:
+            self.cursors.hear(event)
+        except ServerError as error:
+            if not self._resumes:
+                raise
+            if not self._out_of_order and not any(
+                isinstance(e, Disconnected) for e in self.inbox.unread()
+            ):
+                self.link.close(Reason(LOST.code, LOST.reconnect, str(error)))
+            self._out_of_order = True
+            return False
+        if isinstance(event, Disconnected):
+            self._out_of_order = False
+        return True
+
+    def join(self) -> None:
+        """Wait until the stream has ended."""
+        self._greenlet.join()
+
+    def stop(self, seconds: float) -> None:
+        """Close the connection and end the greenlet, which may take so long."""
+        self.link.close(LOST)
+        self._greenlet.join(seconds)
+        self._greenlet.kill()  # it may be about to connect again
+
+    def _read(self) -> None:
+        try:
+            while True:
+                for event, frame_bytes in self.link:
+                    self._handle(event, frame_bytes)
+                    self.inbox.wait_for_space()
+                    if self.inbox.overflows:
+                        self.link.close(SLOW)
+                bye = self.link.ended
+                assert bye is not None
+                if (final := self._final_bye(bye) or self._reconnect(bye)) is not None:
+                    self.ended = final
+                    return
+        finally:
+            if self.ended is None:
+                self.ended = self.link.ended or Bye(
+                    code=LOST.code, text=LOST.text, reconnect=LOST.reconnect
+                )
+            self.inbox.put(None)
+            self.pending_says.disconnected()
+            self.replies.fail_all(self.ended)
+            self.say_replies.fail_all(self.ended)
+
+    def _final_bye(self, bye: Bye) -> Bye | None:
+        """Give how the stream ends now that a connection has; None: it does not."""
+        last = not self._resumes or self.closing.is_set() or self.inbox.overflows
+        return bye if last or not bye.reconnect else None
+
+    def _reconnect(self, bye: Bye) -> Bye | None:
+        """Connect again, for as long as it takes; or give how the stream ends."""
+        self.pending_says.disconnected()
+        self.replies.fail_all(bye)
+        self.inbox.put(Disconnected(bye))
+        after, told = retry_after(bye.after_ms), bye.text
+        if time.monotonic() - self._connected_at > GOOD_SECONDS:
+            self._backoffs = backoffs()
+        for seconds in self._backoffs:
+            self.closing.wait(after or seconds)
+            after = 0.0
+            if self.closing.is_set():
+                return bye
+            nick = None if self.nick.startswith(names.GUEST) else self.nick
+            try:
+                link = self._open(nick, self.cursors.ahead(self.inbox.unread()))
+            except Ended as ended:
+                if not ended.bye.reconnect:
+                    return ended.bye
+                after, why = retry_after(ended.bye.after_ms), ended.bye.text
+            except NotGeventchat as error:
+                why = str(error)
+            except OSError as error:
+                why = error.strerror or str(error)
+            else:
+                break
+            if why != told:
+                self.inbox.put(ReconnectFailed(why))
+                told = why
+        self.link = link
+        if self.closing.is_set():
+            link.close(LOST)
+            return bye
+        self.inbox.put(Reconnected(self.nick))
+        self.pending_says.reconnected(link)
+        return None
+
+    def _open(self, nick: str | None, rooms: dict[str, Cursor | None]) -> SocketLink:
+        nonce = secrets.token_urlsafe(16)
+        hello = structs.replace(self._hello, nonce=nonce, nick=nick, rooms=rooms)
+        link = SocketLink(self._host, self._port, self._tls)
+        try:
+            self.welcome = link.say_hello(hello)
+        except NotGeventchat:
+            text = f"No geventchat answers at {self._host}:{self._port}."
+            raise NotGeventchat(text) from None
+        self.nick = self.welcome.nick
+        self._connected_at = time.monotonic()
+        return link
+
+    def _handle(self, event: AnyEvent, frame_bytes: int) -> None:
+        match event:
+            case Post(key=key):
+                self._resolve_say(key, event)
+            case Joined() | Left() | Topic():
+                if isinstance(event, Joined) and event.recovered is False:
+                    self.inbox.put(self._gap(event.room))
+                self.replies.resolve(event.id, event)
+            case Renamed(nick=nick):
+                self.nick = nick
+                self.replies.resolve(event.id, event)
+            case Sent(key=key) | Error(key=key):
+                if self.replies.resolve(event.id, event) or self._resolve_say(key, event):
+                    return
+            case Answer():
+                self.replies.resolve(event.id, event)
+                return
+        self.inbox.put(event, frame_bytes)
+
+    def _gap(self, room: str) -> Gap:
+        cursor = self.cursors.ahead(self.inbox.unread()).get(room)
+        return Gap(room, cursor.position if cursor else 0)
+
+    def _resolve_say(self, key: str | None, event: Post | Sent | Error) -> bool:
+        """Give the verdict on what was said to who waits for it, if anybody does."""
+        if key:
+            self.pending_says.acknowledge(key)
+        return self.say_replies.resolve(key, event)

@@ -1,0 +1,28 @@
+"""What operators are told of what they did, in the terminal and on the command line."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from geventchat.client.terminal.formatting import local_time
+from geventchat.protocol.events import Admin, Rule
+
+_LIFTING: Final = {"unban", "unmute", "unlock", "unfreeze", "open"}
+
+
+def report(done: Admin) -> Iterator[str]:
+    """Yield the lines for what was done."""
+    if done.action == "list" and not done.rules:
+        yield "no rules are in force"
+    for rule in done.rules:
+        yield f"lifted: {_rule(rule)}" if done.action in _LIFTING else _rule(rule)
+    if len(done.rules) < done.total and done.action == "list":
+        yield f"and {done.total - len(done.rules):,} older ones"
+    if done.connections_closed or done.action == "kick":
+        yield f"connections closed: {done.connections_closed:,}"
+
+
+def _rule(rule: Rule) -> str:
+    until = f" until {local_time(rule.until):%Y-%m-%d %H:%M}" if rule.until is not None else ""
+    reason = f": {rule.reason}" if rule.reason else ""
+    what = " ".join(word for word in (rule.action, rule.target_type, rule.target) if word)
+    return f"{what}, by {rule.operator}{until}{reason}"

@@ -1,0 +1,208 @@
+"""What a user sees of what happens: events in, lines out."""
+
+from datetime import date, datetime
+
+import pytest
+
+from geventchat.client import (
+    ClientEvent,
+    Direct,
+    Error,
+    Gap,
+    Joined,
+    Left,
+    Members,
+    Post,
+    Presence,
+    Renamed,
+    Topic,
+)
+from geventchat.client.terminal.formatting import Line
+from geventchat.client.terminal.view import PendingSay, View
+
+NOON = datetime(2026, 3, 3, 12, 0)
+MORNING = datetime(2026, 3, 4, 0, 1)
+
+
+def post(position: int, text: str, author: str = "bert", room: str = "lobby", **more: str) -> Post:
+    return Post(room, position, author, int(NOON.timestamp() * 1000), text, **more)
+
+
+def joined(room: str = "lobby", position: int = 0, recovered: bool | None = None) -> Joined:
+    return Joined(
+        room=room, epoch="e" * 16, position=position, oldest=1, recovered=recovered, count=2
+    )
+
+
+def text(lines: list[Line]) -> list[str]:
+    return ["".join(t for style, t in line if "Zero" not in style) for line in lines]
+
+
+def rings(lines: list[Line]) -> bool:
+    return any("\a" in piece for line in lines for _, piece in line)
+
+
+@pytest.fixture
+def view() -> View:
+    view = View("lobby", "anna", NOON.date())
+    view.hear(joined())
+    return view
+
+
+def hear(view: View, *events: ClientEvent) -> list[str]:
+    return [line for event in events for line in text(view.hear(event))]
+
+
+def toolbar(view: View) -> str:
+    return text([view.toolbar()])[0]
+
+
+def prompt(view: View, now: float) -> str:
+    return text([view.prompt(now, 80)])[0]
+
+
+def test_a_post_shows_when_who_and_what(view: View) -> None:
+    assert hear(view, post(1, "hi\nthere")) == ["12:00 bert: hi\n      there"]
+
+
+def test_what_would_act_on_the_terminal_is_spelt_out(view: View) -> None:
+    evil = post(1, "\x1b]0;x\x07 \u202e", author="\x1b[31mbert")
+    assert hear(view, evil) == ["12:00 \\x1b[31mbert: \\x1b]0;x\\x07 \\u202e"]
+
+
+def test_a_family_of_emoji_stays_together(view: View) -> None:
+    assert hear(view, post(1, "👨‍👩‍👧 日本")) == ["12:00 bert: 👨‍👩‍👧 日本"]
+
+
+def test_a_nick_has_the_same_colour_always(view: View) -> None:
+    first, second = (view.hear(post(n, "hi"))[0] for n in (1, 2))
+    assert first[2] == second[2]
+
+
+def test_a_mention_stands_out_and_rings(view: View) -> None:
+    (line,) = view.hear(post(1, "Anna, come; annabel need not"))
+    assert ("class:mention", "Anna") in line
+    assert rings([line])
+    assert not rings(view.hear(post(2, "annabel")))
+    assert not rings(view.hear(post(3, "anna says so herself", author="anna")))
+
+
+def test_what_was_said_before_one_came_does_not_ring() -> None:
+    view = View("lobby", "anna", NOON.date())
+    view.hear(joined("lobby", position=5))
+    assert not rings(view.hear(post(5, "anna?")))
+    assert rings(view.hear(post(6, "anna?")))
+
+
+def test_midnight_is_a_line_once(view: View) -> None:
+    later = Post("lobby", 2, "bert", int(MORNING.timestamp() * 1000), "early")
+    assert hear(view, post(1, "late"), later) == [
+        "12:00 bert: late",
+        "──── Wednesday, 4 March 2026 ────",
+        "00:01 bert: early",
+    ]
+    assert view.new_day(date(2026, 3, 4)) == []
+
+
+def test_posts_elsewhere_are_counted_and_wait(view: View) -> None:
+    view.hear(joined("dev"))
+    assert hear(view, post(1, "one", room="dev")) == []
+    assert "dev 1" in toolbar(view)
+    mentioned = view.hear(post(2, "anna!", room="dev"))
+    assert text(mentioned) == ["    · bert names you in dev"]
+    assert rings(mentioned)
+    assert "dev 2!" in toolbar(view)
+    assert text(view.enter("dev"))[1:] == ["12:00 bert: one", "12:00 bert: anna!"]
+    assert toolbar(view).startswith(" dev · 2 here · anna")
+    assert "lobby" not in toolbar(view)
+
+
+def test_what_is_said_is_pending_until_it_is_stored(view: View) -> None:
+    view.pending["k"] = PendingSay("lobby", "hello\nworld", since=10.0)
+    assert prompt(view, now=10.1) == "lobby> "
+    assert prompt(view, now=11.0) == "    … hello…\nlobby> "
+    assert hear(view, post(1, "hello\nworld", "anna", key="k")) == [
+        "12:00 anna: hello\n      world"
+    ]
+    assert prompt(view, now=11.0) == "lobby> "
+
+
+def test_what_could_not_be_said_is_not_lost(view: View) -> None:
+    view.pending["k"] = PendingSay("lobby", "hello", since=10.0)
+    refused = Error(code="slow_down", text="Too fast.", key="k")
+    assert hear(view, refused) == ["    ! Too fast. Not said: hello"]
+    assert view.pending == {}
+
+
+def test_comings_and_goings_are_quiet_and_counted(view: View) -> None:
+    view.members(Members(room="lobby", nicks=["anna", "carl"], count=2))
+    join = Presence(room="lobby", nick="bert", event="join")
+    assert hear(view, join) == ["    · bert joined"]
+    assert "3 here" in toolbar(view)
+    hear(view, Presence(room="lobby", nick="bert", event="rename", new_nick="bart"))
+    assert hear(view, Presence(room="lobby", nick="bart", event="leave")) == ["    · bart left"]
+    assert "2 here" in toolbar(view)
+    assert hear(view, Presence(room="lobby", count=300)) == []
+    assert "300 here" in toolbar(view)
+
+
+def test_who_is_ignored_is_neither_heard_nor_seen(view: View) -> None:
+    view.ignored.add("bert")
+    direct = Direct("Bert", "psst", 0)
+    presence = Presence(room="lobby", nick="Bert", event="join")
+    assert hear(view, post(1, "hi", author="Bert"), direct, presence) == []
+
+
+def test_a_direct_text_rings(view: View) -> None:
+    lines = view.hear(Direct("bert", "psst", int(NOON.timestamp() * 1000)))
+    assert text(lines) == ["12:00 bert → you: psst"]
+    assert rings(lines)
+
+
+def test_leaving_the_room_one_is_in_leads_to_another(view: View) -> None:
+    view.hear(joined("dev"))
+    view.enter("dev")
+    assert hear(view, Left(room="dev")) == ["    · you left dev", "──── lobby · 2 here ────"]
+    hear(view, Left(room="lobby"))
+    assert prompt(view, 0) == "> "
+
+
+def test_nick_and_topic_follow_the_server(view: View) -> None:
+    assert hear(view, Renamed(nick="anne")) == ["    · you are anne"]
+    assert hear(view, Topic(room="lobby", topic="x\x1b", by="bert")) == [
+        "    · bert set the topic: x\\x1b"
+    ]
+
+
+def test_a_loss_of_posts_is_told_and_a_resume_is_silent(view: View) -> None:
+    assert hear(view, joined(position=9, recovered=True)) == []
+    assert hear(view, joined(position=99, recovered=False)) == []
+    assert "missing" in hear(view, Gap("lobby", 9))[0]
+
+
+def test_what_was_said_while_one_was_away_is_news(view: View) -> None:
+    view.hear(joined("dev", position=5))
+    hear(view, joined("dev", position=7, recovered=True), post(6, "one", room="dev"))
+    assert "dev 1" in toolbar(view)
+    hear(view, Gap("dev", 6), joined("dev", position=3, recovered=False))
+    assert rings(view.hear(post(3, "anna!", room="dev")))
+    assert "dev 2!" in toolbar(view)
+
+
+def test_after_a_gap_the_history_is_that_of_what_follows(view: View) -> None:
+    hear(view, post(70, "long ago"), Gap("lobby", 70), joined(position=3, recovered=False))
+    room = view.room()
+    assert room
+    assert room.oldest is None
+    hear(view, post(3, "hi"))
+    assert room.oldest == 3
+
+
+def test_ones_own_post_is_never_unread(view: View) -> None:
+    view.pending["k1"] = PendingSay("lobby", "hello", 0.0)
+    hear(view, joined("dev"))
+    view.enter("dev")
+    hear(view, post(1, "hello", author="anna", key="k1"))
+    assert "lobby" not in toolbar(view)
+    hear(view, post(2, "hi"))
+    assert "lobby 1" in toolbar(view)

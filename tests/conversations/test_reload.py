@@ -1,0 +1,129 @@
+"""Settings are read again while clients talk: they notice nothing, and all of it holds or nothing.
+
+What reads files does so in a native thread; a pipe with nobody at its other end makes that last.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import Mock, patch
+
+import gevent
+import pytest
+from gevent.lock import BoundedSemaphore
+
+from geventchat.cli.serve import _hung_up
+from geventchat.cli.settings import Resolved
+from geventchat.config import BadOption, Config, Limits
+from tests.conversations.chat import Chat, chatting
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """Give the files that a server reads again, by setting."""
+    found = {"password_file": tmp_path / "password", "operator_file": tmp_path / "token"}
+    found["password_file"].write_text("sesame")
+    found["operator_file"].write_text("the-token-of-a-test")
+    return found
+
+
+@pytest.fixture
+def chat(files: dict[str, Path]) -> Iterator[Chat]:
+    with chatting(options={name: str(file) for name, file in files.items()}) as chat:
+        yield chat
+
+
+def test_a_reload_does_not_block_the_hub(chat: Chat, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    config = replace(chat.server._config, password_file=str(tmp_path / "pipe"))
+    reload = gevent.spawn(chat.server.reload, config)
+    ann = chat.rich("Ann", password="sesame")
+    ann.say("lobby", "hi")
+    ann.posts(1)
+    assert not reload.dead
+    (tmp_path / "pipe").write_text("changed")
+    assert reload.get(timeout=5) == []
+    chat.rich("Bob", password="changed")
+
+
+def test_a_reload_that_takes_too_long_changes_nothing(chat: Chat, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    config = replace(chat.server._config, password_file=str(tmp_path / "pipe"))
+    with (
+        patch("geventchat.server.server.FILE_SECONDS", 0.01),
+        pytest.raises(TimeoutError, match="took longer"),
+    ):
+        chat.server.reload(config)
+    (tmp_path / "pipe").write_text("changed")  # so that the thread ends
+    chat.rich("Ann", password="sesame")
+
+
+@pytest.mark.parametrize("setting", ["password_file", "operator_file"])
+@pytest.mark.parametrize("now", ["nothing", "folder", "empty"])
+def test_an_unusable_file_changes_no_settings(
+    chat: Chat, files: dict[str, Path], setting: str, now: str
+) -> None:
+    for file in files.values():
+        file.write_text("changed-to-this-now")
+    files[setting].unlink()
+    if now == "folder":
+        files[setting].mkdir()
+    elif now == "empty":
+        files[setting].touch()
+    before = chat.server._config
+    with pytest.raises(BadOption, match=str(files[setting])):
+        chat.server.reload(replace(before, limits=Limits(frame_bytes=10)))
+    assert chat.server._config is before
+    ann = chat.rich("Ann", password="sesame", token="the-token-of-a-test")
+    assert ann.ask("admin", action="list")["rules"] == []
+
+
+def hang_up(server: Mock, reloading: BoundedSemaphore, config: Config) -> None:
+    found = Resolved(config, {}, {})
+    _hung_up(server, Mock(), lambda: found, reloading, had_terminal=False)
+
+
+def test_concurrent_reloads_run_one_after_the_other() -> None:
+    running = 0
+
+    def reload(_: Config) -> list[str]:
+        nonlocal running
+        running += 1
+        assert running == 1
+        gevent.sleep(0)
+        running -= 1
+        return []
+
+    server, reloading = Mock(operator_file=None), BoundedSemaphore(1)
+    server.reload.side_effect = reload
+    asked = [gevent.spawn(hang_up, server, reloading, Config(port=port)) for port in (1, 2)]
+    gevent.joinall(asked, timeout=5, raise_error=True)
+    assert [call.args[0].port for call in server.reload.call_args_list] == [1, 2]
+
+
+def test_a_failed_reload_is_one_line_and_the_next_one_works(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server, reloading = Mock(operator_file=None), BoundedSemaphore(1)
+    server.reload.side_effect = [FileNotFoundError(2, "No such file", "x"), []]
+    hang_up(server, reloading, Config())
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert record.exc_info is None
+    hang_up(server, reloading, Config())
+    assert server.reload.call_count == 2
+
+
+def test_a_reload_reads_settings_in_a_native_thread() -> None:
+    threads: list[int] = []
+
+    def read() -> Resolved:
+        threads.append(threading.get_native_id())
+        return Resolved(Config(), {}, {})
+
+    server = Mock(operator_file=None)
+    server.reload.return_value = []
+    _hung_up(server, Mock(), read, BoundedSemaphore(1), had_terminal=False)
+    assert threads != [threading.get_native_id()]
