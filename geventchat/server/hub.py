@@ -21,11 +21,11 @@ from geventchat.protocol.errors import IDLE, Reason, Refused
 from geventchat.server.console import Console
 from geventchat.server.delivery import Delivery
 from geventchat.server.limits import Pace, origin
-from geventchat.server.link import DOORS
 from geventchat.server.nicks import Nicks
 from geventchat.server.presence import Presence
 from geventchat.server.room import Member, Room
 from geventchat.server.timeline import Batch, Timeline
+from geventchat.server.transport.base import DOORS
 
 if TYPE_CHECKING:
     from geventchat.server.session import Session

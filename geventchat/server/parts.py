@@ -10,7 +10,6 @@ from urllib.parse import quote
 from geventchat.config import BadOption, Config
 from geventchat.server import credentials
 from geventchat.server.authority import Authority
-from geventchat.server.doors import tcp, tls
 from geventchat.server.rules_file import RulesFile
 from geventchat.server.timeline import Batch, Timeline
 from geventchat.server.timeline.memory import MemoryTimeline
@@ -18,6 +17,7 @@ from geventchat.server.timeline.sqlite import SqliteTimeline
 from geventchat.server.timeline.sqlite.lock import unusable
 from geventchat.server.timeline.sqlite.retention import Keep
 from geventchat.server.timeline.sqlite.schema import looked_at
+from geventchat.server.transport import listener, tls
 
 
 def check(config: Config) -> None:
@@ -34,7 +34,7 @@ def check(config: Config) -> None:
         raise BadOption("--timeline", config.timeline, os.strerror(errno.EISDIR))
     if kind == "sqlite" and os.path.isfile(path):
         _check_database(path)
-    tcp.listen(config.host, 0).close()
+    listener.listen(config.host, 0).close()
     if (file := operator_file(config)) is not None:
         _rules_file(file).load()
         if os.path.exists(file):

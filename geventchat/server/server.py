@@ -19,17 +19,17 @@ from geventchat.server import credentials, parts
 from geventchat.server.admin import Admin
 from geventchat.server.authority import Authority
 from geventchat.server.console import Console
-from geventchat.server.doors import tls
-from geventchat.server.doors.tcp import TcpDoor
 from geventchat.server.hub import Hub
 from geventchat.server.limits import WHY, Pace, Refusals
-from geventchat.server.link import Link
 from geventchat.server.metrics import Metrics
 from geventchat.server.session import Session
 from geventchat.server.timeline import Timeline
 from geventchat.server.timeline.sqlite import SqliteTimeline
 from geventchat.server.timeline.sqlite.retention import Keep
 from geventchat.server.top import top
+from geventchat.server.transport import tls
+from geventchat.server.transport.base import Link
+from geventchat.server.transport.listener import TcpDoor
 
 DEFAULT_ADMIN: Final = f"127.0.0.1:{ADMIN_PORT}"
 FULL_SECONDS: Final = 1.0

@@ -36,10 +36,10 @@ from geventchat.protocol.errors import (
 from geventchat.server import answers
 from geventchat.server.authority import Authority
 from geventchat.server.hub import Hub
-from geventchat.server.link import Link
 from geventchat.server.outbox import Outbox
 from geventchat.server.room import Member, Room
 from geventchat.server.timeline import Said, Timeline
+from geventchat.server.transport.base import Link
 
 SLICE_SECONDS: Final = 0.002
 """How long one client is served before others are."""

@@ -7,7 +7,7 @@ import pytest
 import trustme
 
 from geventchat.config import BadOption
-from geventchat.server.doors import tls
+from geventchat.server.transport import tls
 
 CA = trustme.CA()
 CERT = CA.issue_cert("localhost")

@@ -4,7 +4,7 @@ import pytest
 from gevent import socket
 
 from geventchat.protocol.errors import HTTP, ProtocolError
-from geventchat.server.doors.link import TcpLink
+from geventchat.server.transport.connection import TcpLink
 
 
 @pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\n\r\n", b"SSH-2.0-x\r\n", b"\x16\x03\x01"])

@@ -11,10 +11,10 @@ from gevent.server import StreamServer
 from gevent.ssl import SSLContext
 
 from geventchat.config import BadOption
-from geventchat.server.doors.link import TcpLink
-from geventchat.server.doors.tls import TlsLink
 from geventchat.server.limits import Refusals
-from geventchat.server.link import Link
+from geventchat.server.transport.base import Link
+from geventchat.server.transport.connection import TcpLink
+from geventchat.server.transport.tls import TlsLink
 
 BACKLOG: Final = 4096
 """Connections the kernel holds until they are accepted; 128 would lose some of a class at once."""

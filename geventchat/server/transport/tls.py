@@ -18,7 +18,7 @@ from gevent.ssl import SSLContext
 
 from geventchat.config import BadOption
 from geventchat.protocol import frames
-from geventchat.server.doors.link import (
+from geventchat.server.transport.connection import (
     ANSWERS,
     READ_BYTES,
     READABLE,
