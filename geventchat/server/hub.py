@@ -25,7 +25,6 @@ from geventchat.server.nicks import Nicks
 from geventchat.server.presence import Presence
 from geventchat.server.room import Member, Room
 from geventchat.server.timeline import Batch, Timeline
-from geventchat.server.transport.base import DOORS
 
 if TYPE_CHECKING:
     from geventchat.server.session import Session
@@ -66,7 +65,7 @@ class Hub:
         self._opened: Counter[str | None] = Counter()
         """Rooms by where they were opened from."""
         self._newcomers: dict[Member, float] = {}
-        self.opens = Counter(dict.fromkeys(DOORS, 0))
+        self.opens: Counter[str] = Counter()
         """Sessions that began, by door."""
         self.closes: Counter[str] = Counter()
         """Sessions that ended, by reason."""

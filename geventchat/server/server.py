@@ -11,9 +11,10 @@ from typing import Final
 
 import gevent
 from gevent.event import Event
+from gevent.ssl import SSLContext
 
 from geventchat.config import ADMIN_PORT, BadOption, Config, Limits
-from geventchat.protocol import frames, names
+from geventchat.protocol import names
 from geventchat.protocol.errors import FULL, LOST, SHUTDOWN, Reason
 from geventchat.server import credentials, parts
 from geventchat.server.admin import Admin
@@ -29,7 +30,8 @@ from geventchat.server.timeline.sqlite.retention import Keep
 from geventchat.server.top import top
 from geventchat.server.transport import tls
 from geventchat.server.transport.base import Link
-from geventchat.server.transport.listener import TcpDoor
+from geventchat.server.transport.listener import Door
+from geventchat.server.transport.null import NullFraming
 
 DEFAULT_ADMIN: Final = f"127.0.0.1:{ADMIN_PORT}"
 FULL_SECONDS: Final = 1.0
@@ -66,14 +68,14 @@ class Server:
         self._readers: set[gevent.Greenlet[..., None]] = set()
         self._opening: set[gevent.Greenlet[..., None]] = set()
         """Those of them whose clients have still to shake hands."""
+        self._doors: list[Door] = []
         self._authority: Authority
         self._timeline: Timeline
-        self._door: TcpDoor
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port that it listens on."""
-        return self._door.address
+        """Host and port of the first door."""
+        return self._doors[0].address
 
     @property
     def admin_address(self) -> tuple[str, int] | None:
@@ -100,21 +102,15 @@ class Server:
         context = tls.load(config.tls_cert, config.tls_key)
         self._timeline = self._hub.timeline = parts.open_timeline(config, self._hub.deliver)
         try:
-            limits, refusals = config.limits, self.refusals
-            self._door = TcpDoor(
-                config.host, config.port, limits.frame_bytes, self._welcome, refusals
-            )
-        except BadOption:
-            self._timeline.close(0)
-            raise
-        self._door.tls = context
-        try:
+            chat = Door(config.host, config.port, NullFraming, self._welcome, self.refusals)
+            self._doors.append(chat)
             self._authority = parts.authority(config)
             self._admin = self._open_admin(config.admin)
         except BadOption:
-            self._door.close()
+            self._close_doors()
             self._timeline.close(0)
             raise
+        self._renew_doors(context, config.limits)
         self._timeline.start()
         self._hub.start(ticking=ticking)
         for greenlet in (*self._timeline.greenlets, *self._hub.greenlets):
@@ -123,7 +119,8 @@ class Server:
         # What exists now stays: collections need not look at it again.
         gc.collect()
         gc.freeze()
-        self._door.start()
+        for door in self._doors:
+            door.start()
         if self._admin is not None:
             self._admin.start()
 
@@ -143,8 +140,7 @@ class Server:
         self._most = _most(renewed.limits)
         if isinstance(self._timeline, SqliteTimeline):
             self._timeline.keep = Keep.of(renewed.limits)
-        self._door.tls = context
-        self._door.frame_bytes = renewed.limits.frame_bytes
+        self._renew_doors(context, renewed.limits)
         self._config = renewed
         return fixed
 
@@ -207,7 +203,7 @@ class Server:
         """
         end = time.monotonic() + self._config.drain_seconds
         self._stopping = True
-        self._door.close()
+        self._close_doors()
         for reader in self._opening:
             reader.kill(ConnectionAbortedError(SHUTDOWN.text), block=False)
         self._hub.drain(self._config.drain_seconds / 2)
@@ -223,8 +219,18 @@ class Server:
         self.refusals.close()
         return stored
 
+    def _renew_doors(self, context: SSLContext | None, limits: Limits) -> None:
+        how = "geventchat connect" if context is None else "geventchat connect --tls"
+        for door in self._doors:
+            door.renew(context, limits.frame_bytes, how)
+            self._hub.opens[door.name] += 0  # so that metrics show it before anybody came
+
+    def _close_doors(self) -> None:
+        for door in self._doors:
+            door.close()
+
     def _welcome(self, link: Link) -> None:
-        address = link.peer.rpartition(":")[0]
+        address = link.address
         counted = address not in self._authority.trust
         refused = self._refused(address, counted=counted)
         if refused is FULL and self._spare < (_SPARE // 2 if counted else _SPARE):
@@ -292,7 +298,7 @@ class Server:
         try:
             if patient:
                 link.open(self._config.limits.handshake_seconds)
-            link.try_send(frames.notice(reason.text))
+            link.reject(reason)
         except OSError:
             pass  # it has not waited for that, or cannot be told
         finally:

@@ -18,7 +18,6 @@ from geventchat.config import Limits
 from geventchat.protocol import events, frames, names, requests
 from geventchat.protocol.errors import (
     FULL,
-    HTTP,
     INTERNAL,
     LOST,
     NOT_UTF8,
@@ -76,7 +75,7 @@ class Session:
         self.timeline = timeline
         self.limits = limits
         self.authority = authority
-        self.outbox = Outbox(link, limits.outbox_bytes, self.end)
+        self.outbox = Outbox(link.sink, limits.outbox_bytes, self.end)
         self.nick = ""
         self.client = b""
         """Hash of the id of a rich client."""
@@ -104,7 +103,7 @@ class Session:
     @property
     def address(self) -> str:
         """The address it comes from."""
-        return self.link.peer.rpartition(":")[0]
+        return self.link.address
 
     def run(self, *, full: bool = False) -> Reason:
         """Live from the first byte to goodbye; give why it ended.
@@ -270,7 +269,7 @@ class Session:
         """Take the client's frames until it sends no more; if `shut`, only hello lets it in."""
         take = self._take_first
         try:
-            for frame in self.link.frames():
+            for frame in self.link.frames(self.outbox):
                 self.check()
                 try:
                     take(frame)
@@ -348,8 +347,8 @@ class Session:
         last = b""
         if self.rich and reason is not LOST:
             last = events.encode(self._bye(reason)) + b"\0"
-        elif reason not in (LOST, QUIT, HTTP):
-            last = frames.notice(reason.text)
+        elif reason not in (LOST, QUIT):
+            last = self.link.farewell(reason)
         self.outbox.finish(last, all_of_it=reason in _GENTLE, seconds=_GOODBYE_SECONDS)
         self.link.close(_GOODBYE_SECONDS)
 

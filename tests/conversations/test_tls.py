@@ -200,7 +200,7 @@ def test_a_client_of_tls_on_a_plain_port_is_told_in_its_own_way(
     [
         (
             b"hello\0",
-            b"* geventchat: This port speaks TLS. Come in with: geventchat connect --tls\0",
+            b"* geventchat: This port speaks TLS. Connect with: geventchat connect --tls\0",
         ),
         (b"\x1e{}\0", b"* geventchat: This port speaks TLS"),
         (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
@@ -233,7 +233,7 @@ def test_a_browser_is_told_how_to_come_in(
     with Plain(house.address, tls=trust if encrypted else None) as browser:
         browser.send(b"GET / HTTP/1.1\r\n\r\n")
         page = b"".join(iter(lambda: browser.socket.recv(1_000), b"")).partition(b"\r\n\r\n")[2]
-        assert page.endswith(b"not HTTP. Come in with: geventchat connect --tls\n")
+        assert page.endswith(b"not HTTP. Connect with: geventchat connect --tls\n")
 
 
 @pytest.mark.parametrize("begun", [b"", b"\x16\x03\x01\x02\x00\x01"])

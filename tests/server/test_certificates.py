@@ -41,7 +41,7 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     empty = written(tmp_path, "empty")
     none = str(tmp_path / "none")
     for given, complaint in {
-        (None, key): f"--tls-key {key}: there is no --tls-cert besides",
+        (None, key): f"--tls-key {key}: requires --tls-cert",
         (none, None): f"--tls-cert {none}: No such file or directory",
         (none, key): f"--tls-cert {none}: No such file or directory",
         (cert, none): f"--tls-key {none}: No such file or directory",
@@ -66,5 +66,5 @@ def test_a_key_that_is_locked_is_refused_and_not_asked_for(tmp_path: Path) -> No
     pem = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, kept)
     locked = written(tmp_path, "locked", trustme.Blob(pem))
     cert = written(tmp_path, "cert", *CERT.cert_chain_pems)
-    with pytest.raises(BadOption, match="is locked with a passphrase"):
+    with pytest.raises(BadOption, match="is passphrase-protected"):
         tls.load(cert, locked)

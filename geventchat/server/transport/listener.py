@@ -1,4 +1,4 @@
-"""The TCP door: listens, and hands each connection to its session as a link."""
+"""Doors: the ways in. Each listens, and hands every connection to its session as a link."""
 
 import errno
 import socket
@@ -12,9 +12,10 @@ from gevent.ssl import SSLContext
 
 from geventchat.config import BadOption
 from geventchat.server.limits import Refusals
-from geventchat.server.transport.base import Link
-from geventchat.server.transport.connection import TcpLink
-from geventchat.server.transport.tls import TlsLink
+from geventchat.server.transport.base import Framing, Link
+from geventchat.server.transport.connection import Connection
+from geventchat.server.transport.tcp import TcpStream
+from geventchat.server.transport.tls import TlsStream
 
 BACKLOG: Final = 4096
 """Connections the kernel holds until they are accepted; 128 would lose some of a class at once."""
@@ -64,25 +65,26 @@ class _Listener(StreamServer):
             self.start_accepting()
 
 
-class TcpDoor:
-    """Takes connections at an address and hands each as a Link to `welcome`, in a greenlet of it.
+class Door:
+    """A way in: accepts connections at an address and hands each as a Link to `welcome`.
 
-    Raises BadOption if the address cannot be listened on.
+    `welcome` is called in a greenlet of that connection. `renew` before `start`. Raises BadOption
+    if the address cannot be listened on.
     """
 
     def __init__(
         self,
         host: str,
         port: int,
-        frame_bytes: int,
+        framing: type[Framing],
         welcome: Callable[[Link], None],
         refusals: Refusals,
     ) -> None:
-        self.tls: SSLContext | None = None
-        """What those who connect from now on have to speak TLS with."""
-        self.frame_bytes = frame_bytes
-        """What those who connect from now on may send before the null byte."""
+        self._framing = framing
         self._welcome = welcome
+        self._tls: SSLContext | None = None
+        self._frame_bytes = 0
+        self._how = ""
         self._server = _Listener(listen(host, port), self._handle, refusals)
 
     @property
@@ -91,24 +93,35 @@ class TcpDoor:
         host, port = self._server.socket.getsockname()[:2]
         return host, port
 
+    @property
+    def name(self) -> str:
+        """What metrics call it; another with TLS than without."""
+        return self._framing.doors[self._tls is not None]
+
+    def renew(self, tls: SSLContext | None, frame_bytes: int, how: str) -> None:
+        """Change what holds for connections from now on.
+
+        `tls`: what they have to speak TLS with; `frame_bytes`: the largest frame they may send;
+        `how`: how to connect, as programs are told that speak something else.
+        """
+        self._tls, self._frame_bytes, self._how = tls, frame_bytes, how
+
     def start(self) -> None:
         """Begin to accept."""
         self._server.start()
 
     def close(self) -> None:
-        """Accept no more; those inside stay."""
+        """Stop accepting; existing connections stay."""
         self._server.close()
 
     def _handle(self, sock: gevent_socket.socket, address: tuple[Any, ...]) -> None:
-        peer = f"{address[0]}:{address[1]}"
-        if self.tls is None:
-            self._welcome(TcpLink(sock, peer, self.frame_bytes))
-        else:
-            self._welcome(TlsLink(sock, peer, self.frame_bytes, self.tls))
+        stream = TcpStream(sock) if self._tls is None else TlsStream(sock, self._tls)
+        framing = self._framing(self._frame_bytes, self._how)
+        self._welcome(Connection(stream, framing, address[0], address[1], self.name))
 
 
 def listen(host: str, port: int) -> gevent_socket.socket:
-    """Give a listening socket, with what its connections inherit on Linux."""
+    """Open a listening socket, with what its connections inherit on Linux. Raises BadOption."""
     try:
         family, _, _, _, address = gevent_socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -1,14 +1,14 @@
-"""TLS on the chat port: a link whose bytes are encrypted, and the certificate it shows.
+"""The stream that is encrypted with TLS, and the certificate that the server shows.
 
 The encryption is done apart from the socket, in memory: so the socket is tried and waited for as
-on any other link, and what was not taken can be told to the byte.
+on any other stream, and what was not taken can be told to the byte.
 """
 
 import errno
 import os
 import ssl
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -17,15 +17,7 @@ from gevent import socket as gevent_socket
 from gevent.ssl import SSLContext
 
 from geventchat.config import BadOption
-from geventchat.protocol import frames
-from geventchat.server.transport.connection import (
-    ANSWERS,
-    READ_BYTES,
-    READABLE,
-    WRITABLE,
-    TcpLink,
-    http_answer,
-)
+from geventchat.server.transport.tcp import READ_BYTES, TcpStream
 
 _RECORD_BYTES: Final = 16 << 10
 """What one record of TLS holds at most."""
@@ -34,22 +26,18 @@ _ASIDE_BYTES: Final = 64 << 10
 and what TLS may answer it in all: to 2,400 changes of a key, which is good for millions of records.
 """
 _HANDSHAKE: Final = b"\x16"
-_PLAIN: Final = "This port speaks TLS. Come in with: geventchat connect --tls"
 
 
-class TlsLink(TcpLink):
-    """A session's way to a socket that speaks TLS. See `Link`."""
+class TlsStream(TcpStream):
+    """A socket that speaks TLS, which it takes over. See `Stream`."""
 
     __slots__ = (
         "_answered", "_head", "_inward", "_outward", "_sealed", "_tls", "_unsent", "_vain",
+        "ended",
     )  # fmt: skip
-    door = "tls"
-    answers = ANSWERS | {"http": http_answer(b"geventchat connect --tls")}
 
-    def __init__(
-        self, sock: gevent_socket.socket, peer: str, frame_bytes: int, context: SSLContext
-    ) -> None:
-        super().__init__(sock, peer, frame_bytes)
+    def __init__(self, sock: gevent_socket.socket, context: SSLContext) -> None:
+        super().__init__(sock)
         self._inward, self._outward = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._inward, self._outward, server_side=True)
         self._head = b""
@@ -61,23 +49,19 @@ class TlsLink(TcpLink):
         """Bytes that came since there was data."""
         self._answered = 0
         """Bytes of answers that were TLS's own."""
+        self.ended = False
 
-    def open(self, seconds: float) -> None:
+    def open(self, misplaced: Callable[[bytes], bytes]) -> None:
         try:
-            with gevent.Timeout(seconds, TimeoutError("it took too long")):
-                self._shake_hands()
+            self._shake_hands()
         except OSError as error:
             if not self._head.startswith(_HANDSHAKE):
-                self._tell_stranger()
+                with suppress(OSError):  # in the clear; it may not have waited for that
+                    super().try_send(misplaced(self._head))
             if isinstance(error, ssl.SSLError) and error.reason:
                 raise ConnectionError(error.reason.lower().replace("_", " ")) from None
             raise
         self._head = b""
-
-    def frames(self) -> Iterator[bytes]:
-        # What came with the end of the handshake is here already and wakes nobody.
-        gevent.get_hub().loop.run_callback(self._look_once_more)
-        return super().frames()
 
     def try_send(self, data: bytes | memoryview) -> int:
         offered, taken = memoryview(data), 0
@@ -90,6 +74,9 @@ class TlsLink(TcpLink):
             self._sealed = 0
         return taken
 
+    def unread(self) -> int:
+        return super().unread() + self._inward.pending + self._tls.pending()
+
     def close(self, seconds: float) -> None:
         with suppress(OSError):  # it says that the other side has not said the same yet
             self._tls.unwrap()
@@ -97,9 +84,9 @@ class TlsLink(TcpLink):
             self._push()
         super().close(seconds)
 
-    def _receive(self) -> bytes:
+    def recv(self) -> bytes:
         data = self._decrypted()
-        if data or self._ended:
+        if data or self.ended:
             return data
         encrypted = self._sock.recv(READ_BYTES)
         if not encrypted:
@@ -108,8 +95,8 @@ class TlsLink(TcpLink):
         data = self._decrypted()
         self._vain = 0 if data else self._vain + len(encrypted)
         if max(self._vain, self._answered) > _ASIDE_BYTES:
-            raise ConnectionError("it talks of TLS and not over it")
-        if not data and not self._ended:
+            raise ConnectionError("too much TLS control traffic without data")
+        if not data and not self.ended:
             raise BlockingIOError  # one read takes more than a record, so no whole one was there
         return data
 
@@ -119,7 +106,7 @@ class TlsLink(TcpLink):
         try:
             while part := self._tls.read(READ_BYTES):
                 parts.append(part)
-            self._ended = True
+            self.ended = True
         except ssl.SSLWantReadError:
             pass
         finally:
@@ -139,9 +126,7 @@ class TlsLink(TcpLink):
         return True
 
     def _shake_hands(self) -> None:
-        hub = gevent.get_hub()
-        readable = hub.loop.io(self._sock.fileno(), READABLE)
-        writable = hub.loop.io(self._sock.fileno(), WRITABLE)
+        hub, writable = gevent.get_hub(), self._writable()
         try:
             while True:
                 try:
@@ -156,7 +141,7 @@ class TlsLink(TcpLink):
                     pushed = self._push()
                 if done:
                     return
-                hub.wait(readable)
+                hub.wait(self.readable)
                 with suppress(BlockingIOError):
                     data = self._sock.recv(READ_BYTES)
                     if not data:
@@ -166,14 +151,7 @@ class TlsLink(TcpLink):
                         raise ConnectionError("it does not speak TLS")
                     self._inward.write(data)
         finally:
-            readable.close()
             writable.close()
-
-    def _tell_stranger(self) -> None:
-        """Tell who does not speak TLS, in the clear, that this port does."""
-        http = frames.stranger(self._head) == "http"
-        with suppress(OSError):
-            super().try_send(self.answers["http"] if http else frames.notice(_PLAIN))
 
 
 def load(cert: str | None, key: str | None) -> SSLContext | None:
@@ -184,7 +162,7 @@ def load(cert: str | None, key: str | None) -> SSLContext | None:
     """
     if cert is None:
         if key is not None:
-            raise BadOption("--tls-key", key, "there is no --tls-cert besides")
+            raise BadOption("--tls-key", key, "requires --tls-cert")
         return None
     option, file = ("--tls-cert", cert) if key is None else ("--tls-key", key)
     mode = _mode(option, file)
@@ -226,7 +204,7 @@ def _why(error: Exception, nothing_there: str) -> str:
 
 
 def _passphrase() -> str:
-    raise ValueError("is locked with a passphrase, and nobody is there to say it")
+    raise ValueError("is passphrase-protected, which is not supported")
 
 
 def _believer(cert: str) -> SSLContext:
