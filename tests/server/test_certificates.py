@@ -1,4 +1,4 @@
-"""Which certificates and keys a server takes, told before it listens."""
+"""Certificates and keys are checked before the server listens."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_certificate_and_key_are_in_one_file_or_in_two(tmp_path: Path) -> None:
     assert tls.load(None, None) is None
 
 
-def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
+def test_unusable_certificates_and_keys_are_named(tmp_path: Path) -> None:
     cert = written(tmp_path, "cert", *CERT.cert_chain_pems)
     key = written(tmp_path, "key", CERT.private_key_pem)
     other = written(tmp_path, "other", OTHER.private_key_pem)
@@ -58,7 +58,7 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
         assert str(caught.value) == complaint
 
 
-def test_a_key_that_is_locked_is_refused_and_not_asked_for(tmp_path: Path) -> None:
+def test_a_key_with_a_passphrase_is_refused_without_asking(tmp_path: Path) -> None:
     from cryptography.hazmat.primitives import serialization as form
 
     key = form.load_pem_private_key(CERT.private_key_pem.bytes(), None)

@@ -18,27 +18,27 @@ from geventchat.server.transport.tcp import TcpStream
 from geventchat.server.transport.tls import TlsStream
 
 BACKLOG: Final = 4096
-"""Connections the kernel holds until they are accepted; 128 would lose some of a class at once."""
+"""Connections the kernel holds until they are accepted; 128 would drop some of a burst."""
 _INHERITED: Final = {
-    # A peer that is gone without a word is found out when it has been silent for 90 s, and when it
-    # has not acknowledged for 90 s what it was sent: later than a stalled one is closed as slow.
+    # A dead peer is detected after 90 s of silence, or 90 s without acknowledging what it was sent:
+    # later than a stalled one is closed as slow.
     "TCP_KEEPIDLE": 60,
     "TCP_KEEPINTVL": 10,
     "TCP_KEEPCNT": 3,
     "TCP_USER_TIMEOUT": 90_000,
-    # What the kernel holds of what a reader that has stopped was not even sent yet.
+    # The most unsent data that the kernel holds for a client that has stopped reading.
     "TCP_NOTSENT_LOWAT": 256 << 10,
     "TCP_NODELAY": 1,
 }
-"""Options of the listening socket that its connections have too, where the system knows them."""
+"""Options that connections inherit from the listening socket, where the system has them."""
 _AGAIN_SECONDS: Final = 0.5
-"""When to accept again after there were no descriptors."""
+"""How long accepting pauses when there are no descriptors."""
 
 
 class _Listener(StreamServer):
-    """Goes on after there were no descriptors for those who want to come in."""
+    """Accepts again after the process ran out of descriptors."""
 
-    # Fewer than are reserved for them: none of these was turned away yet when the next is accepted.
+    # Fewer than there are descriptors in reserve: all of these are accepted before one is rejected.
     max_accept = 16
 
     def __init__(
@@ -48,13 +48,13 @@ class _Listener(StreamServer):
         self._refusals = refusals
 
     def do_read(self) -> Any:
-        """Accept; give nothing if there is nobody, or no descriptor."""
+        """Accept a connection; None if there is none, or no descriptor for it."""
         try:
             return super().do_read()
         except OSError as error:
             if self.is_fatal_error(error):
                 raise
-            # ECONNABORTED and the like concern nobody else, but waiting a little does no harm.
+            # ECONNABORTED and the like concern one connection, but a short pause does no harm.
             self._refusals.note("descriptors", error.strerror or str(error))
             self.stop_accepting()
             gevent.spawn_later(_AGAIN_SECONDS, self._accept_again)
@@ -89,7 +89,7 @@ class Door:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port, the one that was taken where 0 was asked for."""
+        """Host and port; with port 0 in the settings, the one that the system chose."""
         host, port = self._server.socket.getsockname()[:2]
         return host, port
 

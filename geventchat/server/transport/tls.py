@@ -1,7 +1,7 @@
 """The stream that is encrypted with TLS, and the certificate that the server shows.
 
 The encryption is done apart from the socket, in memory: so the socket is tried and waited for as
-on any other stream, and what was not taken can be told to the byte.
+on any other stream, and what it did not take is known to the byte.
 """
 
 import errno
@@ -22,8 +22,8 @@ from geventchat.server.transport.tcp import READ_BYTES, TcpStream
 _RECORD_BYTES: Final = 16 << 10
 """What one record of TLS holds at most."""
 _ASIDE_BYTES: Final = 64 << 10
-"""What a client may send in a row without any data, of which a record has less until it is whole;
-and what TLS may answer it in all: to 2,400 changes of a key, which is good for millions of records.
+"""Bytes that a client may send in a row without data, more than an incomplete record has; and the
+bytes that TLS may answer it in all: enough for 2,400 key changes, which last millions of records.
 """
 _HANDSHAKE: Final = b"\x16"
 
@@ -41,14 +41,14 @@ class TlsStream(TcpStream):
         self._inward, self._outward = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._inward, self._outward, server_side=True)
         self._head = b""
-        """What came first, until it has told what the client speaks."""
+        """The first bytes, until the handshake is complete."""
         self._sealed = 0
-        """Bytes that were offered and are encrypted, but not all of that is sent."""
+        """Bytes offered and encrypted whose record is not sent completely."""
         self._unsent = b""
         self._vain = 0
-        """Bytes that came since there was data."""
+        """Bytes received since the last data."""
         self._answered = 0
-        """Bytes of answers that were TLS's own."""
+        """Bytes of TLS's own answers."""
         self.ended = False
 
     def open(self, misplaced: Callable[[bytes], bytes]) -> None:
@@ -101,7 +101,7 @@ class TlsStream(TcpStream):
         return data
 
     def _decrypted(self) -> bytes:
-        """Give all that has come so far."""
+        """Decrypt all that has arrived so far."""
         parts = []
         try:
             while part := self._tls.read(READ_BYTES):
@@ -111,11 +111,11 @@ class TlsStream(TcpStream):
             pass
         finally:
             self._answered += self._outward.pending
-            self._push()  # answers of the protocol's own, or why it ends
+            self._push()  # TLS's own answers, or the alert that ends it
         return b"".join(parts)
 
     def _push(self) -> bool:
-        """Send of what is encrypted as much as the socket takes; say whether that was all."""
+        """Send as much encrypted data as the socket takes; return whether that was all."""
         if self._outward.pending:
             self._unsent += self._outward.read()
         while self._unsent:
@@ -155,10 +155,10 @@ class TlsStream(TcpStream):
 
 
 def load(cert: str | None, key: str | None) -> SSLContext | None:
-    """Give what a server needs to speak TLS, None if it has no certificate.
+    """Load the certificate of a server; None: it has none and does not speak TLS.
 
-    The key may be in the certificate's file. Raises BadOption for what cannot be used. Reads files
-    before it returns.
+    The key may be in the certificate's file. Raises BadOption for files that cannot be used. Reads
+    files before it returns.
     """
     if cert is None:
         if key is not None:
@@ -208,7 +208,7 @@ def _passphrase() -> str:
 
 
 def _believer(cert: str) -> SSLContext:
-    """Give what a client has that trusts this certificate."""
+    """Make the context of a client that trusts this certificate."""
     context = SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -217,7 +217,7 @@ def _believer(cert: str) -> SSLContext:
 
 
 def _shake_hands(server: SSLContext, client: SSLContext) -> None:
-    """Let the two meet in memory. Raises SSLCertVerificationError, as when it has expired."""
+    """Let both shake hands in memory. Raises SSLCertVerificationError, as when it has expired."""
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [client.wrap_bio(down, up), server.wrap_bio(up, down, server_side=True)]
     for _ in range(4):
