@@ -128,7 +128,7 @@ def test_an_unusable_option_is_one_line_and_exit_2(arguments: list[str], line: s
         ("config --check --timeline sqlite:/", "--timeline sqlite:/: Is a directory"),
         ("config --check --tls-cert /", "--tls-cert /: Is a directory"),
         ("config --check --tls-cert /dev/null", "--tls-cert /dev/null: holds no certificate"),
-        ("config --check --tls-key /", "--tls-key /: there is no --tls-cert besides"),
+        ("config --check --tls-key /", "--tls-key /: requires --tls-cert"),
         ("connect a..b", "host a..b: is not a host name or address"),
         ("connect :-1", "port -1: is not in the range 0 to 65535"),
         ("connect :" + "9" * 5_000, "port " + "9" * 5_000 + ": is not a whole number"),
@@ -192,7 +192,7 @@ def test_a_variable_that_is_neither_true_nor_false_is_named() -> None:
         ("password_file", "none", "No such file or directory"),
         ("operator_file", "/", "Is a directory"),
         ("tls_cert", "/dev/null", "holds no certificate"),
-        ("tls_key", "/", "there is no --tls-cert besides"),
+        ("tls_key", "/", "requires --tls-cert"),
         ("host", "192.0.2.1", "cannot assign requested address"),
     ],
 )

@@ -74,7 +74,7 @@ def test_without_tls_a_client_is_told_to_speak_it(server: Process) -> None:
     done = connect(server.address[1], say="hello")
     assert done.returncode == 1
     assert done.stderr == (
-        "geventchat: This port speaks TLS. Come in with: geventchat connect --tls\n"
+        "geventchat: This port speaks TLS. Connect with: geventchat connect --tls\n"
     )
 
 

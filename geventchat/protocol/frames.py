@@ -59,12 +59,14 @@ class Decoder:
     at once, so a trickle costs no more than a flood.
     """
 
-    __slots__ = ("_limit", "_part")
+    __slots__ = "_limit", "_part", "skipped"
 
     def __init__(self, limit: int = MAX_FRAME_BYTES) -> None:
         self._limit = limit
         # None while there is nothing unfinished: most of thousands of clients, most of the time.
         self._part: bytearray | None = None
+        self.skipped = 0
+        """How many of the frames that the last bytes completed were empty and left out."""
 
     @property
     def unfinished(self) -> bytes:
@@ -84,6 +86,7 @@ class Decoder:
             part += frames[0]
             frames[0] = bytes(part)
             self._part = part = None
+        self.skipped = frames.count(b"")
         for frame in frames:
             if len(frame) > self._limit:
                 raise self._too_large()

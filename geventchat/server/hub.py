@@ -23,7 +23,6 @@ from geventchat.protocol.events import Post
 from geventchat.server.console import Console
 from geventchat.server.delivery import Delivery
 from geventchat.server.limits import DAY, Buckets, Pace, origin
-from geventchat.server.link import DOORS
 from geventchat.server.nicks import Nicks
 from geventchat.server.participant import Participant
 from geventchat.server.presence import Presence
@@ -74,7 +73,7 @@ class Hub:
         self._submissions: dict[int, tuple[Submission, Pending]] = {}
         """What has no verdict yet, by its number."""
         self._number = 0
-        self.opens = Counter(dict.fromkeys(DOORS, 0))
+        self.opens: Counter[str] = Counter()
         """Sessions that began, by door."""
         self.closes: Counter[str] = Counter()
         """Sessions that ended, by reason."""

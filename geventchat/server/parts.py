@@ -12,13 +12,13 @@ from urllib.parse import quote
 from geventchat.config import BadSetting, Config, secrets
 from geventchat.server import credentials
 from geventchat.server.authority import Authority
-from geventchat.server.doors import tcp, tls
 from geventchat.server.rules_file import RulesFile
 from geventchat.server.timeline import Batch, Timeline
 from geventchat.server.timeline.memory import MemoryTimeline
 from geventchat.server.timeline.sqlite import SqliteTimeline
 from geventchat.server.timeline.sqlite.lock import unusable
 from geventchat.server.timeline.sqlite.schema import looked_at
+from geventchat.server.transport import listener, tls
 
 
 def check(config: Config) -> None:
@@ -35,7 +35,7 @@ def check(config: Config) -> None:
         raise BadSetting("timeline", config.timeline, os.strerror(errno.EISDIR))
     if kind == "sqlite" and os.path.isfile(path):
         _check_database(path)
-    tcp.listen(config.host, 0).close()
+    listener.listen(config.host, 0).close()
     if (file := operator_file(config)) is not None:
         _rules_file(file).load()
         if os.path.exists(file) and os.path.getsize(file):  # an empty one is replaced at the start

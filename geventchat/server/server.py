@@ -9,24 +9,26 @@ from typing import Final
 
 import gevent
 from gevent.event import Event
+from gevent.ssl import SSLContext
 
 from geventchat.config import ADMIN_PORT, BadSetting, Config, Limits
-from geventchat.protocol import frames, names
+from geventchat.protocol import names
 from geventchat.protocol.errors import FULL, LOST, SHUTDOWN, Reason
 from geventchat.server import answers, parts
 from geventchat.server.admin import Admin
 from geventchat.server.authority import Authority
 from geventchat.server.console import Console
-from geventchat.server.doors import tls
-from geventchat.server.doors.tcp import TcpDoor
 from geventchat.server.hub import Hub
 from geventchat.server.limits import WHY, Pace, Refusals
-from geventchat.server.link import Link
 from geventchat.server.metrics import Metrics
 from geventchat.server.session import Session
 from geventchat.server.threads import FILE_SECONDS, in_thread
 from geventchat.server.timeline import Timeline
 from geventchat.server.top import top
+from geventchat.server.transport import tls
+from geventchat.server.transport.base import Link
+from geventchat.server.transport.listener import Door
+from geventchat.server.transport.null import NullFraming
 
 DEFAULT_ADMIN: Final = f"127.0.0.1:{ADMIN_PORT}"
 FULL_SECONDS: Final = 1.0
@@ -63,14 +65,14 @@ class Server:
         self._readers: set[gevent.Greenlet[..., None]] = set()
         self._opening: set[gevent.Greenlet[..., None]] = set()
         """Those of them whose clients have still to shake hands."""
+        self._doors: list[Door] = []
         self._authority: Authority
         self._timeline: Timeline
-        self._door: TcpDoor
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port that it listens on."""
-        return self._door.address
+        """Host and port of the first door."""
+        return self._doors[0].address
 
     @property
     def admin_address(self) -> tuple[str, int] | None:
@@ -91,27 +93,22 @@ class Server:
         context = tls.load(config.tls_cert, config.tls_key)
         self._timeline = self._hub.timeline = parts.open_timeline(config, self._hub.deliver)
         try:
-            limits, refusals = config.limits, self.refusals
-            self._door = TcpDoor(
-                config.host, config.port, limits.frame_bytes, self._welcome, refusals
-            )
-        except BadSetting:
-            self._timeline.close(0)
-            raise
-        self._door.tls = context
-        try:
+            chat = Door(config.host, config.port, NullFraming, self._welcome, self.refusals)
+            self._doors.append(chat)
             self._authority = parts.authority(config)
             self._admin = self._open_admin(config.admin)
         except BadSetting:
-            self._door.close()
+            self._close_doors()
             self._timeline.close(0)
             raise
+        self._renew_doors(context, config.limits)
         self._timeline.start()
         self._hub.start(ticking=ticking)
         for greenlet in (*self._timeline.greenlets, *self._hub.greenlets):
             greenlet.link(self._core_ended)
         names.skeleton(names.LOBBY)  # reads the table of look-alikes, 20 ms that nobody should meet
-        self._door.start()
+        for door in self._doors:
+            door.start()
         if self._admin is not None:
             self._admin.start()
 
@@ -127,8 +124,7 @@ class Server:
         self._hub.limits = self._authority.arrivals.limits = renewed.limits
         self._most = _most(renewed.limits)
         self._timeline.configure(renewed.limits)
-        self._door.tls = secrets.tls
-        self._door.frame_bytes = renewed.limits.frame_bytes
+        self._renew_doors(secrets.tls, renewed.limits)
         self._config = renewed
         return fixed
 
@@ -191,7 +187,7 @@ class Server:
         """
         end = time.monotonic() + self._config.drain_seconds
         self._stopping = True
-        self._door.close()
+        self._close_doors()
         for reader in self._opening:
             reader.kill(ConnectionAbortedError(SHUTDOWN.text), block=False)
         self._hub.drain(self._config.drain_seconds / 2)
@@ -207,8 +203,18 @@ class Server:
         self.refusals.close()
         return stored
 
+    def _renew_doors(self, context: SSLContext | None, limits: Limits) -> None:
+        how = "geventchat connect" if context is None else "geventchat connect --tls"
+        for door in self._doors:
+            door.renew(context, limits.frame_bytes, how)
+            self._hub.opens[door.name] += 0  # so that metrics show it before anybody came
+
+    def _close_doors(self) -> None:
+        for door in self._doors:
+            door.close()
+
     def _welcome(self, link: Link) -> None:
-        address = link.peer.rpartition(":")[0]
+        address = link.address
         counted = address not in self._authority.trust
         refused = self._refused(address, counted=counted)
         if refused is FULL and self._spare < (_SPARE // 2 if counted else _SPARE):
@@ -276,7 +282,7 @@ class Server:
         try:
             if patient:
                 link.open(self._config.limits.handshake_seconds)
-            link.try_send(frames.notice(reason.text))
+            link.reject(reason)
         except OSError:
             pass  # it has not waited for that, or cannot be told
         finally:

@@ -18,7 +18,6 @@ from geventchat.config import Limits
 from geventchat.protocol import events, frames, names, requests
 from geventchat.protocol.errors import (
     FULL,
-    HTTP,
     IDLE,
     INTERNAL,
     LOST,
@@ -36,10 +35,10 @@ from geventchat.protocol.errors import (
 from geventchat.server.authority import Authority
 from geventchat.server.hub import Hub
 from geventchat.server.limits import Pace
-from geventchat.server.link import Link
 from geventchat.server.outbox import STALLED_SECONDS, Outbox
 from geventchat.server.room import Member
 from geventchat.server.timeline import Timeline
+from geventchat.server.transport.base import Link
 from geventchat.server.wire import JSON, PLAIN, Form
 
 SLICE_SECONDS: Final = 0.002
@@ -102,7 +101,7 @@ class Session:
         self.timeline = timeline
         self.limits = limits
         self.authority = authority
-        self.outbox = Outbox(link, limits.outbox_bytes, self.end)
+        self.outbox = Outbox(link.sink, limits.outbox_bytes, self.end)
         self.nick = ""
         self.client = b""
         """Hash of the id of a rich client."""
@@ -134,7 +133,7 @@ class Session:
     @property
     def address(self) -> str:
         """The address it comes from."""
-        return self.link.peer.rpartition(":")[0]
+        return self.link.address
 
     @property
     def door(self) -> str:
@@ -339,7 +338,7 @@ class Session:
         """Take the client's frames until it sends no more; if `shut`, only hello lets it in."""
         take = self._take_first
         try:
-            for frame in self.link.frames():
+            for frame in self.link.frames(self.outbox):
                 self.check()
                 try:
                     take(frame)
@@ -412,8 +411,11 @@ class Session:
             self._close(reason)
 
     def _close(self, reason: Reason) -> None:
-        silent = reason is LOST or (not self.rich and reason in (QUIT, HTTP))
-        last = b"" if silent else self.form.encode(self._bye(reason))
+        last = b""
+        if self.rich and reason is not LOST:
+            last = self.form.encode(self._bye(reason))
+        elif reason not in (LOST, QUIT):
+            last = self.link.farewell(reason)
         self.outbox.finish(last, all_of_it=reason in _GENTLE, seconds=_GOODBYE_SECONDS)
         self.link.close(_GOODBYE_SECONDS)
 

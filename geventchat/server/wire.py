@@ -29,7 +29,7 @@ class _Plain:
         match event:
             case events.Post(text=text):
                 return text.encode() + b"\0"
-            case events.Error(text=text) | events.Bye(text=text):
+            case events.Error(text=text):
                 return frames.notice(text)
             case _:
                 return b""

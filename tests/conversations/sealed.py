@@ -80,7 +80,7 @@ def change_keys(address: tuple[str, int], folder: Path) -> None:
 def _connect(
     address: tuple[str, int], folder: Path, version: ssl.TLSVersion
 ) -> tuple[socket.socket, bytes, bytes, bytes]:
-    """Give a connection that has shaken hands, what came meanwhile, its random and its secret."""
+    """Shake hands; the connection, what came meanwhile, the client's random and its secret."""
     log = folder / "keys"
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

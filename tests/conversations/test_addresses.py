@@ -124,7 +124,7 @@ def test_a_frame_that_is_begun_is_complete_within_30_seconds(chat: Chat) -> None
 def test_the_kernel_finds_out_within_90_seconds_that_a_peer_is_gone(chat: Chat) -> None:
     chat.plain()
     session = next(iter(chat.inside()))
-    sock = session.link._sock  # type: ignore[attr-defined]
+    sock = session.link.sink._sock  # type: ignore[attr-defined]
     idle, each, count, unheard = (
         sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
         for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")

@@ -1,4 +1,4 @@
-"""When descriptors run out, those inside talk on, and those outside hear why or come in later."""
+"""When descriptors run out, connected clients go on, and others are rejected or wait."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ from tests.process import served
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
-def test_below_the_cap_there_is_a_reserve_and_above_it_a_clear_refusal(tmp_path: Path) -> None:
+def test_connections_over_the_descriptor_limit_are_rejected_with_the_reason(tmp_path: Path) -> None:
     with served(tmp_path, descriptors=200) as server, ExitStack() as stack:
         bystanders = stack.enter_context(Bystanders(server.address))
         crowd = [stack.enter_context(Plain(server.address)) for _ in range(102)]
@@ -34,7 +34,7 @@ def test_below_the_cap_there_is_a_reserve_and_above_it_a_clear_refusal(tmp_path:
         bystanders.heard()
 
 
-def test_a_limit_above_the_cap_is_warned_of_with_both_numbers(tmp_path: Path) -> None:
+def test_a_limit_above_the_descriptors_is_warned_of_with_both_numbers(tmp_path: Path) -> None:
     file = tmp_path / "chat.toml"
     file.write_text("limits.connections = 1000")
     with served(tmp_path, "--config", str(file), descriptors=200) as server:
@@ -45,7 +45,7 @@ def test_a_limit_above_the_cap_is_warned_of_with_both_numbers(tmp_path: Path) ->
         assert line.endswith(text)
 
 
-def test_without_descriptors_it_waits_quietly_and_accepts_again_within_2_seconds(
+def test_without_descriptors_the_server_waits_and_accepts_again_within_2_seconds(
     tmp_path: Path,
 ) -> None:
     with served(tmp_path) as server, Bystanders(server.address) as bystanders:

@@ -1,4 +1,4 @@
-"""Half-close: who has sent everything and closed that side is heard to the end, and answered."""
+"""Half-close: a client that has closed its sending side is read to the end, and answered."""
 
 import json
 

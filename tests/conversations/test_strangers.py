@@ -1,4 +1,4 @@
-"""Strangers: programs that speak something else are told so in their own language, and go.
+"""Programs that speak another protocol are told so in that protocol, and closed.
 
 Nothing of what they send reaches anybody, least of all what a web page lets a browser send here.
 """
@@ -19,7 +19,7 @@ def bystanders(address: Address) -> Iterator[Bystanders]:
 
 
 def answer_to(stranger: Plain) -> bytes:
-    """Give all that comes until the server closes; it need not be a frame."""
+    """All that comes until the server closes; it need not be a frame."""
     answer = b""
     while data := stranger.socket.recv(65_536):
         answer += data

@@ -1,4 +1,4 @@
-"""Over TLS a conversation is the same, and who does not speak it takes nothing from the others."""
+"""Over TLS conversations are the same, and clients that do not speak it disturb nobody."""
 
 import logging
 import ssl
@@ -34,7 +34,7 @@ def trust(authority: Authority) -> SSLContext:
 
 
 def serial(peer: Plain) -> object:
-    """Give the number of the certificate that the server showed."""
+    """The serial number of the certificate that the server showed."""
     assert isinstance(peer.socket, SSLSocket)
     cert = peer.socket.getpeercert()
     assert isinstance(cert, dict)
@@ -43,13 +43,13 @@ def serial(peer: Plain) -> object:
 
 @pytest.fixture
 def house(authority: Authority) -> Iterator[Chat]:
-    """Give a server that speaks TLS."""
+    """A server that speaks TLS."""
     with chatting(options={"tls_cert": authority.issue("server")}) as chat:
         yield chat
 
 
 def shaken(house: Chat, trust: SSLContext) -> tuple[socket.socket, ssl.SSLObject, ssl.MemoryBIO]:
-    """Give a connection, its end of TLS, and what that wants sent: the handshake's last word."""
+    """A connection, its end of TLS, and the handshake's last message, which is not sent yet."""
     raw = house.came(Plain(house.address)).socket
     inward, outward = ssl.MemoryBIO(), ssl.MemoryBIO()
     end = trust.wrap_bio(inward, outward, server_hostname="localhost")
@@ -71,7 +71,9 @@ def test_plain_and_rich_clients_talk_over_tls(house: Chat, trust: SSLContext) ->
         bystanders.heard("é")
 
 
-def test_what_comes_with_the_end_of_the_handshake_is_heard(house: Chat, trust: SSLContext) -> None:
+def test_data_that_comes_with_the_end_of_the_handshake_is_read(
+    house: Chat, trust: SSLContext
+) -> None:
     """A client of TLS 1.3 speaks with its last word of the handshake: often they are one piece."""
     with Bystanders(house.address, tls=trust) as bystanders:
         for _ in range(10):
@@ -119,7 +121,7 @@ def test_a_burst_of_megabytes_is_heard_whole_and_in_order(house: Chat, trust: SS
         sending.get()
 
 
-def test_who_reads_slowly_hears_all_it_is_owed_and_then_why(
+def test_a_slow_reader_over_tls_receives_whole_items_and_then_the_reason(
     authority: Authority, trust: SSLContext
 ) -> None:
     options = {"tls_cert": authority.issue("server")}
@@ -141,7 +143,7 @@ def test_who_reads_slowly_hears_all_it_is_owed_and_then_why(
         assert numbers
 
 
-def test_a_half_closed_client_hears_what_was_owed_to_it(house: Chat, trust: SSLContext) -> None:
+def test_a_half_closed_client_still_receives_its_answers(house: Chat, trust: SSLContext) -> None:
     with Rich(house.address, "Ann", tls=trust) as ann:
         ann.say("lobby", "the last")
         end_sending(ann.socket)
@@ -165,7 +167,7 @@ def test_the_end_is_noticed_though_it_comes_together_with_data(
         bystanders.heard("the last")
 
 
-def test_our_own_clients_speak_it(house: Chat, trust: SSLContext) -> None:
+def test_our_own_clients_speak_tls(house: Chat, trust: SSLContext) -> None:
     host, port = house.address
     with (
         Connection(host, port, nick="Ann", tls=trust) as ann,
@@ -177,7 +179,7 @@ def test_our_own_clients_speak_it(house: Chat, trust: SSLContext) -> None:
         assert ann.say("lobby", "hello yourself") == 2
 
 
-def test_a_client_that_does_not_know_the_certificate_does_not_talk(
+def test_a_client_that_does_not_trust_the_certificate_does_not_connect(
     house: Chat, authority: Authority
 ) -> None:
     with pytest.raises(OSError, match=r"not trusted: unable to get local issuer|self-signed"):
@@ -188,9 +190,7 @@ def test_a_client_that_does_not_know_the_certificate_does_not_talk(
         assert not other.inside()
 
 
-def test_a_client_of_tls_on_a_plain_port_is_told_in_its_own_way(
-    chat: Chat, trust: SSLContext
-) -> None:
+def test_a_tls_client_on_a_plain_port_is_told_so_in_tls(chat: Chat, trust: SSLContext) -> None:
     with pytest.raises(OSError, match="it does not speak TLS"):
         Connection(*chat.address, tls=trust)
 
@@ -200,7 +200,7 @@ def test_a_client_of_tls_on_a_plain_port_is_told_in_its_own_way(
     [
         (
             b"hello\0",
-            b"* geventchat: This port speaks TLS. Come in with: geventchat connect --tls\0",
+            b"* geventchat: This port speaks TLS. Connect with: geventchat connect --tls\0",
         ),
         (b"\x1e{}\0", b"* geventchat: This port speaks TLS"),
         (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
@@ -208,7 +208,7 @@ def test_a_client_of_tls_on_a_plain_port_is_told_in_its_own_way(
         (b"\x16\x03\x01\x00\x05junk!", b"\x15\x03"),
     ],
 )
-def test_what_is_not_tls_is_answered_and_is_one_line_of_the_log(
+def test_a_client_without_tls_is_answered_and_logged_in_one_line(
     house: Chat,
     trust: SSLContext,
     caplog: pytest.LogCaptureFixture,
@@ -227,19 +227,17 @@ def test_what_is_not_tls_is_answered_and_is_one_line_of_the_log(
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_a_browser_is_told_how_to_come_in(
+def test_a_browser_is_told_how_to_connect(
     house: Chat, trust: SSLContext, *, encrypted: bool
 ) -> None:
     with Plain(house.address, tls=trust if encrypted else None) as browser:
         browser.send(b"GET / HTTP/1.1\r\n\r\n")
         page = b"".join(iter(lambda: browser.socket.recv(1_000), b"")).partition(b"\r\n\r\n")[2]
-        assert page.endswith(b"not HTTP. Come in with: geventchat connect --tls\n")
+        assert page.endswith(b"not HTTP. Connect with: geventchat connect --tls\n")
 
 
 @pytest.mark.parametrize("begun", [b"", b"\x16\x03\x01\x02\x00\x01"])
-def test_a_handshake_has_five_seconds(
-    authority: Authority, trust: SSLContext, begun: bytes
-) -> None:
+def test_a_handshake_times_out(authority: Authority, trust: SSLContext, begun: bytes) -> None:
     options = {"tls_cert": authority.issue("server")}
     with chatting(options=options, handshake_seconds=0.05) as house:
         with beside(house.address, tls=trust) as bystanders, Plain(house.address) as silent:
@@ -254,7 +252,7 @@ def test_a_handshake_has_five_seconds(
     [partial(begin_again, data=b""), partial(begin_again, data=b"\0"), change_keys],
     ids=["handshakes", "handshakes and data", "keys"],
 )
-def test_who_talks_of_keys_without_end_delays_nobody_and_is_closed(
+def test_endless_tls_control_traffic_delays_nobody_and_is_closed(
     house: Chat, trust: SSLContext, tmp_path: Path, talk: Callable[[tuple[str, int], Path], None]
 ) -> None:
     with beside(house.address, tls=trust) as bystanders:
@@ -262,7 +260,7 @@ def test_who_talks_of_keys_without_end_delays_nobody_and_is_closed(
         bystanders.heard()
 
 
-def test_who_is_turned_away_is_told_why_over_tls(authority: Authority, trust: SSLContext) -> None:
+def test_a_rejected_client_is_told_why_over_tls(authority: Authority, trust: SSLContext) -> None:
     options = {"tls_cert": authority.issue("server")}
     with (
         chatting(options=options, connections=2) as house,
@@ -273,7 +271,7 @@ def test_who_is_turned_away_is_told_why_over_tls(authority: Authority, trust: SS
         bystanders.heard()
 
 
-def test_who_is_banned_while_it_shakes_hands_does_not_come_in(
+def test_a_client_banned_during_its_handshake_is_not_let_in(
     authority: Authority, trust: SSLContext, tmp_path: Path
 ) -> None:
     (tmp_path / "operator").write_text("the-token-of-a-test")
@@ -291,14 +289,14 @@ def test_who_is_banned_while_it_shakes_hands_does_not_come_in(
         bystanders.heard()
 
 
-def test_a_server_ends_at_once_though_somebody_has_not_shaken_hands(house: Chat) -> None:
+def test_a_server_stops_at_once_though_a_handshake_is_incomplete(house: Chat) -> None:
     with Plain(house.address):
         gevent.sleep(0.01)
         with gevent.Timeout(3):
             house.stop()
 
 
-def test_a_certificate_is_read_again_and_a_bad_one_leaves_the_old_in_force(
+def test_a_reload_reads_the_certificate_and_keeps_the_old_one_if_it_is_bad(
     authority: Authority, trust: SSLContext, tmp_path: Path
 ) -> None:
     file = Path(authority.issue("renewed"))

@@ -8,7 +8,10 @@ import gevent
 from gevent.event import Event
 from gevent.queue import SimpleQueue
 
+from geventchat.protocol import frames
+from geventchat.protocol.errors import Reason
 from geventchat.server.limits import Pace
+from geventchat.server.outbox import Outbox
 
 
 class FakeLink:
@@ -17,6 +20,7 @@ class FakeLink:
     While one greenlet waits in `send`, no other may offer anything: it would land inside a frame.
     """
 
+    address = "nowhere"
     peer = "nowhere:1"
     door = "none"
 
@@ -36,6 +40,11 @@ class FakeLink:
         self._sending = False
         self._changed = Event()
         self._said: SimpleQueue[bytes | None] = SimpleQueue()
+
+    @property
+    def sink(self) -> "FakeLink":
+        """Itself."""
+        return self
 
     def take(self, count: int | None) -> None:
         """Make room for this many more bytes, or for all that may come."""
@@ -80,7 +89,7 @@ class FakeLink:
     def open(self, seconds: float) -> None:
         pass
 
-    def frames(self) -> Iterator[bytes]:
+    def frames(self, outbox: Outbox) -> Iterator[bytes]:
         while True:
             self.listening = True
             frame = self._said.get()
@@ -88,6 +97,12 @@ class FakeLink:
             if self.lost or frame is None:
                 return
             yield frame
+
+    def farewell(self, reason: Reason) -> bytes:
+        return frames.notice(reason.text)
+
+    def reject(self, reason: Reason) -> None:
+        self.try_send(self.farewell(reason))
 
     def close(self, seconds: float) -> None:
         self.closed = True

@@ -1,4 +1,4 @@
-"""Which certificates and keys a server takes, told before it listens."""
+"""Certificates and keys are checked before the server listens."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import trustme
 
 from geventchat.config import BadOption
-from geventchat.server.doors import tls
+from geventchat.server.transport import tls
 
 CA = trustme.CA()
 CERT = CA.issue_cert("localhost")
@@ -31,7 +31,7 @@ def test_certificate_and_key_are_in_one_file_or_in_two(tmp_path: Path) -> None:
     assert tls.load(None, None) is None
 
 
-def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
+def test_unusable_certificates_and_keys_are_named(tmp_path: Path) -> None:
     cert = written(tmp_path, "cert", *CERT.cert_chain_pems)
     key = written(tmp_path, "key", CERT.private_key_pem)
     other = written(tmp_path, "other", OTHER.private_key_pem)
@@ -41,7 +41,7 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     empty = written(tmp_path, "empty")
     none = str(tmp_path / "none")
     for given, complaint in {
-        (None, key): f"--tls-key {key}: there is no --tls-cert besides",
+        (None, key): f"--tls-key {key}: requires --tls-cert",
         (none, None): f"--tls-cert {none}: No such file or directory",
         (none, key): f"--tls-cert {none}: No such file or directory",
         (cert, none): f"--tls-key {none}: No such file or directory",
@@ -58,7 +58,7 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
         assert str(caught.value) == complaint
 
 
-def test_a_key_that_is_locked_is_refused_and_not_asked_for(tmp_path: Path) -> None:
+def test_a_key_with_a_passphrase_is_refused_without_asking(tmp_path: Path) -> None:
     from cryptography.hazmat.primitives import serialization as form
 
     key = form.load_pem_private_key(CERT.private_key_pem.bytes(), None)
@@ -66,5 +66,5 @@ def test_a_key_that_is_locked_is_refused_and_not_asked_for(tmp_path: Path) -> No
     pem = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, kept)
     locked = written(tmp_path, "locked", trustme.Blob(pem))
     cert = written(tmp_path, "cert", *CERT.cert_chain_pems)
-    with pytest.raises(BadOption, match="is locked with a passphrase"):
+    with pytest.raises(BadOption, match="is passphrase-protected"):
         tls.load(cert, locked)

@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 class SqliteTimeline(Timeline):
     """Keeps everything in the file at `path`, which one server at a time may use.
 
-    Raises BadOption if the file cannot be used; it is then untouched.
+    Raises BadSetting if the file cannot be used; it is then untouched.
     """
 
     def __init__(

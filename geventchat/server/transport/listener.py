@@ -1,4 +1,4 @@
-"""The TCP door: listens, and hands each connection to its session as a link."""
+"""Doors: the ways in. Each listens, and hands every connection to its session as a link."""
 
 import errno
 import socket
@@ -11,33 +11,34 @@ from gevent.server import StreamServer
 from gevent.ssl import SSLContext
 
 from geventchat.config import BadSetting
-from geventchat.server.doors.link import TcpLink
-from geventchat.server.doors.tls import TlsLink
 from geventchat.server.limits import Refusals
-from geventchat.server.link import Link
+from geventchat.server.transport.base import Framing, Link
+from geventchat.server.transport.connection import Connection
+from geventchat.server.transport.tcp import TcpStream
+from geventchat.server.transport.tls import TlsStream
 
 BACKLOG: Final = 4096
-"""Connections the kernel holds until they are accepted; 128 would lose some of a class at once."""
+"""Connections the kernel holds until they are accepted; 128 would drop some of a burst."""
 _INHERITED: Final = {
-    # A peer that is gone without a word is found out when it has been silent for 90 s, and when it
-    # has not acknowledged for 90 s what it was sent: later than a stalled one is closed as slow.
+    # A dead peer is detected after 90 s of silence, or 90 s without acknowledging what it was sent:
+    # later than a stalled one is closed as slow.
     "TCP_KEEPIDLE": 60,
     "TCP_KEEPINTVL": 10,
     "TCP_KEEPCNT": 3,
     "TCP_USER_TIMEOUT": 90_000,
-    # What the kernel holds of what a reader that has stopped was not even sent yet.
+    # The most unsent data that the kernel holds for a client that has stopped reading.
     "TCP_NOTSENT_LOWAT": 256 << 10,
     "TCP_NODELAY": 1,
 }
-"""Options of the listening socket that its connections have too, where the system knows them."""
+"""Options that connections inherit from the listening socket, where the system has them."""
 _AGAIN_SECONDS: Final = 0.5
-"""When to accept again after there were no descriptors."""
+"""How long accepting pauses when there are no descriptors."""
 
 
 class _Listener(StreamServer):
-    """Goes on after there were no descriptors for those who want to come in."""
+    """Accepts again after the process ran out of descriptors."""
 
-    # Fewer than are reserved for them: none of these was turned away yet when the next is accepted.
+    # Fewer than there are descriptors in reserve: all of these are accepted before one is rejected.
     max_accept = 16
 
     def __init__(
@@ -47,13 +48,13 @@ class _Listener(StreamServer):
         self._refusals = refusals
 
     def do_read(self) -> Any:
-        """Accept; give nothing if there is nobody, or no descriptor."""
+        """Accept a connection; None if there is none, or no descriptor for it."""
         try:
             return super().do_read()
         except OSError as error:
             if self.is_fatal_error(error):
                 raise
-            # ECONNABORTED and the like concern nobody else, but waiting a little does no harm.
+            # ECONNABORTED and the like concern one connection, but a short pause does no harm.
             self._refusals.note("descriptors", error.strerror or str(error))
             self.stop_accepting()
             gevent.spawn_later(_AGAIN_SECONDS, self._accept_again)
@@ -64,51 +65,63 @@ class _Listener(StreamServer):
             self.start_accepting()
 
 
-class TcpDoor:
-    """Takes connections at an address and hands each as a Link to `welcome`, in a greenlet of it.
+class Door:
+    """A way in: accepts connections at an address and hands each as a Link to `welcome`.
 
-    Raises BadSetting if the address cannot be listened on.
+    `welcome` is called in a greenlet of that connection. `renew` before `start`. Raises BadSetting
+    if the address cannot be listened on.
     """
 
     def __init__(
         self,
         host: str,
         port: int,
-        frame_bytes: int,
+        framing: type[Framing],
         welcome: Callable[[Link], None],
         refusals: Refusals,
     ) -> None:
-        self.tls: SSLContext | None = None
-        """What those who connect from now on have to speak TLS with."""
-        self.frame_bytes = frame_bytes
-        """What those who connect from now on may send before the null byte."""
+        self._framing = framing
         self._welcome = welcome
+        self._tls: SSLContext | None = None
+        self._frame_bytes = 0
+        self._how = ""
         self._server = _Listener(listen(host, port), self._handle, refusals)
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port, the one that was taken where 0 was asked for."""
+        """Host and port; with port 0 in the settings, the one that the system chose."""
         host, port = self._server.socket.getsockname()[:2]
         return host, port
+
+    @property
+    def name(self) -> str:
+        """What metrics call it; another with TLS than without."""
+        return self._framing.doors[self._tls is not None]
+
+    def renew(self, tls: SSLContext | None, frame_bytes: int, how: str) -> None:
+        """Change what holds for connections from now on.
+
+        `tls`: what they have to speak TLS with; `frame_bytes`: the largest frame they may send;
+        `how`: how to connect, as programs are told that speak something else.
+        """
+        self._tls, self._frame_bytes, self._how = tls, frame_bytes, how
 
     def start(self) -> None:
         """Begin to accept."""
         self._server.start()
 
     def close(self) -> None:
-        """Accept no more; those inside stay."""
+        """Stop accepting; existing connections stay."""
         self._server.close()
 
     def _handle(self, sock: gevent_socket.socket, address: tuple[Any, ...]) -> None:
-        peer = f"{address[0]}:{address[1]}"
-        if self.tls is None:
-            self._welcome(TcpLink(sock, peer, self.frame_bytes))
-        else:
-            self._welcome(TlsLink(sock, peer, self.frame_bytes, self.tls))
+        stream = TcpStream(sock) if self._tls is None else TlsStream(sock, self._tls)
+        framing = self._framing(self._frame_bytes, self._how)
+        self._welcome(Connection(stream, framing, address[0], address[1], self.name))
 
 
 def listen(host: str, port: int) -> gevent_socket.socket:
-    """Give a listening socket, with what its connections inherit on Linux."""
+    """Open a listening socket, with what its connections inherit on Linux. Raises BadSetting."""
     try:
         family, _, _, _, address = gevent_socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -1,14 +1,14 @@
-"""TLS on the chat port: a link whose bytes are encrypted, and the certificate it shows.
+"""The stream that is encrypted with TLS, and the certificate that the server shows.
 
 The encryption is done apart from the socket, in memory: so the socket is tried and waited for as
-on any other link, and what was not taken can be told to the byte.
+on any other stream, and what it did not take is known to the byte.
 """
 
 import errno
 import os
 import ssl
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -17,67 +17,51 @@ from gevent import socket as gevent_socket
 from gevent.ssl import SSLContext
 
 from geventchat.config import BadSetting
-from geventchat.protocol import frames
-from geventchat.server.doors.link import (
-    ANSWERS,
-    READ_BYTES,
-    READABLE,
-    WRITABLE,
-    TcpLink,
-    http_answer,
-)
+from geventchat.server.transport.tcp import READ_BYTES, TcpStream
 
 _RECORD_BYTES: Final = 16 << 10
 """What one record of TLS holds at most."""
 _ASIDE_BYTES: Final = 64 << 10
-"""What a client may send in a row without any data, of which a record has less until it is whole;
-and what TLS may answer it in all: to 2,400 changes of a key, which is good for millions of records.
+"""Bytes that a client may send in a row without data, more than an incomplete record has; and the
+bytes that TLS may answer it in all: enough for 2,400 key changes, which last millions of records.
 """
 _HANDSHAKE: Final = b"\x16"
-_PLAIN: Final = "This port speaks TLS. Come in with: geventchat connect --tls"
 
 
-class TlsLink(TcpLink):
-    """A session's way to a socket that speaks TLS. See `Link`."""
+class TlsStream(TcpStream):
+    """A socket that speaks TLS, which it takes over. See `Stream`."""
 
     __slots__ = (
         "_answered", "_head", "_inward", "_outward", "_sealed", "_tls", "_unsent", "_vain",
+        "ended",
     )  # fmt: skip
-    door = "tls"
-    answers = ANSWERS | {"http": http_answer(b"geventchat connect --tls")}
 
-    def __init__(
-        self, sock: gevent_socket.socket, peer: str, frame_bytes: int, context: SSLContext
-    ) -> None:
-        super().__init__(sock, peer, frame_bytes)
+    def __init__(self, sock: gevent_socket.socket, context: SSLContext) -> None:
+        super().__init__(sock)
         self._inward, self._outward = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._inward, self._outward, server_side=True)
         self._head = b""
-        """What came first, until it has told what the client speaks."""
+        """The first bytes, until the handshake is complete."""
         self._sealed = 0
-        """Bytes that were offered and are encrypted, but not all of that is sent."""
+        """Bytes offered and encrypted whose record is not sent completely."""
         self._unsent = b""
         self._vain = 0
-        """Bytes that came since there was data."""
+        """Bytes received since the last data."""
         self._answered = 0
-        """Bytes of answers that were TLS's own."""
+        """Bytes of TLS's own answers."""
+        self.ended = False
 
-    def open(self, seconds: float) -> None:
+    def open(self, misplaced: Callable[[bytes], bytes]) -> None:
         try:
-            with gevent.Timeout(seconds, TimeoutError("it took too long")):
-                self._shake_hands()
+            self._shake_hands()
         except OSError as error:
             if not self._head.startswith(_HANDSHAKE):
-                self._tell_stranger()
+                with suppress(OSError):  # in the clear; it may not have waited for that
+                    super().try_send(misplaced(self._head))
             if isinstance(error, ssl.SSLError) and error.reason:
                 raise ConnectionError(error.reason.lower().replace("_", " ")) from None
             raise
         self._head = b""
-
-    def frames(self) -> Iterator[bytes]:
-        # What came with the end of the handshake is here already and wakes nobody.
-        gevent.get_hub().loop.run_callback(self._look_once_more)
-        return super().frames()
 
     def try_send(self, data: bytes | memoryview) -> int:
         offered, taken = memoryview(data), 0
@@ -90,6 +74,9 @@ class TlsLink(TcpLink):
             self._sealed = 0
         return taken
 
+    def unread(self) -> int:
+        return super().unread() + self._inward.pending + self._tls.pending()
+
     def close(self, seconds: float) -> None:
         with suppress(OSError):  # it says that the other side has not said the same yet
             self._tls.unwrap()
@@ -97,9 +84,9 @@ class TlsLink(TcpLink):
             self._push()
         super().close(seconds)
 
-    def _receive(self) -> bytes:
+    def recv(self) -> bytes:
         data = self._decrypted()
-        if data or self._ended:
+        if data or self.ended:
             return data
         encrypted = self._sock.recv(READ_BYTES)
         if not encrypted:
@@ -108,27 +95,27 @@ class TlsLink(TcpLink):
         data = self._decrypted()
         self._vain = 0 if data else self._vain + len(encrypted)
         if max(self._vain, self._answered) > _ASIDE_BYTES:
-            raise ConnectionError("it talks of TLS and not over it")
-        if not data and not self._ended:
+            raise ConnectionError("too much TLS control traffic without data")
+        if not data and not self.ended:
             raise BlockingIOError  # one read takes more than a record, so no whole one was there
         return data
 
     def _decrypted(self) -> bytes:
-        """Give all that has come so far."""
+        """Decrypt all that has arrived so far."""
         parts = []
         try:
             while part := self._tls.read(READ_BYTES):
                 parts.append(part)
-            self._ended = True
+            self.ended = True
         except ssl.SSLWantReadError:
             pass
         finally:
             self._answered += self._outward.pending
-            self._push()  # answers of the protocol's own, or why it ends
+            self._push()  # TLS's own answers, or the alert that ends it
         return b"".join(parts)
 
     def _push(self) -> bool:
-        """Send of what is encrypted as much as the socket takes; say whether that was all."""
+        """Send as much encrypted data as the socket takes; return whether that was all."""
         if self._outward.pending:
             self._unsent += self._outward.read()
         while self._unsent:
@@ -139,9 +126,7 @@ class TlsLink(TcpLink):
         return True
 
     def _shake_hands(self) -> None:
-        hub = gevent.get_hub()
-        readable = hub.loop.io(self._sock.fileno(), READABLE)
-        writable = hub.loop.io(self._sock.fileno(), WRITABLE)
+        hub, writable = gevent.get_hub(), self._writable()
         try:
             while True:
                 try:
@@ -156,7 +141,7 @@ class TlsLink(TcpLink):
                     pushed = self._push()
                 if done:
                     return
-                hub.wait(readable)
+                hub.wait(self.readable)
                 with suppress(BlockingIOError):
                     data = self._sock.recv(READ_BYTES)
                     if not data:
@@ -166,25 +151,18 @@ class TlsLink(TcpLink):
                         raise ConnectionError("it does not speak TLS")
                     self._inward.write(data)
         finally:
-            readable.close()
             writable.close()
-
-    def _tell_stranger(self) -> None:
-        """Tell who does not speak TLS, in the clear, that this port does."""
-        http = frames.stranger(self._head) == "http"
-        with suppress(OSError):
-            super().try_send(self.answers["http"] if http else frames.notice(_PLAIN))
 
 
 def load(cert: str | None, key: str | None) -> SSLContext | None:
-    """Give what a server needs to speak TLS, None if it has no certificate.
+    """Load the certificate of a server; None: it has none and does not speak TLS.
 
-    The key may be in the certificate's file. Raises BadSetting for what cannot be used. Reads files
-    before it returns.
+    The key may be in the certificate's file. Raises BadSetting for files that cannot be used. Reads
+    files before it returns.
     """
     if cert is None:
         if key is not None:
-            raise BadSetting("tls_key", key, "there is no --tls-cert besides")
+            raise BadSetting("tls_key", key, "requires --tls-cert")
         return None
     setting, file = ("tls_cert", cert) if key is None else ("tls_key", key)
     mode = _mode(setting, file)
@@ -226,11 +204,11 @@ def _why(error: Exception, nothing_there: str) -> str:
 
 
 def _passphrase() -> str:
-    raise ValueError("is locked with a passphrase, and nobody is there to say it")
+    raise ValueError("is passphrase-protected, which is not supported")
 
 
 def _believer(cert: str) -> SSLContext:
-    """Give what a client has that trusts this certificate."""
+    """Make the context of a client that trusts this certificate."""
     context = SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -239,7 +217,7 @@ def _believer(cert: str) -> SSLContext:
 
 
 def _shake_hands(server: SSLContext, client: SSLContext) -> None:
-    """Let the two meet in memory. Raises SSLCertVerificationError, as when it has expired."""
+    """Let both shake hands in memory. Raises SSLCertVerificationError, as when it has expired."""
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [client.wrap_bio(down, up), server.wrap_bio(up, down, server_side=True)]
     for _ in range(4):

@@ -1,0 +1,1 @@
+"""Transport: from a listening socket to the links that sessions read and write."""

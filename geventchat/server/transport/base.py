@@ -1,0 +1,127 @@
+"""What a session needs of its link, and what a link is made of: a framing over a stream."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Protocol
+
+from geventchat.protocol.errors import Reason
+from geventchat.server.limits import Pace
+from geventchat.server.outbox import Outbox, Sink
+
+
+class Link(Protocol):
+    """A session's way to its client, whichever door the client came through."""
+
+    address: str
+    """The client's host, without a port."""
+    door: str
+    """The name of the door."""
+    heard: float
+    """When bytes last came, by the monotonic clock."""
+    begun: float
+    """When the incomplete frame began, by the same clock; 0: there is none."""
+    pace: Pace | None
+    """How quickly the client may speak; None: without a limit."""
+    listening: bool
+    """Whether the session waits for the client, and not the client for the session."""
+
+    @property
+    def peer(self) -> str:
+        """Host and port, for logs."""
+
+    @property
+    def sink(self) -> Sink:
+        """The sending side, for the outbox."""
+
+    def open(self, seconds: float) -> None:
+        """Shake hands, within so many seconds, where stream or framing ask for that. Waits.
+
+        Raises OSError.
+        """
+
+    def frames(self, outbox: Outbox) -> Iterator[bytes]:
+        """Yield the frames as they arrive, none of them empty, until the client sends no more.
+
+        Replies of the framing itself leave through the outbox. Waits. Raises ProtocolError with
+        the reason that ends the connection.
+        """
+
+    def drain(self) -> None:
+        """Let `frames` end once it has yielded what has arrived so far. Never waits."""
+
+    def farewell(self, reason: Reason) -> bytes:
+        """Encode the last words to a client that does not understand `bye`."""
+
+    def reject(self, reason: Reason) -> None:
+        """Tell a client without a session why it is turned away. Never waits. Raises OSError."""
+
+    def close(self, seconds: float) -> None:
+        """End sending, read on up to `seconds` so that the last words arrive, close. Waits."""
+
+
+class Stream(Sink, Protocol):
+    """Bytes in both directions, over a socket that it owns. `try_send` and `send` are a Sink's."""
+
+    readable: Any
+    """The watcher to wait for before `recv`."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the client has ended its side though the socket need not become readable."""
+
+    def open(self, misplaced: Callable[[bytes], bytes]) -> None:
+        """Shake hands. Waits without a limit. Raises OSError.
+
+        A client that does not is answered with what `misplaced` makes of its first bytes.
+        """
+
+    def recv(self) -> bytes:
+        """Read what has arrived; nothing at the end. Never waits.
+
+        Raises OSError, and BlockingIOError if there is nothing yet.
+        """
+
+    def unread(self) -> int:
+        """Count the bytes that have arrived and were not read. Never waits."""
+
+    def close(self, seconds: float) -> None:
+        """End sending, read on to the end for up to `seconds`, close. Waits."""
+
+
+class Framing(Protocol):
+    """Cuts one connection's bytes into frames, and knows how its clients are spoken to.
+
+    Nothing here waits.
+    """
+
+    doors: ClassVar[tuple[str, str]]
+    """The names of its doors: without TLS, with TLS."""
+    overhead: ClassVar[int]
+    """The bytes that a frame takes besides its content, at least."""
+    skipped: int
+    """Frames in the last bytes fed that have nothing for the session: empty or control frames."""
+
+    def __init__(self, frame_bytes: int, how: str) -> None:
+        """`frame_bytes`: the largest frame; `how`: the way to connect, as clients are told."""
+
+    @property
+    def opening(self) -> bool:
+        """Whether its own handshake is still incomplete: until then it yields no frame."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether a frame is incomplete."""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the frames that these bytes complete, none of them empty.
+
+        Raises ProtocolError with the reason that ends the connection.
+        """
+
+    def replies(self) -> bytes:
+        """Take what it has to send itself: its handshake, answers to control frames."""
+
+    def farewell(self, reason: Reason) -> bytes:
+        """Encode the last words, in the language of whoever is at the other end."""
+
+    def misplaced(self, head: bytes) -> bytes:
+        """Encode the answer to a client that sent these first bytes where TLS was expected."""

@@ -1,0 +1,153 @@
+"""The link: a framing over a stream, read by its session at the pace its client may speak."""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+import gevent
+from gevent.event import Event
+
+from geventchat.protocol.errors import PROTOCOL, ProtocolError, Reason
+from geventchat.server.limits import Pace
+from geventchat.server.outbox import Outbox
+from geventchat.server.transport.base import Framing, Stream
+
+_TOKEN_BYTES: Final = 4 << 10
+_LOOK_SECONDS: Final = 1.0
+"""How often the bytes are counted that a paused client has sent meanwhile."""
+
+
+class Connection:
+    """One client's connection, of any stream and any framing. See `Link`."""
+
+    __slots__ = (
+        "_draining", "_framing", "_paused", "_port",
+        "address", "begun", "door", "heard", "listening", "pace", "sink",
+    )  # fmt: skip
+
+    def __init__(
+        self, stream: Stream, framing: Framing, address: str, port: int, door: str
+    ) -> None:
+        self.sink = stream
+        self._framing = framing
+        self.address = address
+        self._port = port
+        self.door = door
+        self.heard = time.monotonic()
+        self.begun = 0.0
+        self.listening = False
+        self.pace: Pace | None = None
+        self._draining = False
+        self._paused: Event | None = None
+
+    @property
+    def peer(self) -> str:
+        return f"{self.address}:{self._port}"
+
+    def open(self, seconds: float) -> None:
+        with gevent.Timeout(seconds, TimeoutError("it took too long")):
+            self.sink.open(self._framing.misplaced)
+            if self._framing.opening:
+                self._shake_hands(seconds)
+
+    def frames(self, outbox: Outbox) -> Iterator[bytes]:
+        stream, framing, hub = self.sink, self._framing, gevent.get_hub()
+        readable = stream.readable
+        here = stream.unread() > 0  # what came with the end of a handshake wakes nobody
+        while True:
+            if self._draining:
+                gevent.sleep(1e-9)  # the session does so between frames; null bytes make none
+            elif not here and not stream.ended:
+                self.listening = True
+                hub.wait(readable)
+                self.listening = False
+            here = False
+            try:
+                data = stream.recv()
+            except BlockingIOError:
+                if self._draining:
+                    return
+                continue
+            except OSError:  # reset, or timed out
+                return
+            if not data:
+                return
+            self.heard = time.monotonic()
+            pace, left = self.pace, len(data)
+            for frame in framing.feed(data):
+                if pace is not None:
+                    left -= len(frame) + framing.overhead
+                    self._pause(pace, 1 + len(frame) // _TOKEN_BYTES, left)
+                self.begun = 0.0
+                yield frame
+            if framing.skipped:
+                if pace is not None:
+                    self._pause(pace, framing.skipped, 0)
+                if replies := framing.replies():
+                    outbox.put(replies)
+                    outbox.flush()
+            if pace is not None and self._draining and self._paused is not None:
+                return  # it sends more quickly than is waited for
+            if not framing.begun:
+                self.begun = 0.0
+            elif not self.begun:
+                self.begun = time.monotonic()  # not `heard`: the session had its own time
+
+    def drain(self) -> None:
+        self._draining = True
+        if self._paused is not None:
+            self._paused.set()
+        gevent.get_hub().loop.run_callback(self._wake)
+
+    def farewell(self, reason: Reason) -> bytes:
+        return self._framing.farewell(reason)
+
+    def reject(self, reason: Reason) -> None:
+        self.sink.try_send(self._framing.farewell(reason))
+
+    def close(self, seconds: float) -> None:
+        self.sink.close(seconds)
+
+    def _shake_hands(self, seconds: float) -> None:
+        """Exchange what the framing begins with. Nobody else sends yet, so no outbox is needed."""
+        stream, framing, hub = self.sink, self._framing, gevent.get_hub()
+        try:
+            while framing.opening:
+                try:
+                    data = stream.recv()
+                except BlockingIOError:
+                    hub.wait(stream.readable)
+                    continue
+                if not data:
+                    raise ConnectionError("it hung up")
+                for _ in framing.feed(data):
+                    raise ConnectionError("it did not wait for the handshake to end")
+                stream.send(framing.replies(), seconds)
+        except ProtocolError as error:
+            with suppress(OSError):  # it may not have waited for that
+                self.reject(error.reason or PROTOCOL)
+            raise ConnectionError(error.text) from None
+
+    def _wake(self) -> None:
+        # As if something had come. Not `feed`: what a watcher fed by a greenlet sets off waits
+        # until something else happens.
+        readable = self.sink.readable
+        if readable.active:
+            readable.callback(*readable.args)
+
+    def _pause(self, pace: Pace, tokens: int, left: int) -> None:
+        """Wait until there is a token, and while what was read so far has `left` bytes more.
+
+        The client is not `listening` to then, so no clock of the hub's runs for it.
+        """
+        now = time.monotonic()
+        end = now + pace.take(tokens, now)
+        if end == now:
+            self._paused = None
+            return
+        self._paused = self._paused or Event()
+        while now < end and not self._draining:
+            pace.check(max(left, 0) + self.sink.unread(), now)
+            self._paused.wait(min(end - now, _LOOK_SECONDS))
+            now = time.monotonic()

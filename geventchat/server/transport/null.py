@@ -1,0 +1,76 @@
+"""The framing of the chat port: text, then a null byte. It recognises who speaks something else."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Final
+
+from geventchat.protocol import frames
+from geventchat.protocol.errors import HTTP, ProtocolError, Reason
+
+_FIRST_BYTES: Final = 16
+_TLS_ALERT: Final = b"\x15\x03\x01\x00\x02\x02\x0a"
+"""RFC 8446, 6: an alert record; fatal, unexpected_message."""
+# RFC 4253, 4.2: a server may send lines before its version; a client shows or drops them.
+_SSH_LINE: Final = b"This port speaks geventchat, not SSH.\r\n"
+
+
+class NullFraming(frames.Decoder):
+    """See `Framing`."""
+
+    __slots__ = "_how", "_looking", "_stranger"
+    doors: ClassVar = "tcp", "tls"
+    overhead: ClassVar = 1
+    opening = False
+
+    def __init__(self, frame_bytes: int, how: str) -> None:
+        super().__init__(frame_bytes)
+        self._how = how
+        self._looking = True
+        """Whether the first bytes may still turn out to be another protocol's."""
+        self._stranger: frames.Stranger | None = None
+
+    @property
+    def begun(self) -> bool:
+        return self._part is not None
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        if self._looking:
+            self._look(data)
+        return super().feed(data)
+
+    def replies(self) -> bytes:
+        return b""
+
+    def farewell(self, reason: Reason) -> bytes:
+        match self._stranger:
+            case None:
+                return frames.notice(reason.text)
+            case "http":
+                return self._page()
+            case "tls":
+                return _TLS_ALERT
+            case "ssh":
+                return _SSH_LINE
+
+    def misplaced(self, head: bytes) -> bytes:
+        if frames.stranger(head) == "http":
+            return self._page()
+        return frames.notice(f"This port speaks TLS. Connect with: {self._how}")
+
+    def _look(self, data: bytes) -> None:
+        """Recognise another protocol. Raises ProtocolError.
+
+        The first bytes or the first line tell, so a trickle is not looked at again for each piece.
+        """
+        begun = self._part or b""
+        if not begun or len(begun) + len(data) <= _FIRST_BYTES or b"\n" in data:
+            self._stranger = frames.stranger(bytes(begun) + data)
+            if self._stranger is not None:
+                raise ProtocolError("http", HTTP.text, reason=HTTP)
+        self._looking = b"\n" not in data and b"\0" not in data
+
+    def _page(self) -> bytes:
+        page = f"This port speaks geventchat, not HTTP. Connect with: {self._how}\n".encode()
+        return (
+            b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(page), page)
+        )
