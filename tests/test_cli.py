@@ -338,7 +338,7 @@ def test_a_password_on_the_command_line_is_warned_of_and_in_the_environment_is_n
             number = port(first_line(process))
             with closing(socket.create_connection(("127.0.0.1", number), timeout=5)) as client:
                 client.sendall(b"hello\0")
-                assert client.recv(100) == b"* geventchat: This server needs a password.\0"
+                assert client.recv(100) == b"* geventchat: This server requires a password.\0"
             process.send_signal(signal.SIGTERM)
             told, complaints = process.communicate(timeout=10)
         assert complaint in complaints

@@ -1,10 +1,10 @@
-"""What an admin port answers at `/top`, for whoever looks at a server."""
+"""The reply of the admin port to `/top`."""
 
 import msgspec
 
 
 class BusyRoom(msgspec.Struct):
-    """A room in which something was said of late."""
+    """A room with recent posts."""
 
     room: str
     posts_per_second: float
@@ -12,7 +12,7 @@ class BusyRoom(msgspec.Struct):
 
 
 class SlowClient(msgspec.Struct):
-    """A client that has still to hear something."""
+    """A client with queued bytes."""
 
     nick: str
     address: str
@@ -21,7 +21,7 @@ class SlowClient(msgspec.Struct):
 
 
 class Top(msgspec.Struct):
-    """What is most, first."""
+    """The busiest rooms and slowest clients, in descending order."""
 
     rooms: list[BusyRoom]
     clients: list[SlowClient]

@@ -135,7 +135,7 @@ def test_what_is_still_to_say_is_said_though_nobody_reads(port: int, room: str) 
 @pytest.mark.parametrize(
     ("options", "lines", "complaint"),
     [
-        (["--room", "no rooms have spaces"], b"x", "A room name has no spaces"),
+        (["--room", "no rooms have spaces"], b"x", "A room name must not contain spaces"),
         (["--nick", "guest-1"], b"x", "guest-1 is reserved"),
         ([], b"\xff\n", "Line 1 of the input is not UTF-8."),
         ([], b"x" * 70_000, "That is too long"),
@@ -185,11 +185,11 @@ def test_where_a_password_is_needed_a_pipe_is_told(listener: Listener) -> None:
     with connecting(listener.port) as process:
         peer = listener.accept()
         peer.frame()
-        peer.tell(Bye(code="password", text="This server needs a password.", reconnect=False))
+        peer.tell(Bye(code="password", text="This server requires a password.", reconnect=False))
         peer.socket.close()
         assert process.wait(timeout=10) == 1
         assert process.stderr
-        assert process.stderr.read() == b"geventchat: This server needs a password.\n"
+        assert process.stderr.read() == b"geventchat: This server requires a password.\n"
 
 
 def test_a_loss_is_one_line_and_exit_code_1(listener: Listener) -> None:

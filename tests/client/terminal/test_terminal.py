@@ -68,7 +68,7 @@ def test_messages_appear_above_the_line_being_typed(
 
 def test_a_server_with_a_password_asks_for_it(open_terminal: Open, listener: Listener) -> None:
     terminal = open_terminal(port=listener.port)
-    for said, needs in (("wrong", "This server needs a password."), ("horse", "That is wrong.")):
+    for said, needs in (("wrong", "This server requires a password."), ("horse", "That is wrong.")):
         peer = listener.accept()
         peer.frame()
         peer.tell(Bye(code="password", text=needs, reconnect=False))
@@ -86,7 +86,7 @@ def test_who_has_no_password_can_leave(open_terminal: Open, listener: Listener) 
     terminal = open_terminal(port=listener.port)
     peer = listener.accept()
     peer.frame()
-    peer.tell(Bye(code="password", text="This server needs a password.", reconnect=False))
+    peer.tell(Bye(code="password", text="This server requires a password.", reconnect=False))
     peer.socket.close()
     terminal.until_line("Password:")
     terminal.type("\x03")
