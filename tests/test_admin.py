@@ -60,7 +60,7 @@ def test_rules_are_listed_and_undone(house: House) -> None:
         r"mute nick eve, by guest-\d+ until [-\d]{10} \d\d:\d\d: spam\n", done.stdout
     )
     assert house.admin("list").stdout == done.stdout
-    assert house.admin("unmute", "eve").stdout.startswith("lifted: mute nick eve")
+    assert house.admin("unmute", "eve").stdout.startswith("removed: mute nick eve")
     assert house.admin("list").stdout == "no rules are in force\n"
 
 

@@ -97,9 +97,9 @@ def test_a_server_that_goes_is_told_of_and_one_that_comes_back_is_shown() -> Non
     with watched() as ports:
         terminal = Terminal("top", f":{ports.admin}")
         terminal.until(lambda lines: any(line.startswith("clients 0") for line in lines))
-    terminal.until_line("no answer: Connection refused")
+    terminal.until_line("no reply: Connection refused")
     with watched(ports.admin):
-        terminal.until(lambda lines: not any("no answer" in line for line in lines))
+        terminal.until(lambda lines: not any("no reply" in line for line in lines))
         terminal.type("q")
         assert terminal.exit_code() == 0
 
@@ -116,7 +116,7 @@ def test_the_chat_port_is_no_admin_port(ports: Ports) -> None:
     done = run("top", f":{ports.chat}")
     assert done.returncode == 1
     assert done.stderr == (
-        f"geventchat: no admin port at 127.0.0.1:{ports.chat}: something else answers there\n"
+        f"geventchat: no admin port at 127.0.0.1:{ports.chat}: another service is listening there\n"
     )
 
 

@@ -209,7 +209,7 @@ def test_it_tries_for_as_long_as_nothing_welcomes_it(listener: Listener) -> None
         for _ in range(3):
             listener.accept().socket.close()
         listener.accept().welcome()
-        nobody = ReconnectFailed(f"No geventchat answers at 127.0.0.1:{listener.port}.")
+        nobody = ReconnectFailed(f"No geventchat server at 127.0.0.1:{listener.port}.")
         assert take(chat, 3)[1:] == [nobody, Reconnected("anna")]
 
 

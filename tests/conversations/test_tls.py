@@ -191,7 +191,7 @@ def test_a_client_that_does_not_know_the_certificate_does_not_talk(
 def test_a_client_of_tls_on_a_plain_port_is_told_in_its_own_way(
     chat: Chat, trust: SSLContext
 ) -> None:
-    with pytest.raises(OSError, match="it does not speak TLS"):
+    with pytest.raises(OSError, match="the server does not speak TLS"):
         Connection(*chat.address, tls=trust)
 
 

@@ -138,7 +138,7 @@ def test_what_is_still_to_say_is_said_though_nobody_reads(port: int, room: str) 
         (["--room", "no rooms have spaces"], b"x", "A room name must not contain spaces"),
         (["--nick", "guest-1"], b"x", "guest-1 is reserved"),
         ([], b"\xff\n", "Line 1 of the input is not UTF-8."),
-        ([], b"x" * 70_000, "That is too long"),
+        ([], b"x" * 70_000, "Message too long"),
     ],
 )
 def test_what_is_refused_is_one_line_and_exit_code_1(

@@ -193,7 +193,7 @@ def test_a_lost_connection_comes_back_with_what_was_said_meanwhile(
     terminal.until_line("lobby>")
     listener.close()
     peer.socket.close()
-    terminal.until(lambda lines: "not connected, trying again: Connection refused" in lines[-1])
+    terminal.until(lambda lines: "disconnected, reconnecting: Connection refused" in lines[-1])
     listener.open()
     terminal.type("are you there", ENTER)
     terminal.until_line("    … are you there")

@@ -109,7 +109,7 @@ def test_posts_elsewhere_are_counted_and_wait(view: View) -> None:
     assert hear(view, post(1, "one", room="dev")) == []
     assert "dev 1" in toolbar(view)
     mentioned = view.hear(post(2, "anna!", room="dev"))
-    assert text(mentioned) == ["    · bert names you in dev"]
+    assert text(mentioned) == ["    · bert mentioned you in dev"]
     assert rings(mentioned)
     assert "dev 2!" in toolbar(view)
     assert text(view.enter("dev"))[1:] == ["12:00 bert: one", "12:00 bert: anna!"]
@@ -130,7 +130,7 @@ def test_what_is_said_is_pending_until_it_is_stored(view: View) -> None:
 def test_what_could_not_be_said_is_not_lost(view: View) -> None:
     view.pending["k"] = PendingSay("lobby", "hello", since=10.0)
     refused = Error(code="slow_down", text="Too fast.", key="k")
-    assert hear(view, refused) == ["    ! Too fast. Not said: hello"]
+    assert hear(view, refused) == ["    ! Too fast. Not sent: hello"]
     assert view.pending == {}
 
 
@@ -168,7 +168,7 @@ def test_leaving_the_room_one_is_in_leads_to_another(view: View) -> None:
 
 
 def test_nick_and_topic_follow_the_server(view: View) -> None:
-    assert hear(view, Renamed(nick="anne")) == ["    · you are anne"]
+    assert hear(view, Renamed(nick="anne")) == ["    · you are now anne"]
     assert hear(view, Topic(room="lobby", topic="x\x1b", by="bert")) == [
         "    · bert set the topic: x\\x1b"
     ]
