@@ -48,7 +48,7 @@ def test_help_lists_every_command(ask: Ask) -> None:
     assert ask("/help join") == ["/join ROOM  join a room, or switch to one you are in"]
 
 
-def test_help_tells_whom_and_how_long_where_that_is_asked(ask: Ask) -> None:
+def test_help_explains_targets_and_durations(ask: Ask) -> None:
     assert ask("/help ban") == [
         "/ban TARGET [TIME] [REASON]  operators: ban a user or an address",
         "TARGET by address            the user's address; or by nick, by client",
@@ -61,7 +61,7 @@ def test_help_fits_a_terminal(ask: Ask) -> None:
     assert max(map(len, ask("/help"))) + len("    · ") <= 80
 
 
-def test_an_unknown_command_leads_to_help(ask: Ask) -> None:
+def test_an_unknown_command_points_to_help(ask: Ask) -> None:
     assert ask("/dance") == ["! Unknown command /dance; see /help."]
 
 
@@ -93,7 +93,7 @@ def test_an_unknown_command_leads_to_help(ask: Ask) -> None:
     ],
     ids=lambda text: text[:30],
 )
-def test_what_cannot_be_asked_is_one_line(ask: Ask, line: str, told: str) -> None:
+def test_an_invalid_command_is_one_line(ask: Ask, line: str, told: str) -> None:
     (shown,) = ask(line)
     assert shown.startswith(f"! {told}")
     assert len(shown) < 200
@@ -139,7 +139,7 @@ def test_what_cannot_be_asked_is_one_line(ask: Ask, line: str, told: str) -> Non
         ("/rules", {"action": "list"}),
     ],
 )
-def test_operators_act(
+def test_operator_commands_send_their_request(
     talk: tuple[Connection, Peer], ask: Ask, line: str, asked: dict[str, Any]
 ) -> None:
     _, peer = talk
@@ -153,7 +153,7 @@ def test_operators_act(
     assert asking.get() == ["ban nick bert, by olga: spam", "and 2 older rules"]
 
 
-def test_a_missing_argument_leads_to_the_usage(ask: Ask) -> None:
+def test_a_missing_argument_shows_the_usage(ask: Ask) -> None:
     assert ask("/msg bert") == ["! Missing argument. Usage: /msg NICK TEXT"]
 
 
@@ -162,16 +162,16 @@ def test_quit_quits(ask: Ask) -> None:
         ask("/quit")
 
 
-def test_joining_a_room_one_is_in_goes_there(ask: Ask, view: View) -> None:
+def test_joining_a_joined_room_switches_to_it(ask: Ask, view: View) -> None:
     assert ask("/join Dev") == ["──── dev · 1 here ────"]
     assert view.current == "dev"
 
 
-def test_rooms_tells_where_one_is_and_what_is_unread(ask: Ask) -> None:
+def test_rooms_lists_the_current_room_and_unread_counts(ask: Ask) -> None:
     assert ask("/rooms") == ["lobby (current, 2 here)", "dev (1 here, 3 unread)"]
 
 
-def test_ignore_is_undone_by_itself(ask: Ask, view: View) -> None:
+def test_ignoring_twice_stops_ignoring(ask: Ask, view: View) -> None:
     ask("/ignore Mallory")
     assert view.ignored == {"mallory"}
     assert ask("/ignore") == ["ignored: mallory"]
@@ -195,7 +195,7 @@ def test_ignore_is_undone_by_itself(ask: Ask, view: View) -> None:
         ),
     ],
 )
-def test_the_rest_is_asked_of_the_server(
+def test_other_commands_send_requests(
     line: str, request_: dict[str, Any], answer: Any, talk: tuple[Connection, Peer], ask: Ask
 ) -> None:
     asking = meanwhile(lambda: ask(line))
@@ -221,5 +221,5 @@ def test_the_rest_is_asked_of_the_server(
         ("an", []),
     ],
 )
-def test_tab_offers_what_fits_the_place(view: View, typed: str, offers: list[str]) -> None:
+def test_tab_completes_by_position(view: View, typed: str, offers: list[str]) -> None:
     assert completions(typed, view)[1] == offers
