@@ -23,7 +23,7 @@ def connect(port: int, room: str) -> Iterator[Connect]:
 
 
 def posts(chat: Connection) -> list[tuple[int, str, str]]:
-    """Give the posts that a connection has heard by now."""
+    """Return the posts that a connection has heard by now."""
     chat.ping()
     return [(e.position, e.author, e.text) for e in chat.heard() if isinstance(e, Post)]
 

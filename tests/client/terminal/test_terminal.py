@@ -38,14 +38,14 @@ def bert(port: int, room: str) -> Iterator[Connection]:
 
 @pytest.fixture
 def terminal(open_terminal: Open, bert: Connection, room: str) -> Terminal:
-    """Give a terminal in a room with bert, who knows its user as anna and the room's name."""
+    """Return a terminal in a room with bert, who knows its user as anna and the room's name."""
     terminal = open_terminal("--room", room, "--nick", f"anna-{room}")
     terminal.until(lambda lines: lines[-1:] == [f" {room} · 2 here · anna-{room}"])
     return terminal
 
 
 def heard(chat: Connection) -> Post:
-    """Give the next post that a connection hears."""
+    """Return the next post that a connection hears."""
     return next(event for event in chat if isinstance(event, Post))
 
 
