@@ -41,7 +41,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         yield House(tmp_path, process.address[1])
 
 
-def test_an_act_is_done_and_told(house: House) -> None:
+def test_an_action_is_performed_and_reported(house: House) -> None:
     with Connection("127.0.0.1", house.port, nick="eve") as eve:
         done = house.admin("kick", "eve", "--reason", "enough")
         assert (done.returncode, done.stdout) == (0, "connections closed: 1\n")
@@ -51,7 +51,7 @@ def test_an_act_is_done_and_told(house: House) -> None:
         assert "enough" in eve.ended.text
 
 
-def test_rules_are_listed_and_undone(house: House) -> None:
+def test_rules_are_listed_and_removed(house: House) -> None:
     assert house.admin("list").stdout == "no rules are in force\n"
     done = house.admin(
         "mute", "eve", "--seconds", "60", "--target-type", "nick", "--reason", "spam"
@@ -60,7 +60,7 @@ def test_rules_are_listed_and_undone(house: House) -> None:
         r"mute nick eve, by guest-\d+ until [-\d]{10} \d\d:\d\d: spam\n", done.stdout
     )
     assert house.admin("list").stdout == done.stdout
-    assert house.admin("unmute", "eve").stdout.startswith("lifted: mute nick eve")
+    assert house.admin("unmute", "eve").stdout.startswith("removed: mute nick eve")
     assert house.admin("list").stdout == "no rules are in force\n"
 
 
@@ -79,7 +79,7 @@ def test_the_token_comes_from_a_file_or_the_environment(house: House) -> None:
     ("arguments", "complaint"),
     [(["unban", "eve"], "no ban matches eve"), (["kick", "nobody"], "nobody")],
 )
-def test_what_is_refused_is_one_line(house: House, arguments: list[str], complaint: str) -> None:
+def test_a_refused_action_is_one_line(house: House, arguments: list[str], complaint: str) -> None:
     done = house.admin(*arguments)
     assert done.returncode == 1
     assert complaint in done.stderr
@@ -93,7 +93,7 @@ def test_a_wrong_token_does_nothing(house: House) -> None:
     assert house.admin("list").stdout == "no rules are in force\n"
 
 
-def test_an_operators_connection_may_and_anothers_may_not(house: House) -> None:
+def test_only_an_operator_connection_may_perform_actions(house: House) -> None:
     with (
         Connection("127.0.0.1", house.port, nick="olga", token=house.token) as olga,
         Connection("127.0.0.1", house.port, nick="eve") as eve,

@@ -135,10 +135,10 @@ def test_an_unusable_option_is_one_line_and_exit_2(arguments: list[str], line: s
         ("connect --password-file none", "--password-file none: No such file or directory"),
         ("admin", "missing argument ACTION; see geventchat admin --help"),
         ("admin list --server :x", "port x: is not a whole number"),
-        ("admin list extra", "TARGET extra: list takes none"),
-        ("admin close extra", "TARGET extra: close takes none"),
-        ("admin open extra", "TARGET extra: open takes none"),
-        ("admin list ''", 'TARGET "": list takes none'),
+        ("admin list extra", "TARGET extra: list takes no target"),
+        ("admin close extra", "TARGET extra: close takes no target"),
+        ("admin open extra", "TARGET extra: open takes no target"),
+        ("admin list ''", 'TARGET "": list takes no target'),
         ("serv", "No such command 'serv'. Did you mean 'serve'?"),
         (
             "history export --timeline memory:",
@@ -409,7 +409,7 @@ def test_only_a_password_on_the_command_line_is_warned_of() -> None:
             number = port(first_line(process))
             with closing(socket.create_connection(("127.0.0.1", number), timeout=5)) as client:
                 client.sendall(b"hello\0")
-                assert client.recv(100) == b"* geventchat: This server needs a password.\0"
+                assert client.recv(100) == b"* geventchat: This server requires a password.\0"
             process.send_signal(signal.SIGTERM)
             told, complaints = process.communicate(timeout=10)
         assert complaint in complaints

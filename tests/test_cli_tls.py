@@ -58,7 +58,7 @@ def test_an_untrusted_certificate_is_one_line(server: Process, mode: list[str]) 
     done = connect(server.address[1], "--tls", *mode, say="secret")
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert re.search(r"127\.0\.0\.1:\d+: its certificate is not trusted: ", line)
+    assert re.search(r"127\.0\.0\.1:\d+: the server's certificate is not trusted: ", line)
     assert not server.lines("secret")
 
 

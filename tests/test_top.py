@@ -57,7 +57,7 @@ def a_slow_client(port: int) -> Iterator[None]:
         yield
 
 
-def test_off_a_terminal_a_page_is_printed(ports: Ports) -> None:
+def test_one_page_is_printed_when_piped(ports: Ports) -> None:
     with a_slow_client(ports.chat):
         done = run("top", f":{ports.admin}")
     assert done.returncode == 0
@@ -68,7 +68,7 @@ def test_off_a_terminal_a_page_is_printed(ports: Ports) -> None:
     assert re.search(r"^guest-\d+ +[\d.]+ [KM]iB   tcp   127\.0\.0\.1$", done.stdout, re.MULTILINE)
 
 
-def test_once_is_once_on_a_terminal_too(ports: Ports) -> None:
+def test_once_prints_one_page_on_a_terminal_too(ports: Ports) -> None:
     terminal = Terminal("top", f":{ports.admin}", "--once")
     assert terminal.exit_code() == 0
     assert any(line.startswith("clients 0") for line in terminal.lines)
@@ -76,7 +76,7 @@ def test_once_is_once_on_a_terminal_too(ports: Ports) -> None:
 
 
 @pytest.mark.parametrize("key", ["q", "\x03"], ids=["q", "c-c"])
-def test_on_a_terminal_it_goes_on_until_the_user_leaves(ports: Ports, key: str) -> None:
+def test_on_a_terminal_it_runs_until_the_user_quits(ports: Ports, key: str) -> None:
     terminal = Terminal("top", f":{ports.admin}")
     terminal.until(lambda lines: any(line.startswith("clients 0") for line in lines))
     with Connection("127.0.0.1", ports.chat):
@@ -85,7 +85,7 @@ def test_on_a_terminal_it_goes_on_until_the_user_leaves(ports: Ports, key: str) 
     assert terminal.exit_code() == 0
 
 
-def test_it_is_terminated_in_order(ports: Ports) -> None:
+def test_sigterm_restores_the_terminal(ports: Ports) -> None:
     terminal = Terminal("top", f":{ports.admin}")
     terminal.until(lambda lines: any(line.startswith("clients 0") for line in lines))
     terminal.process.kill(signal.SIGTERM)
@@ -93,18 +93,18 @@ def test_it_is_terminated_in_order(ports: Ports) -> None:
     assert b"\x1b[?1049l" in terminal.raw  # the user's own screen is back
 
 
-def test_a_server_that_goes_is_told_of_and_one_that_comes_back_is_shown() -> None:
+def test_a_stopped_server_is_reported_and_a_restarted_one_shown() -> None:
     with watched() as ports:
         terminal = Terminal("top", f":{ports.admin}")
         terminal.until(lambda lines: any(line.startswith("clients 0") for line in lines))
-    terminal.until_line("no answer: Connection refused")
+    terminal.until_line("no reply: Connection refused")
     with watched(ports.admin):
-        terminal.until(lambda lines: not any("no answer" in line for line in lines))
+        terminal.until(lambda lines: not any("no reply" in line for line in lines))
         terminal.type("q")
         assert terminal.exit_code() == 0
 
 
-def test_where_no_server_is_that_is_one_line() -> None:
+def test_a_missing_server_is_one_line() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         number = free.getsockname()[1]
     done = run("top", f":{number}")
@@ -112,15 +112,15 @@ def test_where_no_server_is_that_is_one_line() -> None:
     assert done.stderr == f"geventchat: no admin port at 127.0.0.1:{number}: Connection refused\n"
 
 
-def test_the_chat_port_is_no_admin_port(ports: Ports) -> None:
+def test_the_chat_port_is_not_an_admin_port(ports: Ports) -> None:
     done = run("top", f":{ports.chat}")
     assert done.returncode == 1
     assert done.stderr == (
-        f"geventchat: no admin port at 127.0.0.1:{ports.chat}: something else answers there\n"
+        f"geventchat: no admin port at 127.0.0.1:{ports.chat}: another service is listening there\n"
     )
 
 
-def test_nothing_that_is_shown_acts_on_a_terminal() -> None:
+def test_names_with_control_characters_are_escaped() -> None:
     hostile = "\x1b[2J\x07\u202e"
     seen = Top([BusyRoom(hostile, 1.0, 1)], [SlowClient(hostile, hostile, hostile, 1)])
     look = Sample(0.0, Counter(), seen)
@@ -129,7 +129,7 @@ def test_nothing_that_is_shown_acts_on_a_terminal() -> None:
     assert text.count(r"\x1b[2J\x07\u202e") == 4
 
 
-def test_wide_names_keep_the_columns_and_too_wide_ones_are_cut() -> None:
+def test_wide_names_keep_the_columns_and_are_truncated() -> None:
     seen = Top([BusyRoom("日本", 1.0, 1), BusyRoom("日" * 32, 1.0, 1)], [])
     look = Sample(0.0, Counter(), seen)
     wide, cut = [text for _, text in page(look, look) if "日" in text]
@@ -137,7 +137,7 @@ def test_wide_names_keep_the_columns_and_too_wide_ones_are_cut() -> None:
     assert cut == "日" * 15 + "…" + " " + "        1.0          1"
 
 
-def test_what_a_busy_server_does_fits_80_columns() -> None:
+def test_a_busy_server_fits_80_columns() -> None:
     figures = Counter(
         {
             "geventchat_storage_up": 1,
@@ -169,7 +169,7 @@ def test_what_a_busy_server_does_fits_80_columns() -> None:
     assert max(map(len, lines)) <= 80
 
 
-def test_counts_that_began_anew_are_not_less_than_nothing() -> None:
+def test_reset_counters_give_no_negative_rates() -> None:
     before = Sample(1.0, Counter({"geventchat_messages_stored_total": 100}), Top([], []))
     now = Sample(3.0, Counter({"geventchat_messages_stored_total": 10}), Top([], []))
     assert any(text.startswith("posts 5.0/s ") for _, text in page(before, now))

@@ -1,4 +1,4 @@
-"""`geventchat admin`: does what operators do, from the command line."""
+"""`geventchat admin`: operator actions from the command line."""
 
 import os
 from typing import Any, Final, get_args
@@ -19,17 +19,24 @@ _OF_ALL: Final = ("close", "open", "list")
 @click.command()
 @click.argument("action", type=click.Choice(get_args(Action)))
 @click.argument("target", required=False)
-@option("--server", default="", metavar="[HOST][:PORT]", help="Where; by default on this machine.")
+@option(
+    "--server",
+    default="",
+    metavar="[HOST][:PORT]",
+    help="Default: this machine.",
+)
 @option(
     "--operator-file",
     metavar="FILE",
-    help=f"Holds the operators' token; else GEVENTCHAT_TOKEN does.  [default: {_FILE}]",
+    help=f"File with the operator token; else GEVENTCHAT_TOKEN.  [default: {_FILE}]",
 )
-@click.option("--tls", is_flag=True, help="Speak TLS, and only with the host that was named.")
-@click.option("--ca", metavar="FILE", help="TLS, tls_context only the certificates in this file.")
-@click.option("--target-type", type=click.Choice(get_args(TargetType)), help="How TARGET is read.")
-@click.option("--seconds", type=click.IntRange(min=1), help="How long it holds.")
-@click.option("--reason", help="Shown to whom it concerns.")
+@click.option("--tls", is_flag=True, help="Use TLS and verify the host name.")
+@click.option("--ca", metavar="FILE", help="Use TLS and trust only the certificates in this file.")
+@click.option(
+    "--target-type", type=click.Choice(get_args(TargetType)), help="How to interpret TARGET."
+)
+@click.option("--seconds", type=click.IntRange(min=1), help="Duration; default: until undone.")
+@click.option("--reason", help="Reason shown to the user.")
 def admin(
     action: Action,
     target: str | None,
@@ -39,12 +46,12 @@ def admin(
     ca: str | None,
     **options: Any,
 ) -> int:
-    """Do what operators do: kick, ban, mute somebody, lock or freeze a room, close the door.
+    """Perform an operator action: kick, ban or mute a user, lock or freeze a room.
 
-    TARGET is a nick, an address or a room. `list` shows what is forbidden.
+    TARGET is a nick, an address or a room. `list` shows the rules in force.
     """
     if target is not None and action in _OF_ALL:
-        raise BadOption("TARGET", target, f"{action} takes none")
+        raise BadOption("TARGET", target, f"{action} takes no target")
     host, port = host_and_port(server)
     token = os.environ.get(variable("token"))
     from geventchat.client import Connection, Ended, NotGeventchat, ServerError, tls_context

@@ -1,4 +1,4 @@
-"""`geventchat connect`: talks through a server."""
+"""`geventchat connect`: chat at a terminal or through a pipe."""
 
 import os
 from typing import Any
@@ -11,23 +11,23 @@ from geventchat.cli.options import as_given, names, option, variable
 
 @click.command()
 @click.argument("address", metavar="[HOST][:PORT]", default="")
-@option("--nick", help="The name to talk under; without it you are a guest.")
-@option("--room", "rooms", multiple=True, help="Room to begin in; repeat for more.")
+@option("--nick", help="Your nick; default: a guest.")
+@option("--room", "rooms", multiple=True, help="Room to join; may be repeated, the first is shown.")
 @option(
     "--password-file",
     metavar="FILE",
-    help="Holds the password; else GEVENTCHAT_PASSWORD does, or you are asked.",
+    help="File with the password; else GEVENTCHAT_PASSWORD, or a prompt.",
 )
-@option("--operator-file", metavar="FILE", help="Holds the token that makes you an operator.")
-@click.option("--tls", is_flag=True, help="Speak TLS, and only with the host that was named.")
-@click.option("--ca", metavar="FILE", help="TLS, tls_context only the certificates in this file.")
-@click.option("--plain", is_flag=True, help="Talk as a plain client: no names, no rooms.")
-@click.option("--listen", is_flag=True, help="Only show what is said.")
-@click.option("--history", is_flag=True, help="Off a terminal: show what was said before, too.")
+@option("--operator-file", metavar="FILE", help="File with the operator token.")
+@click.option("--tls", is_flag=True, help="Use TLS and verify the host name.")
+@click.option("--ca", metavar="FILE", help="Use TLS and trust only the certificates in this file.")
+@click.option("--plain", is_flag=True, help="Use the original protocol: no nicks, no rooms.")
+@click.option("--listen", is_flag=True, help="Only print messages, send none.")
+@click.option("--history", is_flag=True, help="When piped: print recent history first.")
 def connect(
     address: str, password_file: str | None, operator_file: str | None, **options: Any
 ) -> int:
-    """Talk through a server, by default the one on this machine."""
+    """Connect to a chat server, by default on this machine."""
     host, port = host_and_port(address)
     password, token = (os.environ.get(variable(name)) for name in ("password", "token"))
     from geventchat.client.terminal.run import Options, connect

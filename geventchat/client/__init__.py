@@ -1,7 +1,7 @@
-"""The client's end: `Connection` for programs, and a terminal for people.
+"""The client library: `Connection` for programs; `terminal` for people is built on it.
 
-The events that a connection gives are those of `geventchat.protocol.events`, named here for
-convenience. Nothing here knows the server.
+Events are those of `geventchat.protocol.events`, exported here for convenience, and those of
+`geventchat.client.events`. Imports nothing of the server.
 """
 
 from geventchat.client.connection import Connection, TooLong

@@ -1,4 +1,4 @@
-"""How long to wait before each attempt to be connected again."""
+"""How long to wait before each attempt to reconnect."""
 
 import random
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Final
 FIRST_SECONDS: Final = 0.5
 MAX_SECONDS: Final = 30.0
 MAX_RETRY_AFTER_MS: Final = 600_000
-"""The longest a server is retry_after that says when to come back."""
+"""The longest delay accepted from a server."""
 
 
 def backoffs() -> Iterator[float]:
@@ -22,5 +22,5 @@ def backoffs() -> Iterator[float]:
 
 
 def retry_after(after_ms: int) -> float:
-    """Give the seconds of a server's word on when to come back, as far as it is reasonable."""
+    """Return the delay that a server asked for, in seconds, clamped to a sane range."""
     return min(max(after_ms, 0), MAX_RETRY_AFTER_MS) / 1000

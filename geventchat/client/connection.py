@@ -1,7 +1,6 @@
-"""A greenlet's conversation with a server: what bots, tests, load tests and the terminal use.
+"""The client library's API: requests as methods, events by iteration.
 
-It works with or without monkey patching, and knows nothing of what is done with the events. A
-connection that is lost is made again by its reader, a greenlet of its own.
+Used by bots, the terminal, tests and load tests, with or without monkey patching.
 """
 
 import itertools
@@ -46,11 +45,11 @@ A = TypeVar("A", bound=Answer)
 
 
 class TooLong(ValueError):
-    """What was to be said is more than the server takes; nothing was sent."""
+    """The request exceeds the server's frame limit; nothing was sent."""
 
 
 class Connection:
-    """One client of a server. Iterate it for what is heard; its methods say things.
+    """One client of a server. Iterate it for events; its methods make requests.
 
     All events of the rooms arrive once and in order, own posts included, across reconnects: a lost
     connection yields Disconnected, failed attempts ReconnectFailed, and success Reconnected. Rooms
@@ -67,7 +66,7 @@ class Connection:
     """
 
     client: str
-    """The secret name of this client: with it and `cursors` another connection can resume."""
+    """The secret id of this client: with it and `cursors` another connection can resume."""
 
     def __init__(
         self,
@@ -84,13 +83,13 @@ class Connection:
     ) -> None:
         """Connect and wait for the welcome, each for up to 10 s.
 
-        With `tls` the server has to prove that it is the host that was named: to whom the system
-        trusts, or to what `geventchat.client.tls_context` gives.
+        With `tls` the server's certificate is verified for `host`, by the system's trust store or
+        by a context of `geventchat.client.tls_context`.
 
-        The `token` makes it an operator's. Without `resume` the stream ends with this connection.
+        `token` makes it an operator. Without `resume` the stream ends with this connection.
 
-        A nick that cannot be had is told by an Error among the first events. Raises OSError if
-        nothing listens there, NotGeventchat if what does gives no welcome, Ended if it says why.
+        A refused nick yields an Error among the first events. Raises OSError if the connection
+        fails, NotGeventchat if there is no welcome, Ended if the server gives a reason.
         """
         self.client = client or secrets.token_urlsafe(16)
         self._ids = itertools.count(1)
@@ -103,41 +102,40 @@ class Connection:
 
     @property
     def welcome(self) -> Welcome:
-        """What the server said of itself and its limits."""
+        """The server's welcome, with its limits."""
         return self._reader.welcome
 
     @property
     def nick(self) -> str:
-        """The nick of this client by now."""
+        """The current nick of this client."""
         return self._reader.nick
 
     @property
     def ended(self) -> Bye | None:
-        """How the stream ended; a loss has the code `lost`. None while it lasts."""
+        """Why the stream ended, `lost` if the connection was lost; None before that."""
         return self._reader.ended
 
     @property
     def cursors(self) -> dict[str, Cursor | None]:
-        """How far each room was read, for the `rooms` of a connection that resumes.
+        """How far each room was read, to pass as `rooms` to a connection that resumes.
 
-        None: a room of which nothing has been read yet.
+        None: nothing was read of the room yet.
         """
         return self._reader.cursors.resume()
 
     @property
     def pending(self) -> list[requests.Say]:
-        """What was said and has no answer yet, in the order said."""
+        """Messages that are not acknowledged yet, in order."""
         return self._reader.pending_says.pending
 
     def __iter__(self) -> Iterator[ClientEvent]:
         return self
 
     def __next__(self) -> ClientEvent:
-        """Give the next event. Waits for it; StopIteration when the stream has ended.
+        """Return the next event. Waits for it; StopIteration when the stream has ended.
 
-        If the server breaks its promise of dense positions, a connection that resumes is made
-        again, from the last post that was as promised, and Disconnected tells why; another raises
-        ServerError.
+        If positions are not consecutive, a connection that resumes reconnects from the last post
+        in order, and yields Disconnected; another raises ServerError.
         """
         while (event := self._inbox.get()) is not None:
             if self._reader.in_order(event):
@@ -145,7 +143,7 @@ class Connection:
         raise StopIteration
 
     def heard(self) -> list[ClientEvent]:
-        """Give the events that came so far and were not read yet. Never waits."""
+        """Return the events received and not read yet. Never waits."""
         events: list[ClientEvent] = []
         while len(self._inbox):
             event = self._inbox.get()
@@ -154,10 +152,10 @@ class Connection:
         return events
 
     def say(self, room: str, text: str, *, key: str | None = None) -> int:
-        """Say something, wait until it is stored, and give its position.
+        """Send a message, wait until it is stored, and return its position.
 
         Repeated with the same key, room and text it is stored once. After a TimeoutError it may
-        still be said, when the connection is back. Raises TooManyPending if too much waits already.
+        still be sent, after reconnecting. Raises TooManyPending if the queue is full.
         """
         key = key or secrets.token_urlsafe(16)
         asked = requests.Say(room=room, text=text, key=key)
@@ -167,7 +165,7 @@ class Connection:
         raise ServerError(f"The server answered say with {answer}.")
 
     def send(self, room: str, text: str, *, key: str | None = None) -> str:
-        """Say something and give its key, by which the post or an error will be known.
+        """Send a message and return its key, which the post or the error will carry.
 
         Waits while the socket or the queue of pending messages is full, up to 30 s. While
         disconnected it is queued, and sent after reconnecting. Raises TooManyPending if the queue
@@ -178,7 +176,7 @@ class Connection:
         return key
 
     def join(self, room: str, cursor: Cursor | None = None) -> Joined:
-        """Hear a room, from a cursor on or beginning with its newest posts."""
+        """Join a room, from a cursor or from its newest posts."""
         cursors = self._reader.cursors
         known = names.fold(room) in cursors.rooms
         cursors.ask(room, cursor)
@@ -192,28 +190,28 @@ class Connection:
             raise
 
     def leave(self, room: str) -> Left:
-        """Hear no more of a room."""
+        """Leave a room."""
         return self._ask(requests.Leave(room=room, id=self._id()), Left)
 
     def rename(self, nick: str) -> Renamed:
-        """Take another nick."""
+        """Change the nick."""
         return self._ask(requests.Nick(nick=nick, id=self._id()), Renamed)
 
     def who(self, room: str) -> Members:
-        """Give who is in a room, at most 500 of them, and how many there are."""
+        """Return at most 500 members of a room, and their count."""
         return self._ask(requests.Who(room=room, id=self._id()), Members)
 
     def history(self, room: str, limit: int = 50, before: int | None = None) -> History:
-        """Give up to `limit` posts (1 to 500) from before a position, or the newest."""
+        """Return up to `limit` posts (1 to 500) before a position, or the newest."""
         asked = requests.History(room=room, limit=limit, before=before, id=self._id())
         return self._ask(asked, History)
 
     def direct(self, to: str, text: str) -> None:
-        """Send a text to one nick alone, which hears it if it is there now."""
+        """Send a direct message, delivered only if the nick is online."""
         self._ask(requests.Direct(to=to, text=text, id=self._id()), Sent)
 
     def topic(self, room: str, topic: str) -> Topic:
-        """Set what a room is about; empty takes the topic away."""
+        """Set the topic of a room; empty clears it."""
         return self._ask(requests.Topic(room=room, topic=topic, id=self._id()), Topic)
 
     def admin(
@@ -225,7 +223,7 @@ class Connection:
         seconds: int | None = None,
         reason: str | None = None,
     ) -> Admin:
-        """Do what only operators may, for so many seconds or until it is undone."""
+        """Perform an operator action, for so many seconds or until undone."""
         asked = requests.Admin(
             action=action,
             target=target,
@@ -237,20 +235,20 @@ class Connection:
         return self._ask(asked, Admin)
 
     def typing(self, room: str) -> None:
-        """Tell a room that a post is being typed. Waits as `send` does."""
+        """Notify a room that the user is typing. Waits like `send`."""
         self._send(requests.Typing(room=room))
 
     def ping(self) -> float:
-        """Give the seconds it takes the server to answer; all it said before was heard then."""
+        """Return the round trip in seconds; all earlier events have arrived by then."""
         began = time.monotonic()
         self._ask(requests.Ping(id=self._id()), Pong)
         return time.monotonic() - began
 
     def close(self) -> None:
-        """Say goodbye and wait up to 5 s until the server has answered all and closed.
+        """Send bye and wait up to 5 s until the server has answered everything and closed.
 
-        What was heard can still be read, and `pending` tells what was not stored. Closing again
-        does nothing.
+        Received events can still be read; `pending` has the messages that were not stored.
+        Closing again does nothing.
         """
         self._reader.closing.set()
         with self._inbox.unbounded():
@@ -266,7 +264,7 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # Saying
+    # Sending
 
     def _id(self) -> str:
         return str(next(self._ids))
@@ -279,7 +277,7 @@ class Connection:
         return answer
 
     def _await(self, request: Request, pending: PendingReplies, name: str) -> object:
-        """Send a request and wait for what carries its name: the id or the key."""
+        """Send a request and wait for the reply with its id or key."""
         late = TimeoutError(f"The server did not answer within {ANSWER_SECONDS} s.")
         with (
             pending.expect(name) as answer,
@@ -293,6 +291,6 @@ class Connection:
         frame = requests.encode(request)
         frame_bytes = self.welcome.limits.frame_bytes
         if len(frame) > frame_bytes:
-            # The server would close for it, and all that the application could have been told.
-            raise TooLong(f"That is too long: {len(frame):,} of at most {frame_bytes:,} bytes.")
+            # The server would close the connection for it.
+            raise TooLong(f"Message too long: {len(frame):,} of at most {frame_bytes:,} bytes.")
         self._reader.send(request, frame)

@@ -1,4 +1,4 @@
-"""How far an application has read each room, so that it can resume there."""
+"""How far an application has read each room, to resume there."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -11,27 +11,27 @@ from geventchat.protocol.events import FRESH, Joined, Left, Post
 from geventchat.protocol.requests import Cursor
 
 Rooms = Mapping[str, Cursor | None] | Iterable[str]
-"""Where to begin in which rooms; None, or a name alone: with the newest posts."""
+"""Rooms and where to start in them; None, or a name alone: with the newest posts."""
 
 
 class Cursors:
-    """Follows the events as the application reads them, and holds the server to its promise."""
+    """Follows the events that the application reads; checks that positions are consecutive."""
 
     def __init__(self, rooms: Rooms) -> None:
         where = rooms if isinstance(rooms, Mapping) else dict.fromkeys(rooms)
         self.rooms: Final = {names.fold(room): cursor for room, cursor in where.items()}
-        """By room; None until the first post of a room that was joined afresh."""
+        """By room; None until the first post after a new join."""
         self._epochs: dict[str, str] = {}
-        self._begins: dict[str, Cursor] = {}  # of rooms joined afresh: all replay is after it
+        self._begins: dict[str, Cursor] = {}  # of new joins: all replay is after it
 
     def resume(self) -> dict[str, Cursor | None]:
-        """Give where to resume, so that nothing is missed that was promised with a Joined."""
+        """Return where to resume, so that no post after a Joined is missed."""
         return {room: cursor or self._begins.get(room) for room, cursor in self.rooms.items()}
 
     def ahead(self, unread: Iterable[ClientEvent]) -> dict[str, Cursor | None]:
-        """Give where to resume: the cursors as they will be when what is unread was read.
+        """Return where to resume once all unread events are read.
 
-        What breaks the promise of dense positions is not counted, and so comes again.
+        Posts out of order are not counted, and so are requested again.
         """
         ahead = Cursors(self.rooms)
         ahead._epochs, ahead._begins = dict(self._epochs), dict(self._begins)
@@ -41,15 +41,15 @@ class Cursors:
         return ahead.resume()
 
     def ask(self, room: str, cursor: Cursor | None) -> None:
-        """Note where a room that is to be joined is to begin. One that was joined goes on."""
+        """Set where to start in a room to be joined, unless it was joined already."""
         self.rooms.setdefault(names.fold(room), cursor)
 
     def forget(self, room: str) -> None:
-        """Drop a room that could not be joined."""
+        """Remove a room that could not be joined."""
         self.rooms.pop(names.fold(room), None)
 
     def hear(self, event: ClientEvent) -> None:
-        """Follow an event. Raises ServerError if a post is not the one after the last."""
+        """Follow an event. Raises ServerError if a post is not the next one."""
         match event:
             case Post(room=room, position=position):
                 self._post(room, position)

@@ -1,4 +1,4 @@
-"""What a connection tells its application besides what the server says."""
+"""Events of the client itself, in addition to those of the server."""
 
 from dataclasses import dataclass
 
@@ -7,24 +7,24 @@ from geventchat.protocol.events import AnyEvent, Bye
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The connection ended, and is being made again; what is said now is sent then."""
+    """The connection ended, and is being re-established; messages are queued until then."""
 
     bye: Bye
-    """How it ended; a loss has the code `lost`."""
+    """Why it ended; `lost` if the connection was lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReconnectFailed:
-    """An attempt to make it again failed, for another reason than was told before."""
+    """An attempt to reconnect failed, for another reason than the one before."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reconnected:
-    """It was made again. Each room's Joined follows, with a Gap before it if something is missing.
+    """The connection is back. A Joined follows for each room, after a Gap if posts are lost.
 
-    The nick may be another one, if the former is somebody else's by now.
+    The nick may have changed, if another client has taken it.
     """
 
     nick: str
@@ -32,7 +32,7 @@ class Reconnected:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Posts of a room that followed a position were lost for this client; newer ones follow."""
+    """Posts after a position were lost for this client; newer ones follow."""
 
     room: str
     after: int

@@ -1,4 +1,4 @@
-"""What was heard and not yet read: the queue between a connection and its application."""
+"""The queue of events between a connection and its application."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,15 +11,15 @@ from geventchat.client.events import ClientEvent
 
 MAX_UNREAD_BYTES: Final = 1 << 20
 MAX_BEFORE_ANSWER_BYTES: Final = 32 << 20
-"""More than a server and two kernels hold for one client, so more than may precede an answer."""
-_ITEM_BYTES: Final = 64  # what an event costs beside its frame, so that small ones count too
+"""More than a server and two kernels buffer for one client, so more than can precede a reply."""
+_ITEM_BYTES: Final = 64  # overhead per event, so that small ones count too
 
 
 class Inbox:
-    """Holds some 1 MiB of events; an application that does not read stops the socket, not memory.
+    """Buffers about 1 MiB of events; beyond that the socket is not read.
 
-    While somebody waits for an answer the bound is lifted, since the answer may be behind the
-    events. An application that asks more than it reads `overflows` in the end.
+    The bound is lifted while a caller waits for a reply, which may be behind the events. An
+    application that makes more requests than it reads events eventually `overflows`.
     """
 
     __slots__ = ("_asking", "_ended", "_events", "_space", "_unread_bytes")
@@ -32,23 +32,23 @@ class Inbox:
         self._space = Signal()
 
     def __len__(self) -> int:
-        """Give the number of events that can be had without waiting."""
+        """Return the number of events available without waiting."""
         return self._events.qsize() - self._ended
 
     @property
     def overflows(self) -> bool:
-        """Whether more is unread than can be explained by answers that had to be waited for."""
+        """Whether more is unread than waiting for replies can explain."""
         return self._unread_bytes > MAX_BEFORE_ANSWER_BYTES
 
     def put(self, event: ClientEvent | None, frame_bytes: int = 0) -> None:
-        """Add an event; None: nothing follows. Never waits: `wait_for_space` does."""
+        """Add an event, or None for the end. Never waits: `wait_for_space` does."""
         self._ended = event is None
         size = frame_bytes + _ITEM_BYTES
         self._unread_bytes += size
         self._events.put((event, size))
 
     def get(self) -> ClientEvent | None:
-        """Give the oldest event, or None when nothing follows, every time. Waits for one."""
+        """Return the oldest event, or None at the end, every time. Waits for one."""
         event, size = self._events.get()
         if event is None:
             self._events.put((None, size))
@@ -59,18 +59,18 @@ class Inbox:
         return event
 
     def unread(self) -> list[ClientEvent]:
-        """Give what `get` would give, and leave it there. Never waits."""
+        """Return the buffered events without removing them. Never waits."""
         return [event for event, _ in self._events.queue if event is not None]
 
     def wait_for_space(self) -> None:
-        """Wait while too much is unread, unless somebody waits for an answer."""
+        """Wait while the inbox is full, unless a caller waits for a reply."""
         if self._unread_bytes > MAX_UNREAD_BYTES and not self._asking:
             self._space.clear()
             self._space.wait()
 
     @contextmanager
     def unbounded(self) -> Iterator[None]:
-        """Lift the bound for as long as an answer is waited for."""
+        """Lift the bound within the block, while waiting for a reply."""
         self._asking += 1
         self._space.set()
         try:

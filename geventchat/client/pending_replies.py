@@ -1,4 +1,4 @@
-"""Answers that are waited for, by the name they will carry: a request's id, or the key of a say."""
+"""Replies that callers wait for, by the id of the request or the key of the say."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +13,14 @@ from geventchat.protocol.events import Answer, Bye, Error, Post
 
 
 class PendingReplies:
-    """Who waits for which answer; several do who said the same. Nothing here waits."""
+    """Callers waiting for replies; several may wait for the same key. Never waits."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[AsyncResult[Any]]] = {}
 
     @contextmanager
     def expect(self, name: str) -> Iterator["AsyncResult[object]"]:
-        """Give what will hold the answer of this name, if it comes within the block."""
+        """Yield the future reply with this id or key, for the duration of the block."""
         answer: AsyncResult[object] = AsyncResult()
         waiting = self._waiting.setdefault(name, [])
         waiting.append(answer)
@@ -32,11 +32,11 @@ class PendingReplies:
                 del self._waiting[name]
 
     def resolve(self, name: str | None, event: Answer | Post) -> bool:
-        """Give an answer to who waits for it; say whether anybody does."""
+        """Hand a reply to its callers; return whether there are any."""
         waiting = self._waiting.get(name, []) if name else []
         for answer in waiting:
             if isinstance(event, Error):
-                code = cast(ErrorCode, event.code)  # or a later version's, which means no less
+                code = cast(ErrorCode, event.code)  # or one of a later version
                 refused = Refused(code, event.text, room=event.room, retry_ms=event.retry_ms)
                 answer.set_exception(refused)
             else:
@@ -44,6 +44,6 @@ class PendingReplies:
         return bool(waiting)
 
     def fail_all(self, bye: Bye) -> None:
-        """Let all who wait know that no answer will come."""
+        """Raise Ended in all waiting callers."""
         for answer in chain(*self._waiting.values()):
             answer.set_exception(Ended(bye))

@@ -1,7 +1,7 @@
-"""A conversation in the original protocol: texts, and nothing else.
+"""A client of the original protocol, which has texts and nothing else.
 
-The terminal and the pipe use it like a `Connection`: what is heard comes as posts without an
-author, and what is said comes back as a post with its key, as if it had been stored.
+The terminal and the pipe use it like a `Connection`: received texts are posts without an author,
+and sent texts come back as posts with their key, as if they had been stored.
 """
 
 import secrets
@@ -24,7 +24,7 @@ from geventchat.protocol.events import Bye, Post
 from geventchat.protocol.names import LOBBY
 
 SILENCE_SECONDS: Final = 30
-"""How long a server may be silent after all was said, or not take what is said."""
+"""How long a server may be silent after `say_all`, or accept no data."""
 ME: Final = "you"
 _CLOSED: Final = Reason(LOST.code, True, "The server closed the connection.")
 
@@ -33,9 +33,9 @@ class PlainConnection:
     """A client of any server of the original protocol, geventchat or not."""
 
     def __init__(self, host: str, port: int, tls: SSLContext | None = None) -> None:
-        """Connect, and shake hands if it is to be TLS, for up to 10 s each. Raises OSError."""
+        """Connect, and do the TLS handshake if any, for up to 10 s each. Raises OSError."""
         self.ended: Bye | None = None
-        """How the connection ended: `quit` after `say_all`, else `lost`."""
+        """Why the connection ended: `quit` after `say_all`, else `lost`."""
         self._said_all = False
         self._inbox = Inbox()
         self._sending = BoundedSemaphore(1)
@@ -44,14 +44,14 @@ class PlainConnection:
         self._reader = gevent.spawn(self._read)
 
     def __iter__(self) -> Iterator[ClientEvent]:
-        """Yield what is heard and said until the connection ends. Waits."""
+        """Yield received and sent texts until the connection ends. Waits."""
         while event := self._inbox.get():
             yield event
 
     def send(self, room: str, text: str, *, key: str | None = None) -> str:
-        """Say something and give the key of the post that comes of it.
+        """Send a text and return the key of the post it becomes.
 
-        Waits while the server does not take it, up to 30 s; raises Ended.
+        Waits up to 30 s while the server does not accept it; raises Ended.
         """
         key = key or secrets.token_urlsafe(16)
         with self._sending:
@@ -66,7 +66,7 @@ class PlainConnection:
         return key
 
     def say_all(self) -> None:
-        """Tell the server that nothing follows, and wait until it closes or is silent for 30 s."""
+        """Half-close, and wait until the server closes or is silent for 30 s."""
         self._said_all = True
         with suppress(OSError):  # it may have closed first
             end_sending(self._socket)

@@ -1,4 +1,4 @@
-"""The reader of a connection: a greenlet that receives events, and connects again after a loss."""
+"""The reader of a client: a greenlet that receives events, and reconnects after a loss."""
 
 import secrets
 import time
@@ -34,13 +34,13 @@ from geventchat.protocol.events import (
 from geventchat.protocol.requests import Cursor, Hello, Request, Say
 
 GOOD_SECONDS: Final = 30
-"""A connection that lasted so long was a good one: the next is tried for at once."""
+"""After a connection that lasted so long the backoff starts over."""
 
 
 class Reader:
-    """Puts events into the inbox, and gives replies to callers that wait for them.
+    """Puts events into the inbox and hands replies to waiting callers.
 
-    What was said and is not stored goes out again on the next connection.
+    Messages that are not acknowledged are sent again on the next connection.
     """
 
     welcome: Welcome
@@ -56,7 +56,7 @@ class Reader:
         *,
         resumes: bool,
     ) -> None:
-        """Connect and wait for the welcome, each for up to 10 s; `hello` says who is there.
+        """Connect and wait for the welcome, each for up to 10 s; `hello` is the template.
 
         Raises OSError, NotGeventchat and Ended.
         """
@@ -68,21 +68,21 @@ class Reader:
         """By the key of a say."""
         self.pending_says = PendingSays()
         self.closing = Signal()
-        """Set when there is to be no other connection."""
+        """Set to prevent reconnecting."""
         self.ended: Bye | None = None
         self._host, self._port, self._tls = host, port, tls
         self._hello = hello
         self._resumes = resumes
         self._backoffs = backoffs()
         self._connected_at = 0.0
-        self._out_of_order = False  # the promise, on the connection that is being read
+        self._out_of_order = False  # this connection, whose events are dropped from here on
         self.link = self._open(hello.nick, self.cursors.resume())
         self._greenlet = gevent.spawn(self._read)
 
     def send(self, request: Request, frame: bytes) -> None:
-        """Send a request, encoded as a frame. A say is kept until it is stored, if this resumes.
+        """Send a request, encoded as a frame; keeps a say until it is acknowledged.
 
-        Waits while the kernel does not take it, and for space for a say, up to 30 s. Raises Ended,
+        Waits until the kernel accepts it, and up to 30 s for space for a say. Raises Ended,
         TooManyPending and Refused.
         """
         if not isinstance(request, Say) or not self._resumes:
@@ -96,7 +96,7 @@ class Reader:
         self.pending_says.say(request, frame, self.link)
 
     def in_order(self, event: ClientEvent) -> bool:
-        """Follow an event to the application; False: it broke the promise and is to be dropped."""
+        """Advance the cursors by an event; False: it is out of order, to be dropped."""
         try:
             self.cursors.hear(event)
         except ServerError as error:
@@ -117,10 +117,10 @@ class Reader:
         self._greenlet.join()
 
     def stop(self, seconds: float) -> None:
-        """Close the connection and end the greenlet, which may take so long."""
+        """Close the connection and end the greenlet, within so many seconds."""
         self.link.close(LOST)
         self._greenlet.join(seconds)
-        self._greenlet.kill()  # it may be about to connect again
+        self._greenlet.kill()  # it may be reconnecting
 
     def _read(self) -> None:
         try:
@@ -146,12 +146,12 @@ class Reader:
             self.say_replies.fail_all(self.ended)
 
     def _final_bye(self, bye: Bye) -> Bye | None:
-        """Give how the stream ends now that a connection has; None: it does not."""
+        """Return how the stream ends with this connection; None: reconnect."""
         last = not self._resumes or self.closing.is_set() or self.inbox.overflows
         return bye if last or not bye.reconnect else None
 
     def _reconnect(self, bye: Bye) -> Bye | None:
-        """Connect again, for as long as it takes; or give how the stream ends."""
+        """Reconnect, for as long as it takes; else return how the stream ends."""
         self.pending_says.disconnected()
         self.replies.fail_all(bye)
         self.inbox.put(Disconnected(bye))
@@ -194,7 +194,7 @@ class Reader:
         try:
             self.welcome = link.say_hello(hello)
         except NotGeventchat:
-            text = f"No geventchat answers at {self._host}:{self._port}."
+            text = f"No geventchat server at {self._host}:{self._port}."
             raise NotGeventchat(text) from None
         self.nick = self.welcome.nick
         self._connected_at = time.monotonic()
@@ -224,7 +224,7 @@ class Reader:
         return Gap(room, cursor.position if cursor else 0)
 
     def _resolve_say(self, key: str | None, event: Post | Sent | Error) -> bool:
-        """Give the verdict on what was said to who waits for it, if anybody does."""
+        """Acknowledge a say; return whether a caller waited for that."""
         if key:
             self.pending_says.acknowledge(key)
         return self.say_replies.resolve(key, event)

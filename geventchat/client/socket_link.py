@@ -1,6 +1,6 @@
-"""A connection's way to its socket: frames, the hello, pings, and how it ends.
+"""One connection to a server: framing, hello, pings, and how it ends.
 
-It does not know what is asked and answered; `connection.py` does.
+Knows nothing of requests and replies; `connection.py` does.
 """
 
 from collections.abc import Iterator
@@ -21,18 +21,18 @@ from geventchat.protocol.requests import Hello, Request
 
 WELCOME_SECONDS: Final = 10
 LAST_WORDS_SECONDS: Final = 1
-"""How long the server's bye may take to be read once it takes nothing more."""
+"""How long to wait for the server's bye once it accepts no more data."""
 _RECEIVE_BYTES: Final = 65_536
 _NOTICE: Final = frames.NOTICE.encode()
 _NOT_AN_EVENT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class NotGeventchat(Exception):
-    """Something listens there, but nothing that welcomes a rich client."""
+    """A server accepted the connection, but did not reply with a welcome."""
 
 
 class Ended(Exception):
-    """The connection ended before what was asked for was answered; `bye` tells how."""
+    """The connection ended before the reply; `bye` says why."""
 
     def __init__(self, bye: Bye) -> None:
         super().__init__(bye.text)
@@ -40,14 +40,14 @@ class Ended(Exception):
 
 
 class ServerError(Exception):
-    """The server said what the protocol does not allow."""
+    """The server violated the protocol."""
 
 
 class SocketLink:
     """Iterate it, once and in one greenlet, for events and the bytes of their frames."""
 
     def __init__(self, host: str, port: int, tls: SSLContext | None = None) -> None:
-        """Connect, and shake hands if it is to be TLS, for up to 10 s each. Raises OSError."""
+        """Connect, and do the TLS handshake if any, for up to 10 s each. Raises OSError."""
         self.ended: Bye | None = None
         """How the connection ended, None while it lasts."""
         self._bye: Bye | None = None
@@ -58,9 +58,9 @@ class SocketLink:
         self._frames = self._receive()
 
     def say_hello(self, hello: Hello) -> Welcome:
-        """Say hello and give the welcome that carries its nonce; waits up to 10 s for it.
+        """Send hello and return the welcome with its nonce; waits up to 10 s for it.
 
-        Raises NotGeventchat if there is none, Ended if the server says why not.
+        Raises NotGeventchat if there is none, Ended if the server gave a reason.
         """
         try:
             welcome = self._wait_for_welcome(hello)
@@ -72,13 +72,13 @@ class SocketLink:
         return welcome
 
     def __iter__(self) -> Iterator[tuple[AnyEvent, int]]:
-        """Yield what follows the welcome, but pings, which are answered, and bye, which ends it."""
+        """Yield the events after the welcome; answers pings, and stops at bye."""
         lost = LOST
         try:
             for frame in self._frames:
                 event = events.decode(frame)
                 if isinstance(event, Ping):
-                    # In a greenlet of its own: a reader that waits to send would hear nothing.
+                    # In a greenlet of its own: a reader that waits to send would not receive.
                     gevent.spawn(self._try_send, requests.Pong())
                 elif isinstance(event, Bye):
                     self._bye = event
@@ -88,12 +88,12 @@ class SocketLink:
         except OSError as error:
             lost = _lost(f"The connection was lost: {error}.")
         except (ProtocolError, *_NOT_AN_EVENT) as error:
-            lost = _lost(f"The server said what the protocol does not allow: {error}")
+            lost = _lost(f"The server violated the protocol: {error}")
         finally:
             self.close(lost)
 
     def send(self, frame: bytes) -> None:
-        """Send a frame, without its null byte. Waits until the kernel took it, raises Ended."""
+        """Send a frame, without its null byte. Waits until the kernel accepts it. Raises Ended."""
         with self._sending:
             if self.ended is None:
                 self._transmit(frame + b"\0")
@@ -101,7 +101,7 @@ class SocketLink:
             raise Ended(self.ended)
 
     def close(self, reason: Reason) -> None:
-        """Close the socket, for a reason that the server's bye precedes. Never waits."""
+        """Close the socket; the server's bye, if any, is the reason instead. Never waits."""
         if self.ended is None:
             lost = Bye(code=reason.code, text=reason.text, reconnect=reason.reconnect)
             self.ended = self._bye or lost
@@ -113,11 +113,11 @@ class SocketLink:
             self._socket.sendall(data)
         except OSError as error:
             if isinstance(error, ConnectionError):
-                # The server closed and may have said why: let the reader come to that.
+                # The server closed and may have sent a reason: let the reader get to it.
                 self._over.wait(LAST_WORDS_SECONDS)
             self.close(_lost(f"The connection was lost: {error}."))
         except BaseException:
-            # Interrupted: part of the frame may be out, and nothing can follow it.
+            # Interrupted: part of the frame may be sent, so nothing can follow it.
             self.close(LOST)
             raise
 
@@ -131,7 +131,7 @@ class SocketLink:
             yield from decoder.feed(data)
 
     def _receive_bytes(self) -> bytes:
-        """Wait for bytes. A silence is asked about once; TimeoutError if it goes on."""
+        """Wait for bytes. After a silence send one ping; TimeoutError if it continues."""
         try:
             return self._socket.recv(_RECEIVE_BYTES)
         except TimeoutError:
@@ -150,14 +150,14 @@ class SocketLink:
             if late is not limit:
                 raise
         except (OSError, ProtocolError):
-            pass  # what matters is that there was no welcome before it
+            pass  # reported below: there was no welcome
         raise Ended(self._bye) if self._bye else NotGeventchat
 
     def _welcome(self, frame: bytes, hello: Hello) -> Welcome | None:
-        """Discard what others say until the welcome that only the server can give.
+        """Skip frames until the welcome, which only the server can send.
 
-        The server's notice and bye are remembered: they tell why the connection ends, if it does.
-        They do not end it themselves, since anybody in the lobby can say such words.
+        Remembers notice and bye as the reason if the connection ends, but does not end it for them:
+        anybody in the lobby can send such text.
         """
         if frame.startswith(_NOTICE):
             text = frame[len(_NOTICE) :].decode(errors="replace")

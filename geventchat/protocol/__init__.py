@@ -1,5 +1,5 @@
-"""What both ends agree on: frames, messages, names, and the ways things go wrong.
+"""The protocol shared by server and client: framing, messages, names and errors.
 
-Nothing here does I/O, knows a clock or imports gevent, so all of it can be tested as functions.
-The words are explained in docs/protocol.md.
+No I/O, no clock and no gevent, so everything can be tested as pure functions. Documented in
+docs/protocol.md.
 """

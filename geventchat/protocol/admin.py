@@ -1,4 +1,4 @@
-"""The response of the admin port at `/top`."""
+"""The reply of the admin port to `/top`."""
 
 import msgspec
 
@@ -12,7 +12,7 @@ class BusyRoom(msgspec.Struct):
 
 
 class SlowClient(msgspec.Struct):
-    """A client with bytes queued."""
+    """A client with queued bytes."""
 
     nick: str
     address: str
@@ -21,7 +21,7 @@ class SlowClient(msgspec.Struct):
 
 
 class Top(msgspec.Struct):
-    """The busiest rooms and the slowest clients, in that order."""
+    """The busiest rooms and slowest clients, in descending order."""
 
     rooms: list[BusyRoom]
     clients: list[SlowClient]

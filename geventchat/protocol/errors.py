@@ -1,9 +1,9 @@
-"""The three ways things go wrong that are not our bugs, and the reasons for which connections end.
+"""Exceptions of the protocol, and the reasons for which connections end.
 
-`ProtocolError` is the peer's fault: what it sent is not what the protocol says.
-`Refused` is a rule that said no to something well formed.
-A `Reason` is how a connection ends; that is not an error.
-Any other exception is a bug of ours.
+`ProtocolError`: the peer sent something that violates the protocol.
+`Refused`: a well-formed request was denied.
+`Reason`: why a connection ends, which need not be an error.
+Any other exception is a bug in geventchat.
 """
 
 from dataclasses import dataclass
@@ -31,39 +31,39 @@ ErrorCode = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a connection ends, as `bye` says it and logs count it."""
+    """Why a connection ends, as sent in `bye` and counted in logs."""
 
     code: str
     reconnect: bool
-    """Whether the client is asked to come back."""
+    """Whether the client should reconnect."""
     text: str
-    """A sentence a person can act on."""
+    """A sentence for people: what happened, then what to do."""
 
 
-SLOW: Final = Reason("slow", True, "You read too slowly to keep up. Come back to go on reading.")
-FLOOD: Final = Reason("flood", True, "You sent too much too quickly.")
-IDLE: Final = Reason("idle", True, "Nothing was heard from you for too long.")
+SLOW: Final = Reason("slow", True, "Disconnected: not reading fast enough. Reconnect to continue.")
+FLOOD: Final = Reason("flood", True, "Disconnected: sending too much too fast.")
+IDLE: Final = Reason("idle", True, "Timed out.")
 FULL: Final = Reason("full", True, "The server is full. Try again later.")
-SHUTDOWN: Final = Reason("shutdown", True, "The server is going down.")
-INTERNAL: Final = Reason("internal", True, "The server met an error of its own and logged it.")
+SHUTDOWN: Final = Reason("shutdown", True, "The server is shutting down.")
+INTERNAL: Final = Reason("internal", True, "Internal server error.")
 QUIT: Final = Reason("quit", False, "Goodbye.")
-TOO_LARGE: Final = Reason("too_large", False, "That frame is larger than this server accepts.")
+TOO_LARGE: Final = Reason("too_large", False, "The frame is larger than this server accepts.")
 NOT_UTF8: Final = Reason("not_utf8", False, "Three frames were not UTF-8.")
-PROTOCOL: Final = Reason("protocol", False, "That is not how a rich connection begins.")
+PROTOCOL: Final = Reason("protocol", False, "The first message must be hello.")
 HTTP: Final = Reason("http", False, "This is a chat port; it does not speak HTTP, TLS or SSH.")
-REPLACED: Final = Reason("replaced", False, "The same client connected again, and goes on there.")
-KICKED: Final = Reason("kicked", False, "An operator ended this connection.")
+REPLACED: Final = Reason("replaced", False, "Replaced by a newer connection of this client.")
+KICKED: Final = Reason("kicked", False, "Kicked by an operator.")
 BANNED: Final = Reason("banned", False, "You are banned from this server.")
-PASSWORD: Final = Reason("password", False, "This server needs a password.")
+PASSWORD: Final = Reason("password", False, "This server requires a password.")
 LOST: Final = Reason("lost", True, "The connection was lost.")
-"""Never sent: there is nobody left to send it to."""
+"""Never sent; clients use it for a connection that ended without `bye`."""
 
 
 class ProtocolError(Exception):
-    """The peer sent something the protocol does not allow.
+    """The peer violated the protocol.
 
-    `code` and `text` are those of the `error` that answers it; `request_id` and `key` name the
-    offending message where it could still be read. `reason` is set if the connection ends by it.
+    `code` and `text` are those of the `error` sent in reply; `request_id` and `key` identify the
+    request, if they could be decoded. `reason` is set if the connection is closed because of it.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class ProtocolError(Exception):
 
 
 class Refused(Exception):
-    """A rule said no; the session answers with `error` and goes on."""
+    """A request is denied; the session replies with `error` and continues."""
 
     def __init__(
         self, code: ErrorCode, text: str, *, room: str | None = None, retry_ms: int | None = None
@@ -97,7 +97,7 @@ class Refused(Exception):
 
 
 class Ending(Exception):
-    """Unwinds a conversation that ends for a reason; nothing has gone wrong by it."""
+    """Ends a session for a reason, which need not be an error."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason.code)

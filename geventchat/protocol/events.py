@@ -1,4 +1,4 @@
-"""What the server may say to a rich client: one typed record per event, `encode` and `decode`."""
+"""Events sent to rich clients: one typed record each, `encode` and `decode`."""
 
 from typing import Final, Literal, get_args
 
@@ -6,21 +6,21 @@ import msgspec
 from msgspec import Struct
 
 FRESH: Final = 50
-"""Posts that follow a `joined` at most, if it does not say `recovered`: the newest."""
+"""The number of newest posts replayed, at most, after a `joined` that is not `recovered`."""
 
 
 class Event(Struct, frozen=True, tag_field="type", omit_defaults=True, gc=False):
-    """What every event is: a record tagged with its `type`; fields at their default stay out."""
+    """Base of all events, tagged with its `type`; fields at their default are omitted."""
 
 
 class Answer(Event, frozen=True, kw_only=True):
-    """An event that may be the direct answer to a request, and then carries its `id`."""
+    """An event that may be the direct reply to a request, and then carries its `id`."""
 
     id: str | None = None
 
 
 class Limits(Struct, frozen=True):
-    """What the server accepts."""
+    """Limits of the server."""
 
     frame_bytes: int
     rooms: int
@@ -28,38 +28,38 @@ class Limits(Struct, frozen=True):
 
 
 class Welcome(Answer, tag="welcome", frozen=True, kw_only=True):
-    """Answers hello: from here on the connection is rich."""
+    """Accepts hello: from here on the connection is rich."""
 
     version: int
     nick: str
     server: str
     """Name and version."""
     features: list[str]
-    """What this server can beyond version 1."""
+    """Extensions of version 1 that this server supports."""
     ping_seconds: int
     limits: Limits
     nonce: str | None = None
-    """That of the hello, which no peer can know."""
+    """The nonce of the hello, which no other client can know."""
 
 
 class Joined(Answer, tag="joined", frozen=True, kw_only=True):
-    """The client hears this room from here on; replayed posts follow."""
+    """The client is a member of the room; replayed posts follow."""
 
     room: str
     epoch: str
     position: int
-    """The newest that was delivered when this was answered; 0 in an empty room."""
+    """Position of the newest post at that moment; 0 in an empty room."""
     oldest: int
-    """The oldest that is kept; 1 in an empty room."""
+    """Position of the oldest post still stored; 1 in an empty room."""
     recovered: bool | None
-    """True: nothing is missed. False: something was lost or trimmed. None: a fresh join."""
+    """True: no post is missing. False: some were lost or trimmed. None: a new join."""
     count: int
-    """Members, this one included."""
+    """Members, including this one."""
     topic: str = ""
 
 
 class Post(Event, tag="post", frozen=True):
-    """A message that has its position in a room."""
+    """A stored message, with its position in the room."""
 
     room: str
     position: int
@@ -68,11 +68,11 @@ class Post(Event, tag="post", frozen=True):
     """Milliseconds since 1970, UTC."""
     text: str
     key: str | None = None
-    """The author's client knows its own post by it."""
+    """Identifies the post to the client that sent it."""
 
 
 class Sent(Answer, tag="sent", frozen=True, kw_only=True):
-    """A repeated say is stored already, or a direct message was put in the other's outbox."""
+    """A repeated say is already stored, or a direct message was queued for its recipient."""
 
     room: str | None = None
     key: str | None = None
@@ -81,7 +81,7 @@ class Sent(Answer, tag="sent", frozen=True, kw_only=True):
 
 
 class Presence(Event, tag="presence", frozen=True, kw_only=True):
-    """Somebody came, went or took another nick; in a crowded room, only how many there are."""
+    """A member joined, left or was renamed; in a crowded room only the count is sent."""
 
     room: str
     nick: str | None = None
@@ -91,7 +91,7 @@ class Presence(Event, tag="presence", frozen=True, kw_only=True):
 
 
 class Members(Answer, tag="members", frozen=True, kw_only=True):
-    """Who is in a room: at most 500 nicks, and how many there are in all."""
+    """Members of a room: at most 500 nicks, and the total count."""
 
     room: str
     nicks: list[str]
@@ -104,24 +104,24 @@ class History(Answer, tag="history", frozen=True, kw_only=True):
     room: str
     posts: list[Post]
     complete: bool
-    """Nothing older is kept."""
+    """Whether no older post is stored."""
 
 
 class Left(Answer, tag="left", frozen=True, kw_only=True):
-    """Nothing of this room follows."""
+    """The client is no longer a member; nothing from this room follows."""
 
     room: str
     reason: str | None = None
 
 
 class Renamed(Answer, tag="renamed", frozen=True, kw_only=True):
-    """The client's own nick from here on."""
+    """The client's new nick."""
 
     nick: str
 
 
 class Topic(Answer, tag="topic", frozen=True, kw_only=True):
-    """What a room is about from here on; empty: nothing in particular."""
+    """The topic of a room; empty: cleared."""
 
     room: str
     topic: str
@@ -129,14 +129,14 @@ class Topic(Answer, tag="topic", frozen=True, kw_only=True):
 
 
 class Typing(Event, tag="typing", frozen=True):
-    """Somebody types."""
+    """A member is typing."""
 
     room: str
     nick: str
 
 
 class Direct(Event, tag="direct", frozen=True):
-    """A text for this client alone."""
+    """A direct message to this client."""
 
     author: str
     text: str
@@ -144,64 +144,64 @@ class Direct(Event, tag="direct", frozen=True):
 
 
 class Rule(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something that operators have forbidden."""
+    """A restriction made by an operator."""
 
     action: str
     """`ban`, `mute`, `lock` (a room's topic), `freeze` (a room) or `close` (the server)."""
     target_type: str
-    """What it is about: `nick`, `client`, `address`, `guest`, `room` or `server`."""
+    """Kind of the target: `nick`, `client`, `address`, `guest`, `room` or `server`."""
     target: str
-    """As the operator named it; empty for the server."""
+    """As the operator spelled it; empty for the server."""
     operator: str
-    """The nick of who made it."""
+    """The nick of the operator who made it."""
     time: int
-    """When it was made: milliseconds since 1970, UTC."""
+    """Created: milliseconds since 1970, UTC."""
     until: int | None = None
-    """When it ends by itself, if it does."""
+    """Expires: milliseconds since 1970, UTC."""
     reason: str = ""
 
 
 class Admin(Answer, tag="admin", frozen=True, kw_only=True):
-    """What an operator asked for is done."""
+    """Confirms an operator action."""
 
     action: str
     rules: list[Rule]
-    """Those that were made or undone, or for `list` the newest 500 in force."""
+    """The rules created or removed; for `list` the newest 500 in force."""
     connections_closed: int
-    """How many connections it closed."""
+    """Connections closed by the action."""
     total: int
-    """How many rules are in force by now."""
+    """Rules in force after the action."""
 
 
 class Pong(Answer, tag="pong", frozen=True, kw_only=True):
-    """Answers ping."""
+    """Replies to ping."""
 
 
 class Error(Answer, tag="error", frozen=True, kw_only=True):
-    """Something the client said could not be done; the connection stays open."""
+    """A request failed; the connection stays open."""
 
     code: str
     """One of `errors.ErrorCode`, or of a later version's."""
     text: str
-    """A sentence a person can act on."""
+    """A sentence for people: what happened, then what to do."""
     room: str | None = None
     retry_ms: int | None = None
     key: str | None = None
 
 
 class Ping(Event, tag="ping", frozen=True):
-    """Any frame answers it."""
+    """Any frame counts as the reply."""
 
 
 class Bye(Answer, tag="bye", frozen=True, kw_only=True):
-    """The connection ends here."""
+    """The last event of a connection."""
 
     code: str
     text: str
     reconnect: bool
-    # The contract lists it for every bye; a default made by a factory is not left out.
+    # Always sent, as the protocol requires: a default_factory is not omitted.
     after_ms: int = msgspec.field(default_factory=int)
-    """When to come back."""
+    """How long to wait before reconnecting."""
 
 
 AnyEvent = (
@@ -235,13 +235,13 @@ _head_decoder: Final = msgspec.json.Decoder(_Head)
 _TYPES: Final = frozenset(record.__struct_config__.tag for record in get_args(AnyEvent))
 
 encode: Final = _encoder.encode
-"""Give the JSON of an event, without null byte. Never waits."""
+"""Encode an event as JSON, without null byte. Never waits."""
 
 
 def decode(frame: bytes) -> AnyEvent | None:
-    """Give the event that a frame means, or None if its type is not known here.
+    """Decode an event; None if its type is unknown.
 
-    Raises msgspec.DecodeError, UnicodeDecodeError or RecursionError for what is no event.
+    Raises msgspec.DecodeError, UnicodeDecodeError or RecursionError for an invalid frame.
     """
     try:
         event: AnyEvent = _event_decoder.decode(frame)

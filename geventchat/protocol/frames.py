@@ -1,6 +1,6 @@
-"""Frames: UTF-8 text followed by one null byte, in any cut of the bytes.
+"""Framing: UTF-8 text terminated by a null byte, decoded from chunks of any size.
 
-Also what a connection's first bytes say of it: whether it is rich, or no chat client at all.
+Also detects from the first bytes whether a connection is rich, or no chat client at all.
 """
 
 import re
@@ -10,13 +10,13 @@ from typing import Final, Literal
 from geventchat.protocol.errors import TOO_LARGE, ProtocolError
 
 MAX_FRAME_BYTES: Final = 65_536
-"""What a client may send before the null byte, unless the server is told otherwise."""
+"""Default limit of a client's frame, without the null byte."""
 MAX_SERVER_FRAME_BYTES: Final = 1 << 20
-"""What a server may send before the null byte."""
+"""Limit of a server's frame, without the null byte."""
 RICH_MARK: Final = "\x1e"
-"""U+001E, record separator: it and `{` begin the hello of a rich connection."""
+"""U+001E, record separator: with `{` it starts the hello of a rich connection."""
 NOTICE: Final = "* geventchat: "
-"""Begins the one kind of line that a plain client hears from the server itself."""
+"""Prefix of lines that plain clients get from the server itself."""
 
 Stranger = Literal["tls", "ssh", "http"]
 # RFC 9112, 3: a method is a token, and a target holds no space.
@@ -24,24 +24,24 @@ _REQUEST_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^\0\r\n ]+ HTT
 
 
 def encode(text: str) -> bytes:
-    """Give the frame of a text. The text holds no U+0000, which would split it in two."""
+    """Encode a text, which must not contain U+0000, as a frame."""
     return text.encode() + b"\0"
 
 
 def notice(text: str) -> bytes:
-    """Give the frame that tells a plain client something about its own connection."""
+    """Encode a notice of the server to a plain client."""
     return encode(NOTICE + text)
 
 
 def is_rich(frame: bytes) -> bool:
-    """Say whether a connection whose first non-empty frame is this one is rich."""
+    """Whether a connection whose first non-empty frame is this one is rich."""
     return frame.startswith(b"\x1e{")
 
 
 def stranger(head: bytes) -> Stranger | None:
-    """Name what the first bytes of a connection speak, if that is known not to be chat.
+    """Detect another protocol by the first bytes of a connection.
 
-    `head` is all that came so far; its first line tells. None: chat, or too little to tell.
+    `head` is everything received so far. None: chat, or not enough bytes to tell.
     """
     if head.startswith(b"\x16\x03"):
         return "tls"
@@ -53,32 +53,32 @@ def stranger(head: bytes) -> Stranger | None:
 
 
 class Decoder:
-    """Cuts bytes into frames, whatever pieces they arrive in.
+    """Splits a byte stream into frames, whatever chunks it arrives in.
 
-    Holds at most one unfinished frame: `limit` bytes and the last piece fed. Each byte is looked
-    at once, so a trickle costs no more than a flood.
+    Buffers at most one incomplete frame: `limit` bytes and the last chunk. Each byte is examined
+    once, so many small chunks cost no more than one large one.
     """
 
     __slots__ = "_limit", "_part", "skipped"
 
     def __init__(self, limit: int = MAX_FRAME_BYTES) -> None:
         self._limit = limit
-        # None while there is nothing unfinished: most of thousands of clients, most of the time.
+        # None while no frame is incomplete, to save memory: the usual state of an idle client.
         self._part: bytearray | None = None
         self.skipped = 0
         """How many of the frames that the last bytes completed were empty and left out."""
 
     @property
     def unfinished(self) -> bytes:
-        """The bytes after the last null byte: a frame that has begun."""
+        """The bytes after the last null byte: an incomplete frame."""
         return bytes(self._part or b"")
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the frames that these bytes complete, oldest first, without their null bytes.
+        """Yield the frames completed by these bytes, oldest first, without their null bytes.
 
-        Empty frames are left out. The frames are not yet known to be UTF-8.
-        Raises ProtocolError, after the frames before it, for a frame over the limit; that ends
-        the connection. Exhaust the iterator before feeding more. Never waits.
+        Skips empty frames. Does not check that they are UTF-8. Raises ProtocolError, after the
+        frames before it, for a frame over the limit, which ends the connection. Exhaust the
+        iterator before feeding more. Never waits.
         """
         *frames, rest = data.split(b"\0")
         part = self._part
@@ -100,5 +100,5 @@ class Decoder:
                 raise self._too_large()
 
     def _too_large(self) -> ProtocolError:
-        text = f"A frame may have at most {self._limit:,} bytes."
+        text = f"Frame too large: at most {self._limit:,} bytes."
         return ProtocolError("too_large", text, reason=TOO_LARGE)

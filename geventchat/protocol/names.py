@@ -1,4 +1,4 @@
-"""Nicks and room names: what may be one, when two are the same, when one looks like another.
+"""Nicks and room names: which are valid, which are equal, which look alike.
 
 Look-alikes follow the skeleton of Unicode Technical Standard 39; the table of confusable
 characters is the one that the package confusable_homoglyphs ships.
@@ -34,10 +34,10 @@ _INVISIBLE: Final = frozenset(
 
 
 def nick(text: str) -> str:
-    """Give the nick in the spelling that is kept. Raises Refused `bad_nick`."""
+    """Return the normalised nick. Raises Refused `bad_nick`."""
     name = _normalise(text, "bad_nick", "A nick")
-    if like_address(name):  # an operator who means an address would meet somebody else
-        raise Refused("bad_nick", f"{name} looks like an address. Choose another nick.")
+    if like_address(name):  # or an operator who bans an address would hit a user
+        raise Refused("bad_nick", f"{name} looks like an IP address. Choose another nick.")
     look = skeleton(name)
     if look.startswith(skeleton(GUEST)) or look in map(skeleton, _RESERVED):
         raise Refused("bad_nick", f"The nick {name} is reserved. Choose another.")
@@ -45,12 +45,12 @@ def nick(text: str) -> str:
 
 
 def like_address(text: str) -> bool:
-    """Say whether a text is, or is meant to be, an IP address or a network."""
+    """Whether a text looks like an IP address or network, valid or not."""
     return _ADDRESS.fullmatch(text) is not None
 
 
 def room(text: str) -> str:
-    """Give the room's name as it is on the wire. Raises Refused `bad_room`."""
+    """Return the normalised room name, as sent on the wire. Raises Refused `bad_room`."""
     name = fold(_normalise(text, "bad_room", "A room name"))
     if len(name) > MAX_NAME_LENGTH:  # folding may lengthen: ß becomes ss
         raise _bad_length("bad_room", "A room name")
@@ -60,14 +60,14 @@ def room(text: str) -> str:
 
 
 def fold(name: str) -> str:
-    """Give the form by which two names are the same: casefolded and normalised again."""
+    """Return the form in which equal names are identical: casefolded, then normalised."""
     return unicodedata.normalize("NFKC", name.casefold())
 
 
 def skeleton(name: str) -> str:
-    """Give the form by which two names look the same.
+    """Return the form in which names that look alike are identical.
 
-    Twice, since case matters on the way: `I` looks like `l` but folds to `i`.
+    Mapped before and after casefolding: `I` looks like `l` but folds to `i`.
     """
     return _look(_look(name).casefold())
 
@@ -112,10 +112,10 @@ def _normalise(text: str, code: ErrorCode, what: str) -> str:
             point = f"U+{ord(character):04X}"
             raise Refused(
                 code,
-                f"{what} has no spaces, control or invisible characters; this one has {point}.",
+                f"{what} must not contain spaces, control or invisible characters such as {point}.",
             )
     return name
 
 
 def _bad_length(code: ErrorCode, what: str) -> Refused:
-    return Refused(code, f"{what} has 1 to {MAX_NAME_LENGTH} characters.")
+    return Refused(code, f"{what} must have 1 to {MAX_NAME_LENGTH} characters.")

@@ -1,7 +1,7 @@
-"""Other people's text, made safe to show.
+"""Escapes untrusted text for terminals and logs.
 
-A terminal obeys what is written to it: an escape sequence can retitle the window, a right-to-left
-override can make one name read as another. What would act, hide or forge a line is shown instead.
+A terminal interprets what is written to it: an escape sequence can change the window title, a
+right-to-left override can make one name read as another. Such characters are escaped.
 """
 
 from functools import cache
@@ -23,12 +23,12 @@ _ACTING: Final = (
 
 
 def visible(text: str, keep: str = "") -> str:
-    r"""Give the text with what would act on a terminal spelt out: ESC becomes `\x1b`.
+    r"""Escape characters that a terminal would interpret: ESC becomes `\x1b`.
 
-    Line breaks and tabs are spelt out too (`\n`, `\t`), except the characters in `keep`.
-    What comes back can always be encoded. Ordinary text comes back as it is, and cheaply.
+    Line breaks and tabs are escaped too (`\n`, `\t`), except the characters in `keep`. The result
+    can always be encoded. Ordinary text is returned unchanged, and fast.
     """
-    # Whatever acts is not printable, so most text ends here, at the speed of C.
+    # Control characters are not printable, so most text takes this fast path.
     return text if text.isprintable() else text.translate(_spelling(keep))
 
 

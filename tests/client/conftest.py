@@ -20,7 +20,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @pytest.fixture
 def room(request: pytest.FixtureRequest) -> str:
-    """Give a room that no other test uses."""
+    """Return a room that no other test uses."""
     return f"{zlib.crc32(request.node.nodeid.encode()):x}"
 
 

@@ -32,12 +32,12 @@ class Peer:
         self._frames = self._receive()
 
     def frame(self) -> bytes:
-        """Give the next frame; b"" at the end."""
+        """Return the next frame; b"" at the end."""
         with gevent.Timeout(5):
             return next(self._frames, b"")
 
     def request(self) -> Request:
-        """Give the next request."""
+        """Return the next request."""
         request: Request = msgspec.json.decode(self.frame().removeprefix(b"\x1e"))
         return request
 
@@ -86,7 +86,7 @@ class Listener:
 
 @contextmanager
 def conversation(**options: Any) -> Iterator[tuple[Connection, Peer]]:
-    """Give both ends of a connection that was welcomed."""
+    """Yield both ends of a connection that was welcomed."""
     listener = Listener()
     answered: AsyncResult[Peer] = AsyncResult()
 

@@ -41,7 +41,7 @@ def pong(peer: Peer) -> None:
     peer.tell(Pong(id=request["id"]))
 
 
-def test_what_comes_before_the_welcome_is_discarded(listener: Listener) -> None:
+def test_frames_before_the_welcome_are_discarded(listener: Listener) -> None:
     connecting = meanwhile(lambda: Connection("127.0.0.1", listener.port, nick="anna"))
     peer = listener.accept()
     peer.tell(b"a plain member speaks", b'{"type":"welcome","nonce":"forged"}', b"\xff", b"{}")
@@ -56,15 +56,15 @@ def test_what_comes_before_the_welcome_is_discarded(listener: Listener) -> None:
     chat.close()
 
 
-def test_where_nothing_welcomes_there_is_no_geventchat(
+def test_a_server_without_a_welcome_is_not_geventchat(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket_link, "WELCOME_SECONDS", 0.01)
-    with pytest.raises(NotGeventchat, match="No geventchat answers at 127"):
+    with pytest.raises(NotGeventchat, match="No geventchat server at 127"):
         Connection("127.0.0.1", listener.port)
 
 
-def test_what_closes_without_a_word_is_no_geventchat(listener: Listener) -> None:
+def test_a_server_that_closes_silently_is_not_geventchat(listener: Listener) -> None:
     connecting = meanwhile(lambda: Connection("127.0.0.1", listener.port))
     peer = listener.accept()
     peer.frame()
@@ -73,7 +73,7 @@ def test_what_closes_without_a_word_is_no_geventchat(listener: Listener) -> None
         connecting.get()
 
 
-def test_a_notice_instead_of_the_welcome_says_why(listener: Listener) -> None:
+def test_a_notice_instead_of_the_welcome_is_the_reason(listener: Listener) -> None:
     connecting = meanwhile(lambda: Connection("127.0.0.1", listener.port))
     peer = listener.accept()
     peer.frame()
@@ -93,7 +93,7 @@ def test_events_come_in_order_and_end_with_the_connection() -> None:
         assert list(chat) == []
 
 
-def test_a_loss_is_told_as_a_bye() -> None:
+def test_a_lost_connection_ends_with_a_bye() -> None:
     with conversation() as (chat, peer):
         peer.socket.close()
         assert list(chat) == []
@@ -101,7 +101,7 @@ def test_a_loss_is_told_as_a_bye() -> None:
         assert (chat.ended.code, chat.ended.reconnect) == ("lost", True)
 
 
-def test_say_waits_for_its_own_post_which_is_in_the_stream_too() -> None:
+def test_say_waits_for_its_post_which_is_an_event_too() -> None:
     with conversation() as (chat, peer):
         peer.tell(joined())
         saying = meanwhile(lambda: chat.say("lobby", "hi"))
@@ -111,7 +111,7 @@ def test_say_waits_for_its_own_post_which_is_in_the_stream_too() -> None:
         assert [e.position for e in chat.heard() if isinstance(e, Post)] == [1, 2]
 
 
-def test_a_repeated_say_gives_the_position_of_the_one_stored() -> None:
+def test_a_repeated_say_returns_the_stored_position() -> None:
     with conversation() as (chat, peer):
         saying = meanwhile(lambda: chat.say("lobby", "hi", key="k"))
         assert peer.request() == {"type": "say", "room": "lobby", "text": "hi", "key": "k"}
@@ -120,7 +120,7 @@ def test_a_repeated_say_gives_the_position_of_the_one_stored() -> None:
         assert chat.heard() == []
 
 
-def test_who_says_again_what_somebody_gave_up_hears_of_it_all_the_same() -> None:
+def test_a_repeated_say_is_answered_although_the_first_caller_gave_up() -> None:
     with conversation() as (chat, peer):
         first, second = (meanwhile(lambda: chat.say("lobby", "hi", key="k")) for _ in range(2))
         assert peer.request() == peer.request()
@@ -129,7 +129,7 @@ def test_who_says_again_what_somebody_gave_up_hears_of_it_all_the_same() -> None
         assert second.get(timeout=5) == 1
 
 
-def test_a_refusal_is_raised_where_it_was_asked() -> None:
+def test_a_refusal_is_raised_in_its_caller() -> None:
     with conversation() as (chat, peer):
         saying = meanwhile(lambda: chat.say("lobby", "hi", key="k"))
         peer.request()
@@ -144,7 +144,7 @@ def test_a_refusal_is_raised_where_it_was_asked() -> None:
         assert chat.heard() == []
 
 
-def test_a_refusal_that_nobody_waits_for_is_an_event() -> None:
+def test_a_refusal_without_a_waiting_caller_is_an_event() -> None:
     with conversation() as (chat, peer):
         key = chat.send("lobby", "hi")
         assert peer.request()["key"] == key
@@ -152,7 +152,7 @@ def test_a_refusal_that_nobody_waits_for_is_an_event() -> None:
         assert next(chat) == Error(code="storage", text="The disk is full.", key=key)
 
 
-def test_requests_find_their_answers_by_id() -> None:
+def test_replies_are_matched_by_id() -> None:
     with conversation() as (chat, peer):
         first = meanwhile(lambda: chat.who("lobby"))
         second = meanwhile(chat.ping)
@@ -163,15 +163,15 @@ def test_requests_find_their_answers_by_id() -> None:
         assert chat.heard() == []
 
 
-def test_what_is_too_long_is_refused_before_it_can_end_the_connection() -> None:
+def test_an_oversized_message_is_rejected_before_it_is_sent() -> None:
     with conversation() as (chat, peer):
-        with pytest.raises(TooLong, match="That is too long"):
+        with pytest.raises(TooLong, match="Message too long"):
             chat.say("lobby", "x" * 65_536)
         chat.send("lobby", "short")
         assert peer.request()["text"] == "short"
 
 
-def test_pings_of_the_server_are_answered() -> None:
+def test_server_pings_are_answered() -> None:
     with conversation() as (_, peer):
         peer.tell(Ping())
         assert peer.request() == {"type": "pong"}
@@ -183,15 +183,15 @@ def test_events_of_a_later_version_are_ignored() -> None:
         assert isinstance(next(chat), Joined)
 
 
-def test_what_is_no_event_ends_the_connection_and_says_so() -> None:
+def test_an_invalid_event_ends_the_connection_with_a_reason() -> None:
     with conversation() as (chat, peer):
         peer.tell(joined(), b'{"type":"post"}')
         assert len(list(chat)) == 1
         assert chat.ended is not None
-        assert "what the protocol does not allow" in chat.ended.text
+        assert "violated the protocol" in chat.ended.text
 
 
-def test_who_waits_for_an_answer_learns_that_the_connection_ended() -> None:
+def test_a_waiting_caller_is_told_that_the_connection_ended() -> None:
     with conversation() as (chat, peer):
         saying = meanwhile(lambda: chat.say("lobby", "hi"))
         peer.request()
@@ -203,7 +203,7 @@ def test_who_waits_for_an_answer_learns_that_the_connection_ended() -> None:
             chat.say("lobby", "again")
 
 
-def test_close_says_bye_and_hears_what_came_before_the_answer() -> None:
+def test_close_sends_bye_and_receives_everything_before_the_reply() -> None:
     with conversation() as (chat, peer):
         closing = meanwhile(chat.close)
         assert peer.request() == {"type": "bye"}
@@ -215,7 +215,7 @@ def test_close_says_bye_and_hears_what_came_before_the_answer() -> None:
         assert chat.ended.code == "quit"
 
 
-def test_cursors_say_how_far_the_application_has_read() -> None:
+def test_cursors_follow_what_the_application_has_read() -> None:
     with conversation(rooms={"lobby": Cursor(EPOCH, 3), "Dev": None}) as (chat, peer):
         peer.tell(joined(5, recovered=True), post(4), post(5))
         meanwhile(lambda: pong(peer))
@@ -233,7 +233,7 @@ def test_a_gap_in_the_positions_is_an_error_of_the_server() -> None:
             next(chat)
 
 
-def test_who_does_not_read_stops_the_socket_but_not_the_answers(
+def test_an_application_that_does_not_read_stops_the_socket_but_not_replies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(inbox, "MAX_UNREAD_BYTES", 10_000)
@@ -250,11 +250,13 @@ def test_who_does_not_read_stops_the_socket_but_not_the_answers(
         assert pinging.get() > 0
 
 
-def test_who_asks_more_than_it_reads_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_application_that_requests_more_than_it_reads_is_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(inbox, "MAX_BEFORE_ANSWER_BYTES", 10_000)
     with conversation() as (chat, peer):
         asking = meanwhile(chat.ping)
         peer.request()
         peer.tell(joined(), post(1, "x" * 20_000), post(2))
-        with pytest.raises(Ended, match="too slowly"):
+        with pytest.raises(Ended, match="not reading fast enough"):
             asking.get()

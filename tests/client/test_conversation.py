@@ -23,7 +23,7 @@ def connect(port: int, room: str) -> Iterator[Connect]:
 
 
 def posts(chat: Connection) -> list[tuple[int, str, str]]:
-    """Give the posts that a connection has heard by now."""
+    """Return the posts that a connection has heard by now."""
     chat.ping()
     return [(e.position, e.author, e.text) for e in chat.heard() if isinstance(e, Post)]
 
@@ -53,7 +53,7 @@ def test_an_echo_bot_is_a_few_lines(connect: Connect, room: str) -> None:
     assert posts(anna)[-1] == (2, "echo", "anna-2: hi")
 
 
-def test_fast_senders_know_their_posts_by_the_key(connect: Connect, room: str) -> None:
+def test_fast_senders_recognise_their_posts_by_key(connect: Connect, room: str) -> None:
     anna = connect("anna-3")
     keys = [anna.send(room, f"{number}") for number in range(500)]
     anna.say(room, "a pong may overtake what is being stored, the last post cannot", key="last")
@@ -61,7 +61,7 @@ def test_fast_senders_know_their_posts_by_the_key(connect: Connect, room: str) -
     assert [event.key for event in anna.heard() if isinstance(event, Post)] == keys
 
 
-def test_a_say_that_is_repeated_is_stored_once(connect: Connect, room: str) -> None:
+def test_a_repeated_say_is_stored_once(connect: Connect, room: str) -> None:
     anna = connect("anna-4")
     assert anna.say(room, "hi", key="k") == anna.say(room, "hi", key="k") == 1
     with pytest.raises(Refused) as refused:
@@ -70,7 +70,7 @@ def test_a_say_that_is_repeated_is_stored_once(connect: Connect, room: str) -> N
     assert posts(anna) == [(1, "anna-4", "hi")]
 
 
-def test_a_room_is_resumed_at_its_cursor(connect: Connect, room: str) -> None:
+def test_a_room_resumes_at_its_cursor(connect: Connect, room: str) -> None:
     anna, bert = connect("anna-5"), connect("bert-5")
     anna.say(room, "heard")
     assert len(posts(bert)) == 1
@@ -83,7 +83,7 @@ def test_a_room_is_resumed_at_its_cursor(connect: Connect, room: str) -> None:
     assert cursor.position == 2
 
 
-def test_what_is_asked_is_answered(connect: Connect, room: str) -> None:
+def test_requests_return_their_replies(connect: Connect, room: str) -> None:
     anna, bert = connect("anna-6"), connect("bert-6")
     assert sorted(anna.who(room).nicks) == ["anna-6", "bert-6"]
     other = anna.join(f"{room}-b")
@@ -100,7 +100,7 @@ def test_what_is_asked_is_answered(connect: Connect, room: str) -> None:
     assert [event.room for event in heard if isinstance(event, Joined)] == [room, f"{room}-b"]
 
 
-def test_a_nick_that_cannot_be_had_is_told_among_the_first_events(connect: Connect) -> None:
+def test_a_refused_nick_is_an_error_among_the_first_events(connect: Connect) -> None:
     connect("anna-7")
     second = connect("anna-7")
     second.ping()

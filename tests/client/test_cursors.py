@@ -19,7 +19,7 @@ def post(position: int) -> Post:
     return Post("lobby", position, "bert", 0, "hi")
 
 
-def test_a_fresh_join_begins_wherever_the_replay_does() -> None:
+def test_a_new_join_starts_where_the_replay_starts() -> None:
     cursors = Cursors(["lobby"])
     cursors.hear(joined(70))
     assert cursors.rooms == {"lobby": None}
@@ -29,7 +29,7 @@ def test_a_fresh_join_begins_wherever_the_replay_does() -> None:
         cursors.hear(post(23))
 
 
-def test_a_room_without_a_post_yet_is_resumed_before_its_replay() -> None:
+def test_a_room_without_a_post_yet_resumes_before_its_replay() -> None:
     cursors = Cursors(["lobby"])
     assert cursors.resume() == {"lobby": None}
     cursors.hear(joined(70))
@@ -41,7 +41,7 @@ def test_a_room_without_a_post_yet_is_resumed_before_its_replay() -> None:
     assert cursors.resume() == {"lobby": Cursor(EPOCH, 21)}
 
 
-def test_what_is_no_longer_kept_is_not_resumed_from() -> None:
+def test_a_cursor_never_points_before_the_oldest_stored_post() -> None:
     cursors = Cursors(["lobby"])
     cursors.hear(msgspec.structs.replace(joined(70), oldest=61))
     assert cursors.resume() == {"lobby": Cursor(EPOCH, 60)}
@@ -49,14 +49,14 @@ def test_what_is_no_longer_kept_is_not_resumed_from() -> None:
     assert cursors.resume() == {"lobby": Cursor(LATER, 0)}
 
 
-def test_an_empty_room_begins_at_one() -> None:
+def test_an_empty_room_starts_at_position_one() -> None:
     cursors = Cursors(["lobby"])
     cursors.hear(joined(0))
     with pytest.raises(ServerError):
         cursors.hear(post(2))
 
 
-def test_a_resumed_room_goes_on_at_its_cursor() -> None:
+def test_a_resumed_room_continues_at_its_cursor() -> None:
     cursors = Cursors({"lobby": Cursor(EPOCH, 5)})
     cursors.hear(joined(9, recovered=True))
     with pytest.raises(ServerError):
@@ -64,7 +64,7 @@ def test_a_resumed_room_goes_on_at_its_cursor() -> None:
     cursors.hear(post(6))
 
 
-def test_what_could_not_be_recovered_begins_anew() -> None:
+def test_an_unrecovered_room_starts_over() -> None:
     cursors = Cursors({"lobby": Cursor(EPOCH, 5)})
     cursors.hear(joined(90, recovered=False, epoch=LATER))
     assert cursors.rooms == {"lobby": None}
@@ -80,7 +80,7 @@ def test_joining_a_room_again_changes_nothing() -> None:
     assert cursors.rooms == {"lobby": Cursor(EPOCH, 3)}
 
 
-def test_a_room_that_was_left_is_forgotten() -> None:
+def test_a_room_that_was_left_has_no_cursor() -> None:
     cursors = Cursors(["lobby"])
     cursors.hear(joined(0))
     cursors.hear(Left(room="lobby"))

@@ -67,7 +67,7 @@ def take(chat: Connection, number: int) -> list[object]:
         return [next(chat) for _ in range(number)]
 
 
-def test_rooms_go_on_where_they_were_without_a_seam(listener: Listener) -> None:
+def test_rooms_resume_without_a_missing_or_repeated_post(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         peer.tell(joined(), post(1), post(2))
         take(chat, 3)
@@ -89,7 +89,7 @@ def test_rooms_go_on_where_they_were_without_a_seam(listener: Listener) -> None:
         assert chat.ended is None
 
 
-def test_a_room_that_was_lost_before_its_first_post_misses_none(listener: Listener) -> None:
+def test_a_room_lost_before_its_first_post_misses_none(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         peer.tell(joined(70))
         peer.socket.close()
@@ -100,13 +100,13 @@ def test_a_room_that_was_lost_before_its_first_post_misses_none(listener: Listen
         assert take(chat, 5)[3:] == [joined(90, True), post(21)]
 
 
-def test_the_password_is_shown_every_time(listener: Listener) -> None:
+def test_the_password_is_sent_on_every_connection(listener: Listener) -> None:
     with resuming(listener, "horse") as (_, peer):
         peer.socket.close()
         assert listener.accept().welcome()["password"] == "horse"
 
 
-def test_what_is_missing_is_told_once_before_what_follows(listener: Listener) -> None:
+def test_a_gap_is_reported_once_before_newer_posts(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         peer.tell(joined(), post(1), post(2))
         take(chat, 3)
@@ -117,7 +117,9 @@ def test_what_is_missing_is_told_once_before_what_follows(listener: Listener) ->
         assert take(chat, 6)[2:] == [Gap("lobby", 2), joined(90, False), post(41), post(42)]
 
 
-def test_what_has_no_answer_is_said_again_in_order_under_its_key(listener: Listener) -> None:
+def test_unacknowledged_messages_are_sent_again_in_order_with_their_keys(
+    listener: Listener,
+) -> None:
     with resuming(listener) as (chat, peer):
         peer.tell(joined())
         keys = [chat.send("lobby", text) for text in ("a", "b", "c")]
@@ -143,7 +145,7 @@ def test_what_has_no_answer_is_said_again_in_order_under_its_key(listener: Liste
         assert chat.pending == []
 
 
-def test_who_waits_for_a_post_gets_it_from_the_next_connection(listener: Listener) -> None:
+def test_a_waiting_say_is_answered_on_the_next_connection(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         saying = meanwhile(lambda: chat.say("lobby", "hi", key="k"))
         assert peer.request()["key"] == "k"
@@ -155,7 +157,7 @@ def test_who_waits_for_a_post_gets_it_from_the_next_connection(listener: Listene
         assert saying.get() == 7
 
 
-def test_who_waits_for_another_answer_learns_of_the_loss(listener: Listener) -> None:
+def test_a_waiting_request_fails_when_the_connection_is_lost(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         asking = meanwhile(lambda: chat.direct("bert", "psst"))
         peer.request()
@@ -168,7 +170,7 @@ def test_who_waits_for_another_answer_learns_of_the_loss(listener: Listener) -> 
         assert again.request()["text"] == "next"  # and not what was for one alone
 
 
-def test_a_server_that_says_when_is_obeyed(listener: Listener) -> None:
+def test_the_servers_retry_delay_is_obeyed(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         began = time.monotonic()
         peer.tell(Bye(code="shutdown", text="later", reconnect=True, after_ms=50))
@@ -180,7 +182,7 @@ def test_a_server_that_says_when_is_obeyed(listener: Listener) -> None:
         assert back == Reconnected("anna")
 
 
-def test_a_server_that_wants_no_return_ends_the_stream(listener: Listener) -> None:
+def test_a_bye_without_reconnect_ends_the_stream(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         peer.tell(Bye(code="kicked", text="out", reconnect=False, after_ms=0))
         assert list(chat) == []
@@ -190,7 +192,7 @@ def test_a_server_that_wants_no_return_ends_the_stream(listener: Listener) -> No
             chat.send("lobby", "too late")
 
 
-def test_so_does_one_that_says_so_instead_of_the_next_welcome(listener: Listener) -> None:
+def test_a_bye_without_reconnect_instead_of_the_welcome_ends_the_stream(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         peer.socket.close()
         again = listener.accept()
@@ -203,17 +205,17 @@ def test_so_does_one_that_says_so_instead_of_the_next_welcome(listener: Listener
         assert chat.ended.code == "banned"
 
 
-def test_it_tries_for_as_long_as_nothing_welcomes_it(listener: Listener) -> None:
+def test_it_retries_until_there_is_a_welcome(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         peer.socket.close()
         for _ in range(3):
             listener.accept().socket.close()
         listener.accept().welcome()
-        nobody = ReconnectFailed(f"No geventchat answers at 127.0.0.1:{listener.port}.")
+        nobody = ReconnectFailed(f"No geventchat server at 127.0.0.1:{listener.port}.")
         assert take(chat, 3)[1:] == [nobody, Reconnected("anna")]
 
 
-def test_what_keeps_it_away_is_told_when_it_changes(listener: Listener) -> None:
+def test_the_reason_of_failed_reconnects_is_reported_when_it_changes(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         listener.close()
         peer.socket.close()
@@ -229,7 +231,7 @@ def test_what_keeps_it_away_is_told_when_it_changes(listener: Listener) -> None:
         assert take(chat, 2) == [ReconnectFailed("The server is full."), Reconnected("anna")]
 
 
-def test_a_broken_promise_is_told_and_mended(listener: Listener) -> None:
+def test_posts_out_of_order_cause_a_reconnect_from_the_last_good_one(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         peer.tell(joined(), post(1), post(3), post(4))
         reading = meanwhile(lambda: take(chat, 6))
@@ -242,7 +244,9 @@ def test_a_broken_promise_is_told_and_mended(listener: Listener) -> None:
         assert heard[3:] == [Reconnected("anna"), joined(2, True), post(2)]
 
 
-def test_a_broken_promise_that_a_loss_followed_was_mended_by_it(listener: Listener) -> None:
+def test_posts_out_of_order_before_a_lost_connection_cause_one_reconnect(
+    listener: Listener,
+) -> None:
     with resuming(listener) as (chat, peer):
         peer.tell(joined(), post(1), post(3))
         peer.socket.close()
@@ -257,7 +261,7 @@ def test_a_broken_promise_that_a_loss_followed_was_mended_by_it(listener: Listen
         assert [event.position for event in heard if isinstance(event, Post)] == [1, 2, 3]
 
 
-def test_what_came_is_given_without_waiting_though_a_promise_was_broken(
+def test_heard_does_not_wait_although_posts_were_out_of_order(
     listener: Listener,
 ) -> None:
     with resuming(listener) as (chat, peer):
@@ -270,7 +274,7 @@ def test_what_came_is_given_without_waiting_though_a_promise_was_broken(
             assert chat.heard() == [joined(), post(1), Error(code="muted", text="no", key="k")]
 
 
-def test_what_was_kept_is_said_before_the_goodbye(listener: Listener) -> None:
+def test_queued_messages_are_sent_before_bye(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         peer.socket.close()
         take(chat, 1)
@@ -290,7 +294,7 @@ def test_what_was_kept_is_said_before_the_goodbye(listener: Listener) -> None:
         closing.get()
 
 
-def test_closing_ends_the_attempts_at_once(listener: Listener) -> None:
+def test_close_stops_reconnecting_at_once(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         listener.close()
         peer.socket.close()
@@ -301,7 +305,9 @@ def test_closing_ends_the_attempts_at_once(listener: Listener) -> None:
         assert [say.text for say in chat.pending] == ["kept"]
 
 
-def test_what_is_kept_is_bounded(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pending_messages_are_bounded_in_number(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pending_says, "MAX_MESSAGES", 2)
     with resuming(listener) as (chat, peer):
         peer.socket.close()
@@ -313,7 +319,9 @@ def test_what_is_kept_is_bounded(listener: Listener, monkeypatch: pytest.MonkeyP
             chat.send("lobby", "c")
 
 
-def test_so_are_its_bytes(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pending_messages_are_bounded_in_bytes(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pending_says, "MAX_BYTES", 2_000)
     with resuming(listener) as (chat, peer):
         peer.socket.close()
@@ -324,7 +332,7 @@ def test_so_are_its_bytes(listener: Listener, monkeypatch: pytest.MonkeyPatch) -
             chat.send("lobby", "c")
 
 
-def test_a_tight_loop_of_sends_waits_for_answers(
+def test_a_tight_loop_of_sends_waits_for_acknowledgements(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pending_says, "MAX_MESSAGES", 2)
@@ -337,7 +345,7 @@ def test_a_tight_loop_of_sends_waits_for_answers(
         assert sending.get() == list("abcde")
 
 
-def test_who_waits_to_send_learns_of_a_loss_and_of_the_end(
+def test_a_waiting_send_is_told_of_a_lost_connection_and_of_the_end(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pending_says, "MAX_MESSAGES", 1)
@@ -357,7 +365,7 @@ def test_who_waits_to_send_learns_of_a_loss_and_of_the_end(
             sending.get()
 
 
-def test_a_key_and_an_id_of_the_same_name_are_two_things(listener: Listener) -> None:
+def test_an_equal_key_and_id_are_not_confused(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         asking = meanwhile(lambda: chat.who("dev"))
         name = peer.request()["id"]
@@ -376,7 +384,7 @@ def test_a_key_and_an_id_of_the_same_name_are_two_things(listener: Listener) -> 
         assert chat.pending == []
 
 
-def test_a_key_that_is_on_its_way_is_not_taken_for_another_text(listener: Listener) -> None:
+def test_the_key_of_a_pending_message_cannot_be_used_for_another(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         chat.send("lobby", "a", key="k")
         with pytest.raises(Refused, match="k") as refused:
@@ -388,7 +396,7 @@ def test_a_key_that_is_on_its_way_is_not_taken_for_another_text(listener: Listen
 
 
 @pytest.mark.parametrize("after_ms", [-5, 10**30])
-def test_a_server_that_says_when_beyond_reason_is_not_obeyed(
+def test_an_unreasonable_retry_delay_is_clamped(
     listener: Listener, after_ms: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backoff, "MAX_RETRY_AFTER_MS", 10)
@@ -402,7 +410,7 @@ def test_a_server_that_says_when_beyond_reason_is_not_obeyed(
         assert take(chat, 2)[1] == Reconnected("anna")
 
 
-def test_a_room_whose_join_was_never_answered_is_not_joined_later(listener: Listener) -> None:
+def test_a_room_whose_join_was_not_answered_is_not_joined_on_reconnect(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         joining = meanwhile(lambda: chat.join("dev"))
         assert peer.request()["room"] == "dev"
@@ -412,7 +420,7 @@ def test_a_room_whose_join_was_never_answered_is_not_joined_later(listener: List
         assert list(listener.accept().welcome()["rooms"]) == ["lobby"]
 
 
-def test_attempts_are_ever_rarer_and_never_in_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reconnects_back_off_with_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "FIRST_SECONDS", 0.5)
     monkeypatch.setattr(backoff, "MAX_SECONDS", 30.0)
     drawn: list[tuple[float, float]] = []

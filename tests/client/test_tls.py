@@ -7,7 +7,7 @@ from geventchat.client import tls_context
 from geventchat.client.tls import connect
 
 
-def test_who_is_killed_while_it_shakes_hands_leaves_no_socket_behind() -> None:
+def test_a_greenlet_killed_during_the_handshake_leaks_no_socket() -> None:
     with socket.socket() as silent:
         silent.settimeout(5)
         silent.bind(("127.0.0.1", 0))

@@ -120,7 +120,7 @@ def test_only_who_keeps_a_full_buffer_for_long_is_closed() -> None:
         pasting.send(b"\0" * 10_000)
         gevent.spawn(pour, flooding, b"\0" * 10_000_000)
         gevent.spawn(pour, rich, b"{}\0" * 1_000_000)
-        assert flooding.rest() == [b"* geventchat: You sent too much too quickly."]
+        assert flooding.rest() == [b"* geventchat: Disconnected: sending too much too fast."]
         bye = rich.closing()[-1]
         assert (bye["code"], bye["reconnect"]) == ("flood", True)
         bystanders.heard()

@@ -213,7 +213,7 @@ def test_a_kicked_client_gets_the_reason_and_the_others_its_leave(house: Chat) -
         assert admin(olga, "kick", "eve", reason="spam\nand lies")["connections_closed"] == 1
         bye = eve.closing()[-1]
         assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", "kicked", False)
-        assert bye["text"] == "An operator ended this connection: spam\nand lies"
+        assert bye["text"] == "Kicked by an operator: spam\nand lies"
         leave = olga.hear(lambda event: event.get("event") == "leave")[-1]
         assert leave["nick"] == "Eve"
         bystanders.heard()

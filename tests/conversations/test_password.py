@@ -13,7 +13,7 @@ from tests.conversations.control import Control
 from tests.conversations.peers import Plain, Rich, of, texts
 
 PASSWORD: Final = "corréct horse"
-NEEDS: Final = b"* geventchat: This server needs a password."
+NEEDS: Final = b"* geventchat: This server requires a password."
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ def test_a_slow_reader_over_tls_receives_whole_items_and_then_the_reason(
             said += 1
             assert said < 2_000
         heard = slow.rest()
-        assert heard[-1].startswith(b"* geventchat: You read too slowly")
+        assert heard[-1].startswith(b"* geventchat: Disconnected: not reading")
         numbers = [int(frame.split()[0]) for frame in heard[:-1]]
         assert numbers == list(range(len(numbers)))
         assert numbers
@@ -191,7 +191,7 @@ def test_a_client_that_does_not_trust_the_certificate_does_not_connect(
 
 
 def test_a_tls_client_on_a_plain_port_is_told_so_in_tls(chat: Chat, trust: SSLContext) -> None:
-    with pytest.raises(OSError, match="it does not speak TLS"):
+    with pytest.raises(OSError, match="the server does not speak TLS"):
         Connection(*chat.address, tls=trust)
 
 

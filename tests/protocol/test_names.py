@@ -116,8 +116,8 @@ def test_any_text_is_a_name_or_refused(text: str) -> None:
 @either
 def test_a_name_has_1_to_32_characters(rule: Rule) -> None:
     assert nick("x" * 32) == room("x" * 32) == "x" * 32
-    assert refused(rule, "").endswith(" has 1 to 32 characters.")
-    assert refused(rule, "x" * 33).endswith(" has 1 to 32 characters.")
+    assert refused(rule, "").endswith(" must have 1 to 32 characters.")
+    assert refused(rule, "x" * 33).endswith(" must have 1 to 32 characters.")
 
 
 def test_characters_are_counted_not_bytes() -> None:

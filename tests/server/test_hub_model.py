@@ -236,7 +236,7 @@ class PlainPerson:
             return
         for frame in self.call.frames():
             if frame.startswith(b"* geventchat: "):
-                assert frame.startswith(b"* geventchat: You read too slowly")
+                assert frame.startswith(b"* geventchat: Disconnected: not reading")
                 assert self.call.blocked
                 self.call.open = False
                 continue

@@ -1,4 +1,4 @@
-"""`geventchat top`: shows how a server does, once a second."""
+"""`geventchat top`: a live dashboard of a server."""
 
 import sys
 from contextlib import suppress
@@ -13,11 +13,11 @@ from geventchat.protocol.visible import visible
 
 @click.command()
 @click.argument("address", metavar="[HOST][:PORT]", default="")
-@click.option("--once", is_flag=True, help="Print one page and end, as it does off a terminal.")
+@click.option("--once", is_flag=True, help="Print one page and exit, as when piped.")
 def top(address: str, once: bool) -> int:
-    """Show how a server does: its load, the busiest rooms, the slowest clients.
+    """Show the load of a server, its busiest rooms and slowest clients, once a second.
 
-    The address is that of its admin port, by default 127.0.0.1:4041. `q` leaves.
+    The address is that of its admin port, by default 127.0.0.1:4041. `q` quits.
     """
     host, port = host_and_port(address, ADMIN_PORT)
     name = visible(f"{host}:{port}")
@@ -35,6 +35,6 @@ def top(address: str, once: bool) -> int:
         why = getattr(error, "strerror", None) or error
         click.echo(f"geventchat: no admin port at {name}: {why}", err=True)
         return 1
-    with suppress(BrokenPipeError):  # whoever read it has seen enough
+    with suppress(BrokenPipeError):  # the reader of the output has closed it
         click.echo("\n".join(text.rstrip() for _, text in lines))
     return 0

@@ -1,4 +1,4 @@
-"""What an admin port tells of its server, and how that reads as a page of text."""
+"""Fetches metrics from an admin port and renders them as a page of text."""
 
 import time
 from collections import Counter
@@ -17,29 +17,29 @@ from geventchat.protocol.names import MAX_NAME_LENGTH
 from geventchat.protocol.visible import visible
 
 _SECONDS: Final = 3.0
-"""How long an answer may take."""
+"""How long a reply may take."""
 _PAGE_BYTES: Final = 1 << 20
 
 
 class NotAdminPort(Exception):
-    """Something else than an admin port answers."""
+    """Something other than an admin port replied."""
 
     def __str__(self) -> str:
-        return "something else answers there"
+        return "another service is listening there"
 
 
 class Sample(NamedTuple):
-    """What a server told at one moment."""
+    """The metrics of a server at one moment."""
 
     at: float
     """By the monotonic clock."""
     figures: Counter[str]
-    """What `/metrics` says, by name; also by name, blank and the value of each label."""
+    """Metrics by name; also by name, space and the value of each label."""
     top: Top
 
 
 def fetch(host: str, port: int) -> Sample:
-    """Ask an admin port. Waits. Raises OSError, and NotAdminPort if it is none."""
+    """Fetch the metrics of an admin port. Waits. Raises OSError and NotAdminPort."""
     try:
         with closing(HTTPConnection(host, port, timeout=_SECONDS)) as connection:
             figures = _figures(_page(connection, "/metrics"))
@@ -50,7 +50,7 @@ def fetch(host: str, port: int) -> Sample:
 
 
 def page(before: Sample, now: Sample) -> Iterator[tuple[str, str]]:
-    """Yield style and text of each line: what is now, and what happened since another look."""
+    """Yield style and text of each line: current values, and rates since an earlier sample."""
     figures = now.figures
 
     def rate(name: str) -> float:
@@ -138,7 +138,7 @@ def _figures(text: str) -> Counter[str]:
 
 
 def _grown(before: Sample, now: Sample, name: str) -> float:
-    """Give by how much a count grew; it begins anew when the server does."""
+    """Return the increase of a counter, which is reset when the server restarts."""
     grown = now.figures[name] - before.figures[name]
     return grown if grown >= 0 else now.figures[name]
 
@@ -158,7 +158,7 @@ def _size(count: float) -> str:
 
 
 def _cell(text: str) -> str:
-    """Give a name that cannot act on a terminal, in the columns that names have."""
+    """Escape a name and pad or cut it to the width of its column."""
     text = visible(text)
     while get_cwidth(text) > MAX_NAME_LENGTH:
         text = text.removesuffix("…")[:-1] + "…"

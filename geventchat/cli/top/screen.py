@@ -1,4 +1,4 @@
-"""The screen of `geventchat top`: drawn again once a second, until `q`."""
+"""The screen of `geventchat top`, redrawn once a second."""
 
 import signal
 import time
@@ -13,14 +13,14 @@ from prompt_toolkit.layout import FormattedTextControl, Layout, Window
 from geventchat.cli.top.page import NotAdminPort, Sample, fetch, page
 
 SECONDS: Final = 1.0
-"""Between two looks."""
+"""Between two samples."""
 
 
 class Screen:
-    """Looks at a server, and shows it on the terminal."""
+    """Samples a server and displays the metrics."""
 
     def __init__(self, host: str, port: int, name: str, first: Sample) -> None:
-        """`name` is what to call it, safe to show."""
+        """`name` is the displayed name of the server, already escaped."""
         self._host, self._port, self._name = host, port, name
         self._before = self._now = first
         self._trouble = ""
@@ -31,11 +31,11 @@ class Screen:
         )
 
     def run(self) -> None:
-        """Show it until the user leaves, or the terminal goes."""
+        """Run until the user quits or the terminal is closed."""
         for number in (signal.SIGTERM, signal.SIGHUP):
             gevent.signal_handler(number, self._leave)
         looking = gevent.spawn(self._look_on)
-        # A bug of ours: better to end with its traceback than to stand still.
+        # A bug: exit with its traceback rather than freeze.
         looking.link_exception(lambda _: self._leave())
         try:
             # Its own handler of exceptions would report to a terminal that is gone, for ever.
@@ -66,8 +66,8 @@ class Screen:
             self._app.exit()
 
     def _shown(self) -> StyleAndTextTuples:
-        head = ("bold", f"{self._name}   {time.strftime('%H:%M:%S')}   q leaves\n")
-        trouble = [("ansired bold", f"no answer: {self._trouble}\n")] if self._trouble else []
+        head = ("bold", f"{self._name}   {time.strftime('%H:%M:%S')}   q quits\n")
+        trouble = [("ansired bold", f"no reply: {self._trouble}\n")] if self._trouble else []
         lines = page(self._before, self._now)
         return [head, *trouble, *((style, f"{text}\n") for style, text in lines)]
 

@@ -1,4 +1,4 @@
-"""What operators are told of what they did, in the terminal and on the command line."""
+"""The result of an operator action as text, for the terminal and the command line."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -6,17 +6,17 @@ from typing import Final
 from geventchat.client.terminal.formatting import local_time
 from geventchat.protocol.events import Admin, Rule
 
-_LIFTING: Final = {"unban", "unmute", "unlock", "unfreeze", "open"}
+_REMOVING: Final = {"unban", "unmute", "unlock", "unfreeze", "open"}
 
 
 def report(done: Admin) -> Iterator[str]:
-    """Yield the lines for what was done."""
+    """Yield the lines for a completed action."""
     if done.action == "list" and not done.rules:
         yield "no rules are in force"
     for rule in done.rules:
-        yield f"lifted: {_rule(rule)}" if done.action in _LIFTING else _rule(rule)
+        yield f"removed: {_rule(rule)}" if done.action in _REMOVING else _rule(rule)
     if len(done.rules) < done.total and done.action == "list":
-        yield f"and {done.total - len(done.rules):,} older ones"
+        yield f"and {done.total - len(done.rules):,} older rules"
     if done.connections_closed or done.action == "kick":
         yield f"connections closed: {done.connections_closed:,}"
 

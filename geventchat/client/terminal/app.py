@@ -1,6 +1,6 @@
-"""A user's talk at a terminal: what is heard is shown, what is typed is said or done.
+"""The terminal application: displays events, sends what the user types or runs it as a command.
 
-A connection that is lost makes itself again, for as long as it takes or until the user quits.
+Reconnects until the user quits.
 """
 
 import secrets
@@ -25,33 +25,31 @@ from geventchat.protocol.events import Joined
 from geventchat.protocol.names import LOBBY
 
 LAST_WORDS_SECONDS: Final = 10
-"""How long what was typed may take to be said and stored after the user quits."""
+"""How long to wait for pending messages after the user quits."""
 
 Chat = Connection | PlainConnection
 
 
 def rich(chat: Connection, room: str, host: str, port: int) -> int:
-    """Talk in a room first, until the user or the server ends it; give the exit code."""
+    """Run in a room until the user or the server ends it; return the exit code."""
     view = View(room, chat.nick, date.today())
     prompt = Prompt(view, NameCompleter(view))
-    greeting = f"connected to {host}:{port} as {chat.nick}; /help lists what you can do"
+    greeting = f"connected to {host}:{port} as {chat.nick}; /help lists commands"
     prompt.show([formatting.notice(greeting)])
     return App(chat, view, prompt).run()
 
 
 def plain(chat: PlainConnection, host: str, port: int) -> int:
-    """Talk in the original protocol, which has no names, rooms and commands."""
+    """Run in the original protocol, which has no nicks, rooms or commands."""
     view = View(LOBBY, "", date.today())
     view.rooms[LOBBY] = Room(LOBBY, joined=True)
     prompt = Prompt(view, None)
-    prompt.show(
-        [formatting.notice(f"connected to {host}:{port}, without names and rooms; q quits")]
-    )
+    prompt.show([formatting.notice(f"connected to {host}:{port} in plain mode; q quits")])
     return App(chat, view, prompt).run()
 
 
 class App:
-    """Connects a connection, a view and a prompt."""
+    """Ties a connection, a view and a prompt together."""
 
     def __init__(self, chat: Chat, view: View, prompt: Prompt) -> None:
         self._chat = chat
@@ -61,13 +59,13 @@ class App:
         self._code = 0
 
     def run(self) -> int:
-        """Talk until it ends, and give the exit code: 1 if the server ended it."""
+        """Run to the end and return the exit code: 1 if the server ended it."""
         hearing = gevent.spawn(self._hear)
         saying = gevent.spawn(self._say_typed)
         turning = gevent.spawn(self._turn_days)
         try:
             for greenlet in (hearing, saying, turning):
-                # A bug of ours: better to end with its traceback than to stay without a voice.
+                # A bug: exit with its traceback rather than hang.
                 greenlet.link_exception(lambda _: self._prompt.quit())
             self._prompt.run()
             self._quitting = True
@@ -77,10 +75,10 @@ class App:
         finally:
             gevent.killall([hearing, saying, turning])
         for unsaid in self._view.pending.values():
-            self._prompt.show([formatting.error(f"Not said: {unsaid.text}")])
+            self._prompt.show([formatting.error(f"Not sent: {unsaid.text}")])
         return self._code
 
-    # What is heard
+    # Receiving
 
     def _hear(self) -> None:
         for event in self._chat:
@@ -94,12 +92,12 @@ class App:
             self._prompt.quit()
 
     def _ask_who(self, room: str) -> None:
-        """Learn who is there, for the Tab key."""
+        """Fetch the members, for completion."""
         if isinstance(self._chat, Connection):
             with suppress(Ended, Refused, TimeoutError, ServerError):
                 self._view.members(self._chat.who(room))
 
-    # What is typed
+    # Sending
 
     def _say_typed(self) -> None:
         for text in self._prompt.typed():
@@ -125,7 +123,7 @@ class App:
 
     def _say(self, text: str) -> None:
         if not self._view.current:
-            self._show(formatting.error("You are in no room. /join ROOM goes to one."))
+            self._show(formatting.error("You are not in a room; join one with /join ROOM."))
             return
         saying = PendingSay(self._view.current, text, time.monotonic())
         key = secrets.token_urlsafe(16)
@@ -137,7 +135,7 @@ class App:
         try:
             self._chat.send(saying.room, saying.text, key=key)
         except Ended:
-            pass  # it is told as not said in the end
+            pass  # reported as not sent at the end
         except (TooLong, TooManyPending) as error:
             del self._view.pending[key]
             self._show(formatting.error(str(error)))

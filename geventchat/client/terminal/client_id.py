@@ -1,7 +1,7 @@
-"""The name by which a server knows this client again: one secret per server, kept in a file.
+"""The client id by which a server recognises this client: one secret per server, in a file.
 
-A second client of the same server at the same time draws a second one, so that neither replaces
-the other; each comes back to its own slot while the other runs.
+A second client of the same server uses a second slot at the same time, so that neither replaces
+the other.
 """
 
 import fcntl
@@ -19,16 +19,16 @@ _CLIENT: Final = re.compile(r"[A-Za-z0-9_-]{16,64}\Z")
 
 
 def folder() -> Path:
-    """Give where this program keeps what it remembers."""
+    """Return the folder for persistent state."""
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(home) / "geventchat"
 
 
 @contextmanager
 def client_id(host: str, port: int) -> Iterator[str]:
-    """Give the client id for a server, locked while in use.
+    """Yield the client id for a server, locked while in use.
 
-    Where nothing can be kept, or all slots are in use, it is a new one each time.
+    A new one each time if nothing can be stored, or if all slots are in use.
     """
     file = _first_free_slot(quote(f"{host}:{port}", safe=":"))
     if file is None:
@@ -54,7 +54,7 @@ def _first_free_slot(name: str) -> int | None:
             else:
                 return file
     except OSError:
-        pass  # no home, or no place in it: nothing that a chat should fail for
+        pass  # no home or no space: not a reason to fail
     return None
 
 

@@ -1,7 +1,6 @@
-"""What a user can ask for by a line that begins with a slash.
+"""Slash commands.
 
-The tables at the end are all there is to it: `/help`, completion and the reading of arguments
-follow from them.
+Add a command to the table at the end: /help, completion and argument parsing follow from it.
 """
 
 import re
@@ -19,25 +18,25 @@ from geventchat.protocol.names import fold
 from geventchat.protocol.requests import Action, TargetType
 
 _SHOWN_CHARACTERS: Final = 40
-"""Of a command that there is not; what was typed may be a paste."""
+"""Of an unknown command, since it may be pasted text."""
 
 
 class Quit(Exception):
-    """The user has had enough."""
+    """The user wants to quit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One thing to ask for."""
+    """One command."""
 
     name: str
     arguments: str
-    """In capitals; optional ones in brackets. The last takes the rest, unless it is a Kind."""
+    """In capitals, optional ones in brackets. The last takes the rest, unless it is a Kind."""
     help: str
     run: Callable[..., Iterable[Line]]
-    """Called with the connection, the view and by name what was given; gives lines to print.
+    """Called with connection, view and the arguments by name; returns lines to print.
 
-    It may wait, and raise what a Connection raises.
+    May wait, and raise what Connection raises.
     """
 
     @property
@@ -45,14 +44,14 @@ class Command:
         return f"/{self.name} {self.arguments}".rstrip()
 
     def given(self, rest: str) -> dict[str, str] | None:
-        """Give the arguments that the rest of a line holds; None if it does not fit."""
+        """Parse the arguments; None if they do not match."""
         kinds = self.arguments.split()
         pattern = ""
         for kind in kinds:
             name = kind.strip("[]")
             text = r"\S.*" if kind is kinds[-1] else r"\S+"
             form = _KINDS[name].form if name in _KINDS else f"(?P<{name.lower()}>{text})"
-            # What looks like one of the kinds is one, so the others give way to it.
+            # Kinds match greedily, other arguments lazily.
             optional = "" if name == kind else "?" if name in _KINDS else "??"
             pattern += rf"(?:\s+{form}){optional}"
         found = re.fullmatch(rf"{pattern}\s*", f" {rest}" if kinds else "", re.DOTALL)
@@ -60,30 +59,28 @@ class Command:
 
 
 class Kind(NamedTuple):
-    """An argument that is more than a word, or only some words."""
+    """An argument with a syntax of its own."""
 
     form: str
-    """A regular expression, whose groups are what the command is given."""
+    """A regular expression, whose named groups are passed to the command."""
     usage: str
     help: str
 
 
 def run_command(line: str, chat: Connection, view: View) -> Iterable[Line]:
-    """Do what a line beginning with a slash asks for, and give the lines to print. May wait.
+    """Run a line beginning with a slash and return the lines to print. May wait.
 
-    Raises Quit, and what the connection raises.
+    Raises Quit, and what Connection raises.
     """
     name, _, rest = line[1:].partition(" ")
     command = COMMANDS.get(name)
     if command is None:
-        return [
-            formatting.error(f"There is no /{name[:_SHOWN_CHARACTERS]}. /help lists what there is.")
-        ]
+        return [formatting.error(f"Unknown command /{name[:_SHOWN_CHARACTERS]}; see /help.")]
     given = command.given(rest)
     if given is None:
         needed = sum(not kind.startswith("[") for kind in command.arguments.split())
         more = len(rest.split()) < needed
-        what = "It takes more" if more else "It does not take that"
+        what = "Missing argument. Usage" if more else "Usage"
         return [formatting.error(f"{what}: {command.usage}")]
     return command.run(chat, view, **given)
 
@@ -92,7 +89,7 @@ def _help(chat: Connection, view: View, command: str = "") -> Iterable[Line]:
     if command:
         name = command.removeprefix("/")
         if name not in COMMANDS:
-            return [formatting.error(f"There is no /{name}.")]
+            return [formatting.error(f"Unknown command /{name}.")]
         commands = [COMMANDS[name]]
     else:
         commands = list(COMMANDS.values())
@@ -101,8 +98,8 @@ def _help(chat: Connection, view: View, command: str = "") -> Iterable[Line]:
         if any(name in each.arguments for each in commands):
             shown.append((kind.usage, kind.help))
     if not command:
-        shown.append(("//TEXT", "says text that begins with a slash"))
-        shown.append(("q", "quits, as do Ctrl-C and Ctrl-D"))
+        shown.append(("//TEXT", "send text that begins with a slash"))
+        shown.append(("q", "quit, like Ctrl-C and Ctrl-D"))
     width = max(len(usage) for usage, _ in shown)
     return [formatting.notice(f"{usage:{width}}  {text}") for usage, text in shown]
 
@@ -139,21 +136,21 @@ def _message(chat: Connection, view: View, nick: str, text: str) -> Iterable[Lin
 def _history(chat: Connection, view: View, count: str = "20") -> Iterable[Line]:
     room = view.room()
     if room is None or not re.fullmatch("[0-9]{1,3}", count) or not 1 <= int(count) <= 500:
-        return [formatting.error("It takes a number from 1 to 500, in a room.")]
+        return [formatting.error("Usage: /history [COUNT], a number from 1 to 500, in a room.")]
     history = chat.history(room.name, int(count), room.oldest)
     if not history.posts:
-        return [formatting.notice("nothing older is kept")]
-    first = [formatting.separator(f"{room.name}, before")]
+        return [formatting.notice("no older posts")]
+    first = [formatting.separator(f"{room.name}: older posts")]
     return [
         *first,
         *view.older(room.name, history.posts),
-        formatting.separator(f"{room.name}, now"),
+        formatting.separator(f"{room.name}: now"),
     ]
 
 
 def _rooms(chat: Connection, view: View) -> Iterable[Line]:
     for room in view.rooms.values():
-        here = "this one, " if room.name == view.current else ""
+        here = "current, " if room.name == view.current else ""
         unread = f", {room.unread} unread" if room.unread else ""
         topic = f": {room.topic}" if room.topic else ""
         yield formatting.notice(f"{room.name} ({here}{room.count} here{unread}){topic}")
@@ -164,7 +161,7 @@ def _topic(chat: Connection, view: View, text: str = "") -> Iterable[Line]:
         chat.topic(view.current, text)
         return []
     room = view.room()
-    return [formatting.notice(room.topic if room and room.topic else "there is no topic")]
+    return [formatting.notice(room.topic if room and room.topic else "no topic is set")]
 
 
 def _ignore(chat: Connection, view: View, nick: str = "") -> Iterable[Line]:
@@ -172,13 +169,13 @@ def _ignore(chat: Connection, view: View, nick: str = "") -> Iterable[Line]:
         return [formatting.notice(f"ignored: {', '.join(sorted(view.ignored)) or 'nobody'}")]
     if fold(nick) in view.ignored:
         view.ignored.remove(fold(nick))
-        return [formatting.notice(f"{nick} is heard again")]
+        return [formatting.notice(f"no longer ignoring {nick}")]
     view.ignored.add(fold(nick))
-    return [formatting.notice(f"{nick} is ignored; the same again to hear them")]
+    return [formatting.notice(f"ignoring {nick}; /ignore {nick} again to undo")]
 
 
 def _admin_command(action: Action) -> Callable[..., Iterable[Line]]:
-    """Give the command for what an operator does."""
+    """Return the command for an operator action."""
 
     def run(
         chat: Connection,
@@ -211,61 +208,64 @@ _KINDS: Final = {
     "TARGET": Kind(
         r"(?P<target>\S+)(?:\s+by\s+(?P<target_type>address|nick|client))?",
         "TARGET by address",
-        "means the address; or by nick, by client",
+        "the user's address; or by nick, by client",
     ),
     "TIME": Kind(
-        r"(?P<time>[0-9]{1,12}[smhd])", "TIME", "is how long: 90s, 10m, 2h, 7d; else for ever"
+        r"(?P<time>[0-9]{1,12}[smhd])", "TIME", "duration: 90s, 10m, 2h, 7d; default: no end"
     ),
 }
-"""By what stands for them in the usage of commands."""
+"""By their name in the usage of commands."""
 COMMANDS: Final = {
     command.name: command
     for command in (
-        Command("help", "[COMMAND]", "lists what there is", _help),
-        Command("nick", "NICK", "takes another nick", _nick),
-        Command("join", "ROOM", "joins a room, or goes to one you are in", _join),
-        Command("leave", "[ROOM]", "leaves a room, by default this one", _leave),
-        Command("who", "[ROOM]", "tells who is in a room", _who),
-        Command("msg", "NICK TEXT", "says something to one person alone", _message),
-        Command("history", "[COUNT]", "shows older posts of this room", _history),
-        Command("rooms", "", "lists the rooms you are in", _rooms),
-        Command("topic", "[TEXT]", "shows or sets what this room is about", _topic),
-        Command("ignore", "[NICK]", "hides what somebody says, or shows it again", _ignore),
+        Command("help", "[COMMAND]", "list commands", _help),
+        Command("nick", "NICK", "change your nick", _nick),
+        Command("join", "ROOM", "join a room, or switch to one you are in", _join),
+        Command("leave", "[ROOM]", "leave a room; default: this one", _leave),
+        Command("who", "[ROOM]", "list the members of a room", _who),
+        Command("msg", "NICK TEXT", "send a direct message", _message),
+        Command("history", "[COUNT]", "show older posts of this room", _history),
+        Command("rooms", "", "list your rooms", _rooms),
+        Command("topic", "[TEXT]", "show or set the topic of this room", _topic),
+        Command("ignore", "[NICK]", "ignore a user, or stop ignoring them", _ignore),
         Command(
             "kick",
             "NICK [REASON]",
-            "operators: ends somebody's connections",
+            "operators: disconnect a user",
             _admin_command("kick"),
         ),
         Command(
-            "ban", "TARGET [TIME] [REASON]", "operators: keeps somebody out", _admin_command("ban")
+            "ban",
+            "TARGET [TIME] [REASON]",
+            "operators: ban a user or an address",
+            _admin_command("ban"),
         ),
-        Command("unban", "TARGET", "operators: lets them in again", _admin_command("unban")),
+        Command("unban", "TARGET", "operators: lift a ban", _admin_command("unban")),
         Command(
             "mute",
             "TARGET [TIME] [REASON]",
-            "operators: lets somebody only listen",
+            "operators: mute a user",
             _admin_command("mute"),
         ),
-        Command("unmute", "TARGET", "operators: lets them speak again", _admin_command("unmute")),
-        Command("lock", "[ROOM] [TIME]", "operators: keeps a room's topic", _admin_command("lock")),
-        Command("unlock", "[ROOM]", "operators: lets all set it again", _admin_command("unlock")),
+        Command("unmute", "TARGET", "operators: unmute a user", _admin_command("unmute")),
+        Command("lock", "[ROOM] [TIME]", "operators: lock the topic", _admin_command("lock")),
+        Command("unlock", "[ROOM]", "operators: unlock the topic", _admin_command("unlock")),
         Command(
             "freeze",
             "[ROOM] [TIME]",
-            "operators: lets only operators speak",
+            "operators: let only operators post",
             _admin_command("freeze"),
         ),
         Command(
             "unfreeze",
             "[ROOM]",
-            "operators: lets all speak there again",
+            "operators: let everyone post again",
             _admin_command("unfreeze"),
         ),
-        Command("close", "[TIME]", "operators: lets in nobody new", _admin_command("close")),
-        Command("open", "", "operators: lets people in again", _admin_command("open")),
-        Command("rules", "", "operators: lists what is forbidden", _admin_command("list")),
-        Command("quit", "", "says goodbye", _quit),
+        Command("close", "[TIME]", "operators: refuse new users", _admin_command("close")),
+        Command("open", "", "operators: accept new users again", _admin_command("open")),
+        Command("rules", "", "operators: list the rules in force", _admin_command("list")),
+        Command("quit", "", "quit", _quit),
     )
 }
 """By name, in the order of /help."""

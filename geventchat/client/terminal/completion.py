@@ -1,4 +1,4 @@
-"""What the Tab key offers: commands, nicks and rooms, by where in the line it is pressed."""
+"""Tab completion of commands, nicks and rooms."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -11,7 +11,7 @@ from geventchat.client.terminal.view import View
 from geventchat.protocol.names import fold
 
 MAX_OFFERS: Final = 40
-"""What fits a small screen: a list that has to be paged would stand in the way of the chat."""
+"""As many as fit a small screen without paging."""
 
 
 class NameCompleter(Completer):
@@ -26,7 +26,7 @@ class NameCompleter(Completer):
 
 
 def completions(typed: str, view: View) -> tuple[str, list[str]]:
-    """Give the word that is being typed, and what it may become."""
+    """Return the word before the cursor and its completions."""
     words = typed.split(" ")
     word = words[-1]
     if typed.startswith("/") and not typed.startswith("//"):

@@ -1,7 +1,7 @@
-"""How things look: events and texts become formatted text, and nothing here does anything else.
+"""Formats events and texts for the terminal.
 
-What others chose (texts, nicks, topics) passes through `visible`, so none of it can act on the
-terminal.
+Untrusted text (messages, nicks, topics) passes through `visible`, so that it cannot send escape
+sequences to the terminal.
 """
 
 import re
@@ -15,7 +15,7 @@ from geventchat.protocol.names import fold
 from geventchat.protocol.visible import visible
 
 Line = list[tuple[str, str]]
-"""Pieces of one line: style and text. The text may hold line breaks, without one at its end."""
+"""Pieces of one entry: style and text. The text may contain line breaks, except at its end."""
 
 STYLE: Final = {
     "time": "ansibrightblack",
@@ -31,36 +31,36 @@ STYLE: Final = {
     "bottom-toolbar.mentioned": "ansired bold",
     "bottom-toolbar.trouble": "ansired",
 }
-"""Class names to what prompt_toolkit makes of them."""
+"""Styles of prompt_toolkit, by class name."""
 
 _BELL: Final = ("[ZeroWidthEscape]", "\a")
 _INDENT: Final = "\n" + " " * 6  # under the text, beside the time
-# Middling in brightness, so that they can be read on dark and on light.
+# Medium brightness, readable on dark and on light backgrounds.
 _NICK_COLOURS: Final = (
     "#d75f5f #d7875f #af8700 #87875f #5f8700 #5faf5f #00af87 #00afaf #5f87d7 #8787d7 #af5fd7 "
     "#d75faf"
 ).split()
-# Joins the parts of one emoji; alone it shows nothing, and between letters it does no harm.
+# Zero-width joiner: joins the parts of one emoji, and is harmless elsewhere.
 _JOINER: Final = "\u200d"
 
 
 def colour(nick: str) -> str:
-    """Give the style of a nick: the same one every day, on every machine."""
+    """Return the style of a nick, the same everywhere and every time."""
     return _NICK_COLOURS[zlib.crc32(fold(nick).encode(errors="replace")) % len(_NICK_COLOURS)]
 
 
 def shown(text: str) -> str:
-    """Give a message's text as it can be shown, over as many lines as it has."""
+    """Escape a message, keeping its line breaks."""
     return visible(text.expandtabs(4), keep="\n" + _JOINER).replace("\n", _INDENT)
 
 
 def one_line(text: str) -> str:
-    """Give a text as it can be shown on one line."""
+    """Escape a text for one line."""
     return visible(text, keep=_JOINER)
 
 
 def post(post: Post, *, own: bool = False, nick: str = "", bell: bool = False) -> Line:
-    """Give the line of a post; where it names `nick`, that stands out, and `bell` rings for it."""
+    """Format a post; mentions of `nick` are highlighted, and ring the bell if `bell`."""
     text = shown(post.text)
     line = [("class:time", _clock(post.time)), ("", " "), *_author(post.author, own)]
     pieces = [("", text)] if own else _mentions(text, nick)
@@ -70,46 +70,46 @@ def post(post: Post, *, own: bool = False, nick: str = "", bell: bool = False) -
 
 
 def direct(direct: Direct) -> Line:
-    """Give the line of a text for this client alone; it rings."""
+    """Format a received direct message, with a bell."""
     nick = (f"class:direct {colour(direct.author)}", one_line(direct.author))
     text = ("class:direct", f" → you: {shown(direct.text)}")
     return [("class:time", _clock(direct.time)), ("", " "), nick, text, _BELL]
 
 
 def direct_sent(to: str, text: str, now: datetime) -> Line:
-    """Give the line of a text that was sent to one nick alone."""
+    """Format a sent direct message."""
     nick = (f"class:direct {colour(to)}", one_line(to))
     text = f": {shown(text)}"
     return [("class:time", f"{now:%H:%M} "), ("class:direct", "→ "), nick, ("class:direct", text)]
 
 
 def mentioned(author: str, room: str) -> Line:
-    """Give the line for a post elsewhere that names the user; it rings."""
-    return [*notice(f"{author} names you in {room}"), _BELL]
+    """Format the notice of a mention in another room, with a bell."""
+    return [*notice(f"{author} mentioned you in {room}"), _BELL]
 
 
 def notice(text: str) -> Line:
-    """Give a line about the chat rather than in it."""
+    """Format a notice of the client."""
     return [("class:quiet", f"    · {one_line(text)}")]
 
 
 def error(text: str) -> Line:
-    """Give a line about what did not work."""
+    """Format an error."""
     return [("class:problem", f"    ! {one_line(text)}")]
 
 
 def separator(text: str) -> Line:
-    """Give the line that sets apart what follows."""
+    """Format a separator with a title."""
     return [("class:quiet", f"──── {one_line(text)} ────")]
 
 
 def day(day: date) -> Line:
-    """Give the line that stands at midnight."""
+    """Format the separator of a new day."""
     return separator(f"{day:%A}, {day.day} {day:%B %Y}")
 
 
 def pending(text: str, width: int) -> Line:
-    """Give the line of what was said and is not stored yet, cut to less than `width` columns."""
+    """Format a pending message, cut to less than `width` columns."""
     first, _, more = text.partition("\n")
     shown = one_line(first)
     cut = shown[: max((width - 8) // 2, 8)]  # a character may take two columns
@@ -117,12 +117,12 @@ def pending(text: str, width: int) -> Line:
 
 
 def mentions(text: str, nick: str) -> bool:
-    """Say whether a text names a nick."""
+    """Whether a text mentions a nick."""
     return bool(nick) and _name(nick).search(text) is not None
 
 
 def local_time(time_ms: int) -> datetime:
-    """Give the local time of a post, or now's closest if it cannot be told."""
+    """Return the local time of a post; 1970 if it is out of range."""
     try:
         return datetime.fromtimestamp(time_ms / 1000)
     except (OverflowError, OSError, ValueError):

@@ -1,6 +1,6 @@
-"""The client in a pipeline: lines in are messages, posts heard are lines out.
+"""`geventchat connect` in a pipeline: input lines are sent as messages, posts are printed as lines.
 
-Its functions wait, but never block the hub, so that pings are answered while a pipe is slow.
+Functions wait, but never block the hub, so that pings are answered while a pipe is slow.
 """
 
 import os
@@ -31,22 +31,21 @@ _PIPE_BYTES: Final = 4096  # what a pipe takes at once when it takes anything
 
 Say = Callable[[str], object]
 Todo = str | Exception | None
-"""A message to say, why to give up, or None: there is nothing more to do."""
+"""A message to send, an error to raise, or None: finished."""
 
 
 class Failed(Exception):
-    """Tells the user in a sentence why it did not work."""
+    """An error, with a sentence for the user."""
 
 
 def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> None:
-    """Say each line of standard input in a room, and print what others say meanwhile.
+    """Send each line of standard input to a room, and print the posts of others.
 
-    With `listen` the input is left alone, and only the end of the connection ends it. Returns
-    when the input has ended and all is stored. A connection that is lost comes back by itself, and
-    standard error says so. Raises Failed, Refused, TooLong, TimeoutError,
-    Ended, and BrokenPipeError if nobody reads the output.
+    Returns when the input has ended and everything is stored. With `listen` it reads no input, and
+    runs until the connection ends. Reconnects by itself, and reports that on standard error. Raises
+    Failed, Refused, TooLong, TimeoutError, Ended, and BrokenPipeError if the output is closed.
     """
-    chat.ping()  # by then the server has said what of the hello it refused
+    chat.ping()  # afterwards the errors of the hello have arrived
     first = chat.heard()
     for event in first:
         if isinstance(event, Error):
@@ -59,7 +58,7 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> None:
         _say_patiently(chat, room, text, key)
 
     def heard() -> Iterator[str]:
-        replayed: dict[str, int] = {}  # what was said before it came
+        replayed: dict[str, int] = {}  # posts older than the join, by room
         for source in (first, chat):
             for event in source:
                 if isinstance(event, Joined) and not history:
@@ -78,14 +77,14 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> None:
 
 
 def plain(chat: PlainConnection, *, listen: bool) -> None:
-    """Do the same with any server of the original protocol, where a lone `q` ends it."""
+    """Like `rich`, with any server of the original protocol, where a line `q` ends it."""
     heard = (visible(e.text) for e in chat if isinstance(e, Post) and e.key is None)
     say = None if listen else lambda text: chat.send(LOBBY, text)
     _converse(chat, heard, say, chat.say_all, quit="q")
 
 
 def line(post: Post) -> str:
-    """Give the one line that stands for a post: when, where, who and what."""
+    """Format a post as one line: time, room, author and text."""
     when = f"{local_time(post.time):%Y-%m-%d %H:%M:%S}"
     return visible(f"{when} {post.room} {post.author}: {post.text}")
 
@@ -115,7 +114,7 @@ def _converse(
 
 
 def _say_patiently(chat: Connection, room: str, text: str, key: str) -> None:
-    """Say something as soon as the server lets this client say more. Keeps the order of lines."""
+    """Send a message, retrying when rate limited, so that lines stay in order."""
     while True:
         try:
             chat.say(room, text, key=key)
@@ -124,7 +123,7 @@ def _say_patiently(chat: Connection, room: str, text: str, key: str) -> None:
                 raise
             gevent.sleep(refused.retry_ms / 1000)
         except TimeoutError:
-            pass  # under its key it is stored once, however often it is said
+            pass  # deduplicated by its key
         else:
             return
 
@@ -132,13 +131,13 @@ def _say_patiently(chat: Connection, room: str, text: str, key: str) -> None:
 def _note(event: Disconnected | ReconnectFailed | Reconnected | Gap) -> None:
     match event:
         case Disconnected(bye=bye):
-            text = f"{bye.text} Trying again."
+            text = f"{bye.text} Reconnecting."
         case ReconnectFailed(why=why):
-            text = f"still trying: {why}"
+            text = f"reconnect failed, retrying: {why}"
         case Reconnected(nick=nick):
-            text = f"connected again as {nick}"
+            text = f"reconnected as {nick}"
         case Gap(room=room):
-            text = f"what was said in {room} meanwhile may be missing"
+            text = f"some messages in {room} may be missing"
     if sys.stderr is not None:
         sys.stderr.write(visible(f"geventchat: {text}") + "\n")
 
@@ -151,7 +150,7 @@ def _print(heard: Iterator[str], todo: "Queue[Todo]", *, must_be_read: bool) -> 
         if must_be_read:
             todo.put(error)
         else:
-            deque(heard, maxlen=0)  # nobody reads, but there is still something to say
+            deque(heard, maxlen=0)  # the output is closed, but there is input to send
             todo.put(None)
     except OSError as error:
         todo.put(Failed(f"Standard output: {error.strerror}."))
@@ -200,5 +199,5 @@ def _lines() -> Iterator[bytes]:
         *whole, rest = (rest + data).split(b"\n")
         yield from whole
         if len(rest) > MAX_LINE_BYTES:
-            raise Failed(f"A line of the input has more than {MAX_LINE_BYTES:,} bytes.")
+            raise Failed(f"A line of the input is longer than {MAX_LINE_BYTES:,} bytes.")
     yield rest

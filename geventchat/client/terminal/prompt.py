@@ -1,7 +1,7 @@
-"""The terminal itself: a line being typed at the bottom, and above it what is said.
+"""The prompt: an input line at the bottom, with events printed above it.
 
-It runs under a full monkey patch: prompt_toolkit's own loop then waits in gevent's hub, so that
-greenlets go on while nobody types.
+Requires a full monkey patch: prompt_toolkit's event loop then waits in gevent's hub, so that
+greenlets run while nobody types.
 """
 
 import signal
@@ -25,12 +25,12 @@ from geventchat.client.terminal.formatting import STYLE, Line
 from geventchat.client.terminal.view import PATIENCE_SECONDS, View
 
 GATHER_SECONDS: Final = 0.02
-"""How long lines are gathered before they are printed together, so that a flood stays cheap."""
+"""How long lines are batched before printing, so that a flood stays cheap."""
 _STYLE: Final = Style.from_dict(STYLE)
 
 
 class Prompt:
-    """Prints lines, and gives those that the user types."""
+    """Prints lines, and yields those that the user types."""
 
     def __init__(self, view: View, completer: Completer | None) -> None:
         self._view = view
@@ -50,11 +50,11 @@ class Prompt:
             key_bindings=_keys(),
             style=_STYLE,
         )
-        # The prompt lasts as long as the program: a line that is accepted does not end it.
+        # One prompt for the whole program: accepting a line does not end it.
         self._session.default_buffer.accept_handler = self._accept
 
     def run(self) -> None:
-        """Let the user type until they quit or `quit` is called; then print what is left."""
+        """Read input until the user quits or `quit` is called; then print the remaining lines."""
         for number in (signal.SIGTERM, signal.SIGHUP):
             gevent.signal_handler(number, self.quit)
         printing = gevent.spawn(self._print_gathered)
@@ -74,19 +74,19 @@ class Prompt:
             self._typed.put(None)
 
     def typed(self) -> Iterator[str]:
-        """Yield what the user types, a paste of many lines as one, until they quit. Waits."""
+        """Yield what the user types, a multi-line paste as one text, until they quit. Waits."""
         while (text := self._typed.get()) is not None:
             yield text
 
     def show(self, lines: Iterable[Line]) -> None:
-        """Print lines above the one being typed, and draw that and the toolbar again."""
+        """Print lines above the input line, and redraw that and the toolbar."""
         self._unprinted += lines
         if not self._session.app.is_running:
             self._print()
         self._some.set()
 
     def show_if_late(self) -> None:
-        """Draw again when what was said now has had its time to be stored."""
+        """Redraw after PATIENCE_SECONDS, when a message sent now may be shown as pending."""
         gevent.spawn_later(PATIENCE_SECONDS, self._session.app.invalidate)
 
     def quit(self) -> None:

@@ -27,13 +27,13 @@ INTERRUPTED: Final = 130
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a user asked of `geventchat connect`."""
+    """The options of `geventchat connect`."""
 
     host: str
     port: int
     nick: str | None = None
     rooms: tuple[str, ...] = ()
-    """The first is the one to begin in; empty means the lobby."""
+    """The first is the one to start in; empty means the lobby."""
     plain: bool = False
     listen: bool = False
     history: bool = False
@@ -41,15 +41,14 @@ class Options:
     token: str | None = None
     tls: bool = False
     ca: str | None = None
-    """The file of the only certificates to trust; it means `tls`."""
+    """File of the only certificates to trust; implies `tls`."""
 
 
 def connect(options: Options) -> int:
-    """Talk through a server until the user or the server ends it; give the exit code.
+    """Connect until the user or the server ends it; return the exit code.
 
-    On a terminal until the user quits; else standard input is what to say. Whoever sits at a
-    terminal is asked for the password if it takes another. What goes wrong is one line on standard
-    error.
+    Interactive on a terminal, else standard input is sent. Asks for the password on a terminal if
+    the server requires one. Reports errors as one line on standard error.
     """
     try:
         trust = tls_context(options.ca) if options.tls or options.ca else None
@@ -84,13 +83,13 @@ def _interruptible() -> Iterator[None]:
 
 
 def _talk(options: Options, trust: SSLContext | None) -> int:
-    """Talk once. Raises Ended and KeyboardInterrupt; other troubles are told."""
+    """Connect once. Raises Ended and KeyboardInterrupt; reports other errors."""
     host, port = options.host, options.port
     at_terminal = _is_terminal(sys.stdin) and _is_terminal(sys.stdout) and not options.listen
     rooms = options.rooms or (LOBBY,)
     try:
         if at_terminal:
-            from geventchat.client.terminal import app  # it takes its time; a pipe needs none of it
+            from geventchat.client.terminal import app  # slow to import, and not needed in a pipe
         if options.plain:
             with PlainConnection(host, port, trust) as peer:
                 if at_terminal:
@@ -114,9 +113,9 @@ def _talk(options: Options, trust: SSLContext | None) -> int:
                 piped.rich(chat, rooms[0], listen=options.listen, history=options.history)
             return 0
     except BrokenPipeError:
-        return 0  # whoever read the output has seen enough
+        return 0  # the reader of the output has closed it
     except NotGeventchat as error:
-        return _fail(f"{error} A server of the original protocol is reached with --plain.")
+        return _fail(f"{error} Use --plain for a server of the original protocol.")
     except OSError as error:
         return _fail(f"{host}:{port}: {error.strerror or error}")
     except (piped.Failed, Refused, TooLong, ServerError) as error:
@@ -130,5 +129,5 @@ def _fail(why: str) -> int:
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
-    """Say so of a standard stream, which is None where it was closed before we began."""
+    """Whether a standard stream is a terminal; it is None if it was closed at the start."""
     return stream is not None and stream.isatty()

@@ -1,7 +1,7 @@
-"""What one user has before them: rooms, who is there, what is unread, what is being said.
+"""The view of a user: rooms, members, unread posts, pending messages.
 
-Events go in, lines to print come out. No I/O, no clock and no greenlets, so that all of it can be
-tested as functions; `terminal.py` shows it, `commands.py` changes it on the user's word.
+Events in, lines to print out. No I/O, no clock and no greenlets, so everything can be tested as
+pure functions; `prompt.py` displays it, `commands.py` changes it.
 """
 
 from collections import deque
@@ -28,35 +28,35 @@ from geventchat.protocol.events import (
 from geventchat.protocol.names import fold
 
 MAX_UNREAD_POSTS: Final = 200
-"""What is kept of a room that is not looked at."""
+"""Posts kept of a room other than the current one."""
 PATIENCE_SECONDS: Final = 0.3
-"""How long a post may take to be stored before it is shown as pending."""
+"""How long a message may be unacknowledged before it is shown as pending."""
 
 
 @dataclass(slots=True)
 class Room:
-    """One room as its member sees it."""
+    """One room."""
 
     name: str
     joined: bool = False
     topic: str = ""
     count: int = 0
     nicks: set[str] = field(default_factory=set)
-    """Of those who are known to be there; complete in rooms of at most 500."""
+    """Known members; complete in rooms of at most 500."""
     waiting: deque[Post] = field(default_factory=lambda: deque(maxlen=MAX_UNREAD_POSTS))
-    """Posts to print when the user comes here."""
+    """Posts to print when the user switches to this room."""
     unread: int = 0
     mentioned: bool = False
-    """Whether one of the unread posts names the user."""
+    """Whether an unread post mentions the user."""
     replayed: int = 0
-    """Posts up to this position were said before the user came."""
+    """Posts up to this position are older than the join."""
     oldest: int | None = None
-    """The first position that was printed."""
+    """The lowest position that was printed."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingSay:
-    """What was said and is not known to be stored."""
+    """A message that is not acknowledged yet."""
 
     room: str
     text: str
@@ -65,7 +65,7 @@ class PendingSay:
 
 
 class View:
-    """The whole of it. Methods that change it give the lines to print for that."""
+    """The state of the terminal. Methods that change it return the lines to print."""
 
     def __init__(self, room: str, nick: str, today: date) -> None:
         self.rooms: dict[str, Room] = {}
@@ -75,19 +75,19 @@ class View:
         """By key, oldest first."""
         self.ignored: set[str] = set()
         self.trouble = ""
-        """What is wrong with the connection, if anything is."""
+        """What is wrong with the connection; empty if nothing."""
         self._day = today
 
     def room(self, name: str = "") -> Room | None:
-        """Give a room the user is in, by default the current one."""
+        """Return a room the user is in, by default the current one."""
         return self.rooms.get(fold(name) or self.current)
 
     def enter(self, name: str) -> list[Line]:
-        """Make a room the current one, and print what was said there meanwhile."""
+        """Switch to a room and print its unread posts."""
         self.current = fold(name)
         room = self.rooms.setdefault(self.current, Room(self.current))
         if not room.joined:
-            return []  # `hear` prints it when the server says so
+            return []  # `hear` prints it once the server confirms
         lines = [_heading(room)]
         for post in room.waiting:
             lines += self._printed(room, post)
@@ -96,30 +96,30 @@ class View:
         return lines
 
     def welcome(self, nick: str) -> list[Line]:
-        """Take the nick that a connection began with."""
+        """Update the nick after connecting."""
         before, self.nick = self.nick, nick
-        return [] if nick == before else [formatting.notice(f"you are {nick}")]
+        return [] if nick == before else [formatting.notice(f"you are now {nick}")]
 
     def new_day(self, today: date) -> list[Line]:
-        """Begin a day."""
+        """Print the date if the day changed."""
         if today == self._day:
             return []
         self._day = today
         return [formatting.day(today)]
 
     def members(self, members: Members) -> None:
-        """Take who is in a room."""
+        """Update the members of a room."""
         if room := self.rooms.get(members.room):
             room.nicks = set(members.nicks)
             room.count = members.count
 
     def older(self, name: str, posts: Iterable[Post]) -> list[Line]:
-        """Print posts from before those that were printed."""
+        """Print older posts."""
         room = self.rooms[name]
         return [line for post in posts for line in self._printed(room, post)]
 
     def hear(self, event: ClientEvent) -> list[Line]:
-        """Take an event."""
+        """Handle an event."""
         match event:
             case Post():
                 return self._post(event)
@@ -144,20 +144,20 @@ class View:
                 return self._error(event)
             case Gap(room=name):
                 if missed := self.rooms.get(name):
-                    missed.replayed, missed.oldest = 0, None  # all that follows is news
-                return [formatting.notice(f"what was said in {name} meanwhile may be missing here")]
+                    missed.replayed, missed.oldest = 0, None  # all that follows is new
+                return [formatting.notice(f"some messages in {name} may be missing")]
             case Disconnected(bye=bye):
-                self.trouble = "not connected, trying again"
+                self.trouble = "disconnected, reconnecting"
                 return [formatting.error(bye.text)]
             case ReconnectFailed(why=why):
-                self.trouble = f"not connected, trying again: {why}"
+                self.trouble = f"disconnected, reconnecting: {why}"
             case Reconnected(nick=nick):
                 self.trouble = ""
-                return [formatting.notice("connected again"), *self.welcome(nick)]
+                return [formatting.notice("reconnected"), *self.welcome(nick)]
         return []
 
     def toolbar(self) -> Line:
-        """Give the line at the bottom: where, who, and what is going on elsewhere."""
+        """Return the line at the bottom: room, nick, unread posts elsewhere."""
         line: Line = []
         if room := self.room():
             line += [("class:bottom-toolbar.room", f" {formatting.one_line(room.name)}")]
@@ -173,7 +173,7 @@ class View:
         return line
 
     def prompt(self, now: float, width: int) -> Line:
-        """Give what stands before the text being typed; above it what is still being said."""
+        """Return the prompt, below the messages that are still pending."""
         late = [s for s in self.pending.values() if now - s.since >= PATIENCE_SECONDS]
         line: Line = []
         for saying in late[-3:]:
@@ -245,7 +245,7 @@ class View:
             case "rename":
                 new = presence.new_nick or ""
                 _swap(room, nick, new)
-                text = f"{nick} is {new} now"
+                text = f"{nick} is now known as {new}"
         shown = room.name == self.current and fold(nick) not in self.ignored
         return [formatting.notice(text)] if shown else []
 
@@ -254,14 +254,14 @@ class View:
         if room is None:
             return []
         room.topic = topic
-        said = f"{by} set the topic: {topic}" if topic else f"{by} took the topic away"
+        said = f"{by} set the topic: {topic}" if topic else f"{by} cleared the topic"
         return [formatting.notice(said)] if name == self.current else []
 
     def _error(self, error: Error) -> list[Line]:
         saying = self.pending.pop(error.key, None) if error.key else None
         if saying is None:
             return [formatting.error(error.text)]
-        return [formatting.error(f"{error.text} Not said: {saying.text}")]
+        return [formatting.error(f"{error.text} Not sent: {saying.text}")]
 
 
 def _heading(room: Room) -> Line:

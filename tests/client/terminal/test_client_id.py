@@ -8,33 +8,33 @@ import pytest
 from geventchat.client.terminal.client_id import client_id, folder
 
 
-def test_a_client_comes_back_under_its_id() -> None:
+def test_a_client_keeps_its_id() -> None:
     with client_id("host", 4040) as first:
         assert re.fullmatch(r"[A-Za-z0-9_-]{16,64}", first)
     with client_id("host", 4040) as second:
         assert second == first
 
 
-def test_each_server_knows_another_id() -> None:
+def test_each_server_gets_a_different_id() -> None:
     with client_id("host", 4040) as one, client_id("host", 4041) as other:
         assert one != other
 
 
-def test_two_terminals_at_a_time_have_two_ids_and_keep_them() -> None:
+def test_two_terminals_at_once_have_two_ids_and_keep_them() -> None:
     with client_id("host", 4040) as first, client_id("host", 4040) as second:
         assert first != second
     with client_id("host", 4040) as again, client_id("host", 4040) as too:
         assert [again, too] == [first, second]
 
 
-def test_the_id_is_a_secret_of_its_user() -> None:
+def test_the_id_file_is_readable_by_its_owner_only() -> None:
     with client_id("::1/../x", 4040):
         (file,) = folder().iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
     assert folder().stat().st_mode & 0o777 == 0o700
 
 
-def test_a_file_that_holds_something_else_is_written_anew() -> None:
+def test_an_invalid_id_file_is_rewritten() -> None:
     with client_id("host", 4040):
         (file,) = folder().iterdir()
     file.write_text("not an id")
@@ -42,9 +42,7 @@ def test_a_file_that_holds_something_else_is_written_anew() -> None:
         assert file.read_text() == f"{drawn}\n"
 
 
-def test_where_nothing_can_be_kept_an_id_is_drawn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_storage_the_id_is_random(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     with client_id("host", 4040) as drawn:

@@ -45,14 +45,14 @@ def ask(talk: tuple[Connection, Peer], view: View) -> Ask:
 def test_help_lists_every_command(ask: Ask) -> None:
     lines = ask("/help")
     assert all(any(line.startswith(c.usage) for line in lines) for c in COMMANDS.values())
-    assert ask("/help join") == ["/join ROOM  joins a room, or goes to one you are in"]
+    assert ask("/help join") == ["/join ROOM  join a room, or switch to one you are in"]
 
 
-def test_help_tells_whom_and_how_long_where_that_is_asked(ask: Ask) -> None:
+def test_help_explains_targets_and_durations(ask: Ask) -> None:
     assert ask("/help ban") == [
-        "/ban TARGET [TIME] [REASON]  operators: keeps somebody out",
-        "TARGET by address            means the address; or by nick, by client",
-        "TIME                         is how long: 90s, 10m, 2h, 7d; else for ever",
+        "/ban TARGET [TIME] [REASON]  operators: ban a user or an address",
+        "TARGET by address            the user's address; or by nick, by client",
+        "TIME                         duration: 90s, 10m, 2h, 7d; default: no end",
     ]
     assert ask("/help ban")[1].split() in [line.split() for line in ask("/help")]
 
@@ -61,36 +61,39 @@ def test_help_fits_a_terminal(ask: Ask) -> None:
     assert max(map(len, ask("/help"))) + len("    · ") <= 80
 
 
-def test_an_unknown_command_leads_to_help(ask: Ask) -> None:
-    assert ask("/dance") == ["! There is no /dance. /help lists what there is."]
+def test_an_unknown_command_points_to_help(ask: Ask) -> None:
+    assert ask("/dance") == ["! Unknown command /dance; see /help."]
 
 
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("/", "There is no /. /help lists what there is."),
-        ("/ join", "There is no /. /help lists what there is."),
-        ("/JOIN dev", "There is no /JOIN. /help lists what there is."),
-        ("/" + "x" * 50_000, "There is no /xxx"),
-        ("/help dance", "There is no /dance."),
-        ("/join", "It takes more: /join ROOM"),
-        ("/nick", "It takes more: /nick NICK"),
-        ("/msg bert   ", "It takes more: /msg NICK TEXT"),
-        ("/kick", "It takes more: /kick NICK [REASON]"),
-        ("/unban", "It takes more: /unban TARGET"),
-        ("/unban eve 10m", "It does not take that: /unban TARGET"),
-        ("/close tomorrow", "It does not take that: /close [TIME]"),
-        ("/lock dev 10min", "It does not take that: /lock [ROOM] [TIME]"),
-        ("/history 0", "It takes a number from 1 to 500, in a room."),
-        ("/history -1", "It takes a number from 1 to 500, in a room."),
-        ("/history 501", "It takes a number from 1 to 500, in a room."),
-        ("/history " + "9" * 5_000, "It takes a number from 1 to 500, in a room."),
-        ("/history x", "It takes a number from 1 to 500, in a room."),
-        ("/history " + "5 " * 10_000, "It takes a number from 1 to 500, in a room."),
+        ("/", "Unknown command /; see /help."),
+        ("/ join", "Unknown command /; see /help."),
+        ("/JOIN dev", "Unknown command /JOIN; see /help."),
+        ("/" + "x" * 50_000, "Unknown command /xxx"),
+        ("/help dance", "Unknown command /dance."),
+        ("/join", "Missing argument. Usage: /join ROOM"),
+        ("/nick", "Missing argument. Usage: /nick NICK"),
+        ("/msg bert   ", "Missing argument. Usage: /msg NICK TEXT"),
+        ("/kick", "Missing argument. Usage: /kick NICK [REASON]"),
+        ("/unban", "Missing argument. Usage: /unban TARGET"),
+        ("/unban eve 10m", "Usage: /unban TARGET"),
+        ("/close tomorrow", "Usage: /close [TIME]"),
+        ("/lock dev 10min", "Usage: /lock [ROOM] [TIME]"),
+        ("/history 0", "Usage: /history [COUNT], a number from 1 to 500, in a room."),
+        ("/history -1", "Usage: /history [COUNT], a number from 1 to 500, in a room."),
+        ("/history 501", "Usage: /history [COUNT], a number from 1 to 500, in a room."),
+        ("/history " + "9" * 5_000, "Usage: /history [COUNT], a number from 1 to 500, in a room."),
+        ("/history x", "Usage: /history [COUNT], a number from 1 to 500, in a room."),
+        (
+            "/history " + "5 " * 10_000,
+            "Usage: /history [COUNT], a number from 1 to 500, in a room.",
+        ),
     ],
     ids=lambda text: text[:30],
 )
-def test_what_cannot_be_asked_is_one_line(ask: Ask, line: str, told: str) -> None:
+def test_an_invalid_command_is_one_line(ask: Ask, line: str, told: str) -> None:
     (shown,) = ask(line)
     assert shown.startswith(f"! {told}")
     assert len(shown) < 200
@@ -136,7 +139,7 @@ def test_what_cannot_be_asked_is_one_line(ask: Ask, line: str, told: str) -> Non
         ("/rules", {"action": "list"}),
     ],
 )
-def test_operators_act(
+def test_operator_commands_send_their_request(
     talk: tuple[Connection, Peer], ask: Ask, line: str, asked: dict[str, Any]
 ) -> None:
     _, peer = talk
@@ -147,11 +150,11 @@ def test_operators_act(
         action="ban", target_type="nick", target="bert", operator="olga", time=0, reason="spam"
     )
     peer.tell(Admin(action="list", rules=[rule], connections_closed=0, total=3, id=request["id"]))
-    assert asking.get() == ["ban nick bert, by olga: spam", "and 2 older ones"]
+    assert asking.get() == ["ban nick bert, by olga: spam", "and 2 older rules"]
 
 
-def test_a_missing_argument_leads_to_the_usage(ask: Ask) -> None:
-    assert ask("/msg bert") == ["! It takes more: /msg NICK TEXT"]
+def test_a_missing_argument_shows_the_usage(ask: Ask) -> None:
+    assert ask("/msg bert") == ["! Missing argument. Usage: /msg NICK TEXT"]
 
 
 def test_quit_quits(ask: Ask) -> None:
@@ -159,16 +162,16 @@ def test_quit_quits(ask: Ask) -> None:
         ask("/quit")
 
 
-def test_joining_a_room_one_is_in_goes_there(ask: Ask, view: View) -> None:
+def test_joining_a_joined_room_switches_to_it(ask: Ask, view: View) -> None:
     assert ask("/join Dev") == ["──── dev · 1 here ────"]
     assert view.current == "dev"
 
 
-def test_rooms_tells_where_one_is_and_what_is_unread(ask: Ask) -> None:
-    assert ask("/rooms") == ["lobby (this one, 2 here)", "dev (1 here, 3 unread)"]
+def test_rooms_lists_the_current_room_and_unread_counts(ask: Ask) -> None:
+    assert ask("/rooms") == ["lobby (current, 2 here)", "dev (1 here, 3 unread)"]
 
 
-def test_ignore_is_undone_by_itself(ask: Ask, view: View) -> None:
+def test_ignoring_twice_stops_ignoring(ask: Ask, view: View) -> None:
     ask("/ignore Mallory")
     assert view.ignored == {"mallory"}
     assert ask("/ignore") == ["ignored: mallory"]
@@ -192,7 +195,7 @@ def test_ignore_is_undone_by_itself(ask: Ask, view: View) -> None:
         ),
     ],
 )
-def test_the_rest_is_asked_of_the_server(
+def test_other_commands_send_requests(
     line: str, request_: dict[str, Any], answer: Any, talk: tuple[Connection, Peer], ask: Ask
 ) -> None:
     asking = meanwhile(lambda: ask(line))
@@ -218,5 +221,5 @@ def test_the_rest_is_asked_of_the_server(
         ("an", []),
     ],
 )
-def test_tab_offers_what_fits_the_place(view: View, typed: str, offers: list[str]) -> None:
+def test_tab_completes_by_position(view: View, typed: str, offers: list[str]) -> None:
     assert completions(typed, view)[1] == offers

@@ -56,13 +56,13 @@ def said(port: int, room: str) -> list[str]:
         return [post.text for post in chat.history(room, 500).posts]
 
 
-def test_each_line_is_a_message_and_stored_when_it_ends(port: int, room: str) -> None:
+def test_each_input_line_is_a_message_stored_before_exit(port: int, room: str) -> None:
     done = connect(port, "--room", room, said="one\r\n\n日本 🎉\nq\nlast".encode())
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert said(port, room) == ["one", "日本 🎉", "q", "last"]
 
 
-def test_a_file_is_said_like_a_pipe(port: int, room: str, tmp_path: os.PathLike[str]) -> None:
+def test_a_file_is_sent_like_a_pipe(port: int, room: str, tmp_path: os.PathLike[str]) -> None:
     file = os.path.join(tmp_path, "file")
     with open(file, "wb") as out:
         out.write(b"".join(b"%d\n" % number for number in range(300)))
@@ -72,7 +72,7 @@ def test_a_file_is_said_like_a_pipe(port: int, room: str, tmp_path: os.PathLike[
     assert said(port, room) == [f"{number}" for number in range(300)]
 
 
-def test_what_others_say_is_one_line_each_and_nothing_older(port: int, room: str) -> None:
+def test_posts_of_others_are_one_line_each_without_history(port: int, room: str) -> None:
     with Connection("127.0.0.1", port, nick="bert-p", rooms=[room]) as bert:
         bert.say(room, "before")
         with connecting(port, "--room", room, "--listen") as process:
@@ -84,7 +84,7 @@ def test_what_others_say_is_one_line_each_and_nothing_older(port: int, room: str
     assert re.fullmatch(rf"{date_and_time} {room} bert-p: hi\\n\\x1b\[31mthere\n", heard)
 
 
-def test_own_lines_are_not_heard(port: int, room: str) -> None:
+def test_own_posts_are_not_printed(port: int, room: str) -> None:
     with (
         Connection("127.0.0.1", port, nick="carl-p", rooms=[room]) as carl,
         connecting(port, "--room", room) as process,
@@ -99,7 +99,7 @@ def test_own_lines_are_not_heard(port: int, room: str) -> None:
         assert read_line(process).endswith("carl-p: yours\n")
 
 
-def test_who_has_read_enough_may_go(port: int, room: str) -> None:
+def test_a_closed_output_ends_a_listener(port: int, room: str) -> None:
     with (
         Connection("127.0.0.1", port, rooms=[room]) as bert,
         connecting(port, "--room", room, "--listen") as process,
@@ -114,7 +114,7 @@ def test_who_has_read_enough_may_go(port: int, room: str) -> None:
         assert process.stderr.read() == b""
 
 
-def test_what_is_still_to_say_is_said_though_nobody_reads(port: int, room: str) -> None:
+def test_remaining_input_is_sent_although_the_output_is_closed(port: int, room: str) -> None:
     with (
         Connection("127.0.0.1", port, rooms=[room]) as bert,
         connecting(port, "--room", room) as process,
@@ -135,13 +135,13 @@ def test_what_is_still_to_say_is_said_though_nobody_reads(port: int, room: str) 
 @pytest.mark.parametrize(
     ("options", "lines", "complaint"),
     [
-        (["--room", "no rooms have spaces"], b"x", "A room name has no spaces"),
+        (["--room", "no rooms have spaces"], b"x", "A room name must not contain spaces"),
         (["--nick", "guest-1"], b"x", "guest-1 is reserved"),
         ([], b"\xff\n", "Line 1 of the input is not UTF-8."),
-        ([], b"x" * 70_000, "That is too long"),
+        ([], b"x" * 70_000, "Message too long"),
     ],
 )
-def test_what_is_refused_is_one_line_and_exit_code_1(
+def test_a_refusal_is_one_line_and_exit_code_1(
     port: int, options: list[str], lines: bytes, complaint: str
 ) -> None:
     done = connect(port, *options, said=lines)
@@ -151,7 +151,7 @@ def test_what_is_refused_is_one_line_and_exit_code_1(
     assert done.stderr.count(b"\n") == 1
 
 
-def test_where_nothing_listens_it_says_so() -> None:
+def test_a_refused_connection_is_reported() -> None:
     listener = Listener()
     listener.close()
     done = connect(listener.port)
@@ -159,7 +159,7 @@ def test_where_nothing_listens_it_says_so() -> None:
     assert done.stderr.decode() == f"geventchat: 127.0.0.1:{listener.port}: Connection refused\n"
 
 
-def test_where_no_geventchat_answers_plain_is_named(listener: Listener) -> None:
+def test_a_server_without_welcome_suggests_plain(listener: Listener) -> None:
     with connecting(listener.port) as process:
         peer = listener.accept()
         peer.frame()
@@ -181,18 +181,18 @@ def test_the_password_comes_from_a_file_or_the_environment(
         assert listener.accept().welcome()["password"] == "horse"
 
 
-def test_where_a_password_is_needed_a_pipe_is_told(listener: Listener) -> None:
+def test_a_missing_password_is_reported_in_a_pipe(listener: Listener) -> None:
     with connecting(listener.port) as process:
         peer = listener.accept()
         peer.frame()
-        peer.tell(Bye(code="password", text="This server needs a password.", reconnect=False))
+        peer.tell(Bye(code="password", text="This server requires a password.", reconnect=False))
         peer.socket.close()
         assert process.wait(timeout=10) == 1
         assert process.stderr
-        assert process.stderr.read() == b"geventchat: This server needs a password.\n"
+        assert process.stderr.read() == b"geventchat: This server requires a password.\n"
 
 
-def test_a_loss_is_one_line_and_exit_code_1(listener: Listener) -> None:
+def test_a_lost_connection_is_one_line_and_exit_code_1(listener: Listener) -> None:
     with connecting(listener.port) as process:
         peer = listener.accept()
         peer.welcome()
@@ -203,7 +203,7 @@ def test_a_loss_is_one_line_and_exit_code_1(listener: Listener) -> None:
         assert process.stderr.read().count(b"\n") == 1
 
 
-def test_what_was_said_while_it_was_away_is_printed(listener: Listener) -> None:
+def test_posts_missed_while_disconnected_are_printed(listener: Listener) -> None:
     with connecting(listener.port, "--listen") as process:
         peer = listener.accept()
         peer.welcome()
@@ -238,5 +238,5 @@ def test_plain_speaks_the_original_protocol_and_nothing_else(listener: Listener)
         assert process.wait(timeout=10) == 0
 
 
-def test_a_post_of_many_lines_is_one_line() -> None:
+def test_a_multi_line_post_is_printed_as_one_line() -> None:
     assert line(Post("dev", 1, "anna", 0, "a\nb\\n")).endswith(" dev anna: a\\nb\\n")

@@ -38,18 +38,18 @@ def bert(port: int, room: str) -> Iterator[Connection]:
 
 @pytest.fixture
 def terminal(open_terminal: Open, bert: Connection, room: str) -> Terminal:
-    """Give a terminal in a room with bert, who knows its user as anna and the room's name."""
+    """Return a terminal in a room with bert, who knows its user as anna and the room's name."""
     terminal = open_terminal("--room", room, "--nick", f"anna-{room}")
     terminal.until(lambda lines: lines[-1:] == [f" {room} · 2 here · anna-{room}"])
     return terminal
 
 
 def heard(chat: Connection) -> Post:
-    """Give the next post that a connection hears."""
+    """Return the next post that a connection hears."""
     return next(event for event in chat if isinstance(event, Post))
 
 
-def test_messages_appear_above_the_line_being_typed(
+def test_messages_appear_above_the_input_line(
     terminal: Terminal, bert: Connection, room: str
 ) -> None:
     terminal.type("half a th")
@@ -68,7 +68,7 @@ def test_messages_appear_above_the_line_being_typed(
 
 def test_a_server_with_a_password_asks_for_it(open_terminal: Open, listener: Listener) -> None:
     terminal = open_terminal(port=listener.port)
-    for said, needs in (("wrong", "This server needs a password."), ("horse", "That is wrong.")):
+    for said, needs in (("wrong", "This server requires a password."), ("horse", "That is wrong.")):
         peer = listener.accept()
         peer.frame()
         peer.tell(Bye(code="password", text=needs, reconnect=False))
@@ -82,11 +82,11 @@ def test_a_server_with_a_password_asks_for_it(open_terminal: Open, listener: Lis
     assert b"horse" not in terminal.raw
 
 
-def test_who_has_no_password_can_leave(open_terminal: Open, listener: Listener) -> None:
+def test_the_password_prompt_can_be_cancelled(open_terminal: Open, listener: Listener) -> None:
     terminal = open_terminal(port=listener.port)
     peer = listener.accept()
     peer.frame()
-    peer.tell(Bye(code="password", text="This server needs a password.", reconnect=False))
+    peer.tell(Bye(code="password", text="This server requires a password.", reconnect=False))
     peer.socket.close()
     terminal.until_line("Password:")
     terminal.type("\x03")
@@ -102,7 +102,7 @@ def test_tab_completes_commands_nicks_and_rooms(
     terminal.until_line(f"{room}> bert-{room}:")
 
 
-def test_what_others_say_is_never_executed(terminal: Terminal, bert: Connection, room: str) -> None:
+def test_text_of_others_is_never_executed(terminal: Terminal, bert: Connection, room: str) -> None:
     bert.say(room, "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b31m\x08\r\u202e")
     shown = r"\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b31m\x08\r\u202e"
     terminal.until(lambda lines: any(line.endswith(shown) for line in lines))
@@ -110,16 +110,14 @@ def test_what_others_say_is_never_executed(terminal: Terminal, bert: Connection,
     assert b"\x1b[2J\x1b[31m" not in terminal.raw
 
 
-def test_a_paste_of_many_lines_is_one_message(
-    terminal: Terminal, bert: Connection, room: str
-) -> None:
+def test_a_multi_line_paste_is_one_message(terminal: Terminal, bert: Connection, room: str) -> None:
     terminal.type("\x1b[200~one\n/two\nthree\n\x1b[201~")  # its last line's end comes with it
     terminal.until(lambda lines: any("three" in line for line in lines))
     terminal.type(ENTER)
     assert heard(bert).text == "one\n/two\nthree"
 
 
-def test_a_mention_rings(terminal: Terminal, bert: Connection, room: str) -> None:
+def test_a_mention_rings_the_bell(terminal: Terminal, bert: Connection, room: str) -> None:
     bert.say(room, "nobody")
     terminal.until(lambda lines: any("nobody" in line for line in lines))
     assert b"\a" not in terminal.raw
@@ -128,7 +126,7 @@ def test_a_mention_rings(terminal: Terminal, bert: Connection, room: str) -> Non
     assert b"\a" in terminal.raw
 
 
-def test_rooms_are_changed_and_their_posts_wait(
+def test_switching_rooms_shows_their_unread_posts(
     terminal: Terminal, bert: Connection, room: str
 ) -> None:
     other = f"{room}-b"
@@ -161,30 +159,32 @@ def test_it_quits_cleanly(terminal: Terminal, keys: str) -> None:
     assert terminal.lines[-1].startswith("────")  # the prompt is gone
 
 
-def test_a_key_that_suspends_types_nothing(terminal: Terminal, room: str) -> None:
+def test_the_suspend_key_types_nothing(terminal: Terminal, room: str) -> None:
     terminal.type("half", "\x1a", " a thought")  # with no shell to go back to, it just goes on
     terminal.until_line(f"{room}> half a thought")
 
 
-def test_what_was_typed_last_is_said_before_it_quits(terminal: Terminal, bert: Connection) -> None:
+def test_the_last_message_is_sent_before_quitting(terminal: Terminal, bert: Connection) -> None:
     terminal.type("last words", ENTER, "q", ENTER)
     assert heard(bert).text == "last words"
     assert terminal.exit_code() == 0
 
 
-def test_a_terminal_that_is_terminated_is_left_in_order(terminal: Terminal) -> None:
+def test_sigterm_restores_the_terminal(terminal: Terminal) -> None:
     terminal.process.kill(signal.SIGTERM)
     assert terminal.exit_code() == 0
 
 
-def test_it_ends_when_its_window_is_closed(terminal: Terminal, bert: Connection, room: str) -> None:
+def test_it_exits_when_its_window_is_closed(
+    terminal: Terminal, bert: Connection, room: str
+) -> None:
     terminal.process.ptyproc.fileobj.close()
     while terminal.process.isalive():
         bert.say(room, "to nobody")
     assert terminal.process.exitstatus == 0
 
 
-def test_a_lost_connection_comes_back_with_what_was_said_meanwhile(
+def test_a_reconnect_shows_the_posts_missed_meanwhile(
     open_terminal: Open, listener: Listener
 ) -> None:
     terminal = open_terminal(port=listener.port)
@@ -193,7 +193,7 @@ def test_a_lost_connection_comes_back_with_what_was_said_meanwhile(
     terminal.until_line("lobby>")
     listener.close()
     peer.socket.close()
-    terminal.until(lambda lines: "not connected, trying again: Connection refused" in lines[-1])
+    terminal.until(lambda lines: "disconnected, reconnecting: Connection refused" in lines[-1])
     listener.open()
     terminal.type("are you there", ENTER)
     terminal.until_line("    … are you there")
@@ -211,7 +211,9 @@ def test_a_lost_connection_comes_back_with_what_was_said_meanwhile(
     assert terminal.exit_code() == 0
 
 
-def test_a_server_that_wants_no_return_ends_it(open_terminal: Open, listener: Listener) -> None:
+def test_it_exits_if_the_server_forbids_reconnecting(
+    open_terminal: Open, listener: Listener
+) -> None:
     terminal = open_terminal(port=listener.port)
     peer = listener.accept()
     peer.welcome()
@@ -220,7 +222,7 @@ def test_a_server_that_wants_no_return_ends_it(open_terminal: Open, listener: Li
     assert "    ! Out you go." in terminal.lines
 
 
-def test_plain_has_messages_and_nothing_else(open_terminal: Open, listener: Listener) -> None:
+def test_plain_mode_has_only_messages(open_terminal: Open, listener: Listener) -> None:
     terminal = open_terminal("--plain", port=listener.port)
     peer = listener.accept()
     terminal.until_line("lobby>")

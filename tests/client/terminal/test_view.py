@@ -61,25 +61,25 @@ def prompt(view: View, now: float) -> str:
     return text([view.prompt(now, 80)])[0]
 
 
-def test_a_post_shows_when_who_and_what(view: View) -> None:
+def test_a_post_shows_time_author_and_text(view: View) -> None:
     assert hear(view, post(1, "hi\nthere")) == ["12:00 bert: hi\n      there"]
 
 
-def test_what_would_act_on_the_terminal_is_spelt_out(view: View) -> None:
+def test_control_characters_are_escaped(view: View) -> None:
     evil = post(1, "\x1b]0;x\x07 \u202e", author="\x1b[31mbert")
     assert hear(view, evil) == ["12:00 \\x1b[31mbert: \\x1b]0;x\\x07 \\u202e"]
 
 
-def test_a_family_of_emoji_stays_together(view: View) -> None:
+def test_emoji_sequences_stay_together(view: View) -> None:
     assert hear(view, post(1, "👨‍👩‍👧 日本")) == ["12:00 bert: 👨‍👩‍👧 日本"]
 
 
-def test_a_nick_has_the_same_colour_always(view: View) -> None:
+def test_a_nick_always_has_the_same_colour(view: View) -> None:
     first, second = (view.hear(post(n, "hi"))[0] for n in (1, 2))
     assert first[2] == second[2]
 
 
-def test_a_mention_stands_out_and_rings(view: View) -> None:
+def test_a_mention_is_highlighted_and_rings_the_bell(view: View) -> None:
     (line,) = view.hear(post(1, "Anna, come; annabel need not"))
     assert ("class:mention", "Anna") in line
     assert rings([line])
@@ -87,14 +87,14 @@ def test_a_mention_stands_out_and_rings(view: View) -> None:
     assert not rings(view.hear(post(3, "anna says so herself", author="anna")))
 
 
-def test_what_was_said_before_one_came_does_not_ring() -> None:
+def test_posts_older_than_the_join_do_not_ring() -> None:
     view = View("lobby", "anna", NOON.date())
     view.hear(joined("lobby", position=5))
     assert not rings(view.hear(post(5, "anna?")))
     assert rings(view.hear(post(6, "anna?")))
 
 
-def test_midnight_is_a_line_once(view: View) -> None:
+def test_a_new_day_is_one_line(view: View) -> None:
     later = Post("lobby", 2, "bert", int(MORNING.timestamp() * 1000), "early")
     assert hear(view, post(1, "late"), later) == [
         "12:00 bert: late",
@@ -104,12 +104,12 @@ def test_midnight_is_a_line_once(view: View) -> None:
     assert view.new_day(date(2026, 3, 4)) == []
 
 
-def test_posts_elsewhere_are_counted_and_wait(view: View) -> None:
+def test_posts_in_other_rooms_are_counted_and_kept(view: View) -> None:
     view.hear(joined("dev"))
     assert hear(view, post(1, "one", room="dev")) == []
     assert "dev 1" in toolbar(view)
     mentioned = view.hear(post(2, "anna!", room="dev"))
-    assert text(mentioned) == ["    · bert names you in dev"]
+    assert text(mentioned) == ["    · bert mentioned you in dev"]
     assert rings(mentioned)
     assert "dev 2!" in toolbar(view)
     assert text(view.enter("dev"))[1:] == ["12:00 bert: one", "12:00 bert: anna!"]
@@ -117,7 +117,7 @@ def test_posts_elsewhere_are_counted_and_wait(view: View) -> None:
     assert "lobby" not in toolbar(view)
 
 
-def test_what_is_said_is_pending_until_it_is_stored(view: View) -> None:
+def test_a_message_is_pending_until_it_is_stored(view: View) -> None:
     view.pending["k"] = PendingSay("lobby", "hello\nworld", since=10.0)
     assert prompt(view, now=10.1) == "lobby> "
     assert prompt(view, now=11.0) == "    … hello…\nlobby> "
@@ -127,14 +127,14 @@ def test_what_is_said_is_pending_until_it_is_stored(view: View) -> None:
     assert prompt(view, now=11.0) == "lobby> "
 
 
-def test_what_could_not_be_said_is_not_lost(view: View) -> None:
+def test_a_refused_message_is_shown_with_its_text(view: View) -> None:
     view.pending["k"] = PendingSay("lobby", "hello", since=10.0)
     refused = Error(code="slow_down", text="Too fast.", key="k")
-    assert hear(view, refused) == ["    ! Too fast. Not said: hello"]
+    assert hear(view, refused) == ["    ! Too fast. Not sent: hello"]
     assert view.pending == {}
 
 
-def test_comings_and_goings_are_quiet_and_counted(view: View) -> None:
+def test_joins_and_leaves_are_notices_and_counted(view: View) -> None:
     view.members(Members(room="lobby", nicks=["anna", "carl"], count=2))
     join = Presence(room="lobby", nick="bert", event="join")
     assert hear(view, join) == ["    · bert joined"]
@@ -146,20 +146,20 @@ def test_comings_and_goings_are_quiet_and_counted(view: View) -> None:
     assert "300 here" in toolbar(view)
 
 
-def test_who_is_ignored_is_neither_heard_nor_seen(view: View) -> None:
+def test_an_ignored_user_is_not_shown(view: View) -> None:
     view.ignored.add("bert")
     direct = Direct("Bert", "psst", 0)
     presence = Presence(room="lobby", nick="Bert", event="join")
     assert hear(view, post(1, "hi", author="Bert"), direct, presence) == []
 
 
-def test_a_direct_text_rings(view: View) -> None:
+def test_a_direct_message_rings_the_bell(view: View) -> None:
     lines = view.hear(Direct("bert", "psst", int(NOON.timestamp() * 1000)))
     assert text(lines) == ["12:00 bert → you: psst"]
     assert rings(lines)
 
 
-def test_leaving_the_room_one_is_in_leads_to_another(view: View) -> None:
+def test_leaving_the_current_room_switches_to_another(view: View) -> None:
     view.hear(joined("dev"))
     view.enter("dev")
     assert hear(view, Left(room="dev")) == ["    · you left dev", "──── lobby · 2 here ────"]
@@ -168,19 +168,19 @@ def test_leaving_the_room_one_is_in_leads_to_another(view: View) -> None:
 
 
 def test_nick_and_topic_follow_the_server(view: View) -> None:
-    assert hear(view, Renamed(nick="anne")) == ["    · you are anne"]
+    assert hear(view, Renamed(nick="anne")) == ["    · you are now anne"]
     assert hear(view, Topic(room="lobby", topic="x\x1b", by="bert")) == [
         "    · bert set the topic: x\\x1b"
     ]
 
 
-def test_a_loss_of_posts_is_told_and_a_resume_is_silent(view: View) -> None:
+def test_a_gap_is_reported_and_a_resume_is_silent(view: View) -> None:
     assert hear(view, joined(position=9, recovered=True)) == []
     assert hear(view, joined(position=99, recovered=False)) == []
     assert "missing" in hear(view, Gap("lobby", 9))[0]
 
 
-def test_what_was_said_while_one_was_away_is_news(view: View) -> None:
+def test_posts_missed_while_disconnected_are_new(view: View) -> None:
     view.hear(joined("dev", position=5))
     hear(view, joined("dev", position=7, recovered=True), post(6, "one", room="dev"))
     assert "dev 1" in toolbar(view)
@@ -189,7 +189,7 @@ def test_what_was_said_while_one_was_away_is_news(view: View) -> None:
     assert "dev 2!" in toolbar(view)
 
 
-def test_after_a_gap_the_history_is_that_of_what_follows(view: View) -> None:
+def test_history_after_a_gap_starts_at_the_newer_posts(view: View) -> None:
     hear(view, post(70, "long ago"), Gap("lobby", 70), joined(position=3, recovered=False))
     room = view.room()
     assert room
@@ -198,7 +198,7 @@ def test_after_a_gap_the_history_is_that_of_what_follows(view: View) -> None:
     assert room.oldest == 3
 
 
-def test_ones_own_post_is_never_unread(view: View) -> None:
+def test_own_posts_are_never_unread(view: View) -> None:
     view.pending["k1"] = PendingSay("lobby", "hello", 0.0)
     hear(view, joined("dev"))
     view.enter("dev")
