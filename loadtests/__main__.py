@@ -14,8 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from loadtests.preflight import CannotRun, check_host, check_users
-from loadtests.serving import serving
+from loadtests.support.preflight import CannotRun, check_host, check_users
+from loadtests.support.server import serving
 
 HERE = Path(__file__).parent
 SHAPES = sorted(path.stem for path in (HERE / "shapes").glob("[a-z]*.py"))

@@ -22,18 +22,18 @@ from typing import TypeVar
 
 import psutil
 
-from loadtests.address import Address
 from loadtests.capacity import report
 from loadtests.capacity.climb import Step, climb, confirm, gave_out, knee
 from loadtests.capacity.load import MOST_TALKERS, Load
-from loadtests.observed import listener
-from loadtests.preflight import (
+from loadtests.support.address import Address
+from loadtests.support.preflight import (
     RESERVED_DESCRIPTORS,
     CannotRun,
     check_host,
     raise_descriptor_limit,
 )
-from loadtests.serving import serving
+from loadtests.support.server import serving
+from loadtests.support.server_stats import listener
 
 _T = TypeVar("_T")
 

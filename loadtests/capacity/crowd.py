@@ -15,9 +15,9 @@ import time
 from typing import Final
 
 from geventchat.protocol import requests
-from loadtests import model
-from loadtests.address import Address
-from loadtests.preflight import raise_descriptor_limit
+from loadtests.support import model
+from loadtests.support.address import Address
+from loadtests.support.preflight import raise_descriptor_limit
 
 _AT_ONCE: Final = 20
 """Connections begun between two looks at those that are there."""

@@ -14,10 +14,10 @@ from typing import IO, Any, Final, Self
 
 import psutil
 
-from loadtests.address import Address
 from loadtests.capacity.climb import Step
 from loadtests.capacity.shape import FILE, USERS_PER_SECOND
-from loadtests.preflight import CannotRun
+from loadtests.support.address import Address
+from loadtests.support.preflight import CannotRun
 
 HERE: Final = Path(__file__).parents[1]
 _COMING_SECONDS: Final = 10.0

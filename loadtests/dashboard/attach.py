@@ -11,12 +11,12 @@ from locust import runners
 from locust.env import Environment
 from locust.runners import LocalRunner, WorkerRunner
 
-from loadtests.address import Address
 from loadtests.dashboard.form import guard
 from loadtests.dashboard.history import COLUMNS, History, Row
 from loadtests.dashboard.tab import add_tab
-from loadtests.measures import tally
-from loadtests.observed import Server
+from loadtests.support.address import Address
+from loadtests.support.measures import tally
+from loadtests.support.server_stats import Server
 
 PROGRESS_SECONDS: Final = 10
 _KEY: Final = "chat"

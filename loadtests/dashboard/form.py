@@ -4,7 +4,7 @@ from flask import Response, jsonify, request
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from loadtests.preflight import CannotRun, check_host, check_users
+from loadtests.support.preflight import CannotRun, check_host, check_users
 
 
 def guard(environment: Environment) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any, Final
 
-from loadtests.measures import Histogram, Tally
-from loadtests.observed import Figures
+from loadtests.support.measures import Histogram, Tally
+from loadtests.support.server_stats import Figures
 
 WINDOW_SECONDS: Final = 3
 """Rates and percentiles are those of so many seconds: workers report once a second, not in step."""

@@ -3,8 +3,8 @@
 from typing import Any, Final
 
 from loadtests.dashboard.history import History, milliseconds
-from loadtests.measures import Histogram
-from loadtests.order import DISORDERS
+from loadtests.support.measures import Histogram
+from loadtests.support.order import DISORDERS
 
 STRUCTURE: Final = [
     {"key": "figure", "title": "Figure"},

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtests.address import free_port
 from loadtests.fanout.wires import Irc, Mqtt, Nats, Plain, Redis, Rich, Wire
+from loadtests.support.address import free_port
 
 _PYTHON = (sys.executable, "-m")
 

@@ -16,7 +16,7 @@ from gevent.fileobject import FileObjectThread
 
 from geventchat.client import Connection
 from loadtests.hostile.server import serving
-from loadtests.measures import Histogram
+from loadtests.support.measures import Histogram
 
 MOST_RATIO: Final = 1.2
 """How much the talkers' p99 may move."""

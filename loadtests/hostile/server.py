@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import psutil
 
-from loadtests.preflight import raise_descriptor_limit
+from loadtests.support.preflight import raise_descriptor_limit
 
 _WAIT_SECONDS: Final = 20
 _COUNTING: Final = """

@@ -10,9 +10,9 @@ from locust import User, task
 from locust.env import Environment
 
 from geventchat.protocol import frames
-from loadtests import model
-from loadtests.address import Address
-from loadtests.measures import tally
+from loadtests.support import model
+from loadtests.support.address import Address
+from loadtests.support.measures import tally
 from loadtests.users.report import failed, took
 
 RECEIVE_BYTES = 65_536

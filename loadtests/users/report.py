@@ -6,8 +6,8 @@ from typing import Final
 
 from locust import events
 
-from loadtests.measures import tally
-from loadtests.order import DISORDERS, Disorder
+from loadtests.support.measures import tally
+from loadtests.support.order import DISORDERS, Disorder
 
 MESSAGES: Final = frozenset({"stored", "heard", "direct"})
 """What enters Locust's percentiles. The rest, as connecting, is counted there without a time: its

@@ -23,10 +23,10 @@ from geventchat.protocol.errors import LOST
 from geventchat.protocol.events import Answer, AnyEvent, Direct, Error, Joined, Post
 from geventchat.protocol.names import LOBBY
 from geventchat.protocol.requests import Request, Say
-from loadtests import model
-from loadtests.address import Address
-from loadtests.measures import tally
-from loadtests.order import Watch
+from loadtests.support import model
+from loadtests.support.address import Address
+from loadtests.support.measures import tally
+from loadtests.support.order import Watch
 from loadtests.users.report import disordered, failed, took
 
 ANSWER_SECONDS: Final = 30

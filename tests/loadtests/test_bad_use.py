@@ -3,7 +3,7 @@ import subprocess
 from collections.abc import Callable
 from threading import Thread
 
-from loadtests.address import free_port
+from loadtests.support.address import free_port
 from tests.loadtests.conftest import HERE, LOAD, Run
 
 

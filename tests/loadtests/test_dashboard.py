@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from loadtests.address import free_port
+from loadtests.support.address import free_port
 from tests.loadtests.conftest import HERE, LOAD
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

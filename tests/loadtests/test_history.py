@@ -2,8 +2,8 @@ from typing import Any
 
 from loadtests.dashboard.history import MOST_ROWS, History, Row
 from loadtests.dashboard.table import table
-from loadtests.measures import Tally
-from loadtests.observed import Figures
+from loadtests.support.measures import Tally
+from loadtests.support.server_stats import Figures
 
 NOTHING = Figures()
 

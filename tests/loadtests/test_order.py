@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geventchat.protocol.events import Joined, Post
-from loadtests.order import GRACE_SECONDS, Watch
+from loadtests.support.order import GRACE_SECONDS, Watch
 
 
 @dataclass

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.address import free_port
+from loadtests.support.address import free_port
 from tests.loadtests.conftest import Run, Started
 
 MOST_MESSAGES = ("--talk-seconds", "0.2", "--room-size", "10")

@@ -1,6 +1,6 @@
 """The bars that every change must hold: the figures of docs/performance.md, measured again.
 
-    python -m loadtests.bars --tools DIR [--runs 3] [NAME ...]
+    python -m loadtests.scenarios.bars --tools DIR [--runs 3] [NAME ...]
 
 DIR holds `blast` (the load generator) and `limit` (what the kernel alone costs), two C programs
 that are kept beside the repository; `redis-server` is taken from the PATH. The server runs on one
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from geventchat.client import Connection, Post
-from loadtests.address import free_port
+from loadtests.support.address import free_port
 
 SERVER_CORE, LOAD_CORE = "0", 1
 FIGURES = ("arrived_pct", "cpu_us_per_delivery", "p50_ms", "p99_ms", "idle_kb_per_conn")

@@ -1,6 +1,6 @@
 """How soon a server with a long history is ready again after it was killed with -9.
 
-    python -m loadtests.start [--posts 1000000] [--rooms 100] [--times 5]
+    python -m loadtests.scenarios.restart [--posts 1000000] [--rooms 100] [--times 5]
 
 A history is made, brought in, and used by a server, which is killed amid what is said. The next is
 timed from its start until it listens, and killed as well: with the files in the kernel's memory, as

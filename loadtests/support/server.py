@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from loadtests.preflight import raise_descriptor_limit
+from loadtests.support.preflight import raise_descriptor_limit
 
 START_SECONDS = 20
 

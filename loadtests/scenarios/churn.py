@@ -1,6 +1,6 @@
 """Members join, leave, drop and come back while their room is busy; none misses a post.
 
-    python -m loadtests.churn [--members 600] [--rate 100] [--seconds 30] [--timeline sqlite:…]
+    python -m loadtests.scenarios.churn [--members 600] [--rate 100] [--timeline sqlite:…]
 
 Every client is held to dense positions by `geventchat.client`: each post once, in order, across
 leaving and coming back. At the end everyone must stand at the same, last position, or the exit
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import gevent
 
 from geventchat.client import Connection, Joined, Post
-from loadtests.serving import serving
+from loadtests.support.server import serving
 
 ROOM = "busy"
 
