@@ -49,7 +49,7 @@ class Process:
     def _port(self, process: "subprocess.Popen[bytes]") -> int:
         end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end and process.poll() is None:
-            if found := re.search(r"listens on 127\.0\.0\.1:(\d+)", self._log.read_text("utf-8")):
+            if found := re.search(r"listen\w+ on 127\.0\.0\.1:(\d+)", self._log.read_text("utf-8")):
                 return int(found[1])
             time.sleep(0.01)
         raise AssertionError(self._log.read_text("utf-8"))

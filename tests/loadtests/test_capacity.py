@@ -1,4 +1,3 @@
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from loadtests.capacity import report
 from loadtests.capacity.climb import Step, climb, confirm, gave_out, knee
+from tests.process import served
 
 HERE = Path(__file__).parents[2]
 BOUND = 100.0
@@ -135,18 +135,14 @@ def test_what_cannot_be_measured_is_one_line(arguments: list[str], line: str) ->
 @pytest.mark.timeout(90)
 def test_a_slowed_server_carries_fewer_users_than_a_good_one(tmp_path: Path) -> None:
     room = ["--most", "20", "--seconds", "1", "--talk-seconds", "0.2", "--html"]
-    slow = [sys.executable, "-m", "tests.loadtests.slowed"]
-    with subprocess.Popen(slow, cwd=HERE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        told = re.search(r"listens on (\S+),", server.stdout.readline())
-        assert told
+    with served(tmp_path, "--timeline", "memory:", program="tests.loadtests.slowed") as server:
+        host = "{}:{}".format(*server.address)
         with (
             started(*room, f"{tmp_path}/good.html") as good,
-            started(*room, f"{tmp_path}/slowed.html", "--server", told[1]) as slowed,
+            started(*room, f"{tmp_path}/slowed.html", "--server", host) as slowed,
         ):
             answer, _ = good.communicate()
             slow_answer, _ = slowed.communicate()
-        server.kill()
 
     assert "This machine carries 20 users in rooms of 20" in answer
     assert "This machine carries not even 20 users in rooms of 20" in slow_answer

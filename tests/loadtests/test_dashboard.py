@@ -31,7 +31,7 @@ def dashboard() -> Iterator[str]:
         stdin=subprocess.DEVNULL, start_new_session=True,
     ) as process:  # fmt: skip
         assert process.stdout
-        server = re.search(r"started at \S+:(\d+)", process.stdout.readline())
+        server = re.search(r"started a server at \S+:(\d+)", process.stdout.readline())
         address = re.search(r"dashboard is at (http://\S+/)", process.stdout.readline())
         assert server
         assert address
