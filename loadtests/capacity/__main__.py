@@ -23,7 +23,7 @@ from typing import TypeVar
 import psutil
 
 from loadtests.capacity import report
-from loadtests.capacity.climb import Step, climb, confirm, gave_out, knee
+from loadtests.capacity.climb import Step, climb, confirm, knee, limited_by
 from loadtests.capacity.load import MOST_TALKERS, Load
 from loadtests.support.address import Address
 from loadtests.support.preflight import (
@@ -117,7 +117,7 @@ def _find(asked: argparse.Namespace) -> report.Finding:
         talkers=asked.talkers,
         talk_seconds=asked.talk_seconds,
         bound_ms=asked.bound_ms,
-        gave_out=gave_out(steps, ended_by, asked.bound_ms),
+        limited_by=limited_by(steps, ended_by, asked.bound_ms),
         steps=steps,
         confirmed=again,
         command=f"python -m loadtests.capacity {shlex.join(sys.argv[1:])}".strip(),

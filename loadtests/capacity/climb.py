@@ -81,7 +81,7 @@ def knee(steps: list[Step], bound_ms: float) -> int:
     return max((users for users in fine if bad is None or users < bad), default=0)
 
 
-def gave_out(steps: list[Step], ended_by: str, bound_ms: float) -> str:
+def limited_by(steps: list[Step], ended_by: str, bound_ms: float) -> str:
     """Say what came to its end first. `ended_by`: what allows no more users, if all are good."""
     bad = [step for step in steps if not step.good(bound_ms)]
     if not bad:

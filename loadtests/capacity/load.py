@@ -90,8 +90,8 @@ class Load:
         failed = _failures(rows[-1]) + int(self._state["lost"])
         step = Step(
             users=users,
-            p50_ms=_median(rows, "heard_p50_ms"),
-            p99_ms=_median(rows, "heard_p99_ms"),
+            p50_ms=_median(rows, "delivery_p50_ms"),
+            p99_ms=_median(rows, "delivery_p99_ms"),
             failures=failed - self._failed,
             missing=missing,
             server_cpu=_median(rows, "server_cpu_percent"),
@@ -164,7 +164,7 @@ class _Tail:
 
 
 def _failures(row: dict[str, str]) -> int:
-    return sum(int(row[name]) for name in ("lost", "duplicated", "reordered", "failed"))
+    return sum(int(row[name]) for name in ("lost", "duplicated", "reordered", "failures"))
 
 
 def _median(rows: list[dict[str, str]], name: str) -> float | None:

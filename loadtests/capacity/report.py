@@ -23,7 +23,7 @@ class Finding:
     """Of each room."""
     talk_seconds: float
     bound_ms: float
-    gave_out: str
+    limited_by: str
     steps: Sequence[Step]
     """Those of the climb."""
     confirmed: Sequence[Step]
@@ -39,10 +39,10 @@ class Finding:
         if not self.users:
             return (
                 f"This machine carries not even {min(s.users for s in self.steps):,} users {chat}: "
-                f"{self.gave_out}."
+                f"{self.limited_by}."
             )
         heard = f"99 of 100 messages heard within {self.bound_ms:g} ms and none lost"
-        return f"This machine carries {self.users:,} users {chat}, {heard}: {self.gave_out}."
+        return f"This machine carries {self.users:,} users {chat}, {heard}: {self.limited_by}."
 
 
 def table(steps: Sequence[Step]) -> list[tuple[str, ...]]:
@@ -50,13 +50,13 @@ def table(steps: Sequence[Step]) -> list[tuple[str, ...]]:
     return [
         (
             f"{step.users:,}",
-            _spelt(step.p50_ms, 1),
-            _spelt(step.p99_ms, 1),
+            _format(step.p50_ms, 1),
+            _format(step.p99_ms, 1),
             f"{step.failures:,}",
             f"{step.missing:,}",
-            _spelt(step.server_cpu, 0),
-            _spelt(step.server_mb, 0),
-            _spelt(step.load_cpu, 0),
+            _format(step.server_cpu, 0),
+            _format(step.server_mb, 0),
+            _format(step.load_cpu, 0),
         )
         for step in steps
     ]
@@ -154,5 +154,5 @@ def _html(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _spelt(figure: float | None, digits: int) -> str:
+def _format(figure: float | None, digits: int) -> str:
     return "-" if figure is None else f"{figure:,.{digits}f}"

@@ -10,7 +10,7 @@ FILE = "LOADTESTS_USERS_FILE"
 USERS_PER_SECOND = 300
 
 
-class Told(Shape):
+class UsersFromFile(Shape):
     """Does as it is told, until it is told nothing."""
 
     def tick(self) -> tuple[int, float] | None:

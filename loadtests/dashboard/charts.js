@@ -9,7 +9,7 @@
     { title: "Deliveries per second", lines: [["delivered_per_second", "", GREEN]] },
     {
       title: "Say→heard, ms",
-      lines: [["heard_p50_ms", "p50", GREEN], ["heard_p95_ms", "p95", AMBER], ["heard_p99_ms", "p99", RED]],
+      lines: [["delivery_p50_ms", "p50", GREEN], ["delivery_p95_ms", "p95", AMBER], ["delivery_p99_ms", "p99", RED]],
     },
     { title: "Connected users", lines: [["connected", "", BLUE]] },
     {
@@ -39,7 +39,7 @@
     return [1, 1.5, 2, 3, 4, 6, 8, 10].map((n) => n * ten).find((n) => n >= most) || 1;
   }
 
-  function spelt(figure) {
+  function formatted(figure) {
     if (figure === null) return "–";
     return figure.toLocaleString("en", { maximumFractionDigits: Math.abs(figure) < 100 ? 1 : 0 });
   }
@@ -73,7 +73,7 @@
       const level = y(part * top);
       svg.append(
         element("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: level, y2: level, stroke: "currentColor", opacity: 0.2 }),
-        element("text", { x: LEFT - 5, y: level + 4, "text-anchor": "end" }, spelt(part * top)),
+        element("text", { x: LEFT - 5, y: level + 4, "text-anchor": "end" }, formatted(part * top)),
       );
     }
     svg.append(
@@ -96,7 +96,7 @@
     svg.addEventListener("mouseleave", () => { pointed = null; draw(); });
 
     const legend = lines.map(([key, name, colour]) =>
-      element("span", { style: `color:${colour};margin-left:1em;font-weight:600` }, `${name} ${spelt(shown[key])}`.trim()));
+      element("span", { style: `color:${colour};margin-left:1em;font-weight:600` }, `${name} ${formatted(shown[key])}`.trim()));
     const when = pointed ? [element("span", { style: "margin-left:1em;opacity:.7" }, clock(pointed.seconds))] : [];
     return element("figure", { style: "margin:0", "data-chart": title },
       element("figcaption", { style: "margin-bottom:4px" }, title, ...legend, ...when), svg);

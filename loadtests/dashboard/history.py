@@ -14,7 +14,16 @@ MOST_ROWS: Final = 2_400
 _STALE_SECONDS: Final = 10
 """A worker that is silent for so long is gone, and its users with it."""
 
-TIMES: Final = ("heard", "stored", "direct", "connect", "join", "resume", "who", "history")
+TIMES: Final = (
+    "delivered",
+    "acknowledged",
+    "direct",
+    "connect",
+    "join",
+    "resume",
+    "who",
+    "history",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +34,15 @@ class Row:
     """Since the run began."""
     connected: int
     delivered_per_second: float
-    said_per_second: float
-    heard_p50_ms: float | None
-    heard_p95_ms: float | None
-    heard_p99_ms: float | None
+    sent_per_second: float
+    delivery_p50_ms: float | None
+    delivery_p95_ms: float | None
+    delivery_p99_ms: float | None
     lost: int
     """This one and the next three: since the run began."""
     duplicated: int
     reordered: int
-    failed: int
+    failures: int
     server_cpu_percent: float | None
     server_memory_mb: float | None
     largest_outbox_kb: float | None
@@ -44,9 +53,9 @@ class Row:
         return (
             f"{self.seconds:.0f} s: {self.connected:,} connected, "
             f"{self.delivered_per_second:,.0f} deliveries/s, "
-            f"{_heard(self.heard_p50_ms, self.heard_p99_ms)}, "
+            f"{_heard(self.delivery_p50_ms, self.delivery_p99_ms)}, "
             f"lost {self.lost}, duplicated {self.duplicated}, reordered {self.reordered}, "
-            f"failures {self.failed}"
+            f"failures {self.failures}"
         )
 
 
@@ -101,7 +110,7 @@ class History:
         since = self._window[0][0]
         recent = [tally for _, tally in list(self._window)[1:]]
         seconds = max(now - since, 0.001)
-        heard = self.recent("heard")
+        heard = self.recent("delivered")
         counts = self.total.counts
         return Row(
             seconds=round(now - self._began, 1),
@@ -109,14 +118,14 @@ class History:
                 users for at, users in self._connected.values() if now - at < _STALE_SECONDS
             ),
             delivered_per_second=round(sum(t.counts["delivered"] for t in recent) / seconds, 1),
-            said_per_second=round(sum(t.counts["said"] for t in recent) / seconds, 1),
-            heard_p50_ms=milliseconds(heard, 0.5),
-            heard_p95_ms=milliseconds(heard, 0.95),
-            heard_p99_ms=milliseconds(heard, 0.99),
+            sent_per_second=round(sum(t.counts["sent"] for t in recent) / seconds, 1),
+            delivery_p50_ms=milliseconds(heard, 0.5),
+            delivery_p95_ms=milliseconds(heard, 0.95),
+            delivery_p99_ms=milliseconds(heard, 0.99),
             lost=counts["lost"],
             duplicated=counts["duplicated"],
             reordered=counts["reordered"],
-            failed=counts["failed"],
+            failures=counts["failures"],
             server_cpu_percent=rounded(server.cpu_percent),
             server_memory_mb=rounded(server.memory_mb),
             largest_outbox_kb=server.outbox_kb,
@@ -129,7 +138,7 @@ class History:
 
     def summary(self) -> str:
         """Give the whole run for the log."""
-        counts, heard = self.total.counts, self.total.times.get("heard", Histogram())
+        counts, heard = self.total.counts, self.total.times.get("delivered", Histogram())
         return (
             f"the whole run: {counts['delivered']:,} deliveries, "
             f"{_heard(milliseconds(heard, 0.5), milliseconds(heard, 0.99))}, "

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from loadtests.dashboard.history import History, milliseconds
 from loadtests.support.measures import Histogram
-from loadtests.support.order import DISORDERS
+from loadtests.support.order import VIOLATIONS
 
 STRUCTURE: Final = [
     {"key": "figure", "title": "Figure"},
@@ -13,8 +13,8 @@ STRUCTURE: Final = [
 ]
 DASH: Final = "–"
 TIMED: Final = {
-    "heard": "say→heard",
-    "stored": "say→stored",
+    "delivered": "say→heard",
+    "acknowledged": "say→stored",
     "direct": "direct→heard",
     "connect": "connect",
     "join": "join",
@@ -35,28 +35,28 @@ def table(history: History) -> list[dict[str, str]]:
     lines: list[tuple[str, Any, Any]] = [
         ("Connected users", now.connected, f"{history.peak_connected:,} at most"),
         ("Deliveries per second", now.delivered_per_second, counts["delivered"] / run),
-        ("Said per second", now.said_per_second, counts["said"] / run),
+        ("Said per second", now.sent_per_second, counts["sent"] / run),
         *(
             (f"{title} p50 / p95 / p99, ms", spread(history.recent(name)), spread(whole(name)))
             for name, title in TIMED.items()
         ),
-        *((name.capitalize(), DASH, counts[name]) for name in DISORDERS),
-        ("Failures of all kinds", DASH, counts["failed"]),
+        *((name.capitalize(), DASH, counts[name]) for name in VIOLATIONS),
+        ("Failures of all kinds", DASH, counts["failures"]),
         ("Server CPU, % of a core", now.server_cpu_percent, DASH),
         ("Server memory, MB", now.server_memory_mb, DASH),
         ("Largest outbox, KB", now.largest_outbox_kb, DASH),
         ("Closed as slow", DASH, now.slow_closes),
     ]
-    return [{"figure": name, "now": _spelt(a), "run": _spelt(b)} for name, a, b in lines]
+    return [{"figure": name, "now": _format(a), "run": _format(b)} for name, a, b in lines]
 
 
 def spread(times: Histogram) -> str:
     """Give three quantiles."""
     figures = [milliseconds(times, share) for share in (0.5, 0.95, 0.99)]
-    return " / ".join(map(_spelt, figures)) if times.count else DASH
+    return " / ".join(map(_format, figures)) if times.count else DASH
 
 
-def _spelt(figure: Any) -> str:
+def _format(figure: Any) -> str:
     if figure is None:
         return DASH
     if isinstance(figure, float):

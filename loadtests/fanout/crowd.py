@@ -71,7 +71,7 @@ class Crowd:
     @property
     def audience(self) -> int:
         """How many hear a message."""
-        return self._work.members - (not self._wire.hears_itself)
+        return self._work.members - (not self._wire.echoes)
 
     @property
     def connections(self) -> int:
@@ -104,7 +104,7 @@ class Crowd:
             greeting = self._wire.greet(member, room)
             connection = self._connect(greeting, wait=member % _CONNECT_BATCH == 0)
             if len(self._talkers) < self._work.talkers:
-                apart = self._wire.talks_apart
+                apart = self._wire.separate_publishers
                 talker = self._connect(b"", wait=False) if apart else connection
                 self._talkers.append((talker, room))
             if member % _CONNECT_BATCH == 0:

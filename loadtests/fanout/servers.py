@@ -38,7 +38,7 @@ class Server:
     def _module(self) -> bool:
         return self.program == "uvloop" and importlib.util.find_spec("uvloop") is not None
 
-    def told_version(self) -> str | None:
+    def installed_version(self) -> str | None:
         """Give the version that the program tells of itself."""
         if self.program is None or not shutil.which(self.program):
             return None

@@ -50,7 +50,7 @@ def by_locust(tools: Path) -> dict[str, float]:
         command += ["--talk-seconds", str(TALK_SECONDS), "--csv", f"{folder}/run", "Talker"]
         subprocess.run(command, capture_output=True, check=True)
         with Path(folder, "run_chat.csv").open(newline="", encoding="utf-8") as file:
-            (heard,) = (row for row in csv.DictReader(file) if row["name"] == "heard")
+            (heard,) = (row for row in csv.DictReader(file) if row["name"] == "delivered")
     return {name: float(heard[name]) for name in ALLOWED}
 
 

@@ -23,7 +23,7 @@ from geventchat.client.link import Link
 from geventchat.protocol.errors import LOST
 from geventchat.protocol.requests import Hello
 from loadtests.support.address import Address
-from loadtests.support.order import Unbroken
+from loadtests.support.order import GapFree
 from loadtests.support.preflight import raise_descriptor_limit
 from loadtests.support.server import serving
 from loadtests.support.server_stats import listener
@@ -40,7 +40,7 @@ class Client:
     def __init__(self, address: Address, room: str) -> None:
         self._address = address
         self._client = secrets.token_urlsafe(16)
-        self._heard = Unbroken(room)
+        self._heard = GapFree(room)
         self._link: Link | None = None
         self.wrong = ""
         """What was not as promised."""

@@ -25,7 +25,7 @@ from geventchat.protocol import events, requests
 from geventchat.protocol.events import Bye, Joined, Ping, Post
 from geventchat.protocol.requests import Hello
 from loadtests.support.address import Address
-from loadtests.support.order import Unbroken
+from loadtests.support.order import GapFree
 from loadtests.support.server import serving
 
 ROOM: Final = "busy"
@@ -40,7 +40,7 @@ class Reader:
 
     address: Address
     bytes_per_second: int
-    heard: Unbroken = field(default_factory=lambda: Unbroken(ROOM))
+    heard: GapFree = field(default_factory=lambda: GapFree(ROOM))
     joined: Event = field(default_factory=Event)
     closed: Counter[str] = field(default_factory=Counter)
     """How often it was closed, by reason."""

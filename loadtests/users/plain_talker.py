@@ -58,7 +58,7 @@ class PlainTalker(User):
     def talk(self) -> None:
         """Say something."""
         assert self._socket is not None
-        tally.counts["said"] += 1
+        tally.counts["sent"] += 1
         with suppress(OSError):  # who listens knows, and comes back
             self._socket.sendall(frames.encode(model.text()))
 
@@ -92,7 +92,7 @@ class PlainTalker(User):
         if text.startswith(_MARK):
             seconds = model.seconds_since(text.decode())
             if seconds is not None:
-                took("say", "heard", seconds)
+                took("message", "delivered", seconds)
         elif text.startswith(_NOTICE):
             failed("plain", "notice", text.decode())
 

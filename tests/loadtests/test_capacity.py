@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.capacity import report
-from loadtests.capacity.climb import Step, climb, confirm, gave_out, knee
+from loadtests.capacity.climb import Step, climb, confirm, knee, limited_by
 from tests.process import served
 
 HERE = Path(__file__).parents[2]
@@ -78,7 +78,7 @@ def test_what_does_not_hold_a_second_time_gives_way_to_less() -> None:
     ],
 )
 def test_what_gave_out_first_is_named(step: Step, why: str) -> None:
-    assert gave_out([step], "the descriptors", BOUND) == why
+    assert limited_by([step], "the descriptors", BOUND) == why
 
 
 def finding(users: int) -> report.Finding:
@@ -88,7 +88,7 @@ def finding(users: int) -> report.Finding:
         talkers=10,
         talk_seconds=20,
         bound_ms=BOUND,
-        gave_out="the <server's> CPU gave out first",
+        limited_by="the <server's> CPU gave out first",
         steps=[Step(1_000, 1, 2, server_cpu=50), Step(2_000, 1, 500, server_cpu=99)],
         confirmed=[],
         command="make capacity",

@@ -77,7 +77,13 @@ def _open(page: Page, address: str) -> None:
 
 def test_the_charts_have_data(page: Page) -> None:
     for line in (
-        *("delivered_per_second", "heard_p50_ms", "heard_p95_ms", "heard_p99_ms", "connected"),
+        *(
+            "delivered_per_second",
+            "delivery_p50_ms",
+            "delivery_p95_ms",
+            "delivery_p99_ms",
+            "connected",
+        ),
         *("lost", "duplicated", "reordered", "server_cpu_percent", "server_memory_mb"),
     ):
         # Four points at least, so that something is drawn.
