@@ -1,4 +1,4 @@
-"""Gathers what all processes of users report, and shows it wherever it was asked for."""
+"""Collects the reports of all processes, and writes them to the page, the log and CSV files."""
 
 import csv
 import logging
@@ -25,7 +25,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 def attach(environment: Environment) -> None:
-    """Report from this process, gather in it, or both, as its part in the run asks for."""
+    """Report from this process, collect in it, or both, depending on its role."""
     # Locust's reports are three seconds apart: too coarse for a chart of seconds.
     runners.WORKER_REPORT_INTERVAL = 1.0
     environment.events.test_start.add_listener(lambda **_: setattr(tally, "timing", True))
@@ -41,7 +41,7 @@ def _report(client_id: str, data: dict[str, Any]) -> None:
 
 
 class Gathering:
-    """The run's history, and who is to know of it."""
+    """The history of the run and its outputs."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -93,7 +93,7 @@ class Gathering:
             self._history.add("", tally.take(), time.monotonic())
 
     def _finish(self, **_: object) -> None:
-        """Write what `--csv` asks for, and the last line."""
+        """Write the CSV files of `--csv`, and the summary."""
         self._gather()
         self._turn()
         _log.info(self._history.summary())

@@ -1,5 +1,5 @@
 // Draws the charts of the Chat tab, above the table that Locust's own page draws there.
-// The rows come from chat/history.json, oldest first; what has come is not asked for again.
+// The rows come from chat/history.json, oldest first; only new ones are requested.
 (() => {
   "use strict";
   const POLL_MS = 1000;
@@ -8,18 +8,18 @@
   const CHARTS = [
     { title: "Deliveries per second", lines: [["delivered_per_second", "", GREEN]] },
     {
-      title: "Say→heard, ms",
+      title: "Delivery latency, ms",
       lines: [["delivery_p50_ms", "p50", GREEN], ["delivery_p95_ms", "p95", AMBER], ["delivery_p99_ms", "p99", RED]],
     },
     { title: "Connected users", lines: [["connected", "", BLUE]] },
     {
-      title: "Posts gone wrong, in all",
+      title: "Delivery errors, total",
       lines: [["lost", "lost", RED], ["duplicated", "duplicated", AMBER], ["reordered", "reordered", BLUE]],
     },
     { title: "Server CPU, % of a core", lines: [["server_cpu_percent", "", AMBER]] },
     { title: "Server memory, MB", lines: [["server_memory_mb", "", BLUE]] },
     { title: "Largest outbox, KB", lines: [["largest_outbox_kb", "", AMBER]] },
-    { title: "Closed as slow, in all", lines: [["slow_closes", "", RED]] },
+    { title: "Closed as too slow, total", lines: [["slow_closes", "", RED]] },
   ];
 
   let rows = [], began = null, every = null, pointed = null;
@@ -34,7 +34,7 @@
     return made;
   }
 
-  function ceiling(most) { // a round figure above
+  function ceiling(most) { // the next round number
     const ten = 10 ** Math.floor(Math.log10(most || 1));
     return [1, 1.5, 2, 3, 4, 6, 8, 10].map((n) => n * ten).find((n) => n >= most) || 1;
   }
@@ -50,7 +50,7 @@
     return parts.map((part) => String(part).padStart(2, "0")).join(":");
   }
 
-  function path(key, x, y) { // broken where nothing is known
+  function path(key, x, y) { // with gaps where nothing is known
     let drawn = "", down = false;
     for (const row of rows) {
       if (row[key] !== null) drawn += `${down ? "L" : "M"}${x(row).toFixed(1)} ${y(row[key]).toFixed(1)}`;
@@ -61,7 +61,7 @@
 
   function chart({ title, lines }) {
     const figures = lines.flatMap(([key]) => rows.map((row) => row[key])).filter((f) => f !== null);
-    if (!figures.length) return null; // it is not known here
+    if (!figures.length) return null; // unknown here
     const top = ceiling(figures.reduce((a, b) => Math.max(a, b), 0));
     const [first, last] = [rows[0].seconds, Math.max(rows.at(-1).seconds, rows[0].seconds + 1)];
     const x = (row) => LEFT + ((row.seconds - first) / (last - first)) * (WIDTH - LEFT - RIGHT);
@@ -102,8 +102,8 @@
       element("figcaption", { style: "margin-bottom:4px" }, title, ...legend, ...when), svg);
   }
 
-  // Locust's page makes the table anew whenever the tab is chosen, and knows nothing of the charts: they
-  // stand in the frame of the table, which goes with it. Around that is what all tabs share.
+  // Locust's page rebuilds the table whenever the tab is selected and knows nothing of the charts: they
+  // are placed in the table's container, which is removed with it; what is around it is shared by all tabs.
   function place() {
     const heading = [...document.querySelectorAll("th")].find((th) => th.textContent.trim() === "Whole run");
     const table = heading?.closest("table");
@@ -131,7 +131,7 @@
     try {
       const answer = await fetch(`./chat/history.json?after=${rows.at(-1)?.seconds ?? -1}`);
       const news = await answer.json();
-      if (news.began !== began || news.every !== every) { // another run, or thinned out: all again
+      if (news.began !== began || news.every !== every) { // a new run, or thinned out: load all rows
         const all = await fetch("./chat/history.json");
         ({ began, every, rows } = await all.json());
       } else {
@@ -139,7 +139,7 @@
       }
       if (!pointed) draw();
     } catch (error) {
-      // Locust has ended, and its own page says so.
+      // Locust has exited, and its own page says so.
     }
     setTimeout(poll, POLL_MS);
   }

@@ -32,7 +32,7 @@ def dashboard() -> Iterator[str]:
     ) as process:  # fmt: skip
         assert process.stdout
         server = re.search(r"started a server at \S+:(\d+)", process.stdout.readline())
-        address = re.search(r"dashboard is at (http://\S+/)", process.stdout.readline())
+        address = re.search(r"dashboard: (http://\S+/)", process.stdout.readline())
         assert server
         assert address
         yield address[1]
@@ -105,7 +105,7 @@ def test_the_charts_are_there_again_after_another_tab_was_looked_at(page: Page) 
 
 def test_the_table_has_the_figures_now_and_of_the_run(page: Page) -> None:
     row = page.get_by_role("row").filter(has_text="Connected users")
-    row.filter(has_text=f"{USERS} at most").wait_for()
+    row.filter(has_text=f"{USERS} peak").wait_for()
     cells = page.get_by_role("row").filter(has_text="Lost").get_by_role("cell")
     assert cells.all_inner_texts() == ["Lost", "–", "0"]
 
