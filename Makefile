@@ -23,7 +23,7 @@ capacity: .venv/.installed-dev
 	@.venv/bin/python -m loadtests.capacity $(ARGS)
 
 soak: .venv/.installed-dev
-	@.venv/bin/python -m loadtests.soak $(ARGS)
+	@.venv/bin/python -m loadtests.scenarios.soak $(ARGS)
 
 test: .venv/.installed-dev
 	@.venv/bin/pytest $(ARGS)

@@ -1,9 +1,9 @@
-"""`make load`: a server of its own, unless --host names one, and Locust with the Chat tab.
+"""`make load`: run Locust with a Chat tab against a server started for the run, or --host.
 
     python -m loadtests [--shape NAME] [--host HOST:PORT] [options of Locust …]
 
-Locust runs as a process of its own, so that nothing here is patched, and so that Ctrl-C ends it in
-order: its users say goodbye before the server is stopped.
+Locust runs in a separate process, so that this one is not monkey-patched and Ctrl-C shuts it down
+cleanly: its users disconnect before the server stops.
 """
 
 import argparse
@@ -14,17 +14,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from loadtests.preflight import CannotRun, check_host, check_users
-from loadtests.serving import serving
+from loadtests.support.preflight import CannotRun, check_host, check_users
+from loadtests.support.server import serving
 
 HERE = Path(__file__).parent
 SHAPES = sorted(path.stem for path in (HERE / "shapes").glob("[a-z]*.py"))
 USERS, SPAWN_RATE = 100, 100
-"""What Locust is told unless the command line says otherwise; it would take one."""
+"""Defaults for Locust, whose own default is one user."""
 
 
 def main() -> int:
-    """Run Locust with the rest of the command line; give its exit code."""
+    """Run Locust with the rest of the command line; return its exit code."""
     options, rest = _parser().parse_known_args()
     files = [HERE / "locustfile.py"]
     if options.shape:
@@ -37,7 +37,7 @@ def main() -> int:
     if processes:
         locust += ["--processes", str(processes)]
     if options.headless:
-        # Instead of a page of tables every two seconds: a line every ten.
+        # One line every ten seconds instead of tables every two.
         locust += ["--headless", "--only-summary"]
     elif not options.worker:
         locust += ["--web-host", options.web_host, "--web-port", str(options.web_port)]
@@ -55,39 +55,43 @@ def main() -> int:
             return 2
         if not options.headless:
             address = f"http://{options.web_host}:{options.web_port}/"
-            print(f"The dashboard is at {address} (tab Chat, once the run is started).", flush=True)
+            print(f"dashboard: {address} (tab Chat, once the run has started)", flush=True)
         return _run([*locust, "--host", host, *rest])
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Give what of the command line matters here; Locust sees it all the same."""
+    """Return a parser for the options that matter here; Locust gets them as well."""
     parser = argparse.ArgumentParser(
         prog="make load",
         allow_abbrev=False,
         description="Load a chat server with Locust. All other options are those of Locust.",
     )
-    parser.add_argument("--shape", choices=SHAPES, help="how many users there are over time")
+    parser.add_argument("--shape", choices=SHAPES, help="number of users over time")
     parser.add_argument(
         "-H", "--host", metavar="HOST:PORT", default=os.environ.get("LOCUST_HOST"),
-        help="the server to load; without it one is started",
+        help="server to load; by default one is started",
     )  # fmt: skip
-    parser.add_argument("-u", "--users", type=int, help="how many, at most")
-    parser.add_argument("-r", "--spawn-rate", type=float, help="how many come a second")
-    parser.add_argument("--processes", type=int, default=0, help="that share them; -1: one a core")
-    parser.add_argument("--headless", action="store_true", help="no dashboard: start at once")
-    parser.add_argument("--worker", action="store_true", help="work for a master elsewhere")
-    parser.add_argument("--web-host", default="127.0.0.1", help="where the dashboard listens")
-    parser.add_argument("-P", "--web-port", type=int, default=8089, help="and on which port")
-    parser.add_argument("--master-bind-host", default="*", help="where --processes meet")
-    parser.add_argument("--master-bind-port", type=int, default=5557, help="and on which port")
+    parser.add_argument("-u", "--users", type=int, help="peak number of users")
+    parser.add_argument("-r", "--spawn-rate", type=float, help="users started per second")
+    parser.add_argument(
+        "--processes", type=int, default=0, help="share the users; -1: one per core"
+    )
+    parser.add_argument("--headless", action="store_true", help="no dashboard, start at once")
+    parser.add_argument(
+        "--worker", action="store_true", help="work for a master on another machine"
+    )
+    parser.add_argument("--web-host", default="127.0.0.1", help="address of the dashboard")
+    parser.add_argument("-P", "--web-port", type=int, default=8089, help="its port")
+    parser.add_argument("--master-bind-host", default="*", help="address for --processes")
+    parser.add_argument("--master-bind-port", type=int, default=5557, help="its port")
     return parser
 
 
 def _taken(options: argparse.Namespace) -> str | None:
-    """Say which port is taken that this process would listen on, if one is."""
+    """Return an error message if a port needed here is in use."""
     ports = []
     if options.processes and not options.worker:
-        # Its workers would wait for ever for a master that could not begin.
+        # Its workers would wait indefinitely for a master that could not start.
         host = options.master_bind_host.replace("*", "")
         ports.append(("The master", host, options.master_bind_port, "--master-bind-port"))
     if not options.headless and not options.worker:
@@ -96,12 +100,13 @@ def _taken(options: argparse.Namespace) -> str | None:
         try:
             socket.create_server((host, port)).close()
         except (OSError, OverflowError) as error:
-            return f"{who} cannot be at {host or '*'}:{port}: {error}. {option} takes another port."
+            where = f"{host or '*'}:{port}"
+            return f"{who} cannot listen on {where}: {error}. Choose another with {option}."
     return None
 
 
 def _run(locust: list[str]) -> int:
-    """Run Locust until it ends, which Ctrl-C asks it for as well."""
+    """Run Locust until it exits; Ctrl-C reaches it as well."""
     with subprocess.Popen(locust) as process:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())

@@ -10,9 +10,8 @@ from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
-from loadtests import storm
 from loadtests.dashboard.attach import attach
-from loadtests.preflight import raise_descriptor_limit
+from loadtests.support.preflight import raise_descriptor_limit
 from loadtests.users import (
     DirectMessenger,
     Hopper,
@@ -21,6 +20,7 @@ from loadtests.users import (
     Reconnector,
     SlowReader,
     Talker,
+    storm,
 )
 
 __all__ = [

@@ -1,1 +1,1 @@
-"""How many users a server carries on this machine, as one sentence."""
+"""How many users a server supports on this machine, in one sentence."""

@@ -1,35 +1,35 @@
-"""Where the knee is: up in doublings, then halving the gap. Knows neither servers nor clocks."""
+"""Finds the limit: doubling, then bisection. Knows neither servers nor clocks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 _CLOSE: Final = 0.1
-"""How near the knee is found, as a share."""
+"""Precision of the result, as a share."""
 _CONFIRMATIONS: Final = 3
 BUSY_PERCENT: Final = 90
-"""Of a core: a process that takes more has no time left."""
+"""Of a core: above that a process counts as saturated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How it was with so many users."""
+    """What was measured with a number of users."""
 
     users: int
     p50_ms: float | None
     p99_ms: float | None
     failures: int = 0
-    """Lost, duplicated and reordered posts, and everything else that failed."""
+    """Lost, duplicated and reordered posts, and all other failures."""
     missing: int = 0
-    """Users that could not come, or did not in time."""
+    """Users that did not connect in time."""
     server_cpu: float | None = None
-    """Percent of a core, as the next."""
+    """Percent of a core."""
     server_mb: float | None = None
     load_cpu: float = 0.0
-    """The busier one of the processes that load the server."""
+    """Of the busiest load process, in percent of a core."""
 
     def good(self, bound_ms: float) -> bool:
-        """Say whether all came, nothing failed, and what was said was heard in time."""
+        """Whether all users connected, nothing failed, and messages were delivered in time."""
         heard = self.p99_ms is not None and self.p99_ms <= bound_ms
         return heard and not self.failures and not self.missing
 
@@ -37,9 +37,9 @@ class Step:
 def climb(
     measure: Callable[[int], Step], first: int, most: int, grain: int, bound_ms: float
 ) -> list[Step]:
-    """Measure until the most users that are good are known within a tenth, or are all there may be.
+    """Measure until the limit is known to within a tenth, or `most` users are good.
 
-    `grain` is what users come in: whole rooms. Gives the steps in the order they were taken.
+    `grain` is the size of a room: users come in whole rooms. Returns the steps in order.
     """
     steps = []
     good, users = 0, min(first, most)
@@ -64,7 +64,7 @@ def climb(
 def confirm(
     measure: Callable[[int], Step], knee: int, grain: int, bound_ms: float
 ) -> tuple[list[Step], int]:
-    """Measure the knee anew, and a tenth below for as long as it does not hold; give what held."""
+    """Measure the limit again, and a tenth less while it fails; return what was confirmed."""
     steps = []
     for _ in range(_CONFIRMATIONS):
         steps.append(measure(knee))
@@ -75,30 +75,30 @@ def confirm(
 
 
 def knee(steps: list[Step], bound_ms: float) -> int:
-    """Give the most users that were good below the fewest that were not; 0 if none were."""
+    """Return the most users that were good below the fewest that were not; 0 if none were."""
     bad = min((step.users for step in steps if not step.good(bound_ms)), default=None)
     fine = [step.users for step in steps if step.good(bound_ms)]
     return max((users for users in fine if bad is None or users < bad), default=0)
 
 
-def gave_out(steps: list[Step], ended_by: str, bound_ms: float) -> str:
-    """Say what came to its end first. `ended_by`: what allows no more users, if all are good."""
+def limited_by(steps: list[Step], ended_by: str, bound_ms: float) -> str:
+    """Name the bottleneck. `ended_by`: what limits the number of users if all steps are good."""
     bad = [step for step in steps if not step.good(bound_ms)]
     if not bad:
         best = max(steps, key=lambda step: step.users)
         left = ""
         if best.server_cpu is not None:
-            left = f", with {max(100 - best.server_cpu, 0):.0f} % of the server's core left"
-        return f"{ended_by} ended first{left}"
+            left = f", with {max(100 - best.server_cpu, 0):.0f} % of the server's core idle"
+        return f"limited by {ended_by}{left}"
     worst = min(bad, key=lambda step: step.users)
     if worst.missing:
-        return f"{worst.missing:,} of {worst.users:,} users could not come"
+        return f"{worst.missing:,} of {worst.users:,} users could not connect"
     if worst.load_cpu >= BUSY_PERCENT and (worst.server_cpu or 0) < BUSY_PERCENT:
-        return "the load generator's CPU gave out first, so the server may carry more"
+        return "limited by the load generator's CPU, so the server may support more"
     if worst.server_cpu is not None and worst.server_cpu >= BUSY_PERCENT:
-        return "the server's CPU gave out first"
+        return "limited by the server's CPU"
     if worst.failures:
-        return f"{worst.failures:,} things failed at {worst.users:,}"
-    heard = "nothing was heard" if worst.p99_ms is None else f"p99 was {worst.p99_ms:,.0f} ms"
+        return f"{worst.failures:,} failures with {worst.users:,} users"
+    late = "nothing was delivered" if worst.p99_ms is None else f"p99 was {worst.p99_ms:,.0f} ms"
     busy = "" if worst.server_cpu is None else f", the server's core {worst.server_cpu:.0f} % busy"
-    return f"at {worst.users:,} {heard}{busy}"
+    return f"with {worst.users:,} users {late}{busy}"

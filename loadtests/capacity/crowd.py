@@ -1,9 +1,9 @@
-"""The silent users, as lean as can be: one process that holds sockets and throws away what comes.
+"""The silent users: one lean process that holds sockets and discards what arrives.
 
     python -m loadtests.capacity.crowd HOST:PORT ROOM_SIZE
 
-A line on standard input says how many there shall be; a line on standard output tells, once a
-second and whenever there are that many, how many there are, and what was wrong with others.
+A line on standard input sets the number of users; once a second, and when that number is reached,
+a line of JSON on standard output reports how many are connected and what went wrong.
 """
 
 import json
@@ -15,19 +15,19 @@ import time
 from typing import Final
 
 from geventchat.protocol import requests
-from loadtests import model
-from loadtests.address import Address
-from loadtests.preflight import raise_descriptor_limit
+from loadtests.support import model
+from loadtests.support.address import Address
+from loadtests.support.preflight import raise_descriptor_limit
 
 _AT_ONCE: Final = 20
-"""Connections begun between two looks at those that are there."""
+"""Connections opened between two polls."""
 _PONG: Final = requests.encode(requests.Pong()) + b"\0"
 _REMEMBERED: Final = 300
-"""Bytes of what a connection was told last, which say why it ended."""
+"""Last bytes received on a connection, which say why it ended."""
 
 
 class Crowd:
-    """Users that sit in rooms of a size, the lowest seats first, and never say a word."""
+    """Silent users in rooms of one size, filled one after the other."""
 
     def __init__(self, address: Address, room_size: int) -> None:
         self._address = address
@@ -39,15 +39,15 @@ class Crowd:
         self.lost = 0
         """Connections that the server refused or closed."""
         self.told = ""
-        """What the last of them was told."""
+        """The reason given to the last of them."""
 
     @property
     def users(self) -> int:
-        """How many there are."""
+        """How many are connected."""
         return len(self._by_number)
 
     def come_and_go(self) -> None:
-        """Let some come, or those go that are too many."""
+        """Connect or disconnect some, towards the wanted number."""
         for _ in range(_AT_ONCE):
             if len(self._seats) >= self.wanted:
                 break
@@ -56,7 +56,7 @@ class Crowd:
             self._leave(self._seats.pop())
 
     def hear(self, seconds: float) -> None:
-        """Throw away what comes, for up to so long until something does."""
+        """Discard what arrives; wait for it up to so many seconds."""
         for number, _ in self._poll.poll(seconds, 512):
             sock = self._by_number[number]
             try:
@@ -81,7 +81,7 @@ class Crowd:
         except OSError as error:
             self.lost += 1
             self.told = error.strerror or str(error)
-            self.wanted = seat  # no more can come
+            self.wanted = seat  # no more can connect
             return
         sock.setblocking(False)
         self._seats.append(sock)
@@ -95,7 +95,7 @@ class Crowd:
 
 
 def main() -> None:
-    """Be a crowd until standard input ends."""
+    """Hold the users until standard input ends."""
     raise_descriptor_limit()
     crowd = Crowd(Address.parse(sys.argv[1]), int(sys.argv[2]))
     orders = select.poll()

@@ -1,4 +1,4 @@
-"""The users on a server: Locust's, who talk and measure, and the silent crowd beside them."""
+"""Loads a server with Locust's users, who talk and measure, and with silent ones."""
 
 import csv
 import json
@@ -14,28 +14,28 @@ from typing import IO, Any, Final, Self
 
 import psutil
 
-from loadtests.address import Address
 from loadtests.capacity.climb import Step
 from loadtests.capacity.shape import FILE, USERS_PER_SECOND
-from loadtests.preflight import CannotRun
+from loadtests.support.address import Address
+from loadtests.support.preflight import CannotRun
 
 HERE: Final = Path(__file__).parents[1]
 _COMING_SECONDS: Final = 10.0
-"""How long users may take to come beyond what they take in turn."""
+"""How long users may take to connect, in addition to the spawn rate."""
 _GOODBYE_SECONDS: Final = 5.0
 _SETTLE_SECONDS: Final = 4.0
-"""What the figures of a second look back on, and a little more."""
+"""A little more than the window that the figures of a second cover."""
 MOST_TALKERS: Final = 10_000
-"""What one process of Locust is asked to play; it never ends by itself."""
+"""The most users for one Locust process."""
 
 
 class Load:
-    """Users whose number is changed while they chat: half of each room talks, or a given share."""
+    """Users whose number changes while they chat; `talkers` of each room talk."""
 
     def __init__(
         self, host: str, folder: Path, *, room_size: int, talkers: int, talk_seconds: float
     ) -> None:
-        """`talkers`: how many of the `room_size` in each room ever talk."""
+        """`talkers`: how many of the `room_size` users in each room talk."""
         self._room_size = room_size
         self._talkers = talkers
         self._file = folder / "users"
@@ -69,14 +69,14 @@ class Load:
         for process in (self._crowd, self._locust):
             try:
                 process.wait(_GOODBYE_SECONDS)
-            except subprocess.TimeoutExpired:  # a server that is too slow for goodbyes as well
+            except subprocess.TimeoutExpired:  # the server is too slow for a clean end
                 process.kill()
         self._stack.close()
 
     def measure(self, users: int, seconds: float) -> Step:
-        """Let there be so many users, and see for some seconds how they fare.
+        """Bring the users to this number, and measure for some seconds.
 
-        Raises CannotRun if the server does not let them in, or Locust has ended.
+        Raises CannotRun if the server rejects them, or Locust has exited.
         """
         talkers = users * self._talkers // self._room_size
         silent = users - talkers
@@ -90,8 +90,8 @@ class Load:
         failed = _failures(rows[-1]) + int(self._state["lost"])
         step = Step(
             users=users,
-            p50_ms=_median(rows, "heard_p50_ms"),
-            p99_ms=_median(rows, "heard_p99_ms"),
+            p50_ms=_median(rows, "delivery_p50_ms"),
+            p99_ms=_median(rows, "delivery_p99_ms"),
             failures=failed - self._failed,
             missing=missing,
             server_cpu=_median(rows, "server_cpu_percent"),
@@ -111,13 +111,13 @@ class Load:
     def _be(self, talkers: int, silent: int) -> None:
         fresh = self._file.with_suffix(".new")
         fresh.write_text(str(talkers), "ascii")
-        fresh.replace(self._file)  # at once: the shape never reads half of it
+        fresh.replace(self._file)  # atomic: the shape never reads half of it
         assert self._crowd.stdin is not None
         self._crowd.stdin.write(b"%d\n" % silent)
         self._crowd.stdin.flush()
 
     def _wait_for(self, talkers: int, silent: int) -> int:
-        """Give how many did not come in time."""
+        """Return how many did not connect in time."""
         end = time.monotonic() + _COMING_SECONDS + talkers / USERS_PER_SECOND
         while True:
             row = self._rows.wait(1.0)[-1]
@@ -128,8 +128,8 @@ class Load:
                 return 0
             if state["told"] and silent_users < silent:
                 raise CannotRun(
-                    "The server sends users away, so its rules would be measured, and not its "
-                    f"strength: {self._state['told']}"
+                    "the server rejects users, so its limits would be measured and not its "
+                    f"capacity: {self._state['told']}"
                 )
             if time.monotonic() > end:
                 return missing
@@ -140,7 +140,7 @@ class Load:
 
 
 class _Tail:
-    """The rows of a CSV file that another process writes, one a second."""
+    """The rows of a CSV file that another process writes, one per second."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -148,7 +148,7 @@ class _Tail:
         self._reader: csv.DictReader[str] | None = None
 
     def wait(self, seconds: float) -> list[dict[str, str]]:
-        """Give the rows that come in so many seconds, at least one. Raises CannotRun."""
+        """Return the rows written in so many seconds, at least one. Raises CannotRun."""
         rows: list[dict[str, str]] = []
         began = time.monotonic()
         while not rows or time.monotonic() < began + seconds:
@@ -159,12 +159,12 @@ class _Tail:
             if self._reader is not None:
                 rows.extend(self._reader)
             if time.monotonic() > began + seconds + 30:
-                raise CannotRun(f"Locust says nothing any more; see {self._path.parent / 'log'}")
+                raise CannotRun(f"Locust stopped reporting; see {self._path.parent / 'log'}")
         return rows
 
 
 def _failures(row: dict[str, str]) -> int:
-    return sum(int(row[name]) for name in ("lost", "duplicated", "reordered", "failed"))
+    return sum(int(row[name]) for name in ("lost", "duplicated", "reordered", "failures"))
 
 
 def _median(rows: list[dict[str, str]], name: str) -> float | None:

@@ -1,4 +1,4 @@
-"""What was found: a sentence, a table, and a page with a chart."""
+"""The result as a sentence, a table, and a page with a chart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,55 +15,55 @@ HEADING: Final = ("users", "p50 ms", "p99 ms", "failures", "missing", "server CP
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How many users, of which chat, and why not more."""
+    """The number of users, the load, and the bottleneck."""
 
     users: int
     room_size: int
     talkers: int
-    """Of each room."""
+    """Per room."""
     talk_seconds: float
     bound_ms: float
-    gave_out: str
+    limited_by: str
     steps: Sequence[Step]
-    """Those of the climb."""
+    """Steps of the search."""
     confirmed: Sequence[Step]
-    """Those of the second run."""
+    """Steps of the confirmation."""
     command: str
 
     def sentence(self) -> str:
-        """Give it in a sentence."""
+        """Return the result as a sentence."""
         chat = (
-            f"in rooms of {self.room_size}, {self.talkers} of each room talking once in "
+            f"in rooms of {self.room_size}, {self.talkers} of each talking once in "
             f"{self.talk_seconds:g} s"
         )
         if not self.users:
             return (
-                f"This machine carries not even {min(s.users for s in self.steps):,} users {chat}: "
-                f"{self.gave_out}."
+                f"This machine does not support {min(s.users for s in self.steps):,} users {chat}: "
+                f"{self.limited_by}."
             )
-        heard = f"99 of 100 messages heard within {self.bound_ms:g} ms and none lost"
-        return f"This machine carries {self.users:,} users {chat}, {heard}: {self.gave_out}."
+        delivered = f"with 99 % of messages delivered within {self.bound_ms:g} ms and none lost"
+        return f"This machine supports {self.users:,} users {chat}, {delivered}: {self.limited_by}."
 
 
 def table(steps: Sequence[Step]) -> list[tuple[str, ...]]:
-    """Give a row of texts for each step."""
+    """Return a row of texts for each step."""
     return [
         (
             f"{step.users:,}",
-            _spelt(step.p50_ms, 1),
-            _spelt(step.p99_ms, 1),
+            _format(step.p50_ms, 1),
+            _format(step.p99_ms, 1),
             f"{step.failures:,}",
             f"{step.missing:,}",
-            _spelt(step.server_cpu, 0),
-            _spelt(step.server_mb, 0),
-            _spelt(step.load_cpu, 0),
+            _format(step.server_cpu, 0),
+            _format(step.server_mb, 0),
+            _format(step.load_cpu, 0),
         )
         for step in steps
     ]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Give rows as lines with columns that end under each other."""
+    """Return rows as lines with right-aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
@@ -72,11 +72,11 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 
 
 def page(finding: Finding) -> str:
-    """Give the page: it needs nothing but itself."""
+    """Return a self-contained page."""
     tables = "".join(
         f"<h2>{title}</h2>\n<table>\n{_html([HEADING, *table(steps)])}</table>\n"
         for title, steps in (
-            ("The climb", finding.steps), ("Once more, with a fresh server", finding.confirmed)
+            ("Search", finding.steps), ("Confirmation on a fresh server", finding.confirmed)
         )
         if steps
     )  # fmt: skip
@@ -90,23 +90,23 @@ th {{ border-bottom: 1px solid {_GREY}; font-weight: normal; color: {_GREY}; }}
 <h1>{finding.users:,} users</h1>
 <p>{escape(finding.sentence())}</p>
 {chart(finding)}
-{tables}<p>p50 and p99: from when something is said until another user has it, the median of those
-of each second. CPU: percent of one core. Written by <code>{escape(finding.command)}</code>.</p>
+{tables}<p>p50 and p99: delivery latency, from sending until another user has the message; median of
+all seconds. CPU: percent of one core. Written by <code>{escape(finding.command)}</code>.</p>
 </html>
 """
 
 
 def chart(finding: Finding) -> str:
-    """Give lateness and the server's CPU over the number of users, as an SVG."""
+    """Return latency and the server's CPU over the number of users, as an SVG."""
     steps = sorted(finding.steps, key=lambda step: step.users)
     most = max(step.users for step in steps)
     late = max(finding.bound_ms * 1.5, 1.0)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
         f'width="100%" font-family="sans-serif" font-size="12">',
-        f'<text x="{_LEFT}" y="12" fill="{_BLUE}">say→heard p99, ms</text>',
+        f'<text x="{_LEFT}" y="12" fill="{_BLUE}">delivery p99, ms</text>',
         f'<text x="{_WIDTH - _LEFT}" y="12" text-anchor="end" fill="{_GREY}">'
-        "the server's core, %</text>",
+        "server CPU, % of a core</text>",
     ]
 
     def x(users: float) -> float:
@@ -154,5 +154,5 @@ def _html(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _spelt(figure: float | None, digits: int) -> str:
+def _format(figure: float | None, digits: int) -> str:
     return "-" if figure is None else f"{figure:,.{digits}f}"

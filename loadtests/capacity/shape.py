@@ -1,4 +1,4 @@
-"""As many users as a file says at each moment: `loadtests.capacity` decides while it measures."""
+"""As many users as a file says at each moment; `loadtests.capacity` writes it."""
 
 import os
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 from loadtests.shapes import Shape
 
 FILE = "LOADTESTS_USERS_FILE"
-"""Names the file in the environment of Locust's process."""
+"""Environment variable of Locust's process that names the file."""
 USERS_PER_SECOND = 300
 
 
-class Told(Shape):
-    """Does as it is told, until it is told nothing."""
+class UsersFromFile(Shape):
+    """Reads the number of users from the file; ends when it is empty."""
 
     def tick(self) -> tuple[int, float] | None:
         told = Path(os.environ[FILE]).read_text("ascii")

@@ -1,4 +1,4 @@
-"""Gathers what all processes of users report, and shows it wherever it was asked for."""
+"""Collects the reports of all processes, and writes them to the page, the log and CSV files."""
 
 import csv
 import logging
@@ -11,12 +11,12 @@ from locust import runners
 from locust.env import Environment
 from locust.runners import LocalRunner, WorkerRunner
 
-from loadtests.address import Address
 from loadtests.dashboard.form import guard
 from loadtests.dashboard.history import COLUMNS, History, Row
 from loadtests.dashboard.tab import add_tab
-from loadtests.measures import tally
-from loadtests.observed import Server
+from loadtests.support.address import Address
+from loadtests.support.measures import tally
+from loadtests.support.server_stats import Server
 
 PROGRESS_SECONDS: Final = 10
 _KEY: Final = "chat"
@@ -25,7 +25,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 def attach(environment: Environment) -> None:
-    """Report from this process, gather in it, or both, as its part in the run asks for."""
+    """Report from this process, collect in it, or both, depending on its role."""
     # Locust's reports are three seconds apart: too coarse for a chart of seconds.
     runners.WORKER_REPORT_INTERVAL = 1.0
     environment.events.test_start.add_listener(lambda **_: setattr(tally, "timing", True))
@@ -41,7 +41,7 @@ def _report(client_id: str, data: dict[str, Any]) -> None:
 
 
 class Gathering:
-    """The run's history, and who is to know of it."""
+    """The history of the run and its outputs."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -93,7 +93,7 @@ class Gathering:
             self._history.add("", tally.take(), time.monotonic())
 
     def _finish(self, **_: object) -> None:
-        """Write what `--csv` asks for, and the last line."""
+        """Write the CSV files of `--csv`, and the summary."""
         self._gather()
         self._turn()
         _log.info(self._history.summary())

@@ -1,5 +1,5 @@
 // Draws the charts of the Chat tab, above the table that Locust's own page draws there.
-// The rows come from chat/history.json, oldest first; what has come is not asked for again.
+// The rows come from chat/history.json, oldest first; only new ones are requested.
 (() => {
   "use strict";
   const POLL_MS = 1000;
@@ -8,18 +8,18 @@
   const CHARTS = [
     { title: "Deliveries per second", lines: [["delivered_per_second", "", GREEN]] },
     {
-      title: "Say→heard, ms",
-      lines: [["heard_p50_ms", "p50", GREEN], ["heard_p95_ms", "p95", AMBER], ["heard_p99_ms", "p99", RED]],
+      title: "Delivery latency, ms",
+      lines: [["delivery_p50_ms", "p50", GREEN], ["delivery_p95_ms", "p95", AMBER], ["delivery_p99_ms", "p99", RED]],
     },
     { title: "Connected users", lines: [["connected", "", BLUE]] },
     {
-      title: "Posts gone wrong, in all",
+      title: "Delivery errors, total",
       lines: [["lost", "lost", RED], ["duplicated", "duplicated", AMBER], ["reordered", "reordered", BLUE]],
     },
     { title: "Server CPU, % of a core", lines: [["server_cpu_percent", "", AMBER]] },
     { title: "Server memory, MB", lines: [["server_memory_mb", "", BLUE]] },
     { title: "Largest outbox, KB", lines: [["largest_outbox_kb", "", AMBER]] },
-    { title: "Closed as slow, in all", lines: [["slow_closes", "", RED]] },
+    { title: "Closed as too slow, total", lines: [["slow_closes", "", RED]] },
   ];
 
   let rows = [], began = null, every = null, pointed = null;
@@ -34,12 +34,12 @@
     return made;
   }
 
-  function ceiling(most) { // a round figure above
+  function ceiling(most) { // the next round number
     const ten = 10 ** Math.floor(Math.log10(most || 1));
     return [1, 1.5, 2, 3, 4, 6, 8, 10].map((n) => n * ten).find((n) => n >= most) || 1;
   }
 
-  function spelt(figure) {
+  function formatted(figure) {
     if (figure === null) return "–";
     return figure.toLocaleString("en", { maximumFractionDigits: Math.abs(figure) < 100 ? 1 : 0 });
   }
@@ -50,7 +50,7 @@
     return parts.map((part) => String(part).padStart(2, "0")).join(":");
   }
 
-  function path(key, x, y) { // broken where nothing is known
+  function path(key, x, y) { // with gaps where nothing is known
     let drawn = "", down = false;
     for (const row of rows) {
       if (row[key] !== null) drawn += `${down ? "L" : "M"}${x(row).toFixed(1)} ${y(row[key]).toFixed(1)}`;
@@ -61,7 +61,7 @@
 
   function chart({ title, lines }) {
     const figures = lines.flatMap(([key]) => rows.map((row) => row[key])).filter((f) => f !== null);
-    if (!figures.length) return null; // it is not known here
+    if (!figures.length) return null; // unknown here
     const top = ceiling(figures.reduce((a, b) => Math.max(a, b), 0));
     const [first, last] = [rows[0].seconds, Math.max(rows.at(-1).seconds, rows[0].seconds + 1)];
     const x = (row) => LEFT + ((row.seconds - first) / (last - first)) * (WIDTH - LEFT - RIGHT);
@@ -73,7 +73,7 @@
       const level = y(part * top);
       svg.append(
         element("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: level, y2: level, stroke: "currentColor", opacity: 0.2 }),
-        element("text", { x: LEFT - 5, y: level + 4, "text-anchor": "end" }, spelt(part * top)),
+        element("text", { x: LEFT - 5, y: level + 4, "text-anchor": "end" }, formatted(part * top)),
       );
     }
     svg.append(
@@ -96,14 +96,14 @@
     svg.addEventListener("mouseleave", () => { pointed = null; draw(); });
 
     const legend = lines.map(([key, name, colour]) =>
-      element("span", { style: `color:${colour};margin-left:1em;font-weight:600` }, `${name} ${spelt(shown[key])}`.trim()));
+      element("span", { style: `color:${colour};margin-left:1em;font-weight:600` }, `${name} ${formatted(shown[key])}`.trim()));
     const when = pointed ? [element("span", { style: "margin-left:1em;opacity:.7" }, clock(pointed.seconds))] : [];
     return element("figure", { style: "margin:0", "data-chart": title },
       element("figcaption", { style: "margin-bottom:4px" }, title, ...legend, ...when), svg);
   }
 
-  // Locust's page makes the table anew whenever the tab is chosen, and knows nothing of the charts: they
-  // stand in the frame of the table, which goes with it. Around that is what all tabs share.
+  // Locust's page rebuilds the table whenever the tab is selected and knows nothing of the charts: they
+  // are placed in the table's container, which is removed with it; what is around it is shared by all tabs.
   function place() {
     const heading = [...document.querySelectorAll("th")].find((th) => th.textContent.trim() === "Whole run");
     const table = heading?.closest("table");
@@ -131,7 +131,7 @@
     try {
       const answer = await fetch(`./chat/history.json?after=${rows.at(-1)?.seconds ?? -1}`);
       const news = await answer.json();
-      if (news.began !== began || news.every !== every) { // another run, or thinned out: all again
+      if (news.began !== began || news.every !== every) { // a new run, or thinned out: load all rows
         const all = await fetch("./chat/history.json");
         ({ began, every, rows } = await all.json());
       } else {
@@ -139,7 +139,7 @@
       }
       if (!pointed) draw();
     } catch (error) {
-      // Locust has ended, and its own page says so.
+      // Locust has exited, and its own page says so.
     }
     setTimeout(poll, POLL_MS);
   }

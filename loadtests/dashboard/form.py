@@ -1,14 +1,14 @@
-"""The form that starts a run refuses one that would be in vain, in the words of `preflight.py`."""
+"""Rejects a run that cannot work in the start form, with the messages of `preflight.py`."""
 
 from flask import Response, jsonify, request
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from loadtests.preflight import CannotRun, check_host, check_users
+from loadtests.support.preflight import CannotRun, check_host, check_users
 
 
 def guard(environment: Environment) -> None:
-    """Look at what is asked for before Locust does, and answer as it answers a wrong field."""
+    """Check the form before Locust does, and answer as it answers an invalid field."""
     assert environment.web_ui is not None
     assert environment.web_ui.app is not None
     environment.web_ui.app.before_request(lambda: _refusal(environment))

@@ -1,71 +1,80 @@
-"""The run so far: a row of figures each second, and the sums of all of it."""
+"""The run so far: a row of figures per second, and the totals."""
 
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any, Final
 
-from loadtests.measures import Histogram, Tally
-from loadtests.observed import Figures
+from loadtests.support.measures import Histogram, Tally
+from loadtests.support.server_stats import Figures
 
 WINDOW_SECONDS: Final = 3
-"""Rates and percentiles are those of so many seconds: workers report once a second, not in step."""
+"""Window of rates and percentiles: workers report once a second, not in step."""
 MOST_ROWS: Final = 2_400
 _STALE_SECONDS: Final = 10
-"""A worker that is silent for so long is gone, and its users with it."""
+"""A worker that is silent for so long is gone, with its users."""
 
-TIMES: Final = ("heard", "stored", "direct", "connect", "join", "resume", "who", "history")
+TIMES: Final = (
+    "delivered",
+    "acknowledged",
+    "direct",
+    "connect",
+    "join",
+    "resume",
+    "who",
+    "history",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """How it was at one moment. None: nothing was timed, or it is not known."""
+    """Figures at one moment. None: nothing was timed, or unknown."""
 
     seconds: float
-    """Since the run began."""
+    """Since the start of the run."""
     connected: int
     delivered_per_second: float
-    said_per_second: float
-    heard_p50_ms: float | None
-    heard_p95_ms: float | None
-    heard_p99_ms: float | None
+    sent_per_second: float
+    delivery_p50_ms: float | None
+    delivery_p95_ms: float | None
+    delivery_p99_ms: float | None
     lost: int
-    """This one and the next three: since the run began."""
+    """Like the next three: since the start of the run."""
     duplicated: int
     reordered: int
-    failed: int
+    failures: int
     server_cpu_percent: float | None
     server_memory_mb: float | None
     largest_outbox_kb: float | None
     slow_closes: int | None
 
     def line(self) -> str:
-        """Give it for the log."""
+        """Return it as a line for the log."""
         return (
             f"{self.seconds:.0f} s: {self.connected:,} connected, "
             f"{self.delivered_per_second:,.0f} deliveries/s, "
-            f"{_heard(self.heard_p50_ms, self.heard_p99_ms)}, "
+            f"{_heard(self.delivery_p50_ms, self.delivery_p99_ms)}, "
             f"lost {self.lost}, duplicated {self.duplicated}, reordered {self.reordered}, "
-            f"failures {self.failed}"
+            f"failures {self.failures}"
         )
 
 
 def _heard(p50: float | None, p99: float | None) -> str:
     told = (f"{name} {ms:.1f} ms" for name, ms in (("p50", p50), ("p99", p99)) if ms is not None)
-    return f"heard {', '.join(told) or 'not timed'}"
+    return f"delivery {', '.join(told) or 'not timed'}"
 
 
 COLUMNS: Final = tuple(field.name for field in fields(Row))
 
 
 class History:
-    """Put together from what the processes of users report. Knows neither Locust nor the clock."""
+    """Built from the reports of user processes. Knows neither Locust nor the clock."""
 
     def __init__(self, now: float) -> None:
         self.begin(now)
 
     def begin(self, now: float) -> None:
-        """Forget what was: a run begins."""
+        """Reset for a new run."""
         self.rows: list[Row] = []
         self.total = Tally()
         self.peak_connected = 0
@@ -77,13 +86,13 @@ class History:
         self._window: deque[tuple[float, Tally]] = deque([(now, Tally())], WINDOW_SECONDS + 1)
 
     def add(self, process: str, taken: dict[str, Any], now: float) -> None:
-        """Add what a process of users reports."""
+        """Add a report of a process."""
         self._connected[process] = now, taken["connected"]
         self.total.add(taken)
         self._gathering.add(taken)
 
     def turn(self, now: float, server: Figures) -> Row:
-        """End a second; give its row."""
+        """End a second; return its row."""
         self._window.append((now, self._gathering))
         self._gathering = Tally()
         row = self._row(now, server)
@@ -92,7 +101,7 @@ class History:
             self.rows.append(row)
         self._turns += 1
         if len(self.rows) == MOST_ROWS:
-            # A soak of days is drawn with as many points as an hour.
+            # A soak of days is drawn with as many points as one of an hour.
             del self.rows[1::2]
             self._every *= 2
         return row
@@ -101,7 +110,7 @@ class History:
         since = self._window[0][0]
         recent = [tally for _, tally in list(self._window)[1:]]
         seconds = max(now - since, 0.001)
-        heard = self.recent("heard")
+        heard = self.recent("delivered")
         counts = self.total.counts
         return Row(
             seconds=round(now - self._began, 1),
@@ -109,14 +118,14 @@ class History:
                 users for at, users in self._connected.values() if now - at < _STALE_SECONDS
             ),
             delivered_per_second=round(sum(t.counts["delivered"] for t in recent) / seconds, 1),
-            said_per_second=round(sum(t.counts["said"] for t in recent) / seconds, 1),
-            heard_p50_ms=milliseconds(heard, 0.5),
-            heard_p95_ms=milliseconds(heard, 0.95),
-            heard_p99_ms=milliseconds(heard, 0.99),
+            sent_per_second=round(sum(t.counts["sent"] for t in recent) / seconds, 1),
+            delivery_p50_ms=milliseconds(heard, 0.5),
+            delivery_p95_ms=milliseconds(heard, 0.95),
+            delivery_p99_ms=milliseconds(heard, 0.99),
             lost=counts["lost"],
             duplicated=counts["duplicated"],
             reordered=counts["reordered"],
-            failed=counts["failed"],
+            failures=counts["failures"],
             server_cpu_percent=rounded(server.cpu_percent),
             server_memory_mb=rounded(server.memory_mb),
             largest_outbox_kb=server.outbox_kb,
@@ -124,12 +133,12 @@ class History:
         )
 
     def recent(self, name: str) -> Histogram:
-        """Give what was timed in the last three seconds."""
+        """Return the times of the last three seconds."""
         return merged(tally.times.get(name) for _, tally in list(self._window)[1:])
 
     def summary(self) -> str:
-        """Give the whole run for the log."""
-        counts, heard = self.total.counts, self.total.times.get("heard", Histogram())
+        """Return the whole run as a line for the log."""
+        counts, heard = self.total.counts, self.total.times.get("delivered", Histogram())
         return (
             f"the whole run: {counts['delivered']:,} deliveries, "
             f"{_heard(milliseconds(heard, 0.5), milliseconds(heard, 0.99))}, "
@@ -138,11 +147,11 @@ class History:
         )
 
     def csv_rows(self) -> list[tuple[Any, ...]]:
-        """Give the rows with a heading, for a CSV file."""
+        """Return the rows with a heading, for a CSV file."""
         return [COLUMNS, *(astuple(row) for row in self.rows)]
 
     def csv_times(self) -> list[tuple[Any, ...]]:
-        """Give what was timed in the whole run with a heading, for a CSV file."""
+        """Return the percentiles of the whole run with a heading, for a CSV file."""
         heading = ("name", "count", "p50_ms", "p95_ms", "p99_ms")
         times = {name: self.total.times.get(name, Histogram()) for name in TIMES}
         return [
@@ -154,7 +163,7 @@ class History:
         ]
 
     def json(self, after: float) -> dict[str, Any]:
-        """Give the rows that are later than so many seconds, for the charts."""
+        """Return the rows after so many seconds, for the charts."""
         return {
             "began": self._began,
             "every": self._every,
@@ -163,7 +172,7 @@ class History:
 
 
 def merged(parts: Iterable[Histogram | None]) -> Histogram:
-    """Give one histogram of several."""
+    """Return the sum of several histograms."""
     whole = Histogram()
     for part in parts:
         if part is not None:
@@ -172,11 +181,11 @@ def merged(parts: Iterable[Histogram | None]) -> Histogram:
 
 
 def milliseconds(times: Histogram, share: float) -> float | None:
-    """Give a quantile, to a hundredth of a millisecond."""
+    """Return a quantile, to a hundredth of a millisecond."""
     seconds = times.quantile(share)
     return None if seconds is None else round(seconds * 1000, 2)
 
 
 def rounded(figure: float | None) -> float | None:
-    """Give a figure to one digit."""
+    """Return a figure rounded to one digit."""
     return None if figure is None else round(figure, 1)

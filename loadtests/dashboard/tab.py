@@ -1,4 +1,4 @@
-"""The Chat tab: Locust renders its table and download; its charts are drawn by `charts.js`."""
+"""The Chat tab: Locust renders its table and downloads, `charts.js` draws its charts."""
 
 import csv
 import io
@@ -17,8 +17,8 @@ _CHARTS: Final = Path(__file__).with_name("charts.js")
 
 
 def add_tab(web_ui: WebUI, history: History) -> None:
-    """Add the tab to the page, what it asks for to the server, and its charts to the tab."""
-    # Locust merges its own arguments into these and leaves what it does not know.
+    """Add the tab to the page, its data to the server, and the charts to the tab."""
+    # Locust merges its own arguments into these and keeps unknown ones.
     web_ui.template_args.update(
         extended_tabs=[{"title": "Chat", "key": "chat"}],
         extended_tables=[{"key": "chat", "structure": STRUCTURE}],
@@ -33,7 +33,7 @@ def add_tab(web_ui: WebUI, history: History) -> None:
     assert app is not None
 
     def extend(response: Response) -> Response:
-        """Add the script to the page, and the table's rows to what the page asks for anyway."""
+        """Add the script to the page, and the rows of the table to the statistics it polls."""
         if response.status_code == 200 and request.path == f"{base}/":
             script = '<script src="./chat/charts.js" defer></script></body>'
             response.set_data(response.get_data(as_text=True).replace("</body>", script))
@@ -50,7 +50,7 @@ def add_tab(web_ui: WebUI, history: History) -> None:
         "charts.js": lambda: Response(_CHARTS.read_text("utf-8"), mimetype="text/javascript"),
     }
     for name, view in views.items():
-        # Behind the login, if there is one; its wrapper would give all of them one name.
+        # Behind the login, if there is one; the wrapper gives all views the same name.
         guarded = web_ui.auth_required_if_enabled(view)
         app.add_url_rule(f"{base}/chat/{name}", endpoint=f"chat {name}", view_func=guarded)
     app.after_request(extend)

@@ -1,10 +1,10 @@
-"""The table of the Chat tab: each figure now, and over the whole run."""
+"""The table of the Chat tab: each figure now and over the whole run."""
 
 from typing import Any, Final
 
 from loadtests.dashboard.history import History, milliseconds
-from loadtests.measures import Histogram
-from loadtests.order import DISORDERS
+from loadtests.support.measures import Histogram
+from loadtests.support.order import VIOLATIONS
 
 STRUCTURE: Final = [
     {"key": "figure", "title": "Figure"},
@@ -13,17 +13,17 @@ STRUCTURE: Final = [
 ]
 DASH: Final = "–"
 TIMED: Final = {
-    "heard": "say→heard",
-    "stored": "say→stored",
-    "direct": "direct→heard",
-    "connect": "connect",
-    "join": "join",
-    "resume": "resume",
+    "delivered": "Delivery",
+    "acknowledged": "Acknowledgement",
+    "direct": "Direct message",
+    "connect": "Connect",
+    "join": "Join",
+    "resume": "Resume",
 }
 
 
 def table(history: History) -> list[dict[str, str]]:
-    """Give the rows as Locust's page wants them."""
+    """Return the rows in the format of Locust's page."""
     if not history.rows:
         return []
     now, counts = history.rows[-1], history.total.counts
@@ -33,30 +33,30 @@ def table(history: History) -> list[dict[str, str]]:
         return history.total.times.get(name, Histogram())
 
     lines: list[tuple[str, Any, Any]] = [
-        ("Connected users", now.connected, f"{history.peak_connected:,} at most"),
+        ("Connected users", now.connected, f"{history.peak_connected:,} peak"),
         ("Deliveries per second", now.delivered_per_second, counts["delivered"] / run),
-        ("Said per second", now.said_per_second, counts["said"] / run),
+        ("Messages sent per second", now.sent_per_second, counts["sent"] / run),
         *(
             (f"{title} p50 / p95 / p99, ms", spread(history.recent(name)), spread(whole(name)))
             for name, title in TIMED.items()
         ),
-        *((name.capitalize(), DASH, counts[name]) for name in DISORDERS),
-        ("Failures of all kinds", DASH, counts["failed"]),
+        *((name.capitalize(), DASH, counts[name]) for name in VIOLATIONS),
+        ("All failures", DASH, counts["failures"]),
         ("Server CPU, % of a core", now.server_cpu_percent, DASH),
         ("Server memory, MB", now.server_memory_mb, DASH),
         ("Largest outbox, KB", now.largest_outbox_kb, DASH),
-        ("Closed as slow", DASH, now.slow_closes),
+        ("Closed as too slow", DASH, now.slow_closes),
     ]
-    return [{"figure": name, "now": _spelt(a), "run": _spelt(b)} for name, a, b in lines]
+    return [{"figure": name, "now": _format(a), "run": _format(b)} for name, a, b in lines]
 
 
 def spread(times: Histogram) -> str:
-    """Give three quantiles."""
+    """Return three quantiles."""
     figures = [milliseconds(times, share) for share in (0.5, 0.95, 0.99)]
-    return " / ".join(map(_spelt, figures)) if times.count else DASH
+    return " / ".join(map(_format, figures)) if times.count else DASH
 
 
-def _spelt(figure: Any) -> str:
+def _format(figure: Any) -> str:
     if figure is None:
         return DASH
     if isinstance(figure, float):

@@ -145,7 +145,7 @@ def _write(
 ) -> None:
     options = shlex.join(sys.argv[1:])
     command = f"make bench ARGS={shlex.quote(options)}" if options else "make bench"
-    versions = ", ".join(filter(None, (server.told_version() for server in servers)))
+    versions = ", ".join(filter(None, (server.installed_version() for server in servers)))
     (folder / "bench.svg").write_text(chart.draw(results), "utf-8")
     (folder / "bench.md").write_text(
         "# Fan-out side by side\n\n"

@@ -88,7 +88,7 @@ def _panel(panel: Panel, outcomes: Mapping[str, Outcome]) -> list[str]:
             continue
         length = max(1.5, _BAR * _part(values[name], most, logarithmic=panel.logarithmic))
         pale = f' fill-opacity="{_FADED}"' if seen.arrived < 0.99 else ""
-        told = short(values[name]) + (" +" if seen.load_full else "")
+        told = short(values[name]) + (" +" if seen.load_saturated else "")
         if seen.arrived < 0.99:
             told += f", {seen.arrived:.0%} came"
         lines.append(

@@ -83,7 +83,7 @@ def _ratio(seen: Figures, base: Figures | None, figure: str) -> str:
 
 
 def _notes(seen: Figures) -> Iterator[str]:
-    if seen.load_full:
+    if seen.load_saturated:
         yield f"load full ({seen.load_busy:.0%})"
     if seen.closed:
         yield f"closed {seen.closed:,.0f} connections"

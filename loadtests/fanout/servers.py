@@ -2,22 +2,18 @@
 
 import contextlib
 import importlib.util
-import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtests.address import free_port
 from loadtests.fanout.wires import Irc, Mqtt, Nats, Plain, Redis, Rich, Wire
-
-_PYTHON = (sys.executable, "-m")
+from loadtests.support.address import free_port
+from loadtests.support.server import GEVENTCHAT, accepting
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ class Server:
     def _module(self) -> bool:
         return self.program == "uvloop" and importlib.util.find_spec("uvloop") is not None
 
-    def told_version(self) -> str | None:
+    def installed_version(self) -> str | None:
         """Give the version that the program tells of itself."""
         if self.program is None or not shutil.which(self.program):
             return None
@@ -58,55 +54,23 @@ class Server:
         Raises OSError if it does not.
         """
         port = free_port()
-        with tempfile.TemporaryDirectory() as folder, _on(core):
-            command = self.command(port, Path(folder))
-            quiet = subprocess.DEVNULL
-            process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
-            try:
-                _wait_for(port, process)
-                yield port, process.pid
-            finally:
-                process.terminate()
-                try:
-                    process.wait(5)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-
-
-@contextlib.contextmanager
-def _on(core: int | None) -> Iterator[None]:
-    """Stay on a core for a while: what is started in that time inherits it with its threads."""
-    before = os.sched_getaffinity(0)
-    if core is not None:
-        os.sched_setaffinity(0, {core})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
-    for _ in range(200):
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        if process.poll() is not None:
-            raise OSError(f"it ended with exit code {process.returncode}")
-        time.sleep(0.05)
-    raise OSError("it does not accept")
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            accepting(self.command(port, Path(folder)), port, core) as process,
+        ):
+            yield port, process
 
 
 def _geventchat(timeline: str) -> Callable[[int, Path], list[str]]:
     def command(port: int, folder: Path) -> list[str]:
         where = timeline.replace("FOLDER", str(folder))
-        return [*_PYTHON, "geventchat", "serve", "--port", str(port), "--timeline", where]
+        return [*GEVENTCHAT, "serve", "--port", str(port), "--timeline", where]
 
     return command
 
 
 def _reference(name: str) -> Callable[[int, Path], list[str]]:
-    return lambda port, _: [*_PYTHON, f"loadtests.fanout.references.{name}", str(port)]
+    return lambda port, _: [sys.executable, "-m", f"loadtests.fanout.references.{name}", str(port)]
 
 
 def _redis(port: int, folder: Path) -> list[str]:

@@ -11,10 +11,10 @@ from typing import ClassVar
 class Wire:
     """A protocol, as far as a load speaks it."""
 
-    hears_itself: ClassVar[bool] = False
+    echoes: ClassVar[bool] = False
     """Whether who talks is among those who hear it."""
     has_rooms: ClassVar[bool] = True
-    talks_apart: ClassVar[bool] = False
+    separate_publishers: ClassVar[bool] = False
     """Whether who listens cannot talk, so that talkers need connections of their own."""
 
     def greet(self, member: int, room: str) -> bytes:
@@ -41,7 +41,7 @@ class Plain(Wire):
 class Rich(Wire):
     """The geventchat protocol; every message has a key, as those of real clients have."""
 
-    hears_itself = True
+    echoes = True
 
     def greet(self, member: int, room: str) -> bytes:
         hello = {
@@ -64,8 +64,8 @@ class Rich(Wire):
 class Redis(Wire):
     """Redis pub/sub in RESP2: a subscriber may not publish."""
 
-    hears_itself = True
-    talks_apart = True
+    echoes = True
+    separate_publishers = True
 
     def greet(self, member: int, room: str) -> bytes:
         return b"*2\r\n$9\r\nSUBSCRIBE\r\n$%d\r\n%b\r\n" % (len(room), room.encode())
@@ -92,7 +92,7 @@ class Nats(Wire):
 class Mqtt(Wire):
     """MQTT 3.1.1 at quality of service 0."""
 
-    hears_itself = True
+    echoes = True
 
     def greet(self, member: int, room: str) -> bytes:
         clean_session, keep_alive = b"\x02", b"\0\0"

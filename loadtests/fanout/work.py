@@ -74,7 +74,7 @@ class Figures:
         return self.heard / self.owed if self.owed else 0.0
 
     @property
-    def load_full(self) -> bool:
+    def load_saturated(self) -> bool:
         """Whether the load had so little time left that it may be what was measured."""
         return self.load_busy > FULL
 

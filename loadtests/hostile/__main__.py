@@ -11,9 +11,9 @@ import sys
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from loadtests.hostile.connects import connect_and_close
 from loadtests.hostile.flood import flood
-from loadtests.hostile.loris import besiege
-from loadtests.hostile.passers import pass_by
+from loadtests.hostile.slow_loris import slow_loris
 
 
 class Outcome(Protocol):
@@ -25,8 +25,8 @@ class Outcome(Protocol):
 
 
 ATTACKS: Final[dict[str, Callable[[], Outcome]]] = {
-    "loris": besiege,
-    "passers": pass_by,
+    "loris": slow_loris,
+    "passers": connect_and_close,
     "flood": flood,
 }
 

@@ -16,7 +16,7 @@ from gevent.fileobject import FileObjectThread
 
 from geventchat.client import Connection
 from loadtests.hostile.server import serving
-from loadtests.measures import Histogram
+from loadtests.support.measures import Histogram
 
 MOST_RATIO: Final = 1.2
 """How much the talkers' p99 may move."""
@@ -28,7 +28,7 @@ _MESSAGE: Final = b"buy now\0"
 
 
 @dataclass
-class Flooded:
+class FloodResult:
     """The talkers' p99 in ms, in turns without and with the flooders, and what they lost."""
 
     quiet: list[float] = field(default_factory=list)
@@ -94,9 +94,9 @@ def flood(
     turns: int = 20,
     seconds: float = 3,
     every: float = 1.0,
-) -> Flooded:
+) -> FloodResult:
     """Let talkers say something `every` so many seconds, in turns with and without flooders."""
-    result = Flooded()
+    result = FloodResult()
     rooms = [f"room{number}" for number in range(talkers // _PER_ROOM)]
     with serving(trust=_TALKERS_ARE_AT) as server, ExitStack() as stack:
         crowd = [Talker(server.address, room) for room in rooms for _ in range(_PER_ROOM)]
@@ -113,7 +113,7 @@ def flood(
     return result
 
 
-def _turn(crowd: list[Talker], seconds: float, every: float, result: Flooded) -> float:
+def _turn(crowd: list[Talker], seconds: float, every: float, result: FloodResult) -> float:
     """Give the p99 of a turn, in ms."""
     late = Histogram()
     end = time.monotonic() + seconds

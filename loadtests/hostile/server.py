@@ -2,7 +2,6 @@
 
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -13,10 +12,10 @@ from typing import Final, NamedTuple
 
 import psutil
 
-from loadtests.preflight import raise_descriptor_limit
+from loadtests.support.server import Running, geventchat
 
 _WAIT_SECONDS: Final = 20
-_COUNTING: Final = """
+_PROGRAM: Final = """
 import gc, signal, sys
 from gevent import monkey
 monkey.patch_all()
@@ -29,6 +28,7 @@ from geventchat.__main__ import main
 sys.exit(main())
 """
 """Runs the command line, and says at SIGUSR1 how many greenlets there are."""
+_COUNTING: Final = (sys.executable, "-c", _PROGRAM)
 
 
 class Held(NamedTuple):
@@ -42,11 +42,10 @@ class Held(NamedTuple):
 class Server:
     """A server that runs. Its clients are no exception to any limit, but for those of `trust`."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
-        self._process = psutil.Process(process.pid)
-        self._log = log
-        found = self._found(r"listen\w+ on 127\.0\.0\.1:(\d+)", 1)
-        self.address = "127.0.0.1", int(found[0])
+    def __init__(self, server: Running) -> None:
+        self._process = psutil.Process(server.pid)
+        self._log = server.log
+        self.address = server.address
 
     def held(self) -> Held:
         """Give what the server holds. Waits for its answer."""
@@ -88,23 +87,12 @@ def serving(
     *options: str, trust: str = "192.0.2.0/24", limits: Mapping[str, int] | None = None
 ) -> Iterator[Server]:
     """Run a server with these options and limits; it and its posts end with the block."""
-    raise_descriptor_limit()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        log, file = folder / "log", folder / "settings"
-        file.write_text(_settings(limits or {}), "utf-8")
-        serve = [sys.executable, "-c", _COUNTING, "serve", "--config", str(file), "--port", "0"]
-        serve += ["--timeline", f"sqlite:{folder}/chat.db", "--trust", trust, "--admin", "none"]
-        with (
-            log.open("wb") as output,
-            subprocess.Popen(
-                [*serve, *options], stdout=output, stderr=subprocess.STDOUT
-            ) as process,
-        ):
-            try:
-                yield Server(process, log)
-            finally:
-                process.terminate()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Path(folder, "settings")
+        settings.write_text(_settings(limits or {}), "utf-8")
+        fixed = ["--config", str(settings), "--trust", trust, "--admin", "none"]
+        with geventchat(*fixed, *options, program=_COUNTING) as server:
+            yield Server(server)
 
 
 def _settings(limits: Mapping[str, int]) -> str:

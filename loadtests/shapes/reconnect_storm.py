@@ -1,7 +1,7 @@
 """Everyone is cut off at the same moment, and comes back: as after a fault of the network."""
 
-from loadtests import storm
 from loadtests.shapes import Shape
+from loadtests.users import storm
 
 STORMS = 6
 

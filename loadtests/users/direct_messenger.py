@@ -7,7 +7,7 @@ from locust import task
 from locust.env import Environment
 
 from geventchat.protocol import requests
-from loadtests import model
+from loadtests.support import model
 from loadtests.users.rich import RichUser, present
 
 

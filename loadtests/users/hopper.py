@@ -5,7 +5,7 @@ import random
 from locust import task
 
 from geventchat.protocol import requests
-from loadtests import model
+from loadtests.support import model
 from loadtests.users.rich import RichUser
 
 HOP_SECONDS = 10.0

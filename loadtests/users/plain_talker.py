@@ -10,9 +10,9 @@ from locust import User, task
 from locust.env import Environment
 
 from geventchat.protocol import frames
-from loadtests import model
-from loadtests.address import Address
-from loadtests.measures import tally
+from loadtests.support import model
+from loadtests.support.address import Address
+from loadtests.support.measures import tally
 from loadtests.users.report import failed, took
 
 RECEIVE_BYTES = 65_536
@@ -58,7 +58,7 @@ class PlainTalker(User):
     def talk(self) -> None:
         """Say something."""
         assert self._socket is not None
-        tally.counts["said"] += 1
+        tally.counts["sent"] += 1
         with suppress(OSError):  # who listens knows, and comes back
             self._socket.sendall(frames.encode(model.text()))
 
@@ -92,7 +92,7 @@ class PlainTalker(User):
         if text.startswith(_MARK):
             seconds = model.seconds_since(text.decode())
             if seconds is not None:
-                took("say", "heard", seconds)
+                took("message", "delivered", seconds)
         elif text.startswith(_NOTICE):
             failed("plain", "notice", text.decode())
 

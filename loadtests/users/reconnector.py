@@ -4,7 +4,7 @@ import random
 
 from locust import task
 
-from loadtests import model
+from loadtests.support import model
 from loadtests.users.talker import Talker
 
 

@@ -6,10 +6,10 @@ from typing import Final
 
 from locust import events
 
-from loadtests.measures import tally
-from loadtests.order import DISORDERS, Disorder
+from loadtests.support.measures import tally
+from loadtests.support.order import VIOLATIONS, Violation
 
-MESSAGES: Final = frozenset({"stored", "heard", "direct"})
+MESSAGES: Final = frozenset({"acknowledged", "delivered", "direct"})
 """What enters Locust's percentiles. The rest, as connecting, is counted there without a time: its
 charts put all in one row, and a slow connect is no late message. The Chat tab times both."""
 
@@ -32,16 +32,16 @@ def took(kind: str, name: str, seconds: float) -> None:
 
 def failed(kind: str, name: str, error: str | Exception) -> None:
     """Note that something went wrong: the run is red."""
-    tally.counts["failed"] += 1
+    tally.counts["failures"] += 1
     _fire(kind, name, None, Broken(error) if isinstance(error, str) else error)
 
 
-def disordered(disorder: Disorder, room: str, position: int) -> None:
+def violated(violation: Violation, room: str, position: int) -> None:
     """Note that a room was not heard as it should; the first ones are logged."""
-    tally.counts[disorder] += 1
-    failed("order", disorder, DISORDERS[disorder])
+    tally.counts[violation] += 1
+    failed("order", violation, VIOLATIONS[violation])
     if next(_logged) < _MOST_LOGGED:
-        _log.warning("%s: post %d of %s", disorder, position, room)
+        _log.warning("%s: post %d of %s", violation, position, room)
 
 
 def _fire(kind: str, name: str, milliseconds: float | None, error: Exception | None = None) -> None:

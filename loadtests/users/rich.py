@@ -23,11 +23,11 @@ from geventchat.protocol.errors import LOST
 from geventchat.protocol.events import Answer, AnyEvent, Direct, Error, Joined, Post
 from geventchat.protocol.names import LOBBY
 from geventchat.protocol.requests import Request, Say
-from loadtests import model
-from loadtests.address import Address
-from loadtests.measures import tally
-from loadtests.order import Watch
-from loadtests.users.report import disordered, failed, took
+from loadtests.support import model
+from loadtests.support.address import Address
+from loadtests.support.measures import tally
+from loadtests.support.order import OrderChecker
+from loadtests.users.report import failed, took, violated
 
 ANSWER_SECONDS: Final = 30
 AWAY_SECONDS: Final = (0.2, 2.0)
@@ -65,7 +65,7 @@ class RichUser(User):
         self.rooms: list[str] = []
         """Those it sits in."""
         self._client = secrets.token_urlsafe(16)
-        self._watch = Watch(disordered)
+        self._watch = OrderChecker(violated)
         self._seat = -1
         self._link: SocketLink | None = None
         self._ear: gevent.Greenlet[[], None] | None = None
@@ -119,8 +119,8 @@ class RichUser(User):
     def say(self, room: str, text: str) -> None:
         """Say something; it is timed when it is heard as stored. Nothing if it is cut off."""
         if self._link and self._link.ended is None:
-            tally.counts["said"] += 1
-            self.ask("stored", Say(room=room, text=text, key=secrets.token_urlsafe(16)))
+            tally.counts["sent"] += 1
+            self.ask("acknowledged", Say(room=room, text=text, key=secrets.token_urlsafe(16)))
 
     def join(self, room: str) -> None:
         """Hear a room from its newest posts on."""
@@ -173,16 +173,16 @@ class RichUser(User):
         if post.key in self._asked:
             self._answered(post.key)
         elif post.position > self._replayed_to.get(post.room, 0):
-            self._hear_probe("heard", post.text)
+            self._hear_probe("delivered", post.text)
 
     def _hear_probe(self, name: str, text: str) -> None:
         if text[0] == model.PROBE_MARK and (seconds := model.seconds_since(text)) is not None:
-            self._took("say" if name == "heard" else "rich", name, seconds)
+            self._took("message" if name == "delivered" else "rich", name, seconds)
 
     def _answered(self, name: str | None) -> None:
         asked = self._asked.pop(name or "", None)
         if asked and not asked.repeated:
-            kind = "say" if asked.name == "stored" else "rich"
+            kind = "message" if asked.name == "acknowledged" else "rich"
             self._took(kind, asked.name, time.perf_counter() - asked.at)
 
     def _took(self, kind: str, name: str, seconds: float) -> None:

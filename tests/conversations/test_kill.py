@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from geventchat.client import Connection, Disconnected, Joined, Post, Reconnected, backoff
-from loadtests.address import free_port
+from loadtests.support.address import free_port
 from tests.conversations.peers import SECONDS
 from tests.process import Process, served
 

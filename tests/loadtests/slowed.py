@@ -19,4 +19,4 @@ def slowly(outbox: Outbox) -> None:
 
 if __name__ == "__main__":
     Outbox.flush = slowly  # type: ignore[assignment,method-assign]
-    sys.exit(main(["serve", "--port", "0", "--timeline", "memory:"]))
+    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-from loadtests.agreement import agree
+from loadtests.scenarios.agreement import agree
 
 
 def test_figures_agree_within_a_share_or_a_few_milliseconds() -> None:

@@ -3,7 +3,7 @@ import subprocess
 from collections.abc import Callable
 from threading import Thread
 
-from loadtests.address import free_port
+from loadtests.support.address import free_port
 from tests.loadtests.conftest import HERE, LOAD, Run
 
 
@@ -73,11 +73,11 @@ def test_a_port_that_is_taken() -> None:
         )
     assert ended.returncode == 2
     (line,) = complaints(ended.stderr)
-    assert line.startswith(f"load: The dashboard cannot be at 127.0.0.1:{port}:")
+    assert line.startswith(f"load: The dashboard cannot listen on 127.0.0.1:{port}:")
 
 
 def test_a_port_of_the_master_that_is_taken(load: Callable[..., Run]) -> None:
     with socket.create_server(("", 0)) as taken:
         port = str(taken.getsockname()[1])
         line = refused(load("--processes", "2", "--master-bind-port", port))
-    assert line.startswith(f"load: The master cannot be at *:{port}:")
+    assert line.startswith(f"load: The master cannot listen on *:{port}:")

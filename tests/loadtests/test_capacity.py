@@ -1,4 +1,3 @@
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.capacity import report
-from loadtests.capacity.climb import Step, climb, confirm, gave_out, knee
+from loadtests.capacity.climb import Step, climb, confirm, knee, limited_by
+from tests.process import served
 
 HERE = Path(__file__).parents[2]
 BOUND = 100.0
@@ -63,22 +63,25 @@ def test_what_does_not_hold_a_second_time_gives_way_to_less() -> None:
     [
         (
             Step(10, 1, 1, server_cpu=30),
-            "the descriptors ended first, with 70 % of the server's core left",
+            "limited by the descriptors, with 70 % of the server's core idle",
         ),
-        (Step(10, 1, 1), "the descriptors ended first"),
-        (Step(10, 1, 500, server_cpu=99, load_cpu=99), "the server's CPU gave out first"),
+        (Step(10, 1, 1), "limited by the descriptors"),
+        (Step(10, 1, 500, server_cpu=99, load_cpu=99), "limited by the server's CPU"),
         (
             Step(10, 1, 500, server_cpu=40, load_cpu=99),
-            "the load generator's CPU gave out first, so the server may carry more",
+            "limited by the load generator's CPU, so the server may support more",
         ),
-        (Step(10, 1, 1, failures=3), "3 things failed at 10"),
-        (Step(10, 1, 1, missing=4), "4 of 10 users could not come"),
-        (Step(10, 1, 500, server_cpu=50), "at 10 p99 was 500 ms, the server's core 50 % busy"),
-        (Step(10, None, None), "at 10 nothing was heard"),
+        (Step(10, 1, 1, failures=3), "3 failures with 10 users"),
+        (Step(10, 1, 1, missing=4), "4 of 10 users could not connect"),
+        (
+            Step(10, 1, 500, server_cpu=50),
+            "with 10 users p99 was 500 ms, the server's core 50 % busy",
+        ),
+        (Step(10, None, None), "with 10 users nothing was delivered"),
     ],
 )
 def test_what_gave_out_first_is_named(step: Step, why: str) -> None:
-    assert gave_out([step], "the descriptors", BOUND) == why
+    assert limited_by([step], "the descriptors", BOUND) == why
 
 
 def finding(users: int) -> report.Finding:
@@ -88,7 +91,7 @@ def finding(users: int) -> report.Finding:
         talkers=10,
         talk_seconds=20,
         bound_ms=BOUND,
-        gave_out="the <server's> CPU gave out first",
+        limited_by="limited by the <server's> CPU",
         steps=[Step(1_000, 1, 2, server_cpu=50), Step(2_000, 1, 500, server_cpu=99)],
         confirmed=[],
         command="make capacity",
@@ -97,10 +100,11 @@ def finding(users: int) -> report.Finding:
 
 def test_the_answer_is_one_sentence() -> None:
     assert finding(1_000).sentence() == (
-        "This machine carries 1,000 users in rooms of 20, 10 of each room talking once in 20 s, "
-        "99 of 100 messages heard within 100 ms and none lost: the <server's> CPU gave out first."
+        "This machine supports 1,000 users in rooms of 20, 10 of each talking once in 20 s, "
+        "with 99 % of messages delivered within 100 ms and none lost: "
+        "limited by the <server's> CPU."
     )
-    assert finding(0).sentence().startswith("This machine carries not even 1,000 users in rooms")
+    assert finding(0).sentence().startswith("This machine does not support 1,000 users in rooms")
 
 
 def test_the_page_needs_nothing_but_itself_and_spells_out_what_it_shows() -> None:
@@ -121,7 +125,10 @@ def started(*arguments: str) -> "subprocess.Popen[str]":
     ("arguments", "line"),
     [
         (["--server", "127.0.0.1:1"], "capacity: Nothing answers at 127.0.0.1:1: "),
-        (["--most", "3"], "capacity: 3 users are less than a room: what was asked for"),
+        (
+            ["--most", "3"],
+            "capacity: only 3 users are possible, less than one room; limited by --most",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(arguments: list[str], line: str) -> None:
@@ -133,22 +140,18 @@ def test_what_cannot_be_measured_is_one_line(arguments: list[str], line: str) ->
 
 
 @pytest.mark.timeout(90)
-def test_a_slowed_server_carries_fewer_users_than_a_good_one(tmp_path: Path) -> None:
+def test_a_slowed_server_supports_fewer_users_than_a_good_one(tmp_path: Path) -> None:
     room = ["--most", "20", "--seconds", "1", "--talk-seconds", "0.2", "--html"]
-    slow = [sys.executable, "-m", "tests.loadtests.slowed"]
-    with subprocess.Popen(slow, cwd=HERE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        told = re.search(r"listening on (\S+),", server.stdout.readline())
-        assert told
+    with served(tmp_path, "--timeline", "memory:", program="tests.loadtests.slowed") as server:
+        host = "{}:{}".format(*server.address)
         with (
             started(*room, f"{tmp_path}/good.html") as good,
-            started(*room, f"{tmp_path}/slowed.html", "--server", told[1]) as slowed,
+            started(*room, f"{tmp_path}/slowed.html", "--server", host) as slowed,
         ):
             answer, _ = good.communicate()
             slow_answer, _ = slowed.communicate()
-        server.kill()
 
-    assert "This machine carries 20 users in rooms of 20" in answer
-    assert "This machine carries not even 20 users in rooms of 20" in slow_answer
+    assert "This machine supports 20 users in rooms of 20" in answer
+    assert "This machine does not support 20 users in rooms of 20" in slow_answer
     assert (good.returncode, slowed.returncode) == (0, 1)
     assert "20 users" in (tmp_path / "good.html").read_text("utf-8")

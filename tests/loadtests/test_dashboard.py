@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from loadtests.address import free_port
+from loadtests.support.address import free_port
 from tests.loadtests.conftest import HERE, LOAD
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -31,8 +31,8 @@ def dashboard() -> Iterator[str]:
         stdin=subprocess.DEVNULL, start_new_session=True,
     ) as process:  # fmt: skip
         assert process.stdout
-        server = re.search(r"started at \S+:(\d+)", process.stdout.readline())
-        address = re.search(r"dashboard is at (http://\S+/)", process.stdout.readline())
+        server = re.search(r"started a server at \S+:(\d+)", process.stdout.readline())
+        address = re.search(r"dashboard: (http://\S+/)", process.stdout.readline())
         assert server
         assert address
         yield address[1]
@@ -77,7 +77,13 @@ def _open(page: Page, address: str) -> None:
 
 def test_the_charts_have_data(page: Page) -> None:
     for line in (
-        *("delivered_per_second", "heard_p50_ms", "heard_p95_ms", "heard_p99_ms", "connected"),
+        *(
+            "delivered_per_second",
+            "delivery_p50_ms",
+            "delivery_p95_ms",
+            "delivery_p99_ms",
+            "connected",
+        ),
         *("lost", "duplicated", "reordered", "server_cpu_percent", "server_memory_mb"),
     ):
         # Four points at least, so that something is drawn.
@@ -99,7 +105,7 @@ def test_the_charts_are_there_again_after_another_tab_was_looked_at(page: Page) 
 
 def test_the_table_has_the_figures_now_and_of_the_run(page: Page) -> None:
     row = page.get_by_role("row").filter(has_text="Connected users")
-    row.filter(has_text=f"{USERS} at most").wait_for()
+    row.filter(has_text=f"{USERS} peak").wait_for()
     cells = page.get_by_role("row").filter(has_text="Lost").get_by_role("cell")
     assert cells.all_inner_texts() == ["Lost", "–", "0"]
 

@@ -47,7 +47,7 @@ def test_everything_owed_is_heard_once(server: Server) -> None:
         pytest.skip(server.missing() or "")
     for work in (TINY, TINY_ROOMS) if server.wire.has_rooms else (TINY,):
         seen = seen_of(server, work)
-        each = work.members - (not server.wire.hears_itself)
+        each = work.members - (not server.wire.echoes)
         assert seen.heard == seen.owed
         # 400 a second for half a second, and what a busy machine takes longer.
         assert seen.owed % each == 0

@@ -2,8 +2,8 @@ from typing import Any
 
 from loadtests.dashboard.history import MOST_ROWS, History, Row
 from loadtests.dashboard.table import table
-from loadtests.measures import Tally
-from loadtests.observed import Figures
+from loadtests.support.measures import Tally
+from loadtests.support.server_stats import Figures
 
 NOTHING = Figures()
 
@@ -12,7 +12,7 @@ def taken(connected: int = 0, delivered: int = 0, heard: tuple[float, ...] = ())
     tally = Tally(connected)
     tally.counts["delivered"] = delivered
     for seconds in heard:
-        tally.time("heard", seconds)
+        tally.time("delivered", seconds)
     return tally.take()
 
 
@@ -30,15 +30,15 @@ def test_rates_and_percentiles_are_those_of_the_last_three_seconds() -> None:
         *(taken(delivered=100, heard=(0.001,)) for _ in range(3)),
     )
     assert row.delivered_per_second == 100
-    assert row.heard_p99_ms is not None
-    assert 0.9 < row.heard_p99_ms < 1.1
+    assert row.delivery_p99_ms is not None
+    assert 0.9 < row.delivery_p99_ms < 1.1
 
 
 def test_the_last_line_is_of_the_whole_run_and_not_of_its_end() -> None:
     history = History(0)
     run(history, taken(2, 1_500, (0.001, 0.004)), *[taken()] * 9)
     assert history.summary() == (
-        "the whole run: 1,500 deliveries, heard p50 1.0 ms, p99 4.0 ms, "
+        "the whole run: 1,500 deliveries, delivery p50 1.0 ms, p99 4.0 ms, "
         "lost 0, duplicated 0, reordered 0, failures 0"
     )
 
@@ -73,8 +73,8 @@ def test_what_is_not_known_is_a_dash() -> None:
     assert table(history) == []
     run(history, taken(connected=1234, delivered=3, heard=(0.002, 0.002)))
     rows = {row["figure"]: (row["now"], row["run"]) for row in table(history)}
-    assert rows["Connected users"] == ("1,234", "1,234 at most")
-    assert rows["say→heard p50 / p95 / p99, ms"][0] == "2.0 / 2.0 / 2.0"
+    assert rows["Connected users"] == ("1,234", "1,234 peak")
+    assert rows["Delivery p50 / p95 / p99, ms"][0] == "2.0 / 2.0 / 2.0"
     assert rows["Largest outbox, KB"] == ("–", "–")
     assert rows["Server CPU, % of a core"] == ("–", "–")
     assert rows["Lost"] == ("–", "0")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.measures import Histogram, Tally
+from loadtests.support.measures import Histogram, Tally
 
 seconds = st.floats(1e-6, 100)
 

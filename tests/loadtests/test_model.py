@@ -2,8 +2,8 @@ import statistics
 
 import pytest
 
-from loadtests import model
-from loadtests.address import Address
+from loadtests.support import model
+from loadtests.support.address import Address
 
 
 def test_a_probe_tells_how_long_ago_it_was_said() -> None:

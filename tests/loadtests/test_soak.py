@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from loadtests.soak import by_minute, slope
+from loadtests.scenarios.soak import by_minute, slope
 
 
 def test_a_slope_is_found_through_noise_and_outliers() -> None:

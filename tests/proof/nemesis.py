@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from loadtests.address import free_port
+from loadtests.support.address import free_port
 from tests.proof.checker import Kept, Run, load
 from tests.proof.moments import FIRST_BOOT, MOMENTS
 

@@ -6,8 +6,8 @@ from typing import Final
 import psutil
 
 from geventchat.client import Connection, Ended, NotGeventchat
-from loadtests.address import Address
-from loadtests.observed import listener
+from loadtests.support.address import Address
+from loadtests.support.server_stats import listener
 
 RESERVED_DESCRIPTORS: Final = 64
 """What a process needs beside its users' sockets."""

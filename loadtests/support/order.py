@@ -9,19 +9,19 @@ from geventchat.client.cursors import Cursors
 from geventchat.protocol.events import Joined, Post
 from geventchat.protocol.requests import Cursor
 
-Disorder = Literal["lost", "duplicated", "reordered", "uninvited"]
-DISORDERS: Final[dict[Disorder, str]] = {
+Violation = Literal["lost", "duplicated", "reordered", "unexpected"]
+VIOLATIONS: Final[dict[Violation, str]] = {
     "lost": "A position was passed over, and its post never came.",
     "duplicated": "A post came that had come before.",
     "reordered": "A post came after one with a later position.",
-    "uninvited": "A post came from a room that was not joined.",
+    "unexpected": "A post came from a room that was not joined.",
 }
 
 GRACE_SECONDS: Final = 2.0
 """How long a position may be missing: a post that still comes was reordered, not lost."""
 
 
-class Watch(Cursors):
+class OrderChecker(Cursors):
     """Follows a user's rooms, like the client's own, but reports what is wrong and goes on.
 
     One serves a user for life, across its connections.
@@ -29,7 +29,7 @@ class Watch(Cursors):
 
     def __init__(
         self,
-        report: Callable[[Disorder, str, int], None],
+        report: Callable[[Violation, str, int], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(())
@@ -53,7 +53,7 @@ class Watch(Cursors):
         """Say whether the cursor is to move to this post, and report it if that is wrong."""
         room, position = post.room, post.position
         if room not in self.rooms:
-            self._report("uninvited", room, position)
+            self._report("unexpected", room, position)
             return False
         cursor = self.rooms[room]
         if cursor is None:
@@ -79,7 +79,7 @@ class Watch(Cursors):
             self._report("lost", room, position)
 
 
-class Unbroken(Cursors):
+class GapFree(Cursors):
     """Follows one room over many connections, in which nothing at all may be missing."""
 
     def __init__(self, room: str) -> None:

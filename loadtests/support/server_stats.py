@@ -11,7 +11,7 @@ from typing import Final
 
 import psutil
 
-from loadtests.address import Address
+from loadtests.support.address import Address
 
 _PAGE_SECONDS: Final = 0.5
 

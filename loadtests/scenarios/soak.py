@@ -1,6 +1,6 @@
 """`make soak`: ordinary life with comings and goings, after which memory must have stayed flat.
 
-    python -m loadtests.soak [--minutes 30] [--users 400] [options of `python -m loadtests` …]
+    python -m loadtests.scenarios.soak [--minutes 30] [--users 400] [options of Locust …]
 
 Locust's users load a server of its own in the shape `soak`, a tide that takes a fifth of them away
 and brings them back. For a third of the time before it they talk forty times as quickly: then the
@@ -23,7 +23,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from loadtests.serving import serving
+from loadtests.support.server import serving
 
 WARM_UP_SHARE: Final = 1 / 3
 MOST_MB_PER_HOUR: Final = 2.0

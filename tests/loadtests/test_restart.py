@@ -6,7 +6,8 @@ from tests.loadtests.conftest import HERE
 
 
 def test_a_server_with_a_history_is_ready_soon_after_it_was_killed() -> None:
-    command = [sys.executable, "-m", "loadtests.start", "--posts", "2000", "--times", "1"]
+    command = [sys.executable, "-m", "loadtests.scenarios.restart"]
+    command += ["--posts", "2000", "--times", "1"]
     ended = subprocess.run(command, cwd=HERE, check=False, text=True, capture_output=True)
     assert ended.stdout.startswith("2,000 posts in 100 rooms"), ended
     assert len(re.findall(r"Ready after a kill, from .+: [\d.]+ to [\d.]+ s\.", ended.stdout)) == 2

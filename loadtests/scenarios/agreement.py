@@ -1,10 +1,10 @@
 """Whether Locust's users see what a load generator in C sees of the same server at the same load.
 
-    python -m loadtests.agreement --tools DIR [--runs 3]
+    python -m loadtests.scenarios.agreement --tools DIR [--runs 3]
 
-DIR holds `blast`, as for `loadtests.bars`. The two load a server of their own in turn: 400 members
-in rooms of 20, a message each in two seconds on average. The medians of say→heard must be within
-20 % or 5 ms of each other at p50, and 35 % or 15 ms at p99: else the exit code is 1.
+DIR holds `blast`, as for `loadtests.scenarios.bars`. The two load a server of their own in turn:
+400 members in rooms of 20, a message each in two seconds on average. The medians of say→heard must
+be within 20 % or 5 ms of each other at p50, and 35 % or 15 ms at p99: else the exit code is 1.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from loadtests.bars import LOAD_CORE, running
+from loadtests.scenarios.bars import LOAD_CORE, running
 
 MEMBERS, ROOM_SIZE, TALK_SECONDS, SECONDS = 400, 20, 2, 20
 ALLOWED: Final = {"p50_ms": (0.20, 5.0), "p99_ms": (0.35, 15.0)}
@@ -50,7 +50,7 @@ def by_locust(tools: Path) -> dict[str, float]:
         command += ["--talk-seconds", str(TALK_SECONDS), "--csv", f"{folder}/run", "Talker"]
         subprocess.run(command, capture_output=True, check=True)
         with Path(folder, "run_chat.csv").open(newline="", encoding="utf-8") as file:
-            (heard,) = (row for row in csv.DictReader(file) if row["name"] == "heard")
+            (heard,) = (row for row in csv.DictReader(file) if row["name"] == "delivered")
     return {name: float(heard[name]) for name in ALLOWED}
 
 

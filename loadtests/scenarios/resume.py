@@ -1,6 +1,6 @@
 """Everyone loses the connection, misses posts, and comes back at the same moment.
 
-    python -m loadtests.resume [--clients 2000] [--missed 100] [--rooms 1]
+    python -m loadtests.scenarios.resume [--clients 2000] [--missed 100] [--rooms 1]
 
 Rich clients come in, each to one of the rooms; the server's memory is measured. All drop. In each
 room so many posts are said as shall be missed. Then all connect at once and resume: each has to be
@@ -22,11 +22,11 @@ from geventchat.client import Connection, Joined, Post
 from geventchat.client.socket_link import SocketLink
 from geventchat.protocol.errors import LOST
 from geventchat.protocol.requests import Hello
-from loadtests.address import Address
-from loadtests.observed import listener
-from loadtests.order import Unbroken
-from loadtests.preflight import raise_descriptor_limit
-from loadtests.serving import serving
+from loadtests.support.address import Address
+from loadtests.support.order import GapFree
+from loadtests.support.preflight import raise_descriptor_limit
+from loadtests.support.server import serving
+from loadtests.support.server_stats import listener
 
 MOST_SECONDS: Final = 10.0
 MOST_GROWTH: Final = 2.0
@@ -40,7 +40,7 @@ class Client:
     def __init__(self, address: Address, room: str) -> None:
         self._address = address
         self._client = secrets.token_urlsafe(16)
-        self._heard = Unbroken(room)
+        self._heard = GapFree(room)
         self._link: SocketLink | None = None
         self.wrong = ""
         """What was not as promised."""

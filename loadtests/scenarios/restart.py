@@ -1,6 +1,6 @@
 """How soon a server with a long history is ready again after it was killed with -9.
 
-    python -m loadtests.start [--posts 1000000] [--rooms 100] [--times 5]
+    python -m loadtests.scenarios.restart [--posts 1000000] [--rooms 100] [--times 5]
 
 A history is made, brought in, and used by a server, which is killed amid what is said. The next is
 timed from its start until it listens, and killed as well: with the files in the kernel's memory, as
@@ -11,8 +11,8 @@ took over 2 s.
 import argparse
 import json
 import os
-import re
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Final
 
 from geventchat.client import Connection
+from loadtests.support.address import Address
+from loadtests.support.server import GEVENTCHAT, geventchat
 
 MOST_SECONDS: Final = 2.0
-_GEVENTCHAT: Final = sys.executable, "-m", "geventchat"
 _TEXT: Final = "What somebody says takes about as many bytes as this does, often fewer."
 _SAID: Final = 500
 """Messages sent to a server in the moment before it is killed."""
@@ -59,7 +60,7 @@ def main() -> int:
 
 def bring_in(path: Path, posts: int, rooms: int) -> None:
     """Make a database of a history."""
-    command = [*_GEVENTCHAT, "history", "import", "--timeline", f"sqlite:{path}"]
+    command = [*GEVENTCHAT, "history", "import", "--timeline", f"sqlite:{path}"]
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet) as process:
         assert process.stdin is not None
@@ -90,29 +91,16 @@ def lines(posts: int, rooms: int) -> Iterator[object]:
 
 
 @contextmanager
-def started(path: Path) -> Iterator[tuple[str, float]]:
-    """Start a server; give its address and the seconds it took; kill it in the end."""
-    serve = [*_GEVENTCHAT, "serve", "--port", "0", "--admin", "127.0.0.1:0"]
-    serve += ["--timeline", f"sqlite:{path}"]
+def started(path: Path) -> Iterator[tuple[Address, float]]:
+    """Start a server; yield its address and the seconds until it listened; then kill it."""
     began = time.perf_counter()
-    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            for line in server.stdout:
-                if found := re.search(r"listen\w+ on (\S+:\d+)", line):
-                    break
-            else:
-                sys.exit("The server did not start.")
-            seconds = time.perf_counter() - began
-            yield found[1], seconds
-        finally:
-            server.kill()
+    with geventchat("--timeline", f"sqlite:{path}", stop=signal.SIGKILL) as server:
+        yield server.address, time.perf_counter() - began
 
 
-def talk(address: str) -> None:
+def talk(address: Address) -> None:
     """Say much at once and be gone while it is being stored."""
-    host, _, port = address.rpartition(":")
-    chat = Connection(host, int(port), rooms=["room-0"], resume=False)
+    chat = Connection(*address, rooms=["room-0"], resume=False)
     for _ in range(_SAID):
         chat.send("room-0", _TEXT)
 

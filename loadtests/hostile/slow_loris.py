@@ -29,7 +29,7 @@ _BEGUN: Final = {"frame": b"hel", "request": b"GET /ind", "TLS": b""}
 
 
 @dataclass
-class Besieged:
+class SlowLorisResult:
     """When the slow ones were gone, and how long a legitimate client took meanwhile."""
 
     deadlines: dict[str, float]
@@ -65,16 +65,16 @@ class Besieged:
         )
 
 
-def besiege(
+def slow_loris(
     connections: int = 2_000,
     *,
     frame_seconds: int = FRAME_SECONDS,
     handshake_seconds: int = HANDSHAKE_SECONDS,
-) -> Besieged:
+) -> SlowLorisResult:
     """Let a third of the connections drip a frame, a third a request, and a third say nothing."""
     limits = {"frame_seconds": frame_seconds, "handshake_seconds": handshake_seconds}
     deadlines = {"frame": frame_seconds, "request": frame_seconds, "TLS": handshake_seconds}
-    result = Besieged({kind: float(seconds) for kind, seconds in deadlines.items()})
+    result = SlowLorisResult({kind: float(seconds) for kind, seconds in deadlines.items()})
     with tempfile.TemporaryDirectory() as folder:
         cert, trusted = _certificate(Path(folder))
         with (
@@ -105,7 +105,9 @@ def besiege(
     return result
 
 
-def _drip(address: tuple[str, int], source: str, kind: str, pause: float, result: Besieged) -> None:
+def _drip(
+    address: tuple[str, int], source: str, kind: str, pause: float, result: SlowLorisResult
+) -> None:
     gone = result.gone.setdefault(kind, [])
     with socket.create_connection(address, 30, (source, 0)) as peer:
         came = time.monotonic()
@@ -123,7 +125,7 @@ def _drip(address: tuple[str, int], source: str, kind: str, pause: float, result
         gone.append(time.monotonic() - came)
 
 
-def _visit(address: tuple[str, int], tls: SSLContext | None, result: Besieged) -> None:
+def _visit(address: tuple[str, int], tls: SSLContext | None, result: SlowLorisResult) -> None:
     """Come in again and again, as one client, until killed."""
     client = "a-legitimate-client"
     while True:

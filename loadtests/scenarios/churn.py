@@ -1,6 +1,6 @@
 """Members join, leave, drop and come back while their room is busy; none misses a post.
 
-    python -m loadtests.churn [--members 600] [--rate 100] [--seconds 30] [--timeline sqlite:…]
+    python -m loadtests.scenarios.churn [--members 600] [--rate 100] [--timeline sqlite:…]
 
 Every client is held to dense positions by `geventchat.client`: each post once, in order, across
 leaving and coming back. At the end everyone must stand at the same, last position, or the exit
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import gevent
 
 from geventchat.client import Connection, Joined, Post
-from loadtests.serving import serving
+from loadtests.support.server import serving
 
 ROOM = "busy"
 
@@ -32,7 +32,7 @@ class Tally:
     lost: int = 0
 
 
-class Walker:
+class Member:
     """A member, who stays, or comes and goes."""
 
     def __init__(self, port: int, tally: Tally, *, restless: bool) -> None:
@@ -122,7 +122,7 @@ def main() -> int:
 def run(port: int, members: int, rate: float, seconds: float, dice: random.Random) -> int:
     """Let members walk while one talks; print the tally; give the exit code."""
     tally = Tally()
-    walkers = [Walker(port, tally, restless=i % 6 == 0) for i in range(members)]
+    walkers = [Member(port, tally, restless=i % 6 == 0) for i in range(members)]
     end = time.monotonic() + seconds
     with Connection("127.0.0.1", port, rooms=[ROOM]) as talker:
         reading = gevent.spawn(lambda: [None for _ in talker])

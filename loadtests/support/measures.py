@@ -54,7 +54,7 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     """By what happened: `delivered`, `said`, and the disorders of `order.py`."""
     times: dict[str, Histogram] = field(default_factory=dict)
-    """By what was timed: `stored`, `heard`, `connect`, …"""
+    """By what was timed: `acknowledged`, `heard`, `connect`, …"""
     timing: bool = True
     """False while the users leave, all at once: what they still hear is late by that alone."""
 

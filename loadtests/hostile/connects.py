@@ -23,7 +23,7 @@ _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
 @dataclass
-class Passed:
+class ConnectResult:
     """What the server held before and after."""
 
     connections: int
@@ -58,7 +58,9 @@ class Passed:
         )
 
 
-def pass_by(connections: int = 200_000, *, warm_up: int = _WARM_UP, seed: int = 1) -> Passed:
+def connect_and_close(
+    connections: int = 200_000, *, warm_up: int = _WARM_UP, seed: int = 1
+) -> ConnectResult:
     """Let so many connect, most of them say something that is none, and close at once."""
     dice = random.Random(seed)
     with serving("--log-format", "json") as server:
@@ -72,7 +74,7 @@ def pass_by(connections: int = 200_000, *, warm_up: int = _WARM_UP, seed: int = 
             inside.who("lobby")
             lines = len(server.lines()) - lines
         tracebacks = len(server.lines("Traceback"))
-    return Passed(connections, seconds, before, after, told, tracebacks, lines)
+    return ConnectResult(connections, seconds, before, after, told, tracebacks, lines)
 
 
 def _pass(address: tuple[str, int], connections: int, dice: random.Random) -> int:

@@ -1,6 +1,6 @@
 """A client that reads slowly in a busy room, until it has heard all that was said there.
 
-    python -m loadtests.slow [--bytes-per-second 10000] [--busy-seconds 20]
+    python -m loadtests.scenarios.slow_reader [--bytes-per-second 10000] [--busy-seconds 20]
 
 A talker says so many posts a second for a while; a reader takes so many bytes a second from its
 socket, for which the kernel holds little. Whenever the server closes it, with `slow` or otherwise,
@@ -24,9 +24,9 @@ from geventchat.client import Connection
 from geventchat.protocol import events, requests
 from geventchat.protocol.events import Bye, Joined, Ping, Post
 from geventchat.protocol.requests import Hello
-from loadtests.address import Address
-from loadtests.order import Unbroken
-from loadtests.serving import serving
+from loadtests.support.address import Address
+from loadtests.support.order import GapFree
+from loadtests.support.server import serving
 
 ROOM: Final = "busy"
 _RECEIVE_BUFFER: Final = 4_096
@@ -40,7 +40,7 @@ class Reader:
 
     address: Address
     bytes_per_second: int
-    heard: Unbroken = field(default_factory=lambda: Unbroken(ROOM))
+    heard: GapFree = field(default_factory=lambda: GapFree(ROOM))
     joined: Event = field(default_factory=Event)
     closed: Counter[str] = field(default_factory=Counter)
     """How often it was closed, by reason."""

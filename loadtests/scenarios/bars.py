@@ -1,6 +1,6 @@
 """The bars that every change must hold: the figures of docs/performance.md, measured again.
 
-    python -m loadtests.bars --tools DIR [--runs 3] [NAME ...]
+    python -m loadtests.scenarios.bars --tools DIR [--runs 3] [NAME ...]
 
 DIR holds `blast` (the load generator) and `limit` (what the kernel alone costs), two C programs
 that are kept beside the repository; `redis-server` is taken from the PATH. The server runs on one
@@ -10,10 +10,8 @@ core, the load on another; what is compared runs in turn; medians are printed as
 import argparse
 import contextlib
 import os
-import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,9 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from geventchat.client import Connection, Post
-from loadtests.address import free_port
+from loadtests.support.address import free_port
+from loadtests.support.server import GEVENTCHAT, accepting
 
-SERVER_CORE, LOAD_CORE = "0", 1
+SERVER_CORE, LOAD_CORE = 0, 1
 FIGURES = ("arrived_pct", "cpu_us_per_delivery", "p50_ms", "p99_ms", "idle_kb_per_conn")
 
 
@@ -73,30 +72,15 @@ def running(server: str, tools: Path) -> Iterator[tuple[int, int]]:
     """Run a server on its core; give its process and port once it accepts."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
-        serve = [sys.executable, "-m", "geventchat", "serve", "--port", str(port), "--timeline"]
+        serve = [*GEVENTCHAT, "serve", "--port", str(port), "--timeline"]
         command = {
             "limit": [str(tools / "limit"), str(port)],
             "redis": ["redis-server", "--port", str(port), "--save", "", "--appendonly", "no"],
             "memory": [*serve, "memory:"],
             "sqlite": [*serve, f"sqlite:{folder}/bars.db"],
         }[server.partition(",")[0]]
-        pinned = ["taskset", "-c", SERVER_CORE, *command]
-        quiet = subprocess.DEVNULL
-        with subprocess.Popen(pinned, stdout=quiet, stderr=quiet) as process:
-            try:
-                _wait_for(port)
-                yield process.pid, port
-            finally:
-                process.terminate()
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(100):
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        time.sleep(0.05)
-    raise SystemExit(f"nothing accepts on port {port}")
+        with accepting(command, port, SERVER_CORE) as process:
+            yield process, port
 
 
 def measure(bar: Bar, server: str, tools: Path) -> dict[str, float]:

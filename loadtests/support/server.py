@@ -1,0 +1,125 @@
+"""Starts servers: geventchat on a free port, or any program on a port that is given."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from loadtests.support.address import Address
+from loadtests.support.preflight import raise_descriptor_limit
+
+GEVENTCHAT: Final = (sys.executable, "-m", "geventchat")
+_START_SECONDS: Final = 20
+_ACCEPT_SECONDS: Final = 10
+_STOP_SECONDS: Final = 5
+
+
+class Running(NamedTuple):
+    """A geventchat server that is listening."""
+
+    address: Address
+    pid: int
+    log: Path
+
+
+@contextmanager
+def serving(host: str | None, *options: str) -> Iterator[str]:
+    """Yield the address of the server to load: `host`, or one started for this run alone.
+
+    The options are those of `geventchat serve`, for a server that is started.
+    """
+    if host:
+        yield host
+        return
+    with geventchat(*options) as server:
+        print(f"started a server at {server.address} for this run")
+        yield str(server.address)
+
+
+@contextmanager
+def geventchat(
+    *options: str, program: Sequence[str] = GEVENTCHAT, stop: signal.Signals = signal.SIGTERM
+) -> Iterator[Running]:
+    """Run `geventchat serve` on a free port until the block ends; yield it once it listens.
+
+    Messages are in a database that is deleted afterwards unless the options say otherwise.
+    Exits with the server's log if it does not start.
+    """
+    raise_descriptor_limit()  # the server inherits it
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        serve = [*program, "serve", "--port", "0", "--admin", "127.0.0.1:0"]
+        serve += ["--timeline", f"sqlite:{folder}/chat.db", *options]
+        with (
+            log.open("wb") as output,
+            # A session of its own keeps Ctrl-C from reaching it.
+            subprocess.Popen(
+                serve, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            ) as process,
+        ):
+            try:
+                yield Running(_address(process, log), process.pid, log)
+            finally:
+                process.send_signal(stop)
+
+
+def _address(process: "subprocess.Popen[bytes]", log: Path) -> Address:
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        if found := re.search(r"listen\w+ on (\S+:\d+)", log.read_text("utf-8")):
+            return Address.parse(found[1])
+        time.sleep(0.005)
+    sys.exit(f"the server did not start; its log: {log.read_text('utf-8')}")
+
+
+@contextmanager
+def accepting(command: Sequence[str], port: int, core: int | None = None) -> Iterator[int]:
+    """Run a program until the block ends, on one core if given; yield its process id.
+
+    Waits until the port accepts connections. Raises OSError if it does not.
+    """
+    with _on(core):
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
+    try:
+        _wait_for(port, process)
+        yield process.pid
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def _on(core: int | None) -> Iterator[None]:
+    """Stay on a core for a moment: a process started meanwhile inherits it with its threads."""
+    before = os.sched_getaffinity(0)
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+    end = time.monotonic() + _ACCEPT_SECONDS
+    while time.monotonic() < end:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        if process.poll() is not None:
+            raise OSError(f"it ended with exit code {process.returncode}")
+        time.sleep(0.05)
+    raise OSError(f"it accepts no connection on port {port}")
