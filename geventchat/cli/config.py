@@ -21,7 +21,7 @@ def config(context: click.Context, /, check: bool, **_: object) -> None:
     if not check:
         click.echo(written(found.config, found.sources), nl=False)
         return
-    from geventchat.server.parts import check as check_files
+    from geventchat.server.factory import check as check_files
 
     with as_given(found.names):
         check_files(found.config)

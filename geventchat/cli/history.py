@@ -52,7 +52,7 @@ def export(timeline: str) -> int:
 
     What is damaged is there as such, and the exit code is then 1.
     """
-    from geventchat.server.timeline.sqlite import archive
+    from geventchat.server.timeline.sqlite import export as archive
 
     damaged = 0
     with _read(timeline) as db:
@@ -77,7 +77,7 @@ def bring_in(timeline: str, file: Any) -> None:
 
     Its clients are told that they may have missed something: newer posts may have been lost.
     """
-    from geventchat.server.timeline.sqlite import archive
+    from geventchat.server.timeline.sqlite import export as archive
 
     def lines() -> Iterator[bytes]:
         for count, line in enumerate(file, 1):
@@ -97,7 +97,7 @@ def bring_in(timeline: str, file: Any) -> None:
 @_timeline
 def check(timeline: str) -> int:
     """Look at every post; tell what is damaged, and exit with 1 if anything is."""
-    from geventchat.server.timeline.sqlite import archive
+    from geventchat.server.timeline.sqlite import export as archive
 
     found = 0
     with _read(timeline) as db:

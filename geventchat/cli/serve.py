@@ -22,7 +22,7 @@ from geventchat.config import BadOption, Config
 from geventchat.config.checks import flag
 
 if TYPE_CHECKING:
-    from geventchat.server.console import Console
+    from geventchat.server.logs.console import Console
     from geventchat.server.server import Server
 
 _log: Final = logging.getLogger(__name__)
@@ -44,8 +44,8 @@ def serve(context: click.Context, /, **_: object) -> int:
 
 def _serve(found: Resolved, read_again: Callable[[], Resolved]) -> int:
     """Run a server and return the exit code: 1 after a crash, or if not everything was stored."""
-    from geventchat.server.console import open_console
-    from geventchat.server.logs import log_death
+    from geventchat.server.logs.console import open_console
+    from geventchat.server.logs.records import log_death
     from geventchat.server.server import Server
 
     config = found.config

@@ -6,8 +6,8 @@ from gevent.event import Event
 
 from geventchat.protocol import events
 from geventchat.protocol.errors import Reason
-from geventchat.server.limits import Pace
-from geventchat.server.outbox import Outbox
+from geventchat.server.transport.outbox import Outbox
+from geventchat.server.transport.token_bucket import Pace
 from geventchat.server.wire import Form
 
 

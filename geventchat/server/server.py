@@ -14,21 +14,24 @@ from gevent.ssl import SSLContext
 from geventchat.config import ADMIN_PORT, BadSetting, Config, Limits
 from geventchat.protocol import names
 from geventchat.protocol.errors import FULL, LOST, SHUTDOWN, Reason
-from geventchat.server import answers, parts
-from geventchat.server.admin import Admin
-from geventchat.server.authority import Authority
-from geventchat.server.console import Console
-from geventchat.server.hub import Hub
-from geventchat.server.limits import WHY, Pace, Refusals
-from geventchat.server.metrics import Metrics
-from geventchat.server.session import Session
+from geventchat.server import factory as parts
+from geventchat.server.access.policy import Authority
+from geventchat.server.access.rate_limits import WHY
+from geventchat.server.chat.hub import Hub
+from geventchat.server.logs.console import Console
+from geventchat.server.logs.rejections import Refusals
+from geventchat.server.ops.admin_http import Admin
+from geventchat.server.ops.metrics import Metrics
+from geventchat.server.ops.top import top
+from geventchat.server.session import handlers as answers
+from geventchat.server.session.session import Session
 from geventchat.server.threads import FILE_SECONDS, in_thread
 from geventchat.server.timeline import Timeline
-from geventchat.server.top import top
 from geventchat.server.transport import tls
 from geventchat.server.transport.base import Link
 from geventchat.server.transport.listener import Door
-from geventchat.server.transport.null import NullFraming
+from geventchat.server.transport.null_framing import NullFraming
+from geventchat.server.transport.token_bucket import Pace
 
 DEFAULT_ADMIN: Final = f"127.0.0.1:{ADMIN_PORT}"
 FULL_SECONDS: Final = 1.0

@@ -11,9 +11,9 @@ from typing import Any, Final, TypeVar
 import gevent
 
 from geventchat.config import Config, Limits
-from geventchat.server.console import Console
+from geventchat.server.logs.console import Console
+from geventchat.server.logs.writer import Printer
 from geventchat.server.participant import Participant
-from geventchat.server.printer import Printer
 from geventchat.server.server import Server
 from tests.conversations.peers import Plain, Rich, encode
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from geventchat.config import Config
-from geventchat.server.console import Console
-from geventchat.server.printer import Printer
+from geventchat.server.logs.console import Console
+from geventchat.server.logs.writer import Printer
 from geventchat.server.server import Server
 from tests.conversations.chat import Chat, chatting
 

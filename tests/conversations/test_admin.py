@@ -15,10 +15,10 @@ import pytest
 from gevent import socket
 
 from geventchat.config import BadOption, Config
-from geventchat.server.admin import _MAX_CONNECTIONS
-from geventchat.server.outbox import ITEM_BYTES
+from geventchat.server.ops.admin_http import _MAX_CONNECTIONS
 from geventchat.server.server import Server
 from geventchat.server.timeline.sqlite import schema
+from geventchat.server.transport.outbox import ITEM_BYTES
 from tests.conversations.chat import Chat, chatting
 from tests.server.house import Wall
 
@@ -143,7 +143,7 @@ def test_other_paths_are_not_found(chat: Chat) -> None:
 def test_an_incomplete_request_is_closed_after_its_time(chat: Chat) -> None:
     address = chat.server.admin_address
     assert address is not None
-    with patch("geventchat.server.admin._SECONDS", 0.05), socket.socket() as silent:
+    with patch("geventchat.server.ops.admin_http._SECONDS", 0.05), socket.socket() as silent:
         silent.connect(address)
         silent.sendall(b"GET /met")
         silent.settimeout(5)
@@ -172,7 +172,7 @@ def test_slow_requests_do_not_block_the_admin_port(
                 slow.sendall(b"x")
                 gevent.sleep(0.01)
 
-    with patch("geventchat.server.admin._SECONDS", 0.2), ExitStack() as stack:
+    with patch("geventchat.server.ops.admin_http._SECONDS", 0.2), ExitStack() as stack:
         dripping = []
         for _ in range(_MAX_CONNECTIONS):
             slow = stack.enter_context(socket.create_connection(address))

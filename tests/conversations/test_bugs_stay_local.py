@@ -7,9 +7,10 @@ import pytest
 from gevent.event import Event
 
 from geventchat.protocol import requests
-from geventchat.server import answers, catchup
-from geventchat.server.hub import Hub
-from geventchat.server.session import Session
+from geventchat.server.chat.hub import Hub
+from geventchat.server.session import handlers as answers
+from geventchat.server.session import replay as catchup
+from geventchat.server.session.session import Session
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.conftest import Address
 from tests.conversations.peers import Bystanders, Plain, Rich, texts

@@ -19,7 +19,7 @@ from typing import IO
 import psutil
 import pytest
 
-from geventchat.server.printer import WAITING_LINES
+from geventchat.server.logs.writer import WAITING_LINES
 from tests.conversations.conftest import Address
 from tests.conversations.control import Control
 from tests.conversations.peers import Plain, Rich, texts

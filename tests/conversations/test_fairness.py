@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from geventchat.protocol import requests
-from geventchat.server import answers, session
-from geventchat.server.session import Session
+from geventchat.server.session import handlers as answers
+from geventchat.server.session import session
+from geventchat.server.session.session import Session
 from tests.conversations.conftest import Address
 from tests.conversations.peers import Rich
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import gevent
 import pytest
 
-from geventchat.server.logs import JsonFormatter, TextFormatter
+from geventchat.server.logs.records import JsonFormatter, TextFormatter
 from tests.conversations.chat import Chat, chatting, drop
 from tests.conversations.control import Control, beside
 from tests.conversations.peers import Bystanders, Plain, Rich, encode, of, texts

@@ -9,8 +9,8 @@ from pathlib import Path
 import gevent
 import pytest
 
-from geventchat.server import session
 from geventchat.server.server import Server
+from geventchat.server.session import session
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.conftest import serving
 from tests.conversations.peers import Plain, Rich, encode, of, texts

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
-from geventchat.server.timeline.ring import Ring
+from geventchat.server.timeline.recent import Ring
 from geventchat.server.timeline.sqlite import SqliteTimeline, schema
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.peers import encode, texts

@@ -5,7 +5,7 @@ import sys
 from gevent.monkey import get_original
 
 from geventchat.__main__ import main
-from geventchat.server.outbox import Outbox
+from geventchat.server.transport.outbox import Outbox
 
 SECONDS = 0.01
 _flush = Outbox.flush

@@ -13,15 +13,16 @@ from typing import Any, Final
 from msgspec import structs
 
 from geventchat.protocol.events import Post
-from geventchat.server import answers, catchup
-from geventchat.server.hub import Hub
-from geventchat.server.outbox import Outbox
-from geventchat.server.room import Room
-from geventchat.server.session import Session
+from geventchat.server.chat.hub import Hub
+from geventchat.server.chat.room import Room
+from geventchat.server.session import handlers as answers
+from geventchat.server.session import replay as catchup
+from geventchat.server.session.session import Session
 from geventchat.server.timeline import Batch, Submission
 from geventchat.server.timeline.sqlite import SqliteTimeline, schema, store
+from geventchat.server.timeline.sqlite.rollback_guard import Witness
 from geventchat.server.timeline.sqlite.store import Store
-from geventchat.server.timeline.sqlite.witness import Witness
+from geventchat.server.transport.outbox import Outbox
 
 _every: dict[str, int] = {}
 

@@ -6,13 +6,13 @@ import signal
 from collections.abc import Callable
 from typing import Any, Final
 
-from geventchat.server.delivery import Delivery
-from geventchat.server.room import Turn
+from geventchat.server.chat.delivery import Delivery
+from geventchat.server.chat.room import Turn
 from geventchat.server.server import Server
 from geventchat.server.timeline import Timeline
 from geventchat.server.timeline.sqlite import schema
+from geventchat.server.timeline.sqlite.rollback_guard import Witness
 from geventchat.server.timeline.sqlite.store import Store
-from geventchat.server.timeline.sqlite.witness import Witness
 
 FIRST_BOOT: Final = "at first boot"
 MOMENTS: Final[dict[str, tuple[type, str, bool]]] = {

@@ -9,12 +9,12 @@ from gevent.event import Event
 
 from geventchat.config import Limits
 from geventchat.protocol.events import Post
-from geventchat.server import answers
-from geventchat.server.authority import Authority
-from geventchat.server.console import Console
-from geventchat.server.hub import Hub
-from geventchat.server.room import Pending
-from geventchat.server.session import Session
+from geventchat.server.access.policy import Authority
+from geventchat.server.chat.hub import Hub
+from geventchat.server.chat.room import Pending
+from geventchat.server.logs.console import Console
+from geventchat.server.session import handlers as answers
+from geventchat.server.session.session import Session
 from geventchat.server.timeline import Batch, Submission
 from geventchat.server.timeline.memory import MemoryTimeline
 from geventchat.server.wire import JSON, PLAIN

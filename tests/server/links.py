@@ -10,8 +10,8 @@ from gevent.queue import SimpleQueue
 
 from geventchat.protocol import frames
 from geventchat.protocol.errors import Reason
-from geventchat.server.limits import Pace
-from geventchat.server.outbox import Outbox
+from geventchat.server.transport.outbox import Outbox
+from geventchat.server.transport.token_bucket import Pace
 
 
 class FakeLink:

@@ -21,7 +21,7 @@ from gevent.event import Event
 
 from geventchat.config import Limits
 from geventchat.protocol.events import Post, Topic
-from geventchat.server.times import Times
+from geventchat.server.histogram import Times
 
 PAGE_BYTES: Final = 256 << 10
 """What one reading of the record gives at most, but for a single longer post."""

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Protocol
 
 from geventchat.protocol.errors import Reason
-from geventchat.server.limits import Pace
-from geventchat.server.outbox import Outbox, Sink
+from geventchat.server.transport.outbox import Outbox, Sink
+from geventchat.server.transport.token_bucket import Pace
 
 
 class Link(Protocol):

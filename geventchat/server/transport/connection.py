@@ -9,9 +9,9 @@ import gevent
 from gevent.event import Event
 
 from geventchat.protocol.errors import PROTOCOL, ProtocolError, Reason
-from geventchat.server.limits import Pace
-from geventchat.server.outbox import Outbox
 from geventchat.server.transport.base import Framing, Stream
+from geventchat.server.transport.outbox import Outbox
+from geventchat.server.transport.token_bucket import Pace
 
 _TOKEN_BYTES: Final = 4 << 10
 _LOOK_SECONDS: Final = 1.0

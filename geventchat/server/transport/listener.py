@@ -11,7 +11,7 @@ from gevent.server import StreamServer
 from gevent.ssl import SSLContext
 
 from geventchat.config import BadSetting
-from geventchat.server.limits import Refusals
+from geventchat.server.logs.rejections import Refusals
 from geventchat.server.transport.base import Framing, Link
 from geventchat.server.transport.connection import Connection
 from geventchat.server.transport.tcp import TcpStream

@@ -22,10 +22,10 @@ from geventchat.config import Limits
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch, Submission, Timeline, failed
-from geventchat.server.timeline.ring import Ring
+from geventchat.server.timeline.recent import Ring
+from geventchat.server.timeline.sqlite.integrity import look
 from geventchat.server.timeline.sqlite.lock import lock, unusable
-from geventchat.server.timeline.sqlite.look import look
-from geventchat.server.timeline.sqlite.pages import Damaged, Pages
+from geventchat.server.timeline.sqlite.reader import Damaged, Pages
 from geventchat.server.timeline.sqlite.retention import Keep, StoredRoom
 from geventchat.server.timeline.sqlite.schema import connect
 from geventchat.server.timeline.sqlite.store import Store

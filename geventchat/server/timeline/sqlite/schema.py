@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 from zlib import crc32
 
-from geventchat.server.timeline.sqlite.look import LOOK_SECONDS, look
+from geventchat.server.timeline.sqlite.integrity import LOOK_SECONDS, look
 
 APPLICATION_ID: Final = 0x67766368  # "gvch"
 VERSION: Final = 3

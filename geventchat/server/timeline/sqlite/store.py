@@ -17,6 +17,7 @@ from geventchat.server.timeline.sqlite.retention import (
     give_back,
     load,
 )
+from geventchat.server.timeline.sqlite.rollback_guard import Witness
 from geventchat.server.timeline.sqlite.schema import (
     connect,
     durable,
@@ -26,7 +27,6 @@ from geventchat.server.timeline.sqlite.schema import (
     room_bytes,
     sum_of,
 )
-from geventchat.server.timeline.sqlite.witness import Witness
 
 COUNT_SECONDS: Final = 0.9
 """How often it is written down how much there is; looked at once a second."""

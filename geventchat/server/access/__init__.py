@@ -1,0 +1,1 @@
+"""Access: who may connect, speak and decide, and how often."""

@@ -1,0 +1,95 @@
+"""Secrets: the password of the server and the operator token.
+
+They are never logged or shown, and compared in constant time. Wrong attempts are limited per
+address and minute.
+"""
+
+import hmac
+import logging
+import os
+import secrets
+import stat
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Final
+
+from geventchat.config import BadSetting
+from geventchat.config.secrets import read_token
+from geventchat.server.access.rate_limits import Trust, origin
+from geventchat.server.files import replace
+
+TRIES: Final = 5
+"""Wrong attempts per address and minute."""
+TRY_SECONDS: Final = 60.0
+_ADDRESSES: Final = 10_000
+"""Addresses whose wrong attempts are remembered."""
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Secret:
+    """A salted hash of a secret, to compare with."""
+
+    __slots__ = ("_hash", "_salt")
+
+    def __init__(self, text: str) -> None:
+        self._salt = secrets.token_bytes(16)
+        self._hash = self._hashed(text)
+
+    def is_(self, text: str) -> bool:
+        """Return whether a text is the secret. Never waits; takes 2 µs."""
+        return hmac.compare_digest(self._hash, self._hashed(text))
+
+    def _hashed(self, text: str) -> bytes:
+        return blake2b(text.encode(), key=self._salt).digest()
+
+
+class Tries:
+    """Counts wrong attempts per minute and address, or IPv6 /64.
+
+    Trusted networks are not counted. The number of addresses is bounded; the oldest is forgotten.
+    """
+
+    def __init__(self, trust: Sequence[str] = ()) -> None:
+        self._trust = Trust(trust)
+        self._wrong: dict[str, tuple[float, int]] = {}
+        """By network: the start of its minute, and the number of attempts."""
+
+    def spent(self, address: str, now: float) -> bool:
+        """Return whether an address has used up its attempts."""
+        began, count = self._wrong.get(origin(address), (now, 0))
+        return count >= TRIES and now - began < TRY_SECONDS
+
+    def count(self, address: str, now: float) -> None:
+        """Count a wrong attempt."""
+        if address in self._trust:
+            return
+        whence = origin(address)
+        began, count = self._wrong.pop(whence, (now, 0))
+        if now - began >= TRY_SECONDS:
+            began, count = now, 0
+        self._wrong[whence] = began, count + 1
+        if len(self._wrong) > _ADDRESSES:
+            del self._wrong[next(iter(self._wrong))]
+
+
+def read_or_make_token(setting: str, path: str) -> str:
+    """Return the token in a file; create it if the file is missing or empty.
+
+    A created file is readable by its owner only, and synced to disk. Raises BadSetting.
+    """
+    try:
+        found = os.stat(path)
+        if found.st_size or not stat.S_ISREG(found.st_mode):
+            return read_token(setting, path)
+        _log.warning("%s was empty, perhaps after a crash: made a new operator token", path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise BadSetting(setting, path, error.strerror or str(error)) from None
+    token = secrets.token_urlsafe(32)
+    try:
+        replace(path, f"{token}\n".encode())
+    except OSError as error:
+        raise BadSetting(setting, path, error.strerror or str(error)) from None
+    return token

@@ -1,0 +1,194 @@
+"""Access policy: who may connect, who may post, who is an operator.
+
+Sessions ask when their connection is accepted, at hello, before a message and before a new nick.
+Nothing here waits except `keep`.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+from geventchat.config import Limits
+from geventchat.protocol import names
+from geventchat.protocol.errors import BANNED, FULL, PASSWORD, Ending, Reason, Refused
+from geventchat.protocol.requests import Hello
+from geventchat.server.access.credentials import Secret, Tries
+from geventchat.server.access.rate_limits import Arrivals, Trust
+from geventchat.server.access.rules import Rule, Rules
+from geventchat.server.access.rules_file import RulesFile
+from geventchat.server.participant import Participant
+
+_FOR_EVER: Final = float("inf")
+_WRONG: Final = replace(PASSWORD, text="Wrong password.")
+_SPENT: Final = replace(PASSWORD, text="Too many wrong attempts. Try again in a minute.")
+
+_log = logging.getLogger("geventchat.audit")
+
+
+def audit(session: Participant, action: str, **details: object) -> None:
+    """Log what an operator did, or somebody else tried to do. Never waits."""
+    known = {name: value for name, value in details.items() if value is not None}
+    told = "".join(f", {name} {value}" for name, value in known.items())
+    who = {"event": "audit", "nick": session.nick, "address": session.address, "action": action}
+    _log.info(
+        "%s at %s: %s%s",
+        session.nick,
+        session.address,
+        action,
+        told,
+        extra={"details": who | known},
+    )
+
+
+class Authority:
+    """The password, the operator token and the rules of operators."""
+
+    def __init__(
+        self,
+        *,
+        password: str | None = None,
+        token: str | None = None,
+        trust: Sequence[str] = (),
+        file: RulesFile | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.arrivals = Arrivals(limits or Limits())
+        self.renew(password=password, token=token, trust=trust)
+        self._file = file
+        self.rules = Rules(file.load() if file is not None else ())
+        self.clock = time.time
+
+    def renew(self, *, password: str | None, token: str | None, trust: Sequence[str]) -> None:
+        """Replace the secrets; existing sessions and operators are not affected."""
+        self._password = Secret(password) if password is not None else None
+        self._token = Secret(token) if token is not None else None
+        self._passwords, self._tokens = Tries(trust), Tries(trust)
+        self.trust = Trust(trust)
+
+    @property
+    def features(self) -> list[str]:
+        """The features to announce in `welcome`."""
+        return ["admin"] if self._token is not None else []
+
+    def shut(self) -> Reason | None:
+        """Return why a connection has to say hello before it is a member, if it has to."""
+        if self._password is not None:
+            return PASSWORD
+        return self._closed()
+
+    def turned_away(self, address: str) -> Reason | None:
+        """Return the reason to reject an address at once, if it is banned."""
+        rule = self.rules.of_address("ban", address, self.clock())
+        return replace(BANNED, text=f"Your address is banned{rule.sentence()}") if rule else None
+
+    def admit(self, session: Participant, hello: Hello, client: bytes, former: str | None) -> None:
+        """Admit a session that is not an operator, or raise Ending.
+
+        `client` is the hash of its id, `former` its nick if the client is known already.
+        """
+        if session.shut is FULL:
+            raise Ending(FULL)
+        if self._password is not None:
+            if hello.password is None:
+                raise Ending(PASSWORD)
+            now = time.monotonic()
+            # A known client is not locked out by the wrong attempts of others at its address.
+            if former is None and self._passwords.spent(session.address, now):
+                raise Ending(_SPENT)
+            if not self._password.is_(hello.password):
+                self._passwords.count(session.address, now)
+                raise Ending(_WRONG)
+        nicks = [former] if former is not None else []
+        if hello.nick is not None:
+            with suppress(Refused):  # an invalid nick is refused later
+                nicks.append(names.nick(hello.nick))
+        if (banned := self.banned(client, nicks, session.address)) is not None:
+            raise Ending(banned)
+        if former is None and session.shut is not None and (closed := self._closed()) is not None:
+            raise Ending(closed)
+
+    def _closed(self) -> Reason | None:
+        rule = self.rules.closed(self.clock())
+        if rule is None:
+            return None
+        return replace(FULL, text=f"This server is closed to new users{rule.sentence()}")
+
+    def banned(self, client: bytes, nicks: Sequence[str], address: str) -> Reason | None:
+        """Return the reason if a client with these nicks is banned."""
+        rule = self.rules.of_client("ban", client, nicks, address, self.clock())
+        if rule is None:
+            return None
+        named = f"The nick {rule.target} is" if rule.target_type == "nick" else "You are"
+        return replace(BANNED, text=f"{named} banned from this server{rule.sentence()}")
+
+    def recognise(self, session: Participant, token: str | None, action: str) -> None:
+        """Make a session an operator if the token is right. Raises Refused."""
+        if self._token is None:
+            raise Refused("forbidden", "This server has no operators.")
+        if token is None:
+            raise self._denied(session, action, "Only operators may do that.")
+        now = time.monotonic()
+        if self._tokens.spent(session.address, now):  # not logged, or an attack could fill the log
+            raise Refused("slow_down", _SPENT.text, retry_ms=60_000)
+        if not self._token.is_(token):
+            self._tokens.count(session.address, now)
+            raise self._denied(session, action, "Wrong operator token.")
+        if action == "hello":
+            audit(session, action)
+        session.operator = True
+        session.muted = 0.0
+
+    def _denied(self, session: Participant, action: str, text: str) -> Refused:
+        audit(session, action, refused=text)
+        return Refused("forbidden", text)
+
+    def weigh(self, session: Participant) -> None:
+        """Update whether a session is muted."""
+        session.muted = 0.0
+        if not session.operator:
+            rule = self._mute(session)
+            if rule is not None:
+                session.muted = rule.until / 1000 if rule.until is not None else _FOR_EVER
+
+    def _mute(self, session: Participant) -> Rule | None:
+        nicks = [session.nick]
+        return self.rules.of_client("mute", session.client, nicks, session.address, self.clock())
+
+    def check_speech(self, session: Participant, room: str | None = None) -> None:
+        """Raise Refused if a session may not post, in the room or at all."""
+        if session.operator:
+            return
+        now = self.clock()
+        if session.muted and session.muted <= now:
+            self.weigh(session)  # there may be another rule
+        if session.muted:
+            rule = self._mute(session)
+            why = rule.sentence() if rule is not None else "."
+            raise Refused("muted", f"You are muted by an operator{why}", room=room)
+        if room in self.rules.frozen and (rule := self.rules.of_room("freeze", room, now)):
+            text = f"Only operators may post in {room}{rule.sentence()}"
+            raise Refused("forbidden", text, room=room)
+
+    def check_topic(self, session: Participant, room: str) -> None:
+        """Raise Refused if a session may not set the topic of a room."""
+        self.check_speech(session, room)
+        rule = self.rules.of_room("lock", room, self.clock())
+        if rule is not None and not session.operator:
+            raise Refused("forbidden", f"The topic of {room} is locked{rule.sentence()}", room=room)
+
+    def check_nick(self, session: Participant, nick: str) -> None:
+        """Raise Refused if a session may not take a nick."""
+        self.check_speech(session)
+        if session.operator:
+            return
+        rule = self.rules.of_client("ban", b"", [names.nick(nick)], "", self.clock())
+        if rule is not None:
+            raise Refused("forbidden", f"The nick {rule.target} is banned{rule.sentence()}")
+
+    def keep(self) -> None:
+        """Save the rules, if there is a file for them. Waits. Raises Refused `storage`."""
+        if self._file is not None:
+            self._file.save(self.rules.in_force(self.clock()))

@@ -1,0 +1,1 @@
+"""The server's console and its log, written by a native thread."""

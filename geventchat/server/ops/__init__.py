@@ -1,0 +1,1 @@
+"""Operations: the admin port, with health, metrics and the busiest rooms."""

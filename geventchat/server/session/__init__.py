@@ -1,0 +1,1 @@
+"""Sessions: one client from its first byte to goodbye, and what its requests do."""

@@ -1,0 +1,209 @@
+"""What each request of a rich client does: one function each, and a table that finds it.
+
+They run in the session's reader. What they raise as Refused the session answers with `error`.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from geventchat import __version__
+from geventchat.protocol import events, names, requests
+from geventchat.protocol.errors import QUIT, Ending, Refused
+from geventchat.protocol.events import Limits
+from geventchat.server.chat.room import Member
+from geventchat.server.session import operator_commands as acts
+from geventchat.server.session.replay import enter, joined
+from geventchat.server.session.session import Session
+from geventchat.server.wire import JSON
+
+_MEMBERS: Final = 500
+"""Nicks that `members` gives at most."""
+
+
+def answer(session: Session, request: requests.AnyRequest) -> None:
+    """Do what a request asks. May wait. Raises Refused, and Ending for `bye`."""
+    _TABLE[type(request)](session, request)
+
+
+def greet(session: Session, hello: requests.Hello) -> None:
+    """Answer hello: `welcome`, then each room. Waits. Raises Ending if it is not let in."""
+    client = hashlib.blake2b(hello.client.encode(), digest_size=16).digest()
+    session.form = JSON  # what follows it hears as events, even if that is goodbye
+    refusals: list[Refused] = []
+    if hello.token is not None:
+        try:
+            session.authority.recognise(session, hello.token, "hello")
+        except Refused as refusal:
+            refusals.append(refusal)
+    former = session.hub.known(client)
+    if not session.operator:
+        try:
+            session.authority.admit(session, hello, client, former)
+        except Ending as ending:
+            if hello.password is not None or not refusals:
+                raise
+            # It hoped that the token would do, so what is wrong with that is what it has to know.
+            raise Ending(replace(ending.reason, text=refusals[0].text)) from None
+    if former is not None:
+        session.authority.arrivals.forgive(session.address, time.monotonic())
+    session.hub.greet(session, client, JSON)
+    session.authority.weigh(session)
+    if hello.nick is not None:
+        try:
+            if former is not None and names.nick(hello.nick) != former:
+                session.authority.check_nick(session, hello.nick)
+            session.hub.rename(session, hello.nick)
+        except Refused as refusal:
+            refusals.append(refusal)
+    session.authority.weigh(session)
+    limits = session.limits
+    session.answer(
+        events.Welcome(
+            version=1,
+            nonce=hello.nonce,
+            nick=session.nick,
+            server=f"geventchat {__version__}",
+            features=session.authority.features,
+            ping_seconds=limits.ping_seconds,
+            limits=Limits(limits.frame_bytes, limits.rooms_per_client, names.MAX_NAME_LENGTH),
+            id=hello.id,
+        )
+    )
+    rooms = {names.LOBBY: None} if hello.rooms is None else hello.rooms
+    for name, cursor in rooms.items():
+        try:
+            room = names.room(name)
+            if room not in session.rooms:
+                enter(session, session.hub.join(session, room), cursor, None)
+        except Refused as refusal:
+            refusal.room = name
+            refusals.append(refusal)
+        session.breathe()
+    session.hub.settle_in(session)
+    for refused in refusals:
+        session.refuse(refused, None)
+
+
+def _say(session: Session, request: requests.Say) -> None:
+    member = session.rooms.get(request.room) or _member(session, request.room)
+    session.say(member, request.text, request.key, request.id)
+
+
+def _join(session: Session, request: requests.Join) -> None:
+    name = names.room(request.room)
+    member = session.rooms.get(name)
+    if member is not None:  # nothing to replay: it hears the room
+        session.reply(joined(session, member.room, None, request.id))
+        return
+    cursor = None
+    if request.epoch is not None and request.position is not None:
+        cursor = requests.Cursor(request.epoch, request.position)
+    enter(session, session.hub.join(session, name), cursor, request.id)
+
+
+def _leave(session: Session, request: requests.Leave) -> None:
+    member = _member(session, request.room)
+    session.settle()  # its own posts come before `left`, and nothing after
+    session.hub.leave(member)
+    session.reply(events.Left(room=member.room.name, id=request.id))
+
+
+def _nick(session: Session, request: requests.Nick) -> None:
+    session.authority.check_nick(session, request.nick)
+    nick = session.hub.rename(session, request.nick)
+    session.authority.weigh(session)
+    session.reply(events.Renamed(nick=nick, id=request.id))
+
+
+def _who(session: Session, request: requests.Who) -> None:
+    session.wait_for_turn()
+    room = _member(session, request.room).room
+    nicks = session.hub.nicks_in(room, _MEMBERS)
+    session.reply(events.Members(room=room.name, nicks=nicks, count=room.count, id=request.id))
+
+
+def _history(session: Session, request: requests.History) -> None:
+    session.wait_for_turn()
+    room = _member(session, request.room).room
+    end = room.position + 1
+    if request.before is not None:
+        end = min(end, request.before)
+    posts = session.timeline.before(room.name, end, request.limit)
+    oldest = session.timeline.oldest(room.name)
+    complete = posts[0].position <= oldest if posts else end <= oldest
+    session.reply(events.History(room=room.name, posts=posts, complete=complete, id=request.id))
+
+
+def _direct(session: Session, request: requests.Direct) -> None:
+    session.authority.check_speech(session)
+    other = session.hub.named(request.to)
+    now = int(time.time() * 1000)
+    other.answer(events.Direct(author=session.nick, text=request.text, time=now))
+    session.reply(events.Sent(to=other.nick, id=request.id))
+
+
+def _topic(session: Session, request: requests.Topic) -> None:
+    member = _member(session, request.room)
+    session.authority.check_topic(session, member.room.name)
+    session.charge(member.room.rich_members)
+    session.submitted(member, request.topic, request_id=request.id, is_topic=True)
+    session.settle()  # its answer comes before those to later requests
+
+
+def _typing(session: Session, request: requests.Typing) -> None:
+    room = _member(session, request.room).room
+    if not room.crowded and not session.muted:
+        session.charge(room.rich_members)
+        session.hub.tell(room, events.Typing(room=room.name, nick=session.nick), session)
+
+
+def _ping(session: Session, request: requests.Ping) -> None:
+    session.reply(events.Pong(id=request.id))
+
+
+def _pong(session: Session, request: requests.Pong) -> None:
+    """It has done its work by being heard."""
+
+
+def _bye(session: Session, request: requests.Bye) -> None:
+    session.settle()
+    session.bye_id = request.id
+    raise Ending(QUIT)
+
+
+def _admin(session: Session, request: requests.Admin) -> None:
+    session.reply(acts.act(session, request))
+
+
+def _hello(session: Session, request: requests.Hello) -> None:
+    raise Refused("forbidden", "Hello is said once, at the beginning.")
+
+
+def _member(session: Session, name: str) -> Member:
+    """Give the session's membership of a room. Raises Refused `bad_room`, `not_joined`."""
+    name = names.room(name)
+    member = session.rooms.get(name)
+    if member is None:
+        raise Refused("not_joined", f"You are not in {name}. Join it first.", room=name)
+    return member
+
+
+_TABLE: Final[dict[type[requests.Request], Callable[[Session, Any], None]]] = {
+    requests.Say: _say,
+    requests.Join: _join,
+    requests.Leave: _leave,
+    requests.Nick: _nick,
+    requests.Who: _who,
+    requests.History: _history,
+    requests.Direct: _direct,
+    requests.Topic: _topic,
+    requests.Typing: _typing,
+    requests.Ping: _ping,
+    requests.Pong: _pong,
+    requests.Bye: _bye,
+    requests.Hello: _hello,
+    requests.Admin: _admin,
+}

@@ -1,0 +1,242 @@
+"""Actions of operators: one function each, and a table of them.
+
+An action that has started is completed, even if its session ends meanwhile. The session answers
+Refused with `error`. Each action is logged.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from geventchat.protocol import events, names
+from geventchat.protocol.errors import KICKED, Refused
+from geventchat.protocol.requests import Admin
+from geventchat.server.access.policy import audit
+from geventchat.server.access.rules import Network, Rule, Rules, moment, network, parsed
+from geventchat.server.chat.hub import Away
+from geventchat.server.participant import Participant
+from geventchat.server.session.session import Session
+from geventchat.server.session.shield import unbroken
+from geventchat.server.slices import in_slices
+
+_SHOWN: Final = 500
+"""Rules in the response at most."""
+_STRIDE: Final = 100
+"""Sessions per slice when rules are applied: some 0.5 ms."""
+
+Done = tuple[list[Rule], int]
+"""The rules that were created, removed or found, and the number of connections closed."""
+About = tuple[str, str, str]
+"""Type, lookup value and name of a target."""
+
+
+def act(session: Session, request: Admin) -> events.Admin:
+    """Carry out an action and save it. Waits. Raises Refused."""
+    if request.token is not None or not session.operator:
+        session.authority.recognise(session, request.token, request.action)
+    if request.action in _AT_ONCE:
+        return _act(session, request)
+    return unbroken(partial(_act, session, request))
+
+
+def _act(session: Session, request: Admin) -> events.Admin:
+    authority = session.authority
+    rules, ended = _TABLE[request.action](session, request)
+    changed = rules if request.action not in _AT_ONCE else []
+    until = changed[0].until if changed and request.action not in _UNDONE else None
+    audit(
+        session,
+        request.action,
+        target=", ".join(f"{rule.target_type} {rule.target}".rstrip() for rule in changed)
+        or request.target,
+        until=moment(until) if until is not None else None,
+        reason=request.reason,
+        connections_closed=ended or None,
+    )
+    if request.action not in _AT_ONCE:
+        authority.keep()
+    return events.Admin(
+        action=request.action,
+        rules=[rule.shown() for rule in rules[-_SHOWN:]],
+        connections_closed=ended,
+        total=len(authority.rules.in_force(authority.clock())),
+        id=request.id,
+    )
+
+
+def _kick(session: Session, request: Admin) -> Done:
+    text = KICKED.text if request.reason is None else f"{KICKED.text[:-1]}: {request.reason}"
+    ended = 0
+    for other in _found(session, request):
+        if other is not session:
+            other.end(replace(KICKED, text=text))
+            ended += 1
+    if not ended:
+        raise Refused("no_such_nick", "Only you match; nobody was kicked.")
+    return [], ended
+
+
+def _forbid(session: Session, request: Admin) -> Done:
+    """Handle `ban` and `mute`."""
+    rules = _made(session, request, _about(session, request))
+    own = session.client, [session.nick], session.address
+    if Rules(rules).of_client(request.action, *own, session.authority.clock()) is not None:
+        raise Refused("forbidden", f"That would also {request.action} you.")
+    return _enact(session, rules), _weigh_all(session)
+
+
+def _lock(session: Session, request: Admin) -> Done:
+    """Handle `lock` and `freeze`."""
+    room = names.room(_target(request))
+    return _enact(session, _made(session, request, [("room", room, room)])), 0
+
+
+def _close(session: Session, request: Admin) -> Done:
+    return _enact(session, _made(session, request, [("server", "", "")])), 0
+
+
+def _undo(session: Session, request: Admin) -> Done:
+    action = _UNDONE[request.action]
+    target = "" if action == "close" else _target(request)
+    lifted = session.authority.rules.lift(action, target, request.target_type)
+    if not lifted:
+        if not target:
+            raise Refused("bad_field", "action: the server is not closed.")
+        raise Refused("bad_field", f"target: no {action} matches {target}.")
+    return lifted, _weigh_all(session)
+
+
+def _list(session: Session, request: Admin) -> Done:
+    return session.authority.rules.in_force(session.authority.clock()), 0
+
+
+def _made(session: Session, request: Admin, about: Iterable[About]) -> list[Rule]:
+    now = session.authority.clock()
+    return [
+        Rule(
+            action=request.action,
+            target_type=target_type,
+            target=target,
+            operator=session.nick,
+            time=int(now * 1000),
+            until=int((now + request.seconds) * 1000) if request.seconds else None,
+            reason=request.reason or "",
+            value=value,
+        )
+        for target_type, value, target in about
+    ]
+
+
+def _enact(session: Session, rules: list[Rule]) -> list[Rule]:
+    session.authority.rules.make(rules, session.authority.clock())
+    return rules
+
+
+def _weigh_all(session: Session) -> int:
+    """Apply the rules to all sessions; return the number of connections closed. Waits."""
+    authority = session.authority
+    ended = 0
+    for other in in_slices(session.hub.sessions, _STRIDE):
+        authority.weigh(other)
+        banned = authority.banned(other.client, [other.nick], other.address)
+        if banned is not None and not other.operator:
+            other.end(banned)
+            ended += 1
+    return ended
+
+
+def _about(session: Session, request: Admin) -> Iterator[About]:
+    """Yield the targets of a ban or a mute: an address, or a nick and its client."""
+    target, target_type = _target(request), request.target_type
+    if target_type == "room":
+        raise Refused("bad_field", f"target_type: {request.action} does not support room.")
+    if (meant := _network(session, request)) is not None:
+        yield "address", str(meant), str(meant)
+        return
+    found = session.hub.present(target)
+    client = found.client if found is not None else b""
+    if target_type != "nick" and found is not None:
+        if client:
+            yield "client", client.hex(), found.nick
+        elif request.action == "mute" and target_type is None:
+            yield "guest", names.fold(found.nick), found.nick
+        else:
+            text = f"target: {found.nick} is a plain client; use its address."
+            raise Refused("bad_field", text)
+    elif target_type == "client":
+        raise _nobody(target)
+    if target_type != "client" and not (
+        target_type is None and names.fold(target).startswith(names.GUEST)
+    ):
+        nick = names.nick(target if found is None else found.nick)
+        yield "nick", names.skeleton(nick), nick
+    elif found is None:
+        raise _nobody(target)
+
+
+def _found(session: Session, request: Admin) -> list[Participant]:
+    """Return the sessions to kick."""
+    hub, target = session.hub, _target(request)
+    if request.target_type == "room":
+        return [other for other in hub.those_in(names.room(target)) if not other.operator]
+    if (meant := _network(session, request)) is not None:
+        return [
+            other for other in hub.sessions if not other.operator and _within(meant, other.address)
+        ]
+    found = hub.present(target)
+    if found is None or isinstance(found, Away):
+        raise _nobody(target)
+    return [found]
+
+
+def _network(session: Session, request: Admin) -> Network | None:
+    """Return the network of a request: the one it names, or that of a nick."""
+    if request.target_type not in (None, "address"):
+        return None
+    target = _target(request)
+    meant = network(target)
+    if meant is None and names.like_address(target):
+        raise Refused("bad_field", f"target: {target} is not a valid address.")
+    if meant is None and request.target_type == "address":
+        found = session.hub.present(target)
+        if found is None or isinstance(found, Away):
+            raise _nobody(target)
+        meant = network(found.address)
+    return meant
+
+
+def _within(meant: Network, address: str) -> bool:
+    ip = parsed(address)
+    return ip is not None and ip in meant
+
+
+def _target(request: Admin) -> str:
+    if request.target is None:
+        raise Refused("bad_field", f"target: {request.action} needs a target.")
+    return request.target
+
+
+def _nobody(target: str) -> Refused:
+    return Refused("no_such_nick", f"{target} is not online.")
+
+
+_AT_ONCE: Final = "kick", "list"
+"""They change no rules, and never wait."""
+_UNDONE: Final = {
+    "unban": "ban",
+    "unmute": "mute",
+    "unlock": "lock",
+    "unfreeze": "freeze",
+    "open": "close",
+}
+_TABLE: Final[dict[str, Callable[[Session, Admin], Done]]] = {
+    "kick": _kick,
+    "ban": _forbid,
+    "mute": _forbid,
+    "lock": _lock,
+    "freeze": _lock,
+    "close": _close,
+    "list": _list,
+    **dict.fromkeys(_UNDONE, _undo),
+}

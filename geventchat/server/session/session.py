@@ -1,0 +1,430 @@
+"""The session: one client from its first byte to goodbye; the only place that closes.
+
+Its reader greenlet owns it. Others may put into its outbox, and may tell it to `end`, which
+interrupts whatever the reader waits for; then the reader says goodbye and lets everything go.
+"""
+
+import logging
+import random
+import time
+from dataclasses import replace
+from typing import Final, Protocol
+
+import gevent
+from gevent.event import Event
+from greenlet import greenlet
+
+from geventchat.config import Limits
+from geventchat.protocol import events, frames, names, requests
+from geventchat.protocol.errors import (
+    FULL,
+    IDLE,
+    INTERNAL,
+    LOST,
+    NOT_UTF8,
+    PROTOCOL,
+    QUIT,
+    REPLACED,
+    SHUTDOWN,
+    SLOW,
+    Ending,
+    ProtocolError,
+    Reason,
+    Refused,
+)
+from geventchat.server.access.policy import Authority
+from geventchat.server.chat.hub import Hub
+from geventchat.server.chat.room import Member
+from geventchat.server.timeline import Timeline
+from geventchat.server.transport.base import Link
+from geventchat.server.transport.outbox import STALLED_SECONDS, Outbox
+from geventchat.server.transport.token_bucket import Pace
+from geventchat.server.wire import JSON, PLAIN, Form
+
+SLICE_SECONDS: Final = 0.002
+"""How long one client is served before others are."""
+_OWED: Final = 64
+"""Submissions a client may have on the way to the record before its next one is read."""
+_SETTLE_SECONDS: Final = 30.0
+"""How long the record may take to answer before the client is told to come back."""
+_UNSETTLED: Final = replace(
+    INTERNAL,
+    text="The server could not store your messages in time. Reconnect and send them again.",
+)
+_REACH: Final = 256
+"""Members that hear of something for one token,"""
+_ROOM_TOKENS: Final = 1 / 16
+"""and what each room costs besides."""
+_TOKEN_SECONDS: Final = 1.0
+"""How long one who comes to a full house has to show that it is an operator's."""
+_GOODBYE_SECONDS: Final = 2.0
+"""How long a client has to take what it is still sent, and then to close its side."""
+_AFTER_MS: Final = 200, 3_000
+_BAD_FRAMES: Final = 3
+_GENTLE: Final = (LOST, QUIT, SHUTDOWN, REPLACED)
+"""Endings before which the client hears all that it has still to hear."""
+
+_log = logging.getLogger(__name__)
+
+
+class Handlers(Protocol):
+    """What a session does with requests; they know sessions, not the other way round."""
+
+    def greet(self, session: "Session", hello: requests.Hello) -> None:
+        """Answer hello. Waits. Raises Ending if the client is not let in."""
+
+    def answer(self, session: "Session", request: requests.AnyRequest) -> None:
+        """Do what a request asks. May wait. Raises Refused, and Ending for `bye`."""
+
+
+class Session:
+    """One client. `run` is its life."""
+
+    __slots__ = (
+        "_bad_frames", "_began", "_closing", "_drained", "_handlers", "_owed", "_pinged",
+        "_reader", "_reason", "_settled", "authority", "bye_id", "client", "form", "hub", "limits",
+        "link", "muted", "nick", "operator", "outbox", "rooms", "shut", "timeline",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        link: Link,
+        hub: Hub,
+        timeline: Timeline,
+        limits: Limits,
+        authority: Authority,
+        handlers: "Handlers",
+    ) -> None:
+        self.link = link
+        self._handlers = handlers
+        self.hub = hub
+        self.timeline = timeline
+        self.limits = limits
+        self.authority = authority
+        self.outbox = Outbox(link.sink, limits.outbox_bytes, self.end)
+        self.nick = ""
+        self.client = b""
+        """Hash of the id of a rich client."""
+        self.form: Form = PLAIN
+        self.rooms: dict[str, Member] = {}
+        """Its memberships, by room; the hub changes them."""
+        self._pinged = False
+        self.shut: Reason | None = None
+        """Why it is a member of nothing before its hello is answered; None: it was let in."""
+        self.operator = False
+        self.muted = 0.0
+        """Until when it is silenced, in seconds since 1970; 0: it is not."""
+        self.bye_id: str | None = None
+        """The id of the request that ends the connection."""
+        self._owed = 0
+        self._settled: Event | None = None
+        self._drained: Event | None = None
+        self._bad_frames = 0
+        self._began = 0.0
+        self._reader: greenlet | None = None
+        self._reason: Reason | None = None
+        self._closing = False
+
+    @property
+    def rich(self) -> bool:
+        """Whether it has said hello."""
+        return self.form.rich
+
+    @property
+    def address(self) -> str:
+        """The address it comes from."""
+        return self.link.address
+
+    @property
+    def door(self) -> str:
+        """The door it came through."""
+        return self.link.door
+
+    @property
+    def pace(self) -> Pace | None:
+        """How quickly it may speak; None: as it likes."""
+        return self.link.pace
+
+    def run(self, *, full: bool = False) -> Reason:
+        """Live from the first byte to goodbye; give why it ended.
+
+        Waits; called by the greenlet that is the reader. In a `full` house there is still a place
+        for operators, and whoever else comes is told.
+        """
+        self._reader = gevent.getcurrent()
+        reason = LOST
+        self.shut = FULL if full else self.authority.shut()
+        late = None
+        if self.shut is not None:
+            seconds = _TOKEN_SECONDS if full else self.limits.hello_seconds
+            late = gevent.spawn_later(seconds, self._be_late)
+        try:
+            self.authority.weigh(self)
+            self.rooms = self.hub.come(self)
+            if (banned := self.authority.turned_away(self.address)) is not None:
+                raise Ending(banned)  # while it shook hands
+            self._converse()
+            self.settle()
+            reason = FULL if self.shut is FULL else LOST
+            if self._drained is not None:
+                reason = SHUTDOWN
+        except Ending as ending:
+            reason = ending.reason
+        except gevent.GreenletExit:
+            raise
+        except BaseException:  # even SystemExit: a bug takes down one connection, never the server
+            _log.exception("the session of %s failed", self.link.peer)
+            reason = INTERNAL
+        finally:
+            self._closing = True
+            if self._drained is not None:
+                self._drained.set()
+            if late is not None:
+                late.kill(block=False)
+            reason = self._reason or reason
+            self._say_goodbye(reason)
+        return reason
+
+    def end(self, reason: Reason) -> None:
+        """Let the session end for this reason, unless it is ending already. Never waits."""
+        if self._reason is None and not self._closing:
+            self._reason = reason
+            gevent.get_hub().loop.run_callback(self._interrupt, reason)
+
+    def check(self) -> None:
+        """Raise Ending if this session has a reason to end: from then on it changes nothing.
+
+        The reader may run once more before it is interrupted, if it was ready when `end` was
+        called. Never waits.
+        """
+        if self._reason is not None:
+            raise Ending(self._reason)
+
+    def drain(self) -> Event:
+        """Let the session end with `shutdown` when what it has sent so far is a post, or refused.
+
+        Gives what is set then. Never waits.
+        """
+        self._drained = Event()
+        if self._closing:
+            self._drained.set()
+        else:
+            self.link.drain()
+        return self._drained
+
+    def say(
+        self, member: Member, text: str, key: str | None = None, request_id: str | None = None
+    ) -> None:
+        """Let a text become a post. Waits only for a client with too many on the way.
+
+        Raises Refused if this client may not speak there.
+        """
+        if self.muted or member.room.name in self.authority.rules.frozen:
+            self.authority.check_speech(self, member.room.name)
+        self.submitted(member, text, key=key, request_id=request_id)
+
+    def submitted(
+        self,
+        member: Member,
+        text: str,
+        *,
+        key: str | None = None,
+        request_id: str | None = None,
+        is_topic: bool = False,
+    ) -> None:
+        """Submit a text. Waits only for a client with too many on the way. Raises Refused."""
+        self.hub.submit(member, text, key=key, request_id=request_id, is_topic=is_topic)
+        self._owed += 1
+        if self._owed >= _OWED:
+            self.settle()
+
+    def acknowledged(self) -> None:
+        """One of its submissions has its verdict. Never waits."""
+        self._owed -= 1
+        if not self._owed and self._settled is not None:
+            self._settled.set()
+
+    def settle(self) -> None:
+        """Wait until everything that was submitted is stored and heard, or refused."""
+        if self._owed:
+            self._settled = Event()
+            if not self._settled.wait(_SETTLE_SECONDS):
+                raise Ending(_UNSETTLED)
+            self._settled = None
+
+    def charge(self, members: int) -> None:
+        """Let an event that so many members of a room hear count against its pace. Never waits."""
+        if self.link.pace is not None:
+            self.link.pace.charge(_ROOM_TOKENS + members / _REACH, time.monotonic())
+
+    def refuse(self, refusal: Refused, request: requests.Request | None) -> None:
+        """Tell this client that a rule said no to its request. Never waits."""
+        self.answer(
+            events.Error(
+                code=refusal.code,
+                text=refusal.text,
+                room=refusal.room,
+                retry_ms=refusal.retry_ms,
+                id=request.id if request else None,
+                key=getattr(request, "key", None),
+            )
+        )
+
+    def answer(self, event: events.Event) -> None:
+        """Send an event to this client alone. Never waits."""
+        if frame := self.form.encode(event):
+            self.put(frame)
+
+    def reply(self, event: events.Event) -> None:
+        """Answer this client's own request. Waits while it has too much to read already."""
+        frame = self.form.encode(event)
+        if not self.outbox.wait_for_room(len(frame), STALLED_SECONDS):
+            raise Ending(SLOW)
+        self.put(frame)
+
+    def put(self, whole_frames: bytes) -> None:
+        """Send this client alone frames that are encoded already. Never waits."""
+        self.outbox.put(whole_frames)
+        self.outbox.flush()
+
+    def tick(self, now: float) -> None:
+        """Look whether it began a frame and does not end it, or is silent. Never waits."""
+        if self.link.begun and self.link.listening:
+            seconds = self.limits.frame_seconds
+            if now - self.link.begun >= seconds:
+                self.end(replace(IDLE, text=f"Message not completed within {seconds} seconds."))
+        if self.rich:
+            self._ping(now)
+
+    def _ping(self, now: float) -> None:
+        silent = now - self.link.heard
+        if silent < self.limits.ping_seconds:
+            self._pinged = False
+        elif not self.link.listening:  # the server itself does not read: the clock stands still
+            self.link.heard = now
+        elif not self._pinged:
+            self._pinged = True
+            self.answer(events.Ping())
+        elif silent >= 2 * self.limits.ping_seconds:
+            self.end(IDLE)
+
+    def wait_for_turn(self) -> None:
+        """Let others run first if this round of the loop has lasted for a whole slice. May wait.
+
+        For requests that cost more than most: hundreds of clients may ask in one round.
+        """
+        if time.time() - gevent.get_hub().loop.now() > SLICE_SECONDS:
+            gevent.sleep(1e-9)
+
+    def breathe(self) -> None:
+        """Let others run if this client was served for a whole slice. May wait.
+
+        One read may hold thousands of requests, and one request ask for thousands of posts.
+        """
+        if time.monotonic() - max(self._began, self.link.heard) > SLICE_SECONDS:
+            gevent.sleep(1e-9)
+            self._began = time.monotonic()
+
+    def _interrupt(self, reason: Reason) -> None:
+        # In the event loop's own greenlet, between two switches: the reader is waiting somewhere.
+        if not self._closing and self._reader is not None:
+            self._reader.throw(Ending(reason))
+
+    def _be_late(self) -> None:
+        if self.shut is not None:
+            self.end(self.shut)
+
+    def _converse(self) -> None:
+        """Take the client's frames until it sends no more; if `shut`, only hello lets it in."""
+        take = self._take_first
+        try:
+            for frame in self.link.frames(self.outbox):
+                self.check()
+                try:
+                    take(frame)
+                except ProtocolError as error:
+                    self._reproach(error)
+                take = self._take_rich if self.rich else self._take_plain
+                self.breathe()
+        except ProtocolError as error:  # one after which the link gives no more frames
+            raise Ending(replace(error.reason or PROTOCOL, text=error.text)) from None
+
+    def _take_first(self, frame: bytes) -> None:
+        """Learn from a connection's first frame whether it is rich."""
+        if not frames.is_rich(frame):
+            if self.shut is not None:
+                raise Ending(self.shut)
+            self._take_plain(frame)
+            return
+        try:
+            hello = requests.decode(frame[1:])
+            if not isinstance(hello, requests.Hello):
+                raise ProtocolError("forbidden", "A connection begins with hello.")
+        except ProtocolError as error:
+            self.form = JSON
+            self._reproach(error)
+            raise Ending(PROTOCOL) from None
+        self._handlers.greet(self, hello)
+
+    def _take_plain(self, frame: bytes) -> None:
+        if frame == b"q":
+            raise Ending(QUIT)
+        try:
+            text = frame.decode()
+        except UnicodeDecodeError:
+            raise ProtocolError(
+                "not_utf8", "That message is not UTF-8 and was not passed on."
+            ) from None
+        lobby = self.rooms[names.LOBBY]
+        self.hub.announce(lobby)
+        try:
+            self.say(lobby, text)
+        except Refused as refusal:
+            self.refuse(refusal, None)
+
+    def _take_rich(self, frame: bytes) -> None:
+        request = requests.decode(frame)
+        try:
+            self._handlers.answer(self, request)
+        except Refused as refusal:
+            self.refuse(refusal, request)
+
+    def _reproach(self, error: ProtocolError) -> None:
+        """Tell the client what was wrong with its frame; too many that are not UTF-8 end it."""
+        self.answer(
+            events.Error(code=error.code, text=error.text, id=error.request_id, key=error.key)
+        )
+        if error.code == "not_utf8":
+            self._bad_frames += 1
+            if self._bad_frames == _BAD_FRAMES:
+                raise Ending(NOT_UTF8)
+
+    def _say_goodbye(self, reason: Reason) -> None:
+        """Leave everything, say the last words, close, even if leaving meets a bug. Waits."""
+        if reason is SHUTDOWN:  # nobody reads any more: let all hear what was said before
+            self.hub.delivered.wait(_SETTLE_SECONDS)
+        try:
+            self.hub.go(self, reason)
+            if not self.rich:
+                self.authority.rules.forget(self.nick)
+        finally:
+            self._close(reason)
+
+    def _close(self, reason: Reason) -> None:
+        last = b""
+        if self.rich and reason is not LOST:
+            last = self.form.encode(self._bye(reason))
+        elif reason not in (LOST, QUIT):
+            last = self.link.farewell(reason)
+        self.outbox.finish(last, all_of_it=reason in _GENTLE, seconds=_GOODBYE_SECONDS)
+        self.link.close(_GOODBYE_SECONDS)
+
+    def _bye(self, reason: Reason) -> events.Bye:
+        return events.Bye(
+            code=reason.code,
+            text=reason.text,
+            reconnect=reason.reconnect,
+            # Spread, or all who were sent away together would come back together.
+            after_ms=random.randint(*_AFTER_MS) if reason.reconnect else 0,
+            id=self.bye_id,
+        )

@@ -1,0 +1,231 @@
+"""What delivery promises: short slices, rooms in turn, and nobody who waits for a large room."""
+
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from geventchat.protocol.events import Post
+from geventchat.server.chat import delivery as delivery_module
+from geventchat.server.chat.delivery import Delivery
+from geventchat.server.chat.room import Member, Pending, Room
+from geventchat.server.session.session import Session
+from tests.server.house import House, Rounds, heard, link_of
+from tests.server.switches import let_run, never_switches
+
+
+@pytest.fixture
+def thin_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a slice end as soon as the clock is looked at."""
+    monkeypatch.setattr(delivery_module, "SLICE_SECONDS", -1.0)
+
+
+@pytest.fixture
+def delivery() -> Iterator[Delivery]:
+    delivery = made()
+    delivery.start()
+    yield delivery
+    delivery.greenlet.kill()
+
+
+def crowd(count: int, name: str = "lobby") -> tuple[Room, list[Session]]:
+    """Give a room with so many plain members."""
+    house = House()
+    room = Room(name, 0, "")
+    members = [house.session() for _ in range(count)]
+    for each in members:
+        room.add(Member(each, room))
+        room.go_live(room.members[each])
+    return room, members
+
+
+def post(room: Room, text: str) -> None:
+    author = House().session(rich=True)
+    author._owed += 1
+    assert room.post(Post(room.name, room.newest + 1, "anna", 0, text), Pending(author, None, 0.0))
+
+
+def made() -> Delivery:
+    """Give a delivery each of whose slices has a budget of its own."""
+    delivery = Delivery()
+    delivery._loop = Rounds()
+    return delivery
+
+
+def busy(delivery: Delivery) -> bool:
+    return not delivery.idle
+
+
+def work_off(delivery: Delivery) -> None:
+    """Let delivery do all there is; on a machine that is busy that takes more than one slice."""
+    delivery.work()
+    while busy(delivery):
+        delivery.work()
+
+
+def reached(members: list[Session]) -> int:
+    return sum(bool(link_of(each).offered) for each in members)
+
+
+def test_what_fits_in_a_slice_is_delivered_at_once(delivery: Delivery) -> None:
+    room, members = crowd(10)
+    post(room, "one")
+    with never_switches():
+        delivery.add(room)
+        work_off(delivery)
+    assert [heard(each) for each in members] == [[b"one"]] * 10
+    assert (room.position, room.busy) == (1, False)
+
+
+def test_a_room_takes_turns_until_nothing_more_has_gathered(delivery: Delivery) -> None:
+    room, [member] = crowd(1)
+    for text in ("one", "two"):
+        post(room, text)
+        delivery.add(room)
+    work_off(delivery)
+    post(room, "three")
+    delivery.add(room)
+    work_off(delivery)
+    assert heard(member) == [b"one", b"two", b"three"]
+
+
+def test_a_room_with_nothing_to_say_is_no_trouble(delivery: Delivery) -> None:
+    room, _ = crowd(3)
+    delivery.add(room)
+    work_off(delivery)
+    assert not room.busy
+
+
+@pytest.mark.usefixtures("thin_slices")
+def test_a_large_room_is_delivered_to_in_slices() -> None:
+    delivery = made()  # not started: it works only when it is told to
+    room, members = crowd(500)
+    post(room, "one")
+    delivery.add(room)
+    counts = []
+    while busy(delivery):
+        with never_switches():
+            delivery.work()
+        counts.append(reached(members))
+    assert counts[0] < 100
+    assert len(counts) > 10
+    assert counts == sorted(counts)
+    assert [heard(each) for each in members] == [[b"one"]] * 500
+
+
+@pytest.mark.usefixtures("thin_slices")
+def test_a_small_room_does_not_wait_for_a_large_one() -> None:
+    delivery = made()
+    large, many = crowd(1_000, "large")
+    small, few = crowd(3, "small")
+    for room in (large, small):
+        post(room, "one")
+        delivery.add(room)
+    while reached(few) < 3:
+        delivery.work()
+    assert reached(many) < 200
+
+
+@pytest.mark.usefixtures("thin_slices")
+def test_large_rooms_take_turns() -> None:
+    delivery = made()
+    rooms = [crowd(300, str(number)) for number in range(4)]
+    for room, _ in rooms:
+        post(room, "one")
+        delivery.add(room)
+    while any(room.busy for room, _ in rooms):
+        delivery.work()
+        counts = [reached(members) for _, members in rooms]
+        assert max(counts) - min(counts) <= 128
+
+
+@pytest.mark.usefixtures("thin_slices")
+def test_what_is_left_goes_on_by_itself_and_lets_others_run_between(delivery: Delivery) -> None:
+    room, members = crowd(500)
+    post(room, "one")
+    seen: set[int] = set()
+
+    def look() -> None:
+        while busy(delivery):
+            seen.add(reached(members))
+            gevent.sleep(0)
+
+    delivery.add(room)
+    delivery.work()
+    assert busy(delivery)
+    bystander = gevent.spawn(look)
+    bystander.get(timeout=5)
+    assert len(seen) > 10
+    assert reached(members) == 500
+
+
+@pytest.mark.usefixtures("thin_slices")
+def test_it_begins_again_after_it_was_done(delivery: Delivery) -> None:
+    room, members = crowd(100)
+    for count in range(1, 4):
+        post(room, str(count))
+        delivery.add(room)
+        delivery.work()
+        with gevent.Timeout(5):
+            while busy(delivery):
+                gevent.sleep(0)
+        assert room.position == count
+    assert [heard(each) for each in members] == [[b"1", b"2", b"3"]] * 100
+
+
+@pytest.mark.usefixtures("thin_slices")
+def test_what_is_posted_to_a_room_in_the_middle_of_its_turn_comes_after_it() -> None:
+    delivery = made()
+    room, members = crowd(100)
+    for count in range(1, 6):
+        post(room, str(count))
+        delivery.add(room)
+        delivery.work()
+    while busy(delivery):
+        delivery.work()
+    assert [heard(each) for each in members] == [[b"1", b"2", b"3", b"4", b"5"]] * 100
+
+
+def test_members_who_take_nothing_delay_nobody(delivery: Delivery) -> None:
+    room, members = crowd(20)
+    for each in members[::2]:
+        link_of(each).room = 0
+    post(room, "one")
+    delivery.add(room)
+    with never_switches():
+        work_off(delivery)
+    assert room.position == 1
+    assert [heard(each) for each in members[1::2]] == [[b"one"]] * 10
+    for each in members[::2]:
+        link_of(each).take(None)
+    let_run()
+    assert [heard(each) for each in members[::2]] == [[b"one"]] * 10
+
+
+def test_members_who_are_lost_delay_nobody(delivery: Delivery) -> None:
+    room, members = crowd(20)
+    for each in members[::2]:
+        link_of(each).lose()
+    post(room, "one")
+    delivery.add(room)
+    work_off(delivery)
+    assert [heard(each) for each in members[1::2]] == [[b"one"]] * 10
+    assert all(each._reason is not None for each in members[::2])
+
+
+def test_a_turn_that_fails_ends_neither_its_room_nor_the_others(
+    delivery: Delivery, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, [one] = crowd(1, "broken")
+    sound, [other] = crowd(1, "sound")
+    post(broken, "\ud800")  # no text that a door lets in, and nothing that can be encoded
+    post(sound, "one")
+    for room in (broken, sound):
+        delivery.add(room)
+    work_off(delivery)
+    assert heard(other) == [b"one"]
+    assert "broken" in caplog.text
+    post(broken, "two")
+    delivery.add(broken)
+    work_off(delivery)
+    assert heard(one) == [b"two"]

@@ -1,0 +1,483 @@
+"""People come, go, drop, come back and speak while turns are cut into the thinnest slices.
+
+Sessions, hub, rooms, outboxes and catching up are the real ones; links and the timeline take one
+step when the model says so. Whatever the order of the steps: each member hears each post of a room
+after its cursor once, in order, and in the end all of them.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import gevent
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from geventchat.protocol import events, requests
+from geventchat.protocol.requests import Cursor
+from geventchat.server import timeline
+from geventchat.server.chat import delivery
+from geventchat.server.chat import room as room_module
+from geventchat.server.session import replay as catchup
+from geventchat.server.session.session import Session
+from geventchat.server.timeline import memory
+from tests.server.house import House
+from tests.server.links import FakeLink
+from tests.server.switches import let_run
+
+FRESH = 3
+AT_FIRST = ["lobby", "attic"]
+ROOMS = [*AT_FIRST, "cellar"]
+RICH = range(4)
+PLAIN = range(4, 6)
+WORK = ["store", "hand on", "read", "slice", "slice"]
+STEPS = ["leave", "join", "join afresh", "say", "speak", "come", "go", *WORK]
+rich = st.sampled_from(RICH)
+anyone = st.integers(0, max(PLAIN))
+rooms = st.sampled_from(ROOMS)
+nicks = st.sampled_from(["Ann", "Bob", "ANN"])
+
+
+@dataclass
+class Hearing:
+    """What one membership has heard so far."""
+
+    first: range
+    """Where it may begin."""
+    last: int | None = None
+
+    def hear(self, position: int) -> None:
+        if self.last is None:
+            assert position in self.first, (position, self)
+        else:
+            assert position == self.last + 1, (position, self)
+        self.last = position
+
+
+class Call:
+    """One connection of somebody, and what came through it."""
+
+    def __init__(self, house: House) -> None:
+        self.link = FakeLink()
+        self.session = house.session(self.link)
+        self.reader = gevent.spawn(self.session.run)
+        self._read = 0
+        self.open = True
+        """Whether the client may still say something."""
+        self.blocked = False
+        """Whether its link ever took less than it was offered: only then may it be slow."""
+        self.wanted: set[str] = set()
+        """The rooms it has asked to be in."""
+        self.asked: dict[str, deque[Cursor | None]] = {room: deque() for room in ROOMS}
+        """From where on, for each `joined` still to come."""
+
+    def frames(self) -> list[bytes]:
+        """Give the whole frames that came since the last time."""
+        *frames, rest = bytes(self.link.taken[self._read :]).split(b"\0")
+        self._read = len(self.link.taken) - len(rest)
+        return frames
+
+    def check(self) -> None:
+        """Whatever its end, it heard whole frames, and nothing after goodbye."""
+        *frames, rest = bytes(self.link.taken).split(b"\0")
+        assert self.link.lost or not rest
+        assert not [frame for frame in frames[:-1] if frame.startswith(b'{"type":"bye"')]
+
+    def request(self, request: requests.Request, mark: bytes = b"") -> None:
+        self.link.say(mark + requests.encode(request))
+
+    @property
+    def stands(self) -> bool:
+        """Whether the server has this client, and the client wants to be had."""
+        return self.open and not self.reader.ready() and not self.link.lost
+
+
+class RichPerson:
+    """A client program: it knows how far it has read, and repeats what was not acknowledged."""
+
+    def __init__(self, house: House, name: str) -> None:
+        self.house = house
+        self.client = name * 16
+        self.call: Call | None = None
+        self.cursors: dict[str, int] = {}
+        self.hearing: dict[str, Hearing] = {}
+        self.unacknowledged: dict[str, tuple[str, str]] = {}
+        self.welcome = False
+
+    def come(self) -> None:
+        """Connect, or connect again, going on where it was."""
+        self.listen()
+        wanted = set(AT_FIRST)
+        if self.call is not None:
+            self.call.open = False
+            wanted = self.call.wanted | {room for room, _ in self.unacknowledged.values()}
+        self.hearing = {}
+        self.welcome = False
+        self.call = Call(self.house)
+        rooms = {room: self.ask(self.call, room) for room in sorted(wanted)}
+        hello = requests.Hello(version=1, client=self.client, rooms=rooms)
+        self.call.request(hello, b"\x1e")
+        for key, (where, text) in self.unacknowledged.items():
+            self.call.request(requests.Say(room=where, text=text, key=key))
+
+    def ask(self, call: Call, room: str, *, fresh: bool = False) -> Cursor | None:
+        """Note a room that is asked for; give from where on."""
+        cursor = None
+        if not fresh and room in self.cursors:
+            cursor = Cursor(self.house.timeline.epoch, self.cursors[room])
+        call.wanted.add(room)
+        call.asked[room].append(cursor)
+        return cursor
+
+    def say(self, room: str, text: str) -> None:
+        if self.call and self.call.stands and room in self.call.wanted:
+            self.unacknowledged[text] = room, text
+            self.call.request(requests.Say(room=room, text=text, key=text))
+
+    def join(self, room: str, *, fresh: bool) -> None:
+        if self.call and self.call.stands and room not in self.call.wanted:
+            cursor = self.ask(self.call, room, fresh=fresh)
+            if cursor is None:
+                self.call.request(requests.Join(room=room))
+            else:
+                epoch, position = cursor.epoch, cursor.position
+                self.call.request(requests.Join(room=room, epoch=epoch, position=position))
+
+    def leave(self, room: str) -> None:
+        if self.call and self.call.stands and room in self.call.wanted:
+            self.listen()
+            self.call.wanted.remove(room)
+            self.call.request(requests.Leave(room=room))
+
+    def listen(self) -> None:
+        """Take in what has come."""
+        if self.call is not None:
+            for frame in self.call.frames():
+                self._take(self.call, frame)
+
+    def _take(self, call: Call, frame: bytes) -> None:
+        if not self.welcome:  # what it hears as the plain member that it was at first
+            self.welcome = b'"welcome"' in frame
+            return
+        event = events.decode(frame)
+        match event:
+            case events.Joined(room=room):
+                assert room not in self.hearing
+                self._joined(event, call.asked[room].popleft())
+            case events.Post(room=room, position=position, text=text, key=key):
+                stored = self.house.timeline._rooms[room].posts[position][0]
+                assert (text, key) == (stored.text, stored.key)
+                self.hearing[room].hear(position)
+                self.cursors[room] = position
+                self.unacknowledged.pop(text, None)
+            case events.Sent(key=key):
+                self.unacknowledged.pop(key or "", None)
+            case events.Left(room=room):
+                del self.hearing[room]
+            case events.Bye(code=code):
+                assert code == "replaced" or (code == "slow" and call.blocked)
+                self.hearing = {}
+                call.open = False
+            case events.Presence() | events.Renamed() | events.Error(code="nick_in_use"):
+                pass
+            case _:
+                raise AssertionError(event)
+
+    def _joined(self, joined: events.Joined, cursor: Cursor | None) -> None:
+        if cursor is None:
+            assert joined.recovered is None
+            first = range(max(joined.position - FRESH, 0) + 1, joined.position + 1)
+            self.hearing[joined.room] = Hearing(first or range(1, 2))
+            self.cursors.pop(joined.room, None)
+        else:
+            assert joined.recovered is True
+            first = range(cursor.position + 1, cursor.position + 2)
+            self.hearing[joined.room] = Hearing(first, cursor.position)
+
+    def check(self) -> None:
+        """Everything is quiet: what ought to have been heard has been."""
+        self.listen()
+        if self.call is None or not self.call.stands:
+            return
+        assert self.welcome
+        assert not self.unacknowledged
+        assert set(self.hearing) == self.call.wanted
+        for where, hearing in self.hearing.items():
+            assert (hearing.last or 0) == self.house.timeline.position(where)
+
+
+class PlainPerson:
+    """A null-terminated client: it hears the lobby, but for its own words."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.call: Call | None = None
+        self.said: set[str] = set()
+        self.heard: list[int] = []
+
+    def come(self) -> None:
+        if self.call is not None:
+            self.call.link.shut()
+            self.call.open = False
+        self.call = Call(self.house)
+        self.said = set()
+        self.heard = []
+        lobby = self.house.hub.rooms.get("lobby")
+        self.delivered = lobby.position if lobby else self.house.timeline.position("lobby")
+        self.stored = self.house.timeline.position("lobby")
+
+    def say(self, room: str, text: str) -> None:
+        """Say something in the lobby, whatever the room: it knows of no other."""
+        if self.call and self.call.stands:
+            self.said.add(text)
+            self.call.link.say(text.encode())
+
+    def listen(self) -> None:
+        if self.call is None:
+            return
+        for frame in self.call.frames():
+            if frame.startswith(b"* geventchat: "):
+                assert frame.startswith(b"* geventchat: Disconnected: not reading")
+                assert self.call.blocked
+                self.call.open = False
+                continue
+            text = frame.decode()
+            assert text not in self.said
+            self.heard.append(self._posts()[text])
+
+    def check(self) -> None:
+        self.listen()
+        if self.call is None:
+            return
+        others = [each for text, each in self._posts().items() if text not in self.said]
+        first = self.heard[0] if self.heard else len(self._posts()) + 1
+        assert first > self.delivered
+        if self.call.stands:
+            assert self.heard == [each for each in others if each >= first]
+            assert not [each for each in others if self.stored < each < first]
+        elif self.heard:
+            assert self.heard == [each for each in others if first <= each <= self.heard[-1]]
+
+    def _posts(self) -> dict[str, int]:
+        record = self.house.timeline._rooms.get("lobby")
+        if record is None:
+            return {}
+        return {post.text: position for position, (post, _) in record.posts.items()}
+
+
+class HubModel(RuleBasedStateMachine):
+    """Every rule is one small step of somebody; after it, whoever can run does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        for module, name, value in (
+            (memory, "PAGE_BYTES", 6),
+            (timeline, "PAGE_BYTES", 6),
+            (catchup, "FRESH", FRESH),
+            (room_module, "TURN_BYTES", 8),
+            (delivery, "SLICE_SECONDS", -1.0),
+            (delivery, "_LOOK", 1),
+        ):
+            self.patch.setattr(module, name, value)
+        self.house = House(outbox_bytes=2_000)
+        self.house.timeline.held_back = True
+        self.rich = [RichPerson(self.house, "abcd"[number]) for number in RICH]
+        self.plain = [PlainPerson(self.house) for _ in PLAIN]
+        self.calls: list[Call] = []
+        self.words = 0
+
+    def person(self, number: int) -> RichPerson | PlainPerson:
+        return self.rich[number] if number in RICH else self.plain[number - len(RICH)]
+
+    @initialize(who=st.sets(anyone, min_size=3), walk=st.integers(1, 3))
+    def begin(self, who: set[int], walk: int) -> None:
+        """Begin with some people in their rooms, who have heard something already."""
+        self.patch.setattr(delivery, "_WALK", walk)
+        for each in sorted(who):
+            self.come(each)
+        self.quiet()
+        for each in sorted(who):
+            self.person(each).say("lobby", self.word())
+        self.quiet()
+
+    @rule(steps=st.lists(st.sampled_from(WORK), min_size=1))
+    def the_server_works(self, steps: list[str]) -> None:
+        for step in steps:
+            match step:
+                case "store":
+                    self.house.timeline.store()
+                case "hand on":
+                    self.house.timeline.hand_on()
+                case "read":
+                    self.house.timeline.let_read()
+                case "slice":
+                    self.house.slice()
+            let_run()
+
+    @rule(who=anyone, where=rooms, times=st.integers(1, 5), until=st.integers(0, 4))
+    def somebody_speaks(self, who: int, where: str, times: int, until: int) -> None:
+        """Somebody speaks, and what is said goes some way at once."""
+        for _ in range(times):
+            self.person(who).say(where, self.word())
+        let_run()
+        self.the_server_works(["store", "hand on", "slice", "slice"][:until])
+
+    @rule(who=rich, where=rooms, steps=st.lists(st.sampled_from(STEPS), min_size=3))
+    def somebody_is_restless(self, who: int, where: str, steps: list[str]) -> None:
+        """One person does this and that in one room, while the server works."""
+        person = self.rich[who]
+        for step in steps:
+            match step:
+                case "leave":
+                    person.leave(where)
+                case "join" | "join afresh":
+                    person.join(where, fresh=step == "join afresh")
+                case "say":
+                    person.say(where, self.word())
+                case "speak":
+                    person.say(where, self.word())
+                    let_run()
+                    self.the_server_works(["store", "hand on"])
+                case "come":
+                    self.come(who)
+                case "go":
+                    self.go(who, "lost")
+                case _:
+                    self.the_server_works([step])
+            let_run()
+
+    @rule(who=anyone, reads=st.integers(0, 3))
+    def somebody_comes(self, who: int, reads: int) -> None:
+        """Somebody comes, or takes the place of its own former connection."""
+        self.come(who)
+        self.the_server_works(["read"] * reads)
+
+    def come(self, who: int) -> None:
+        person = self.person(who)
+        person.come()
+        assert person.call is not None
+        self.calls.append(person.call)
+        let_run()
+
+    @rule(who=rich, nick=nicks)
+    def somebody_takes_a_nick(self, who: int, nick: str) -> None:
+        call = self.rich[who].call
+        if call is not None and call.stands:
+            call.request(requests.Nick(nick=nick))
+        let_run()
+
+    @rule(who=rich, nick=st.none() | nicks, where=rooms, replaced_first=st.booleans())
+    def a_replaced_connection_still_speaks(
+        self, who: int, nick: str | None, where: str, replaced_first: bool
+    ) -> None:
+        """Somebody connects again; its former connection has a frame ready in the same round."""
+        former = self.rich[who].call
+        if former is None or not former.stands:
+            return
+        asked = requests.Nick(nick=nick) if nick else requests.Join(room=where)
+        self.rich[who].listen()
+        if not replaced_first:
+            former.request(asked)
+        self.rich[who].come()
+        if replaced_first:
+            former.request(asked)
+        call = self.rich[who].call
+        assert call is not None
+        self.calls.append(call)
+        let_run()
+
+    @rule(who=anyone, how=st.sampled_from(["lost", "lost unread", "shut"]), back=st.booleans())
+    def somebody_goes(self, who: int, how: str, back: bool) -> None:
+        self.go(who, how)
+        if back:
+            self.come(who)
+
+    def go(self, who: int, how: str) -> None:
+        person = self.person(who)
+        if person.call is not None and person.call.stands:
+            if how != "lost unread":
+                person.listen()
+            if how == "shut":
+                person.call.link.shut()
+            else:
+                person.call.link.lose()
+            person.call.open = False
+            let_run()
+
+    @rule(who=anyone)
+    def somebody_listens(self, who: int) -> None:
+        self.person(who).listen()
+
+    @rule(who=anyone, count=st.none() | st.integers(0, 300))
+    def a_link_blocks_or_takes(self, who: int, count: int | None) -> None:
+        call = self.person(who).call
+        if call is not None and call.link.room is None and count is not None:
+            call.link.room = count
+            call.blocked = True
+        elif call is not None:
+            call.link.take(count)
+        let_run()
+
+    def word(self) -> str:
+        self.words += 1
+        return str(self.words)
+
+    @rule()
+    def quiet(self) -> None:
+        """Let everything come to rest; then everybody has heard everything."""
+        for call in self.calls:
+            call.link.take(None)
+        for _ in range(1_000):
+            let_run()
+            if self.house.timeline.idle and not self.house.delivering:
+                break
+            self.house.timeline.store()
+            self.house.timeline.hand_on()
+            self.house.slice()
+            self.house.timeline.let_read()
+        else:
+            raise AssertionError("it never comes to rest")
+        for number in (*RICH, *PLAIN):
+            self.person(number).check()
+        for call in self.calls:
+            call.check()
+
+    @invariant()
+    def what_the_others_are_told_adds_up(self) -> None:
+        for each in self.house.hub.rooms.values():
+            announced = [member for member in each.members.values() if member.announced]
+            assert each.count == len(announced) + len(each.away)
+            assert each.rich_members == sum(member.form.rich for member in each.members.values())
+            assert set(each.live) <= set(each.members)
+
+    @invariant()
+    def a_nick_has_one_owner_who_is_here_or_expected_back(self) -> None:
+        hub = self.house.hub
+        owners = [owner for owner, _ in hub._nicks._owners.values()]
+        assert len(owners) == len(set(owners))
+        assert set(owners) == set(hub._clients.values())
+        for client, owner in hub._clients.items():
+            assert hub._nicks.owner(owner.nick) is owner
+            assert owner.client == client
+            assert not isinstance(owner, Session) or owner in hub.sessions
+
+    def teardown(self) -> None:
+        try:
+            self.quiet()
+            for call in self.calls:
+                call.link.shut()
+            self.quiet()
+            assert all(call.reader.ready() for call in self.calls)
+            assert not self.house.hub.sessions
+            assert not self.house.hub.rooms
+        finally:
+            self.patch.undo()
+            gevent.killall([call.reader for call in self.calls])
+
+
+TestHubModel = pytest.mark.timeout(120)(HubModel.TestCase)  # to shrink what fails takes long
+TestHubModel.settings = settings(
+    max_examples=200, stateful_step_count=50, report_multiple_bugs=False
+)

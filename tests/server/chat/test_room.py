@@ -1,0 +1,413 @@
+"""What a room promises: one order for all, each wire form encoded once, turns that can be cut."""
+
+from collections import Counter
+from typing import Any
+
+import gevent
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geventchat.protocol import events
+from geventchat.protocol.events import Post, Typing
+from geventchat.server.chat import room as room_module
+from geventchat.server.chat.room import TURN_BYTES, Member, Pending, Room
+from geventchat.server.session.session import Session
+from geventchat.server.wire import PLAIN
+from tests.server.house import House, heard, link_of
+from tests.server.switches import let_run, never_switches
+
+
+class Place:
+    """A room, and those who are in it."""
+
+    def __init__(self, position: int = 0) -> None:
+        self.house = House()
+        self.room = Room("lobby", position, "")
+        self._position = position
+
+    def newcomer(self, *, rich: bool = False) -> Session:
+        """Let somebody in who does not hear yet."""
+        session = self.house.session(rich=rich)
+        self.room.add(Member(session, self.room))
+        return session
+
+    def member(self, *, rich: bool = False) -> Session:
+        session = self.newcomer(rich=rich)
+        self.room.go_live(self.room.members[session])
+        return session
+
+    def post(self, text: str, author: Session) -> Post:
+        self._position += 1
+        post = Post("lobby", self._position, author.nick, 0, text)
+        author._owed += 1
+        assert self.room.post(post, Pending(author, None, 0.0))
+        return post
+
+    def begin(self) -> room_module.Turn:
+        turn = self.room.begin_turn()
+        assert turn is not None
+        return turn
+
+    def put(self, turn: room_module.Turn, count: int) -> None:
+        """Let the next `count` members hear the turn."""
+        with never_switches():
+            for outbox in turn.put(count):
+                outbox.flush()
+
+    def turn(self) -> None:
+        """Take a whole turn."""
+        turn = self.begin()
+        while not turn.done:
+            self.put(turn, 2)
+        self.room.end_turn(turn)
+
+
+def rich_frame(post: Post) -> bytes:
+    return events.encode(post)
+
+
+# One order, one encoding
+
+
+def test_every_plain_member_hears_the_same_bytes_object() -> None:
+    place = Place()
+    members = [place.member() for _ in range(5)]
+    author = place.member(rich=True)
+    place.post("one", author)
+    place.post("two", author)
+    place.turn()
+    offered = [link_of(member).offered for member in members]
+    assert offered[0] == [b"one\0two\0"]
+    assert len({id(item) for [item] in offered}) == 1
+
+
+def test_every_rich_member_hears_the_same_bytes_object_the_author_too() -> None:
+    place = Place()
+    members = [place.member(rich=True) for _ in range(5)]
+    posts = [place.post("one", members[0]), place.post("two", members[3])]
+    place.turn()
+    offered = [link_of(member).offered for member in members]
+    assert heard(members[0]) == [rich_frame(post) for post in posts]
+    assert len({id(item) for [item] in offered}) == 1
+
+
+def test_a_post_is_encoded_once_for_all_rich_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: Counter[str] = Counter()
+
+    def encode(event: Any) -> bytes:
+        encoded[event.text] += 1
+        return b"{}"
+
+    monkeypatch.setattr(events, "encode", encode)
+    place = Place()
+    members = [place.member(rich=True) for _ in range(20)]
+    place.post("one", members[0])
+    place.post("two", members[1])
+    place.turn()
+    assert encoded == {"one": 1, "two": 1}
+
+
+def test_without_a_rich_member_nothing_is_encoded_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "encode", None)
+    place = Place()
+    author, other = place.member(), place.member()
+    place.post("one", author)
+    place.turn()
+    assert heard(other) == [b"one"]
+
+
+def test_without_a_plain_member_nothing_is_encoded_as_plain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(type(PLAIN), "encode", None)
+    place = Place()
+    author, other = place.member(rich=True), place.member(rich=True)
+    post = place.post("one", author)
+    place.turn()
+    assert heard(other) == [rich_frame(post)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.text("ab", max_size=3)), min_size=1, max_size=12))
+def test_a_plain_author_hears_all_but_its_own_posts(said: list[tuple[int, str]]) -> None:
+    place = Place()
+    plain = [place.member() for _ in range(4)]
+    rich = place.member(rich=True)
+    people = [*plain, rich]
+    posts = [place.post(text, people[who]) for who, text in said]
+    place.turn()
+    for number, member in enumerate(plain):
+        assert heard(member) == [text.encode() for who, text in said if who != number]
+    assert heard(rich) == [rich_frame(post) for post in posts]
+
+
+def test_what_has_gathered_goes_out_in_one_write_a_member() -> None:
+    place = Place()
+    author, *others = [place.member(rich=number % 2 == 0) for number in range(6)]
+    for number in range(50):
+        place.post(str(number), author)
+    place.turn()
+    assert [len(link_of(other).offered) for other in others] == [1] * 5
+
+
+def test_what_a_plain_author_alone_would_hear_is_not_written() -> None:
+    place = Place()
+    author = place.member()
+    place.post("one", author)
+    place.turn()
+    assert link_of(author).offered == []
+
+
+# Turns
+
+
+def test_a_room_with_nothing_new_has_no_turn() -> None:
+    place = Place()
+    place.member()
+    assert place.room.begin_turn() is None
+
+
+def test_what_is_posted_during_a_turn_waits_for_the_next() -> None:
+    place = Place()
+    author, other = place.member(), place.member()
+    place.post("one", author)
+    turn = place.begin()
+    place.post("two", author)
+    place.put(turn, 2)
+    place.room.end_turn(turn)
+    assert heard(other) == [b"one"]
+    place.turn()
+    assert heard(other) == [b"one", b"two"]
+
+
+def test_the_position_moves_when_the_turn_ends() -> None:
+    place = Place(position=7)
+    author = place.member()
+    place.member()
+    place.post("one", author)
+    place.post("two", author)
+    turn = place.begin()
+    place.put(turn, 1)
+    assert (place.room.position, turn.done) == (7, False)
+    place.put(turn, 1)
+    assert (place.room.position, turn.done) == (7, True)
+    place.room.end_turn(turn)
+    assert place.room.position == 9
+    assert place.room.turn is None
+
+
+def test_an_author_is_told_when_all_have_its_post() -> None:
+    place = Place()
+    author = place.member(rich=True)
+    place.member(rich=True)
+    place.post("one", author)
+    place.post("two", author)
+    turn = place.begin()
+    place.put(turn, 2)
+    assert author._owed == 2
+    place.room.end_turn(turn)
+    assert author._owed == 0
+
+
+def test_a_turn_in_an_empty_room_is_done_at_once_and_its_author_told() -> None:
+    place = Place()
+    author = place.house.session()
+    place.post("one", author)
+    turn = place.begin()
+    assert turn.done
+    place.room.end_turn(turn)
+    assert (author._owed, place.room.position) == (0, 1)
+
+
+def test_a_post_from_before_the_room_was_opened_is_no_news() -> None:
+    place = Place(position=7)
+    author = place.member(rich=True)
+    old = Post("lobby", 7, "anna", 0, "old")
+    assert not place.room.post(old, Pending(author, None, 0.0))
+    place.post("new", author)
+    place.turn()
+    assert [events.decode(frame) for frame in heard(author)] == [Post("lobby", 8, "", 0, "new")]
+
+
+def test_a_turn_takes_so_much_text_and_leaves_the_rest_to_the_next() -> None:
+    place = Place()
+    author, other = place.member(), place.member()
+    for _ in range(10):
+        place.post("x" * (TURN_BYTES // 5), author)
+    counts = []
+    while (turn := place.room.begin_turn()) is not None:
+        counts.append(turn.posts)
+        place.put(turn, 2)
+        place.room.end_turn(turn)
+    assert counts == [4, 4, 2]  # what a post takes besides its text counts too
+    assert len(heard(other)) == 10
+
+
+def test_a_turn_takes_a_single_longer_post() -> None:
+    place = Place()
+    author, other = place.member(), place.member()
+    texts = ["x" * (TURN_BYTES + 1), "y" * (TURN_BYTES + 2), "short"]
+    for text in texts:
+        place.post(text, author)
+    for _ in texts:
+        place.turn()
+    assert heard(other) == [text.encode() for text in texts]
+
+
+@pytest.mark.parametrize("character", ["x", "é", "😀", '"', "\x01"])
+def test_a_turn_of_any_text_fits_into_an_outbox_that_holds_something(character: str) -> None:
+    place = Place()
+    author, slow = place.member(), place.member(rich=True)
+    link_of(slow).room = 0
+    slow.put(b"held\0")
+    for _ in range(20):
+        place.post(character * (65_536 // len(character.encode())), author)
+    turn = place.begin()
+    place.put(turn, 2)
+    assert slow._reason is None
+    link_of(slow).take(None)
+    let_run()
+    assert len(heard(slow)) == 1 + turn.posts
+
+
+# What is told besides
+
+
+def test_rich_members_are_told_before_the_posts_of_a_turn_and_plain_ones_are_not() -> None:
+    place = Place()
+    plain, rich = place.member(), place.member(rich=True)
+    post = place.post("one", rich)
+    assert place.room.tell(Typing("lobby", "anna"))
+    place.turn()
+    assert heard(plain) == [b"one"]
+    assert heard(rich) == [events.encode(Typing("lobby", "anna")), rich_frame(post)]
+
+
+def test_one_may_be_spared_what_the_others_are_told() -> None:
+    place = Place()
+    anna, bert, carl = [place.member(rich=True) for _ in range(3)]
+    for nick, session in (("anna", anna), ("bert", bert)):
+        place.room.tell(Typing("lobby", nick), session)
+    post = place.post("one", carl)
+    place.turn()
+    of_anna, of_bert = [events.encode(Typing("lobby", nick)) for nick in ("anna", "bert")]
+    assert heard(anna) == [of_bert, rich_frame(post)]
+    assert heard(bert) == [of_anna, rich_frame(post)]
+    assert heard(carl) == [of_anna, of_bert, rich_frame(post)]
+
+
+def test_a_turn_without_posts_leaves_plain_members_and_the_position_alone() -> None:
+    place = Place(position=7)
+    plain, rich = place.member(), place.member(rich=True)
+    place.room.tell(Typing("lobby", "anna"))
+    place.turn()
+    assert link_of(plain).offered == []
+    assert len(heard(rich)) == 1
+    assert place.room.position == 7
+
+
+def test_a_room_without_rich_members_has_nobody_to_tell() -> None:
+    place = Place()
+    place.member()
+    assert not place.room.tell(Typing("lobby", "anna"))
+    assert place.room.begin_turn() is None
+
+
+# Coming and going between the slices of a turn
+
+
+def test_a_member_who_leaves_during_a_turn_hears_no_more_of_it() -> None:
+    place = Place()
+    author, first, second = [place.member() for _ in range(3)]
+    place.post("one", author)
+    turn = place.begin()
+    place.put(turn, 2)
+    for leaver in (first, second):
+        place.room.remove(place.room.members[leaver])
+    place.put(turn, 2)
+    place.room.end_turn(turn)
+    assert (heard(first), heard(second)) == ([b"one"], [])
+    place.post("two", author)
+    place.turn()
+    assert (heard(first), heard(second)) == ([b"one"], [])
+
+
+def test_a_newcomer_who_is_level_with_the_room_hears_the_turn_that_is_going_on() -> None:
+    place = Place()
+    author = place.member(rich=True)
+    post = place.post("one", author)
+    turn = place.begin()
+    place.put(turn, 1)
+    seemed_done = turn.done
+    late = place.member(rich=True)
+    was_done = turn.done
+    place.put(turn, 1)
+    assert (seemed_done, was_done, turn.done) == (True, False, True)
+    place.room.end_turn(turn)
+    assert heard(late) == [rich_frame(post)]
+    next_post = place.post("two", author)
+    place.turn()
+    assert heard(late) == [rich_frame(post), rich_frame(next_post)]
+
+
+def test_a_newcomer_who_still_catches_up_is_not_reached() -> None:
+    place = Place()
+    author = place.member()
+    late = place.newcomer()
+    place.post("one", author)
+    place.turn()
+    assert heard(late) == []
+
+
+@pytest.mark.parametrize("reached", [0, 1, 2, 3])
+def test_one_who_leaves_and_comes_back_during_a_turn_hears_it_once_more_as_who_it_now_is(
+    reached: int,
+) -> None:
+    place = Place()
+    author, mover, other = [place.member() for _ in range(3)]
+    place.post("one", author)
+    turn = place.begin()
+    place.put(turn, reached)
+    before = len(heard(mover))
+    place.room.remove(place.room.members[mover])
+    # It begins again from the position before this turn, so this turn is news to it.
+    place.room.add(Member(mover, place.room))
+    place.room.go_live(place.room.members[mover])
+    while not turn.done:
+        place.put(turn, 1)
+    place.room.end_turn(turn)
+    assert (len(heard(mover)) - before, heard(other)) == (1, [b"one"])
+
+
+def test_a_plain_newcomer_hears_nothing_of_a_turn_without_posts() -> None:
+    place = Place()
+    place.member(rich=True)
+    place.room.tell(Typing("lobby", "anna"))
+    turn = place.begin()
+    late = place.member()
+    place.put(turn, 5)
+    assert (turn.done, heard(late)) == (True, [])
+
+
+def test_one_can_wait_for_a_turn_to_end() -> None:
+    place = Place()
+    author = place.member()
+    place.post("one", author)
+    turn = place.begin()
+    waiting = gevent.spawn(place.room.after_turn, 5)
+    let_run()
+    place.put(turn, 1)
+    let_run()
+    assert not waiting.ready()
+    with never_switches():
+        place.room.end_turn(turn)
+    waiting.get(timeout=5)
+
+
+def test_a_room_knows_whether_anyone_rich_is_in_it() -> None:
+    place = Place()
+    rich = place.member(rich=True)
+    place.member()
+    assert place.room.rich_members == 1
+    place.room.remove(place.room.members[rich])
+    assert place.room.rich_members == 0

@@ -1,0 +1,422 @@
+import errno
+import json
+import logging
+import os
+import pty
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import gevent
+import pytest
+
+from geventchat.config import Config
+from geventchat.server.logs import records as logs
+from geventchat.server.logs.console import SHOWN_CHARACTERS, Console, open_console
+from geventchat.server.logs.records import LogHandler, log_death
+from geventchat.server.logs.writer import WAITING_LINES, Printer
+
+
+class Window:
+    """The reading end of a pipe that a printer writes to."""
+
+    def __init__(self) -> None:
+        self._end, end = os.pipe()
+        self.printer = Printer(end)
+        os.close(end)
+
+    def lines(self) -> list[str]:
+        """Close the printer and give all it wrote."""
+        self.printer.close(5)
+        with os.fdopen(self._end, encoding="utf-8", closefd=False) as stream:
+            return stream.read().splitlines()
+
+    def shut(self) -> None:
+        self.printer.close(0)
+        os.close(self._end)
+
+
+@pytest.fixture
+def window() -> Iterator[Window]:
+    window = Window()
+    yield window
+    window.shut()
+
+
+@pytest.fixture
+def console(window: Window) -> Console:
+    return Console(window.printer, echo=True)
+
+
+Logger = Callable[[str], logging.Logger]
+
+
+@pytest.fixture
+def logger(window: Window) -> Iterator[Logger]:
+    """Give a logger whose records go to the window, in this form."""
+    logger = logging.Logger("geventchat.test")  # noqa: LOG001 - of this test alone
+
+    def with_form(form: str) -> logging.Logger:
+        logger.addHandler(LogHandler(window.printer, form))
+        return logger
+
+    yield with_form
+    for handler in logger.handlers:
+        handler.close()
+
+
+def test_connects_renames_and_disconnects_are_lines(window: Window, console: Console) -> None:
+    console.came("guest-3", "192.0.2.1", 2)
+    console.named("guest-3", "ann")
+    console.left("ann", "quit", 1)
+    console.came("guest-4", "192.0.2.1", 1_234)
+
+    assert window.lines() == [
+        "guest-3 connected from 192.0.2.1, 2 clients online",
+        "guest-3 is now known as ann",
+        "ann disconnected (quit), 1 client online",
+        "guest-4 connected from 192.0.2.1, 1,234 clients online",
+    ]
+
+
+def test_a_message_is_a_line_with_time_room_and_author(window: Window, console: Console) -> None:
+    console.said("lobby", "guest-3", "hello")
+
+    (line,) = window.lines()
+    assert re.fullmatch(r"\d\d:\d\d #lobby guest-3: hello", line)
+
+
+def test_escape_sequences_are_escaped(window: Window, console: Console) -> None:
+    console.said("lobby", "\x1bguest", "\x1b[2Jgone\n12:34 #lobby boss: forged\u202e")
+    console.came("\x9bwho", "192.0.2.1", 1)
+
+    message, came = window.lines()
+    assert message.endswith(r"#lobby \x1bguest: \x1b[2Jgone\n12:34 #lobby boss: forged\u202e")
+    assert came == r"\x9bwho connected from 192.0.2.1, 1 client online"
+
+
+def test_a_huge_message_is_truncated_and_says_by_how_much(window: Window, console: Console) -> None:
+    console.said("lobby", "guest-3", "x" * (SHOWN_CHARACTERS + 61_440))
+
+    (line,) = window.lines()
+    assert line.endswith(f"guest-3: {'x' * SHOWN_CHARACTERS}… (61,440 more characters)")
+
+
+def test_without_echo_messages_are_not_shown(window: Window) -> None:
+    Console(window.printer, echo=False).said("lobby", "guest-3", "private")
+
+    assert window.lines() == []
+
+
+def test_without_echo_connects_and_disconnects_are_log_records(
+    window: Window, caplog: pytest.LogCaptureFixture
+) -> None:
+    console = Console(window.printer, echo=False)
+    with caplog.at_level(logging.INFO, "geventchat"):
+        console.came("guest-3", "192.0.2.1", 2)
+        console.left("guest-3", "slow", 1)
+        console.line("the server says this")
+
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "guest-3 connected from 192.0.2.1, 2 clients online"),
+        ("INFO", "guest-3 disconnected (slow), 1 client online"),
+        ("INFO", "the server says this"),
+    ]
+
+
+def test_with_json_each_line_is_an_object_and_echo_only_adds_messages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def shown(*, echo: bool) -> list[dict[str, object]]:
+        """Give what a server's window has of one conversation, without times."""
+        reading, end = os.pipe()
+        with os.fdopen(end, "w") as stdout:
+            monkeypatch.setattr(sys, "stdout", stdout)
+            monkeypatch.setattr(logging.getLogger(), "handlers", [])
+            console = open_console(Config(log_format="json", echo=echo))
+            console.came("guest-3", "192.0.2.1", 1)
+            console.said("lobby", "guest-3", "gr\u00fc\u00dfe\x1b[2J")
+            console.line("the server says this")
+            console.close(5)
+        with os.fdopen(reading, encoding="utf-8") as stream:
+            events = [json.loads(line) for line in stream]
+        return [{key: event[key] for key in event if key != "time"} for event in events]
+
+    came, said, line = shown(echo=True)
+    assert shown(echo=False) == [came, line]
+    assert (came["event"], came["nick"]) == ("connected", "guest-3")
+    assert line["message"] == "the server says this"
+    assert said == {
+        "level": "info",
+        "logger": "geventchat",
+        "message": "#lobby guest-3: gr\u00fc\u00dfe\x1b[2J",
+        "event": "message",
+        "room": "lobby",
+        "author": "guest-3",
+        "text": "gr\u00fc\u00dfe\x1b[2J",
+    }
+
+
+def test_a_stopped_terminal_never_blocks_the_caller() -> None:
+    terminal, end = pty.openpty()  # its buffer takes some 4 KiB
+    console = Console(Printer(end), echo=True)
+    try:
+        begun = time.monotonic()
+        for _ in range(3 * WAITING_LINES):
+            console.said("lobby", "guest-3", "x" * 4_096)
+        console.close(0.05)
+
+        assert time.monotonic() - begun < 5
+    finally:
+        os.close(end)
+        os.close(terminal)
+
+
+def test_a_flood_is_summarised_by_the_number_of_dropped_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every line is either shown or counted."""
+    monkeypatch.setattr("geventchat.server.logs.writer.PAUSE_SECONDS", 0)
+    reading, end = os.pipe()
+    printer = Printer(end)
+    console = Console(printer, echo=True)
+    flood = 2 * WAITING_LINES
+    # Far more than the pipe takes, and nobody reads it yet.
+    for _ in range(flood):
+        console.said("lobby", "guest-3", "x" * 1_000)
+    text = b""
+    while not text.endswith(b" lines\n"):
+        text += os.read(reading, 1 << 20)
+    console.line("room again")
+    printer.close(5)
+    text += os.read(reading, 1 << 20)
+    os.close(end)
+    os.close(reading)
+
+    *shown, left_out, last = text.decode().splitlines()
+    counted = re.fullmatch(r"… dropped ([\d,]+) lines", left_out)
+    assert counted
+    assert len(shown) + int(counted[1].replace(",", "")) == flood
+    assert len(shown) >= WAITING_LINES
+    assert last == "room again"
+
+
+def test_with_json_the_summary_of_dropped_lines_is_an_object(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("geventchat.server.logs.writer.WAITING_LINES", 2)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    reading, end = os.pipe()
+    with os.fdopen(end, "w") as stdout, os.fdopen(reading) as stream:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        console = open_console(Config(log_format="json", echo=True))
+        flood = 5_000
+        for _ in range(flood):
+            console.said("lobby", "guest-3", "x" * 1_000)
+        shown = left_out = 0
+        while shown + left_out < flood:
+            event = json.loads(stream.readline())
+            if event.get("event") == "message":
+                shown += 1
+            else:
+                more = re.fullmatch(r"dropped ([\d,]+) lines", event["message"])
+                assert more
+                left_out += int(more[1].replace(",", ""))
+        console.close(5)
+
+    assert shown + left_out == flood
+    assert left_out > 0
+
+
+def test_a_closed_terminal_blocks_nothing() -> None:
+    reading, end = os.pipe()
+    os.close(reading)
+    printer = Printer(end)
+    os.close(end)
+    console = Console(printer, echo=True)
+    for _ in range(2 * WAITING_LINES):
+        console.said("lobby", "guest-3", "hello")
+    console.close(5)
+    console.came("guest-3", "192.0.2.1", 1)
+
+    assert not printer.admits()
+
+
+def test_a_full_disk_blocks_nothing() -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    console = Console(Printer(full), echo=True)
+    os.close(full)
+    began = time.monotonic()
+    for _ in range(2 * WAITING_LINES):
+        console.said("lobby", "guest-3", "hello")
+    console.close(0.05)
+    assert time.monotonic() - began < 5
+
+
+def test_pending_lines_are_written_when_the_disk_has_room_again(
+    window: Window, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    refused: list[bytes] = []
+
+    def full(fd: int, data: bytes) -> int:
+        if len(refused) < 3:
+            refused.append(data)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", full)
+    console.line("before")
+    console.line("after")
+    assert window.lines() == ["before", "after"]
+    assert len(refused) == 3
+
+
+def test_without_standard_output_lines_are_dropped() -> None:
+    printer = Printer(None)
+    console = Console(printer, echo=True)
+    for _ in range(2 * WAITING_LINES):
+        console.came("guest-3", "192.0.2.1", 1)
+    assert not printer.admits()
+    assert printer._lines.empty()
+    console.close(5)
+
+
+def test_a_log_line_has_time_level_logger_and_message(window: Window, logger: Logger) -> None:
+    logger("text").warning("%s clients are too many", 3)
+
+    (line,) = window.lines()
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z WARNING geventchat.test: 3 clients are too many",
+        line,
+    )
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_log_line_cannot_be_forged(window: Window, logger: Logger, form: str) -> None:
+    logger(form).info("from %s", "me\n2026 ERROR forged\r\x1b[2J\u2028\u202e")
+
+    (line,) = window.lines()
+    assert line.isascii()
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("times", [1, 20], ids=["once", "often"])
+def test_a_record_that_cannot_be_formatted_is_a_line_and_nothing_on_standard_error(
+    window: Window, logger: Logger, form: str, times: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = logger(form)
+    for _ in range(times):
+        log.warning("%d clients", "three")
+    log.handlers[0].flush()
+    log.warning("all is well")
+
+    *told, last = window.lines()
+    assert "all is well" in last
+    assert len(told) == min(times, 11)
+    assert all("cannot format the log record of " in line for line in told)
+    assert all(__file__ in line for line in told)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_traceback_is_indented_below_its_line(window: Window, logger: Logger) -> None:
+    try:
+        raise RuntimeError("first\nsecond")
+    except RuntimeError:
+        logger("text").exception("our bug")
+
+    first, *trace = window.lines()
+    assert first.endswith("ERROR geventchat.test: our bug")
+    assert trace[0] == "    Traceback (most recent call last):"
+    assert trace[-2:] == ["    RuntimeError: first", "    second"]
+
+
+def test_a_record_is_one_json_object_traceback_included(window: Window, logger: Logger) -> None:
+    try:
+        raise RuntimeError("first\nsecond")
+    except RuntimeError:
+        logger("json").exception("our bug", extra={"details": {"who": "guest-3", "clients": 2}})
+
+    (line,) = window.lines()
+    event = json.loads(line)
+    assert event["level"] == "error"
+    assert event["logger"] == "geventchat.test"
+    assert event["message"] == "our bug"
+    assert (event["who"], event["clients"]) == ("guest-3", 2)
+    assert event["traceback"].endswith("RuntimeError: first\nsecond")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_frequent_records_are_summarised_after_a_second(
+    window: Window, logger: Logger, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "SECOND", 0.001)
+    log = logger(form)
+    for number in range(2_000):
+        log.info("guest-%d came", number)
+    gevent.sleep(0.01)  # by then it is over, however late its end is
+    log.info("guest-2000 came")
+
+    *first, told, last = window.lines()
+    assert len(first) == 10
+    assert "1,990 more like this: guest-1999 came" in told
+    assert "guest-2000 came" in last
+
+
+def test_the_last_summary_is_written_at_close(
+    window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [LogHandler(window.printer, "text")])
+    console = Console(window.printer, echo=False)
+    for number in range(100, 0, -1):
+        root.warning("guest-%d left", number)
+    console.close(5)
+
+    assert window.lines()[-1].endswith("90 more like this: guest-1 left")
+
+
+def test_a_crashed_greenlet_is_logged_with_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(gevent.get_hub(), "print_exception", log_death)
+    greenlet = gevent.spawn(int, "no number")
+    greenlet.join()
+
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert record.exc_info
+    assert record.exc_info[1] is greenlet.exception
+
+
+@pytest.mark.parametrize(
+    ("config", "on_terminal"),
+    [
+        (Config(), True),
+        (Config(echo=False), False),
+        (Config(log_format="json"), False),
+        (Config(log_format="json", echo=True), True),
+    ],
+)
+def test_messages_are_shown_on_a_terminal_by_default(
+    monkeypatch: pytest.MonkeyPatch, config: Config, *, on_terminal: bool
+) -> None:
+    handlers = logging.getLogger().handlers[:]
+    terminal, end = pty.openpty()
+    try:
+        with os.fdopen(end, "w") as stdout:
+            monkeypatch.setattr(sys, "stdout", stdout)
+            console = open_console(config)
+            console.said("lobby", "guest-3", "hello")
+            console.line("end")
+            console.close(5)
+            shown = ""
+            while "end" not in shown:
+                shown += os.read(terminal, 10_000).decode()
+    finally:
+        os.close(terminal)
+        logging.getLogger().handlers[:] = handlers
+
+    assert ("#lobby guest-3: hello" in shown) is on_terminal

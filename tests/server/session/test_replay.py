@@ -1,0 +1,34 @@
+"""Who catches up hears all it has missed, and holds up nobody else meanwhile."""
+
+import gevent
+import pytest
+
+from geventchat.protocol import events
+from geventchat.protocol.requests import Cursor
+from geventchat.server.session import session as session_module
+from geventchat.server.session.replay import enter
+from tests.server.house import House, heard, link_of
+
+
+def test_others_run_between_the_pages_of_a_client_that_takes_all_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A fast client of 100,000 posts had the server to itself for 60 ms."""
+    monkeypatch.setattr(session_module, "SLICE_SECONDS", -1.0)  # every page is a slice
+    house = House()
+    session = house.session(rich=True)
+    link_of(session).heard = 0.0
+    for number in range(10):
+        house.say(session, f"{number}" * (200 << 10), "attic")
+    house.timeline.store()
+    session.rooms = house.hub.come(session)
+    member = house.hub.join(session, "attic")
+    seen = set()
+    reader = gevent.spawn(enter, session, member, Cursor(house.timeline.epoch, 0), None)
+    with gevent.Timeout(5):
+        while not reader.dead:
+            gevent.sleep(1e-9)
+            seen.add(len(link_of(session).offered))
+    assert len(seen) > 8
+    posts = [events.decode(frame) for frame in heard(session)]
+    assert [post.position for post in posts if isinstance(post, events.Post)] == list(range(1, 11))

@@ -1,0 +1,399 @@
+"""What the outbox promises: whole items in order, bounded in bytes, and never a wait to put one."""
+
+import gevent
+import pytest
+
+from geventchat.protocol.errors import LOST, SLOW, Reason
+from geventchat.server.transport import outbox as outbox_module
+from geventchat.server.transport.outbox import ITEM_BYTES, Outbox
+from tests.server.links import FakeLink
+from tests.server.switches import let_run, never_switches
+
+KIB = 1 << 10
+LIMIT = 1 << 20
+
+
+class Client:
+    """An outbox and both its neighbours."""
+
+    def __init__(self, room: int | None = None, limit: int = LIMIT) -> None:
+        self.link = FakeLink(room)
+        self.ends: list[Reason] = []
+        self.outbox = Outbox(self.link, limit, self.ends.append)
+
+    def turn(self, *items: bytes) -> None:
+        """Put and flush, as the turn of a room does."""
+        with never_switches():
+            for item in items:
+                self.outbox.put(item)
+            self.outbox.flush()
+
+    @property
+    def heard(self) -> bytes:
+        return bytes(self.link.taken)
+
+
+def test_an_item_that_the_socket_takes_is_sent_at_once_and_as_it_is() -> None:
+    client = Client()
+    item = b"to everyone\0"
+    client.turn(item)
+    assert client.link.offered[0] is item
+    assert (client.heard, client.outbox.size) == (item, 0)
+
+
+def test_nothing_is_sent_before_the_flush() -> None:
+    client = Client()
+    client.outbox.put(b"later\0")
+    let_run()
+    assert client.heard == b""
+    client.outbox.flush()
+    assert client.heard == b"later\0"
+
+
+def test_what_one_turn_puts_leaves_in_one_send() -> None:
+    client = Client()
+    client.turn(b"one\0", b"two\0", b"three\0")
+    assert len(client.link.offered) == 1
+    assert (client.heard, client.outbox.size) == (b"one\0two\0three\0", 0)
+
+
+def test_a_flush_with_nothing_to_send_sends_nothing() -> None:
+    client = Client()
+    client.turn()
+    client.turn(b"one\0")
+    client.turn()
+    let_run()
+    assert client.link.offered == [b"one\0"]
+
+
+def test_what_the_socket_does_not_take_follows_when_it_does() -> None:
+    client = Client(room=2)
+    client.turn(b"one\0", b"two\0")
+    client.turn(b"three\0")
+    let_run()
+    assert client.heard == b"on"
+    for _ in range(12):
+        client.link.take(1)
+        let_run()
+    assert (client.heard, client.outbox.size) == (b"one\0two\0three\0", 0)
+
+
+@pytest.mark.parametrize("cut", range(10))
+def test_an_item_may_be_taken_in_any_pieces(cut: int) -> None:
+    client = Client(room=cut)
+    client.turn(b"one\0", b"fives\0")
+    let_run()
+    client.link.take(None)
+    let_run()
+    assert (client.heard, client.outbox.size) == (b"one\0fives\0", 0)
+
+
+def test_after_being_behind_a_client_is_sent_to_directly_again() -> None:
+    client = Client(room=0)
+    client.turn(b"one\0")
+    client.link.take(None)
+    let_run()
+    client.turn(b"two\0")
+    assert client.heard == b"one\0two\0"
+
+
+def test_a_turn_behind_a_writer_waits_for_it() -> None:
+    client = Client(room=0)
+    client.turn(b"one\0")
+    client.link.take(None)  # there is room, but the writer, who comes first, has not run yet
+    client.turn(b"two\0")
+    let_run()
+    assert client.heard == b"one\0two\0"
+
+
+def test_putting_and_flushing_never_switch_even_to_a_client_that_takes_nothing() -> None:
+    client = Client(room=0)
+    for _ in range(100):
+        client.turn(b"x" * 99, b"y" * 99)
+        let_run()
+    client.link.take(None)
+    let_run()
+    assert client.heard == (b"x" * 99 + b"y" * 99) * 100
+    assert client.outbox.size == 0
+
+
+def test_every_item_counts_its_length_and_something_for_itself() -> None:
+    client = Client(room=0)
+    for count in range(1, 4):
+        client.turn(b"12345678")
+        assert client.outbox.size == count * (8 + ITEM_BYTES)
+
+
+def test_what_is_in_the_writers_hand_still_counts() -> None:
+    client = Client(room=0)
+    client.turn(b"x" * 100)
+    client.link.take(99)
+    let_run()
+    assert client.outbox.size == 100 + ITEM_BYTES
+    client.link.take(1)
+    let_run()
+    assert client.outbox.size == 0
+
+
+def test_an_outbox_is_full_at_its_limit_and_not_before() -> None:
+    client = Client(room=0, limit=3 * (100 + ITEM_BYTES))
+    client.turn(*[b"x" * 100] * 3)
+    assert client.ends == []
+    client.turn(b"")
+    assert client.ends == [SLOW]
+
+
+def test_small_items_fill_an_outbox_by_their_number() -> None:
+    client = Client(room=0, limit=KIB)
+    client.turn(*[b"\0"] * 100)
+    assert client.ends == [SLOW]
+
+
+def test_an_empty_outbox_takes_any_one_item() -> None:
+    client = Client(room=0, limit=10)
+    client.turn(b"x" * KIB)
+    assert client.ends == []
+    client.link.take(None)
+    let_run()
+    client.turn(b"y" * KIB)
+    assert (client.ends, client.heard) == ([], b"x" * KIB + b"y" * KIB)
+
+
+def test_a_slow_client_is_told_to_end_once_and_hears_no_more() -> None:
+    client = Client(room=0, limit=200)
+    client.turn(b"x" * 200)
+    client.turn(b"too much")
+    client.turn(b"still")
+    client.link.take(None)
+    let_run()
+    client.turn(b"late")
+    assert (client.ends, client.heard) == ([SLOW], b"x" * 200)
+
+
+def test_a_connection_lost_at_a_flush_ends_the_session_once() -> None:
+    client = Client()
+    client.link.lose()
+    client.turn(b"one\0")
+    client.turn(b"two\0")
+    assert client.ends == [LOST]
+
+
+def test_a_connection_lost_behind_a_writer_ends_the_session_once() -> None:
+    client = Client(room=0)
+    client.turn(b"one\0")
+    client.turn(b"two\0")
+    let_run()
+    client.link.lose()
+    let_run()
+    client.turn(b"three\0")
+    let_run()
+    assert client.ends == [LOST]
+
+
+def test_a_socket_that_takes_nothing_for_too_long_is_a_slow_clients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox_module, "STALLED_SECONDS", 0.001)
+    client = Client(room=1)
+    client.turn(b"one\0")
+    with gevent.Timeout(5):
+        while not client.ends:
+            gevent.sleep(0.001)
+    client.turn(b"two\0")
+    assert (client.ends, client.heard) == ([SLOW], b"o")
+
+
+def test_a_client_behind_is_sent_to_in_pieces_of_64_kib() -> None:
+    client = Client(room=0)
+    client.turn(b"x" * 300 * KIB)
+    for _ in range(1_000):
+        client.turn(b"y" * 500)
+    client.link.take(None)
+    let_run()
+    assert client.heard == b"x" * 300 * KIB + b"y" * 500_000
+    first, *later = client.link.offered
+    assert len(first) == 300 * KIB
+    assert max(map(len, later)) <= 65 * KIB
+    assert len(later) < 15
+
+
+# Waiting until nothing is held
+
+
+def test_an_empty_outbox_is_drained() -> None:
+    client = Client()
+    assert client.outbox.drained(5)
+    client.turn(b"one\0")
+    assert client.outbox.drained(5)
+
+
+def test_an_outbox_is_drained_when_the_socket_has_taken_everything() -> None:
+    client = Client(room=0)
+    client.turn(b"one\0", b"two\0")
+    waiting = gevent.spawn(client.outbox.drained, 5)
+    let_run()
+    client.turn(b"three\0")
+    client.link.take(4)
+    let_run()
+    assert not waiting.ready()
+    client.link.take(None)
+    assert waiting.get(timeout=5) is True
+    assert client.outbox.size == 0
+
+
+@pytest.mark.parametrize("flushed", [True, False])
+def test_what_is_put_as_soon_as_an_outbox_is_empty_does_not_belie_that_it_was(
+    flushed: bool,
+) -> None:
+    client = Client(room=0)
+    client.turn(b"one\0")
+    waiting = gevent.spawn(client.outbox.drained, 5)
+    let_run()
+
+    def put_at_once() -> None:
+        while client.outbox.size:
+            gevent.sleep(0)
+        client.outbox.put(b"two\0")
+        if flushed:
+            client.outbox.flush()
+
+    gevent.spawn(put_at_once)
+    let_run()
+    client.link.take(4)
+    assert waiting.get(timeout=5) is True
+    assert client.heard == b"one\0"
+
+
+def test_an_outbox_that_is_not_drained_in_time_says_so() -> None:
+    client = Client(room=0)
+    client.turn(b"one\0")
+    assert not client.outbox.drained(0.001)
+
+
+def test_an_outbox_whose_connection_is_lost_at_a_flush_is_not_drained() -> None:
+    """Or who catches up would go through all its pages for nobody, without letting others run."""
+    client = Client()
+    client.link.lose()
+    client.turn(b"a page\0")
+    assert not client.outbox.drained(5)
+
+
+def test_a_lost_connection_is_not_waited_for() -> None:
+    client = Client(room=0)
+    client.turn(b"one\0")
+    waiting = gevent.spawn(client.outbox.drained, 60)
+    let_run()
+    client.link.lose()
+    assert waiting.get(timeout=5) is False
+
+
+# The last words
+
+
+def finish(client: Client, last: bytes = b"bye\0", *, all_of_it: bool = True) -> None:
+    with gevent.Timeout(5):
+        client.outbox.finish(last, all_of_it=all_of_it, seconds=1)
+
+
+def test_the_last_words_follow_what_is_held() -> None:
+    client = Client(room=2)
+    client.turn(b"one\0", b"two\0")
+    client.turn(b"three\0")
+    ending = gevent.spawn(finish, client)
+    let_run()
+    assert client.heard == b"on"
+    client.link.take(None)
+    ending.get()
+    assert client.heard == b"one\0two\0three\0bye\0"
+
+
+def test_a_client_that_need_not_hear_it_all_hears_the_item_begun_and_the_last_words() -> None:
+    client = Client(room=2)
+    client.turn(b"one\0")
+    client.turn(b"two\0")
+    let_run()
+    client.link.take(None)
+    finish(client, all_of_it=False)
+    assert client.heard == b"one\0bye\0"
+
+
+def test_what_was_put_and_not_yet_flushed_comes_before_the_last_words() -> None:
+    client = Client()
+    client.outbox.put(b"one\0")
+    client.outbox.put(b"two\0")
+    finish(client)
+    assert client.heard == b"one\0two\0bye\0"
+
+
+@pytest.mark.parametrize("all_of_it", [True, False])
+def test_a_flush_that_comes_after_the_last_words_sends_nothing(all_of_it: bool) -> None:
+    client = Client()
+    client.outbox.put(b"one\0")
+    finish(client, all_of_it=all_of_it)
+    heard = client.heard
+    client.outbox.flush()
+    assert client.heard == heard
+
+
+def test_a_flush_in_the_middle_of_the_last_words_does_not_break_them() -> None:
+    client = Client(room=2)
+    client.outbox.put(b"one\0")
+    ending = gevent.spawn(finish, client)
+    let_run()
+    client.outbox.flush()
+    client.link.take(None)
+    ending.get()
+    assert client.heard == b"one\0bye\0"
+
+
+def test_nothing_is_taken_after_the_last_words() -> None:
+    client = Client()
+    finish(client)
+    client.turn(b"late\0")
+    assert (client.heard, client.ends) == (b"bye\0", [])
+
+
+def test_there_may_be_no_last_words() -> None:
+    client = Client(room=0)
+    client.turn(b"one\0")
+    let_run()
+    client.link.take(None)
+    finish(client, b"")
+    assert client.heard == b"one\0"
+
+
+def test_a_client_that_takes_nothing_delays_the_end_for_so_long_and_no_longer() -> None:
+    client = Client(room=2)
+    client.turn(b"one\0")
+    with gevent.Timeout(5):
+        client.outbox.finish(b"bye\0", all_of_it=True, seconds=0.001)
+    client.link.take(None)
+    let_run()
+    assert client.heard == b"on"
+
+
+def test_last_words_that_are_not_taken_delay_the_end_for_so_long_and_no_longer() -> None:
+    client = Client(room=0)
+    with gevent.Timeout(5):
+        client.outbox.finish(b"bye\0", all_of_it=True, seconds=0.001)
+    assert client.heard == b""
+
+
+def test_a_lost_connection_is_finished_with_at_once() -> None:
+    client = Client(room=0)
+    client.turn(b"one\0")
+    client.link.lose()
+    finish(client)
+    assert client.heard == b""
+
+
+def test_nothing_follows_an_item_that_was_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "STALLED_SECONDS", 0.001)
+    client = Client(room=2)
+    client.turn(b"one\0")
+    with gevent.Timeout(5):
+        while not client.ends:
+            gevent.sleep(0.001)
+    client.link.take(None)
+    finish(client, all_of_it=False)
+    assert client.heard == b"on"
