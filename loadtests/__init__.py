@@ -1,1 +1,1 @@
-"""Load tests: Locust users, shapes and a dashboard; bars, churn and the fan-out benchmark."""
+"""Load tests: Locust users, shapes and a dashboard; scenarios, benchmark, capacity, attacks."""

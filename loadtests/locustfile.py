@@ -1,8 +1,8 @@
-"""What Locust loads: the users, the options of the chat, the Chat tab.
+"""The file that Locust runs: users, options, the Chat tab.
 
     python -m locust -f loadtests/locustfile.py --host 127.0.0.1:4040
 
-`make load` runs this beside a server of its own.
+`make load` runs this with a server started for it.
 """
 
 import gevent
@@ -35,7 +35,7 @@ __all__ = [
 
 
 def add_options(parser: LocustArgumentParser) -> None:
-    """Let the chat that is played be chosen; see `model.py`."""
+    """Add the options of the simulated chat; see `model.py`."""
     chat = parser.add_argument_group("The chat")
     chat.add_argument("--room-size", type=int, default=20, help="Users in a small room")
     chat.add_argument("--lobby", type=float, default=0.05, help="Share of users also in the lobby")
@@ -45,8 +45,8 @@ def add_options(parser: LocustArgumentParser) -> None:
 
 
 def prepare(environment: Environment, **_: object) -> None:
-    """Make this process ready for many users, and show the chat."""
-    # The users' own lateness must not be taken for the server's.
+    """Prepare this process for many users, and attach the Chat tab."""
+    # Lateness of the users themselves must not count as the server's.
     gevent.setswitchinterval(0.001)
     raise_descriptor_limit()
     storm.listen(environment)

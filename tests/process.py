@@ -1,4 +1,4 @@
-"""A server as a process of its own, whose log and descriptors a test can look at."""
+"""A server in a separate process, whose log and descriptors a test can inspect."""
 
 import re
 import resource
@@ -15,22 +15,22 @@ _START_SECONDS: Final = 15
 
 
 class Process:
-    """A server that runs, and what it has written so far."""
+    """A running server and its log."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self.pid = process.pid
         self._process = process
         self.folder = log.parent
-        """Where its posts are, and the operators' token."""
+        """Contains its database and the operator token."""
         self._log = log
         self.address = "127.0.0.1", self._port(process)
 
     def lines(self, text: str = "") -> list[str]:
-        """Give the lines of the log that hold a text."""
+        """Return the lines of the log that hold a text."""
         return [line for line in self._log.read_text("utf-8").splitlines() if text in line]
 
     def descriptors(self) -> int:
-        """Give how many are open."""
+        """Return how many are open."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     def signal(self, number: signal.Signals) -> None:
@@ -38,11 +38,11 @@ class Process:
         self._process.send_signal(number)
 
     def wait(self, seconds: float) -> int:
-        """Wait until it has ended, for up to so long; give its exit code."""
+        """Wait until it has ended, for up to so long; return its exit code."""
         return self._process.wait(seconds)
 
     def allow(self, descriptors: int) -> None:
-        """Let the process have so many descriptors; those it has it keeps."""
+        """Set the descriptor limit of the process; open ones stay open."""
         _, hard = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (descriptors, hard))
 

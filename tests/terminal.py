@@ -1,4 +1,4 @@
-"""The program on a terminal of its own, read as a user reads it."""
+"""The program on a pseudo-terminal, read as a user reads it."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ COLUMNS, LINES = 80, 24
 
 
 class Screen(pyte.Screen):
-    """A screen that answers, as terminals do when they are asked where the cursor is."""
+    """A screen that answers requests for the cursor position, as terminals do."""
 
     def __init__(self, answer: Callable[[str], None]) -> None:
         super().__init__(COLUMNS, LINES)
@@ -54,7 +54,7 @@ class Terminal:
         deadline = time.monotonic() + 10
         while not seen(self.lines):
             if time.monotonic() > deadline:
-                raise AssertionError("\n".join(["It is not on the screen:", *self.screen.display]))
+                raise AssertionError("\n".join(["not on the screen:", *self.screen.display]))
             self._read()
         return self.lines
 

@@ -1,1 +1,1 @@
-"""Fan-out side by side: geventchat, two ways to do without it, and brokers, on the same work."""
+"""Fan-out benchmark: geventchat, two reference servers and brokers on the same work."""

@@ -1,9 +1,9 @@
-"""Run what is compared in turn, on the same work; print tables, write Markdown and a chart.
+"""`make bench`: run servers in turn on the same work; write tables and a chart.
 
     python -m loadtests.fanout [--quick] [--runs N] [--only TEXT] [--work TEXT] [--write FOLDER]
 
-The full form takes some 20 minutes for each run, and there are three unless told otherwise; the
-quick one takes a minute or so. Needs Linux: it reads sockets with epoll, and CPU times from /proc.
+A full run takes about 20 minutes, and three are the default; --quick takes about a minute.
+Needs Linux: it reads sockets with epoll, and CPU times from /proc.
 """
 
 import argparse
@@ -45,10 +45,10 @@ _SPARE_FILES = 300
 
 
 def main() -> int:
-    """Do as the command line says; give the exit code."""
+    """Run the benchmark; return the exit code."""
     asked = _arguments()
     if not sys.platform.startswith("linux"):
-        print("The benchmark needs Linux, for epoll and /proc.", file=sys.stderr)
+        print("bench: needs Linux, for epoll and /proc", file=sys.stderr)
         return 1
     servers = [each for each in SERVERS if asked.only in each.name.lower()]
     for server in servers:
@@ -70,12 +70,16 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests.fanout", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("--quick", action="store_true", help="about a minute, rough figures")
-    parser.add_argument("--runs", type=int, help="whose medians are shown [3; quick: 1]")
-    parser.add_argument("--only", default="", type=str.lower, help="servers with this in the name")
-    parser.add_argument("--work", default="", type=str.lower, help="work with this in its title")
+    parser.add_argument("--quick", action="store_true", help="rough figures in about a minute")
+    parser.add_argument("--runs", type=int, help="number of runs; medians are shown [3; quick: 1]")
     parser.add_argument(
-        "--write", metavar="FOLDER", help="where bench.md and bench.svg go [docs; quick: nowhere]"
+        "--only", default="", type=str.lower, help="only servers with this in the name"
+    )
+    parser.add_argument(
+        "--work", default="", type=str.lower, help="only work with this in its title"
+    )
+    parser.add_argument(
+        "--write", metavar="FOLDER", help="write bench.md, bench.svg there [docs; quick: no]"
     )
     return parser.parse_args()
 
@@ -87,18 +91,18 @@ def _that_fit(works: tuple[Work, ...]) -> list[Work]:
     fit = [work for work in works if work.connections + work.talkers + _SPARE_FILES <= most]
     for work in works:
         if work not in fit:
-            print(f"{work}: left out, a process may have only {most:,} descriptors (ulimit -n)")
+            print(f"skipping {work}: the descriptor limit is {most:,} (ulimit -n)")
     return fit
 
 
 def _compare(
     works: list[Work], servers: list[Server], runs: int
 ) -> dict[Work, dict[str, report.Outcome]]:
-    """Give the medians of all, measured in turn, so that a slow minute strikes all alike."""
+    """Return medians, measured in turn, so that a slow minute affects all servers alike."""
     cores = sorted(os.sched_getaffinity(0))
     server_core, load_core = (cores[0], cores[1]) if len(cores) > 1 else (None, None)
     if load_core is None:
-        print("There is one core only: server and load take it from each other.")
+        print("only one core: server and load compete for it")
     seen: dict[tuple[Work, str], list[report.Outcome]] = {}
     # A process that is started anew, so that nothing of this one is in it.
     with ProcessPoolExecutor(
@@ -122,7 +126,7 @@ def _measure(
     pool: ProcessPoolExecutor, server: Server, core: int | None, work: Work
 ) -> report.Outcome:
     if work.rooms > 1 and not server.wire.has_rooms:
-        return "knows one room only"
+        return "has only one room"
     try:
         with server.running(core) as (port, process):
             return pool.submit(load.measure, port, process, server.wire, work).result()
@@ -131,7 +135,7 @@ def _measure(
 
 
 def _merged(outcomes: list[report.Outcome]) -> report.Outcome:
-    """Give the medians of what was seen, or why nothing was in most runs."""
+    """Return the medians, or why most runs failed."""
     figures = [outcome for outcome in outcomes if isinstance(outcome, Figures)]
     failures = [outcome for outcome in outcomes if isinstance(outcome, str)]
     return median(figures) if len(figures) > len(failures) else failures[-1]
@@ -152,11 +156,11 @@ def _write(
         f"Written by `{command}`. Figures are medians of runs in which the servers took turns.\n\n"
         f"{report.LEGEND}\n"
         f"Measured on {report.machine()}; each server on one core, the load on another.\n"
-        f"Peers: {versions or 'none'}, as they come but for limits on connections.\n\n"
-        f"![The same figures as bars](bench.svg)\n\n{tables}\n",
+        f"Peers: {versions or 'none'}, default settings except connection limits.\n\n"
+        f"![The figures as a chart](bench.svg)\n\n{tables}\n",
         "utf-8",
     )
-    print(f"Written: {folder}/bench.md, {folder}/bench.svg")
+    print(f"wrote {folder}/bench.md and {folder}/bench.svg")
 
 
 if __name__ == "__main__":

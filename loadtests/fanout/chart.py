@@ -1,4 +1,4 @@
-"""The figures as bars, one small panel for each question: an SVG of a few lines of its own."""
+"""The figures as bar charts in SVG, one small panel per question."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ _NAME, _BAR, _VALUE, _ROW, _HEAD, _GAP = 174, 150, 112, 20, 62, 22
 """Widths of a panel's parts and heights of its rows, in pixels."""
 _ACROSS = 2
 _LEGEND = (
-    "Pale: less than 99 % of what was owed came.",
-    "+: the load itself was busy all the time, so the server may do better.",
+    "Pale: less than 99 % of the expected deliveries arrived.",
+    "+: the load generator was saturated, so the server may do better.",
 )
 _OURS, _OTHERS, _FADED = "#2563eb", "#64748b", "0.35"
 
@@ -32,17 +32,17 @@ class Panel:
 
 
 PANELS = (
-    Panel(Work(1_000, 10_000), "deliveries_per_second", "Deliveries a second", "longer"),
+    Panel(Work(1_000, 10_000), "deliveries_per_second", "Deliveries per second", "longer"),
     Panel(Work(1_000, 1_000), "p99_ms", "p99 in ms, logarithmic", "shorter", True),
     Panel(Work(1_000, 100), "cpu_us", "CPU µs per delivery", "shorter"),
     Panel(Work(1_000, 100), "idle_kb", "KB per idle client", "shorter"),
-    Panel(Work(10_000, 100), "deliveries_per_second", "Deliveries a second", "longer"),
+    Panel(Work(10_000, 100), "deliveries_per_second", "Deliveries per second", "longer"),
     Panel(Work(10, 20_000, rooms=200), "cpu_us", "CPU µs per delivery", "shorter"),
 )
 
 
 def draw(results: Mapping[Work, Mapping[str, Outcome]], panels: Sequence[Panel] = PANELS) -> str:
-    """Give the SVG of those panels whose work was done."""
+    """Return the SVG of the panels whose work was measured."""
     panels = [panel for panel in panels if panel.work in results]
     rows = max((len(results[panel.work]) for panel in panels), default=0)
     across, down = _NAME + _BAR + _VALUE + _GAP, _HEAD + rows * _ROW + _GAP
@@ -83,14 +83,14 @@ def _panel(panel: Panel, outcomes: Mapping[str, Outcome]) -> list[str]:
             f"{escape(name)}</text>"
         )
         if name not in values or not isinstance(seen, Figures):
-            said = seen if isinstance(seen, str) and len(seen) < 40 else "did not get there"
+            said = seen if isinstance(seen, str) and len(seen) < 40 else "failed"
             lines.append(f'<text x="{_NAME}" y="{middle}" fill="{_OTHERS}">{escape(said)}</text>')
             continue
         length = max(1.5, _BAR * _part(values[name], most, logarithmic=panel.logarithmic))
         pale = f' fill-opacity="{_FADED}"' if seen.arrived < 0.99 else ""
         told = short(values[name]) + (" +" if seen.load_saturated else "")
         if seen.arrived < 0.99:
-            told += f", {seen.arrived:.0%} came"
+            told += f", {seen.arrived:.0%} arrived"
         lines.append(
             f'<rect x="{_NAME}" y="{middle - 11}" width="{length:.1f}" height="14" rx="2" '
             f'fill="{colour}"{pale}/>'
@@ -100,7 +100,7 @@ def _panel(panel: Panel, outcomes: Mapping[str, Outcome]) -> list[str]:
 
 
 def _part(value: float, most: float, *, logarithmic: bool) -> float:
-    """Give how much of the whole length a value takes."""
+    """Return the length of a bar as a share of the longest."""
     if not logarithmic:
         return max(0.0, value / most)
     return math.log10(max(value, 1.0)) / math.log10(max(most, 10.0))

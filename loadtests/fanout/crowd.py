@@ -1,4 +1,4 @@
-"""Many members in one thread: they join, talk when told to, and what they hear is counted.
+"""Many members in one thread: they join, send when asked to, and count what they receive.
 
 Nothing here understands what comes in. A body begins with MARK, which nothing else on any of the
 wires holds, so deliveries are counted by counting that byte, in whatever pieces they arrive; then
@@ -22,22 +22,22 @@ from loadtests.fanout.work import Work
 MARK: Final = b"^"
 _HEAD_BYTES: Final = len(MARK) + 16
 _PIECE_BYTES: Final = 1 << 18
-"""What is read at once: small enough to be counted while the processor's cache still has it."""
+"""Read at once: small enough to be counted while it is in the processor's cache."""
 _BATCH: Final = 64
-"""Members heard before those who fell due to talk may: some 200 µs."""
+"""Members read before the next message due is sent: some 200 µs."""
 _CONNECT_BATCH: Final = 5
 """Connections made before the server must have accepted them.
 
 ngIRCd lets 10 wait, and one beyond that would try again only after a second.
 """
 _SILENCE_SECONDS: Final = 0.3
-"""When nothing came for so long, nothing more is to come."""
+"""Silence after which nothing more is expected."""
 _SAMPLES: Final = 40_000
 """Deliveries that are timed, about."""
 
 
 class NotReady(Exception):
-    """The members did not all come to hear each other in time."""
+    """Not all members received each other's messages in time."""
 
 
 class Crowd:
@@ -60,17 +60,17 @@ class Crowd:
         self._gap = max(1, int(owed / _SAMPLES))
         self._until_sample = 1
         self.since_ns = 0
-        """Only what fell due from then on is timed."""
+        """Only messages due from then on are timed."""
         self.late_ns: list[int] = []
         """The sample."""
         self.heard = 0
         self.idle_seconds = 0.0
-        """How long there was nothing to do but wait."""
+        """Time spent waiting for something to do."""
         self.closed = 0
 
     @property
     def audience(self) -> int:
-        """How many hear a message."""
+        """How many receive a message."""
         return self._work.members - (not self._wire.echoes)
 
     @property
@@ -92,7 +92,7 @@ class Crowd:
         self._epoll.close()
 
     def gather(self) -> None:
-        """Connect and join, and talk until everyone hears it, once.
+        """Connect and join, and send messages until everyone has received one.
 
         Raises NotReady.
         """
@@ -121,13 +121,13 @@ class Crowd:
             if self.heard == owed:
                 return
             if time.monotonic() > deadline:
-                raise NotReady(f"{self.heard:,} of {owed:,} heard a first message {within}")
+                raise NotReady(f"{self.heard:,} of {owed:,} received a first message {within}")
 
     def _connect(self, greeting: bytes, *, wait: bool) -> socket.socket:
-        """Connect and greet; if asked to, wait until the server answers who greets it."""
+        """Connect and join; if `wait`, until the server answers."""
         connection = socket.create_connection(("127.0.0.1", self._port), timeout=10)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Closed with a reset: no port is kept back for a minute, and soon none would be left.
+        # Close with a reset: TIME_WAIT would soon use up the ports.
         linger = struct.pack("ii", 1, 0)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         connection.sendall(greeting)
@@ -144,13 +144,13 @@ class Crowd:
             pass
 
     def hear_out(self, seconds: float) -> None:
-        """Hear what is still to come, until nothing does for a while, or for this long."""
+        """Receive until nothing arrives for a while, for at most so many seconds."""
         self._listen(time.monotonic() + seconds)
 
     def say(self, turn: int, due_ns: int) -> None:
-        """Have the talker whose turn it is say what fell due then. Never waits.
+        """Send the message due at that time from the next talker. Never waits.
 
-        What its socket does not take now is sent later, and counts as late.
+        What its socket does not accept now is sent later, and counts as late.
         """
         talker, room = self._talkers[turn % len(self._talkers)]
         body = b"%b%016x%b" % (MARK, due_ns, self._filler)
@@ -165,7 +165,7 @@ class Crowd:
             taken = talker.send(frame)
         except BlockingIOError:
             pass
-        except OSError:  # closed by the server, which `hear` sees
+        except OSError:  # closed by the server; `hear` notices
             return
         if taken < len(frame):
             self._unsent[talker] = bytearray(frame[taken:])
@@ -182,9 +182,9 @@ class Crowd:
                 del self._unsent[talker]
 
     def hear(self, wait_seconds: float) -> int:
-        """Read what some members have to hear, and wait so long if there is nothing.
+        """Read from some members; wait up to so long if nothing has arrived.
 
-        Gives how many had something.
+        Returns how many had data.
         """
         if self._unsent:
             self._send_unsent()
@@ -211,7 +211,7 @@ class Crowd:
         return len(ready)
 
     def _wait(self, seconds: float) -> bool:
-        """Wait so long for something to hear; say whether there is."""
+        """Wait up to so long for data; return whether there is any."""
         began = time.monotonic()
         # epoll's own timeout is in whole milliseconds, which would make every talker late.
         ready = bool(select.select([self._epoll], [], [], seconds)[0])
@@ -235,5 +235,5 @@ class Crowd:
                 due = int(self._piece[at + 1 : at + _HEAD_BYTES], 16)
                 if due >= self.since_ns > 0:
                     self.late_ns.append(now - due)
-            # Drawn, so that it is never in step with the order in which members are served.
+            # Random, so that it never correlates with the order in which members are served.
             self._until_sample += self._draw.randint(1, 2 * self._gap - 1)

@@ -1,4 +1,4 @@
-"""Puts a server to work and measures it, from a process and, if there are two, a core of its own.
+"""Loads a server and measures it, from its own process and, if there are two, its own core.
 
 The loop is open: messages fall due at an even pace whatever the server does, all that fell due are
 owed, and their time runs from when they fell due, not from when this got around to send them.
@@ -15,32 +15,32 @@ from loadtests.fanout.wires import Wire
 from loadtests.fanout.work import Figures, Work
 
 _CATCH_UP = 32
-"""Messages said at once when many are due, so that hearing goes on."""
+"""Messages sent at once when many are due, so that reading continues."""
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def prepare(core: int | None) -> None:
-    """Make this process one that loads: on its core, and with no pauses of its own."""
+    """Pin this process to its core, and switch the garbage collector off."""
     if core is not None:
         os.sched_setaffinity(0, {core})
     gc.disable()
 
 
 def cpu_seconds(process: int) -> float:
-    """Give the CPU time of a process and its threads, in user code and in the kernel."""
+    """Return the CPU time of a process and its threads, in user code and in the kernel."""
     stat = Path(f"/proc/{process}/stat").read_text()
     user, system = stat.rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / _TICKS_PER_SECOND
 
 
 def resident_bytes(process: int) -> int:
-    """Give the memory that a process has."""
+    """Return the resident memory of a process."""
     return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * _PAGE_BYTES
 
 
 def measure(port: int, process: int, wire: Wire, work: Work) -> Figures:
-    """Put the server on this port, which is this process, to work; give what was seen.
+    """Load the server on this port, `process` being its id, and return the figures.
 
     Raises NotReady, and OSError when the server is not there, or no longer.
     """
@@ -58,7 +58,7 @@ def measure(port: int, process: int, wire: Wire, work: Work) -> Figures:
         said = _drive(crowd, pace, start, warm, begun + int(work.seconds * 1e9))
         heard, cpu = crowd.heard - heard, cpu_seconds(process) - cpu
         idle, elapsed = crowd.idle_seconds - idle, (time.monotonic_ns() - begun) / 1e9
-        # What this did not get around to say is owed all the same.
+        # Messages that were due and not sent yet count as expected.
         due = int((time.monotonic_ns() - start) / pace)
         for number in range(said + 1, due + 1):
             crowd.say(number, start + int(number * pace))
@@ -78,7 +78,7 @@ def measure(port: int, process: int, wire: Wire, work: Work) -> Figures:
 
 
 def _drive(crowd: Crowd, pace: float, start: int, said: int, end: int) -> int:
-    """Have said what falls due, one each `pace` from `start` on, until the end; give how many.
+    """Have said what falls due, one each `pace` from `start` on, until the end; return how many.
 
     Times are in nanoseconds.
     """

@@ -12,31 +12,31 @@ from loadtests.fanout.servers import BASE
 from loadtests.fanout.work import FULL, Figures, Work
 
 Outcome = Figures | str
-"""What was seen of a server, or why nothing was."""
+"""The figures of a server, or why there are none."""
 
 _MANY = 500
-"""Connections below which the memory of each is lost among the rest."""
+"""Below so many connections the memory of each cannot be measured."""
 _HEADS = "server|deliveries/s|arrived|CPU µs each|p50 ms|p99 ms|idle KB each|notes".split("|")
 
 LEGEND = f"""\
-A delivery is one message that one member heard; messages fall due whatever the server does. Who
-talks hears itself in some protocols and not in others; it counts where it does.
+A delivery is one message received by one member; messages are due at an even pace whatever the
+server does. In some protocols senders receive their own messages; those count as deliveries.
 
-* **arrived**: the share of all deliveries owed that came at all
-* **CPU µs each**: what the server's process, threads included, took for each delivery
-* **p50, p99**: from when a message fell due to when a member had it, of those deliveries that came;
-  – if nothing came of what fell due while it was measured
-* **idle KB each**: what the server's memory grew by for each connection that joined
-* **load full**: the load itself was busy for over {FULL:.0%} of the time, so it may have been the
-  limit, and the server may do better than its row says
+* **arrived**: the share of all expected deliveries that arrived
+* **CPU µs each**: CPU time of the server's process, threads included, per delivery
+* **p50, p99**: latency from when a message was due until a member had it, of the deliveries that
+  arrived; – if none did
+* **idle KB each**: growth of the server's memory per connection that joined
+* **load saturated**: the load generator was busy for over {FULL:.0%} of the time, so it may have
+  been the bottleneck, and the server may do better than its row says
 
-In brackets: times the figure of `{BASE}`, which is what `geventchat serve` is
-unless told otherwise; only it and its plain twin have every message on disk before anyone hears it.
+In brackets: relative to `{BASE}`, the default of `geventchat serve`. Only the
+`sqlite:` servers have every message on disk before anyone receives it.
 """
 
 
 def machine() -> str:
-    """Say what this was measured on."""
+    """Describe the machine."""
     cpu = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     packages = ", ".join(f"{name} {_version(name)}" for name in ("gevent", "uvloop"))
     return (
@@ -53,7 +53,7 @@ def _version(package: str) -> str:
 
 
 def table(work: Work, outcomes: Mapping[str, Outcome]) -> str:
-    """Give the table of a work: a row for each server, lost or won."""
+    """Return the table of a work, with a row for each server."""
     base = outcomes.get(BASE)
     rows = [_HEADS]
     for name, outcome in outcomes.items():
@@ -84,13 +84,13 @@ def _ratio(seen: Figures, base: Figures | None, figure: str) -> str:
 
 def _notes(seen: Figures) -> Iterator[str]:
     if seen.load_saturated:
-        yield f"load full ({seen.load_busy:.0%})"
+        yield f"load saturated ({seen.load_busy:.0%})"
     if seen.closed:
         yield f"closed {seen.closed:,.0f} connections"
 
 
 def share(seen: Figures) -> str:
-    """Give the share of what was owed that came: 100 % only if that is all, and no more."""
+    """Return the share that arrived; 100 % only if it is exactly what was expected."""
     percent = 100 * seen.arrived
     if 99.9 < percent < 100.1 and seen.heard != seen.owed:
         return f"{percent:.6f} %"
@@ -98,7 +98,7 @@ def share(seen: Figures) -> str:
 
 
 def short(value: float, digits: int = 3) -> str:
-    """Give a number in so many digits, or as many as it takes, as people write them."""
+    """Return a number rounded to so many digits, with a unit of k or M."""
     if not math.isfinite(value):
         return "–"
     for unit, size in ((" M", 1e6), (" k", 1e3)):

@@ -1,4 +1,4 @@
-"""The servers that are compared, and how each is run."""
+"""The servers that are compared, and their commands."""
 
 import contextlib
 import importlib.util
@@ -23,23 +23,23 @@ class Server:
     name: str
     wire: Wire
     command: Callable[[int, Path], list[str]]
-    """What runs it on a port, with a folder of its own."""
+    """Returns the command for a port and a temporary folder."""
     program: str | None = None
-    """What must be installed for it; None: nothing but this project."""
+    """Program or module that must be installed; None: only this project."""
     version: tuple[str, ...] = ("--version",)
     """The options that make the program tell its version."""
 
     def missing(self) -> str | None:
-        """Say what keeps it from being run here, if anything does."""
+        """Return why it cannot run here, if it cannot."""
         if self.program is None or shutil.which(self.program) or self._module():
             return None
-        return f"{self.name} is left out: {self.program} is not installed"
+        return f"skipping {self.name}: {self.program} is not installed"
 
     def _module(self) -> bool:
         return self.program == "uvloop" and importlib.util.find_spec("uvloop") is not None
 
     def installed_version(self) -> str | None:
-        """Give the version that the program tells of itself."""
+        """Return the version that the program reports."""
         if self.program is None or not shutil.which(self.program):
             return None
         ask = [self.program, *self.version]
@@ -49,7 +49,7 @@ class Server:
 
     @contextlib.contextmanager
     def running(self, core: int | None = None) -> Iterator[tuple[int, int]]:
-        """Run it, on a core if one is given; give its port and process once it accepts.
+        """Run it, on a core if one is given; return its port and process once it accepts.
 
         Raises OSError if it does not.
         """
@@ -101,7 +101,7 @@ def _ngircd(port: int, folder: Path) -> list[str]:
 
 
 BASE = "geventchat sqlite:, rich"
-"""Whom the others are compared with: what `geventchat serve` is unless told otherwise."""
+"""The baseline: the default of `geventchat serve`."""
 
 SERVERS = (
     Server(BASE, Rich(), _geventchat("sqlite:FOLDER/bench.db")),

@@ -1,4 +1,4 @@
-"""What goes over the wire to join a room and to talk in it, for each protocol.
+"""How to join a room and send messages in each protocol.
 
 A load need not understand what it hears: it counts a byte that only message bodies hold. So a
 wire is three facts and two functions.
@@ -12,17 +12,17 @@ class Wire:
     """A protocol, as far as a load speaks it."""
 
     echoes: ClassVar[bool] = False
-    """Whether who talks is among those who hear it."""
+    """Whether senders receive their own messages."""
     has_rooms: ClassVar[bool] = True
     separate_publishers: ClassVar[bool] = False
-    """Whether who listens cannot talk, so that talkers need connections of their own."""
+    """Whether subscribers cannot publish, so that talkers need separate connections."""
 
     def greet(self, member: int, room: str) -> bytes:
-        """Give all that a member says to be in a room."""
+        """Return what a member sends to join a room."""
         raise NotImplementedError
 
     def publish(self, room: str, body: bytes, serial: int) -> bytes:
-        """Give what a talker says to have this body heard in its room; no two share a serial."""
+        """Return what a talker sends to publish a body in its room; serials are unique."""
         raise NotImplementedError
 
 
@@ -80,7 +80,7 @@ class Redis(Wire):
 
 
 class Nats(Wire):
-    """Core NATS, asked not to send a talker its own."""
+    """Core NATS with echo off."""
 
     def greet(self, member: int, room: str) -> bytes:
         return b'CONNECT {"verbose":false,"echo":false}\r\nSUB %b 1\r\n' % room.encode()

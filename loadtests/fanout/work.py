@@ -1,19 +1,19 @@
-"""What servers are asked to do, and what was seen of it."""
+"""The work that servers get, and the figures measured."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 TALKERS = 100
-"""How many of a big room's members talk; in small rooms everyone does."""
+"""Talkers in a big room; in small rooms everyone talks."""
 
 FULL = 0.9
-"""A load that is busy for more of the time than this may be what was measured."""
+"""Busy share above which the load generator may be the bottleneck."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """Rooms full of members, and messages that fall due at an even pace.
+    """Rooms of members, and messages that are due at an even pace.
 
     Rooms and talkers take turns. Works that differ only in how long they take are the same.
     """
@@ -36,7 +36,7 @@ class Work:
 
     @property
     def talkers(self) -> int:
-        """How many members talk: the first so many."""
+        """How many members talk."""
         return self.connections if self.rooms > 1 else min(TALKERS, self.connections)
 
     def __str__(self) -> str:
@@ -46,40 +46,40 @@ class Work:
 
 @dataclass(frozen=True)
 class Figures:
-    """What was seen of one server at one work."""
+    """What was measured of one server at one work."""
 
     owed: float
-    """Deliveries of all messages that fell due."""
+    """Expected deliveries of all messages that were due."""
     heard: float
-    """Those that came, until nothing more did."""
+    """Deliveries that arrived."""
     deliveries_per_second: float
     cpu_us: float
     """The server's CPU time for each delivery, in microseconds."""
     p50_ms: float
-    """From when a message fell due to when a member had it."""
+    """From when a message was due until a member had it."""
     p99_ms: float
     idle_kb: float
     """What the server's memory grew by for each connection that joined, in 1,000 bytes."""
     load_busy: float
-    """The share of the time in which the load itself had something to do.
+    """Share of the time in which the load generator was not idle.
 
-    Not its CPU time: that is less on a core which others use as well, and late it is all the same.
+    Not its CPU time: that is less on a core shared with others, though it is late all the same.
     """
     closed: float = 0
     """Connections that the server closed."""
 
     @property
     def arrived(self) -> float:
-        """The share of what was owed that came."""
+        """The share of the expected deliveries that arrived."""
         return self.heard / self.owed if self.owed else 0.0
 
     @property
     def load_saturated(self) -> bool:
-        """Whether the load had so little time left that it may be what was measured."""
+        """Whether the load generator may have been the bottleneck."""
         return self.load_busy > FULL
 
 
 def median(runs: Sequence[Figures]) -> Figures:
-    """Give the median of each figure."""
+    """Return the median of each figure."""
     names = [each.name for each in fields(Figures)]
     return Figures(**{n: statistics.median(getattr(run, n) for run in runs) for n in names})

@@ -1,1 +1,1 @@
-"""Those who come to do harm, in numbers, and what they cost the others."""
+"""Attacks, and what they cost the other clients."""

@@ -1,9 +1,9 @@
-"""Attack a server of its own, and say what that cost it and the others.
+"""Attack a server started for the run, and report what that cost it and its clients.
 
-    python -m loadtests.hostile [loris] [passers] [flood]
+    python -m loadtests.hostile [slow-loris] [connects] [flood]
 
-Each attack is one line, and the exit code is 1 if one of them did harm. All take some five minutes.
-Everything stays on this machine's loopback network.
+Prints one line per attack; the exit code is 1 if one did harm. All take about five minutes.
+Everything stays on the loopback network.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from loadtests.hostile.slow_loris import slow_loris
 
 
 class Outcome(Protocol):
-    """What an attack did; as text, one line."""
+    """The result of an attack; as text, one line."""
 
     @property
     def good(self) -> bool:
@@ -25,19 +25,19 @@ class Outcome(Protocol):
 
 
 ATTACKS: Final[dict[str, Callable[[], Outcome]]] = {
-    "loris": slow_loris,
-    "passers": connect_and_close,
+    "slow-loris": slow_loris,
+    "connects": connect_and_close,
     "flood": flood,
 }
 
 
 def main() -> int:
-    """Run the attacks that were named, or all; give the exit code."""
+    """Run the named attacks, or all; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("attacks", nargs="*", metavar="ATTACK", help=", ".join(ATTACKS))
     asked = parser.parse_args()
     if unknown := [each for each in asked.attacks if each not in ATTACKS]:
-        parser.error(f"there is no attack {unknown[0]}; there are {', '.join(ATTACKS)}")
+        parser.error(f"unknown attack {unknown[0]}; choose from {', '.join(ATTACKS)}")
     good = True
     for name in asked.attacks or ATTACKS:
         outcome = ATTACKS[name]()

@@ -1,4 +1,4 @@
-"""Connects and closes in great numbers, with junk, from thousands of addresses."""
+"""Connects, sends junk and closes in great numbers, from thousands of addresses."""
 
 import random
 import struct
@@ -13,32 +13,32 @@ from geventchat.client import Connection
 from loadtests.hostile.server import Held, serving
 
 MOST_MB: Final = 2.0
-"""How much more memory the server may hold after all of them than after the first ones."""
+"""Memory growth allowed after the warm-up."""
 MOST_LINES: Final = 50
-"""How many lines a second its log may have."""
+"""Log lines allowed per second."""
 _WARM_UP: Final = 50_000
-"""So many that it had its worst moment: memory that was in use at once stays the process's."""
+"""Enough for the peak: memory once in use stays with the process."""
 _AT_ONCE: Final = 100
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
 @dataclass
 class ConnectResult:
-    """What the server held before and after."""
+    """What the server used before and after."""
 
     connections: int
     seconds: float
     before: Held
     after: Held
     turned_away: int
-    """Of those who listened, how many were told that their address had connected too often."""
+    """Connections rejected because their address connected too often."""
     tracebacks: int
     lines: int = 0
-    """Of the log."""
+    """Log lines."""
 
     @property
     def good(self) -> bool:
-        """Whether nothing stayed behind."""
+        """Whether nothing leaked."""
         return (
             self.after.descriptors <= self.before.descriptors
             and self.after.greenlets <= self.before.greenlets
@@ -53,15 +53,15 @@ class ConnectResult:
             f"connect and close: {self.connections:,} in {self.seconds:.0f} s; before and after: "
             f"memory {before.memory_mb:.1f} and {after.memory_mb:.1f} MB, descriptors "
             f"{before.descriptors} and {after.descriptors}, greenlets {before.greenlets} and "
-            f"{after.greenlets}; {self.turned_away:,} were told to wait; "
-            f"{self.lines:,} lines of log, {self.tracebacks} tracebacks"
+            f"{after.greenlets}; {self.turned_away:,} rejected; "
+            f"{self.lines:,} log lines, {self.tracebacks} tracebacks"
         )
 
 
 def connect_and_close(
     connections: int = 200_000, *, warm_up: int = _WARM_UP, seed: int = 1
 ) -> ConnectResult:
-    """Let so many connect, most of them say something that is none, and close at once."""
+    """Connect so many times, mostly with junk, and close at once."""
     dice = random.Random(seed)
     with serving("--log-format", "json") as server:
         with Connection(*server.address, rooms=["lobby"]) as inside:
@@ -78,15 +78,15 @@ def connect_and_close(
 
 
 def _pass(address: tuple[str, int], connections: int, dice: random.Random) -> int:
-    """Give how many were told to wait."""
+    """Return how many were rejected."""
     knocks = Pool(_AT_ONCE).imap_unordered(lambda _: _knock(address, dice), range(connections))
     return sum(b"too often" in heard for heard in knocks)
 
 
 def _knock(address: tuple[str, int], dice: random.Random) -> bytes:
-    """Give what was heard, by those who listen."""
+    """Return what was received, if anything was read."""
     source = f"127.{dice.randint(1, 40)}.{dice.randint(0, 255)}.{dice.randint(1, 254)}"
-    if dice.random() < 0.2:  # some come so often that they are turned away
+    if dice.random() < 0.2:  # some connect so often that they are rejected
         source = f"127.99.0.{dice.randint(1, 3)}"
     with socket.socket() as peer:
         peer.settimeout(20)
@@ -96,13 +96,13 @@ def _knock(address: tuple[str, int], dice: random.Random) -> bytes:
             if junk := _junk(dice):
                 peer.sendall(junk)
             match dice.randrange(3):
-                case 0:  # hear what it says, and go
+                case 0:  # read the answer, and leave
                     peer.shutdown(socket.SHUT_WR)
                     return peer.recv(1_000)
                 case 1:  # vanish
                     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         except OSError:
-            pass  # the server was quicker
+            pass  # the server closed first
     return b""
 
 

@@ -1,4 +1,4 @@
-"""Flooders in the rooms of others, whose messages must not be later for it."""
+"""Flooders in rooms of others, whose messages must not be delayed."""
 
 import random
 import statistics
@@ -19,17 +19,17 @@ from loadtests.hostile.server import serving
 from loadtests.support.measures import Histogram
 
 MOST_RATIO: Final = 1.2
-"""How much the talkers' p99 may move."""
+"""How much the talkers' p99 may grow."""
 _PER_ROOM: Final = 10
 _SWITCH_SECONDS: Final = 1.0
-"""Until flooders are here and are held up, or gone."""
+"""Until flooders are connected and throttled, or gone."""
 _TALKERS_ARE_AT: Final = "127.0.0.1/32"
 _MESSAGE: Final = b"buy now\0"
 
 
 @dataclass
 class FloodResult:
-    """The talkers' p99 in ms, in turns without and with the flooders, and what they lost."""
+    """The talkers' p99 in ms in turns without and with flooders, and lost messages."""
 
     quiet: list[float] = field(default_factory=list)
     flooded: list[float] = field(default_factory=list)
@@ -38,21 +38,20 @@ class FloodResult:
 
     @property
     def ratio(self) -> float:
-        """How much the p99 moved, from one turn to the next: whatever else runs is in both."""
+        """Growth of p99 from one turn to the next: other load on the machine is in both."""
         pairs = zip(self.quiet, self.flooded, strict=True)
         return statistics.median(flooded / quiet for quiet, flooded in pairs)
 
     @property
     def good(self) -> bool:
-        """Whether the talkers noticed nothing."""
+        """Whether the talkers were not affected."""
         return self.ratio <= MOST_RATIO and not self.lost
 
     def __str__(self) -> str:
         return (
-            f"flood: the talkers' p99 was {_spread(self.quiet)} without and "
-            f"{_spread(self.flooded)} with the flooders, from turn to turn "
-            f"{self.ratio:.2f} times as much (median of {len(self.quiet)}); "
-            f"{self.said:,} said, {self.lost} lost"
+            f"flood: talkers' p99 {_spread(self.quiet)} without and {_spread(self.flooded)} with "
+            f"flooders, ratio {self.ratio:.2f} (median of {len(self.quiet)} pairs of turns); "
+            f"{self.said:,} messages sent, {self.lost} lost"
         )
 
 
@@ -61,7 +60,7 @@ def _spread(turns: list[float]) -> str:
 
 
 class Talker:
-    """Says something now and then, and hears its whole room, in order or not at all."""
+    """Sends a message now and then, and checks that it receives all of its room in order."""
 
     def __init__(self, address: tuple[str, int], room: str) -> None:
         self.room = room
@@ -69,7 +68,7 @@ class Talker:
         self.hearing = gevent.spawn(self._hear)
 
     def talk(self, every: float, end: float, late: Histogram) -> None:
-        """Say something every so many seconds until the end, and note how long each took."""
+        """Send a message every so many seconds until the end, and record the latencies."""
         due = time.monotonic() + random.random() * every
         while due < end:
             gevent.sleep(max(due - time.monotonic(), 0))
@@ -78,7 +77,7 @@ class Talker:
             due += every
 
     def position(self) -> int:
-        """Give the last post that it heard; all before it were heard, or it would have ended."""
+        """Return the last position received; the client guarantees all before it."""
         cursor = self.chat.cursors.get(self.room)
         return cursor.position if cursor else 0
 
@@ -95,7 +94,7 @@ def flood(
     seconds: float = 3,
     every: float = 1.0,
 ) -> FloodResult:
-    """Let talkers say something `every` so many seconds, in turns with and without flooders."""
+    """Let talkers send a message `every` so many seconds, with and without flooders in turn."""
     result = FloodResult()
     rooms = [f"room{number}" for number in range(talkers // _PER_ROOM)]
     with serving(trust=_TALKERS_ARE_AT) as server, ExitStack() as stack:
@@ -114,7 +113,7 @@ def flood(
 
 
 def _turn(crowd: list[Talker], seconds: float, every: float, result: FloodResult) -> float:
-    """Give the p99 of a turn, in ms."""
+    """Return the p99 of a turn, in ms."""
     late = Histogram()
     end = time.monotonic() + seconds
     talks = [gevent.spawn(talker.talk, every, end, late) for talker in crowd]
@@ -125,7 +124,7 @@ def _turn(crowd: list[Talker], seconds: float, every: float, result: FloodResult
 
 
 def _behind(crowd: list[Talker]) -> int:
-    """Count those who have not heard all that the others of their room have."""
+    """Count talkers that did not receive everything that others of their room did."""
     end = time.monotonic() + 10
     while True:
         tops: dict[str, int] = {}
@@ -141,9 +140,9 @@ def _behind(crowd: list[Talker]) -> int:
 def _flooders(
     address: tuple[str, int], flooders: int, rooms: list[str]
 ) -> Iterator[Callable[[bool], None]]:
-    """Give what lets flooders come and go.
+    """Yield a switch for the flooders.
 
-    They are a process of their own, so that only the server is between them and the talkers.
+    They run in a separate process, and reach the talkers only through the server.
     """
     command = [sys.executable, "-m", "loadtests.hostile.flood", str(address[1]), str(flooders)]
     with subprocess.Popen(
@@ -156,7 +155,7 @@ def _flooders(
 
         def switch(on: bool) -> None:
             assert orders is not None
-            orders.write(b"come\n" if on else b"go\n")
+            orders.write(b"on\n" if on else b"off\n")
             orders.flush()
             gevent.sleep(_SWITCH_SECONDS)
 
@@ -167,7 +166,7 @@ def _flooders(
 
 
 def _pour(port: int, number: int, room: str) -> None:
-    """Come in and say the same as fast as it is taken; come back when that ends."""
+    """Connect and repeat a message as fast as it is accepted; reconnect when closed."""
     client = f"flooder-{number}-{random.getrandbits(64)}"
     hello = f'\x1e{{"type":"hello","version":1,"client":"{client}","rooms":{{"{room}":null}}}}\0'
     say = f'{{"type":"say","room":"{room}","text":"buy now"}}\0'.encode()
@@ -193,14 +192,14 @@ def _drain(peer: socket.socket) -> None:
 
 
 def main() -> None:
-    """Be the flooders, who come and go as they are told."""
+    """Run the flooders, switched on and off by standard input."""
     port, flooders, *rooms = sys.argv[1:]
     pouring: list[gevent.Greenlet[..., None]] = []
     print("ready", flush=True)
     for order in FileObjectThread(sys.stdin.fileno(), "rb", closefd=False):
         gevent.killall(pouring)
         pouring = []
-        if order == b"come\n":
+        if order == b"on\n":
             pouring = [
                 gevent.spawn(_pour, int(port), number, rooms[number % len(rooms)])
                 for number in range(int(flooders))

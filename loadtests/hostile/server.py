@@ -1,4 +1,4 @@
-"""A server of its own for each attack, that can be asked what it holds."""
+"""A server for each attack that reports its resources."""
 
 import re
 import signal
@@ -27,12 +27,12 @@ signal.signal(signal.SIGUSR1, tell)
 from geventchat.__main__ import main
 sys.exit(main())
 """
-"""Runs the command line, and says at SIGUSR1 how many greenlets there are."""
+"""Runs the command line; prints the number of greenlets on SIGUSR1."""
 _COUNTING: Final = (sys.executable, "-c", _PROGRAM)
 
 
 class Held(NamedTuple):
-    """What a process holds at a moment."""
+    """Resources of a process at a moment."""
 
     memory_mb: float
     descriptors: int
@@ -40,7 +40,7 @@ class Held(NamedTuple):
 
 
 class Server:
-    """A server that runs. Its clients are no exception to any limit, but for those of `trust`."""
+    """A running server. All limits apply to its clients, except those in `trust`."""
 
     def __init__(self, server: Running) -> None:
         self._process = psutil.Process(server.pid)
@@ -48,7 +48,7 @@ class Server:
         self.address = server.address
 
     def held(self) -> Held:
-        """Give what the server holds. Waits for its answer."""
+        """Return the resources in use. Waits for the answer."""
         asked = len(self._told(r"greenlets (\d+)"))
         self._process.send_signal(signal.SIGUSR1)
         greenlets = self._found(r"greenlets (\d+)", asked + 1)[-1]
@@ -56,7 +56,7 @@ class Server:
         return Held(memory, self._process.num_fds(), int(greenlets))
 
     def settled(self, before: Held, seconds: float = 10) -> Held:
-        """Give what it holds when that is no more than before, or after some seconds."""
+        """Return the resources in use once back to `before`, or after some seconds."""
         end = time.monotonic() + seconds
         held = self.held()
         while time.monotonic() < end and (
@@ -67,14 +67,14 @@ class Server:
         return held
 
     def lines(self, text: str = "") -> list[str]:
-        """Give the lines of its log with a text in them."""
+        """Return the log lines that contain a text."""
         return [line for line in self._log.read_text("utf-8").splitlines() if text in line]
 
     def _found(self, pattern: str, number: int) -> list[str]:
         end = time.monotonic() + _WAIT_SECONDS
         while len(told := self._told(pattern)) < number:
             if time.monotonic() > end or not self._process.is_running():
-                sys.exit(f"The server does not answer. It said: {self._log.read_text('utf-8')}")
+                sys.exit(f"the server does not answer; its log: {self._log.read_text('utf-8')}")
             time.sleep(0.01)
         return told
 
@@ -86,7 +86,7 @@ class Server:
 def serving(
     *options: str, trust: str = "192.0.2.0/24", limits: Mapping[str, int] | None = None
 ) -> Iterator[Server]:
-    """Run a server with these options and limits; it and its posts end with the block."""
+    """Run a server with these options and limits until the block ends."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder, "settings")
         settings.write_text(_settings(limits or {}), "utf-8")

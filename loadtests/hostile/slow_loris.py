@@ -1,4 +1,4 @@
-"""Slow-loris: thousands of connections that begin something and never end it."""
+"""Slow-loris: thousands of connections that start something and never finish it."""
 
 import tempfile
 import time
@@ -17,30 +17,30 @@ from loadtests.hostile.server import serving
 FRAME_SECONDS: Final = 30
 HANDSHAKE_SECONDS: Final = 5
 CONNECT_SECONDS: Final = 1.0
-"""What a legitimate client's connect may take."""
+"""Time limit for a legitimate client to connect."""
 _SLACK_SECONDS: Final = 2.0
-"""How much later than its deadline one may be gone: clocks tick once a second."""
+"""Tolerance after a deadline: clocks tick once a second."""
 _EARLY_RATIO: Final = 0.9
-"""Who is gone sooner than this was turned away for something else, and proves nothing."""
+"""A connection closed earlier than this was rejected for another reason."""
 _PER_ADDRESS: Final = 50
 _VISITOR: Final = "127.0.0.1/32"
-"""Where the legitimate client is, who comes in more often than one does."""
+"""The network of the legitimate client, which connects unusually often."""
 _BEGUN: Final = {"frame": b"hel", "request": b"GET /ind", "TLS": b""}
 
 
 @dataclass
 class SlowLorisResult:
-    """When the slow ones were gone, and how long a legitimate client took meanwhile."""
+    """When slow connections were closed, and how long a legitimate client took meanwhile."""
 
     deadlines: dict[str, float]
     gone: dict[str, list[float]] = field(default_factory=dict)
-    """Seconds from connect to end, by what was begun."""
+    """Seconds from connect to close, by kind."""
     connects: list[float] = field(default_factory=list)
     left: int = 0
 
     @property
     def good(self) -> bool:
-        """Whether all were gone in time, and not before, and the client came in in time."""
+        """Whether all were closed in time, not earlier, and the client connected in time."""
         in_time = all(
             seconds
             and min(seconds) >= deadline * _EARLY_RATIO
@@ -52,14 +52,14 @@ class SlowLorisResult:
 
     def __str__(self) -> str:
         parts = [
-            f"{len(seconds):,} {kind} gone after {min(seconds):.1f}-{max(seconds):.1f} s "
+            f"{len(seconds):,} {kind} closed after {min(seconds):.1f}-{max(seconds):.1f} s "
             f"(due {self.deadlines[kind]:.0f})"
             for kind, seconds in self.gone.items()
             if seconds
         ]
         connects = sorted(self.connects)
         return (
-            f"slow-loris: {'; '.join(parts)}; {self.left} left; a legitimate client came in "
+            f"slow-loris: {'; '.join(parts)}; {self.left} left; a legitimate client connected "
             f"{len(connects)} times, median {connects[len(connects) // 2] * 1000:.0f} ms, "
             f"at most {connects[-1] * 1000:.0f} ms"
         )
@@ -71,7 +71,7 @@ def slow_loris(
     frame_seconds: int = FRAME_SECONDS,
     handshake_seconds: int = HANDSHAKE_SECONDS,
 ) -> SlowLorisResult:
-    """Let a third of the connections drip a frame, a third a request, and a third say nothing."""
+    """Let a third drip a frame, a third drip an HTTP request, and a third send nothing."""
     limits = {"frame_seconds": frame_seconds, "handshake_seconds": handshake_seconds}
     deadlines = {"frame": frame_seconds, "request": frame_seconds, "TLS": handshake_seconds}
     result = SlowLorisResult({kind: float(seconds) for kind, seconds in deadlines.items()})
@@ -101,7 +101,7 @@ def slow_loris(
             result.left = connections - sum(map(len, result.gone.values()))
             gevent.killall([*slow, *visits])
             for visit in visits:
-                visit.get()  # raises what it met
+                visit.get()  # raises its exception
     return result
 
 
@@ -126,7 +126,7 @@ def _drip(
 
 
 def _visit(address: tuple[str, int], tls: SSLContext | None, result: SlowLorisResult) -> None:
-    """Come in again and again, as one client, until killed."""
+    """Connect again and again, as one client, until killed."""
     client = "a-legitimate-client"
     while True:
         began = time.monotonic()
@@ -136,7 +136,7 @@ def _visit(address: tuple[str, int], tls: SSLContext | None, result: SlowLorisRe
 
 
 def _certificate(folder: Path) -> tuple[str, SSLContext]:
-    """Give a file for the server, and what a client trusts it by."""
+    """Return a certificate file for the server, and a context that trusts it."""
     authority = trustme.CA()
     file, known = folder / "cert.pem", folder / "ca.pem"
     file.touch(0o600)

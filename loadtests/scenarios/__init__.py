@@ -1,1 +1,1 @@
-"""Single questions, each a command: does a restart, a resume, a slow reader keep its promise."""
+"""Single questions, each a command: restart, resume, churn, slow reader, soak and others."""

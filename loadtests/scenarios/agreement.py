@@ -1,4 +1,4 @@
-"""Whether Locust's users see what a load generator in C sees of the same server at the same load.
+"""Compares the figures of Locust's users with those of a load generator in C.
 
     python -m loadtests.scenarios.agreement --tools DIR [--runs 3]
 
@@ -25,13 +25,13 @@ ALLOWED: Final = {"p50_ms": (0.20, 5.0), "p99_ms": (0.35, 15.0)}
 
 
 def agree(figure: str, blast: float, locust: float) -> bool:
-    """Say whether two medians of a figure are as near to each other as they have to be."""
+    """Whether two medians agree."""
     share, ms = ALLOWED[figure]
     return abs(locust - blast) <= max(share * blast, ms)
 
 
 def by_blast(tools: Path) -> dict[str, float]:
-    """Give the figures of the program in C."""
+    """Return the figures of the program in C."""
     with running("sqlite", tools) as (process, port):
         command = [str(tools / "blast"), "-proto", "rich", "-p", str(port), "-pid", str(process)]
         command += ["-n", str(MEMBERS), "-rooms", str(MEMBERS // ROOM_SIZE), "-s", str(MEMBERS)]
@@ -42,7 +42,7 @@ def by_blast(tools: Path) -> dict[str, float]:
 
 
 def by_locust(tools: Path) -> dict[str, float]:
-    """Give the figures of Locust's users, from when all are there."""
+    """Return the figures of Locust's users, from when all are there."""
     with running("sqlite", tools) as (_, port), tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "loadtests", "--host", f"127.0.0.1:{port}", "--headless"]
         command += ["--users", str(MEMBERS), "--spawn-rate", str(MEMBERS), "--reset-stats"]
@@ -55,7 +55,7 @@ def by_locust(tools: Path) -> dict[str, float]:
 
 
 def main() -> int:
-    """Measure both in turn, print a row for each figure; give the exit code."""
+    """Measure both in turn, print a row for each figure; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tools", type=Path, required=True)
     parser.add_argument("--runs", type=int, default=3)

@@ -1,4 +1,4 @@
-"""The bars that every change must hold: the figures of docs/performance.md, measured again.
+"""The figures of docs/performance.md, which no change may make worse, measured again.
 
     python -m loadtests.scenarios.bars --tools DIR [--runs 3] [NAME ...]
 
@@ -28,12 +28,12 @@ FIGURES = ("arrived_pct", "cpu_us_per_delivery", "p50_ms", "p99_ms", "idle_kb_pe
 
 @dataclass(frozen=True)
 class Bar:
-    """One load, and the servers that carry it in turn."""
+    """One load, and the servers that take turns with it."""
 
     load: str
     servers: tuple[str, ...]
     aside: bool = False
-    """Whether a bystander in a room of its own measures how late it hears."""
+    """Whether a bystander in a room of its own measures its delivery latency."""
     by_server: dict[str, str] = field(default_factory=dict)
     """What another server's load has instead of `-proto rich`."""
 
@@ -69,7 +69,7 @@ BARS = {
 
 @contextlib.contextmanager
 def running(server: str, tools: Path) -> Iterator[tuple[int, int]]:
-    """Run a server on its core; give its process and port once it accepts."""
+    """Run a server on its core; return its process and port once it accepts."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         serve = [*GEVENTCHAT, "serve", "--port", str(port), "--timeline"]
@@ -84,7 +84,7 @@ def running(server: str, tools: Path) -> Iterator[tuple[int, int]]:
 
 
 def measure(bar: Bar, server: str, tools: Path) -> dict[str, float]:
-    """Load a server as the bar says; give the figures."""
+    """Load a server as the bar says; return the figures."""
     load = bar.load.replace("-proto rich", bar.by_server.get(server, "-proto rich"))
     with running(server, tools) as (process, port):
         command = [str(tools / "blast"), "-p", str(port), "-pid", str(process), *load.split()]
@@ -97,7 +97,7 @@ def measure(bar: Bar, server: str, tools: Path) -> dict[str, float]:
 
 
 def bystander(port: int, start: float, seconds: float) -> dict[str, float]:
-    """Talk in a room aside once the load runs; give how late the other one there hears, in ms."""
+    """Send messages in a room of its own during the load; return their latency in ms."""
     time.sleep(start)
     late = []
     with (
@@ -117,7 +117,7 @@ def bystander(port: int, start: float, seconds: float) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure the bars that were named, or all, and print a row for each server."""
+    """Measure the named bars, or all, and print a row per server."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tools", type=Path, required=True)
     parser.add_argument("--runs", type=int, default=3)

@@ -1,4 +1,4 @@
-"""Members join, leave, drop and come back while their room is busy; none misses a post.
+"""Members join, leave, disconnect and resume in a busy room; none misses a post.
 
     python -m loadtests.scenarios.churn [--members 600] [--rate 100] [--timeline sqlite:…]
 
@@ -33,7 +33,7 @@ class Tally:
 
 
 class Member:
-    """A member, who stays, or comes and goes."""
+    """A member that stays, or keeps leaving and reconnecting."""
 
     def __init__(self, port: int, tally: Tally, *, restless: bool) -> None:
         self._port = port
@@ -81,7 +81,7 @@ class Member:
         self._listening = gevent.spawn(self._listen, self.chat)
 
     def finish(self, top: int) -> bool:
-        """Say whether everything up to the top was heard, waiting a little for it."""
+        """Whether everything up to `top` was received; waits a little for it."""
         end = time.monotonic() + 10
         while self.position < top and time.monotonic() < end:
             gevent.sleep(0.05)
@@ -95,7 +95,7 @@ class Member:
 
 
 def talk(chat: Connection, rate: float, end: float, tally: Tally, dice: random.Random) -> int:
-    """Say things at a rate until the end; give the position of the last."""
+    """Send messages at a rate until the end; return the position of the last."""
     while time.monotonic() < end:
         gevent.sleep(dice.expovariate(rate))
         chat.send(ROOM, f"message {tally.posts}")
@@ -120,7 +120,7 @@ def main() -> int:
 
 
 def run(port: int, members: int, rate: float, seconds: float, dice: random.Random) -> int:
-    """Let members walk while one talks; print the tally; give the exit code."""
+    """Let members come and go while one talks; print the counts; return the exit code."""
     tally = Tally()
     walkers = [Member(port, tally, restless=i % 6 == 0) for i in range(members)]
     end = time.monotonic() + seconds
@@ -132,7 +132,7 @@ def run(port: int, members: int, rate: float, seconds: float, dice: random.Rando
         reading.kill()
     level = [walker.finish(top) for walker in walkers]
     failed = [walk for walk in walks if not walk.successful()]
-    print(tally, f"level {sum(level)} of {members}, failed {len(failed)}")
+    print(tally, f"complete {sum(level)} of {members}, failed {len(failed)}")
     return 0 if all(level) and not failed and not tally.lost else 1
 
 

@@ -1,11 +1,11 @@
-"""How soon a server with a long history is ready again after it was killed with -9.
+"""How soon a server with a long history is ready after a kill -9.
 
     python -m loadtests.scenarios.restart [--posts 1000000] [--rooms 100] [--times 5]
 
-A history is made, brought in, and used by a server, which is killed amid what is said. The next is
-timed from its start until it listens, and killed as well: with the files in the kernel's memory, as
-after a server that ran for long, and without, as after a power failure. The exit code is 1 if one
-took over 2 s.
+A history is generated and imported, and a server with it is killed while it stores messages. The
+next start is timed until the server listens, and it is killed as well: with a warm page cache, as
+after a long run, and with a cold one, as after a power failure. The exit code is 1 if a start took
+over 2 s.
 """
 
 import argparse
@@ -33,7 +33,7 @@ _SAID: Final = 500
 
 
 def main() -> int:
-    """Make the history, kill and start; print what it took; give the exit code."""
+    """Make the history, kill and start; print what it took; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("--posts", type=int, default=1_000_000)
     parser.add_argument("--rooms", type=int, default=100)
@@ -42,7 +42,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "chat.db")
         bring_in(path, asked.posts, asked.rooms)
-        print(f"{asked.posts:,} posts in {asked.rooms:,} rooms: {path.stat().st_size >> 20:,} MB.")
+        print(f"{asked.posts:,} posts in {asked.rooms:,} rooms: {path.stat().st_size >> 20:,} MB")
         with started(path) as (address, _):
             talk(address)
         cold: list[float] = []
@@ -53,8 +53,8 @@ def main() -> int:
                 with started(path) as (address, seconds):
                     times.append(seconds)
                     talk(address)
-    for name, times in ("from the disk", cold), ("from memory", warm):
-        print(f"Ready after a kill, {name}: {min(times):.2f} to {max(times):.2f} s.")
+    for name, times in ("cold cache", cold), ("warm cache", warm):
+        print(f"ready after a kill, {name}: {min(times):.2f} to {max(times):.2f} s")
     return int(max(cold + warm) > MOST_SECONDS)
 
 
@@ -66,7 +66,7 @@ def bring_in(path: Path, posts: int, rooms: int) -> None:
         assert process.stdin is not None
         process.stdin.writelines(json.dumps(line).encode() + b"\n" for line in lines(posts, rooms))
     if process.returncode:
-        sys.exit("The history could not be brought in.")
+        sys.exit("the history could not be imported")
 
 
 def lines(posts: int, rooms: int) -> Iterator[object]:
@@ -99,20 +99,20 @@ def started(path: Path) -> Iterator[tuple[Address, float]]:
 
 
 def talk(address: Address) -> None:
-    """Say much at once and be gone while it is being stored."""
+    """Send many messages at once; they are still being stored when it returns."""
     chat = Connection(*address, rooms=["room-0"], resume=False)
     for _ in range(_SAID):
         chat.send("room-0", _TEXT)
 
 
 def remember(folder: str) -> None:
-    """Let the kernel have the files in memory, as it has after a server that ran for long."""
+    """Warm the page cache, as after a long run."""
     for path in Path(folder).iterdir():
         path.read_bytes()
 
 
 def forget(folder: str) -> None:
-    """Let the kernel forget what it has read of the files."""
+    """Drop the files from the page cache."""
     for path in Path(folder).iterdir():
         descriptor = os.open(path, os.O_RDONLY)
         os.fsync(descriptor)  # what is not written cannot be forgotten

@@ -1,12 +1,11 @@
-"""Everyone loses the connection, misses posts, and comes back at the same moment.
+"""Everyone loses the connection, misses posts, and reconnects at the same moment.
 
     python -m loadtests.scenarios.resume [--clients 2000] [--missed 100] [--rooms 1]
 
-Rich clients come in, each to one of the rooms; the server's memory is measured. All drop. In each
-room so many posts are said as shall be missed. Then all connect at once and resume: each has to be
-told that nothing is missing, and to hear every post it missed, once and in order. The exit code is
-1 if any did not, if the last was level later than after 10 s, or if the server's memory came to
-twice what it was.
+Rich clients connect, each to one of the rooms; the server's memory is measured. All disconnect, and
+miss so many posts in each room. Then all reconnect at once and resume: each must be recovered, and
+receive every post it missed, once and in order. The exit code is 1 if any did not, if the last took
+more than 10 s, or if the server's memory doubled.
 """
 
 import argparse
@@ -35,7 +34,7 @@ _TEXT_BYTES: Final = 100
 
 
 class Client:
-    """A rich client that remembers where it was."""
+    """A rich client that remembers its position."""
 
     def __init__(self, address: Address, room: str) -> None:
         self._address = address
@@ -43,10 +42,10 @@ class Client:
         self._heard = GapFree(room)
         self._link: SocketLink | None = None
         self.wrong = ""
-        """What was not as promised."""
+        """What went wrong."""
 
     def come(self, upto: int) -> None:
-        """Connect, join or resume, and hear everything up to a position. Waits."""
+        """Connect, join or resume, and receive everything up to a position. Waits."""
         self._link = SocketLink(*self._address)
         hello = Hello(version=1, client=self._client, rooms=self._heard.resume())
         self._link.say_hello(hello)
@@ -59,13 +58,13 @@ class Client:
         self.wrong = f"the connection ended: {self._link.ended}"
 
     def drop(self) -> None:
-        """Be gone without a word."""
+        """Disconnect without a bye."""
         if self._link is not None:
             self._link.close(LOST)
 
 
 def main() -> int:
-    """Run the storm against a server of its own; print what it took; give the exit code."""
+    """Run the storm against a server of its own; print what it took; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("--clients", type=int, default=2000)
     parser.add_argument("--missed", type=int, default=100)
@@ -77,7 +76,7 @@ def main() -> int:
 
 
 def run(address: Address, count: int, missed: int, rooms: int) -> int:
-    """Let clients come, drop and come back; print what it took; give the exit code."""
+    """Connect, disconnect and resume clients; print the result; return the exit code."""
     memory = Memory(address)
     names = [f"room-{number}" for number in range(rooms)]
     clients = [Client(address, names[number % rooms]) for number in range(count)]
@@ -99,23 +98,23 @@ def run(address: Address, count: int, missed: int, rooms: int) -> int:
         client.drop()
     wrong = [client.wrong for client in clients if client.wrong]
     print(
-        f"{count:,} clients missed {missed:,} posts each and were level after {took:.1f} s; "
-        f"{len(wrong):,} were not. The server's memory: {steady:.0f} MB with all of them before, "
-        f"{memory.peak():.0f} MB at its peak, {growth:.2f} times that."
+        f"{count:,} clients missed {missed:,} posts each and were up to date after {took:.1f} s; "
+        f"{len(wrong):,} failed. Server memory: {steady:.0f} MB with all connected before, "
+        f"{memory.peak():.0f} MB at its peak, {growth:.2f} times as much."
     )
     if wrong:
-        print(f"One of them: {wrong[0]}")
+        print(f"first failure: {wrong[0]}")
     return int(bool(wrong) or took > MOST_SECONDS or growth >= MOST_GROWTH)
 
 
 def _all_come(clients: list[Client], upto: int) -> float:
-    """Let all connect at once; give the seconds until the last was level."""
+    """Connect all at once; return the seconds until the last was up to date."""
     began = time.perf_counter()
     coming = {gevent.spawn(client.come, upto): client for client in clients}
     gevent.joinall(list(coming), timeout=_GIVE_UP_SECONDS)
     for greenlet, client in coming.items():
         if not greenlet.successful():
-            client.wrong = client.wrong or f"{greenlet.exception or 'it is not level yet'}"
+            client.wrong = client.wrong or f"{greenlet.exception or 'timed out'}"
             greenlet.kill()
     return time.perf_counter() - began
 
@@ -126,19 +125,19 @@ class Memory:
     def __init__(self, address: Address) -> None:
         server = listener(address)
         if server is None:
-            raise SystemExit("the server's memory cannot be seen here")
+            raise SystemExit("cannot read the memory of the server")
         self._folder = Path("/proc", str(server.pid))
 
     def now(self) -> float:
-        """Give what is in use."""
+        """Return what is in use."""
         return self._line("VmRSS")
 
     def peak(self) -> float:
-        """Give the most that was in use since `forget_peak`."""
+        """Return the most that was in use since `forget_peak`."""
         return self._line("VmHWM")
 
     def forget_peak(self) -> None:
-        """Let what is in use now be the peak."""
+        """Reset the peak to what is in use now."""
         Path(self._folder, "clear_refs").write_text("5", "ascii")
 
     def _line(self, name: str) -> float:

@@ -1,10 +1,10 @@
-"""A client that reads slowly in a busy room, until it has heard all that was said there.
+"""A slow reader in a busy room, until it has received everything.
 
     python -m loadtests.scenarios.slow_reader [--bytes-per-second 10000] [--busy-seconds 20]
 
-A talker says so many posts a second for a while; a reader takes so many bytes a second from its
-socket, for which the kernel holds little. Whenever the server closes it, with `slow` or otherwise,
-it comes back with its cursor. The exit code is 1 if anything was missing, doubled or out of order.
+A talker sends so many posts per second for a while; a reader takes so many bytes per second from
+its socket, with a small kernel buffer. Whenever the server closes the connection, with `slow` or
+otherwise, it resumes. The exit code is 1 if anything was missing, duplicated or out of order.
 """
 
 import argparse
@@ -36,7 +36,7 @@ _GIVE_UP_SECONDS: Final = 600.0
 
 @dataclass
 class Reader:
-    """A rich client that takes so many bytes a second, and resumes when it was closed."""
+    """A rich client that reads so many bytes per second, and resumes when closed."""
 
     address: Address
     bytes_per_second: int
@@ -82,7 +82,7 @@ class Reader:
 
 
 def main() -> int:
-    """Let one talk and one read, on a server of their own; print what it took."""
+    """Run a talker and a slow reader on a server started for them; print the result."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("--bytes-per-second", type=int, default=10_000)
     parser.add_argument("--busy-seconds", type=float, default=20.0)
@@ -103,14 +103,14 @@ def main() -> int:
         took = time.monotonic() - began
     wrong = reader.heard.wrong
     if reader.heard.position != posts:
-        wrong = wrong or f"it is at {reader.heard.position:,} still"
-    closed = ", ".join(f"{count} times {code}" for code, count in reader.closed.items())
+        wrong = wrong or f"stopped at position {reader.heard.position:,}"
+    closed = ", ".join(f"{count} times with {code}" for code, count in reader.closed.items())
     print(
-        f"{posts:,} posts were said in {asked.busy_seconds:g} s; a client that reads "
-        f"{asked.bytes_per_second:,} bytes a second had heard {heard:,} of them then, and all "
+        f"{posts:,} posts in {asked.busy_seconds:g} s; a client that reads "
+        f"{asked.bytes_per_second:,} bytes per second had received {heard:,} of them then, and all "
         f"{took:.0f} s later, each once and in order. It was closed {closed or 'never'}."
         if not wrong
-        else f"Not as promised: {wrong}"
+        else f"failed: {wrong}"
     )
     return int(bool(wrong))
 

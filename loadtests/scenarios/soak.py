@@ -40,13 +40,13 @@ class Slope(NamedTuple):
 
 
 def slope(points: list[tuple[float, float]]) -> Slope:
-    """Give the slope of points by Theil and Sen: the median of all pairs, so outliers do not count.
+    """Return the Theil-Sen slope of points: the median of all pairs, robust against outliers.
 
     The interval is Sen's, from the ranks of the pairs. Raises ValueError for under four points.
     """
     count = len(points)
     if count < 4:
-        raise ValueError(f"{count} points tell no slope")
+        raise ValueError(f"{count} minutes are not enough for a trend")
     slopes = sorted((y - x[1]) / (at - x[0]) for x, (at, y) in combinations(points, 2))
     spread = _NORMAL_95 * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
     low = max(int((len(slopes) - spread) / 2), 0)
@@ -55,7 +55,7 @@ def slope(points: list[tuple[float, float]]) -> Slope:
 
 
 def by_minute(rows: Iterable[dict[str, str]], after: float) -> list[tuple[float, float]]:
-    """Give the server's memory in MB as a median a minute, with its hour, from some seconds on."""
+    """Return (hour, median memory in MB) for each minute after so many seconds."""
     minutes: dict[int, list[float]] = defaultdict(list)
     for row in rows:
         seconds = float(row["seconds"])
@@ -65,13 +65,13 @@ def by_minute(rows: Iterable[dict[str, str]], after: float) -> list[tuple[float,
 
 
 def main() -> int:
-    """Load a server, and say whether its memory stayed flat; give the exit code."""
+    """Load a server, and say whether its memory stayed flat; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="make soak", description=__doc__.partition("\n")[0], allow_abbrev=False
     )
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--users", type=int, default=400)
-    parser.add_argument("--host", help="of a server that runs already, which is not warmed up")
+    parser.add_argument("--host", help="a running server, which is not warmed up")
     asked, rest = parser.parse_known_args()
     seconds = asked.minutes * 60
     with tempfile.TemporaryDirectory() as folder, serving(asked.host) as host:
@@ -91,13 +91,13 @@ def main() -> int:
     try:
         found = slope(points)
     except ValueError as error:
-        print(f"soak: {error}; let it run for longer.", file=sys.stderr)
+        print(f"soak: {error}; use more --minutes", file=sys.stderr)
         return 2
     flat = found.low <= MOST_MB_PER_HOUR
     print(
         f"Memory went from {points[0][1]:.1f} to {points[-1][1]:.1f} MB in {len(points)} minutes "
-        f"after the warm-up: {found.median:+.2f} MB an hour, with 95 % confidence between "
-        f"{found.low:+.2f} and {found.high:+.2f}. It {'is flat' if flat else 'GROWS'}."
+        f"after the warm-up: {found.median:+.2f} MB per hour, 95 % confidence interval "
+        f"{found.low:+.2f} to {found.high:+.2f}. It {'is flat' if flat else 'GROWS'}."
     )
     return done.returncode if flat else 1
 

@@ -1,6 +1,6 @@
-"""How many users there are over time: one shape a file, chosen by `make load ARGS='--shape …'`.
+"""The number of users over time: one shape per file, chosen by `make load ARGS='--shape …'`.
 
-`--users` is the most that a shape has, and `--run-time` how long it takes.
+`--users` is the peak of a shape, and `--run-time` its duration.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from locust.util.timespan import parse_timespan
 
 
 class Shape(LoadTestShape):
-    """A shape that is scaled by Locust's own options."""
+    """A shape that is scaled by Locust's options."""
 
     abstract = True
     use_common_options = True
@@ -18,12 +18,12 @@ class Shape(LoadTestShape):
 
     @property
     def users(self) -> int:
-        """The most users there will be."""
+        """The peak number of users."""
         return self._option("num_users") or 1
 
     @property
     def seconds(self) -> float:
-        """How long it takes."""
+        """The duration."""
         asked = self._option("run_time")
         return float(parse_timespan(asked) if isinstance(asked, str) else asked or 0) or (
             self.default_seconds
@@ -31,7 +31,7 @@ class Shape(LoadTestShape):
 
     @property
     def rate(self) -> float:
-        """How many users come a second where the shape does not care."""
+        """Users started per second, unless the shape decides."""
         return self._option("spawn_rate") or 100
 
     def _option(self, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Everyone is cut off at the same moment, and comes back: as after a fault of the network."""
+"""Everyone is disconnected at once and reconnects, as after a network fault."""
 
 from loadtests.shapes import Shape
 from loadtests.users import storm
@@ -7,7 +7,7 @@ STORMS = 6
 
 
 class ReconnectStorm(Shape):
-    """All users are there all the time; after each sixth of it the rich ones are cut off."""
+    """All users stay; after each sixth of the time the rich ones are disconnected."""
 
     default_seconds = 120.0
 

@@ -1,4 +1,4 @@
-"""Hours of ordinary life, for what grows slowly: memory, descriptors, lateness."""
+"""Hours of ordinary load, to find slow growth: memory, descriptors, latency."""
 
 import math
 
@@ -9,7 +9,7 @@ EBB_SHARE = 0.2
 
 
 class Soak(Shape):
-    """A tide of ten minutes, so that a fifth of the users comes and goes; eight hours."""
+    """A fifth of the users leaves and returns every ten minutes; eight hours."""
 
     default_seconds = 8 * 3600.0
 

@@ -1,4 +1,4 @@
-"""Everyone at once: a few are there, then all come within a second, and go again."""
+"""A few users, then all within a second, then a few again."""
 
 from loadtests.shapes import Shape
 
@@ -6,7 +6,7 @@ CALM_SHARE = 0.1
 
 
 class Spike(Shape):
-    """A quarter of the time calm, half of it crowded, a quarter calm."""
+    """A quarter of the time calm, half of it busy, a quarter calm."""
 
     default_seconds = 120.0
 

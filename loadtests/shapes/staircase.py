@@ -1,4 +1,4 @@
-"""Up in ten equal steps, to see on which of them things get late."""
+"""Ten equal steps, to find the one at which latency grows."""
 
 from loadtests.shapes import Shape
 
@@ -6,7 +6,7 @@ STEPS = 10
 
 
 class Staircase(Shape):
-    """Each step takes a tenth of the time."""
+    """Each step lasts a tenth of the time."""
 
     def tick(self) -> tuple[int, float] | None:
         step = int(self.get_run_time() / self.seconds * STEPS) + 1

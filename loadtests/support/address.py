@@ -1,4 +1,4 @@
-"""Where the server is: what Locust calls the host."""
+"""Addresses of servers, which Locust calls hosts."""
 
 import random
 import socket
@@ -16,7 +16,7 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Give the address that HOST:PORT, [HOST]:PORT or HOST means. Raises ValueError."""
+        """Parse HOST:PORT, [HOST]:PORT or HOST. Raises ValueError."""
         text = text.removeprefix("tcp://").removesuffix("/")
         host, colon, port = text.rpartition(":")
         if not colon or text.endswith("]"):
@@ -31,7 +31,7 @@ class Address(NamedTuple):
 
 
 def free_port() -> int:
-    """Give a port of 127.0.0.1 that is free, and not one of those that the kernel hands out.
+    """Return a free port of 127.0.0.1 outside the ephemeral range.
 
     Who knocks at one of those before its server is there may be given the same one to come from:
     it is then connected to itself, and the server finds the port taken. Seen in Locust.

@@ -1,6 +1,6 @@
-"""What one process of users has counted and timed, and how that is put together.
+"""Counters and histograms of one process of users, and how they are merged.
 
-Nothing here knows Locust: a worker's tally travels to the master as plain lists and numbers.
+Independent of Locust: a worker sends its tally to the master as plain lists and numbers.
 """
 
 import math
@@ -14,7 +14,7 @@ _SHORTEST_SECONDS: Final = 1e-6
 
 
 class Histogram:
-    """Times in buckets that are 2 % wide: Locust's own are whole milliseconds, and 10 ms later."""
+    """Times in buckets 2 % wide; Locust's own have a resolution of 1 to 10 ms."""
 
     def __init__(self, buckets: Iterable[tuple[int, int]] = ()) -> None:
         self._counts = Counter(dict(buckets))
@@ -24,16 +24,16 @@ class Histogram:
         self._counts[int(math.log(max(seconds, _SHORTEST_SECONDS) / 1e-6) / _GROWTH)] += 1
 
     def merge(self, other: "Histogram") -> None:
-        """Count what another has counted."""
+        """Add the counts of another histogram."""
         self._counts.update(other._counts)
 
     @property
     def count(self) -> int:
-        """How many times were counted."""
+        """The number of times added."""
         return self._counts.total()
 
     def quantile(self, share: float) -> float | None:
-        """Give the seconds that this share of the times was within; None if there are none."""
+        """Return a quantile in seconds; None if the histogram is empty."""
         left = share * self.count
         for bucket, count in self.buckets():
             left -= count
@@ -42,30 +42,30 @@ class Histogram:
         return None
 
     def buckets(self) -> list[tuple[int, int]]:
-        """Give what another Histogram can be made of."""
+        """Return the buckets, from which another Histogram can be made."""
         return sorted(self._counts.items())
 
 
 @dataclass
 class Tally:
-    """What happened since the last `take`, and how many users are connected now."""
+    """Counts and times since the last `take`, and the users connected now."""
 
     connected: int = 0
     counts: Counter[str] = field(default_factory=Counter)
-    """By what happened: `delivered`, `said`, and the disorders of `order.py`."""
+    """By event: `delivered`, `sent`, `failures`, and the violations of `order.py`."""
     times: dict[str, Histogram] = field(default_factory=dict)
-    """By what was timed: `acknowledged`, `heard`, `connect`, …"""
+    """By name: `acknowledged`, `delivered`, `connect`, …"""
     timing: bool = True
-    """False while the users leave, all at once: what they still hear is late by that alone."""
+    """False while all users disconnect at once, which delays what still arrives."""
 
     def time(self, name: str, seconds: float) -> None:
-        """Note how long something took."""
+        """Record how long something took."""
         if name not in self.times:
             self.times[name] = Histogram()
         self.times[name].add(seconds)
 
     def take(self) -> dict[str, Any]:
-        """Give what happened since the last time, as it travels, and forget it."""
+        """Return counts and times in a form that can be sent, and reset them."""
         taken = {
             "connected": self.connected,
             "counts": dict(self.counts),
@@ -76,7 +76,7 @@ class Tally:
         return taken
 
     def add(self, taken: dict[str, Any]) -> None:
-        """Add what another gave; who is connected where is for the caller to know."""
+        """Add the counts and times of another tally; `connected` is left to the caller."""
         self.counts.update(taken["counts"])
         for name, buckets in taken["times"].items():
             self.times.setdefault(name, Histogram()).merge(
@@ -85,4 +85,4 @@ class Tally:
 
 
 tally: Final = Tally()
-"""That of this process, to which all its users add."""
+"""The tally of this process, shared by all its users."""

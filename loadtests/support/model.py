@@ -1,4 +1,4 @@
-"""The chat that the users play: who sits where, what is said, how often and how long.
+"""The chat that is simulated: rooms, texts, and how often users talk.
 
 * Rooms of 20 (`--room-size`), filled one after the other, and a large one, the lobby: all who use
   the original protocol are in it, and 5 % of the others (`--lobby`).
@@ -21,7 +21,7 @@ MEDIAN_CHARACTERS: Final = 35
 MOST_CHARACTERS: Final = 4_000
 PROBE_EVERY: Final = 16
 PROBE_MARK: Final = "\x03"
-"""U+0003 begins a probe: `find` sees it in a chunk of many messages, and nobody types it."""
+"""Starts a probe: easy to find in a chunk of many messages, and nobody types it."""
 
 _WORDS: Final = (
     "so the build is green again and nobody knows why but we will take it for now who is up for "
@@ -30,7 +30,7 @@ _WORDS: Final = (
 
 
 def _clock_name() -> str:
-    """Name the clock of this machine since it was started: others' times mean nothing here."""
+    """Identify the clock of this machine since boot: times of others cannot be compared."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     return f"{zlib.crc32(boot.read_bytes()) if boot.exists() else random.getrandbits(32):x}"
 
@@ -39,24 +39,24 @@ _CLOCK: Final = _clock_name()
 
 
 def text() -> str:
-    """Give something to say, one in 16 times as a probe."""
+    """Return a text, one time in 16 as a probe."""
     return probe(words()) if random.randrange(PROBE_EVERY) == 0 else words()
 
 
 def words() -> str:
-    """Give something to say that is no probe."""
+    """Return a text that is not a probe."""
     characters = int(random.lognormvariate(0, 1) * MEDIAN_CHARACTERS)
     characters = min(max(characters, 1), MOST_CHARACTERS)
     return (_WORDS * (characters // len(_WORDS) + 1))[:characters]
 
 
 def probe(said: str) -> str:
-    """Give a text that tells when it was said."""
+    """Return a text that carries the time of sending."""
     return f"{PROBE_MARK}{_CLOCK}:{time.monotonic_ns():x}|{said}"
 
 
 def seconds_since(said: str) -> float | None:
-    """Give how long ago a probe was said; None if it is none, or of another machine."""
+    """Return the age of a probe in seconds; None for other texts and other machines."""
     clock, _, rest = said[1:].partition(":")
     if not said.startswith(PROBE_MARK) or clock != _CLOCK:
         return None
@@ -67,33 +67,33 @@ def seconds_since(said: str) -> float | None:
 
 
 class Seats:
-    """Numbers for users, the lowest that is free, so that rooms fill one after the other."""
+    """Allocates the lowest free number to a user, so that rooms fill one after the other."""
 
     def __init__(self) -> None:
         self._free: list[int] = []
         self._next = 0
 
     def take(self) -> int:
-        """Give a number that nobody has."""
+        """Return a free number."""
         if self._free:
             return heapq.heappop(self._free)
         self._next += 1
         return self._next - 1
 
     def give(self, seat: int) -> None:
-        """Take a number back."""
+        """Release a number."""
         heapq.heappush(self._free, seat)
 
     @property
     def taken(self) -> int:
-        """How many sit."""
+        """How many are taken."""
         return self._next - len(self._free)
 
 
 seats: Final = Seats()
-"""Those of this process. Processes share the lobby; each has small rooms of its own."""
+"""Seats of this process. Processes share the lobby; each has its own small rooms."""
 
 
 def room(process: int, seat: int, size: int) -> str:
-    """Name the small room in which a seat is."""
+    """Return the name of the small room of a seat."""
     return f"room-{process}-{seat // size}"

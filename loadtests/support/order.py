@@ -1,4 +1,4 @@
-"""Holds a server to its promise of positions, and gives each way of breaking it its name."""
+"""Checks the order of posts, and names each violation."""
 
 import time
 from collections.abc import Callable
@@ -11,20 +11,20 @@ from geventchat.protocol.requests import Cursor
 
 Violation = Literal["lost", "duplicated", "reordered", "unexpected"]
 VIOLATIONS: Final[dict[Violation, str]] = {
-    "lost": "A position was passed over, and its post never came.",
-    "duplicated": "A post came that had come before.",
-    "reordered": "A post came after one with a later position.",
-    "unexpected": "A post came from a room that was not joined.",
+    "lost": "A position was skipped and its post never arrived.",
+    "duplicated": "A post arrived twice.",
+    "reordered": "A post arrived after one with a later position.",
+    "unexpected": "A post arrived from a room that was not joined.",
 }
 
 GRACE_SECONDS: Final = 2.0
-"""How long a position may be missing: a post that still comes was reordered, not lost."""
+"""Time limit for a missing position; a post that arrives within it was reordered, not lost."""
 
 
 class OrderChecker(Cursors):
-    """Follows a user's rooms, like the client's own, but reports what is wrong and goes on.
+    """Follows a user's rooms like the client library, but reports violations and continues.
 
-    One serves a user for life, across its connections.
+    One checker serves a user across all its connections.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class OrderChecker(Cursors):
             self._give_up(self._clock() - GRACE_SECONDS)
 
     def finish(self) -> None:
-        """Report what is still missing: nothing follows."""
+        """Report what is still missing at the end."""
         self._give_up(self._clock())
 
     def _continues(self, post: Post) -> bool:
-        """Say whether the cursor is to move to this post, and report it if that is wrong."""
+        """Whether the cursor moves to this post; reports violations."""
         room, position = post.room, post.position
         if room not in self.rooms:
             self._report("unexpected", room, position)
@@ -80,18 +80,18 @@ class OrderChecker(Cursors):
 
 
 class GapFree(Cursors):
-    """Follows one room over many connections, in which nothing at all may be missing."""
+    """Follows one room across connections; nothing may be missing."""
 
     def __init__(self, room: str) -> None:
         super().__init__([room])
         self.wrong = ""
-        """What was not as promised."""
+        """What went wrong."""
         self._room = room
         self._came = False
 
     @property
     def position(self) -> int:
-        """Up to where everything was heard; -1 before the room was joined."""
+        """Everything up to here was received; -1 before the room was joined."""
         cursor = self.rooms[self._room]
         return cursor.position if cursor else -1
 

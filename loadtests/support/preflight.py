@@ -1,4 +1,4 @@
-"""What would spoil a run is said in one line before it, not in a thousand failures."""
+"""Checks before a run: one line instead of a thousand failures."""
 
 import resource
 from typing import Final
@@ -10,38 +10,38 @@ from loadtests.support.address import Address
 from loadtests.support.server_stats import listener
 
 RESERVED_DESCRIPTORS: Final = 64
-"""What a process needs beside its users' sockets."""
+"""What a process needs in addition to its users' sockets."""
 
 
 class CannotRun(Exception):
-    """Why a run would be in vain: one line that says what to do."""
+    """Why a run cannot work: one line that says what to do."""
 
 
 def raise_descriptor_limit() -> int:
-    """Let this process, and those it starts, open as many files as it may; give how many."""
+    """Raise the descriptor limit of this process and its children to the maximum; return it."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return most
 
 
 def check_host(host: str) -> None:
-    """Raise CannotRun if no geventchat answers there."""
+    """Raise CannotRun if no geventchat server answers there."""
     try:
         address = Address.parse(host)
         Connection(*address, rooms=()).close()
     except ValueError as error:
-        raise CannotRun(f"--host says where the server is: {error}") from None
+        raise CannotRun(f"invalid --host: {error}") from None
     except OSError as error:
         raise CannotRun(
-            f"Nothing answers at {address}: {error.strerror or error}. "
-            "Is the server running, and is that its port?"
+            f"No server answers at {address}: {error.strerror or error}. "
+            "Is the server running, and is the port right?"
         ) from None
     except (NotGeventchat, Ended) as error:
         raise CannotRun(str(error)) from None
 
 
 def check_users(host: str, users: int, processes: int = 1) -> None:
-    """Raise CannotRun if so many users need more descriptors than there are, here or there."""
+    """Raise CannotRun if users need more descriptors than this process or the server has."""
     mine = raise_descriptor_limit()
     needed = -(-users // processes) + RESERVED_DESCRIPTORS
     if needed > mine:

@@ -1,4 +1,4 @@
-"""The server's own figures, if it runs on this machine: its process's, and those of `/metrics`."""
+"""CPU and memory of the server's process and its `/metrics`, if it is on this machine."""
 
 import http.client
 import ipaddress
@@ -18,10 +18,10 @@ _PAGE_SECONDS: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """None: not known."""
+    """Figures of a server. None: unknown."""
 
     cpu_percent: float | None = None
-    """Of one core, since the last time."""
+    """Of one core, since the last reading."""
     memory_mb: float | None = None
     outbox_kb: float | None = None
     slow_closes: int | None = None
@@ -36,14 +36,14 @@ class Server:
         self.read()  # the first CPU reading has nothing to compare with
 
     def read(self) -> Figures:
-        """Give the figures now."""
+        """Return the figures now."""
         if self._process is None:
             return Figures()
         try:
             cpu = self._process.cpu_percent()
             memory = self._process.memory_info().rss / (1 << 20)
         except psutil.Error:
-            return Figures()  # it has ended
+            return Figures()  # it has exited
         told = _read(self._metrics) if self._metrics else ""
         largest = re.search(r'^geventchat_outbox_bytes{quantile="1"} (\S+)', told, re.MULTILINE)
         slow = re.search(
@@ -58,7 +58,7 @@ class Server:
 
 
 def listener(address: Address) -> psutil.Process | None:
-    """Give the process of this machine that listens at an address, if it can be seen."""
+    """Return the local process that listens at an address, if visible."""
     if not _is_here(address.host):
         return None
     with suppress(psutil.Error):
@@ -69,7 +69,7 @@ def listener(address: Address) -> psutil.Process | None:
 
 
 def _metrics(process: psutil.Process, but: int) -> str | None:
-    """Give where a server tells its figures: a port of its own on this machine."""
+    """Return the URL of the server's metrics, on another of its ports."""
     with suppress(psutil.Error):
         for each in process.net_connections("tcp"):
             if each.status == psutil.CONN_LISTEN and each.laddr.port != but:
@@ -81,7 +81,7 @@ def _metrics(process: psutil.Process, but: int) -> str | None:
 
 
 def _read(page: str) -> str:
-    """Give a page, or nothing if it cannot be had soon. Waits."""
+    """Return a page, or nothing if it does not load soon. Waits."""
     try:
         with urllib.request.urlopen(page, timeout=_PAGE_SECONDS) as answer:
             told: str = answer.read().decode()
@@ -91,7 +91,7 @@ def _read(page: str) -> str:
 
 
 def _is_here(host: str) -> bool:
-    """Say whether a host is this machine by one of its own addresses."""
+    """Whether a host is this machine."""
     try:
         found = {info[4][0] for info in socket.getaddrinfo(host, None)}
     except OSError:

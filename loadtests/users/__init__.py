@@ -1,4 +1,4 @@
-"""The users: one kind of them a page. Their weights are a hundred people; see `model.py`."""
+"""The kinds of users. Their weights add up to 100; see `model.py`."""
 
 from loadtests.users.direct_messenger import DirectMessenger
 from loadtests.users.hopper import Hopper

@@ -1,4 +1,4 @@
-"""Those who talk to one person alone."""
+"""Users who send direct messages."""
 
 import random
 import secrets
@@ -16,19 +16,19 @@ class DirectMessenger(RichUser):
 
     weight = 4
     forgiven = frozenset({"no_such_nick"})
-    """The other may have gone, or be on the way back."""
+    """The other user may be offline or reconnecting."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self.nick = f"dm-{secrets.token_hex(5)}"
 
     def wait_time(self) -> float:
-        """Draw the seconds until it talks again."""
+        """Return a random pause."""
         return random.expovariate(1 / self.options.talk_seconds)
 
     @task
     def whisper(self) -> None:
-        """Say something to one of the others, if there are any."""
+        """Send a direct message to another such user, if there is one."""
         others = [user.nick for user in present if user.nick and user is not self]
         if others:
             text = model.probe("psst")

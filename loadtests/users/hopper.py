@@ -1,4 +1,4 @@
-"""Those who go from room to room."""
+"""Users who move from room to room."""
 
 import random
 
@@ -14,17 +14,17 @@ HISTORY_POSTS = 50
 
 
 class Hopper(RichUser):
-    """Joins, leaves, and asks who is there and what was said before."""
+    """Joins and leaves rooms, and requests members and history."""
 
     weight = 5
 
     def wait_time(self) -> float:
-        """Draw the seconds until it does something again."""
+        """Return a random pause."""
         return random.expovariate(1 / HOP_SECONDS)
 
     @task(2)
     def hop(self) -> None:
-        """Visit another room; leave the one visited longest if they are too many."""
+        """Join another room; leave the oldest one if there are too many."""
         taken = random.randrange(model.seats.taken)
         home = self.rooms[0].rpartition("-")[0]
         room = f"{home}-{taken // self.options.room_size}"
@@ -38,11 +38,11 @@ class Hopper(RichUser):
 
     @task
     def who(self) -> None:
-        """Ask who is in a room."""
+        """Request the members of a room."""
         self.ask("who", requests.Who(room=random.choice(self.rooms), id=self.id()))
 
     @task
     def history(self) -> None:
-        """Ask what was said before."""
+        """Request the history of a room."""
         room = random.choice(self.rooms)
         self.ask("history", requests.History(room=room, limit=HISTORY_POSTS, id=self.id()))

@@ -1,4 +1,4 @@
-"""Those who never say a word."""
+"""Users who never talk."""
 
 import gevent
 from locust import task
@@ -7,7 +7,7 @@ from loadtests.users.rich import RichUser
 
 
 class Lurker(RichUser):
-    """Hears only."""
+    """Only receives."""
 
     weight = 40
 

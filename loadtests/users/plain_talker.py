@@ -1,4 +1,4 @@
-"""Those who speak the original protocol: a bare socket, texts and null bytes."""
+"""Users of the plain protocol: a socket, texts and null bytes."""
 
 import random
 import time
@@ -24,7 +24,7 @@ _NOTICE = frames.NOTICE.encode()
 
 
 class PlainTalker(User):
-    """Talks in the lobby and hears it. What it hears is counted; only probes are looked at."""
+    """Talks in the lobby. Counts what it receives; only probes are decoded."""
 
     weight = 5
 
@@ -36,17 +36,17 @@ class PlainTalker(User):
         self._ear: gevent.Greenlet[[], None] | None = None
 
     def wait_time(self) -> float:
-        """Draw the seconds until it talks again."""
+        """Return a random pause."""
         return random.expovariate(1 / self._talk_seconds)
 
     def on_start(self) -> None:
-        """Connect and begin to hear."""
+        """Connect and start receiving."""
         self._socket = self._open()
         self._ear = gevent.spawn(self._listen)
         self.wait()
 
     def on_stop(self) -> None:
-        """Leave, as the original client does."""
+        """Leave like the original client."""
         if self._ear and self._socket:
             self._ear.kill()
             tally.connected -= 1
@@ -56,10 +56,10 @@ class PlainTalker(User):
 
     @task
     def talk(self) -> None:
-        """Say something."""
+        """Send a message."""
         assert self._socket is not None
         tally.counts["sent"] += 1
-        with suppress(OSError):  # who listens knows, and comes back
+        with suppress(OSError):  # the reader notices, and reconnects
             self._socket.sendall(frames.encode(model.text()))
 
     def _listen(self) -> None:
@@ -73,7 +73,7 @@ class PlainTalker(User):
             self._socket = self._open()
 
     def _hear(self, connection: socket.socket) -> str:
-        """Count what is heard until the connection ends; give why."""
+        """Count what arrives until the connection ends; return why it ended."""
         rest = b""
         try:
             while data := connection.recv(RECEIVE_BYTES):
@@ -85,8 +85,8 @@ class PlainTalker(User):
                 else:
                     rest = data[data.rfind(b"\0") + 1 :]
         except OSError as error:
-            return f"It was lost: {error}."
-        return "The server closed it."
+            return f"connection lost: {error}"
+        return "closed by the server"
 
     def _hear_text(self, text: bytes) -> None:
         if text.startswith(_MARK):

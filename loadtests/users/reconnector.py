@@ -1,4 +1,4 @@
-"""Those on a bad line."""
+"""Users with a bad connection."""
 
 import random
 
@@ -9,9 +9,9 @@ from loadtests.users.talker import Talker
 
 
 class Reconnector(Talker):
-    """Talks, loses its connection now and then, and resumes where it was.
+    """Talks, loses its connection now and then, and resumes.
 
-    What it said without hearing the post it says again under the same key: stored once.
+    Unacknowledged messages are sent again with the same key, and are stored once.
     """
 
     weight = 4
@@ -23,7 +23,7 @@ class Reconnector(Talker):
 
     @task
     def talk_and_lose(self) -> None:
-        """Say something, and lose the connection before the answer can have come."""
-        # No probe: if it is stored only when it is said again, nobody heard it late before that.
+        """Send a message, and lose the connection before the acknowledgement."""
+        # No probe: if only the second attempt is stored, its age is not delivery latency.
         self.say(random.choice(self.rooms), model.words())
         self.drop()

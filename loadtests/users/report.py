@@ -1,4 +1,4 @@
-"""Where users tell what they met: to Locust, and to the tally of this process."""
+"""Reports of users, to Locust and to the tally of this process."""
 
 import itertools
 import logging
@@ -20,24 +20,24 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Broken(Exception):
-    """A user met what must not happen. Its text is the same each time, so that Locust can count."""
+    """A failure. Its text is the same each time, so that Locust can group it."""
 
 
 def took(kind: str, name: str, seconds: float) -> None:
-    """Note how long something took that went well."""
+    """Record a success and how long it took."""
     if tally.timing:
         tally.time(name, seconds)
         _fire(kind, name, seconds * 1000 if name in MESSAGES else None)
 
 
 def failed(kind: str, name: str, error: str | Exception) -> None:
-    """Note that something went wrong: the run is red."""
+    """Record a failure, which fails the run."""
     tally.counts["failures"] += 1
     _fire(kind, name, None, Broken(error) if isinstance(error, str) else error)
 
 
 def violated(violation: Violation, room: str, position: int) -> None:
-    """Note that a room was not heard as it should; the first ones are logged."""
+    """Record a violation of order; the first ones are logged."""
     tally.counts[violation] += 1
     failed("order", violation, VIOLATIONS[violation])
     if next(_logged) < _MOST_LOGGED:

@@ -1,6 +1,6 @@
-"""What all rich users do: connect, join, hear, time answers, and come back when they were cut off.
+"""Common to rich users: connect, join, receive, time the replies, reconnect and resume.
 
-They use the client's `SocketLink`, not its `Connection`: they never wait for an answer but time it
+They use the client's `SocketLink`, not its `Connection`: they never wait for a reply but time it
 when it is heard, and a delivery then costs this process 20 µs instead of 25 to 30 (the bare socket
 and a regular expression: 16). Every post is decoded and its position checked.
 """
@@ -31,31 +31,31 @@ from loadtests.users.report import failed, took, violated
 
 ANSWER_SECONDS: Final = 30
 AWAY_SECONDS: Final = (0.2, 2.0)
-"""How long a user that was cut off stays away, at least and at most."""
+"""Shortest and longest pause before a reconnect."""
 
 present: Final[set["RichUser"]] = set()
-"""Those of this process that are running."""
+"""The running rich users of this process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked and is not answered yet."""
+    """A request without a reply so far."""
 
     name: str
     at: float
     request: Request
     repeated: bool = False
-    """It was said again after a reconnect, so its time would be that of the break."""
+    """Sent again after a reconnect: its time would include the interruption."""
 
 
 class RichUser(User):
-    """A client that says hello. Its greenlet asks and says; another one hears."""
+    """A client that says hello. Its greenlet sends; another one receives."""
 
     abstract = True
     forgiven: ClassVar[frozenset[str]] = frozenset()
-    """Codes of `bye` and `error` that are no failure of the server for this kind of user."""
+    """Codes of `bye` and `error` that are not failures for this kind of user."""
     goodbye_seconds: ClassVar[float] = 3
-    """How long the server's goodbye is waited for."""
+    """How long to wait for the server's bye."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -63,7 +63,7 @@ class RichUser(User):
         self.options: Final = environment.parsed_options
         self.nick: str | None = None
         self.rooms: list[str] = []
-        """Those it sits in."""
+        """Joined rooms."""
         self._client = secrets.token_urlsafe(16)
         self._watch = OrderChecker(violated)
         self._seat = -1
@@ -73,12 +73,12 @@ class RichUser(User):
         self._dropping = False
         self._ids = itertools.count(1)
         self._asked: dict[str, Asked] = {}  # by id or key, oldest first
-        self._replayed_to: dict[str, int] = {}  # by room: older posts are no news
+        self._replayed_to: dict[str, int] = {}  # by room: older posts are replayed
         self._resuming: set[str] = set()
         self._resuming_since = 0.0
 
     def on_start(self) -> None:
-        """Connect, join and begin to hear; then wait, lest all newcomers talk at once."""
+        """Connect, join and start receiving; then wait, so that users do not talk all at once."""
         self._seat = model.seats.take()
         present.add(self)
         process = max(self.environment.runner.worker_index, 0)
@@ -109,7 +109,7 @@ class RichUser(User):
             model.seats.give(self._seat)
 
     def drop(self) -> None:
-        """Lose the connection, as by a bad line; it comes back by itself and resumes."""
+        """Drop the connection; it reconnects by itself and resumes."""
         if self._link and self._link.ended is None:
             self._dropping = True
             self._link.close(LOST)
@@ -117,18 +117,18 @@ class RichUser(User):
     # Saying
 
     def say(self, room: str, text: str) -> None:
-        """Say something; it is timed when it is heard as stored. Nothing if it is cut off."""
+        """Send a message, timed until it is acknowledged. Does nothing while disconnected."""
         if self._link and self._link.ended is None:
             tally.counts["sent"] += 1
             self.ask("acknowledged", Say(room=room, text=text, key=secrets.token_urlsafe(16)))
 
     def join(self, room: str) -> None:
-        """Hear a room from its newest posts on."""
+        """Join a room from its newest posts on."""
         self._watch.ask(room, None)
         self.ask("join", requests.Join(room=room, id=self.id()))
 
     def id(self) -> str:
-        """Give an id for a request."""
+        """Return an id for a request."""
         return str(next(self._ids))
 
     def ask(self, name: str, request: Request) -> None:
@@ -139,17 +139,17 @@ class RichUser(User):
         self._asked[key] = Asked(name, now, request)
         self._send(request)
         while (oldest := next(iter(self._asked))) and now - self._asked[oldest].at > ANSWER_SECONDS:
-            failed("rich", self._asked.pop(oldest).name, f"No answer came in {ANSWER_SECONDS} s.")
+            failed("rich", self._asked.pop(oldest).name, f"no reply within {ANSWER_SECONDS} s")
 
     def _send(self, request: Request) -> None:
-        with suppress(Ended):  # who listens knows, and comes back
+        with suppress(Ended):  # the reader notices, and reconnects
             assert self._link is not None
             self._link.send(requests.encode(request))
 
     # Hearing
 
     def hear(self, event: AnyEvent) -> None:
-        """Do what an event asks for."""
+        """Handle an event."""
         self._watch.hear(event)
         match event:
             case Post():
@@ -207,7 +207,7 @@ class RichUser(User):
     def _ended(self, link: SocketLink) -> None:
         assert link.ended is not None
         if not self._dropping and link.ended.code not in self.forgiven:
-            ended = f"That of a {type(self).__name__} ended, {link.ended.code}: {link.ended.text}"
+            ended = f"{type(self).__name__} disconnected, {link.ended.code}: {link.ended.text}"
             failed("rich", "connection", ended)
         self._dropping = False
 
@@ -223,16 +223,16 @@ class RichUser(User):
                 del self._asked[key]
 
     def _joined(self, joined: Joined) -> None:
-        """Time a resume by the last of its rooms."""
+        """Time a resume until the last of its rooms."""
         if joined.room in self._resuming:
             self._resuming.remove(joined.room)
             if joined.recovered is False:
-                failed("rich", "resume", "Something was lost: the server says recovered false.")
+                failed("rich", "resume", "posts were lost: recovered is false")
             if not self._resuming:
                 self._took("rich", "resume", time.perf_counter() - self._resuming_since)
 
     def _open(self) -> SocketLink:
-        """Connect and say hello; try again for as long as it takes."""
+        """Connect and say hello; retry until it works."""
         hello = requests.Hello(
             version=1,
             client=self._client,
@@ -245,7 +245,7 @@ class RichUser(User):
                 link = SocketLink(*Address.parse(self.environment.host or ""))
                 link.say_hello(hello)
             except (OSError, NotGeventchat, Ended) as error:
-                failed("rich", "connect", str(error) or "No welcome came.")
+                failed("rich", "connect", str(error) or "no welcome")
                 gevent.sleep(random.uniform(*AWAY_SECONDS))
             else:
                 tally.connected += 1

@@ -1,4 +1,4 @@
-"""Those who cannot keep up."""
+"""Users who read too slowly."""
 
 import random
 
@@ -15,10 +15,10 @@ ALIVE_SECONDS = 15.0
 
 
 class SlowReader(RichUser):
-    """Reads one event after the other, with a pause, so that the server has to hold the rest.
+    """Pauses after each event, so that the server has to buffer the rest.
 
-    Being closed with `slow` is what the server owes it; it then resumes and misses nothing. That
-    bye lies behind what the kernel holds for it, so now and then it hears only the end.
+    Being closed with `slow` is expected; it then resumes and misses nothing. That
+    bye is behind what the kernel has buffered, so now and then it sees only the end.
     """
 
     weight = 2
@@ -26,21 +26,21 @@ class SlowReader(RichUser):
     goodbye_seconds = 0
 
     def wait_time(self) -> float:
-        """Draw the seconds until it shows again that it lives: never so many that it seems dead.
+        """Return a random pause before the next ping, shorter than the server's idle timeout.
 
-        Exponential ones were over the server's 60 s now and then, and its `idle` came unread.
+        Exponential pauses exceeded its 60 s now and then.
         """
         return random.uniform(0, 2 * ALIVE_SECONDS)
 
     def hear(self, event: AnyEvent) -> None:
-        """Take time over an event."""
+        """Pause, then handle an event."""
         gevent.sleep(random.expovariate(1 / READ_SECONDS))
         super().hear(event)
 
     def _took(self, kind: str, name: str, seconds: float) -> None:
-        """Time nothing: that it hears late is its own doing."""
+        """Record nothing: it is late by design."""
 
     @task
     def ping(self) -> None:
-        """Show that it lives: the server's pings may lie behind much that is unread."""
+        """Send a ping: the server's own pings may be behind much unread data."""
         self._send(requests.Ping())

@@ -1,4 +1,4 @@
-"""A reconnect storm: every rich user loses its connection at the same moment, and resumes."""
+"""A reconnect storm: all rich users lose their connections at once, and resume."""
 
 from locust.env import Environment
 from locust.runners import MasterRunner
@@ -9,14 +9,14 @@ _MESSAGE = "chat_storm"
 
 
 def listen(environment: Environment) -> None:
-    """Make the users of this process obey `strike`."""
+    """Let `strike` reach the users of this process."""
     assert environment.runner is not None
     if not isinstance(environment.runner, MasterRunner):
         environment.runner.register_message(_MESSAGE, _drop_all)
 
 
 def strike(environment: Environment) -> None:
-    """Cut off every rich user of every process."""
+    """Disconnect all rich users of all processes."""
     assert environment.runner is not None
     environment.runner.send_message(_MESSAGE)
 

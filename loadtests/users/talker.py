@@ -1,4 +1,4 @@
-"""Those who talk."""
+"""Users who talk."""
 
 import random
 
@@ -9,15 +9,15 @@ from loadtests.users.rich import RichUser
 
 
 class Talker(RichUser):
-    """Says something now and then, in one of its rooms."""
+    """Sends a message now and then in one of its rooms."""
 
     weight = 40
 
     def wait_time(self) -> float:
-        """Draw the seconds until it talks again."""
+        """Return a random pause."""
         return random.expovariate(1 / self.options.talk_seconds)
 
     @task
     def talk(self) -> None:
-        """Say something."""
+        """Send a message."""
         self.say(random.choice(self.rooms), model.text())

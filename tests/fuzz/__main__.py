@@ -28,7 +28,7 @@ _MOST_BYTES: Final = 512
 
 
 def main() -> int:
-    """Fuzz the targets that were named, or all; give the exit code."""
+    """Fuzz the targets that were named, or all; return the exit code."""
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=250_000, help="cases for each target")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))

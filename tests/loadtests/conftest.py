@@ -29,7 +29,7 @@ class Run:
             return list(csv.DictReader(file))
 
     def counts(self) -> dict[str, int]:
-        """Give how often each thing was timed."""
+        """Return how often each thing was timed."""
         return {row["name"]: int(row["count"]) for row in self.rows("chat")}
 
     def failures(self) -> set[tuple[str, str]]:
@@ -62,7 +62,7 @@ def load(tmp_path: Path) -> Callable[..., Run]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the address of a server for all of these tests."""
+    """Return the address of a server for all of these tests."""
     with served(tmp_path_factory.mktemp("server"), "--timeline", "memory:") as process:
         yield "{}:{}".format(*process.address)
 

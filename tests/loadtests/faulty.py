@@ -52,7 +52,7 @@ class Faulty:
             pass  # the user has gone
 
     def _bent(self, frame: bytes, held: list[bytes]) -> Iterator[bytes]:
-        """Give what becomes of a frame."""
+        """Return what becomes of a frame."""
         if not frame.startswith(b'{"type":"post"'):
             yield frame
         elif (next(self._posts) - FIRST) % self._every:

@@ -13,7 +13,7 @@ def complaints(said: str) -> list[str]:
 
 
 def refused(run: Run) -> str:
-    """Give the one line that says why there was no run."""
+    """Return the one line that says why there was no run."""
     (line,) = complaints(run.said)
     assert run.code == 2
     assert "Ramping" not in run.said
@@ -23,12 +23,12 @@ def refused(run: Run) -> str:
 def test_no_server(load: Callable[..., Run]) -> None:
     port = free_port()
     line = refused(load("--host", f"127.0.0.1:{port}"))
-    assert line.startswith(f"load: Nothing answers at 127.0.0.1:{port}: Connection refused.")
+    assert line.startswith(f"load: No server answers at 127.0.0.1:{port}: Connection refused.")
 
 
 def test_no_server_and_two_processes(load: Callable[..., Run]) -> None:
     host = f"127.0.0.1:{free_port()}"
-    assert "Nothing answers at" in refused(load("--host", host, "--processes", "2"))
+    assert "No server answers at" in refused(load("--host", host, "--processes", "2"))
 
 
 def test_another_kind_of_server(load: Callable[..., Run]) -> None:
@@ -48,7 +48,7 @@ def test_another_kind_of_server(load: Callable[..., Run]) -> None:
 
 def test_a_host_that_is_none(load: Callable[..., Run]) -> None:
     line = refused(load("--host", "127.0.0.1:chat"))
-    assert line == "load: --host says where the server is: '127.0.0.1:chat' is not HOST:PORT."
+    assert line == "load: invalid --host: '127.0.0.1:chat' is not HOST:PORT."
 
 
 def test_more_users_than_descriptors(server: str) -> None:

@@ -15,7 +15,7 @@ BOUND = 100.0
 
 
 def server(capacity: int, **more: float) -> "list[Step]":
-    """Climb on a server that is late beyond its capacity; give the steps."""
+    """Climb on a server that is late beyond its capacity; return the steps."""
 
     def measure(users: int) -> Step:
         late = 10.0 if users <= capacity else 500.0
@@ -124,7 +124,7 @@ def started(*arguments: str) -> "subprocess.Popen[str]":
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--server", "127.0.0.1:1"], "capacity: Nothing answers at 127.0.0.1:1: "),
+        (["--server", "127.0.0.1:1"], "capacity: No server answers at 127.0.0.1:1: "),
         (
             ["--most", "3"],
             "capacity: only 3 users are possible, less than one room; limited by --most",

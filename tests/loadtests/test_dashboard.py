@@ -23,7 +23,7 @@ USERS = 40
 
 @pytest.fixture(scope="module")
 def dashboard() -> Iterator[str]:
-    """Run `make load` with a dashboard; give the address that it says."""
+    """Run `make load` with a dashboard; return the address that it says."""
     options = ["-P", str(free_port()), "--autostart", "-u", str(USERS), "--talk-seconds", "0.5"]
     options += ["Talker", "Lurker"]
     with subprocess.Popen(
@@ -44,7 +44,7 @@ def dashboard() -> Iterator[str]:
 
 @pytest.fixture
 def page(dashboard: str) -> Iterator[Page]:
-    """Give the page with the Chat tab open; nothing in it may go wrong."""
+    """Yield the page with the Chat tab open; no error may occur in it."""
     if CHROMIUM is None:
         if os.environ.get("GEVENTCHAT_BROWSER") == "required":
             pytest.fail("Chromium is missing: apt-get install chromium")
@@ -126,4 +126,4 @@ def test_a_run_that_cannot_be_is_refused_in_the_form(page: Page, dashboard: str)
     form: dict[str, str | float | bool] = {"host": nobody, "user_count": "10", "spawn_rate": "10"}
     answer = page.request.post(f"{dashboard}swarm", form=form).json()
     assert answer["success"] is False
-    assert answer["message"].startswith(f"Nothing answers at {nobody}: Connection refused.")
+    assert answer["message"].startswith(f"No server answers at {nobody}: Connection refused.")

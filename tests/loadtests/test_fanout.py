@@ -31,7 +31,7 @@ Faulty().serve(int(sys.argv[1]))
 
 
 def faulty(times: int) -> Server:
-    """Give a relay that sends one message in ten so many times, once it has been talked to."""
+    """Return a relay that sends one message in ten so many times, once it has been talked to."""
     code = FAULTY.format(times=times)
     return Server("faulty", Plain(), lambda port, _: [sys.executable, "-c", code, str(port)])
 
@@ -80,7 +80,7 @@ def test_members_who_never_hear_each_other_end_the_work() -> None:
         "while True: held.append(listener.accept())"
     )
     deaf = Server("deaf", Plain(), lambda port, _: [sys.executable, "-c", code, str(port)])
-    with pytest.raises(NotReady, match="0 of 4 heard a first message"):
+    with pytest.raises(NotReady, match="0 of 4 received a first message"):
         seen_of(deaf, replace(TINY, ready_seconds=0.1))
 
 
@@ -92,7 +92,7 @@ def test_a_server_that_does_not_start_says_so() -> None:
 
 def test_a_server_that_is_not_installed_is_named() -> None:
     absent = replace(SERVERS[0], name="Absent", program="no-such-program")
-    assert absent.missing() == "Absent is left out: no-such-program is not installed"
+    assert absent.missing() == "skipping Absent: no-such-program is not installed"
     assert not SERVERS[0].missing()
 
 
@@ -101,15 +101,15 @@ def test_a_table_has_a_row_for_each_server_and_ratios_to_the_first() -> None:
     outcomes: dict[str, report.Outcome] = {
         BASE: base,
         "slower": replace(base, cpu_us=5, p99_ms=2_000, load_busy=0.97, closed=3),
-        "refuses": "knows one room only",
+        "refuses": "has only one room",
     }
     head, rule, first, second, third = report.table(TINY, outcomes).splitlines()
     assert len({line.count("|") for line in (head, rule, first, second, third)}) == 1
     assert "2 (1×)" in first
     assert "5 (2.5×)" in second
     assert "2 k (500×)" in second
-    assert "load full (97%), closed 3 connections" in second
-    assert "knows one room only" in third
+    assert "load saturated (97%), closed 3 connections" in second
+    assert "has only one room" in third
 
 
 def test_the_median_is_of_each_figure() -> None:
@@ -120,7 +120,7 @@ def test_the_median_is_of_each_figure() -> None:
 def test_the_chart_is_one_svg_with_every_server_in_every_panel(tmp_path: Path) -> None:
     seen = Figures(100, 50, 1_000, 2, 1, 4, 9, 0.5)
     panels = [chart.Panel(TINY, "cpu_us", "CPU <µs>", "shorter")]
-    drawn = chart.draw({TINY: {BASE: seen, "other": "knows one room only"}}, panels)
+    drawn = chart.draw({TINY: {BASE: seen, "other": "has only one room"}}, panels)
     texts = [each.text or "" for each in ET.fromstring(drawn).iter() if each.tag.endswith("text")]
     assert "CPU <µs>" in texts
-    assert {BASE, "other", "2, 50% came", "knows one room only"} <= set(texts)
+    assert {BASE, "other", "2, 50% arrived", "has only one room"} <= set(texts)

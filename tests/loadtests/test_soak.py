@@ -21,7 +21,7 @@ def test_what_is_flat_has_zero_in_its_interval() -> None:
 
 
 def test_too_few_points_tell_no_slope() -> None:
-    with pytest.raises(ValueError, match="3 points"):
+    with pytest.raises(ValueError, match="3 minutes"):
         slope([(0, 1), (1, 1), (2, 1)])
 
 

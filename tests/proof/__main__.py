@@ -18,7 +18,7 @@ from tests.proof.nemesis import Failed, Plan, run
 
 
 def main() -> int:
-    """Do as the command line says; give the exit code."""
+    """Do as the command line says; return the exit code."""
     parser = argparse.ArgumentParser(prog="make proof", description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--clients", type=int, default=50)

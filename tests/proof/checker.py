@@ -50,7 +50,7 @@ class Verdict:
         self.found[check].append(text)
 
     def lines(self) -> list[str]:
-        """Give the first few of each check."""
+        """Return the first few of each check."""
         told = []
         for check, texts in self.found.items():
             told += [f"{check}: {text}" for text in texts[:_SHOWN]]

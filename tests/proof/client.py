@@ -92,7 +92,7 @@ def note(chat: Chat | Watched, kind: str, *what: object) -> None:
 
 
 def talk(chat: Chat, dice: random.Random, stop: Signal) -> None:
-    """Say things until told to stop, one after the other."""
+    """Send messages, one after the other, until told to stop."""
     number = 0
     while not stop.wait(dice.expovariate(1 / MEAN_SECONDS)):
         number += 1
@@ -110,7 +110,7 @@ def talk(chat: Chat, dice: random.Random, stop: Signal) -> None:
 
 
 def say_again(chat: Chat, room: str, text: str, key: str) -> None:
-    """Say what is stored already, as one would who had missed the answer."""
+    """Send a stored message again, as after a missed acknowledgement."""
     with suppress(Refused, TimeoutError, Ended):
         note(chat, "again", room, key, chat.say(room, text, key=key))
 

@@ -53,7 +53,7 @@ def _watch(of: type, name: str, after: bool, count: int) -> None:
 
 
 def kill_at(moment: str) -> None:
-    """Let this process end so at a moment, as `before a trim:3` names it: the third time."""
+    """Kill this process at a moment; `before a trim:3` is the third time."""
     if moment == FIRST_BOOT:
         schema._run = _die  # type: ignore[assignment]
         return

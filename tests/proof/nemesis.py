@@ -75,7 +75,7 @@ class Server:
             raise Failed(f"the server does not listen after {READY_SECONDS:g} s; see {self._log}")
 
     def runs(self) -> bool:
-        """Say whether the process is there."""
+        """Whether the process is running."""
         return self._process is not None and self._process.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
@@ -91,7 +91,7 @@ class Server:
         return not self.runs()
 
     def fill_disk(self, full: bool) -> None:
-        """Let the files grow no further, or let them again."""
+        """Forbid the files to grow, or allow it again."""
         if self._process is None or not self.runs():
             return
         size = max(path.stat().st_size for path in self.database.parent.glob("chat.db*"))
@@ -147,7 +147,7 @@ class Clients:
                 raise Failed(f"clients ended with {process.returncode}")
 
     def pause(self, dice: random.Random) -> None:
-        """Let some read nothing for a moment."""
+        """Stop some clients for a moment."""
         process = dice.choice(self._processes)
         process.send_signal(signal.SIGSTOP)
         time.sleep(dice.uniform(0.1, 0.5))
@@ -155,7 +155,7 @@ class Clients:
 
 
 def run(plan: Plan, folder: Path) -> tuple[Run, Counter[str], list[float]]:
-    """Let it all happen; give what is to be judged, the faults, and the seconds of each start."""
+    """Run the plan; return what is to be checked, the faults, and the seconds of each start."""
     dice = random.Random(plan.seed)
     server = Server(folder, plan.bug)
     faults: Counter[str] = Counter()
@@ -189,7 +189,7 @@ def run(plan: Plan, folder: Path) -> tuple[Run, Counter[str], list[float]]:
 def _befall(
     plan: Plan, server: Server, clients: Clients, dice: random.Random, faults: Counter[str]
 ) -> None:
-    """Let one kill strike, and something else before it now and then."""
+    """Kill the server once, sometimes after another fault."""
     match dice.randrange(6):
         case 0:
             server.fill_disk(True)

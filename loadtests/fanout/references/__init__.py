@@ -1,1 +1,1 @@
-"""Reference servers: how little code a relay of the original protocol takes, and what it costs."""
+"""Reference servers: minimal relays of the original protocol."""

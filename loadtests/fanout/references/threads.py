@@ -12,7 +12,7 @@ from geventchat.protocol.frames import Decoder
 
 
 class Relay:
-    """One room, and whoever is connected is in it."""
+    """One room with all connected clients."""
 
     def __init__(self) -> None:
         self._members: dict[socket.socket, threading.Lock] = {}
@@ -35,7 +35,7 @@ class Relay:
         del self._members[member]
 
     def relay(self, frame: bytes, author: socket.socket) -> None:
-        """Send a frame to everyone but its author. Waits for whoever reads slowly."""
+        """Send a frame to everyone except its author. Waits for slow readers."""
         for member, lock in list(self._members.items()):
             if member is not author:
                 # Two threads that send to one member must not mix their frames.

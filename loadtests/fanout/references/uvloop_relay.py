@@ -15,11 +15,11 @@ members: dict["Member", asyncio.Transport] = {}
 
 
 class Member(asyncio.Protocol):
-    """A client; whoever is connected is in the room."""
+    """A client; all clients share one room."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._decoder = Decoder()
-        # uvloop's are none by birth.
+        # uvloop's transports are not subclasses.
         members[self] = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
