@@ -43,7 +43,7 @@ def test_another_kind_of_server(load: Callable[..., Run]) -> None:
         port = listening.getsockname()[1]
         line = refused(load("--host", f"127.0.0.1:{port}"))
         serving.join()
-    assert line == f"load: No geventchat answers at 127.0.0.1:{port}."
+    assert line == f"load: No geventchat server at 127.0.0.1:{port}."
 
 
 def test_a_host_that_is_none(load: Callable[..., Run]) -> None:
