@@ -118,10 +118,10 @@ def check(timeline: str) -> int:
 @click.pass_context
 def trim(context: click.Context, /, **_: object) -> None:
     """Let go of the oldest posts, as a server with this --config would while it runs."""
-    from geventchat.server.timeline.sqlite.retention import Keep
+    from geventchat.server.timeline.sqlite.retention import RetentionPolicy
 
     config = resolve(context).config
-    keep = Keep.of(config.limits)
+    keep = RetentionPolicy.of(config.limits)
     if not keep:
         raise click.UsageError(
             "Name a file with --config whose [limits] say what to keep of history."

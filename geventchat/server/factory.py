@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from geventchat.config import BadSetting, Config, secrets
 from geventchat.server.access import credentials
-from geventchat.server.access.policy import Authority
+from geventchat.server.access.policy import Policy
 from geventchat.server.access.rules_file import RulesFile
 from geventchat.server.timeline import Batch, Timeline
 from geventchat.server.timeline.memory import MemoryTimeline
@@ -101,13 +101,13 @@ def read_secrets(config: Config) -> Secrets:
     )
 
 
-def authority(config: Config) -> Authority:
+def policy(config: Config) -> Policy:
     """Create the access policy of a config. Raises BadSetting."""
     secret, token, rules = password(config), None, None
     if (file := operator_file(config)) is not None:
         rules = _rules_file(file)
         token = credentials.read_or_make_token("operator_file", file)
-    return Authority(
+    return Policy(
         password=secret, token=token, trust=config.trust, file=rules, limits=config.limits
     )
 

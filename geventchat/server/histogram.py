@@ -11,7 +11,7 @@ BOUNDS: Final = (
 """Upper bounds of the buckets, in seconds."""
 
 
-class Times:
+class Histogram:
     """Counts durations in buckets."""
 
     __slots__ = ("_counts", "seconds")
@@ -21,7 +21,7 @@ class Times:
         self.seconds = 0.0
         """The sum."""
 
-    def note(self, seconds: float) -> None:
+    def observe(self, seconds: float) -> None:
         """Add a duration."""
         self._counts[bisect_left(BOUNDS, seconds)] += 1
         self.seconds += seconds

@@ -7,7 +7,7 @@ from gevent.event import Event
 from geventchat.protocol import events
 from geventchat.protocol.errors import Reason
 from geventchat.server.transport.outbox import Outbox
-from geventchat.server.transport.token_bucket import Pace
+from geventchat.server.transport.token_bucket import TokenBucket
 from geventchat.server.wire import Form
 
 
@@ -23,7 +23,7 @@ class Participant(Protocol):
     operator: bool
     muted: float
     """Until when it is silenced, in seconds since 1970; 0: it is not."""
-    shut: Reason | None
+    locked_out: Reason | None
     """Why it is a member of nothing before its hello is answered; None: it was let in."""
 
     @property
@@ -35,7 +35,7 @@ class Participant(Protocol):
         """The door it came through."""
 
     @property
-    def pace(self) -> Pace | None:
+    def pace(self) -> TokenBucket | None:
         """How quickly it may speak; None: as it likes."""
 
     def answer(self, event: events.Event) -> None:

@@ -14,16 +14,16 @@ from gevent.ssl import SSLContext
 from geventchat.config import ADMIN_PORT, BadSetting, Config, Limits
 from geventchat.protocol import names
 from geventchat.protocol.errors import FULL, LOST, SHUTDOWN, Reason
-from geventchat.server import factory as parts
-from geventchat.server.access.policy import Authority
+from geventchat.server import factory
+from geventchat.server.access.policy import Policy
 from geventchat.server.access.rate_limits import WHY
 from geventchat.server.chat.hub import Hub
 from geventchat.server.logs.console import Console
-from geventchat.server.logs.rejections import Refusals
+from geventchat.server.logs.rejections import Rejections
 from geventchat.server.ops.admin_http import Admin
 from geventchat.server.ops.metrics import Metrics
 from geventchat.server.ops.top import top
-from geventchat.server.session import handlers as answers
+from geventchat.server.session import handlers
 from geventchat.server.session.session import Session
 from geventchat.server.threads import FILE_SECONDS, in_thread
 from geventchat.server.timeline import Timeline
@@ -31,7 +31,7 @@ from geventchat.server.transport import tls
 from geventchat.server.transport.base import Link
 from geventchat.server.transport.listener import Door
 from geventchat.server.transport.null_framing import NullFraming
-from geventchat.server.transport.token_bucket import Pace
+from geventchat.server.transport.token_bucket import TokenBucket
 
 DEFAULT_ADMIN: Final = f"127.0.0.1:{ADMIN_PORT}"
 FULL_SECONDS: Final = 1.0
@@ -57,19 +57,19 @@ class Server:
         self._stopping = False
         self.crashed = False
         """Whether a greenlet ended without which no server can go on."""
-        self._most = _most(config.limits)
-        self._hearing = 0
-        self._spare = 0
+        self._max_connections = _most(config.limits)
+        self._rejecting = 0
+        self._operator_slots = 0
         """How many are inside or at the door beyond the most."""
-        self.refusals = Refusals()
+        self.rejections = Rejections()
         self.counts: Counter[str] = Counter()
-        self._metrics = Metrics(self._hub, self.refusals.counts, self.counts)
+        self._metrics = Metrics(self._hub, self.rejections.counts, self.counts)
         self._admin: Admin | None = None
         self._readers: set[gevent.Greenlet[..., None]] = set()
         self._opening: set[gevent.Greenlet[..., None]] = set()
         """Those of them whose clients have still to shake hands."""
         self._doors: list[Door] = []
-        self._authority: Authority
+        self._policy: Policy
         self._timeline: Timeline
 
     @property
@@ -85,7 +85,7 @@ class Server:
     @property
     def operator_file(self) -> str | None:
         """Where the operators' token is; None: there are no operators."""
-        return parts.operator_file(self._config)
+        return factory.operator_file(self._config)
 
     def start(self, *, ticking: bool = True) -> None:
         """Open the timeline, then the doors. Raises BadSetting for what cannot be used.
@@ -94,11 +94,11 @@ class Server:
         """
         config = self._config
         context = tls.load(config.tls_cert, config.tls_key)
-        self._timeline = self._hub.timeline = parts.open_timeline(config, self._hub.deliver)
+        self._timeline = self._hub.timeline = factory.open_timeline(config, self._hub.deliver)
         try:
-            chat = Door(config.host, config.port, NullFraming, self._welcome, self.refusals)
+            chat = Door(config.host, config.port, NullFraming, self._on_connect, self.rejections)
             self._doors.append(chat)
-            self._authority = parts.authority(config)
+            self._policy = factory.policy(config)
             self._admin = self._open_admin(config.admin)
         except BadSetting:
             self._close_doors()
@@ -122,10 +122,10 @@ class Server:
         BadSetting or OSError, and then nothing has changed.
         """
         renewed, fixed = self._config.renewed(config)
-        secrets = in_thread(partial(parts.read_secrets, renewed), FILE_SECONDS)
-        self._authority.renew(password=secrets.password, token=secrets.token, trust=renewed.trust)
-        self._hub.limits = self._authority.arrivals.limits = renewed.limits
-        self._most = _most(renewed.limits)
+        secrets = in_thread(partial(factory.read_secrets, renewed), FILE_SECONDS)
+        self._policy.renew(password=secrets.password, token=secrets.token, trust=renewed.trust)
+        self._hub.limits = self._policy.limiter.limits = renewed.limits
+        self._max_connections = _most(renewed.limits)
         self._timeline.configure(renewed.limits)
         self._renew_doors(secrets.tls, renewed.limits)
         self._config = renewed
@@ -203,7 +203,7 @@ class Server:
         if self._admin is not None:
             self._admin.close()
         self._hub.stop()
-        self.refusals.close()
+        self.rejections.close()
         return stored
 
     def _renew_doors(self, context: SSLContext | None, limits: Limits) -> None:
@@ -216,24 +216,24 @@ class Server:
         for door in self._doors:
             door.close()
 
-    def _welcome(self, link: Link) -> None:
+    def _on_connect(self, link: Link) -> None:
         address = link.address
-        counted = address not in self._authority.trust
+        counted = address not in self._policy.trust
         refused = self._refused(address, counted=counted)
-        if refused is FULL and self._spare < (_SPARE // 2 if counted else _SPARE):
-            self._spare += 1
+        if refused is FULL and self._operator_slots < (_SPARE // 2 if counted else _SPARE):
+            self._operator_slots += 1
             try:
                 self._serve(link, address, counted=counted, full=True)
             finally:
-                self._spare -= 1
+                self._operator_slots -= 1
         elif refused is not None:
-            self._turn_away(link, address, refused)
+            self._reject(link, address, refused)
         else:
             try:
                 self._serve(link, address, counted=counted, full=False)
             finally:
                 if counted:
-                    self._authority.arrivals.leave(address)
+                    self._policy.limiter.leave(address)
 
     def _serve(self, link: Link, address: str, *, counted: bool, full: bool) -> None:
         """Be the reader of a connection. Waits until it has ended."""
@@ -241,14 +241,14 @@ class Server:
         assert isinstance(reader, gevent.Greenlet)  # StreamServer spawns one a connection
         self._readers.add(reader)
         if counted:
-            link.pace = Pace(self._config.limits, self.counts)
+            link.pace = TokenBucket(self._config.limits, self.counts)
         try:
             if self._opened(link, address, reader):
                 limits = self._config.limits
-                session = Session(link, self._hub, self._timeline, limits, self._authority, answers)
+                session = Session(link, self._hub, self._timeline, limits, self._policy, handlers)
                 reason = session.run(full=full)
-                if session.shut is not None and reason is not LOST:
-                    self.refusals.note(reason.code, address)
+                if session.locked_out is not None and reason is not LOST:
+                    self.rejections.note(reason.code, address)
         finally:
             self._readers.discard(reader)
 
@@ -256,13 +256,13 @@ class Server:
         """Give the reason for which a connection is not taken in; if there is none, count it."""
         if self._stopping:
             return SHUTDOWN
-        if len(self._readers) - self._spare >= self._most:
+        if len(self._readers) - self._operator_slots >= self._max_connections:
             return FULL
-        if (banned := self._authority.turned_away(address)) is not None:
+        if (banned := self._policy.address_ban(address)) is not None:
             return banned
         if not counted:
             return None
-        return self._authority.arrivals.enter(address, time.monotonic())
+        return self._policy.limiter.enter(address, time.monotonic())
 
     def _opened(self, link: Link, address: str, reader: "gevent.Greenlet[..., None]") -> bool:
         """Let a link make ready; say whether it is. Waits."""
@@ -270,18 +270,18 @@ class Server:
         try:
             link.open(self._config.limits.handshake_seconds)
         except OSError as error:
-            self.refusals.note("handshake", f"{address}, {error}")
+            self.rejections.note("handshake", f"{address}, {error}")
             link.close(FULL_SECONDS)
             return False
         finally:
             self._opening.discard(reader)
         return True
 
-    def _turn_away(self, link: Link, address: str, reason: Reason) -> None:
+    def _reject(self, link: Link, address: str, reason: Reason) -> None:
         """Say why, and close. Waits a little, unless too many are being told at once."""
-        self.refusals.note(WHY.get(reason, reason.code), address)
-        self._hearing += 1
-        patient = self._hearing <= _HEARING
+        self.rejections.note(WHY.get(reason, reason.code), address)
+        self._rejecting += 1
+        patient = self._rejecting <= _HEARING
         try:
             if patient:
                 link.open(self._config.limits.handshake_seconds)
@@ -290,7 +290,7 @@ class Server:
             pass  # it has not waited for that, or cannot be told
         finally:
             link.close(FULL_SECONDS if patient else 0)
-            self._hearing -= 1
+            self._rejecting -= 1
 
 
 def _half_until(end: float) -> float:

@@ -12,7 +12,7 @@ import gevent
 
 from geventchat.config import Config, Limits
 from geventchat.server.logs.console import Console
-from geventchat.server.logs.writer import Printer
+from geventchat.server.logs.writer import LogWriter
 from geventchat.server.participant import Participant
 from geventchat.server.server import Server
 from tests.conversations.peers import Plain, Rich, encode
@@ -108,7 +108,7 @@ def chatting(
     """
     options = {"admin": "none", **(options or {})}
     config = Config(port=0, timeline=timeline, limits=Limits(**limits), **options)
-    server = Server(config, Console(Printer(None), echo=False))
+    server = Server(config, Console(LogWriter(None), echo=False))
     server.start(ticking=clock)
     chat = Chat(server)
     try:

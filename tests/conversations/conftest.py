@@ -7,7 +7,7 @@ import pytest
 
 from geventchat.config import Config
 from geventchat.server.logs.console import Console
-from geventchat.server.logs.writer import Printer
+from geventchat.server.logs.writer import LogWriter
 from geventchat.server.server import Server
 from tests.conversations.chat import Chat, chatting
 
@@ -20,7 +20,7 @@ def serving(timeline: str, *, drain_seconds: int = 10, **limits: int) -> Iterato
     """Run a server in this process, on a port of its own."""
     told = {"admin": "none", "timeline": timeline, "drain_seconds": drain_seconds}
     config = Config.of({"port": 0, "limits": limits, **told})
-    server = Server(config, Console(Printer(None), echo=False))
+    server = Server(config, Console(LogWriter(None), echo=False))
     server.start()
     try:
         yield server

@@ -115,7 +115,7 @@ class Rich(Plain):
             self.welcome = self.event()
         self.nick: str = self.welcome["nick"]
         self.greeting = self.pong()
-        """What followed the welcome: rooms joined, their posts, refusals."""
+        """What followed the welcome: rooms joined, their posts, rejections."""
 
     def say(self, room: str, text: str, key: str | None = None) -> None:
         """Say something; nothing is awaited."""

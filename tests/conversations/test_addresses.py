@@ -26,7 +26,7 @@ def left(chat: Chat, number: int) -> None:
             gevent.sleep(0.001)
 
 
-def test_an_address_with_too_many_connections_is_told_so_and_others_are_not() -> None:
+def test_an_address_over_its_connection_limit_is_rejected_and_others_are_not() -> None:
     with (
         chatting(options=NOBODY, connections_per_address=2) as chat,
         Bystanders(chat.address) as bystanders,
@@ -39,11 +39,11 @@ def test_an_address_with_too_many_connections_is_told_so_and_others_are_not() ->
         left(chat, 3)
         assert knocked(chat) == []
         bystanders.heard()
-        assert chat.server.refusals.counts == {"address": 1}
+        assert chat.server.rejections.counts == {"address": 1}
         here[1].socket.close()
 
 
-def test_an_address_with_too_many_new_connections_is_told_to_wait() -> None:
+def test_an_address_that_connects_too_often_is_asked_to_wait() -> None:
     with (
         chatting(options=NOBODY, arrivals_per_minute=5) as chat,
         Bystanders(chat.address) as bystanders,
@@ -53,10 +53,10 @@ def test_an_address_with_too_many_new_connections_is_told_to_wait() -> None:
         assert line.startswith(b"* geventchat: Your address has connected too often. Wait a minute")
         assert knocked(chat, "127.0.0.8") == []
         bystanders.heard()
-        assert chat.server.refusals.counts == {"arrivals": 1}
+        assert chat.server.rejections.counts == {"arrivals": 1}
 
 
-def test_who_comes_back_is_no_new_connection() -> None:
+def test_a_reconnecting_client_is_not_counted_as_a_new_connection() -> None:
     with chatting(options=NOBODY, arrivals_per_minute=3) as chat:
         client = "client-that-comes-back"
         for _ in range(10):
@@ -66,7 +66,7 @@ def test_who_comes_back_is_no_new_connection() -> None:
         assert len(knocked(chat)) == 1
 
 
-def test_an_address_opens_a_quarter_of_the_rooms_and_others_as_many() -> None:
+def test_an_address_may_open_at_most_a_quarter_of_the_rooms() -> None:
     with chatting(options=NOBODY, rooms=8) as chat:
         ann = chat.came(Rich(chat.address, rooms=["a", "b", "c"], source=STRANGER))
         assert [event["room"] for event in of("joined", ann.greeting)] == ["a", "b"]
@@ -89,7 +89,7 @@ def test_trusted_networks_are_not_counted() -> None:
         assert [len(knocked(chat, "127.0.0.8")) for _ in range(5)] == [0, 0, 0, 1, 1]
 
 
-def test_trusted_networks_find_a_full_house_full() -> None:
+def test_a_full_server_rejects_trusted_networks_too() -> None:
     with chatting(connections=2) as chat:
         here = chat.riches("Ann", "Bob")
         (line,) = knocked(chat)
@@ -97,7 +97,7 @@ def test_trusted_networks_find_a_full_house_full() -> None:
         assert here[0].pong() == []
 
 
-def test_a_frame_that_is_begun_is_complete_within_30_seconds(chat: Chat) -> None:
+def test_an_incomplete_frame_ends_its_connection_after_30_seconds(chat: Chat) -> None:
     """However often a byte of it comes. Who has begun none may be silent for ever."""
     silent, dripping = chat.plains(2)
     rich = chat.rich(rooms=[])
@@ -121,7 +121,7 @@ def test_a_frame_that_is_begun_is_complete_within_30_seconds(chat: Chat) -> None
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has none")
-def test_the_kernel_finds_out_within_90_seconds_that_a_peer_is_gone(chat: Chat) -> None:
+def test_tcp_keepalive_detects_a_vanished_peer_within_90_seconds(chat: Chat) -> None:
     chat.plain()
     session = next(iter(chat.inside()))
     sock = session.link.sink._sock  # type: ignore[attr-defined]

@@ -39,7 +39,7 @@ NOT_UTF8 = {
 
 
 @pytest.mark.parametrize("frame", NOT_UTF8.values(), ids=NOT_UTF8)
-def test_what_is_not_utf8_is_answered_with_one_line_and_goes_nowhere(
+def test_a_frame_that_is_not_utf8_is_answered_with_one_line_and_not_relayed(
     address: Address, bystanders: Bystanders, frame: bytes
 ) -> None:
     with Plain(address) as bad:
@@ -61,7 +61,7 @@ def test_the_third_frame_that_is_not_utf8_closes(address: Address, bystanders: B
     bystanders.heard("one", "two")
 
 
-def test_two_frames_that_are_not_utf8_are_forgiven_to_each_client(
+def test_each_client_may_send_two_frames_that_are_not_utf8(
     address: Address, bystanders: Bystanders
 ) -> None:
     with Plain(address) as ann, Plain(address) as bob:
@@ -116,7 +116,7 @@ def test_the_limit_is_65536_bytes_unless_the_server_is_told_otherwise(
         bystanders.heard()
 
 
-def test_of_the_largest_limit_there_can_be_the_largest_frame_can_be_told(serve: Serve) -> None:
+def test_the_largest_frame_of_the_largest_limit_can_be_delivered(serve: Serve) -> None:
     address = serve(frame_bytes=128 << 10)
     text = "\x01" * (128 << 10)  # JSON spells each in six bytes
     with Control(address), Plain(address) as ann, Rich(address) as bob:
@@ -127,7 +127,7 @@ def test_of_the_largest_limit_there_can_be_the_largest_frame_can_be_told(serve: 
         assert json.loads(event)["text"] == text
 
 
-def test_frames_before_one_that_is_too_large_are_honoured(serve: Serve) -> None:
+def test_frames_before_an_oversized_one_are_delivered(serve: Serve) -> None:
     address = serve(frame_bytes=LIMIT)
     with beside(address) as bystanders, Plain(address) as bad:
         bad.send(b"one\0two\0" + b"x" * 2 * LIMIT + b"\0three\0")
@@ -190,7 +190,7 @@ BAD_JSON = {
 
 
 @pytest.mark.parametrize("frame", BAD_JSON.values(), ids=BAD_JSON)
-def test_what_is_not_json_is_bad_json(
+def test_a_frame_that_is_not_json_is_bad_json(
     address: Address, bystanders: Bystanders, frame: bytes
 ) -> None:
     with Rich(address) as bad:
@@ -200,7 +200,7 @@ def test_what_is_not_json_is_bad_json(
 
 
 @pytest.mark.parametrize("kind", ["nosuch", "", "SAY", "say ", "welcome", "post", "joined", "*", 5])
-def test_a_type_that_there_is_not_is_unknown_type(
+def test_an_unknown_type_is_unknown_type(
     address: Address, bystanders: Bystanders, kind: object
 ) -> None:
     with Rich(address) as bad:
@@ -259,7 +259,7 @@ def test_a_field_of_the_wrong_type_range_or_length_is_bad_field(
 
 
 @pytest.mark.parametrize("number", ["", "i" * 65, 5, ["i"]])
-def test_an_id_that_is_none_is_bad_field_and_does_not_come_back(
+def test_an_invalid_id_is_bad_field_and_is_not_echoed(
     address: Address, bystanders: Bystanders, number: object
 ) -> None:
     with Rich(address) as bad:
@@ -307,7 +307,7 @@ def test_the_spelling_of_a_null_character_is_text(address: Address, bystanders: 
         bystanders.heard(r"\u0000")
 
 
-def test_fields_that_nobody_knows_are_ignored(address: Address, bystanders: Bystanders) -> None:
+def test_unknown_fields_are_ignored(address: Address, bystanders: Bystanders) -> None:
     with Rich(address, "ann") as ann:
         ann.tell("say", room="lobby", text="x", author="eve", position=99, time=0, more={"a": [1]})
         (post,) = ann.posts(1)
@@ -413,7 +413,7 @@ def test_a_rich_connection_that_does_not_begin_with_hello_ends(
         bystanders.heard()
 
 
-def test_a_hello_that_is_too_large_ends_and_is_passed_on_to_nobody(serve: Serve) -> None:
+def test_an_oversized_hello_ends_the_connection_and_is_not_relayed(serve: Serve) -> None:
     address = serve(frame_bytes=LIMIT)
     with beside(address) as bystanders, Plain(address) as bad:
         bad.send(b"\x1e" + json.dumps(HELLO | {"nick": "x" * LIMIT}).encode() + b"\0")
@@ -436,7 +436,7 @@ STRANGE = {
 
 
 @pytest.mark.parametrize(("sent", "lines"), STRANGE.values(), ids=STRANGE)
-def test_what_other_programs_say_goes_nowhere(
+def test_the_first_bytes_of_other_protocols_are_not_relayed(
     address: Address, bystanders: Bystanders, sent: bytes, lines: int
 ) -> None:
     with Plain(address) as bad:
@@ -448,7 +448,9 @@ def test_what_other_programs_say_goes_nowhere(
         bystanders.heard()
 
 
-def test_ten_thousand_frames_in_one_piece_are_heard_and_keep_nobody(address: Address) -> None:
+def test_ten_thousand_frames_in_one_piece_are_delivered_without_delaying_others(
+    address: Address,
+) -> None:
     said = [b"%d" % number for number in range(10_000)]
     with Control(address), Plain(address) as ann, Plain(address) as bob:
         bob.meet()
@@ -484,7 +486,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_any_text_is_heard_and_kept_as_it_is(stored: Address, text: str) -> None:
+def test_any_text_is_delivered_and_stored_unchanged(stored: Address, text: str) -> None:
     with beside(stored) as bystanders, Plain(stored) as plain, Rich(stored) as rich:
         plain.send(text.encode() + b"\0")
         bystanders.heard(text)
@@ -545,7 +547,7 @@ ASKED = {
 
 
 @pytest.mark.parametrize(("request_", "answer"), ASKED.values(), ids=ASKED)
-def test_what_cannot_be_done_is_answered_and_changes_nothing(
+def test_a_request_that_cannot_be_done_is_answered_and_changes_nothing(
     address: Address, bystanders: Bystanders, request_: bytes, answer: str
 ) -> None:
     with Rich(address, "ann", rooms=["lobby", "attic"]) as ann, Rich(address) as bad:
@@ -557,7 +559,7 @@ def test_what_cannot_be_done_is_answered_and_changes_nothing(
         bystanders.heard()
 
 
-def test_what_is_forged_twice_is_dropped_twice(address: Address, bystanders: Bystanders) -> None:
+def test_forged_frames_are_dropped_each_time(address: Address, bystanders: Bystanders) -> None:
     forged = b'"author":"eve","position":9,"time":0,"system":true,"text":"forged"'
     with Rich(address, "ann") as ann:
         ann.send(b'{"type":"say","room":"lobby",%s,%s,"text":"x"}\0' % (forged, forged))
@@ -569,7 +571,7 @@ def test_what_is_forged_twice_is_dropped_twice(address: Address, bystanders: Bys
 
 
 @pytest.mark.parametrize("kind", ["nick", "join"])
-def test_a_thousand_renames_or_rooms_keep_nobody(
+def test_a_thousand_renames_or_rooms_do_not_delay_other_clients(
     address: Address, bystanders: Bystanders, kind: str
 ) -> None:
     names = [f"n{number}" for number in range(1_000)]
@@ -585,7 +587,7 @@ def test_a_thousand_renames_or_rooms_keep_nobody(
         bystanders.heard()
 
 
-def test_a_hello_of_three_thousand_rooms_is_answered_for_each(
+def test_a_hello_with_three_thousand_rooms_is_answered_for_each_room(
     address: Address, bystanders: Bystanders
 ) -> None:
     with Rich(address, rooms=[f"r{number}" for number in range(3_000)]) as bad:

@@ -8,8 +8,7 @@ from gevent.event import Event
 
 from geventchat.protocol import requests
 from geventchat.server.chat.hub import Hub
-from geventchat.server.session import handlers as answers
-from geventchat.server.session import replay as catchup
+from geventchat.server.session import handlers, replay
 from geventchat.server.session.session import Session
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.conftest import Address
@@ -34,7 +33,7 @@ def bug(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
     def fail(*_: object) -> NoReturn:
         raise kind("a bug of ours")
 
-    table: dict[Any, Any] = answers._TABLE
+    table: dict[Any, Any] = handlers._TABLE
     monkeypatch.setitem(table, requests.Typing, fail)
 
 
@@ -56,7 +55,7 @@ def test_a_bug_ends_one_connection_and_the_others_go_on(address: Address) -> Non
 
 
 @pytest.mark.usefixtures("bug")
-def test_a_bug_is_in_the_log_once_with_its_traceback(
+def test_a_bug_is_logged_once_with_its_traceback(
     address: Address, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with Rich(address) as ann:
@@ -71,7 +70,7 @@ def test_a_bug_is_in_the_log_once_with_its_traceback(
 
 
 @pytest.mark.usefixtures("bug")
-def test_who_met_a_bug_may_come_back_as_it_was(address: Address) -> None:
+def test_a_client_that_met_a_bug_can_resume(address: Address) -> None:
     with Bystanders(address) as bystanders, Rich(address, "ann") as ann:
         ann.tell("typing", room="lobby")
         ann.closing()
@@ -82,10 +81,10 @@ def test_who_met_a_bug_may_come_back_as_it_was(address: Address) -> None:
             bystanders.heard("back")
 
 
-def test_a_bug_met_a_hundred_times_leaves_nothing_behind(
+def test_a_bug_met_a_hundred_times_leaks_nothing(
     address: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table: dict[Any, Any] = answers._TABLE
+    table: dict[Any, Any] = handlers._TABLE
     monkeypatch.delitem(table, requests.Typing)
     with Bystanders(address) as bystanders:
         for _ in range(100):
@@ -101,7 +100,7 @@ def test_a_bug_in_the_welcome_ends_one_connection(
 ) -> None:
     with Bystanders(address) as bystanders, Plain(address) as ann:
         with monkeypatch.context() as broken:
-            broken.setattr(answers, "greet", None)
+            broken.setattr(handlers, "welcome", None)
             ann.send(b'\x1e{"type":"hello","version":1,"client":"client-without-luck"}\0')
             (line,) = ann.rest()
         assert line.startswith(b"* geventchat: ")
@@ -110,12 +109,12 @@ def test_a_bug_in_the_welcome_ends_one_connection(
             assert texts(again.greeting)
 
 
-def test_a_bug_behind_the_welcome_ends_one_connection(
+def test_a_bug_after_the_welcome_ends_one_connection(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ann = chat.rich("Ann")
     with monkeypatch.context() as broken:
-        broken.setattr(catchup, "_send", None)
+        broken.setattr(replay, "_send", None)
         bob = chat.came(Plain(chat.address))
         ann.say("lobby", "hello Bob")
         ann.posts(1)
@@ -126,7 +125,7 @@ def test_a_bug_behind_the_welcome_ends_one_connection(
 
 
 @pytest.mark.parametrize("kind", BUGS)
-def test_a_plain_client_hears_a_line(
+def test_a_plain_client_gets_a_line_when_a_bug_ends_its_connection(
     chat: Chat, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
 ) -> None:
     def fail(*_: object) -> NoReturn:
@@ -143,7 +142,7 @@ def test_a_plain_client_hears_a_line(
     assert third.frame() == b"still here"
 
 
-def test_a_bug_in_leaving_still_ends_the_connection(
+def test_a_bug_while_leaving_still_closes_the_connection(
     chat: Chat, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object) -> NoReturn:
@@ -151,7 +150,7 @@ def test_a_bug_in_leaving_still_ends_the_connection(
 
     one, other = chat.plains(2)
     with monkeypatch.context() as broken:
-        broken.setattr(Hub, "go", fail)
+        broken.setattr(Hub, "remove", fail)
         one.send(b"q\0")
         assert one.rest() == []
     other.send(b"still here\0")

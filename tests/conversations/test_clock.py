@@ -10,7 +10,7 @@ from tests.conversations.control import Control
 IN_1970, IN_2026 = 5.0, 1_795_000_000.0
 
 
-def test_a_clock_that_says_1970_and_is_set_twice_keeps_nobody(
+def test_a_system_clock_that_jumps_does_not_disturb_clients(
     timeline: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     says = [IN_1970]

@@ -7,7 +7,9 @@ import pytest
 from tests.conversations.chat import Chat, drop
 
 
-def test_it_reaches_that_nick_alone_and_is_answered_with_sent(stored_chat: Chat) -> None:
+def test_a_direct_message_reaches_only_its_recipient_and_is_answered_with_sent(
+    stored_chat: Chat,
+) -> None:
     """`sent` says to whom; nobody else hears of it."""
     plain = stored_chat.plain()
     ann, bob, eve = stored_chat.riches("Ann", "Bob", "Eve")
@@ -21,38 +23,38 @@ def test_it_reaches_that_nick_alone_and_is_answered_with_sent(stored_chat: Chat)
     assert plain.frame() == b"marker"
 
 
-def test_it_is_in_no_record(stored_chat: Chat) -> None:
+def test_a_direct_message_is_not_stored(stored_chat: Chat) -> None:
     ann, _ = stored_chat.riches("Ann", "Bob")
     ann.ask("direct", to="Bob", text="for you")
     assert ann.ask("history", room="lobby", limit=500)["posts"] == []
 
 
-def test_the_two_need_no_room_in_common(chat: Chat) -> None:
+def test_sender_and_recipient_need_no_room_in_common(chat: Chat) -> None:
     ann, bob = chat.rich("Ann", rooms=[]), chat.rich("Bob", rooms=["attic"])
     assert ann.ask("direct", to="Bob", text="for you")["type"] == "sent"
     assert bob.event()["text"] == "for you"
 
 
-def test_texts_arrive_in_the_order_sent(chat: Chat) -> None:
+def test_direct_messages_arrive_in_the_order_sent(chat: Chat) -> None:
     ann, bob = chat.rich("Ann", rooms=[]), chat.rich("Bob", rooms=[])
     for number in range(50):
         ann.tell("direct", to="Bob", text=str(number))
     assert [bob.event()["text"] for _ in range(50)] == [str(number) for number in range(50)]
 
 
-def test_one_may_write_to_oneself(chat: Chat) -> None:
+def test_a_client_may_write_to_itself(chat: Chat) -> None:
     ann = chat.rich("Ann")
     ann.tell("direct", to="Ann", text="do not forget")
     assert sorted(event["type"] for event in ann.pong()) == ["direct", "sent"]
 
 
 @pytest.mark.parametrize("to", ["Nobody", "", "x" * 10_000, "lobby", "a b", "%", "' OR 1=1"])
-def test_a_nick_that_nobody_has_is_no_such_nick(chat: Chat, to: str) -> None:
+def test_an_unknown_nick_is_no_such_nick(chat: Chat, to: str) -> None:
     ann = chat.rich("Ann")
     assert ann.ask("direct", to=to, text="hello?")["code"] == "no_such_nick"
 
 
-def test_a_rich_guest_can_be_written_to(chat: Chat) -> None:
+def test_a_rich_guest_can_receive_direct_messages(chat: Chat) -> None:
     ann, guest = chat.rich("Ann"), chat.rich(rooms=[])
     assert ann.ask("direct", to=guest.nick, text="who are you?")["type"] == "sent"
     assert guest.event()["text"] == "who are you?"
@@ -79,7 +81,7 @@ def test_a_nick_that_is_held_but_away_is_no_such_nick(chat: Chat) -> None:
     assert again.event()["text"] == "there you are"
 
 
-def test_it_follows_a_nick_that_changed_hands(chat: Chat) -> None:
+def test_a_direct_message_goes_to_the_current_owner_of_the_nick(chat: Chat) -> None:
     ann, bob, eve = (chat.rich(nick, rooms=[]) for nick in ("Ann", "Bob", "Eve"))
     bob.ask("nick", nick="Rob")
     assert ann.ask("direct", to="Bob", text="gone")["code"] == "no_such_nick"

@@ -60,7 +60,9 @@ def refused(client: Rich, text: str, key: str) -> None:
     assert (error["code"], error["key"]) == ("storage", key)
 
 
-def test_a_full_disk_acknowledges_nothing_and_passes_without_a_restart(tmp_path: Path) -> None:
+def test_on_a_full_disk_nothing_is_acknowledged_and_no_restart_is_needed_afterwards(
+    tmp_path: Path,
+) -> None:
     with (
         served(tmp_path) as server,
         Rich(server.address, "Ann") as ann,
@@ -85,7 +87,7 @@ def test_a_full_disk_acknowledges_nothing_and_passes_without_a_restart(tmp_path:
         assert plain.frame() == b"two"
 
 
-def test_what_was_not_acknowledged_uses_no_position_after_a_kill_either(tmp_path: Path) -> None:
+def test_an_unacknowledged_message_uses_no_position_even_after_a_kill(tmp_path: Path) -> None:
     with served(tmp_path) as server, Rich(server.address, "Ann", client=CLIENT) as ann:
         ann.say("lobby", "one", key="k1")
         ann.posts(1)
@@ -103,7 +105,7 @@ def test_what_was_not_acknowledged_uses_no_position_after_a_kill_either(tmp_path
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
-def test_an_fsync_that_failed_is_not_believed_the_next_time(tmp_path: Path) -> None:
+def test_a_failed_fsync_is_not_trusted_the_next_time(tmp_path: Path) -> None:
     """The kernel says of the same pages that they are written when it is asked once more."""
     with (
         served(tmp_path) as server,
@@ -125,7 +127,7 @@ def test_an_fsync_that_failed_is_not_believed_the_next_time(tmp_path: Path) -> N
         assert ann.posts(1)[0]["position"] == 3
 
 
-def test_a_full_disk_of_the_log_keeps_nobody() -> None:
+def test_a_full_log_disk_does_not_delay_clients() -> None:
     with Path("/dev/full").open("wb") as full, logging_to(full) as (server, address):
         with Control(address), Rich(address, "Ann") as ann, Plain(address) as plain:
             for number in range(2 * WAITING_LINES):

@@ -85,7 +85,7 @@ def kept(folder: Path) -> list[str]:
         return [key for (key,) in db.execute("SELECT key FROM posts")]
 
 
-def test_all_that_was_taken_from_many_who_talk_is_kept_and_answered(tmp_path: Path) -> None:
+def test_messages_taken_before_shutdown_are_stored_and_answered(tmp_path: Path) -> None:
     with served(tmp_path, "--trust", "127.0.0.0/8", "--admin", "none") as process:
         with talking(process) as talkers:
             began = time.monotonic()
@@ -101,7 +101,7 @@ def test_all_that_was_taken_from_many_who_talk_is_kept_and_answered(tmp_path: Pa
     assert len({bye["after_ms"] for bye in byes}) > CLIENTS / 2
 
 
-def test_a_second_signal_does_not_wait_and_loses_nothing_that_was_acknowledged(
+def test_a_second_signal_exits_at_once_and_loses_nothing_acknowledged(
     tmp_path: Path,
 ) -> None:
     with (
@@ -118,7 +118,7 @@ def test_a_second_signal_does_not_wait_and_loses_nothing_that_was_acknowledged(
     assert {key for talker in talkers for key in talker.stored()} <= set(keys)
 
 
-def test_bytes_that_make_no_frame_do_not_hold_it_up(tmp_path: Path) -> None:
+def test_bytes_without_frames_do_not_delay_shutdown(tmp_path: Path) -> None:
     with (
         served(tmp_path, "--drain-seconds", "1", "--admin", "none") as process,
         native.create_connection(process.address) as sender,

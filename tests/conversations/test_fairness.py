@@ -5,18 +5,17 @@ from typing import Any
 import pytest
 
 from geventchat.protocol import requests
-from geventchat.server.session import handlers as answers
-from geventchat.server.session import session
+from geventchat.server.session import handlers, session
 from geventchat.server.session.session import Session
 from tests.conversations.conftest import Address
 from tests.conversations.peers import Rich
 
 
-def test_who_asks_little_is_answered_before_who_asks_much_is_done(
+def test_a_client_with_few_requests_is_answered_before_a_client_with_many(
     address: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answered: list[str] = []
-    table: dict[Any, Any] = answers._TABLE
+    table: dict[Any, Any] = handlers._TABLE
     ping = table[requests.Ping]
 
     def noted(session: Session, request: requests.Ping) -> None:

@@ -33,7 +33,7 @@ def open_house() -> Iterator[Chat]:
         yield chat
 
 
-def test_what_is_said_too_quickly_is_heard_later_in_order_and_whole(open_house: Chat) -> None:
+def test_messages_sent_too_quickly_arrive_later_complete_and_in_order(open_house: Chat) -> None:
     ann, bob = open_house.riches("Ann", "Bob")
     said = [str(number) for number in range(30)]
     began = time.monotonic()
@@ -46,7 +46,7 @@ def test_what_is_said_too_quickly_is_heard_later_in_order_and_whole(open_house: 
 
 
 @pytest.mark.parametrize("dropped", [True, False])
-def test_who_comes_back_is_no_quicker_for_it(open_house: Chat, dropped: bool) -> None:
+def test_reconnecting_does_not_reset_the_rate_limit(open_house: Chat, dropped: bool) -> None:
     ann = open_house.rich("Ann")
     began = time.monotonic()
     for number in range(8):
@@ -87,7 +87,7 @@ def test_empty_frames_count_like_any_other(open_house: Chat) -> None:
     assert time.monotonic() - began > 25 / 50 - 0.1
 
 
-def test_who_is_paused_hears_what_the_others_say() -> None:
+def test_a_throttled_client_still_hears_the_others() -> None:
     with chatting(options={"trust": ()}, messages_at_once=2, messages_per_second=3) as chat:
         ann, bob = chat.riches("Ann", "Bob")
         for _ in range(3):
@@ -109,7 +109,7 @@ def test_while_a_client_is_paused_its_ping_clock_stands_still() -> None:
         assert [event["type"] for event in heard] == ["pong"] * 4
 
 
-def test_only_who_keeps_a_full_buffer_for_long_is_closed() -> None:
+def test_only_a_client_that_keeps_its_buffer_full_for_long_is_closed() -> None:
     with (
         chatting(options={"trust": ("127.0.0.1/32",)}, flood_seconds=1) as chat,
         Bystanders(chat.address) as bystanders,
@@ -127,7 +127,7 @@ def test_only_who_keeps_a_full_buffer_for_long_is_closed() -> None:
         assert len(chat.inside()) == 3
 
 
-def test_a_server_that_ends_takes_what_a_paused_client_had_sent() -> None:
+def test_a_shutdown_takes_what_a_throttled_client_had_sent() -> None:
     with chatting(options={"trust": ()}, messages_at_once=2, messages_per_second=1) as chat:
         ann, bob = chat.riches("Ann", "Bob")
         ann.send(

@@ -11,7 +11,7 @@ from tests.conversations.peers import Bystanders, Plain, Rich, encode, of, texts
 HELLO = {"type": "hello", "version": 1, "client": "client-of-a-short-visit", "nonce": "n"}
 
 
-def test_text_piped_into_a_connection_is_heard(stored: Address) -> None:
+def test_text_piped_into_a_connection_is_delivered(stored: Address) -> None:
     """As in `printf 'hi\\0' | nc`."""
     with Bystanders(stored) as bystanders, Plain(stored) as nc:
         nc.send(b"hi\0")
@@ -20,7 +20,7 @@ def test_text_piped_into_a_connection_is_heard(stored: Address) -> None:
         bystanders.heard("hi")
 
 
-def test_all_whole_frames_of_a_plain_client_are_heard(stored: Address) -> None:
+def test_all_whole_frames_of_a_plain_client_are_delivered(stored: Address) -> None:
     said = [str(number) for number in range(300)]
     with Bystanders(stored) as bystanders, Plain(stored) as ann:
         ann.send("\0".join([*said, ""]).encode())
@@ -61,7 +61,7 @@ def test_every_request_is_answered_after_the_half_close(stored: Address) -> None
         assert [event["key"] for event in of("post", heard) + of("sent", heard)] == ["k1", "k1"]
 
 
-def test_a_whole_visit_may_be_sent_before_anything_is_read(stored: Address) -> None:
+def test_all_requests_may_be_sent_before_any_answer_is_read(stored: Address) -> None:
     say = {"type": "say", "room": "lobby", "text": "hello and goodbye", "key": "k1"}
     with Bystanders(stored) as bystanders, Plain(stored) as ann:
         ann.send(b"\x1e" + encode(HELLO) + encode(say))
@@ -84,7 +84,7 @@ def test_a_bye_before_the_half_close_is_answered_after_everything(stored: Addres
 
 
 @pytest.mark.parametrize("cut", [b"cut", b"q", b"\xff", b"\xe2\x82", b"x" * 60_000])
-def test_a_frame_that_the_end_cut_off_is_dropped(address: Address, cut: bytes) -> None:
+def test_a_frame_cut_off_by_the_end_is_dropped(address: Address, cut: bytes) -> None:
     with Bystanders(address) as bystanders, Plain(address) as ann:
         ann.send(b"whole\0" + cut)
         ann.shut()
@@ -92,7 +92,7 @@ def test_a_frame_that_the_end_cut_off_is_dropped(address: Address, cut: bytes) -
         bystanders.heard("whole")
 
 
-def test_a_request_that_the_end_cut_off_is_dropped(address: Address) -> None:
+def test_a_request_cut_off_by_the_end_is_dropped(address: Address) -> None:
     with Bystanders(address) as bystanders, Rich(address) as ann:
         ann.say("lobby", "whole")
         ann.send(encode({"type": "say", "room": "lobby", "text": "cut"})[:-1])
@@ -103,7 +103,7 @@ def test_a_request_that_the_end_cut_off_is_dropped(address: Address) -> None:
         bystanders.heard("whole")
 
 
-def test_a_client_that_ends_without_a_word_disturbs_nobody(address: Address) -> None:
+def test_a_client_that_closes_without_sending_anything_has_no_effect(address: Address) -> None:
     with Bystanders(address) as bystanders, Plain(address) as ann, Rich(address) as bob:
         for client in (ann, bob):
             client.shut()
@@ -111,7 +111,7 @@ def test_a_client_that_ends_without_a_word_disturbs_nobody(address: Address) -> 
         bystanders.heard()
 
 
-def test_what_others_said_before_the_end_is_still_delivered(address: Address) -> None:
+def test_messages_of_others_before_the_half_close_are_still_delivered(address: Address) -> None:
     with Bystanders(address) as bystanders, Rich(address) as ann:
         bystanders.heard()
         ann.shut()
@@ -131,7 +131,7 @@ def test_a_replay_is_delivered_to_its_end(stored_chat: Chat) -> None:
     assert [post["position"] for post in posts] == list(range(1, 501))
 
 
-def test_the_others_are_told_that_it_left(chat: Chat) -> None:
+def test_the_others_see_it_leave(chat: Chat) -> None:
     """A plain client that ends so has gone, like any other."""
     ann, plain = chat.rich("Ann"), chat.plain()
     plain.send(b"goodbye\0")

@@ -23,7 +23,7 @@ def positions(events: list[dict[str, Any]]) -> list[int]:
     return [post["position"] for post in of("post", events)]
 
 
-def test_the_welcome_says_what_this_server_is(address: Address) -> None:
+def test_the_welcome_names_the_server_and_its_version(address: Address) -> None:
     with Rich(address, "ann") as ann:
         welcome = ann.welcome
         assert (welcome["type"], welcome["version"], welcome["nick"]) == ("welcome", 1, "ann")
@@ -39,20 +39,20 @@ def test_the_welcome_says_the_limits_in_force(serve: Serve) -> None:
         assert ann.welcome["limits"] == {"frame_bytes": 4096, "rooms": 7, "nick_length": 32}
 
 
-def test_the_nonce_comes_back_and_so_does_the_id(address: Address) -> None:
+def test_the_welcome_carries_the_nonce_and_the_id(address: Address) -> None:
     with Plain(address) as peer:
         welcome = hello(peer, nonce="n\u00f6nce \u2603", id="h1")
         assert (welcome["nonce"], welcome["id"]) == ("n\u00f6nce \u2603", "h1")
 
 
-def test_a_hello_without_a_nonce_is_welcome(address: Address) -> None:
+def test_a_hello_without_a_nonce_is_accepted(address: Address) -> None:
     with Plain(address) as peer:
         welcome = hello(peer)
         assert welcome["type"] == "welcome"
         assert welcome.get("nonce") is None
 
 
-def test_fields_that_nobody_knows_are_ignored(address: Address) -> None:
+def test_unknown_fields_are_ignored(address: Address) -> None:
     with Plain(address) as peer:
         assert hello(peer, colour="green", deep=[{"a": None}])["type"] == "welcome"
 
@@ -63,7 +63,7 @@ def test_a_hello_of_a_higher_version_is_answered_with_version_1(address: Address
         assert json.loads(peer.frame())["type"] == "joined"
 
 
-def test_who_names_no_room_is_in_the_lobby(stored: Address) -> None:
+def test_a_hello_without_rooms_joins_the_lobby(stored: Address) -> None:
     with Rich(stored) as ann:
         (joined,) = ann.greeting
         assert (joined["type"], joined["room"], joined["position"]) == ("joined", "lobby", 0)
@@ -72,7 +72,7 @@ def test_who_names_no_room_is_in_the_lobby(stored: Address) -> None:
         assert "id" not in joined
 
 
-def test_who_names_an_empty_set_of_rooms_is_in_none(address: Address) -> None:
+def test_a_hello_with_an_empty_set_of_rooms_joins_none(address: Address) -> None:
     with Rich(address, "ann") as ann, Rich(address, "bob", rooms={}) as bob:
         assert bob.greeting == []
         assert bob.ask("who", room="lobby")["code"] == "not_joined"
@@ -110,9 +110,7 @@ def test_a_room_named_in_two_spellings_is_joined_once(address: Address) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "two words", "x" * 33, "a\u200bb", "l\u043ebby", "tab\t"])
-def test_a_bad_room_is_an_error_after_the_welcome_and_hello_stands(
-    address: Address, name: str
-) -> None:
+def test_a_bad_room_in_hello_is_an_error_after_the_welcome(address: Address, name: str) -> None:
     with Rich(address, "ann", rooms=[name, "good"]) as ann:
         assert ann.nick == "ann"
         assert [joined["room"] for joined in of("joined", ann.greeting)] == ["good"]
@@ -122,7 +120,7 @@ def test_a_bad_room_is_an_error_after_the_welcome_and_hello_stands(
         assert texts(ann.posts(1)) == ["still here"]
 
 
-def test_rooms_over_the_limit_are_errors_after_the_welcome_and_hello_stands(serve: Serve) -> None:
+def test_rooms_over_the_limit_in_hello_are_errors_after_the_welcome(serve: Serve) -> None:
     with Rich(serve(rooms_per_client=2), rooms=["a", "b", "c", "d"]) as ann:
         assert [joined["room"] for joined in of("joined", ann.greeting)] == ["a", "b"]
         errors = of("error", ann.greeting)
@@ -143,7 +141,7 @@ def test_rooms_over_the_limit_are_errors_after_the_welcome_and_hello_stands(serv
         ("", "bad_nick"),
     ],
 )
-def test_a_nick_that_cannot_be_had_makes_a_guest_who_is_told_why(
+def test_a_client_refused_its_nick_in_hello_becomes_a_guest_and_hears_why(
     address: Address, nick: str, code: str
 ) -> None:
     with Rich(address, "ann"), Rich(address, nick) as bob:
@@ -190,7 +188,9 @@ def test_a_second_hello_is_forbidden_and_changes_nothing(address: Address) -> No
         assert ann.posts(1)[0]["author"] == "ann"
 
 
-def test_a_client_that_comes_again_replaces_itself_and_keeps_its_nick(address: Address) -> None:
+def test_a_second_connection_of_a_client_replaces_the_first_and_keeps_its_nick(
+    address: Address,
+) -> None:
     with (
         Rich(address, "bob") as bob,
         Rich(address, "ann") as first,
@@ -204,7 +204,7 @@ def test_a_client_that_comes_again_replaces_itself_and_keeps_its_nick(address: A
         assert of("direct", [second.event()])[0]["text"] == "psst"
 
 
-def test_the_others_do_not_notice_that_a_client_replaced_itself(address: Address) -> None:
+def test_the_others_do_not_notice_a_replaced_connection(address: Address) -> None:
     with Rich(address, "bob") as bob, Rich(address, "ann") as first:
         bob.pong()
         with Rich(address, client=first.client) as second:
@@ -215,7 +215,7 @@ def test_the_others_do_not_notice_that_a_client_replaced_itself(address: Address
             assert heard[0]["author"] == "ann"
 
 
-def test_the_others_hear_that_it_left_the_rooms_to_which_it_did_not_come_back(
+def test_a_replacing_client_leaves_the_rooms_it_does_not_rejoin(
     address: Address,
 ) -> None:
     rooms = ["a", "b"]
@@ -239,7 +239,7 @@ def test_the_nick_in_hello_wins_over_the_one_inherited(address: Address) -> None
             assert bob.ask("nick", nick="ann")["type"] == "renamed"
 
 
-def test_what_was_said_on_the_first_and_repeated_on_the_second_is_one_post(stored: Address) -> None:
+def test_a_message_repeated_on_the_second_connection_is_one_post(stored: Address) -> None:
     with Rich(stored, "bob") as bob, Rich(stored, "ann") as first:
         for number in range(20):
             first.say("lobby", f"t{number}", key=f"k{number}")

@@ -45,7 +45,7 @@ def test_history_without_before_gives_the_newest_oldest_first(stored: Address) -
         (2**53, 2, [9, 10], False),
     ],
 )
-def test_before_is_exclusive_and_limit_is_kept(
+def test_before_is_exclusive_and_limit_is_obeyed(
     stored: Address, before: int, limit: int, positions: list[int], complete: bool
 ) -> None:
     with Rich(stored, rooms=["r"]) as ann:
@@ -59,7 +59,7 @@ def test_a_room_that_is_empty_has_a_complete_history(stored: Address) -> None:
         assert page(ann, limit=10, before=5) == ([], True)
 
 
-def test_a_post_of_history_is_the_post_that_was_heard(stored: Address) -> None:
+def test_a_post_in_history_equals_the_post_that_was_delivered(stored: Address) -> None:
     with Rich(stored, "ann", rooms=["r"]) as ann:
         ann.say("r", 'quoted "\u2603" \n\t\\', key="k1")
         ann.say("r", "and without a key")
@@ -96,7 +96,7 @@ def test_a_page_is_bounded_in_bytes_and_the_pages_still_meet(stored: Address) ->
         assert positions == list(range(1, 13))
 
 
-def test_a_page_of_what_json_spells_long_is_still_a_frame_of_the_server(stored: Address) -> None:
+def test_a_page_of_text_that_json_escapes_fits_in_a_frame(stored: Address) -> None:
     # JSON spells this character in six bytes: what came in few frames would go out in large ones.
     with Rich(stored, rooms=["r"]) as ann:
         for _ in range(30):
@@ -108,7 +108,7 @@ def test_a_page_of_what_json_spells_long_is_still_a_frame_of_the_server(stored: 
         assert len(frame) <= 1 << 20
 
 
-def test_history_ends_where_the_room_was_trimmed(serve: Serve) -> None:
+def test_history_starts_where_the_room_was_trimmed(serve: Serve) -> None:
     with Rich(serve(memory_posts_per_room=10), rooms=["r"]) as ann:
         talk(ann, 25)
         assert page(ann, limit=500) == (list(range(16, 26)), True)
@@ -127,7 +127,7 @@ def test_history_is_there_after_a_restart(tmp_path: Path) -> None:
         assert page(ann, limit=3) == ([1, 2, 3], True)
 
 
-def test_history_does_not_disturb_what_is_live(stored: Address) -> None:
+def test_history_does_not_disturb_live_delivery(stored: Address) -> None:
     with Rich(stored, rooms=["r"]) as ann, Rich(stored, rooms=["r"]) as bob:
         talk(ann, 5)
         bob.posts(5)
@@ -137,7 +137,7 @@ def test_history_does_not_disturb_what_is_live(stored: Address) -> None:
         assert texts(bob.posts(20)) == [f"live {number}" for number in range(20)]
 
 
-def test_history_of_one_room_holds_nothing_of_another(stored: Address) -> None:
+def test_the_history_of_a_room_has_only_its_posts(stored: Address) -> None:
     with Rich(stored, rooms=["r", "s"]) as ann:
         for room in "rsrsr":
             ann.say(room, f"in {room}")

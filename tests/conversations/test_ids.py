@@ -41,7 +41,7 @@ def test_the_answer_carries_the_id(stored_chat: Chat, request_: dict[str, Any], 
     assert answer["id"] == "i" * 64
 
 
-def test_posts_carry_none(chat: Chat) -> None:
+def test_posts_carry_no_id(chat: Chat) -> None:
     """They are for everybody: their author knows them by their key."""
     ann, bob = chat.riches("Ann", "Bob")
     ann.tell("say", room="lobby", text="one", id="1", key="k")
@@ -50,7 +50,7 @@ def test_posts_carry_none(chat: Chat) -> None:
         assert "id" not in post
 
 
-def test_what_others_hear_of_a_request_carries_none(chat: Chat) -> None:
+def test_events_sent_to_others_carry_no_id(chat: Chat) -> None:
     ann, bob = chat.riches("Ann", "Bob")
     ann.ask("topic", room="lobby", topic="tea")
     ann.ask("nick", nick="Anna")

@@ -47,7 +47,7 @@ def test_a_room_that_is_empty_has_position_0_and_oldest_1(stored: Address) -> No
         assert replayed == []
 
 
-def test_a_replayed_post_is_the_post_that_was_heard(stored: Address) -> None:
+def test_a_replayed_post_equals_the_post_that_was_delivered(stored: Address) -> None:
     with Rich(stored, "ann") as ann:
         ann.say("lobby", 'quoted "\u2603" \n\t\\', key="k1")
         heard = ann.posts(1)
@@ -59,7 +59,7 @@ def test_a_replayed_post_is_the_post_that_was_heard(stored: Address) -> None:
     ("position", "recovered", "first"),
     [(0, True, 1), (30, True, 31), (59, True, 60), (60, True, 61), (61, False, 11)],
 )
-def test_a_cursor_brings_all_that_follows_it_or_says_false(
+def test_a_cursor_replays_everything_after_it_or_recovered_is_false(
     stored: Address, position: int, recovered: bool, first: int
 ) -> None:
     with Rich(stored, rooms=["r"]) as ann, Rich(stored, rooms={}) as bob:
@@ -84,7 +84,7 @@ def test_a_cursor_of_another_epoch_is_not_recovered(stored: Address, position: i
         assert replayed == list(range(11, 61))
 
 
-def test_a_cursor_to_an_empty_room(stored: Address) -> None:
+def test_a_cursor_in_an_empty_room_is_recovered_only_at_position_0(stored: Address) -> None:
     with Rich(stored, rooms=["r"]) as ann:
         epoch = ann.greeting[0]["epoch"]
         with Rich(stored, rooms={"r": {"epoch": epoch, "position": 0}}) as bob:
@@ -113,7 +113,7 @@ def test_a_cursor_below_what_was_trimmed_is_not_recovered(
         assert replayed == list(range(first, 101))
 
 
-def test_a_trimmed_room_replays_what_it_has(serve: Serve) -> None:
+def test_a_trimmed_room_replays_what_is_left(serve: Serve) -> None:
     address = serve(memory_posts_per_room=5)
     with Rich(address, rooms=["r"]) as ann, Rich(address, rooms={}) as bob:
         talk(ann, "r", 12)
@@ -155,7 +155,7 @@ def test_joining_a_room_one_is_in_answers_joined_and_replays_nothing(stored: Add
         assert bob.pong() == []
 
 
-def test_nothing_of_a_room_follows_left(stored: Address) -> None:
+def test_nothing_from_a_room_follows_left(stored: Address) -> None:
     with Rich(stored, "ann", rooms=["r", "s"]) as ann, Rich(stored, "bob", rooms=["r", "s"]) as bob:
         left = ann.ask("leave", room="r")
         assert (left["type"], left["room"]) == ("left", "r")
@@ -167,7 +167,7 @@ def test_nothing_of_a_room_follows_left(stored: Address) -> None:
         assert [event["room"] for event in ann.hear(lambda event: event["type"] == "post")] == ["s"]
 
 
-def test_who_has_left_cannot_speak_there_or_leave_again(stored: Address) -> None:
+def test_a_client_that_left_cannot_post_there_or_leave_again(stored: Address) -> None:
     with Rich(stored, rooms=["r"]) as ann:
         ann.ask("leave", room="r")
         assert ann.ask("leave", room="r")["code"] == "not_joined"
@@ -185,7 +185,7 @@ def test_the_lobby_can_be_left(address: Address) -> None:
         assert ann.pong() == []
 
 
-def test_ones_own_posts_come_before_left(stored: Address) -> None:
+def test_own_posts_come_before_left(stored: Address) -> None:
     with Rich(stored, rooms=["r"]) as ann:
         say = b'{"type":"say","room":"r","text":"mine"}\0'
         ann.send(say * 30 + b'{"type":"leave","room":"r"}\0')
@@ -194,7 +194,7 @@ def test_ones_own_posts_come_before_left(stored: Address) -> None:
         assert ann.pong() == []
 
 
-def test_who_comes_back_with_its_cursor_has_missed_nothing(stored: Address) -> None:
+def test_a_client_that_resumes_with_its_cursor_misses_nothing(stored: Address) -> None:
     with Rich(stored, rooms=["r"]) as ann, Rich(stored, rooms=["r"]) as bob:
         talk(ann, "r", 3)
         ann.ask("leave", room="r")
@@ -309,7 +309,9 @@ class Wanderer:
             assert former.closing()[-1]["code"] == "replaced"
 
 
-def test_whoever_comes_and_goes_hears_each_position_once_and_in_order(stored: Address) -> None:
+def test_a_member_that_joins_and_leaves_hears_each_position_once_and_in_order(
+    stored: Address,
+) -> None:
     talkers, each = 3, 100
 
     def chatter() -> None:
@@ -334,7 +336,7 @@ def test_whoever_comes_and_goes_hears_each_position_once_and_in_order(stored: Ad
             assert wanderer.heard == everything, wanderer.ways
 
 
-def test_a_room_that_empties_while_posts_are_on_their_way_loses_none(stored: Address) -> None:
+def test_a_room_that_empties_while_posts_are_pending_loses_none(stored: Address) -> None:
     with Rich(stored, rooms=["r"]) as ann:
         epoch = ann.greeting[0]["epoch"]
     heard: list[int] = []
@@ -359,7 +361,7 @@ def test_a_room_that_empties_while_posts_are_on_their_way_loses_none(stored: Add
     assert heard == list(range(1, 10 * visits + 1))
 
 
-def test_two_who_come_and_go_in_turns_hear_each_position_once(stored: Address) -> None:
+def test_two_members_that_join_and_leave_in_turn_hear_each_position_once(stored: Address) -> None:
     total = 150
 
     def visit(seed: int, heard: list[int]) -> None:

@@ -32,7 +32,7 @@ def heard(chat: Connection, last: str) -> list[object]:
     return events
 
 
-def test_what_is_said_while_the_server_is_killed_is_heard_once_and_in_order(
+def test_messages_around_a_kill_are_delivered_once_and_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backoff, "MAX_SECONDS", 0.1)

@@ -15,7 +15,7 @@ from tests.conversations.peers import Bystanders, Plain, Rich, of, texts
 NOTICE = b"* geventchat: "
 
 
-def test_a_client_is_in_so_many_rooms_and_no_more(serve: Serve) -> None:
+def test_a_client_cannot_join_more_rooms_than_the_limit(serve: Serve) -> None:
     address = serve(rooms_per_client=2)
     with Rich(address) as ann, Rich(address, rooms=["b"]) as bob:
         assert ann.welcome["limits"]["rooms"] == 2
@@ -32,7 +32,7 @@ def test_a_client_is_in_so_many_rooms_and_no_more(serve: Serve) -> None:
         assert bob.ask("who", room="b")["nicks"] == [bob.nick]
 
 
-def test_a_room_that_is_left_makes_room_for_another(serve: Serve) -> None:
+def test_leaving_a_room_allows_joining_another(serve: Serve) -> None:
     address = serve(rooms_per_client=1)
     with Rich(address) as ann:
         assert ann.ask("join", room="a")["code"] == "too_many_rooms"
@@ -40,13 +40,13 @@ def test_a_room_that_is_left_makes_room_for_another(serve: Serve) -> None:
         assert ann.ask("join", room="a")["type"] == "joined"
 
 
-def test_a_room_one_is_in_can_be_joined_again_at_the_limit(serve: Serve) -> None:
+def test_a_joined_room_can_be_joined_again_at_the_limit(serve: Serve) -> None:
     address = serve(rooms_per_client=1)
     with Rich(address) as ann:
         assert ann.ask("join", room="Lobby")["type"] == "joined"
 
 
-def test_a_hello_that_names_too_many_rooms_gets_the_first_and_hears_of_the_rest(
+def test_a_hello_with_too_many_rooms_joins_the_first_and_gets_errors_for_the_rest(
     serve: Serve,
 ) -> None:
     address = serve(rooms_per_client=2)
@@ -61,7 +61,7 @@ def test_a_hello_that_names_too_many_rooms_gets_the_first_and_hears_of_the_rest(
         assert texts(ann.posts(1)) == ["x"]
 
 
-def test_a_client_may_be_in_128_rooms_unless_the_server_is_told_otherwise(
+def test_a_client_may_join_128_rooms_by_default(
     address: Address,
 ) -> None:
     with Rich(address, rooms=[f"room{number}" for number in range(128)]) as ann:
@@ -70,7 +70,7 @@ def test_a_client_may_be_in_128_rooms_unless_the_server_is_told_otherwise(
         assert ann.ask("join", room="one-more")["code"] == "too_many_rooms"
 
 
-def test_when_the_server_has_no_more_rooms_those_there_are_can_be_joined(serve: Serve) -> None:
+def test_at_the_room_limit_existing_rooms_can_still_be_joined(serve: Serve) -> None:
     address = serve(rooms=3)
     with Rich(address, rooms=["lobby", "a", "b"]), Rich(address, rooms=["a"]) as bob:
         error = bob.ask("join", room="c")
@@ -80,7 +80,7 @@ def test_when_the_server_has_no_more_rooms_those_there_are_can_be_joined(serve: 
         assert texts(bob.posts(1)) == ["x"]
 
 
-def test_a_room_that_was_refused_takes_no_place(serve: Serve) -> None:
+def test_a_refused_room_does_not_count_against_the_limit(serve: Serve) -> None:
     address = serve(rooms=3)
     with Rich(address, rooms=["lobby", "a", "b"]) as ann, Rich(address, rooms=[]) as bob:
         for _ in range(3):
@@ -90,7 +90,7 @@ def test_a_room_that_was_refused_takes_no_place(serve: Serve) -> None:
         assert ann.ask("join", room="b")["code"] == "too_many_rooms"
 
 
-def test_the_record_of_a_room_outlives_its_place(serve: Serve) -> None:
+def test_the_posts_of_a_forgotten_room_are_kept(serve: Serve) -> None:
     address = serve(rooms=1)
     with Rich(address, rooms=["a"]) as ann:
         ann.say("a", "kept")
@@ -103,7 +103,7 @@ def test_the_record_of_a_room_outlives_its_place(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("rooms", [1, 2])
-def test_the_lobby_always_has_a_place(serve: Serve, rooms: int) -> None:
+def test_the_lobby_can_always_be_joined(serve: Serve, rooms: int) -> None:
     address = serve(rooms=rooms)
     taken = [f"room{number}" for number in range(rooms)]
     with Rich(address, rooms=taken) as ann:
@@ -113,9 +113,9 @@ def test_the_lobby_always_has_a_place(serve: Serve, rooms: int) -> None:
         assert ann.ask("join", room="lobby")["type"] == "joined"
 
 
-def test_a_full_house_says_so_and_closes() -> None:
+def test_a_full_server_says_so_and_closes() -> None:
     with serving("memory:") as server:
-        server._most = 2
+        server._max_connections = 2
         with Bystanders(server.address) as bystanders, Plain(server.address) as late:
             late.send(b"too late\0")
             (line,) = late.rest()
@@ -124,9 +124,9 @@ def test_a_full_house_says_so_and_closes() -> None:
             bystanders.heard()
 
 
-def test_a_full_house_says_so_to_a_rich_client_too() -> None:
+def test_a_full_server_says_so_to_a_rich_client_too() -> None:
     with serving("memory:") as server:
-        server._most = 2
+        server._max_connections = 2
         with Bystanders(server.address) as bystanders, Plain(server.address) as late:
             late.send(b'\x1e{"type":"hello","version":1,"client":"client-that-is-late"}\0')
             (bye,) = map(json.loads, late.rest())
@@ -134,19 +134,19 @@ def test_a_full_house_says_so_to_a_rich_client_too() -> None:
             bystanders.heard()
 
 
-def test_a_full_house_says_so_to_who_says_nothing_and_to_a_crowd(
+def test_a_full_server_says_so_to_silent_clients_and_to_a_crowd(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "geventchat")
     with serving("memory:") as server:
-        server._most = 2
+        server._max_connections = 2
         with Bystanders(server.address) as bystanders, ExitStack() as stack:
             crowd = [stack.enter_context(Plain(server.address)) for _ in range(40)]
             for late in crowd:
                 (line,) = late.rest()
                 assert b"full" in line
             bystanders.heard()
-    assert server.refusals.counts == {"full": 40}
+    assert server.rejections.counts == {"full": 40}
     told = [record.getMessage() for record in caplog.records]
     assert sum("connected from 127.0.0.1" in line for line in told) == 2
     assert sum(" disconnected (" in line for line in told) == 2
@@ -160,9 +160,9 @@ def operator_file(tmp_path: Path) -> str:
     return str(file)
 
 
-def test_who_fills_the_house_does_not_fill_the_places_for_operators(operator_file: str) -> None:
+def test_a_full_server_keeps_its_places_for_operators(operator_file: str) -> None:
     with chatting(options={"operator_file": operator_file, "trust": ("127.0.0.1/32",)}) as chat:
-        chat.server._most = 0
+        chat.server._max_connections = 0
         for _ in range(8):
             chat.came(Plain(chat.address, source="127.0.0.9"))
         (line,) = chat.came(Plain(chat.address, source="127.0.0.9")).rest()
@@ -170,10 +170,10 @@ def test_who_fills_the_house_does_not_fill_the_places_for_operators(operator_fil
         assert chat.rich("Olga", token="the-token-of-a-test").nick == "Olga"
 
 
-def test_a_full_house_has_a_place_for_operators(operator_file: str) -> None:
+def test_an_operator_can_connect_to_a_full_server(operator_file: str) -> None:
     with chatting(options={"operator_file": operator_file}) as chat:
         _, bob = chat.riches("Ann", "Bob")
-        chat.server._most = 2
+        chat.server._max_connections = 2
         assert chat.refused(token="a-token-that-is-wrong")[-1]["code"] == "full"
         olga = chat.rich("Olga", token="the-token-of-a-test")
         assert olga.ask("admin", action="kick", target="Bob")["connections_closed"] == 1
@@ -185,9 +185,9 @@ def test_a_full_house_has_a_place_for_operators(operator_file: str) -> None:
         assert chat.rich("Cid").nick == "Cid"
 
 
-def test_who_leaves_a_full_house_makes_room_for_another() -> None:
+def test_a_full_server_accepts_again_after_a_client_leaves() -> None:
     with serving("memory:") as server:
-        server._most = 3
+        server._max_connections = 3
         with Bystanders(server.address) as bystanders:
             with Plain(server.address) as ann, Plain(server.address) as late:
                 assert late.rest()[0].startswith(NOTICE)
@@ -199,13 +199,13 @@ def test_who_leaves_a_full_house_makes_room_for_another() -> None:
                 bystanders.heard("there was room")
 
 
-def test_those_turned_away_take_no_place() -> None:
+def test_rejected_connections_are_not_counted() -> None:
     with serving("memory:") as server:
-        server._most = 2
+        server._max_connections = 2
         with Bystanders(server.address) as bystanders:
             turned_away = [Plain(server.address) for _ in range(10)]
             assert all(len(late.rest()) == 1 for late in turned_away)
-            server._most = 3
+            server._max_connections = 3
             with Plain(server.address) as ann:
                 ann.send(b"hello\0")
                 bystanders.heard("hello")

@@ -10,7 +10,7 @@ from tests.conversations.conftest import Address
 from tests.conversations.peers import Rich, of
 
 
-def test_a_newcomer_learns_what_changed_while_it_read(
+def test_a_newcomer_hears_what_changed_during_its_replay(
     address: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Rich(address, "ann") as ann:

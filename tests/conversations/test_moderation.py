@@ -185,7 +185,7 @@ def test_each_action_is_one_audit_line_that_cannot_be_forged(
 @pytest.mark.parametrize(
     "nick", ["Mallory", "mallory", "Ⓜⓐⓛⓛⓞⓡⓨ", "Ｍallory", "ᴹallory", "Маllоrу"]
 )
-def test_a_banned_nick_is_banned_however_it_is_written(house: Chat, nick: str) -> None:
+def test_a_banned_nick_is_banned_in_every_spelling(house: Chat, nick: str) -> None:
     eve = house.rich("Eve")
     admin(operator(house), "ban", "Mallory", target_type="nick")
     assert house.refused(nick=nick)[-1]["code"] == "banned"
@@ -220,7 +220,7 @@ def test_a_kicked_client_gets_the_reason_and_the_others_its_leave(house: Chat) -
     assert house.rich("Eve").nick == "Eve"
 
 
-def test_a_plain_guest_is_kicked_by_its_name(house: Chat) -> None:
+def test_a_plain_guest_can_be_kicked_by_its_name(house: Chat) -> None:
     olga, plain = operator(house), house.plain()
     plain.send(b"hello\0")
     guest = olga.posts(1)[0]["author"]
@@ -242,7 +242,7 @@ def test_kicking_a_room_spares_operators_and_does_not_delay_other_rooms(house: C
     assert sorted(olga.ask("who", room="attic")["nicks"]) == ["Olga", "Otto"]
 
 
-def test_all_of_an_address_are_kicked(house: Chat) -> None:
+def test_all_clients_of_an_address_can_be_kicked(house: Chat) -> None:
     olga, far = operator(house), elsewhere(house)
     house.knock()
     assert admin(olga, "kick", "127.0.0.9")["connections_closed"] == 1
@@ -287,7 +287,7 @@ def test_a_banned_nick_cannot_be_taken_by_a_connected_client(house: Chat) -> Non
     assert ann.ask("nick", nick="Ev")["type"] == "renamed"
 
 
-def test_only_the_nick_is_banned_if_that_is_asked_for(house: Chat) -> None:
+def test_a_ban_can_be_limited_to_the_nick(house: Chat) -> None:
     olga, eve = operator(house), house.rich("Eve")
     answer = admin(olga, "ban", "Eve", target_type="nick")
     assert [rule["target_type"] for rule in answer["rules"]] == ["nick"]
@@ -295,7 +295,7 @@ def test_only_the_nick_is_banned_if_that_is_asked_for(house: Chat) -> None:
     assert house.rich("Ann", client=eve.client).nick == "Ann"
 
 
-def test_a_client_is_banned_while_it_is_away(house: Chat) -> None:
+def test_an_absent_client_can_be_banned(house: Chat) -> None:
     olga, eve = operator(house), house.rich("Eve")
     drop(eve)
     house.gone(eve)
@@ -340,10 +340,10 @@ def test_a_ban_expires(house: Chat) -> None:
     olga, eve = operator(house), house.rich("Eve")
     until = admin(olga, "ban", "Eve", seconds=3600)["rules"][0]["until"]
     assert " until 20" in eve.closing()[-1]["text"]
-    authority = house.server._authority
-    authority.clock = lambda: until / 1000 - 1
+    policy = house.server._policy
+    policy.clock = lambda: until / 1000 - 1
     banned(house, nick="Eve")
-    authority.clock = lambda: until / 1000
+    policy.clock = lambda: until / 1000
     assert house.rich("Eve", client=eve.client).nick == "Eve"
     assert admin(olga, "list")["total"] == 0
 
@@ -431,7 +431,7 @@ def test_a_muted_client_receives_everything_and_reaches_nobody(house: Chat) -> N
     assert texts(eve.posts(1)) == ["thank you"]
 
 
-def test_a_mute_outlasts_the_connection_and_another_nick(house: Chat) -> None:
+def test_a_mute_survives_a_reconnect_and_a_rename(house: Chat) -> None:
     olga, eve = operator(house), house.rich("Eve")
     admin(olga, "mute", "Eve")
     drop(eve)
@@ -483,15 +483,15 @@ def test_a_mute_expires_and_another_still_applies(house: Chat) -> None:
     olga, eve = operator(house), house.rich("Eve")
     until = admin(olga, "mute", "Eve", seconds=60, target_type="client")["rules"][0]["until"]
     admin(olga, "mute", "Eve", seconds=120, target_type="nick")
-    authority = house.server._authority
-    authority.clock = lambda: until / 1000
+    policy = house.server._policy
+    policy.clock = lambda: until / 1000
     assert muted(eve, "say", room="lobby", text="hear me")
-    authority.clock = lambda: until / 1000 + 61
+    policy.clock = lambda: until / 1000 + 61
     eve.say("lobby", "hear me")
     assert texts(eve.posts(1)) == ["hear me"]
 
 
-def test_a_plain_guest_is_muted_by_its_name(house: Chat) -> None:
+def test_a_plain_guest_can_be_muted_by_its_name(house: Chat) -> None:
     olga, eve, bob = operator(house), *house.plains(2)
     eve.send(b"hello\0")
     guest = olga.posts(1)[0]["author"]
@@ -507,7 +507,7 @@ def test_a_plain_guest_is_muted_by_its_name(house: Chat) -> None:
     assert bob.frame() == b"thank you"
 
 
-def test_an_address_is_muted(house: Chat) -> None:
+def test_an_address_can_be_muted(house: Chat) -> None:
     olga, far = operator(house), elsewhere(house)
     house.knock()
     admin(olga, "mute", "127.0.0.8/31")
@@ -627,7 +627,7 @@ def test_rules_survive_a_restart(tmp_path: Path) -> None:
     assert eve.client not in (tmp_path / "chat.db.operator.rules").read_text()
 
 
-def test_a_closed_server_is_closed_after_a_restart(options: dict[str, Any]) -> None:
+def test_a_closed_server_stays_closed_after_a_restart(options: dict[str, Any]) -> None:
     with chatting(options=options) as house:
         ann = house.rich("Ann")
         admin(operator(house), "close")
@@ -670,12 +670,12 @@ def test_concurrent_actions_are_all_saved(options: dict[str, Any]) -> None:
 
 def test_an_action_is_saved_although_its_operator_disconnects(house: Chat) -> None:
     olga = operator(house)
-    file = house.server._authority._file
+    file = house.server._policy._file
     assert file is not None
     with file._saving:
         olga.tell("admin", action="ban", target="eve")
         with gevent.Timeout(5):
-            while not house.server._authority.rules.in_force(time.time()):
+            while not house.server._policy.rules.in_force(time.time()):
                 gevent.sleep(0.001)
         house.rich("Olga", client=olga.client)
         assert olga.closing()[-1]["code"] == "replaced"

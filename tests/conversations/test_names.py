@@ -20,7 +20,7 @@ def quit_(peer: Rich) -> None:
     peer.rest()
 
 
-def test_a_new_nick_is_answered_and_is_the_author_from_then_on(address: Address) -> None:
+def test_a_rename_is_answered_and_changes_the_author_of_later_posts(address: Address) -> None:
     with Rich(address, "ann") as ann, Rich(address, "bob") as bob:
         renamed = ann.ask("nick", nick="zoe")
         assert (renamed["type"], renamed["nick"]) == ("renamed", "zoe")
@@ -28,7 +28,7 @@ def test_a_new_nick_is_answered_and_is_the_author_from_then_on(address: Address)
         assert bob.posts(1)[0]["author"] == "zoe"
 
 
-def test_what_was_said_before_a_rename_keeps_its_author(stored: Address) -> None:
+def test_posts_from_before_a_rename_keep_their_author(stored: Address) -> None:
     with Rich(stored, "ann") as ann:
         ann.send(
             b'{"type":"say","room":"lobby","text":"one"}\0'
@@ -39,7 +39,7 @@ def test_what_was_said_before_a_rename_keeps_its_author(stored: Address) -> None
 
 
 @pytest.mark.parametrize("nick", ["ann", "Ann", "ANN", "\uff41\uff4e\uff4e", "\uff21nn"])
-def test_a_nick_in_use_is_refused_however_it_is_spelled(address: Address, nick: str) -> None:
+def test_a_nick_in_use_is_refused_in_every_spelling(address: Address, nick: str) -> None:
     with Rich(address, "ann"), Rich(address, "bob") as bob:
         error = bob.ask("nick", nick=nick)
         assert (error["type"], error["code"]) == ("error", "nick_in_use")
@@ -100,12 +100,12 @@ def test_a_nick_may_be_in_any_script(address: Address, nick: str) -> None:
         assert ann.nick == nick
 
 
-def test_a_nick_is_kept_in_its_normal_form(address: Address) -> None:
+def test_a_nick_is_kept_in_its_nfkc_form(address: Address) -> None:
     with Rich(address, "\uff21nne\u0301") as ann:
         assert ann.nick == "Ann\u00e9"
 
 
-def test_one_may_spell_ones_own_nick_in_another_way(address: Address) -> None:
+def test_a_client_may_respell_its_own_nick(address: Address) -> None:
     with Rich(address, "ann") as ann, Rich(address, "bob") as bob:
         assert ann.ask("nick", nick="Ann")["nick"] == "Ann"
         (presence,) = of("presence", bob.pong())
@@ -114,13 +114,13 @@ def test_one_may_spell_ones_own_nick_in_another_way(address: Address) -> None:
         assert bob.ask("nick", nick="Ann")["code"] == "nick_too_similar"
 
 
-def test_to_take_the_nick_one_has_is_answered_and_told_to_nobody(address: Address) -> None:
+def test_renaming_to_the_current_nick_is_answered_and_not_announced(address: Address) -> None:
     with Rich(address, "ann") as ann, Rich(address, "bob") as bob:
         assert ann.ask("nick", nick="ann")["nick"] == "ann"
         assert of("presence", bob.pong()) == []
 
 
-def test_a_refused_rename_is_told_to_nobody(address: Address) -> None:
+def test_a_refused_rename_is_not_announced(address: Address) -> None:
     with Rich(address, "ann") as ann, Rich(address, "bob") as bob:
         ann.ask("nick", nick="bob")
         ann.ask("nick", nick="server")
@@ -134,7 +134,7 @@ def test_a_nick_is_free_as_soon_as_its_owner_takes_another(address: Address) -> 
         assert ann.ask("nick", nick="bob")["nick"] == "bob"
 
 
-def test_a_nick_is_free_as_soon_as_its_owner_said_bye(address: Address) -> None:
+def test_a_nick_is_free_as_soon_as_its_owner_says_bye(address: Address) -> None:
     with Rich(address, "ann") as ann, Rich(address, "bob") as bob:
         quit_(ann)
         assert bob.ask("nick", nick="ann")["nick"] == "ann"
@@ -142,7 +142,7 @@ def test_a_nick_is_free_as_soon_as_its_owner_said_bye(address: Address) -> None:
             assert again.nick.startswith("guest-")
 
 
-def test_a_nick_is_held_for_a_client_that_dropped_and_for_nobody_else(address: Address) -> None:
+def test_a_nick_is_held_only_for_the_client_that_dropped(address: Address) -> None:
     with Rich(address, "ann") as ann, Rich(address, "bob") as bob:
         drop(ann)
         assert bob.ask("nick", nick="Ann")["code"] == "nick_in_use"
@@ -153,7 +153,7 @@ def test_a_nick_is_held_for_a_client_that_dropped_and_for_nobody_else(address: A
             assert again.nick == "ann"
 
 
-def test_a_client_that_dropped_may_come_back_by_asking_for_its_own_nick(address: Address) -> None:
+def test_a_dropped_client_may_ask_for_its_own_nick(address: Address) -> None:
     with Rich(address, "ann") as ann:
         drop(ann)
         with Rich(address, "ANN", client=ann.client) as again:
@@ -186,7 +186,7 @@ def test_a_nick_is_held_again_each_time_its_client_drops(address: Address) -> No
             assert bob.ask("nick", nick="ann")["code"] == "nick_in_use"
 
 
-def test_a_nick_whose_hold_has_ended_is_anybodys(serve: Serve) -> None:
+def test_a_nick_is_free_when_its_hold_ends(serve: Serve) -> None:
     address = serve(nick_hold_seconds=1)
     with Control(address), Rich(address, "ann") as ann, Rich(address, "bob") as bob:
         drop(ann)
@@ -196,7 +196,7 @@ def test_a_nick_whose_hold_has_ended_is_anybodys(serve: Serve) -> None:
             assert again.nick.startswith("guest-")
 
 
-def test_a_plain_member_is_a_guest_whose_name_nobody_else_has(address: Address) -> None:
+def test_a_plain_member_has_a_unique_guest_name(address: Address) -> None:
     with Plain(address) as eve, Rich(address) as ann, Rich(address) as bob:
         eve.send(b"hello\0")
         author = bob.posts(1)[0]["author"]
@@ -204,7 +204,7 @@ def test_a_plain_member_is_a_guest_whose_name_nobody_else_has(address: Address) 
         assert author not in (ann.nick, bob.nick)
 
 
-def test_of_those_who_race_for_a_nick_one_has_it(address: Address) -> None:
+def test_one_of_many_racing_clients_gets_the_nick(address: Address) -> None:
     peers = [Rich(address) for _ in range(20)]
     answers = []
 
@@ -219,7 +219,7 @@ def test_of_those_who_race_for_a_nick_one_has_it(address: Address) -> None:
         peer.socket.close()
 
 
-def test_of_those_who_race_for_a_nick_in_hello_one_has_it(address: Address) -> None:
+def test_one_of_many_racing_hellos_gets_the_nick(address: Address) -> None:
     peers = []
 
     def race(_: int) -> None:

@@ -74,7 +74,7 @@ PLAIN: Final = {
 
 @pytest.mark.parametrize("source", ["127.0.0.1", STRANGER])
 @pytest.mark.parametrize(("pieces", "line"), PLAIN.values(), ids=PLAIN)
-def test_noise_costs_only_who_makes_it(
+def test_noise_does_not_delay_other_clients(
     chat: Chat, pieces: list[bytes], line: str | None, source: str
 ) -> None:
     with undisturbed(chat), Plain(chat.address, source=source) as bad:
@@ -139,7 +139,7 @@ RICH: Final = {
 
 @pytest.mark.parametrize("source", ["127.0.0.1", STRANGER])
 @pytest.mark.parametrize(("data", "kinds"), RICH.values(), ids=RICH)
-def test_requests_in_quantity_cost_only_who_makes_them(
+def test_many_requests_of_one_client_do_not_delay_others(
     chat: Chat, data: bytes, kinds: set[str] | None, source: str
 ) -> None:
     with undisturbed(chat), Rich(chat.address, "Eve", rooms=[], source=source) as bad:
@@ -152,7 +152,7 @@ def test_requests_in_quantity_cost_only_who_makes_them(
         assert kinds is None or told <= kinds
 
 
-def test_ten_thousand_frames_in_one_read_are_one_after_the_other(chat: Chat) -> None:
+def test_ten_thousand_frames_in_one_read_are_served_in_slices(chat: Chat) -> None:
     """With nobody kept waiting, and as if each had come by itself."""
     with undisturbed(chat), Rich(chat.address, "Ann", rooms=["aside"]) as ann:
         data = b"".join(
@@ -164,7 +164,7 @@ def test_ten_thousand_frames_in_one_read_are_one_after_the_other(chat: Chat) -> 
         sending.get()
 
 
-def test_a_crowd_of_renames_is_told_to_the_others_at_the_pace_of_who_makes_them(chat: Chat) -> None:
+def test_renames_are_announced_at_the_rate_limit_of_their_client(chat: Chat) -> None:
     ann = chat.rich("Ann", rooms=["aside"])
     with undisturbed(chat), Rich(chat.address, "Eve", rooms=["aside"], source=STRANGER) as bad:
         gevent.spawn(pour, bad, many(1_000, type="nick", nick="eve{n}"))
@@ -175,7 +175,7 @@ def test_a_crowd_of_renames_is_told_to_the_others_at_the_pace_of_who_makes_them(
 
 
 @pytest.mark.parametrize("text", ["\ufeff", " ", "\u200b" * 1_000, "a" + "\u0301" * 10_000])
-def test_text_without_a_word_is_text(chat: Chat, text: str) -> None:
+def test_unusual_text_is_delivered_as_text(chat: Chat, text: str) -> None:
     ann, bob = chat.riches("Ann", "Bob")
     ann.say("lobby", text)
     assert bob.posts(1)[0]["text"] == text
@@ -185,7 +185,7 @@ def test_text_without_a_word_is_text(chat: Chat, text: str) -> None:
     "text",
     ["\x1b]52;c;eA==\x07", "\x1bP+q\x1b\\", "a\rb", "a\x08b", "\x9b31m", "\x7f", "\u202etxet"],
 )
-def test_what_would_act_on_a_terminal_is_delivered_as_it_is(chat: Chat, text: str) -> None:
+def test_terminal_escapes_are_delivered_unchanged(chat: Chat, text: str) -> None:
     """It is for whoever shows it to make it harmless."""
     ann = chat.rich("Ann")
     plain = chat.plain()

@@ -122,7 +122,7 @@ def test_an_invalid_hello_is_rejected_as_without_a_password(house: Chat) -> None
     assert b'"protocol"' in bye
 
 
-def test_a_wrong_password_does_not_replace_a_connection_that_is_open(house: Chat) -> None:
+def test_a_wrong_password_does_not_replace_an_open_connection(house: Chat) -> None:
     ann = member(house, "Ann")
     house.refused(client=ann.client, password="wrong")
     assert ann.pong() == []

@@ -12,7 +12,7 @@ def test_a_ping_is_answered_with_a_pong_that_carries_its_id(chat: Chat) -> None:
     assert ann.event() == {"type": "pong"}
 
 
-def test_who_is_silent_for_ping_seconds_is_pinged_once(chat: Chat) -> None:
+def test_a_client_silent_for_ping_seconds_is_pinged_once(chat: Chat) -> None:
     ann = chat.rich(rooms=[])
     chat.later(PING_SECONDS - 1)
     chat.later(PING_SECONDS)
@@ -20,7 +20,7 @@ def test_who_is_silent_for_ping_seconds_is_pinged_once(chat: Chat) -> None:
     assert ann.pong() == [{"type": "ping"}]
 
 
-def test_who_answers_no_ping_is_told_to_come_back(chat: Chat) -> None:
+def test_a_client_that_answers_no_ping_is_closed_and_asked_to_reconnect(chat: Chat) -> None:
     """Nothing within `ping_seconds` of the ping: `bye` `idle`."""
     ann = chat.rich(rooms=[])
     chat.later(PING_SECONDS)
@@ -51,7 +51,7 @@ def test_a_pong_is_answered_with_nothing(chat: Chat) -> None:
     assert ann.pong() == []
 
 
-def test_who_hears_but_never_speaks_is_pinged_all_the_same(chat: Chat) -> None:
+def test_a_client_that_only_listens_is_pinged_too(chat: Chat) -> None:
     """What is sent to a client does not show that it is there."""
     ann, bob = chat.riches("Ann", "Bob")
     chat.later(PING_SECONDS)

@@ -15,7 +15,7 @@ def say(peer: Plain, *said: str) -> None:
     peer.send(b"".join(text.encode() + b"\0" for text in said))
 
 
-def test_what_one_says_all_others_get_byte_for_byte_and_the_sender_does_not(
+def test_a_message_reaches_all_others_byte_for_byte_and_not_its_sender(
     stored_chat: Chat,
 ) -> None:
     """Each frame reaches every other member of the lobby as it was sent, and not its sender."""
@@ -35,7 +35,7 @@ def test_connecting_is_answered_with_silence(chat: Chat) -> None:
     assert one.frame() == b"the first word"
 
 
-def test_who_never_speaks_hears_all_the_same(chat: Chat) -> None:
+def test_a_client_that_never_speaks_hears_everything(chat: Chat) -> None:
     """A client is a full member from the moment it connects; it need not speak."""
     listener, speaker = chat.plains(2)
     for text in ("one", "two"):
@@ -43,7 +43,7 @@ def test_who_never_speaks_hears_all_the_same(chat: Chat) -> None:
         assert listener.frame() == text.encode()
 
 
-def test_what_was_said_before_one_came_is_not_heard(chat: Chat) -> None:
+def test_a_plain_client_does_not_hear_earlier_messages(chat: Chat) -> None:
     early, speaker = chat.plains(2)
     say(speaker, "before")
     assert early.frame() == b"before"
@@ -137,7 +137,7 @@ def test_a_hello_that_comes_later_is_text(chat: Chat) -> None:
     assert one.frame() == b"still plain"
 
 
-def test_a_first_frame_that_is_refused_decides_too(chat: Chat) -> None:
+def test_a_refused_first_frame_still_makes_the_connection_plain(chat: Chat) -> None:
     """The first frame decides, were it not even UTF-8."""
     one, other = chat.plains(2)
     hello = b'\x1e{"type":"hello","version":1,"client":"abcdefghijklmnop","nonce":"n"}'
@@ -165,7 +165,7 @@ def test_q_may_be_the_first_word(chat: Chat) -> None:
     assert other.frame() == b"marker"
 
 
-def test_everybody_hears_the_same_order(stored_chat: Chat) -> None:
+def test_all_members_hear_the_same_order(stored_chat: Chat) -> None:
     """All in a room see one order; what one sender says is in it as it was sent."""
     speakers, listeners = stored_chat.plains(3), stored_chat.plains(3)
     rich = stored_chat.rich()
@@ -196,7 +196,7 @@ def test_plain_and_rich_members_hear_each_other(chat: Chat) -> None:
     assert plain.frame() == b"from rich"
 
 
-def test_any_text_in_any_cut_arrives_as_it_was_sent(chat: Chat) -> None:
+def test_any_text_cut_anywhere_arrives_as_it_was_sent(chat: Chat) -> None:
     """Every plain member gets exactly the bytes that were sent, however they were cut."""
     sender, other, third = chat.plains(3)
     pinger = chat.rich(rooms=[])

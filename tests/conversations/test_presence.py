@@ -34,7 +34,7 @@ def went(nick: str) -> dict[str, Any]:
     return {"nick": nick, "event": "leave"}
 
 
-def test_the_others_are_told_of_joins_and_leaves_and_renames(chat: Chat) -> None:
+def test_joins_leaves_and_renames_are_announced(chat: Chat) -> None:
     """All but the one who does it are told."""
     ann, bob = chat.riches("Ann", "Bob")
     eve = chat.rich("Eve", rooms=[])
@@ -46,7 +46,7 @@ def test_the_others_are_told_of_joins_and_leaves_and_renames(chat: Chat) -> None
     assert eve.pong() == []
 
 
-def test_only_the_rooms_one_is_in_are_told(chat: Chat) -> None:
+def test_presence_is_announced_only_in_the_rooms_of_the_client(chat: Chat) -> None:
     ann = chat.rich("Ann")
     bob = chat.rich("Bob", rooms=["attic"])
     bob.ask("nick", nick="Rob")
@@ -55,7 +55,7 @@ def test_only_the_rooms_one_is_in_are_told(chat: Chat) -> None:
     assert presences(ann) == []
 
 
-def test_a_rename_is_told_in_each_room(chat: Chat) -> None:
+def test_a_rename_is_announced_in_each_room(chat: Chat) -> None:
     ann = chat.rich("Ann", rooms=["attic", "cellar"])
     bob = chat.rich("Bob", rooms=["attic", "cellar", "garden"])
     ann.pong()
@@ -66,7 +66,7 @@ def test_a_rename_is_told_in_each_room(chat: Chat) -> None:
     assert bob.pong() == []
 
 
-def test_coming_speaking_and_going_are_told_in_that_order(chat: Chat) -> None:
+def test_join_post_and_leave_are_announced_in_that_order(chat: Chat) -> None:
     ann, bob = chat.rich("Ann"), chat.rich("Bob")
     bob.say("lobby", "hello and goodbye")
     bob.tell("bye")
@@ -75,7 +75,7 @@ def test_coming_speaking_and_going_are_told_in_that_order(chat: Chat) -> None:
     assert (join["event"], post["author"], leave["event"]) == ("join", "Bob", "leave")
 
 
-def test_plain_members_are_told_nothing(chat: Chat) -> None:
+def test_plain_members_hear_no_presence(chat: Chat) -> None:
     """A plain client receives message bodies alone."""
     plain = chat.plain()
     ann, bob = chat.riches("Ann", "Bob")
@@ -87,14 +87,14 @@ def test_plain_members_are_told_nothing(chat: Chat) -> None:
     assert plain.frame() == b"marker"
 
 
-def test_after_a_bye_the_leave_is_told_at_once(chat: Chat) -> None:
+def test_after_a_bye_the_leave_is_announced_at_once(chat: Chat) -> None:
     ann, bob = chat.riches("Ann", "Bob")
     bob.tell("bye")
     bob.closing()
     assert presences(ann) == [went("Bob")]
 
 
-def test_after_a_drop_the_leave_is_told_when_the_hold_ends(chat: Chat) -> None:
+def test_after_a_drop_the_leave_is_announced_when_the_hold_ends(chat: Chat) -> None:
     """Until then it is here in the eyes of the others."""
     ann, bob = chat.riches("Ann", "Bob")
     drop(bob)
@@ -109,7 +109,7 @@ def test_after_a_drop_the_leave_is_told_when_the_hold_ends(chat: Chat) -> None:
     assert (members["nicks"], members["count"]) == (["Ann"], 1)
 
 
-def test_a_drop_is_not_told_at_all_if_it_came_back(chat: Chat) -> None:
+def test_a_drop_is_not_announced_if_the_client_returns(chat: Chat) -> None:
     ann, bob = chat.riches("Ann", "Bob")
     drop(bob)
     chat.gone(bob)
@@ -136,7 +136,7 @@ def test_each_drop_has_a_hold_of_its_own(chat: Chat) -> None:
     assert presences(ann) == [went("Bob")]
 
 
-def test_who_comes_back_without_a_room_has_left_it(chat: Chat) -> None:
+def test_a_client_that_returns_without_a_room_has_left_it(chat: Chat) -> None:
     ann, bob = chat.riches("Ann", "Bob")
     drop(bob)
     chat.gone(bob)
@@ -146,7 +146,7 @@ def test_who_comes_back_without_a_room_has_left_it(chat: Chat) -> None:
     assert presences(ann) == []
 
 
-def test_who_comes_back_under_another_nick_is_renamed(chat: Chat) -> None:
+def test_a_client_that_returns_under_another_nick_is_renamed(chat: Chat) -> None:
     ann, bob = chat.riches("Ann", "Bob")
     drop(bob)
     chat.gone(bob)
@@ -155,7 +155,7 @@ def test_who_comes_back_under_another_nick_is_renamed(chat: Chat) -> None:
     assert ann.ask("who", room="lobby")["nicks"] == ["Ann", "Rob"]
 
 
-def test_a_silent_plain_member_is_told_of_after_a_second(chat: Chat) -> None:
+def test_a_silent_plain_member_is_announced_after_a_second(chat: Chat) -> None:
     ann = chat.rich("Ann")
     plain = chat.plain()
     chat.later(0.5)
@@ -172,7 +172,7 @@ def test_a_silent_plain_member_is_told_of_after_a_second(chat: Chat) -> None:
     assert presences(ann) == [went(presence["nick"])]
 
 
-def test_a_plain_member_that_speaks_is_told_of_before_its_message(chat: Chat) -> None:
+def test_a_plain_member_is_announced_before_its_first_message(chat: Chat) -> None:
     ann = chat.rich("Ann")
     plain = chat.plain()
     plain.send(b"hello\0again\0")
@@ -183,7 +183,7 @@ def test_a_plain_member_that_speaks_is_told_of_before_its_message(chat: Chat) ->
     assert presences(ann) == []
 
 
-def test_who_only_looked_in_is_not_told_of(chat: Chat) -> None:
+def test_a_short_silent_plain_visit_is_not_announced(chat: Chat) -> None:
     """A plain client that goes within its first second without a word was never there."""
     ann = chat.rich("Ann")
     plain = chat.plain()
@@ -193,7 +193,7 @@ def test_who_only_looked_in_is_not_told_of(chat: Chat) -> None:
     assert presences(ann) == []
 
 
-def test_a_plain_drop_is_told_at_once(chat: Chat) -> None:
+def test_a_plain_drop_is_announced_at_once(chat: Chat) -> None:
     """Nothing is held for it: it could not come back as the same."""
     ann = chat.rich("Ann")
     plain = chat.plain()
@@ -204,7 +204,7 @@ def test_a_plain_drop_is_told_at_once(chat: Chat) -> None:
     assert leave == presence | {"event": "leave"}
 
 
-def test_a_rich_client_that_takes_its_time_to_say_hello_is_a_guest_until_then(chat: Chat) -> None:
+def test_a_connection_is_a_guest_until_its_hello(chat: Chat) -> None:
     ann = chat.rich("Ann")
     caller = chat.plain()
     chat.later(1)
@@ -229,7 +229,7 @@ def leave(chat: Chat, peers: list[Plain], count: int) -> None:
 
 
 @pytest.mark.parametrize(("others", "crowded"), [(198, False), (200, True)])
-def test_a_room_of_over_200_sends_its_count_alone(chat: Chat, others: int, crowded: bool) -> None:
+def test_a_room_of_over_200_sends_only_its_count(chat: Chat, others: int, crowded: bool) -> None:
     """Above 200 members presence is a number, at most once a second."""
     ann = chat.rich("Ann")
     crowd(chat, others)
@@ -250,7 +250,7 @@ def test_a_room_of_over_200_sends_its_count_alone(chat: Chat, others: int, crowd
         assert told[0] == came("Bob")
 
 
-def test_a_crowd_ends_below_150(chat: Chat) -> None:
+def test_names_are_announced_again_below_150_members(chat: Chat) -> None:
     """Until there are fewer than 150 members, the room stays a crowd."""
     ann = chat.rich("Ann")
     others = crowd(chat, 200)
@@ -263,7 +263,7 @@ def test_a_crowd_ends_below_150(chat: Chat) -> None:
     assert [event["event"] for event in presences(ann)] == ["leave"]
 
 
-def test_in_a_crowd_typing_is_not_sent(chat: Chat) -> None:
+def test_typing_is_not_sent_in_a_crowded_room(chat: Chat) -> None:
     ann, bob = chat.riches("Ann", "Bob")
     crowd(chat, 199)
     ann.pong()

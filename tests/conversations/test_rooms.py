@@ -80,7 +80,7 @@ def test_each_room_counts_its_own_positions(stored: Address) -> None:
         assert [position for room, position in heard if room == "b"] == [1, 2]
 
 
-def test_positions_go_on_in_a_room_that_everyone_has_left(stored: Address) -> None:
+def test_positions_continue_in_a_room_that_everyone_left(stored: Address) -> None:
     with Rich(stored, rooms=["r"]) as ann:
         for number in range(3):
             ann.say("r", f"{number}")
@@ -101,7 +101,7 @@ def test_positions_go_on_in_a_room_that_everyone_has_left(stored: Address) -> No
         assert [post["position"] for post in bob.posts(1)] == [5]
 
 
-def test_positions_and_the_epoch_go_on_after_a_restart(tmp_path: Path) -> None:
+def test_positions_and_the_epoch_continue_after_a_restart(tmp_path: Path) -> None:
     timeline = f"sqlite:{tmp_path}/chat.db"
     with serving(timeline) as server, Rich(server.address, rooms=["r"]) as ann:
         ann.say("r", "one")
@@ -148,7 +148,7 @@ def test_the_lobby_is_there_even_where_there_are_no_more_rooms(serve: Serve) -> 
         assert ann.ask("join", room="lobby")["type"] == "joined"
 
 
-def test_a_room_whose_members_dropped_is_new_to_who_comes_next(address: Address) -> None:
+def test_a_room_whose_members_dropped_is_joined_afresh_by_the_next_client(address: Address) -> None:
     with Rich(address, "ann", rooms=["r"]) as ann:
         ann.shut()
         ann.rest()

@@ -4,7 +4,7 @@ from tests.conversations.chat import Chat, chatting
 from tests.conversations.peers import texts
 
 
-def test_any_number_of_rooms_may_come_and_go() -> None:
+def test_any_number_of_rooms_may_be_opened_and_left() -> None:
     """Rooms without members do not count against the limit of rooms at a time."""
     with chatting(rooms=3) as chat:
         ann = chat.rich("Ann", rooms=[])
@@ -14,7 +14,7 @@ def test_any_number_of_rooms_may_come_and_go() -> None:
         assert set(chat.server._hub.rooms) == set()
 
 
-def test_over_the_limit_of_rooms_a_new_one_is_refused_and_others_are_not() -> None:
+def test_over_the_room_limit_only_new_rooms_are_refused() -> None:
     """`too_many_rooms`, also when it is the server that has no more; the lobby always exists."""
     with chatting(rooms=3) as chat:
         ann = chat.rich("Ann", rooms=["one", "two", "three"])

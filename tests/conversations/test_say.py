@@ -36,7 +36,7 @@ def test_everyone_hears_the_same_posts_in_the_same_dense_order(stored: Address) 
             assert own == [f"{author}{number}" for number in range(20)]
 
 
-def test_a_repeated_say_is_answered_with_the_position_of_the_first(stored: Address) -> None:
+def test_a_repeated_say_is_answered_with_the_position_of_the_first_one(stored: Address) -> None:
     with Rich(stored) as ann:
         ann.say("lobby", "once", key="k1")
         ann.posts(1)
@@ -46,7 +46,7 @@ def test_a_repeated_say_is_answered_with_the_position_of_the_first(stored: Addre
         assert texts(ann.pong()) == []
 
 
-def test_what_is_repeated_in_one_packet_is_stored_once(stored: Address) -> None:
+def test_a_say_repeated_in_one_packet_is_stored_once(stored: Address) -> None:
     with Rich(stored) as ann, Rich(stored) as bob:
         say = b'{"type":"say","room":"lobby","text":"once","key":"k1"}\0'
         ann.send(say + say + b'{"type":"say","room":"lobby","text":"then","key":"k2"}\0')
@@ -99,7 +99,7 @@ def test_a_say_repeated_after_a_restart_is_stored_once(tmp_path: Path) -> None:
         assert sent["position"] == 1
 
 
-def test_positions_go_on_under_a_clock_that_is_wrong_and_turns_back(
+def test_positions_continue_when_the_clock_is_set_back(
     stored: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = [0.0, 4e9, 1e9, 0.0]
@@ -121,7 +121,7 @@ def test_a_say_without_a_key_is_a_post_each_time(stored: Address) -> None:
         assert not any("key" in post for post in posts)
 
 
-def test_who_is_not_in_a_room_cannot_speak_there(address: Address) -> None:
+def test_only_members_may_post_in_a_room(address: Address) -> None:
     with Rich(address) as ann, Rich(address, rooms=["secret"]) as bob:
         ann.say("secret", "hello", key="k1")
         (error,) = of("error", ann.pong())

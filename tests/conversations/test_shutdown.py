@@ -24,7 +24,7 @@ def stopping(server: Server) -> Iterator[None]:
     stop.get(timeout=5)
 
 
-def test_rich_clients_are_told_when_to_come_back(timeline: str) -> None:
+def test_rich_clients_are_told_when_to_reconnect(timeline: str) -> None:
     with serving(timeline) as server, Rich(server.address) as ann, stopping(server), ann:
         (bye,) = ann.closing()
         assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", "shutdown", True)
@@ -32,7 +32,7 @@ def test_rich_clients_are_told_when_to_come_back(timeline: str) -> None:
         assert bye["text"]
 
 
-def test_clients_are_not_told_to_come_back_all_at_once() -> None:
+def test_reconnect_times_are_spread() -> None:
     with serving("memory:") as server:
         clients = [Rich(server.address, rooms=[]) for _ in range(20)]
         with stopping(server):
@@ -42,7 +42,7 @@ def test_clients_are_not_told_to_come_back_all_at_once() -> None:
         assert len({bye["after_ms"] for bye in byes}) > 10
 
 
-def test_plain_clients_get_their_line(timeline: str) -> None:
+def test_plain_clients_get_a_line_at_shutdown(timeline: str) -> None:
     with serving(timeline) as server, Plain(server.address) as ann, Plain(server.address) as bob:
         bob.meet()
         assert ann.frame() == b"* we have met"
@@ -52,7 +52,7 @@ def test_plain_clients_get_their_line(timeline: str) -> None:
                 assert line.startswith(b"* geventchat: ")
 
 
-def test_what_was_said_right_before_is_heard_and_kept(tmp_path: Path) -> None:
+def test_messages_sent_right_before_shutdown_are_delivered_and_stored(tmp_path: Path) -> None:
     timeline = f"sqlite:{tmp_path}/chat.db"
     said = [str(number) for number in range(50)]
     with serving(timeline) as server:
@@ -76,7 +76,7 @@ def test_what_was_said_right_before_is_heard_and_kept(tmp_path: Path) -> None:
         ]
 
 
-def test_a_plain_client_s_last_words_are_kept(tmp_path: Path) -> None:
+def test_the_last_message_of_a_plain_client_is_stored(tmp_path: Path) -> None:
     timeline = f"sqlite:{tmp_path}/chat.db"
     with serving(timeline) as server, Plain(server.address) as bob, Rich(server.address) as ann:
         bob.send(b"last words\0")
@@ -87,7 +87,7 @@ def test_a_plain_client_s_last_words_are_kept(tmp_path: Path) -> None:
         assert texts(eve.greeting) == ["last words"]
 
 
-def test_all_that_had_come_is_stored_and_heard_whoever_sent_it(tmp_path: Path) -> None:
+def test_everything_received_before_shutdown_is_stored_and_delivered(tmp_path: Path) -> None:
     """Also what no reader had looked at yet."""
     timeline = f"sqlite:{tmp_path}/chat.db"
     says = [
@@ -110,7 +110,7 @@ def test_all_that_had_come_is_stored_and_heard_whoever_sent_it(tmp_path: Path) -
         assert texts(posts[1:]) == texts(heard)
 
 
-def test_a_client_that_never_stops_sending_does_not_hold_it_up() -> None:
+def test_a_client_that_never_stops_sending_does_not_delay_shutdown() -> None:
     with serving("memory:", drain_seconds=1) as server, Plain(server.address) as bob:
         bob.meet()
         talking = gevent.spawn(_talk, bob)
@@ -126,7 +126,7 @@ def _talk(peer: Plain) -> None:
             peer.send(b"and then \0" * 1_000)
 
 
-def test_nobody_is_let_in_any_more(timeline: str) -> None:
+def test_a_server_that_shuts_down_accepts_no_connection(timeline: str) -> None:
     with serving(timeline) as server, Rich(server.address) as ann:
         address = server.address
         with stopping(server), ann:
@@ -137,7 +137,7 @@ def test_nobody_is_let_in_any_more(timeline: str) -> None:
             Plain(address)
 
 
-def test_a_client_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:
+def test_a_client_resumes_after_a_restart(tmp_path: Path) -> None:
     timeline = f"sqlite:{tmp_path}/chat.db"
     with serving(timeline) as server, Rich(server.address, "ann") as ann:
         (joined,) = of("joined", ann.greeting)
@@ -157,7 +157,7 @@ def test_a_client_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:
         assert again.posts(1)[0]["position"] == post["position"] + 1
 
 
-def test_someone_in_the_middle_of_a_frame_or_of_hello_does_not_keep_the_server() -> None:
+def test_an_incomplete_frame_or_hello_does_not_delay_shutdown() -> None:
     with serving("memory:") as server:
         with Plain(server.address) as ann, Plain(server.address) as bob, Rich(server.address):
             ann.send(b"not yet a fr")
@@ -170,7 +170,7 @@ def test_someone_in_the_middle_of_a_frame_or_of_hello_does_not_keep_the_server()
                 assert json.dumps(clock.closing()).count("shutdown") >= 1
 
 
-def test_nobody_is_told_that_the_others_left(chat: Chat) -> None:
+def test_shutdown_announces_no_leaves(chat: Chat) -> None:
     """They will be back."""
     ann, bob = chat.riches("Ann", "Bob")
     with stopping(chat.server), ann, bob:
@@ -178,7 +178,7 @@ def test_nobody_is_told_that_the_others_left(chat: Chat) -> None:
             assert [event["type"] for event in peer.closing()] == ["bye"]
 
 
-def test_what_was_not_heard_is_stored_once_when_it_is_said_again(tmp_path: Path) -> None:
+def test_an_unacknowledged_message_repeated_after_a_restart_is_stored_once(tmp_path: Path) -> None:
     timeline = f"sqlite:{tmp_path}/chat.db"
     says = [
         {"type": "say", "room": "lobby", "text": str(number), "key": str(number)}
@@ -203,7 +203,7 @@ def test_what_was_not_heard_is_stored_once_when_it_is_said_again(tmp_path: Path)
         assert texts(history["posts"]) == [str(number) for number in range(300)]
 
 
-def test_who_does_not_hang_up_does_not_hold_it_up(
+def test_a_client_that_does_not_close_does_not_delay_shutdown(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clients have a moment to take their last words; then the server ends all the same."""

@@ -61,7 +61,7 @@ def talk(chat: Chat, count: int) -> list[int]:
     return sizes
 
 
-def test_a_plain_client_that_never_reads_costs_its_bound_and_is_closed() -> None:
+def test_a_plain_client_that_never_reads_is_closed_at_its_outbox_limit() -> None:
     """Over its outbox it is closed; the others hear everything meanwhile."""
     with chatting(outbox_bytes=OUTBOX_BYTES) as chat:
         slow = Sluggish(chat)
@@ -96,7 +96,7 @@ def test_a_rich_client_that_never_reads_hears_bye_slow_and_resumes_without_a_gap
         assert resumed == list(range(len(positions) + 1, ENOUGH + 1))
 
 
-def test_who_reads_late_but_within_its_bound_misses_nothing() -> None:
+def test_a_client_that_reads_late_but_within_its_limit_misses_nothing() -> None:
     with chatting() as chat:
         late = Sluggish(chat)
         chat.knock()
@@ -104,7 +104,7 @@ def test_who_reads_late_but_within_its_bound_misses_nothing() -> None:
         assert [int(text.split()[0]) for text in late.frames(100)] == list(range(100))
 
 
-def test_one_that_reads_nothing_of_its_replay_holds_up_nobody() -> None:
+def test_a_client_that_reads_nothing_of_its_replay_does_not_delay_others() -> None:
     """A replay is sent at the client's own pace; one page of it is in memory."""
     with chatting(outbox_bytes=1 << 20) as chat:
         talk(chat, ENOUGH)
@@ -122,7 +122,7 @@ def test_one_that_reads_nothing_of_its_replay_holds_up_nobody() -> None:
         assert positions == list(range(1, ENOUGH + 2))
 
 
-def test_a_replay_of_many_short_posts_keeps_its_bound(tmp_path: Path) -> None:
+def test_a_replay_of_many_short_posts_stays_within_its_limit(tmp_path: Path) -> None:
     """One page of it is in memory; what else is for the client meanwhile is not too much."""
     with chatting(f"sqlite:{tmp_path}/chat.db") as chat:
         ann, speaker = chat.rich("Ann"), chat.plain()

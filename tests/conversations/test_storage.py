@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
-from geventchat.server.timeline.recent import Ring
+from geventchat.server.timeline.recent import RecentPosts
 from geventchat.server.timeline.sqlite import SqliteTimeline, schema
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.peers import encode, texts
@@ -21,7 +21,7 @@ from tests.conversations.peers import encode, texts
 def chat(tmp_path: Path) -> Iterator[Chat]:
     """A server that has to ask the disk for all that it reads."""
     with chatting(f"sqlite:{tmp_path}/chat.db") as chat:
-        record(chat)._ring = Ring(0)
+        record(chat)._recent = RecentPosts(0)
         yield chat
 
 
@@ -48,13 +48,13 @@ def unwritable(chat: Chat) -> Iterator[None]:
 
 @contextmanager
 def unreadable(chat: Chat) -> Iterator[None]:
-    db = record(chat)._pages._db
+    db = record(chat)._reader._db
     db.set_authorizer(lambda *_: sqlite3.SQLITE_DENY)
     yield
     db.set_authorizer(None)
 
 
-def test_what_cannot_be_stored_is_heard_by_nobody_and_uses_no_position(chat: Chat) -> None:
+def test_a_message_that_cannot_be_stored_is_not_delivered_and_uses_no_position(chat: Chat) -> None:
     """`storage`: it was not stored, and saying it again with the same key stores it once."""
     ann, bob = chat.riches("Ann", "Bob")
     ann.say("lobby", "one")
@@ -83,7 +83,7 @@ def test_a_batch_that_fails_fails_as_a_whole(chat: Chat) -> None:
     assert [post["position"] for post in ann.posts(8)] == list(range(1, 9))
 
 
-def test_a_plain_client_is_told_with_a_line(chat: Chat) -> None:
+def test_a_plain_client_whose_message_cannot_be_stored_gets_a_line(chat: Chat) -> None:
     one, other = chat.plains(2)
     with unwritable(chat):
         one.send(b"lost\0")
@@ -109,7 +109,7 @@ def test_a_history_that_cannot_be_read_is_an_error(chat: Chat) -> None:
     assert texts(ann.ask("history", room="lobby", limit=5)["posts"]) == ["one"]
 
 
-def test_a_join_that_cannot_be_read_is_no_join(chat: Chat) -> None:
+def test_a_join_whose_history_cannot_be_read_fails(chat: Chat) -> None:
     """Who gets the error is outside, can join again, and then hears everything."""
     ann, bob = chat.rich("Ann", rooms=["attic"]), chat.rich("Bob", rooms=[])
     ann.say("attic", "one")
@@ -125,7 +125,7 @@ def test_a_join_that_cannot_be_read_is_no_join(chat: Chat) -> None:
     assert texts(bob.posts(1)) == ["two"]
 
 
-def test_a_room_of_hello_that_cannot_be_read_is_not_joined_and_the_others_are(chat: Chat) -> None:
+def test_an_unreadable_room_in_hello_is_not_joined_and_the_others_are(chat: Chat) -> None:
     ann = chat.rich("Ann", rooms=["attic"])
     ann.say("attic", "one")
     ann.posts(1)

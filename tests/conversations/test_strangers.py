@@ -44,7 +44,7 @@ HTTP = {
 
 
 @pytest.mark.parametrize("request_", HTTP.values(), ids=HTTP)
-def test_an_http_request_is_answered_in_http_and_goes_nowhere(
+def test_an_http_request_is_answered_in_http_and_not_relayed(
     address: Address, bystanders: Bystanders, request_: bytes
 ) -> None:
     with Plain(address) as browser:
@@ -60,7 +60,7 @@ def test_an_http_request_is_answered_in_http_and_goes_nowhere(
 
 @pytest.mark.parametrize("size", [1, 5, 20])
 @pytest.mark.parametrize("kind", ["GET", "POST of frames"])
-def test_an_http_request_is_known_in_any_cuts(
+def test_an_http_request_is_recognised_in_any_pieces(
     address: Address, bystanders: Bystanders, kind: str, size: int
 ) -> None:
     line, end, rest = HTTP[kind].partition(b"\r\n")
@@ -72,9 +72,7 @@ def test_an_http_request_is_known_in_any_cuts(
         bystanders.heard()
 
 
-def test_an_http_client_that_goes_on_is_not_listened_to(
-    address: Address, bystanders: Bystanders
-) -> None:
+def test_an_http_client_that_continues_is_ignored(address: Address, bystanders: Bystanders) -> None:
     with Plain(address) as browser:
         pieces = [b"POST / HTTP/1.1\r\n", b"Host: x\r\n\r\n", b"\0hello\0", b"again\0"]
         browser.trickle(*pieces, read=bystanders.rich.pong)
@@ -88,7 +86,7 @@ SSH = b"SSH-2.0-OpenSSH_9.9\r\n"
 
 @pytest.mark.parametrize("size", [1, 3, 10_000])
 @pytest.mark.parametrize(("hello", "answer"), [(TLS, b"\x15\x03"), (SSH, b"This port")])
-def test_a_client_that_speaks_tls_or_ssh_is_told_so_and_closed(
+def test_a_tls_or_ssh_client_gets_an_answer_and_is_closed(
     address: Address, bystanders: Bystanders, hello: bytes, answer: bytes, size: int
 ) -> None:
     with Plain(address) as stranger:
@@ -98,7 +96,7 @@ def test_a_client_that_speaks_tls_or_ssh_is_told_so_and_closed(
         bystanders.heard()
 
 
-def test_nothing_behind_a_tls_record_or_an_ssh_banner_is_passed_on(
+def test_nothing_after_a_tls_record_or_an_ssh_banner_is_relayed(
     address: Address, bystanders: Bystanders
 ) -> None:
     with Plain(address) as tls, Plain(address) as ssh:
@@ -143,7 +141,7 @@ def test_a_first_frame_that_only_begins_like_a_stranger_is_chat(
 @pytest.mark.parametrize(
     "text", ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", "SSH-2.0-x\r\n", "\x16\x03\x01"]
 )
-def test_behind_its_first_bytes_a_client_may_say_anything(
+def test_after_its_first_bytes_a_client_may_send_anything(
     address: Address, bystanders: Bystanders, first: bytes, text: str
 ) -> None:
     with Plain(address) as ann:

@@ -108,7 +108,7 @@ def test_a_record_may_arrive_in_any_pieces(house: Chat, trust: SSLContext) -> No
         assert bystanders.plain.frame() == b"done"
 
 
-def test_a_burst_of_megabytes_is_heard_whole_and_in_order(house: Chat, trust: SSLContext) -> None:
+def test_a_burst_of_megabytes_arrives_complete_and_in_order(house: Chat, trust: SSLContext) -> None:
     """More than a socket takes at once, in items that are larger than one record."""
     with Rich(house.address, tls=trust) as ann, Rich(house.address, tls=trust) as bob:
         said = [f"{number} " + chr(97 + number % 26) * 60_000 for number in range(60)]
@@ -150,9 +150,7 @@ def test_a_half_closed_client_still_receives_its_answers(house: Chat, trust: SSL
         assert texts(ann.closing()) == ["the last"]
 
 
-def test_the_end_is_noticed_though_it_comes_together_with_data(
-    house: Chat, trust: SSLContext
-) -> None:
+def test_an_end_that_arrives_with_data_is_noticed(house: Chat, trust: SSLContext) -> None:
     """The socket says nothing then: a client that ends TLS keeps the connection for the answers."""
     with Bystanders(house.address, tls=trust) as bystanders:
         raw, end, outward = shaken(house, trust)
@@ -222,7 +220,7 @@ def test_a_client_without_tls_is_answered_and_logged_in_one_line(
         assert heard.startswith(answer)
         lines = [record.getMessage() for record in caplog.records]
         assert len([line for line in lines if "rejected a connection (handshake=1" in line]) == 1
-        assert house.server.refusals.counts == {"handshake": 1}
+        assert house.server.rejections.counts == {"handshake": 1}
         bystanders.heard()
 
 
@@ -244,7 +242,7 @@ def test_a_handshake_times_out(authority: Authority, trust: SSLContext, begun: b
             silent.send(begun)
             silent.rest()
             bystanders.heard()
-        assert house.server.refusals.counts == {"handshake": 1}
+        assert house.server.rejections.counts == {"handshake": 1}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from geventchat.server.timeline.memory import MemoryTimeline
 from tests.conversations.chat import Chat, chatting
 
 
-def test_the_setter_is_answered_and_the_others_are_told(stored_chat: Chat) -> None:
+def test_the_setter_is_answered_and_the_others_hear_the_topic(stored_chat: Chat) -> None:
     """`topic` sets what the room is about, for everybody in it, and says by whom."""
     ann, bob = stored_chat.riches("Ann", "Bob")
     answer = ann.ask("topic", room="lobby", topic="tea\nand cake")
@@ -19,7 +19,7 @@ def test_the_setter_is_answered_and_the_others_are_told(stored_chat: Chat) -> No
     assert ann.pong() == []
 
 
-def test_plain_members_hear_nothing_of_it(chat: Chat) -> None:
+def test_plain_members_hear_nothing(chat: Chat) -> None:
     """A plain client receives message bodies alone."""
     plain, ann = chat.plain(), chat.rich("Ann")
     ann.ask("topic", room="lobby", topic="tea")
@@ -27,13 +27,13 @@ def test_plain_members_hear_nothing_of_it(chat: Chat) -> None:
     assert plain.frame() == b"marker"
 
 
-def test_who_comes_is_told_when_joining(stored_chat: Chat) -> None:
+def test_a_newcomer_hears_the_topic_when_joining(stored_chat: Chat) -> None:
     ann = stored_chat.rich("Ann", rooms=["attic"])
     ann.ask("topic", room="attic", topic="dust")
     assert stored_chat.rich(rooms=["attic"]).greeting[0]["topic"] == "dust"
 
 
-def test_an_empty_topic_takes_it_away(stored_chat: Chat) -> None:
+def test_an_empty_topic_clears_it(stored_chat: Chat) -> None:
     ann, bob = stored_chat.riches("Ann", "Bob")
     ann.ask("topic", room="lobby", topic="tea")
     ann.ask("topic", room="lobby", topic="")
@@ -41,7 +41,7 @@ def test_an_empty_topic_takes_it_away(stored_chat: Chat) -> None:
     assert "topic" not in stored_chat.rich().greeting[0]
 
 
-def test_a_topic_outlives_the_room_and_the_server(timeline: str) -> None:
+def test_a_topic_survives_the_room_and_a_restart(timeline: str) -> None:
     """What a room was about is in the record; with a file it outlives the server, too."""
     with chatting(timeline) as chat:
         ann = chat.rich("Ann", rooms=["attic"])
@@ -53,7 +53,7 @@ def test_a_topic_outlives_the_room_and_the_server(timeline: str) -> None:
             assert chat.rich(rooms=["attic"]).greeting[0]["topic"] == "dust"
 
 
-def test_a_topic_is_told_although_its_setter_is_cut_off_before_it_is_stored(
+def test_a_topic_is_announced_even_if_its_setter_disconnects(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or those inside would have another topic than those who come after the room was empty."""
@@ -78,14 +78,14 @@ def test_a_topic_is_told_although_its_setter_is_cut_off_before_it_is_stored(
     assert chat.rich().greeting[0]["topic"] == "tea"
 
 
-def test_only_members_may_set_it(chat: Chat) -> None:
+def test_only_members_may_set_the_topic(chat: Chat) -> None:
     ann, bob = chat.rich("Ann", rooms=["attic"]), chat.rich("Bob")
     error = bob.ask("topic", room="attic", topic="mine now")
     assert (error["type"], error["code"], error["room"]) == ("error", "not_joined", "attic")
     assert ann.pong() == []
 
 
-def test_a_topic_is_no_post_and_takes_no_position(chat: Chat) -> None:
+def test_a_topic_uses_no_position(chat: Chat) -> None:
     ann = chat.rich("Ann")
     ann.say("lobby", "one")
     ann.posts(1)

@@ -6,7 +6,7 @@ from tests.conversations.conftest import Address
 from tests.conversations.peers import Plain, Rich, of
 
 
-def test_who_names_the_members_with_oneself(address: Address) -> None:
+def test_who_lists_all_members_including_the_asker(address: Address) -> None:
     with (
         Rich(address, "ann", rooms=["r"]) as ann,
         Rich(address, "Bob", rooms=["r"]),
@@ -17,7 +17,7 @@ def test_who_names_the_members_with_oneself(address: Address) -> None:
         assert sorted(members["nicks"]) == ["Bob", "ann"]
 
 
-def test_who_follows_those_who_come_and_go_and_are_renamed(address: Address) -> None:
+def test_who_reflects_joins_leaves_and_renames(address: Address) -> None:
     with Rich(address, "ann", rooms=["r"]) as ann, Rich(address, "bob", rooms={}) as bob:
         assert ann.ask("who", room="r")["nicks"] == ["ann"]
         bob.ask("join", room="r")
@@ -29,7 +29,7 @@ def test_who_follows_those_who_come_and_go_and_are_renamed(address: Address) -> 
         assert (members["nicks"], members["count"]) == (["ann"], 1)
 
 
-def test_a_plain_guest_is_named_when_it_has_spoken(address: Address) -> None:
+def test_who_lists_a_plain_guest_after_its_first_message(address: Address) -> None:
     with Rich(address, "ann") as ann, Plain(address) as eve:
         eve.send(b"hello\0")
         (post,) = ann.posts(1)
@@ -37,7 +37,7 @@ def test_a_plain_guest_is_named_when_it_has_spoken(address: Address) -> None:
         assert (sorted(members["nicks"]), members["count"]) == (["ann", post["author"]], 2)
 
 
-def test_who_dropped_is_named_while_the_nick_is_held_and_said_goodbye_is_not(
+def test_who_lists_a_dropped_client_while_its_nick_is_held(
     address: Address,
 ) -> None:
     with Rich(address, "ann") as ann, Rich(address, "bob") as bob, Rich(address, "carl") as carl:
@@ -52,7 +52,7 @@ def test_who_dropped_is_named_while_the_nick_is_held_and_said_goodbye_is_not(
             assert (sorted(members["nicks"]), members["count"]) == (["ann", "bob"], 2)
 
 
-def test_the_count_in_joined_is_that_of_who(address: Address) -> None:
+def test_the_count_in_joined_equals_the_count_of_who(address: Address) -> None:
     with Rich(address, "ann") as ann, Plain(address) as eve, Rich(address, "bob") as bob:
         bob.shut()
         bob.rest()
@@ -64,7 +64,7 @@ def test_the_count_in_joined_is_that_of_who(address: Address) -> None:
 
 
 @pytest.mark.parametrize(("room", "code"), [("elsewhere", "not_joined"), ("a b", "bad_room")])
-def test_who_asks_of_a_room_it_is_not_in_is_refused(address: Address, room: str, code: str) -> None:
+def test_who_is_refused_to_those_outside_the_room(address: Address, room: str, code: str) -> None:
     with Rich(address, "ann") as ann, Rich(address, "bob", rooms=["elsewhere"]):
         error = ann.ask("who", room=room)
         assert (error["type"], error["code"]) == ("error", code)

@@ -15,12 +15,11 @@ from msgspec import structs
 from geventchat.protocol.events import Post
 from geventchat.server.chat.hub import Hub
 from geventchat.server.chat.room import Room
-from geventchat.server.session import handlers as answers
-from geventchat.server.session import replay as catchup
+from geventchat.server.session import handlers, replay
 from geventchat.server.session.session import Session
 from geventchat.server.timeline import Batch, Submission
 from geventchat.server.timeline.sqlite import SqliteTimeline, schema, store
-from geventchat.server.timeline.sqlite.rollback_guard import Witness
+from geventchat.server.timeline.sqlite.rollback_guard import RollbackGuard
 from geventchat.server.timeline.sqlite.store import Store
 from geventchat.server.transport.outbox import Outbox
 
@@ -96,19 +95,19 @@ def deliver_twice() -> None:
 
 def duplicate_on_resume() -> None:
     """Send the last page of a replay twice."""
-    real = catchup._send
+    real = replay._send
 
     def send(session: Session, posts: list[Post]) -> None:
         real(session, posts)
         real(session, posts)
 
-    catchup._send = send
+    replay._send = send
 
 
 def skip_one_on_resume() -> None:
     """Leave out the first post of a page: an off-by-one at the edge of what was missed."""
-    real = catchup._send
-    catchup._send = lambda session, posts: real(session, posts[1:])
+    real = replay._send
+    replay._send = lambda session, posts: real(session, posts[1:])
 
 
 def swap() -> None:
@@ -129,27 +128,27 @@ def swap() -> None:
 
 def keep_the_epoch() -> None:
     """Do not notice that an older copy was put back."""
-    Witness.contradicts = lambda *_: False  # type: ignore[method-assign]
+    RollbackGuard.contradicts = lambda *_: False  # type: ignore[method-assign]
 
 
 def always_recovered() -> None:
     """Say recovered whatever the client's cursor is."""
-    real = catchup.joined
+    real = replay.joined
 
     def joined(session: Session, room: Room, recovered: bool | None, request_id: str | None) -> Any:
         return real(session, room, None if recovered is None else True, request_id)
 
-    catchup.joined = joined
+    replay.joined = joined
 
 
 def never_recovered() -> None:
     """Give up what could have been recovered."""
-    real = catchup.enter
+    real = replay.enter
 
     def enter(session: Any, member: Any, cursor: Any, request_id: Any) -> None:
         real(session, member, cursor and structs.replace(cursor, epoch="x" * 16), request_id)
 
-    answers.enter = enter  # type: ignore[attr-defined]
+    handlers.enter = enter  # type: ignore[attr-defined]
 
 
 def forget_keys() -> None:
@@ -236,8 +235,8 @@ def lose_the_log() -> None:
         for suffix in ("-wal", "-shm"):
             if os.path.exists(path + suffix):
                 os.unlink(path + suffix)
-        if os.path.exists(f"{path}.witness"):
-            os.unlink(f"{path}.witness")
+        if os.path.exists(f"{path}.guard"):
+            os.unlink(f"{path}.guard")
         real(self, deliver, path, *more)
 
     SqliteTimeline.__init__ = init  # type: ignore[method-assign,assignment]

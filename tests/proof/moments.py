@@ -11,7 +11,7 @@ from geventchat.server.chat.room import Turn
 from geventchat.server.server import Server
 from geventchat.server.timeline import Timeline
 from geventchat.server.timeline.sqlite import schema
-from geventchat.server.timeline.sqlite.rollback_guard import Witness
+from geventchat.server.timeline.sqlite.rollback_guard import RollbackGuard
 from geventchat.server.timeline.sqlite.store import Store
 
 FIRST_BOOT: Final = "at first boot"
@@ -21,8 +21,8 @@ MOMENTS: Final[dict[str, tuple[type, str, bool]]] = {
     "before a batch is delivered": (Timeline, "_deliver", False),
     "while a room takes its turn": (Turn, "put", True),
     "after a walk through a room": (Delivery, "_walk", True),
-    "before the witness is written": (Witness, "saw", False),
-    "after the witness is written": (Witness, "saw", True),
+    "before the guard is written": (RollbackGuard, "saw", False),
+    "after the guard is written": (RollbackGuard, "saw", True),
     "before a trim": (Store, "trim", False),
     "after a trim": (Store, "trim", True),
     "at the start, before it listens": (Server, "start", False),

@@ -59,7 +59,7 @@ def test_a_nick_keeps_its_spelling() -> None:
         assert nick(name) == name
 
 
-def test_a_nick_is_kept_in_its_normal_form() -> None:
+def test_a_nick_is_kept_in_its_nfkc_form() -> None:
     assert nick("Ｂｏｂ") == "Bob"
     assert nick("ﬁn") == "fin"
     assert nick("Zoe\u0308") == "Zoë"

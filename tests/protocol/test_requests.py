@@ -157,7 +157,7 @@ def test_the_last_of_fields_with_the_same_name_counts() -> None:
         pytest.param('{"type":"say","room":1,NaN', id="a bad field, then no JSON"),
     ],
 )
-def test_what_is_not_json_is_bad_json(frame: str) -> None:
+def test_a_frame_that_is_not_json_is_bad_json(frame: str) -> None:
     assert refused(frame).code == "bad_json"
 
 

@@ -9,11 +9,11 @@ from gevent.event import Event
 
 from geventchat.config import Limits
 from geventchat.protocol.events import Post
-from geventchat.server.access.policy import Authority
+from geventchat.server.access.policy import Policy
 from geventchat.server.chat.hub import Hub
 from geventchat.server.chat.room import Pending
 from geventchat.server.logs.console import Console
-from geventchat.server.session import handlers as answers
+from geventchat.server.session import handlers
 from geventchat.server.session.session import Session
 from geventchat.server.timeline import Batch, Submission
 from geventchat.server.timeline.memory import MemoryTimeline
@@ -115,12 +115,12 @@ class House:
         self.wall = Wall()
         self.hub = Hub(self.limits, self.wall)
         self.hub.delivery._loop = Rounds()
-        self.authority = Authority()
+        self.policy = Policy()
         self.timeline = self.hub.timeline = SteppedTimeline(self.hub)
 
     def session(self, link: FakeLink | None = None, *, rich: bool = False) -> Session:
         session = Session(
-            link or FakeLink(), self.hub, self.timeline, self.limits, self.authority, answers
+            link or FakeLink(), self.hub, self.timeline, self.limits, self.policy, handlers
         )
         session.form = JSON if rich else PLAIN
         return session
@@ -153,7 +153,7 @@ def submitted(
     hub = session.hub
     hub._number += 1
     submission = Submission(hub._number, room, session.nick, text, session.client, key)
-    session._owed += 1
+    session._unacknowledged += 1
     pending = Pending(session, None, time.perf_counter())
     hub._submissions[submission.number] = submission, pending
     return submission

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from geventchat.server.timeline.sqlite import schema, store
-from geventchat.server.timeline.sqlite.retention import Keep
+from geventchat.server.timeline.sqlite.retention import RetentionPolicy
 from tests.server.record import say
 
 
@@ -45,7 +45,7 @@ def dies_before(number: int, path: Path, act: str) -> None:
         record.db.set_trace_callback(die)
         in_ten_days = time.time() + 10 * 24 * 60 * 60
         vars(time)["time"] = lambda: in_ten_days
-        record.retention.keep = Keep(days=1)
+        record.retention.keep = RetentionPolicy(days=1)
         while record.trim():
             pass
 

@@ -11,7 +11,7 @@ from gevent.queue import SimpleQueue
 from geventchat.protocol import frames
 from geventchat.protocol.errors import Reason
 from geventchat.server.transport.outbox import Outbox
-from geventchat.server.transport.token_bucket import Pace
+from geventchat.server.transport.token_bucket import TokenBucket
 
 
 class FakeLink:
@@ -36,7 +36,7 @@ class FakeLink:
         self.heard = math.inf  # always just now: its slices never end, and no ping is due
         self.begun = 0.0
         self.listening = False
-        self.pace: Pace | None = None
+        self.pace: TokenBucket | None = None
         self._sending = False
         self._changed = Event()
         self._said: SimpleQueue[bytes | None] = SimpleQueue()

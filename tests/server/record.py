@@ -12,7 +12,7 @@ from gevent.event import Event
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch, Submission, Timeline
 from geventchat.server.timeline.memory import MemoryTimeline
-from geventchat.server.timeline.sqlite import RING_BYTES, SqliteTimeline
+from geventchat.server.timeline.sqlite import RECENT_BYTES, SqliteTimeline
 
 Deliver: TypeAlias = Callable[[Batch], None]
 Open: TypeAlias = Callable[[Deliver], Timeline]
@@ -147,10 +147,10 @@ def in_memory(posts_per_room: int = 10_000, total_bytes: int = 256 << 20) -> Ope
     )
 
 
-def in_file(path: Path, ring_bytes: int = RING_BYTES) -> Open:
-    return lambda deliver: SqliteTimeline(deliver, str(path), ring_bytes=ring_bytes)
+def in_file(path: Path, recent_bytes: int = RECENT_BYTES) -> Open:
+    return lambda deliver: SqliteTimeline(deliver, str(path), recent_bytes=recent_bytes)
 
 
 def on_disk(path: Path) -> Open:
     """Open a file of which nothing is in memory: what is read comes from the disk."""
-    return in_file(path, ring_bytes=0)
+    return in_file(path, recent_bytes=0)

@@ -2,17 +2,18 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry
+from prometheus_client import Histogram as PrometheusHistogram
 
-from geventchat.server.histogram import BOUNDS, Times
+from geventchat.server.histogram import BOUNDS, Histogram
 
 
 @given(st.lists(st.one_of(st.floats(0, 20), st.sampled_from(BOUNDS))))
 def test_durations_are_counted_in_cumulative_buckets(lengths: list[float]) -> None:
-    times = Times()
-    theirs = Histogram("times", "", registry=CollectorRegistry(), buckets=BOUNDS)
+    times = Histogram()
+    theirs = PrometheusHistogram("times", "", registry=CollectorRegistry(), buckets=BOUNDS)
     for seconds in lengths:
-        times.note(seconds)
+        times.observe(seconds)
         theirs.observe(seconds)
     (family,) = theirs.collect()
     samples = {(each.name, each.labels.get("le")): each.value for each in family.samples}

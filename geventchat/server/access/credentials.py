@@ -18,9 +18,9 @@ from geventchat.config.secrets import read_token
 from geventchat.server.access.rate_limits import Trust, origin
 from geventchat.server.files import replace
 
-TRIES: Final = 5
+ATTEMPTS: Final = 5
 """Wrong attempts per address and minute."""
-TRY_SECONDS: Final = 60.0
+ATTEMPT_SECONDS: Final = 60.0
 _ADDRESSES: Final = 10_000
 """Addresses whose wrong attempts are remembered."""
 
@@ -36,7 +36,7 @@ class Secret:
         self._salt = secrets.token_bytes(16)
         self._hash = self._hashed(text)
 
-    def is_(self, text: str) -> bool:
+    def matches(self, text: str) -> bool:
         """Return whether a text is the secret. Never waits; takes 2 µs."""
         return hmac.compare_digest(self._hash, self._hashed(text))
 
@@ -44,7 +44,7 @@ class Secret:
         return blake2b(text.encode(), key=self._salt).digest()
 
 
-class Tries:
+class FailedAttempts:
     """Counts wrong attempts per minute and address, or IPv6 /64.
 
     Trusted networks are not counted. The number of addresses is bounded; the oldest is forgotten.
@@ -55,20 +55,20 @@ class Tries:
         self._wrong: dict[str, tuple[float, int]] = {}
         """By network: the start of its minute, and the number of attempts."""
 
-    def spent(self, address: str, now: float) -> bool:
+    def exceeded(self, address: str, now: float) -> bool:
         """Return whether an address has used up its attempts."""
         began, count = self._wrong.get(origin(address), (now, 0))
-        return count >= TRIES and now - began < TRY_SECONDS
+        return count >= ATTEMPTS and now - began < ATTEMPT_SECONDS
 
     def count(self, address: str, now: float) -> None:
         """Count a wrong attempt."""
         if address in self._trust:
             return
-        whence = origin(address)
-        began, count = self._wrong.pop(whence, (now, 0))
-        if now - began >= TRY_SECONDS:
+        network = origin(address)
+        began, count = self._wrong.pop(network, (now, 0))
+        if now - began >= ATTEMPT_SECONDS:
             began, count = now, 0
-        self._wrong[whence] = began, count + 1
+        self._wrong[network] = began, count + 1
         if len(self._wrong) > _ADDRESSES:
             del self._wrong[next(iter(self._wrong))]
 

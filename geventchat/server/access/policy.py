@@ -15,8 +15,8 @@ from geventchat.config import Limits
 from geventchat.protocol import names
 from geventchat.protocol.errors import BANNED, FULL, PASSWORD, Ending, Reason, Refused
 from geventchat.protocol.requests import Hello
-from geventchat.server.access.credentials import Secret, Tries
-from geventchat.server.access.rate_limits import Arrivals, Trust
+from geventchat.server.access.credentials import FailedAttempts, Secret
+from geventchat.server.access.rate_limits import ConnectionLimiter, Trust
 from geventchat.server.access.rules import Rule, Rules
 from geventchat.server.access.rules_file import RulesFile
 from geventchat.server.participant import Participant
@@ -43,7 +43,7 @@ def audit(session: Participant, action: str, **details: object) -> None:
     )
 
 
-class Authority:
+class Policy:
     """The password, the operator token and the rules of operators."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Authority:
         file: RulesFile | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self.arrivals = Arrivals(limits or Limits())
+        self.limiter = ConnectionLimiter(limits or Limits())
         self.renew(password=password, token=token, trust=trust)
         self._file = file
         self.rules = Rules(file.load() if file is not None else ())
@@ -65,7 +65,7 @@ class Authority:
         """Replace the secrets; existing sessions and operators are not affected."""
         self._password = Secret(password) if password is not None else None
         self._token = Secret(token) if token is not None else None
-        self._passwords, self._tokens = Tries(trust), Tries(trust)
+        self._passwords, self._tokens = FailedAttempts(trust), FailedAttempts(trust)
         self.trust = Trust(trust)
 
     @property
@@ -79,7 +79,7 @@ class Authority:
             return PASSWORD
         return self._closed()
 
-    def turned_away(self, address: str) -> Reason | None:
+    def address_ban(self, address: str) -> Reason | None:
         """Return the reason to reject an address at once, if it is banned."""
         rule = self.rules.of_address("ban", address, self.clock())
         return replace(BANNED, text=f"Your address is banned{rule.sentence()}") if rule else None
@@ -89,16 +89,16 @@ class Authority:
 
         `client` is the hash of its id, `former` its nick if the client is known already.
         """
-        if session.shut is FULL:
+        if session.locked_out is FULL:
             raise Ending(FULL)
         if self._password is not None:
             if hello.password is None:
                 raise Ending(PASSWORD)
             now = time.monotonic()
             # A known client is not locked out by the wrong attempts of others at its address.
-            if former is None and self._passwords.spent(session.address, now):
+            if former is None and self._passwords.exceeded(session.address, now):
                 raise Ending(_SPENT)
-            if not self._password.is_(hello.password):
+            if not self._password.matches(hello.password):
                 self._passwords.count(session.address, now)
                 raise Ending(_WRONG)
         nicks = [former] if former is not None else []
@@ -107,7 +107,11 @@ class Authority:
                 nicks.append(names.nick(hello.nick))
         if (banned := self.banned(client, nicks, session.address)) is not None:
             raise Ending(banned)
-        if former is None and session.shut is not None and (closed := self._closed()) is not None:
+        if (
+            former is None
+            and session.locked_out is not None
+            and (closed := self._closed()) is not None
+        ):
             raise Ending(closed)
 
     def _closed(self) -> Reason | None:
@@ -124,16 +128,18 @@ class Authority:
         named = f"The nick {rule.target} is" if rule.target_type == "nick" else "You are"
         return replace(BANNED, text=f"{named} banned from this server{rule.sentence()}")
 
-    def recognise(self, session: Participant, token: str | None, action: str) -> None:
+    def authenticate_operator(self, session: Participant, token: str | None, action: str) -> None:
         """Make a session an operator if the token is right. Raises Refused."""
         if self._token is None:
             raise Refused("forbidden", "This server has no operators.")
         if token is None:
             raise self._denied(session, action, "Only operators may do that.")
         now = time.monotonic()
-        if self._tokens.spent(session.address, now):  # not logged, or an attack could fill the log
+        if self._tokens.exceeded(
+            session.address, now
+        ):  # not logged, or an attack could fill the log
             raise Refused("slow_down", _SPENT.text, retry_ms=60_000)
-        if not self._token.is_(token):
+        if not self._token.matches(token):
             self._tokens.count(session.address, now)
             raise self._denied(session, action, "Wrong operator token.")
         if action == "hello":
@@ -145,7 +151,7 @@ class Authority:
         audit(session, action, refused=text)
         return Refused("forbidden", text)
 
-    def weigh(self, session: Participant) -> None:
+    def refresh_mute(self, session: Participant) -> None:
         """Update whether a session is muted."""
         session.muted = 0.0
         if not session.operator:
@@ -163,7 +169,7 @@ class Authority:
             return
         now = self.clock()
         if session.muted and session.muted <= now:
-            self.weigh(session)  # there may be another rule
+            self.refresh_mute(session)  # there may be another rule
         if session.muted:
             rule = self._mute(session)
             why = rule.sentence() if rule is not None else "."
@@ -188,7 +194,7 @@ class Authority:
         if rule is not None:
             raise Refused("forbidden", f"The nick {rule.target} is banned{rule.sentence()}")
 
-    def keep(self) -> None:
+    def save_rules(self) -> None:
         """Save the rules, if there is a file for them. Waits. Raises Refused `storage`."""
         if self._file is not None:
             self._file.save(self.rules.in_force(self.clock()))

@@ -20,7 +20,7 @@ TOO_OFTEN: Final = replace(
     FULL, text="Your address has connected too often. Wait a minute before you try again."
 )
 WHY: Final = {TOO_MANY: "address", TOO_OFTEN: "arrivals"}
-"""How refusals are counted whose codes do not tell them apart."""
+"""How rejections are counted whose codes do not tell them apart."""
 RETURNS_PER_MINUTE: Final = 600
 """Of those who were here before how many, from one address, are not counted as new."""
 _MINUTE: Final = 60.0
@@ -45,7 +45,7 @@ class Trust:
         return ip is not None and any(ip in each for each in self._networks)
 
 
-class Arrivals:
+class ConnectionLimiter:
     """Counts the connections of each address: those it has, and the new ones of a minute."""
 
     def __init__(self, limits: Limits) -> None:
@@ -58,29 +58,29 @@ class Arrivals:
 
         `now` is the monotonic clock's. What has entered has to `leave`.
         """
-        whence = origin(address)
-        if self._inside[whence] >= self.limits.connections_per_address:
+        network = origin(address)
+        if self._inside[network] >= self.limits.connections_per_address:
             return TOO_MANY
-        if not self._new.pour(whence, self.limits.arrivals_per_minute, now):
+        if not self._new.acquire(network, self.limits.arrivals_per_minute, now):
             return TOO_OFTEN
-        self._inside[whence] += 1
+        self._inside[network] += 1
         return None
 
     def leave(self, address: str) -> None:
         """A connection that had entered is gone."""
-        whence = origin(address)
-        self._inside[whence] -= 1
-        if self._inside[whence] <= 0:
-            del self._inside[whence]
+        network = origin(address)
+        self._inside[network] -= 1
+        if self._inside[network] <= 0:
+            del self._inside[network]
 
     def forgive(self, address: str, now: float) -> None:
         """Do not count a connection as a new one: its client was here before.
 
         Unless that is how it tries to wear the server out.
         """
-        whence = origin(address)
-        if self._returned.pour(whence, RETURNS_PER_MINUTE, now):
-            self._new.take_back(whence, self.limits.arrivals_per_minute)
+        network = origin(address)
+        if self._returned.acquire(network, RETURNS_PER_MINUTE, now):
+            self._new.refund(network, self.limits.arrivals_per_minute)
 
 
 class Buckets:
@@ -93,19 +93,19 @@ class Buckets:
         # forgotten are in front.
         self._empty: dict[str, float] = {}
 
-    def pour(self, whence: str, limit: int, now: float) -> bool:
+    def acquire(self, network: str, limit: int, now: float) -> bool:
         """Pour one in, of so many that leak out in a period; False: the bucket is full."""
-        empty = max(self._empty.pop(whence, now), now)
+        empty = max(self._empty.pop(network, now), now)
         each = self._period / limit
         fits = empty + each <= now + self._period
         self._forget(now)
-        self._empty[whence] = empty + each if fits else empty
+        self._empty[network] = empty + each if fits else empty
         return fits
 
-    def take_back(self, whence: str, limit: int) -> None:
+    def refund(self, network: str, limit: int) -> None:
         """Take out one that was poured in."""
-        if whence in self._empty:
-            self._empty[whence] -= self._period / limit
+        if network in self._empty:
+            self._empty[network] -= self._period / limit
 
     def _forget(self, now: float) -> None:
         while self._empty:

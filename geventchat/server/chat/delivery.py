@@ -17,7 +17,7 @@ from gevent.event import Event
 
 from geventchat.protocol import events
 from geventchat.server.chat.room import Room
-from geventchat.server.histogram import Times
+from geventchat.server.histogram import Histogram
 from geventchat.server.participant import Participant
 from geventchat.server.transport.outbox import Outbox
 
@@ -55,9 +55,9 @@ class Delivery:
         self._round = -1
         """The round of the event loop that the budget is of."""
         self._left = 0.0
-        self.turn_times = Times()
+        self.turn_times = Histogram()
         """How long turns took, yields included."""
-        self.heard_times = Times()
+        self.heard_times = Histogram()
         """How long the first message of a turn took, from its coming until all had it."""
         self.delivered = 0
         """Posts times the members that heard them."""
@@ -169,8 +169,8 @@ class Delivery:
         elif done:
             room.end_turn(turn)
             now = time.perf_counter()
-            self.turn_times.note(now - turn.began)
+            self.turn_times.observe(now - turn.began)
             self.delivered += turn.posts * len(turn.recipients)
             if turn.posts:
-                self.heard_times.note(now - turn.came)
+                self.heard_times.observe(now - turn.came)
         self._queue(room)

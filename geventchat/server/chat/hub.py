@@ -28,7 +28,7 @@ from geventchat.server.chat.room import Member, Pending, Room
 from geventchat.server.logs.console import Console
 from geventchat.server.participant import Participant
 from geventchat.server.timeline import Batch, Entry, Submission, Timeline
-from geventchat.server.transport.token_bucket import Pace
+from geventchat.server.transport.token_bucket import TokenBucket
 from geventchat.server.wire import Form
 
 _OPENERS: Final = 4
@@ -51,7 +51,7 @@ class Away:
     client: bytes
     nick: str
     rooms: list[Room]
-    pace: Pace | None
+    pace: TokenBucket | None
     """How quickly it spoke, so that it is no quicker for coming back."""
     until: float = 0.0
 
@@ -126,7 +126,7 @@ class Hub:
 
     # Coming and going
 
-    def come(self, participant: Participant) -> dict[str, Member]:
+    def add(self, participant: Participant) -> dict[str, Member]:
         """Take somebody in, as the guest it is until it says otherwise; return its rooms.
 
         One that is `shut` out is a member of nothing before it is greeted.
@@ -134,21 +134,21 @@ class Hub:
         rooms = self.sessions[participant] = {}
         self.opens[participant.door] += 1
         participant.nick = self._nicks.guest()
-        if participant.shut is None:
+        if participant.locked_out is None:
             member = self._add(participant, self._enter(participant, names.LOBBY))
             self.go_live(member)
             self._newcomers[member] = time.monotonic() + _NEWCOMER_SECONDS
             self._console.came(participant.nick, participant.address, len(self.sessions))
         return rooms
 
-    def greet(self, participant: Participant, client: bytes, form: Form) -> None:
+    def authenticate(self, participant: Participant, client: bytes, form: Form) -> None:
         """Let somebody be rich from here on, as the client it is: with the nick that was held.
 
         The client's former connection, if it has one, is told to end. Raises Ending.
         """
         participant.check()
-        if participant.shut is not None:
-            participant.shut = None
+        if participant.locked_out is not None:
+            participant.locked_out = None
             self._console.came(participant.nick, participant.address, len(self.sessions))
         for member in list(self.sessions[participant].values()):
             self._remove(member)
@@ -167,13 +167,13 @@ class Hub:
                 participant.pace.go_on(former.pace)
         self._nicks.give(participant.nick, participant)
 
-    def settle_in(self, participant: Participant) -> None:
+    def finish_resume(self, participant: Participant) -> None:
         """Tell the rooms to which a client that came back did not come back."""
         for room in self._absent.pop(participant, ()):
             self._presence.stays_away(room, participant.nick)
         self.delivery.work()
 
-    def go(self, participant: Participant, reason: Reason) -> None:
+    def remove(self, participant: Participant, reason: Reason) -> None:
         """Let somebody go; if it is asked to come back, its nick is held for its client."""
         memberships = self.sessions.get(participant, {})
         self.closes[reason.code] += 1
@@ -188,13 +188,13 @@ class Hub:
             self._remove(member)
         self.sessions.pop(participant, None)
         self._absent.pop(participant, None)
-        if participant.shut is None:
+        if participant.locked_out is None:
             self._console.left(participant.nick, reason.code, len(self.sessions))
         self.delivery.work()
 
     def _drop(self, participant: Participant) -> Away:
         """Take a rich client out of its rooms; as the others see it, it is not yet gone."""
-        self.settle_in(participant)
+        self.finish_resume(participant)
         rooms = []
         for member in list(self.sessions[participant].values()):
             if member.announced:
@@ -241,19 +241,19 @@ class Hub:
         participant.charge(room.rich_members)
         self._presence.renamed(room, participant, former)
 
-    def named(self, nick: str) -> Participant:
+    def find_rich(self, nick: str) -> Participant:
         """Return the rich client that goes by a nick. Raises Refused `no_such_nick`."""
         owner = self._nicks.owner(nick)
         if owner is None or isinstance(owner, Away):
             raise Refused("no_such_nick", f"{nick} is not online.")
         return owner
 
-    def known(self, client: bytes) -> str | None:
+    def nick_of_client(self, client: bytes) -> str | None:
         """Return the nick of a client that is here, or whose nick is held."""
         former = self._clients.get(client)
         return former.nick if former is not None else None
 
-    def present(self, nick: str) -> "Participant | Away | None":
+    def find(self, nick: str) -> "Participant | Away | None":
         """Return who goes by a nick, held ones and plain guests' included."""
         owner = self._nicks.owner(nick)
         if owner is None:
@@ -303,7 +303,7 @@ class Hub:
             self._remove(member)
         self.delivery.work()
 
-    def those_in(self, name: str) -> list[Participant]:
+    def participants_in(self, name: str) -> list[Participant]:
         """Return who is in a room, nobody if there is no such room."""
         room = self.rooms.get(name)
         return list(room.members) if room is not None else []
@@ -408,7 +408,7 @@ class Hub:
             raise Refused("too_many_rooms", "Server room limit reached.", room=room.name)
         if participant.pace is not None:
             limit = self.limits.new_rooms_per_day
-            if not self._new_rooms.pour(origin(participant.address), limit, time.monotonic()):
+            if not self._new_rooms.acquire(origin(participant.address), limit, time.monotonic()):
                 text = f"Your address has started {limit} new rooms today, which is the limit."
                 raise Refused("too_many_rooms", text, room=room.name)
         room.unused = False
@@ -455,11 +455,11 @@ class Hub:
             yield
         conflict = "This key was already used for a different message."
         failure = "The server could not store that. Try again."
-        refusals: list[tuple[list[int], ErrorCode, str]] = [
+        rejections: list[tuple[list[int], ErrorCode, str]] = [
             (batch.conflicts, "key_conflict", conflict),
             (batch.failed, "storage", failure),
         ]
-        for numbers, code, text in refusals:
+        for numbers, code, text in rejections:
             for number in numbers:
                 submission, pending = self._submissions.pop(number)
                 pending.author.answer(

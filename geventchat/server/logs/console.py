@@ -13,7 +13,7 @@ from typing import Final
 from geventchat.config import Config
 from geventchat.protocol.visible import visible
 from geventchat.server.logs.records import LogHandler, left_out
-from geventchat.server.logs.writer import Printer
+from geventchat.server.logs.writer import LogWriter
 
 SHOWN_CHARACTERS: Final = 4_096
 """Of a message; the timeline has all of it."""
@@ -27,7 +27,7 @@ class Console:
     With `json` everything is a record, and `echo` adds messages. Nothing waits except `close`.
     """
 
-    def __init__(self, printer: Printer, *, echo: bool, json: bool = False) -> None:
+    def __init__(self, printer: LogWriter, *, echo: bool, json: bool = False) -> None:
         self._printer = printer
         self._echo = echo
         self._for_a_person = echo and not json
@@ -85,7 +85,7 @@ def open_console(config: Config) -> Console:
     echo = config.echo
     if echo is None:
         echo = fd is not None and os.isatty(fd) and not json
-    printer = Printer(fd, left_out) if json else Printer(fd)
+    printer = LogWriter(fd, left_out) if json else LogWriter(fd)
     logging.getLogger().addHandler(LogHandler(printer, config.log_format))
     _package.setLevel(logging.INFO)
     return Console(printer, echo=echo, json=json)

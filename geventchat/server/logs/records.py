@@ -12,8 +12,8 @@ from typing import Final
 import gevent
 
 from geventchat.protocol.visible import visible
-from geventchat.server.logs.throttle import Repeats
-from geventchat.server.logs.writer import Printer
+from geventchat.server.logs.throttle import Throttle
+from geventchat.server.logs.writer import LogWriter
 
 SECOND: Final = 1.0
 
@@ -26,10 +26,10 @@ class LogHandler(logging.Handler):
     Of each kind ten a second are written, and one line for the others at the end of the second.
     """
 
-    def __init__(self, printer: Printer, form: str) -> None:
+    def __init__(self, printer: LogWriter, form: str) -> None:
         super().__init__()
         self._printer = printer
-        self._repeats = Repeats()
+        self._repeats = Throttle()
         self._second: gevent.Greenlet[[], None] | None = None
         self.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
 

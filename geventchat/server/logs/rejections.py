@@ -12,7 +12,7 @@ LINE_SECONDS: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
-class Refusals:
+class Rejections:
     """Counts those who were turned away, and logs that, at most one line a second."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ _AUDIT: Final = "geventchat.audit"
 """Actions of operators are always written; refused attempts are limited."""
 
 
-class Repeats:
+class Throttle:
     """Counts the records of each kind, and keeps the last one beyond the limit."""
 
     def __init__(self) -> None:

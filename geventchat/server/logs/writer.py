@@ -30,7 +30,7 @@ def _more(lines: int) -> str:
     return f"… dropped {lines:,} lines"
 
 
-class Printer:
+class LogWriter:
     """A queue of lines for a file descriptor. Nothing waits except `close`.
 
     Lines that arrive faster than they can be written are dropped, and a line says how many.

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from geventchat.server.chat.hub import Hub
-from geventchat.server.histogram import Times
+from geventchat.server.histogram import Histogram
 from geventchat.server.slices import in_slices
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -100,7 +100,7 @@ def _counter(name: str, text: str, value: float) -> Metric:
     return CounterMetricFamily(f"geventchat_{name}", text, value)
 
 
-def _times(name: str, text: str, times: Times) -> Metric:
+def _times(name: str, text: str, times: Histogram) -> Metric:
     return HistogramMetricFamily(
         f"geventchat_{name}", text, buckets=times.buckets(), sum_value=times.seconds
     )

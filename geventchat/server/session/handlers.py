@@ -14,7 +14,7 @@ from geventchat.protocol import events, names, requests
 from geventchat.protocol.errors import QUIT, Ending, Refused
 from geventchat.protocol.events import Limits
 from geventchat.server.chat.room import Member
-from geventchat.server.session import operator_commands as acts
+from geventchat.server.session import operator_commands
 from geventchat.server.session.replay import enter, joined
 from geventchat.server.session.session import Session
 from geventchat.server.wire import JSON
@@ -28,37 +28,37 @@ def answer(session: Session, request: requests.AnyRequest) -> None:
     _TABLE[type(request)](session, request)
 
 
-def greet(session: Session, hello: requests.Hello) -> None:
+def welcome(session: Session, hello: requests.Hello) -> None:
     """Answer hello: `welcome`, then each room. Waits. Raises Ending if it is not let in."""
     client = hashlib.blake2b(hello.client.encode(), digest_size=16).digest()
     session.form = JSON  # what follows it hears as events, even if that is goodbye
-    refusals: list[Refused] = []
+    rejections: list[Refused] = []
     if hello.token is not None:
         try:
-            session.authority.recognise(session, hello.token, "hello")
+            session.policy.authenticate_operator(session, hello.token, "hello")
         except Refused as refusal:
-            refusals.append(refusal)
-    former = session.hub.known(client)
+            rejections.append(refusal)
+    former = session.hub.nick_of_client(client)
     if not session.operator:
         try:
-            session.authority.admit(session, hello, client, former)
+            session.policy.admit(session, hello, client, former)
         except Ending as ending:
-            if hello.password is not None or not refusals:
+            if hello.password is not None or not rejections:
                 raise
             # It hoped that the token would do, so what is wrong with that is what it has to know.
-            raise Ending(replace(ending.reason, text=refusals[0].text)) from None
+            raise Ending(replace(ending.reason, text=rejections[0].text)) from None
     if former is not None:
-        session.authority.arrivals.forgive(session.address, time.monotonic())
-    session.hub.greet(session, client, JSON)
-    session.authority.weigh(session)
+        session.policy.limiter.forgive(session.address, time.monotonic())
+    session.hub.authenticate(session, client, JSON)
+    session.policy.refresh_mute(session)
     if hello.nick is not None:
         try:
             if former is not None and names.nick(hello.nick) != former:
-                session.authority.check_nick(session, hello.nick)
+                session.policy.check_nick(session, hello.nick)
             session.hub.rename(session, hello.nick)
         except Refused as refusal:
-            refusals.append(refusal)
-    session.authority.weigh(session)
+            rejections.append(refusal)
+    session.policy.refresh_mute(session)
     limits = session.limits
     session.answer(
         events.Welcome(
@@ -66,7 +66,7 @@ def greet(session: Session, hello: requests.Hello) -> None:
             nonce=hello.nonce,
             nick=session.nick,
             server=f"geventchat {__version__}",
-            features=session.authority.features,
+            features=session.policy.features,
             ping_seconds=limits.ping_seconds,
             limits=Limits(limits.frame_bytes, limits.rooms_per_client, names.MAX_NAME_LENGTH),
             id=hello.id,
@@ -80,10 +80,10 @@ def greet(session: Session, hello: requests.Hello) -> None:
                 enter(session, session.hub.join(session, room), cursor, None)
         except Refused as refusal:
             refusal.room = name
-            refusals.append(refusal)
-        session.breathe()
-    session.hub.settle_in(session)
-    for refused in refusals:
+            rejections.append(refusal)
+        session.yield_if_due()
+    session.hub.finish_resume(session)
+    for refused in rejections:
         session.refuse(refused, None)
 
 
@@ -106,27 +106,27 @@ def _join(session: Session, request: requests.Join) -> None:
 
 def _leave(session: Session, request: requests.Leave) -> None:
     member = _member(session, request.room)
-    session.settle()  # its own posts come before `left`, and nothing after
+    session.wait_acknowledged()  # its own posts come before `left`, and nothing after
     session.hub.leave(member)
     session.reply(events.Left(room=member.room.name, id=request.id))
 
 
 def _nick(session: Session, request: requests.Nick) -> None:
-    session.authority.check_nick(session, request.nick)
+    session.policy.check_nick(session, request.nick)
     nick = session.hub.rename(session, request.nick)
-    session.authority.weigh(session)
+    session.policy.refresh_mute(session)
     session.reply(events.Renamed(nick=nick, id=request.id))
 
 
 def _who(session: Session, request: requests.Who) -> None:
-    session.wait_for_turn()
+    session.yield_if_busy()
     room = _member(session, request.room).room
     nicks = session.hub.nicks_in(room, _MEMBERS)
     session.reply(events.Members(room=room.name, nicks=nicks, count=room.count, id=request.id))
 
 
 def _history(session: Session, request: requests.History) -> None:
-    session.wait_for_turn()
+    session.yield_if_busy()
     room = _member(session, request.room).room
     end = room.position + 1
     if request.before is not None:
@@ -138,8 +138,8 @@ def _history(session: Session, request: requests.History) -> None:
 
 
 def _direct(session: Session, request: requests.Direct) -> None:
-    session.authority.check_speech(session)
-    other = session.hub.named(request.to)
+    session.policy.check_speech(session)
+    other = session.hub.find_rich(request.to)
     now = int(time.time() * 1000)
     other.answer(events.Direct(author=session.nick, text=request.text, time=now))
     session.reply(events.Sent(to=other.nick, id=request.id))
@@ -147,10 +147,10 @@ def _direct(session: Session, request: requests.Direct) -> None:
 
 def _topic(session: Session, request: requests.Topic) -> None:
     member = _member(session, request.room)
-    session.authority.check_topic(session, member.room.name)
+    session.policy.check_topic(session, member.room.name)
     session.charge(member.room.rich_members)
     session.submitted(member, request.topic, request_id=request.id, is_topic=True)
-    session.settle()  # its answer comes before those to later requests
+    session.wait_acknowledged()  # its answer comes before those to later requests
 
 
 def _typing(session: Session, request: requests.Typing) -> None:
@@ -169,13 +169,13 @@ def _pong(session: Session, request: requests.Pong) -> None:
 
 
 def _bye(session: Session, request: requests.Bye) -> None:
-    session.settle()
+    session.wait_acknowledged()
     session.bye_id = request.id
     raise Ending(QUIT)
 
 
 def _admin(session: Session, request: requests.Admin) -> None:
-    session.reply(acts.act(session, request))
+    session.reply(operator_commands.run(session, request))
 
 
 def _hello(session: Session, request: requests.Hello) -> None:

@@ -17,7 +17,7 @@ from geventchat.server.access.rules import Network, Rule, Rules, moment, network
 from geventchat.server.chat.hub import Away
 from geventchat.server.participant import Participant
 from geventchat.server.session.session import Session
-from geventchat.server.session.shield import unbroken
+from geventchat.server.session.shield import shielded
 from geventchat.server.slices import in_slices
 
 _SHOWN: Final = 500
@@ -31,17 +31,17 @@ About = tuple[str, str, str]
 """Type, lookup value and name of a target."""
 
 
-def act(session: Session, request: Admin) -> events.Admin:
+def run(session: Session, request: Admin) -> events.Admin:
     """Carry out an action and save it. Waits. Raises Refused."""
     if request.token is not None or not session.operator:
-        session.authority.recognise(session, request.token, request.action)
+        session.policy.authenticate_operator(session, request.token, request.action)
     if request.action in _AT_ONCE:
         return _act(session, request)
-    return unbroken(partial(_act, session, request))
+    return shielded(partial(_act, session, request))
 
 
 def _act(session: Session, request: Admin) -> events.Admin:
-    authority = session.authority
+    policy = session.policy
     rules, ended = _TABLE[request.action](session, request)
     changed = rules if request.action not in _AT_ONCE else []
     until = changed[0].until if changed and request.action not in _UNDONE else None
@@ -55,12 +55,12 @@ def _act(session: Session, request: Admin) -> events.Admin:
         connections_closed=ended or None,
     )
     if request.action not in _AT_ONCE:
-        authority.keep()
+        policy.save_rules()
     return events.Admin(
         action=request.action,
         rules=[rule.shown() for rule in rules[-_SHOWN:]],
         connections_closed=ended,
-        total=len(authority.rules.in_force(authority.clock())),
+        total=len(policy.rules.in_force(policy.clock())),
         id=request.id,
     )
 
@@ -81,9 +81,9 @@ def _forbid(session: Session, request: Admin) -> Done:
     """Handle `ban` and `mute`."""
     rules = _made(session, request, _about(session, request))
     own = session.client, [session.nick], session.address
-    if Rules(rules).of_client(request.action, *own, session.authority.clock()) is not None:
+    if Rules(rules).of_client(request.action, *own, session.policy.clock()) is not None:
         raise Refused("forbidden", f"That would also {request.action} you.")
-    return _enact(session, rules), _weigh_all(session)
+    return _enact(session, rules), _apply_to_all(session)
 
 
 def _lock(session: Session, request: Admin) -> Done:
@@ -99,20 +99,20 @@ def _close(session: Session, request: Admin) -> Done:
 def _undo(session: Session, request: Admin) -> Done:
     action = _UNDONE[request.action]
     target = "" if action == "close" else _target(request)
-    lifted = session.authority.rules.lift(action, target, request.target_type)
+    lifted = session.policy.rules.lift(action, target, request.target_type)
     if not lifted:
         if not target:
             raise Refused("bad_field", "action: the server is not closed.")
         raise Refused("bad_field", f"target: no {action} matches {target}.")
-    return lifted, _weigh_all(session)
+    return lifted, _apply_to_all(session)
 
 
 def _list(session: Session, request: Admin) -> Done:
-    return session.authority.rules.in_force(session.authority.clock()), 0
+    return session.policy.rules.in_force(session.policy.clock()), 0
 
 
 def _made(session: Session, request: Admin, about: Iterable[About]) -> list[Rule]:
-    now = session.authority.clock()
+    now = session.policy.clock()
     return [
         Rule(
             action=request.action,
@@ -129,17 +129,17 @@ def _made(session: Session, request: Admin, about: Iterable[About]) -> list[Rule
 
 
 def _enact(session: Session, rules: list[Rule]) -> list[Rule]:
-    session.authority.rules.make(rules, session.authority.clock())
+    session.policy.rules.make(rules, session.policy.clock())
     return rules
 
 
-def _weigh_all(session: Session) -> int:
+def _apply_to_all(session: Session) -> int:
     """Apply the rules to all sessions; return the number of connections closed. Waits."""
-    authority = session.authority
+    policy = session.policy
     ended = 0
     for other in in_slices(session.hub.sessions, _STRIDE):
-        authority.weigh(other)
-        banned = authority.banned(other.client, [other.nick], other.address)
+        policy.refresh_mute(other)
+        banned = policy.banned(other.client, [other.nick], other.address)
         if banned is not None and not other.operator:
             other.end(banned)
             ended += 1
@@ -154,7 +154,7 @@ def _about(session: Session, request: Admin) -> Iterator[About]:
     if (meant := _network(session, request)) is not None:
         yield "address", str(meant), str(meant)
         return
-    found = session.hub.present(target)
+    found = session.hub.find(target)
     client = found.client if found is not None else b""
     if target_type != "nick" and found is not None:
         if client:
@@ -179,12 +179,12 @@ def _found(session: Session, request: Admin) -> list[Participant]:
     """Return the sessions to kick."""
     hub, target = session.hub, _target(request)
     if request.target_type == "room":
-        return [other for other in hub.those_in(names.room(target)) if not other.operator]
+        return [other for other in hub.participants_in(names.room(target)) if not other.operator]
     if (meant := _network(session, request)) is not None:
         return [
             other for other in hub.sessions if not other.operator and _within(meant, other.address)
         ]
-    found = hub.present(target)
+    found = hub.find(target)
     if found is None or isinstance(found, Away):
         raise _nobody(target)
     return [found]
@@ -199,7 +199,7 @@ def _network(session: Session, request: Admin) -> Network | None:
     if meant is None and names.like_address(target):
         raise Refused("bad_field", f"target: {target} is not a valid address.")
     if meant is None and request.target_type == "address":
-        found = session.hub.present(target)
+        found = session.hub.find(target)
         if found is None or isinstance(found, Away):
             raise _nobody(target)
         meant = network(found.address)

@@ -85,4 +85,4 @@ def _send(session: Session, posts: list[Post]) -> None:
         session.put(b"".join([encode(post) for post in posts]))
         if not session.outbox.drained(STALLED_SECONDS):
             raise Ending(SLOW)
-        session.breathe()
+        session.yield_if_due()

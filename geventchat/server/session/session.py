@@ -32,18 +32,18 @@ from geventchat.protocol.errors import (
     Reason,
     Refused,
 )
-from geventchat.server.access.policy import Authority
+from geventchat.server.access.policy import Policy
 from geventchat.server.chat.hub import Hub
 from geventchat.server.chat.room import Member
 from geventchat.server.timeline import Timeline
 from geventchat.server.transport.base import Link
 from geventchat.server.transport.outbox import STALLED_SECONDS, Outbox
-from geventchat.server.transport.token_bucket import Pace
+from geventchat.server.transport.token_bucket import TokenBucket
 from geventchat.server.wire import JSON, PLAIN, Form
 
 SLICE_SECONDS: Final = 0.002
 """How long one client is served before others are."""
-_OWED: Final = 64
+_MOST_UNACKNOWLEDGED: Final = 64
 """Submissions a client may have on the way to the record before its next one is read."""
 _SETTLE_SECONDS: Final = 30.0
 """How long the record may take to answer before the client is told to come back."""
@@ -70,7 +70,7 @@ _log = logging.getLogger(__name__)
 class Handlers(Protocol):
     """What a session does with requests; they know sessions, not the other way round."""
 
-    def greet(self, session: "Session", hello: requests.Hello) -> None:
+    def welcome(self, session: "Session", hello: requests.Hello) -> None:
         """Answer hello. Waits. Raises Ending if the client is not let in."""
 
     def answer(self, session: "Session", request: requests.AnyRequest) -> None:
@@ -81,9 +81,30 @@ class Session:
     """One client. `run` is its life."""
 
     __slots__ = (
-        "_bad_frames", "_began", "_closing", "_drained", "_handlers", "_owed", "_pinged",
-        "_reader", "_reason", "_settled", "authority", "bye_id", "client", "form", "hub", "limits",
-        "link", "muted", "nick", "operator", "outbox", "rooms", "shut", "timeline",
+        "_bad_frames",
+        "_began",
+        "_closing",
+        "_drained",
+        "_handlers",
+        "_pinged",
+        "_reader",
+        "_reason",
+        "_settled",
+        "_unacknowledged",
+        "bye_id",
+        "client",
+        "form",
+        "hub",
+        "limits",
+        "link",
+        "locked_out",
+        "muted",
+        "nick",
+        "operator",
+        "outbox",
+        "policy",
+        "rooms",
+        "timeline",
     )  # fmt: skip
 
     def __init__(
@@ -92,7 +113,7 @@ class Session:
         hub: Hub,
         timeline: Timeline,
         limits: Limits,
-        authority: Authority,
+        policy: Policy,
         handlers: "Handlers",
     ) -> None:
         self.link = link
@@ -100,7 +121,7 @@ class Session:
         self.hub = hub
         self.timeline = timeline
         self.limits = limits
-        self.authority = authority
+        self.policy = policy
         self.outbox = Outbox(link.sink, limits.outbox_bytes, self.end)
         self.nick = ""
         self.client = b""
@@ -109,14 +130,14 @@ class Session:
         self.rooms: dict[str, Member] = {}
         """Its memberships, by room; the hub changes them."""
         self._pinged = False
-        self.shut: Reason | None = None
+        self.locked_out: Reason | None = None
         """Why it is a member of nothing before its hello is answered; None: it was let in."""
         self.operator = False
         self.muted = 0.0
         """Until when it is silenced, in seconds since 1970; 0: it is not."""
         self.bye_id: str | None = None
         """The id of the request that ends the connection."""
-        self._owed = 0
+        self._unacknowledged = 0
         self._settled: Event | None = None
         self._drained: Event | None = None
         self._bad_frames = 0
@@ -141,7 +162,7 @@ class Session:
         return self.link.door
 
     @property
-    def pace(self) -> Pace | None:
+    def pace(self) -> TokenBucket | None:
         """How quickly it may speak; None: as it likes."""
         return self.link.pace
 
@@ -153,19 +174,19 @@ class Session:
         """
         self._reader = gevent.getcurrent()
         reason = LOST
-        self.shut = FULL if full else self.authority.shut()
+        self.locked_out = FULL if full else self.policy.shut()
         late = None
-        if self.shut is not None:
+        if self.locked_out is not None:
             seconds = _TOKEN_SECONDS if full else self.limits.hello_seconds
-            late = gevent.spawn_later(seconds, self._be_late)
+            late = gevent.spawn_later(seconds, self._hello_timeout)
         try:
-            self.authority.weigh(self)
-            self.rooms = self.hub.come(self)
-            if (banned := self.authority.turned_away(self.address)) is not None:
+            self.policy.refresh_mute(self)
+            self.rooms = self.hub.add(self)
+            if (banned := self.policy.address_ban(self.address)) is not None:
                 raise Ending(banned)  # while it shook hands
             self._converse()
-            self.settle()
-            reason = FULL if self.shut is FULL else LOST
+            self.wait_acknowledged()
+            reason = FULL if self.locked_out is FULL else LOST
             if self._drained is not None:
                 reason = SHUTDOWN
         except Ending as ending:
@@ -219,8 +240,8 @@ class Session:
 
         Raises Refused if this client may not speak there.
         """
-        if self.muted or member.room.name in self.authority.rules.frozen:
-            self.authority.check_speech(self, member.room.name)
+        if self.muted or member.room.name in self.policy.rules.frozen:
+            self.policy.check_speech(self, member.room.name)
         self.submitted(member, text, key=key, request_id=request_id)
 
     def submitted(
@@ -234,19 +255,19 @@ class Session:
     ) -> None:
         """Submit a text. Waits only for a client with too many on the way. Raises Refused."""
         self.hub.submit(member, text, key=key, request_id=request_id, is_topic=is_topic)
-        self._owed += 1
-        if self._owed >= _OWED:
-            self.settle()
+        self._unacknowledged += 1
+        if self._unacknowledged >= _MOST_UNACKNOWLEDGED:
+            self.wait_acknowledged()
 
     def acknowledged(self) -> None:
         """One of its submissions has its verdict. Never waits."""
-        self._owed -= 1
-        if not self._owed and self._settled is not None:
+        self._unacknowledged -= 1
+        if not self._unacknowledged and self._settled is not None:
             self._settled.set()
 
-    def settle(self) -> None:
+    def wait_acknowledged(self) -> None:
         """Wait until everything that was submitted is stored and heard, or refused."""
-        if self._owed:
+        if self._unacknowledged:
             self._settled = Event()
             if not self._settled.wait(_SETTLE_SECONDS):
                 raise Ending(_UNSETTLED)
@@ -308,7 +329,7 @@ class Session:
         elif silent >= 2 * self.limits.ping_seconds:
             self.end(IDLE)
 
-    def wait_for_turn(self) -> None:
+    def yield_if_busy(self) -> None:
         """Let others run first if this round of the loop has lasted for a whole slice. May wait.
 
         For requests that cost more than most: hundreds of clients may ask in one round.
@@ -316,7 +337,7 @@ class Session:
         if time.time() - gevent.get_hub().loop.now() > SLICE_SECONDS:
             gevent.sleep(1e-9)
 
-    def breathe(self) -> None:
+    def yield_if_due(self) -> None:
         """Let others run if this client was served for a whole slice. May wait.
 
         One read may hold thousands of requests, and one request ask for thousands of posts.
@@ -330,9 +351,9 @@ class Session:
         if not self._closing and self._reader is not None:
             self._reader.throw(Ending(reason))
 
-    def _be_late(self) -> None:
-        if self.shut is not None:
-            self.end(self.shut)
+    def _hello_timeout(self) -> None:
+        if self.locked_out is not None:
+            self.end(self.locked_out)
 
     def _converse(self) -> None:
         """Take the client's frames until it sends no more; if `shut`, only hello lets it in."""
@@ -343,17 +364,17 @@ class Session:
                 try:
                     take(frame)
                 except ProtocolError as error:
-                    self._reproach(error)
+                    self._report_error(error)
                 take = self._take_rich if self.rich else self._take_plain
-                self.breathe()
+                self.yield_if_due()
         except ProtocolError as error:  # one after which the link gives no more frames
             raise Ending(replace(error.reason or PROTOCOL, text=error.text)) from None
 
     def _take_first(self, frame: bytes) -> None:
         """Learn from a connection's first frame whether it is rich."""
         if not frames.is_rich(frame):
-            if self.shut is not None:
-                raise Ending(self.shut)
+            if self.locked_out is not None:
+                raise Ending(self.locked_out)
             self._take_plain(frame)
             return
         try:
@@ -362,9 +383,9 @@ class Session:
                 raise ProtocolError("forbidden", "A connection begins with hello.")
         except ProtocolError as error:
             self.form = JSON
-            self._reproach(error)
+            self._report_error(error)
             raise Ending(PROTOCOL) from None
-        self._handlers.greet(self, hello)
+        self._handlers.welcome(self, hello)
 
     def _take_plain(self, frame: bytes) -> None:
         if frame == b"q":
@@ -389,7 +410,7 @@ class Session:
         except Refused as refusal:
             self.refuse(refusal, request)
 
-    def _reproach(self, error: ProtocolError) -> None:
+    def _report_error(self, error: ProtocolError) -> None:
         """Tell the client what was wrong with its frame; too many that are not UTF-8 end it."""
         self.answer(
             events.Error(code=error.code, text=error.text, id=error.request_id, key=error.key)
@@ -404,9 +425,9 @@ class Session:
         if reason is SHUTDOWN:  # nobody reads any more: let all hear what was said before
             self.hub.delivered.wait(_SETTLE_SECONDS)
         try:
-            self.hub.go(self, reason)
+            self.hub.remove(self, reason)
             if not self.rich:
-                self.authority.rules.forget(self.nick)
+                self.policy.rules.forget(self.nick)
         finally:
             self._close(reason)
 

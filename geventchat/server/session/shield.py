@@ -13,14 +13,14 @@ _SECONDS: Final = 60.0
 _T = TypeVar("_T")
 
 
-def unbroken(function: Callable[[], _T]) -> _T:
+def shielded(function: Callable[[], _T]) -> _T:
     """Run a function to its end and give what it gives. Waits. Raises what it raises.
 
     It runs in a greenlet of its own, so that an Ending which is thrown at who waits for it here
     does not leave it half done: a rule that is made and not on disk, a topic stored and not told.
     """
     running = gevent.spawn(_outcome, function)
-    running.name = "unbroken"
+    running.name = "shielded"
     outcome = running.get(timeout=_SECONDS)
     if isinstance(outcome, Refused):
         raise outcome

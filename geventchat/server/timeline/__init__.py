@@ -21,7 +21,7 @@ from gevent.event import Event
 
 from geventchat.config import Limits
 from geventchat.protocol.events import Post, Topic
-from geventchat.server.histogram import Times
+from geventchat.server.histogram import Histogram
 
 PAGE_BYTES: Final = 256 << 10
 """What one reading of the record gives at most, but for a single longer post."""
@@ -84,7 +84,7 @@ class Timeline(ABC):
         self._submitted: list[Submission] = []
         self._wake = Event()
         self._closing = False
-        self.store_times = Times()
+        self.store_times = Histogram()
         """How long each batch took to store."""
         self.posts_stored = 0
         self._turns: gevent.Greenlet[[], None] | None = None
@@ -138,7 +138,7 @@ class Timeline(ABC):
 
     @contextmanager
     def opened(self, room: str) -> Iterator[None]:
-        """Keep a room open meanwhile. May wait to open it. Raises Refused `storage`."""
+        """RetentionPolicy a room open meanwhile. May wait to open it. Raises Refused `storage`."""
         self.open(room)
         try:
             yield
@@ -154,7 +154,7 @@ class Timeline(ABC):
 
     @abstractmethod
     def hold(self, room: str) -> None:
-        """Keep open a room that is open. Never waits."""
+        """RetentionPolicy open a room that is open. Never waits."""
 
     @abstractmethod
     def release(self, room: str) -> None:

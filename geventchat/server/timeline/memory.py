@@ -123,7 +123,7 @@ class MemoryTimeline(Timeline):
         while submitted := self._taken():
             began = time.perf_counter()
             batch = self._store(submitted)
-            self.store_times.note(time.perf_counter() - began)
+            self.store_times.observe(time.perf_counter() - began)
             self._deliver(batch)
 
     def _store(self, submitted: list[Submission]) -> Batch:
@@ -170,7 +170,7 @@ class MemoryTimeline(Timeline):
             self._let_go(record)
 
     def _set_topic(self, submission: Submission, batch: Batch) -> None:
-        """Keep a topic, unless there is no place for a longer one than the room has."""
+        """RetentionPolicy a topic, unless there is no place for a longer one than the room has."""
         room, topic = submission.room, submission.text
         former = self._topics.get(room, "")
         grows = _topic_size(topic) - _topic_size(former)

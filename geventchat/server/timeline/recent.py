@@ -13,7 +13,7 @@ _ROOM_BYTES: Final = 800
 """and a room besides its posts. Measured, CPython 3.11."""
 
 
-class Ring:
+class RecentPosts:
     """Posts of all rooms, so many bytes of them in all: the oldest make room.
 
     Of each room it holds the newest, without a hole. Nothing here waits.

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Protocol
 
 from geventchat.protocol.errors import Reason
 from geventchat.server.transport.outbox import Outbox, Sink
-from geventchat.server.transport.token_bucket import Pace
+from geventchat.server.transport.token_bucket import TokenBucket
 
 
 class Link(Protocol):
@@ -19,7 +19,7 @@ class Link(Protocol):
     """When bytes last came, by the monotonic clock."""
     begun: float
     """When the incomplete frame began, by the same clock; 0: there is none."""
-    pace: Pace | None
+    pace: TokenBucket | None
     """How quickly the client may speak; None: without a limit."""
     listening: bool
     """Whether the session waits for the client, and not the client for the session."""

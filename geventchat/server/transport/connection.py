@@ -11,7 +11,7 @@ from gevent.event import Event
 from geventchat.protocol.errors import PROTOCOL, ProtocolError, Reason
 from geventchat.server.transport.base import Framing, Stream
 from geventchat.server.transport.outbox import Outbox
-from geventchat.server.transport.token_bucket import Pace
+from geventchat.server.transport.token_bucket import TokenBucket
 
 _TOKEN_BYTES: Final = 4 << 10
 _LOOK_SECONDS: Final = 1.0
@@ -37,7 +37,7 @@ class Connection:
         self.heard = time.monotonic()
         self.begun = 0.0
         self.listening = False
-        self.pace: Pace | None = None
+        self.pace: TokenBucket | None = None
         self._draining = False
         self._paused: Event | None = None
 
@@ -136,7 +136,7 @@ class Connection:
         if readable.active:
             readable.callback(*readable.args)
 
-    def _pause(self, pace: Pace, tokens: int, left: int) -> None:
+    def _pause(self, pace: TokenBucket, tokens: int, left: int) -> None:
         """Wait until there is a token, and while what was read so far has `left` bytes more.
 
         The client is not `listening` to then, so no clock of the hub's runs for it.

@@ -11,7 +11,7 @@ from gevent.server import StreamServer
 from gevent.ssl import SSLContext
 
 from geventchat.config import BadSetting
-from geventchat.server.logs.rejections import Refusals
+from geventchat.server.logs.rejections import Rejections
 from geventchat.server.transport.base import Framing, Link
 from geventchat.server.transport.connection import Connection
 from geventchat.server.transport.tcp import TcpStream
@@ -42,10 +42,10 @@ class _Listener(StreamServer):
     max_accept = 16
 
     def __init__(
-        self, listener: gevent_socket.socket, handle: Callable[..., None], refusals: Refusals
+        self, listener: gevent_socket.socket, handle: Callable[..., None], rejections: Rejections
     ) -> None:
         super().__init__(listener, handle)
-        self._refusals = refusals
+        self._rejections = rejections
 
     def do_read(self) -> Any:
         """Accept a connection; None if there is none, or no descriptor for it."""
@@ -55,7 +55,7 @@ class _Listener(StreamServer):
             if self.is_fatal_error(error):
                 raise
             # ECONNABORTED and the like concern one connection, but a short pause does no harm.
-            self._refusals.note("descriptors", error.strerror or str(error))
+            self._rejections.note("descriptors", error.strerror or str(error))
             self.stop_accepting()
             gevent.spawn_later(_AGAIN_SECONDS, self._accept_again)
             return None
@@ -78,14 +78,14 @@ class Door:
         port: int,
         framing: type[Framing],
         welcome: Callable[[Link], None],
-        refusals: Refusals,
+        rejections: Rejections,
     ) -> None:
         self._framing = framing
-        self._welcome = welcome
+        self._on_connect = welcome
         self._tls: SSLContext | None = None
         self._frame_bytes = 0
         self._how = ""
-        self._server = _Listener(listen(host, port), self._handle, refusals)
+        self._server = _Listener(listen(host, port), self._handle, rejections)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -117,7 +117,7 @@ class Door:
     def _handle(self, sock: gevent_socket.socket, address: tuple[Any, ...]) -> None:
         stream = TcpStream(sock) if self._tls is None else TlsStream(sock, self._tls)
         framing = self._framing(self._frame_bytes, self._how)
-        self._welcome(Connection(stream, framing, address[0], address[1], self.name))
+        self._on_connect(Connection(stream, framing, address[0], address[1], self.name))
 
 
 def listen(host: str, port: int) -> gevent_socket.socket:

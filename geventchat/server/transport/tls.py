@@ -48,7 +48,7 @@ class TlsStream(TcpStream):
         self._vain = 0
         """Bytes received since the last data."""
         self._answered = 0
-        """Bytes of TLS's own answers."""
+        """Bytes of TLS's own handlers."""
         self.ended = False
 
     def open(self, misplaced: Callable[[bytes], bytes]) -> None:

@@ -11,7 +11,7 @@ _MOST_WAITING_BYTES: Final = 32 << 10
 """Less than what a kernel holds at least of a client that sends as much as it can."""
 
 
-class Pace:
+class TokenBucket:
     """How quickly one client may speak: a bucket of tokens, and whether it keeps overflowing."""
 
     __slots__ = ("_each", "_full", "_limits", "_since", "_spare", "counts")
@@ -27,7 +27,7 @@ class Pace:
         self._since = 0.0
         """Since when too much is waiting; 0: it is not."""
 
-    def go_on(self, other: "Pace") -> None:
+    def go_on(self, other: "TokenBucket") -> None:
         """Go on where another bucket of the same client left off."""
         self._full = max(self._full, other._full)
 

@@ -10,16 +10,21 @@ import pytest
 from geventchat.config import BadOption
 from geventchat.config.secrets import read
 from geventchat.server.access import credentials
-from geventchat.server.access.credentials import TRIES, Secret, Tries, read_or_make_token
+from geventchat.server.access.credentials import (
+    ATTEMPTS,
+    FailedAttempts,
+    Secret,
+    read_or_make_token,
+)
 
 NOW: Final = 1_000.0
 
 
 def test_only_the_exact_secret_matches() -> None:
     secret = Secret("pässword")
-    assert secret.is_("pässword")
+    assert secret.matches("pässword")
     for other in ("", "pässwor", "pässword ", "Pässword", "pa\u0308ssword", "x" * 1024):
-        assert not secret.is_(other)
+        assert not secret.matches(other)
 
 
 def test_a_secret_is_not_kept_in_the_clear() -> None:
@@ -30,39 +35,39 @@ def test_a_secret_is_not_kept_in_the_clear() -> None:
 
 
 def test_wrong_attempts_are_counted_for_a_minute() -> None:
-    tries = Tries()
-    for _ in range(TRIES):
-        assert not tries.spent("192.0.2.1", NOW)
+    tries = FailedAttempts()
+    for _ in range(ATTEMPTS):
+        assert not tries.exceeded("192.0.2.1", NOW)
         tries.count("192.0.2.1", NOW)
-    assert tries.spent("192.0.2.1", NOW)
-    assert tries.spent("192.0.2.1", NOW + 59)
-    assert not tries.spent("192.0.2.2", NOW)
-    assert not tries.spent("192.0.2.1", NOW + 60)
+    assert tries.exceeded("192.0.2.1", NOW)
+    assert tries.exceeded("192.0.2.1", NOW + 59)
+    assert not tries.exceeded("192.0.2.2", NOW)
+    assert not tries.exceeded("192.0.2.1", NOW + 60)
     tries.count("192.0.2.1", NOW + 60)
-    assert not tries.spent("192.0.2.1", NOW + 60)
+    assert not tries.exceeded("192.0.2.1", NOW + 60)
 
 
 def test_an_ipv6_64_counts_as_one_address() -> None:
-    tries = Tries()
-    for number in range(TRIES):
+    tries = FailedAttempts()
+    for number in range(ATTEMPTS):
         tries.count(f"2001:db8::{number}", NOW)
-    assert tries.spent("2001:db8::ffff", NOW)
-    assert not tries.spent("2001:db8:0:1::1", NOW)
+    assert tries.exceeded("2001:db8::ffff", NOW)
+    assert not tries.exceeded("2001:db8:0:1::1", NOW)
 
 
 def test_trusted_networks_are_not_counted() -> None:
-    tries = Tries(["192.0.2.0/24", "::1/128"])
-    for _ in range(TRIES):
+    tries = FailedAttempts(["192.0.2.0/24", "::1/128"])
+    for _ in range(ATTEMPTS):
         for address in ("192.0.2.1", "::ffff:192.0.2.1", "::1", "198.51.100.1"):
             tries.count(address, NOW)
-    assert not tries.spent("192.0.2.1", NOW)
-    assert not tries.spent("::1", NOW)
-    assert tries.spent("198.51.100.1", NOW)
+    assert not tries.exceeded("192.0.2.1", NOW)
+    assert not tries.exceeded("::1", NOW)
+    assert tries.exceeded("198.51.100.1", NOW)
 
 
 def test_the_number_of_remembered_addresses_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credentials, "_ADDRESSES", 10)
-    tries = Tries()
+    tries = FailedAttempts()
     for number in range(100):
         tries.count(f"192.0.2.{number}", NOW)
     assert len(tries._wrong) == 10

@@ -8,15 +8,15 @@ from geventchat.server.access.rate_limits import (
     RETURNS_PER_MINUTE,
     TOO_MANY,
     TOO_OFTEN,
-    Arrivals,
+    ConnectionLimiter,
     Trust,
 )
 
 ANN, BOB = "192.0.2.1", "192.0.2.2"
 
 
-def arrivals(**changed: int) -> Arrivals:
-    return Arrivals(Limits(**changed))
+def limiter(**changed: int) -> ConnectionLimiter:
+    return ConnectionLimiter(Limits(**changed))
 
 
 def test_an_address_has_256_connections_and_60_new_ones_a_minute() -> None:
@@ -24,38 +24,38 @@ def test_an_address_has_256_connections_and_60_new_ones_a_minute() -> None:
 
 
 def test_an_address_has_so_many_connections_and_others_as_many() -> None:
-    door = arrivals(connections_per_address=2)
+    door = limiter(connections_per_address=2)
     assert [door.enter(ANN, 0) for _ in range(3)] == [None, None, TOO_MANY]
     assert door.enter(BOB, 0) is None
     door.leave(ANN)
     assert door.enter(ANN, 0) is None
 
 
-def test_a_minute_has_so_many_new_ones_and_then_one_a_second() -> None:
-    door = arrivals()
+def test_an_address_gets_its_new_connections_back_one_a_second() -> None:
+    door = limiter()
     assert [door.enter(ANN, 0) for _ in range(62)] == [None] * 60 + [TOO_OFTEN] * 2
     assert door.enter(BOB, 0) is None
     assert [door.enter(ANN, 1) for _ in range(2)] == [None, TOO_OFTEN]
     assert [door.enter(ANN, 61) for _ in range(61)] == [None] * 60 + [TOO_OFTEN]
 
 
-def test_who_was_refused_need_not_wait_longer_for_that() -> None:
-    door = arrivals(arrivals_per_minute=1)
+def test_a_rejected_connection_does_not_prolong_the_wait() -> None:
+    door = limiter(arrivals_per_minute=1)
     assert door.enter(ANN, 0) is None
     assert {door.enter(ANN, second) for second in range(1, 60)} == {TOO_OFTEN}
     assert door.enter(ANN, 60) is None
 
 
-def test_who_was_here_before_is_not_counted() -> None:
-    door = arrivals(arrivals_per_minute=2)
+def test_returning_clients_are_not_counted() -> None:
+    door = limiter(arrivals_per_minute=2)
     for _ in range(10):
         assert door.enter(ANN, 0) is None
         door.forgive(ANN, 0)
     assert [door.enter(ANN, 0) for _ in range(3)] == [None, None, TOO_OFTEN]
 
 
-def test_who_comes_back_all_the_time_is_counted_in_the_end() -> None:
-    door = arrivals()
+def test_endless_reconnects_are_counted_eventually() -> None:
+    door = limiter()
     came = 0
     while door.enter(ANN, 0) is None:
         door.leave(ANN)
@@ -66,20 +66,20 @@ def test_who_comes_back_all_the_time_is_counted_in_the_end() -> None:
 
 
 def test_all_of_an_ipv6_64_are_one_address() -> None:
-    door = arrivals(connections_per_address=2)
+    door = limiter(connections_per_address=2)
     hosts = ["2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:1::3", "2001:db8:0:2::1"]
     assert [door.enter(host, 0) for host in hosts] == [None, None, TOO_MANY, None]
 
 
 def test_ipv4_within_ipv6_is_ipv4() -> None:
-    door = arrivals(connections_per_address=1)
+    door = limiter(connections_per_address=1)
     assert door.enter(f"::ffff:{ANN}", 0) is None
     assert door.enter(ANN, 0) is TOO_MANY
     assert door.enter(f"::ffff:{BOB}", 0) is None
 
 
-def test_addresses_are_forgotten_when_they_are_gone_for_a_minute() -> None:
-    door = arrivals()
+def test_addresses_are_forgotten_a_minute_after_they_left() -> None:
+    door = limiter()
     for number in range(200):
         door.enter(f"192.0.2.{number}", 0)
         door.leave(f"192.0.2.{number}")
@@ -88,9 +88,9 @@ def test_addresses_are_forgotten_when_they_are_gone_for_a_minute() -> None:
     assert len(door._inside) == 1
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_for_addresses_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "_ORIGINS", 10)
-    door = arrivals()
+    door = limiter()
     for number in range(200):
         door.enter(f"192.0.2.{number}", 0)
         door.leave(f"192.0.2.{number}")

@@ -63,7 +63,7 @@ def test_an_invalid_address_is_in_no_network(text: str) -> None:
 
 
 @given(st.lists(st.ip_addresses(v=4), max_size=8), st.integers(8, 32), st.ip_addresses(v=4))
-def test_an_address_is_banned_iff_it_is_in_one_of_the_networks(
+def test_an_address_is_banned_exactly_if_it_is_in_a_banned_network(
     banned: list[object], length: int, address: object
 ) -> None:
     meant = [network(f"{each}/{length}") for each in banned]

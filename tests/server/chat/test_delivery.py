@@ -41,7 +41,7 @@ def crowd(count: int, name: str = "lobby") -> tuple[Room, list[Session]]:
 
 def post(room: Room, text: str) -> None:
     author = House().session(rich=True)
-    author._owed += 1
+    author._unacknowledged += 1
     assert room.post(Post(room.name, room.newest + 1, "anna", 0, text), Pending(author, None, 0.0))
 
 
@@ -67,7 +67,7 @@ def reached(members: list[Session]) -> int:
     return sum(bool(link_of(each).offered) for each in members)
 
 
-def test_what_fits_in_a_slice_is_delivered_at_once(delivery: Delivery) -> None:
+def test_a_turn_that_fits_in_a_slice_is_delivered_at_once(delivery: Delivery) -> None:
     room, members = crowd(10)
     post(room, "one")
     with never_switches():
@@ -77,7 +77,7 @@ def test_what_fits_in_a_slice_is_delivered_at_once(delivery: Delivery) -> None:
     assert (room.position, room.busy) == (1, False)
 
 
-def test_a_room_takes_turns_until_nothing_more_has_gathered(delivery: Delivery) -> None:
+def test_a_room_takes_turns_until_nothing_is_pending(delivery: Delivery) -> None:
     room, [member] = crowd(1)
     for text in ("one", "two"):
         post(room, text)
@@ -89,7 +89,7 @@ def test_a_room_takes_turns_until_nothing_more_has_gathered(delivery: Delivery) 
     assert heard(member) == [b"one", b"two", b"three"]
 
 
-def test_a_room_with_nothing_to_say_is_no_trouble(delivery: Delivery) -> None:
+def test_a_room_with_nothing_pending_takes_no_turn(delivery: Delivery) -> None:
     room, _ = crowd(3)
     delivery.add(room)
     work_off(delivery)
@@ -127,7 +127,7 @@ def test_a_small_room_does_not_wait_for_a_large_one() -> None:
 
 
 @pytest.mark.usefixtures("thin_slices")
-def test_large_rooms_take_turns() -> None:
+def test_large_rooms_alternate() -> None:
     delivery = made()
     rooms = [crowd(300, str(number)) for number in range(4)]
     for room, _ in rooms:
@@ -140,7 +140,7 @@ def test_large_rooms_take_turns() -> None:
 
 
 @pytest.mark.usefixtures("thin_slices")
-def test_what_is_left_goes_on_by_itself_and_lets_others_run_between(delivery: Delivery) -> None:
+def test_the_rest_is_delivered_in_slices_that_let_others_run(delivery: Delivery) -> None:
     room, members = crowd(500)
     post(room, "one")
     seen: set[int] = set()
@@ -160,7 +160,7 @@ def test_what_is_left_goes_on_by_itself_and_lets_others_run_between(delivery: De
 
 
 @pytest.mark.usefixtures("thin_slices")
-def test_it_begins_again_after_it_was_done(delivery: Delivery) -> None:
+def test_delivery_starts_again_after_it_was_idle(delivery: Delivery) -> None:
     room, members = crowd(100)
     for count in range(1, 4):
         post(room, str(count))
@@ -174,7 +174,7 @@ def test_it_begins_again_after_it_was_done(delivery: Delivery) -> None:
 
 
 @pytest.mark.usefixtures("thin_slices")
-def test_what_is_posted_to_a_room_in_the_middle_of_its_turn_comes_after_it() -> None:
+def test_posts_during_a_turn_are_delivered_after_it() -> None:
     delivery = made()
     room, members = crowd(100)
     for count in range(1, 6):
@@ -186,7 +186,7 @@ def test_what_is_posted_to_a_room_in_the_middle_of_its_turn_comes_after_it() -> 
     assert [heard(each) for each in members] == [[b"1", b"2", b"3", b"4", b"5"]] * 100
 
 
-def test_members_who_take_nothing_delay_nobody(delivery: Delivery) -> None:
+def test_members_who_read_nothing_do_not_delay_others(delivery: Delivery) -> None:
     room, members = crowd(20)
     for each in members[::2]:
         link_of(each).room = 0
@@ -202,7 +202,7 @@ def test_members_who_take_nothing_delay_nobody(delivery: Delivery) -> None:
     assert [heard(each) for each in members[::2]] == [[b"one"]] * 10
 
 
-def test_members_who_are_lost_delay_nobody(delivery: Delivery) -> None:
+def test_lost_members_do_not_delay_others(delivery: Delivery) -> None:
     room, members = crowd(20)
     for each in members[::2]:
         link_of(each).lose()
@@ -213,7 +213,7 @@ def test_members_who_are_lost_delay_nobody(delivery: Delivery) -> None:
     assert all(each._reason is not None for each in members[::2])
 
 
-def test_a_turn_that_fails_ends_neither_its_room_nor_the_others(
+def test_a_failed_turn_stops_neither_its_room_nor_the_others(
     delivery: Delivery, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken, [one] = crowd(1, "broken")

@@ -26,7 +26,7 @@ def plain(house: House) -> Session:
     """Let a plain client in."""
     session = house.session()
     with never_switches():
-        session.rooms = house.hub.come(session)
+        session.rooms = house.hub.add(session)
     return session
 
 
@@ -34,12 +34,12 @@ def rich(house: House, nick: str, *rooms: str, client: str | None = None) -> Ses
     """Let a rich client in, level with its rooms."""
     session = plain(house)
     with never_switches():
-        house.hub.greet(session, hashlib.blake2b((client or nick).encode()).digest(), JSON)
+        house.hub.authenticate(session, hashlib.blake2b((client or nick).encode()).digest(), JSON)
         if nick and session.nick != nick:
             house.hub.rename(session, nick)
         for room in rooms or ("lobby",):
             house.hub.go_live(house.hub.join(session, room))
-        house.hub.settle_in(session)
+        house.hub.finish_resume(session)
     forget(session)
     return session
 
@@ -78,7 +78,7 @@ def deliver(house: House, what: Batch) -> None:
 # Batches
 
 
-def test_a_batch_goes_to_every_member_of_its_rooms_and_to_nobody_else(house: House) -> None:
+def test_a_batch_reaches_exactly_the_members_of_its_rooms(house: House) -> None:
     anna, bert = rich(house, "anna", "attic"), rich(house, "bert", "attic", "cellar")
     carl, guest = rich(house, "carl", "cellar"), plain(house)
     forget(anna, bert, carl)
@@ -90,14 +90,14 @@ def test_a_batch_goes_to_every_member_of_its_rooms_and_to_nobody_else(house: Hou
     assert heard(guest) == []
 
 
-def test_posts_are_heard_in_the_order_of_the_record(house: House) -> None:
+def test_posts_are_delivered_in_timeline_order(house: House) -> None:
     anna, guest = rich(house, "anna"), plain(house)
     deliver(house, batch(*[said(anna, str(number)) for number in range(100)]))
     assert heard(guest) == [b"%d" % number for number in range(100)]
     assert [post.position for post in told(anna) if isinstance(post, Post)] == list(range(1, 101))
 
 
-def test_every_author_has_its_verdict_when_the_batch_was_delivered(house: House) -> None:
+def test_every_author_has_its_verdict_once_the_batch_is_delivered(house: House) -> None:
     anna = rich(house, "anna")
     here, away = said(anna, "here"), said(anna, "away", "empty")
     again, other, lost = (said(anna, text, key=text) for text in ("again", "other", "lost"))
@@ -105,7 +105,7 @@ def test_every_author_has_its_verdict_when_the_batch_was_delivered(house: House)
     what.repeated, what.conflicts = [(again.number, 7)], [other.number]
     what.failed = [lost.number]
     deliver(house, what)
-    assert anna._owed == 0
+    assert anna._unacknowledged == 0
     sent, conflict, failure, post = told(anna)
     assert sent == events.Sent(room="lobby", key="again", position=7)
     assert isinstance(conflict, events.Error)
@@ -115,12 +115,12 @@ def test_every_author_has_its_verdict_when_the_batch_was_delivered(house: House)
     assert isinstance(post, Post)
 
 
-def test_a_plain_author_whose_message_was_not_stored_is_told_in_a_line(house: House) -> None:
+def test_a_plain_author_whose_message_was_not_stored_gets_a_line(house: House) -> None:
     guest, other = plain(house), plain(house)
     deliver(house, Batch(failed=[said(guest, "lost").number]))
     [line] = heard(guest)
     assert line.startswith(b"* geventchat: ")
-    assert (guest._owed, heard(other)) == (0, [])
+    assert (guest._unacknowledged, heard(other)) == (0, [])
 
 
 def test_delivering_never_switches_whatever_the_members_do(house: House) -> None:
@@ -137,7 +137,7 @@ def test_delivering_never_switches_whatever_the_members_do(house: House) -> None
     assert len(heard(guests[2])) == 5 * 39
 
 
-def test_a_post_stored_before_the_room_was_opened_is_not_heard_twice(house: House) -> None:
+def test_a_post_stored_before_the_room_was_opened_is_not_delivered_twice(house: House) -> None:
     timeline = house.timeline
     anna = rich(house, "anna", "attic")
     timeline.append(said(anna, "one", "attic"))
@@ -147,7 +147,7 @@ def test_a_post_stored_before_the_room_was_opened_is_not_heard_twice(house: Hous
     assert bert.rooms["attic"].room.position == 1
     timeline.hand_on()
     assert told(bert) == []
-    assert anna._owed == 0
+    assert anna._unacknowledged == 0
     timeline.append(said(bert, "two", "attic"))
     timeline.store()
     timeline.hand_on()
@@ -156,7 +156,7 @@ def test_a_post_stored_before_the_room_was_opened_is_not_heard_twice(house: Hous
     assert (post.position, post.text) == (2, "two")
 
 
-def test_a_room_that_all_have_left_is_forgotten_and_opened_again_where_it_was(
+def test_an_empty_room_is_forgotten_and_reopened_at_its_position(
     house: House,
 ) -> None:
     anna = rich(house, "anna", "attic")
@@ -174,7 +174,7 @@ def test_a_room_that_all_have_left_is_forgotten_and_opened_again_where_it_was(
 # Rooms
 
 
-def test_a_client_is_in_so_many_rooms_and_no_more() -> None:
+def test_a_client_cannot_join_more_rooms_than_the_limit() -> None:
     house = House(rooms_per_client=2)
     anna = rich(house, "anna", "one", "two")
     with pytest.raises(Refused) as refused:
@@ -184,7 +184,7 @@ def test_a_client_is_in_so_many_rooms_and_no_more() -> None:
     house.hub.join(anna, "three")
 
 
-def test_the_server_has_so_many_rooms_and_no_more_but_always_the_lobby() -> None:
+def test_the_room_limit_never_excludes_the_lobby() -> None:
     house = House(rooms=2)
     anna = rich(house, "anna", "one", "two")
     with pytest.raises(Refused) as refused:
@@ -194,7 +194,7 @@ def test_the_server_has_so_many_rooms_and_no_more_but_always_the_lobby() -> None
     house.hub.join(rich(house, "bert", "one"), "two")
 
 
-def test_one_who_left_hears_nothing_more_of_the_room(house: House) -> None:
+def test_a_member_that_left_hears_nothing_more_from_the_room(house: House) -> None:
     anna, bert = rich(house, "anna", "attic"), rich(house, "bert", "attic")
     house.hub.leave(anna.rooms["attic"])
     forget(anna)
@@ -205,7 +205,7 @@ def test_one_who_left_hears_nothing_more_of_the_room(house: House) -> None:
 # What the others are told
 
 
-def test_an_event_is_told_at_once(house: House) -> None:
+def test_an_event_is_announced_at_once(house: House) -> None:
     anna, bert = rich(house, "anna"), rich(house, "bert")
     forget(anna)
     with never_switches():
@@ -213,7 +213,7 @@ def test_an_event_is_told_at_once(house: House) -> None:
     assert (told(anna), told(bert)) == ([events.Typing("lobby", "bert")], [])
 
 
-def test_a_rich_members_coming_and_going_is_told_to_the_others(house: House) -> None:
+def test_the_join_and_leave_of_a_rich_member_are_announced(house: House) -> None:
     anna = rich(house, "anna")
     bert = rich(house, "bert")
     assert told(anna) == [Presence(room="lobby", nick="bert", event="join")]
@@ -223,7 +223,7 @@ def test_a_rich_members_coming_and_going_is_told_to_the_others(house: House) -> 
     assert anna.rooms["lobby"].room.count == 1
 
 
-def test_a_plain_members_coming_is_told_once_when_it_is_announced(house: House) -> None:
+def test_the_join_of_a_plain_member_is_announced_once(house: House) -> None:
     anna, guest = rich(house, "anna"), plain(house)
     room = anna.rooms["lobby"].room
     assert (told(anna), room.count) == ([], 1)
@@ -232,45 +232,45 @@ def test_a_plain_members_coming_is_told_once_when_it_is_announced(house: House) 
     house.slice()
     assert told(anna) == [Presence(room="lobby", nick=guest.nick, event="join")]
     assert room.count == 2
-    house.hub.go(guest, LOST)
+    house.hub.remove(guest, LOST)
     assert told(anna) == [Presence(room="lobby", nick=guest.nick, event="leave")]
     assert room.count == 1
 
 
-def test_nothing_keeps_one_who_went(house: House) -> None:
+def test_a_departed_session_is_not_kept_alive(house: House) -> None:
     """Thousands may come and go within a second."""
     guest = plain(house)
-    house.hub.go(guest, QUIT)
+    house.hub.remove(guest, QUIT)
     was = id(guest)
     del guest
     gc.collect()
     assert was not in [id(each) for each in gc.get_objects() if isinstance(each, Session)]
 
 
-def test_a_plain_member_who_goes_unannounced_is_never_told_of(house: House) -> None:
+def test_an_unannounced_plain_member_leaves_silently(house: House) -> None:
     anna, guest = rich(house, "anna"), plain(house)
     member = guest.rooms["lobby"]
-    house.hub.go(guest, LOST)
+    house.hub.remove(guest, LOST)
     house.hub.announce(member)
     house.slice()
     assert told(anna) == []
 
 
-def test_a_new_nick_is_told_to_every_room_its_owner_is_in(house: House) -> None:
+def test_a_rename_is_announced_in_every_room_of_its_owner(house: House) -> None:
     anna = rich(house, "anna", "attic", "cellar")
     bert, carl = rich(house, "bert", "attic"), rich(house, "carl", "cellar")
     forget(anna, bert)
     assert house.hub.rename(anna, "Hanna") == "Hanna"
     for other, room in ((bert, "attic"), (carl, "cellar")):
         assert told(other) == [Presence(room=room, nick="anna", event="rename", new_nick="Hanna")]
-    assert house.hub.named("hanna") is anna
+    assert house.hub.find_rich("hanna") is anna
     assert rich(house, "anna").nick == "anna"
 
 
-def test_the_servers_window_can_follow_who_is_who(house: House) -> None:
+def test_the_console_shows_who_is_who(house: House) -> None:
     ann = rich(house, "ann")
     guest, _ = house.wall.nicks.pop()
-    house.hub.go(ann, LOST)
+    house.hub.remove(ann, LOST)
     back = rich(house, "", client="ann")
     house.hub.rename(back, "anna")
     assert guest.startswith("guest-")
@@ -278,41 +278,41 @@ def test_the_servers_window_can_follow_who_is_who(house: House) -> None:
     assert [nick for _, nick in house.wall.nicks] == ["ann", "anna"]
 
 
-def test_a_drop_is_not_told_while_the_nick_waits_for_its_client(house: House) -> None:
+def test_a_drop_is_not_announced_while_the_nick_is_held(house: House) -> None:
     anna, bert = rich(house, "anna"), rich(house, "bert")
     forget(anna)
     room = anna.rooms["lobby"].room
-    house.hub.go(bert, LOST)
+    house.hub.remove(bert, LOST)
     assert (told(anna), room.count) == ([], 2)
     with pytest.raises(Refused):
-        house.hub.named("bert")
+        house.hub.find_rich("bert")
     back = rich(house, "", client="bert")
     assert (back.nick, told(anna), room.count) == ("bert", [], 2)
-    assert house.hub.named("bert") is back
+    assert house.hub.find_rich("bert") is back
 
 
-def test_a_nick_that_waits_is_nobody_elses(house: House) -> None:
+def test_a_held_nick_cannot_be_taken(house: House) -> None:
     bert = rich(house, "bert")
-    house.hub.go(bert, SLOW)
+    house.hub.remove(bert, SLOW)
     with pytest.raises(Refused) as refused:
         house.hub.rename(rich(house, "anna"), "bert")
     assert refused.value.code == "nick_in_use"
 
 
-def test_a_goodbye_is_told_at_once_and_frees_the_nick(house: House) -> None:
+def test_a_bye_is_announced_at_once_and_frees_the_nick(house: House) -> None:
     for reason in (QUIT, KICKED):
         anna, bert = rich(house, "anna"), rich(house, "bert")
         forget(anna)
-        house.hub.go(bert, reason)
+        house.hub.remove(bert, reason)
         assert told(anna) == [Presence(room="lobby", nick="bert", event="leave")]
         assert house.hub.rename(anna, "bert") == "bert"
-        house.hub.go(anna, QUIT)
+        house.hub.remove(anna, QUIT)
 
 
-def test_when_a_hold_ends_the_leave_is_told_and_the_nick_free(house: House) -> None:
+def test_when_a_hold_ends_the_leave_is_announced_and_the_nick_is_free(house: House) -> None:
     anna, bert = rich(house, "anna"), rich(house, "bert")
     forget(anna)
-    house.hub.go(bert, LOST)
+    house.hub.remove(bert, LOST)
     away = house.hub._clients[bert.client]
     assert isinstance(away, Away)
     house.hub.tick(away.until - 0.001)
@@ -323,37 +323,37 @@ def test_when_a_hold_ends_the_leave_is_told_and_the_nick_free(house: House) -> N
     assert house.hub.rename(anna, "bert") == "bert"
 
 
-def test_of_the_rooms_it_did_not_come_back_to_it_has_left(house: House) -> None:
+def test_a_returning_client_leaves_the_rooms_it_does_not_rejoin(house: House) -> None:
     anna = rich(house, "anna", "attic", "cellar")
     bert = rich(house, "bert", "attic", "cellar")
     forget(anna)
-    house.hub.go(bert, LOST)
+    house.hub.remove(bert, LOST)
     rich(house, "", "attic", client="bert")
     assert told(anna) == [Presence(room="cellar", nick="bert", event="leave")]
 
 
-def test_one_who_comes_back_under_another_name_has_changed_it(house: House) -> None:
+def test_a_client_returning_under_another_nick_is_renamed(house: House) -> None:
     anna, bert = rich(house, "anna"), rich(house, "bert")
     forget(anna)
-    house.hub.go(bert, LOST)
+    house.hub.remove(bert, LOST)
     rich(house, "robert", client="bert")
     assert told(anna) == [Presence(room="lobby", nick="bert", event="rename", new_nick="robert")]
     assert anna.rooms["lobby"].room.count == 2
 
 
-def test_a_second_connection_takes_the_place_of_the_first_and_nobody_notices(
+def test_a_second_connection_silently_replaces_the_first(
     house: House,
 ) -> None:
     anna, first = rich(house, "anna"), rich(house, "bert")
     forget(anna)
     second = rich(house, "", client="bert")
     assert (first._reason, second.nick) == (REPLACED, "bert")
-    house.hub.go(first, REPLACED)
+    house.hub.remove(first, REPLACED)
     assert (told(anna), anna.rooms["lobby"].room.count) == ([], 2)
-    assert house.hub.named("bert") is second
+    assert house.hub.find_rich("bert") is second
 
 
-def test_in_a_crowd_only_the_number_is_told_and_once_a_second(
+def test_a_crowded_room_hears_only_its_count_once_a_second(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(presence, "CROWDED", 3)
@@ -375,26 +375,26 @@ def test_in_a_crowd_only_the_number_is_told_and_once_a_second(
     assert told(anna) == [Presence(room="lobby", nick="dora", event="leave")]
 
 
-def test_who_is_in_a_room_counts_those_who_wait_to_come_back(house: House) -> None:
+def test_members_include_dropped_clients_whose_nick_is_held(house: House) -> None:
     anna, bert = rich(house, "anna"), rich(house, "bert")
     plain(house)
-    house.hub.go(bert, LOST)
+    house.hub.remove(bert, LOST)
     room = anna.rooms["lobby"].room
     assert house.hub.nicks_in(room, 500) == ["anna", "bert"]
     assert house.hub.nicks_in(room, 1) == ["anna"]
     assert room.count == 2
 
 
-def test_all_sessions_are_told_to_end(house: House) -> None:
+def test_end_all_ends_every_session(house: House) -> None:
     sessions = [plain(house), rich(house, "anna")]
     house.hub.end_all(KICKED)
     assert [each._reason for each in sessions] == [KICKED, KICKED]
 
 
-def test_whoever_is_gone_leaves_nothing_behind(house: House) -> None:
+def test_departed_sessions_leave_nothing_behind(house: House) -> None:
     sessions = [plain(house), rich(house, "anna", "attic"), rich(house, "bert")]
     for each in sessions:
-        house.hub.go(each, QUIT)
+        house.hub.remove(each, QUIT)
     hub = house.hub
     for kept in (hub.sessions, hub.rooms, hub._clients, hub._nicks._owners):
         assert not kept

@@ -19,7 +19,7 @@ from geventchat.protocol.requests import Cursor
 from geventchat.server import timeline
 from geventchat.server.chat import delivery
 from geventchat.server.chat import room as room_module
-from geventchat.server.session import replay as catchup
+from geventchat.server.session import replay
 from geventchat.server.session.session import Session
 from geventchat.server.timeline import memory
 from tests.server.house import House
@@ -275,7 +275,7 @@ class HubModel(RuleBasedStateMachine):
         for module, name, value in (
             (memory, "PAGE_BYTES", 6),
             (timeline, "PAGE_BYTES", 6),
-            (catchup, "FRESH", FRESH),
+            (replay, "FRESH", FRESH),
             (room_module, "TURN_BYTES", 8),
             (delivery, "SLICE_SECONDS", -1.0),
             (delivery, "_LOOK", 1),
@@ -388,7 +388,9 @@ class HubModel(RuleBasedStateMachine):
         self.calls.append(call)
         let_run()
 
-    @rule(who=anyone, how=st.sampled_from(["lost", "lost unread", "shut"]), back=st.booleans())
+    @rule(
+        who=anyone, how=st.sampled_from(["lost", "lost unread", "locked_out"]), back=st.booleans()
+    )
     def somebody_goes(self, who: int, how: str, back: bool) -> None:
         self.go(who, how)
         if back:
@@ -399,7 +401,7 @@ class HubModel(RuleBasedStateMachine):
         if person.call is not None and person.call.stands:
             if how != "lost unread":
                 person.listen()
-            if how == "shut":
+            if how == "locked_out":
                 person.call.link.shut()
             else:
                 person.call.link.lose()

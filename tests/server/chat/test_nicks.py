@@ -29,7 +29,7 @@ def test_a_nick_keeps_its_spelling_and_is_found_by_any() -> None:
     assert (nicks.owner("ANNA"), nicks.owner("anna"), nicks.owner("ａｎｎａ")) == ("a", "a", "a")
 
 
-def test_nobody_goes_by_a_nick_that_nobody_took() -> None:
+def test_an_untaken_nick_has_no_owner() -> None:
     nicks: Nicks[str] = Nicks()
     assert nicks.owner("Anna") is None
     assert nicks.owner("") is None
@@ -37,7 +37,7 @@ def test_nobody_goes_by_a_nick_that_nobody_took() -> None:
 
 
 @pytest.mark.parametrize("nick", ["Anna", "ANNA", "ａnna"])
-def test_a_nick_has_one_owner_however_it_is_spelled(nick: str) -> None:
+def test_a_nick_has_one_owner_in_every_spelling(nick: str) -> None:
     nicks: Nicks[str] = Nicks()
     nicks.take("Anna", "a")
     with pytest.raises(Refused) as refused:
@@ -54,7 +54,7 @@ def test_a_nick_that_only_looks_like_one_in_use_is_refused(nick: str) -> None:
     assert nicks.owner(nick) is None
 
 
-def test_what_is_no_nick_is_refused_as_such() -> None:
+def test_an_invalid_nick_is_refused() -> None:
     nicks: Nicks[str] = Nicks()
     for text in ("", "an na", "server", "guest-1"):
         with pytest.raises(Refused) as refused:
@@ -80,7 +80,7 @@ def test_a_nick_that_was_freed_may_be_taken_and_so_may_its_look_alikes() -> None
     assert nicks.take("anna", "c") == "anna"
 
 
-def test_freeing_a_nick_that_nobody_has_is_no_error() -> None:
+def test_freeing_an_unused_nick_is_no_error() -> None:
     nicks: Nicks[str] = Nicks()
     nicks.free("anna")
     nicks.free("guest-1")
@@ -103,7 +103,7 @@ def test_after_a_move_to_a_look_alike_the_new_one_is_protected_and_the_old_one_s
     assert refusal(nicks, "anna", "b") == "nick_too_similar"
 
 
-def test_one_who_respells_a_nick_leaves_no_look_behind() -> None:
+def test_respelling_a_nick_releases_its_former_skeleton() -> None:
     # I and i are the same nick, but only I looks like l.
     nicks: Nicks[str] = Nicks()
     nicks.take("Ian", "a")
@@ -111,7 +111,7 @@ def test_one_who_respells_a_nick_leaves_no_look_behind() -> None:
     assert nicks.take("lan", "b") == "lan"
 
 
-def test_a_nick_that_was_respelled_and_freed_is_gone_in_every_look() -> None:
+def test_a_respelled_and_freed_nick_is_free_in_every_spelling() -> None:
     nicks: Nicks[str] = Nicks()
     nicks.take("Ian", "a")
     nicks.take("ian", "a")
@@ -121,7 +121,7 @@ def test_a_nick_that_was_respelled_and_freed_is_gone_in_every_look() -> None:
     assert nicks.take("Ian", "c") == "Ian"
 
 
-def test_a_nick_may_be_handed_on_with_its_look() -> None:
+def test_a_nick_can_be_handed_on_with_its_skeleton() -> None:
     nicks: Nicks[str] = Nicks()
     nicks.take("anna", "session")
     nicks.give("anna", "held")
@@ -131,7 +131,7 @@ def test_a_nick_may_be_handed_on_with_its_look() -> None:
     assert nicks.take("аnna", "held") == "аnna"
 
 
-def test_every_guest_has_a_name_of_its_own_that_nobody_can_take() -> None:
+def test_every_guest_has_a_unique_name_that_cannot_be_taken() -> None:
     nicks: Nicks[str] = Nicks()
     guests = [nicks.guest() for _ in range(100)]
     assert guests[0] == "guest-1"

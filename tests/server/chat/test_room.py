@@ -40,7 +40,7 @@ class Place:
     def post(self, text: str, author: Session) -> Post:
         self._position += 1
         post = Post("lobby", self._position, author.nick, 0, text)
-        author._owed += 1
+        author._unacknowledged += 1
         assert self.room.post(post, Pending(author, None, 0.0))
         return post
 
@@ -70,7 +70,7 @@ def rich_frame(post: Post) -> bytes:
 # One order, one encoding
 
 
-def test_every_plain_member_hears_the_same_bytes_object() -> None:
+def test_every_plain_member_gets_the_same_bytes_object() -> None:
     place = Place()
     members = [place.member() for _ in range(5)]
     author = place.member(rich=True)
@@ -82,7 +82,7 @@ def test_every_plain_member_hears_the_same_bytes_object() -> None:
     assert len({id(item) for [item] in offered}) == 1
 
 
-def test_every_rich_member_hears_the_same_bytes_object_the_author_too() -> None:
+def test_every_rich_member_including_the_author_gets_the_same_bytes_object() -> None:
     place = Place()
     members = [place.member(rich=True) for _ in range(5)]
     posts = [place.post("one", members[0]), place.post("two", members[3])]
@@ -141,7 +141,7 @@ def test_a_plain_author_hears_all_but_its_own_posts(said: list[tuple[int, str]])
     assert heard(rich) == [rich_frame(post) for post in posts]
 
 
-def test_what_has_gathered_goes_out_in_one_write_a_member() -> None:
+def test_pending_items_leave_in_one_write_per_member() -> None:
     place = Place()
     author, *others = [place.member(rich=number % 2 == 0) for number in range(6)]
     for number in range(50):
@@ -150,7 +150,7 @@ def test_what_has_gathered_goes_out_in_one_write_a_member() -> None:
     assert [len(link_of(other).offered) for other in others] == [1] * 5
 
 
-def test_what_a_plain_author_alone_would_hear_is_not_written() -> None:
+def test_a_plain_author_with_only_its_own_posts_is_not_written_to() -> None:
     place = Place()
     author = place.member()
     place.post("one", author)
@@ -167,7 +167,7 @@ def test_a_room_with_nothing_new_has_no_turn() -> None:
     assert place.room.begin_turn() is None
 
 
-def test_what_is_posted_during_a_turn_waits_for_the_next() -> None:
+def test_posts_during_a_turn_wait_for_the_next() -> None:
     place = Place()
     author, other = place.member(), place.member()
     place.post("one", author)
@@ -196,7 +196,7 @@ def test_the_position_moves_when_the_turn_ends() -> None:
     assert place.room.turn is None
 
 
-def test_an_author_is_told_when_all_have_its_post() -> None:
+def test_an_author_is_acknowledged_when_all_members_have_its_post() -> None:
     place = Place()
     author = place.member(rich=True)
     place.member(rich=True)
@@ -204,22 +204,22 @@ def test_an_author_is_told_when_all_have_its_post() -> None:
     place.post("two", author)
     turn = place.begin()
     place.put(turn, 2)
-    assert author._owed == 2
+    assert author._unacknowledged == 2
     place.room.end_turn(turn)
-    assert author._owed == 0
+    assert author._unacknowledged == 0
 
 
-def test_a_turn_in_an_empty_room_is_done_at_once_and_its_author_told() -> None:
+def test_a_turn_in_an_empty_room_is_done_at_once() -> None:
     place = Place()
     author = place.house.session()
     place.post("one", author)
     turn = place.begin()
     assert turn.done
     place.room.end_turn(turn)
-    assert (author._owed, place.room.position) == (0, 1)
+    assert (author._unacknowledged, place.room.position) == (0, 1)
 
 
-def test_a_post_from_before_the_room_was_opened_is_no_news() -> None:
+def test_a_post_from_before_the_room_was_opened_is_ignored() -> None:
     place = Place(position=7)
     author = place.member(rich=True)
     old = Post("lobby", 7, "anna", 0, "old")
@@ -229,7 +229,7 @@ def test_a_post_from_before_the_room_was_opened_is_no_news() -> None:
     assert [events.decode(frame) for frame in heard(author)] == [Post("lobby", 8, "", 0, "new")]
 
 
-def test_a_turn_takes_so_much_text_and_leaves_the_rest_to_the_next() -> None:
+def test_a_turn_is_bounded_in_bytes_and_the_rest_waits() -> None:
     place = Place()
     author, other = place.member(), place.member()
     for _ in range(10):
@@ -273,7 +273,7 @@ def test_a_turn_of_any_text_fits_into_an_outbox_that_holds_something(character: 
 # What is told besides
 
 
-def test_rich_members_are_told_before_the_posts_of_a_turn_and_plain_ones_are_not() -> None:
+def test_events_come_before_the_posts_of_a_turn_and_only_to_rich_members() -> None:
     place = Place()
     plain, rich = place.member(), place.member(rich=True)
     post = place.post("one", rich)
@@ -283,7 +283,7 @@ def test_rich_members_are_told_before_the_posts_of_a_turn_and_plain_ones_are_not
     assert heard(rich) == [events.encode(Typing("lobby", "anna")), rich_frame(post)]
 
 
-def test_one_may_be_spared_what_the_others_are_told() -> None:
+def test_an_event_can_exclude_one_member() -> None:
     place = Place()
     anna, bert, carl = [place.member(rich=True) for _ in range(3)]
     for nick, session in (("anna", anna), ("bert", bert)):
@@ -306,7 +306,7 @@ def test_a_turn_without_posts_leaves_plain_members_and_the_position_alone() -> N
     assert place.room.position == 7
 
 
-def test_a_room_without_rich_members_has_nobody_to_tell() -> None:
+def test_an_event_in_a_room_without_rich_members_is_dropped() -> None:
     place = Place()
     place.member()
     assert not place.room.tell(Typing("lobby", "anna"))
@@ -316,7 +316,7 @@ def test_a_room_without_rich_members_has_nobody_to_tell() -> None:
 # Coming and going between the slices of a turn
 
 
-def test_a_member_who_leaves_during_a_turn_hears_no_more_of_it() -> None:
+def test_a_member_that_leaves_during_a_turn_gets_no_more_of_it() -> None:
     place = Place()
     author, first, second = [place.member() for _ in range(3)]
     place.post("one", author)
@@ -332,7 +332,7 @@ def test_a_member_who_leaves_during_a_turn_hears_no_more_of_it() -> None:
     assert (heard(first), heard(second)) == ([b"one"], [])
 
 
-def test_a_newcomer_who_is_level_with_the_room_hears_the_turn_that_is_going_on() -> None:
+def test_a_newcomer_level_with_the_room_gets_the_current_turn() -> None:
     place = Place()
     author = place.member(rich=True)
     post = place.post("one", author)
@@ -350,7 +350,7 @@ def test_a_newcomer_who_is_level_with_the_room_hears_the_turn_that_is_going_on()
     assert heard(late) == [rich_frame(post), rich_frame(next_post)]
 
 
-def test_a_newcomer_who_still_catches_up_is_not_reached() -> None:
+def test_a_newcomer_still_catching_up_is_not_reached() -> None:
     place = Place()
     author = place.member()
     late = place.newcomer()
@@ -360,7 +360,7 @@ def test_a_newcomer_who_still_catches_up_is_not_reached() -> None:
 
 
 @pytest.mark.parametrize("reached", [0, 1, 2, 3])
-def test_one_who_leaves_and_comes_back_during_a_turn_hears_it_once_more_as_who_it_now_is(
+def test_a_member_that_rejoins_during_a_turn_gets_it_as_its_new_membership(
     reached: int,
 ) -> None:
     place = Place()
@@ -389,7 +389,7 @@ def test_a_plain_newcomer_hears_nothing_of_a_turn_without_posts() -> None:
     assert (turn.done, heard(late)) == (True, [])
 
 
-def test_one_can_wait_for_a_turn_to_end() -> None:
+def test_a_turn_can_be_waited_for() -> None:
     place = Place()
     author = place.member()
     place.post("one", author)

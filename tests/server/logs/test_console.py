@@ -15,7 +15,7 @@ from geventchat.config import Config
 from geventchat.server.logs import records as logs
 from geventchat.server.logs.console import SHOWN_CHARACTERS, Console, open_console
 from geventchat.server.logs.records import LogHandler, log_death
-from geventchat.server.logs.writer import WAITING_LINES, Printer
+from geventchat.server.logs.writer import WAITING_LINES, LogWriter
 
 
 class Window:
@@ -23,7 +23,7 @@ class Window:
 
     def __init__(self) -> None:
         self._end, end = os.pipe()
-        self.printer = Printer(end)
+        self.printer = LogWriter(end)
         os.close(end)
 
     def lines(self) -> list[str]:
@@ -160,7 +160,7 @@ def test_with_json_each_line_is_an_object_and_echo_only_adds_messages(
 
 def test_a_stopped_terminal_never_blocks_the_caller() -> None:
     terminal, end = pty.openpty()  # its buffer takes some 4 KiB
-    console = Console(Printer(end), echo=True)
+    console = Console(LogWriter(end), echo=True)
     try:
         begun = time.monotonic()
         for _ in range(3 * WAITING_LINES):
@@ -179,7 +179,7 @@ def test_a_flood_is_summarised_by_the_number_of_dropped_lines(
     """Every line is either shown or counted."""
     monkeypatch.setattr("geventchat.server.logs.writer.PAUSE_SECONDS", 0)
     reading, end = os.pipe()
-    printer = Printer(end)
+    printer = LogWriter(end)
     console = Console(printer, echo=True)
     flood = 2 * WAITING_LINES
     # Far more than the pipe takes, and nobody reads it yet.
@@ -232,7 +232,7 @@ def test_with_json_the_summary_of_dropped_lines_is_an_object(
 def test_a_closed_terminal_blocks_nothing() -> None:
     reading, end = os.pipe()
     os.close(reading)
-    printer = Printer(end)
+    printer = LogWriter(end)
     os.close(end)
     console = Console(printer, echo=True)
     for _ in range(2 * WAITING_LINES):
@@ -245,7 +245,7 @@ def test_a_closed_terminal_blocks_nothing() -> None:
 
 def test_a_full_disk_blocks_nothing() -> None:
     full = os.open("/dev/full", os.O_WRONLY)
-    console = Console(Printer(full), echo=True)
+    console = Console(LogWriter(full), echo=True)
     os.close(full)
     began = time.monotonic()
     for _ in range(2 * WAITING_LINES):
@@ -274,7 +274,7 @@ def test_pending_lines_are_written_when_the_disk_has_room_again(
 
 
 def test_without_standard_output_lines_are_dropped() -> None:
-    printer = Printer(None)
+    printer = LogWriter(None)
     console = Console(printer, echo=True)
     for _ in range(2 * WAITING_LINES):
         console.came("guest-3", "192.0.2.1", 1)

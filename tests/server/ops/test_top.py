@@ -22,7 +22,7 @@ from tests.server.links import FakeLink
 def visit(house: House, room: str) -> Session:
     """Let somebody in who hears one room and the lobby."""
     session = house.session()
-    house.hub.come(session)
+    house.hub.add(session)
     house.hub.go_live(house.hub.join(session, room))
     return session
 
@@ -38,8 +38,8 @@ def fill(house: House, count: int) -> None:
     """Let guests in who have so many bytes to hear as there were guests before."""
     for size in range(count):
         session = house.session(FakeLink(room=0))
-        session.shut = FULL  # in no room
-        house.hub.come(session)
+        session.locked_out = FULL  # in no room
+        house.hub.add(session)
         session.outbox.put(bytes(size))
 
 
@@ -55,7 +55,7 @@ def test_the_busiest_rooms_come_first_and_quiet_ones_are_left_out() -> None:
 def test_a_rate_converges_for_a_steady_room_and_decays() -> None:
     room, author = Room("one", 0, ""), House().session()
     for second in range(1, 61):
-        author._owed += 2
+        author._unacknowledged += 2
         for position in (2 * second - 1, 2 * second):
             pending = Pending(author, None, 0.0)
             room.post(Post("one", position, "ann", 0, "hi"), pending)

@@ -10,7 +10,7 @@ from geventchat.server.session.replay import enter
 from tests.server.house import House, heard, link_of
 
 
-def test_others_run_between_the_pages_of_a_client_that_takes_all_at_once(
+def test_other_clients_are_served_between_the_pages_of_a_replay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A fast client of 100,000 posts had the server to itself for 60 ms."""
@@ -21,7 +21,7 @@ def test_others_run_between_the_pages_of_a_client_that_takes_all_at_once(
     for number in range(10):
         house.say(session, f"{number}" * (200 << 10), "attic")
     house.timeline.store()
-    session.rooms = house.hub.come(session)
+    session.rooms = house.hub.add(session)
     member = house.hub.join(session, "attic")
     seen = set()
     reader = gevent.spawn(enter, session, member, Cursor(house.timeline.epoch, 0), None)

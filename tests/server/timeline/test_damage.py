@@ -55,7 +55,7 @@ def test_no_flipped_bit_shortens_or_changes_the_history(
         data = bytearray(whole.read_bytes())
         data[at % len(data)] ^= 1 << bit
         path.write_bytes(data)
-        shutil.copy(f"{whole}.witness", folder)
+        shutil.copy(f"{whole}.guard", folder)
         try:
             record = Record(in_file(path))
         except BadOption:

@@ -38,7 +38,7 @@ def texts(record: Record, room: str = "lobby") -> list[str]:
     return [post.text for post in record.everything(room)]
 
 
-def test_killed_as_it_was_made_it_is_made_the_next_time(tmp_path: Path) -> None:
+def test_a_kill_while_the_database_is_created_is_repaired_at_the_next_start(tmp_path: Path) -> None:
     for left in remains("boot", tmp_path / "chat.db", tmp_path / "left"):
         with opened(left) as record:
             epoch = record.timeline.epoch
@@ -47,7 +47,7 @@ def test_killed_as_it_was_made_it_is_made_the_next_time(tmp_path: Path) -> None:
             assert (record.timeline.epoch, texts(record)) == (epoch, ["one"])
 
 
-def test_killed_as_it_was_brought_up_to_date_it_is_the_next_time(tmp_path: Path) -> None:
+def test_a_kill_during_a_migration_is_repaired_at_the_next_start(tmp_path: Path) -> None:
     path = tmp_path / "chat.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.executescript(SCHEMA_1)
@@ -67,7 +67,9 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_killed_as_it_stored_it_has_all_of_the_batch_or_nothing(path: Path, tmp_path: Path) -> None:
+def test_a_kill_during_a_commit_keeps_the_whole_batch_or_nothing(
+    path: Path, tmp_path: Path
+) -> None:
     with opened(path) as record:
         epoch = record.timeline.epoch
     for left in remains("store", path, tmp_path / "left"):
@@ -80,7 +82,7 @@ def test_killed_as_it_stored_it_has_all_of_the_batch_or_nothing(path: Path, tmp_
             assert found.posts == ([] if stored else [("lobby", 4, "new")])
 
 
-def test_killed_as_it_trimmed_it_has_no_hole_and_uses_no_position_twice(
+def test_a_kill_during_a_trim_leaves_no_hole_and_reuses_no_position(
     path: Path, tmp_path: Path
 ) -> None:
     for left in remains("trim", path, tmp_path / "left"):
@@ -89,7 +91,7 @@ def test_killed_as_it_trimmed_it_has_no_hole_and_uses_no_position_twice(
             assert verdicts(record.turn(say("four"))).posts == [("lobby", 4, "four")]
 
 
-def test_any_end_of_the_log_that_is_cut_off_takes_whole_batches_with_it(tmp_path: Path) -> None:
+def test_a_truncated_write_ahead_log_loses_whole_batches_only(tmp_path: Path) -> None:
     """The log is what a power failure may leave torn; what was synced before it stays."""
     path = tmp_path / "chat.db"
     with opened(path) as record:

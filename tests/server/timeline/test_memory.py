@@ -39,7 +39,7 @@ def held(record: Record) -> int:
     )
 
 
-def test_of_each_room_the_newest_posts_are_kept(start: Start) -> None:
+def test_the_newest_posts_of_each_room_are_kept(start: Start) -> None:
     record = start(3, 1 << 20)
     record.turn(*[say(str(number)) for number in range(1, 11)], say("alone", room="other"))
     assert [post.text for post in record.everything()] == ["8", "9", "10"]
@@ -47,7 +47,7 @@ def test_of_each_room_the_newest_posts_are_kept(start: Start) -> None:
     assert ends(record, "other") == (1, 1)
 
 
-def test_reading_begins_with_the_oldest_that_is_kept(start: Start) -> None:
+def test_reading_starts_at_the_oldest_kept_post(start: Start) -> None:
     record = start(3, 1 << 20)
     record.fill([str(number) for number in range(1, 11)])
     timeline = record.timeline
@@ -62,7 +62,7 @@ def test_the_key_of_a_kept_post_is_known(start: Start) -> None:
     assert verdicts(record.turn(say("2", "k"))) == Verdicts(repeated=[("2", 2)])
 
 
-def test_the_key_of_a_post_that_is_gone_is_forgotten(start: Start) -> None:
+def test_the_key_of_a_deleted_post_is_forgotten(start: Start) -> None:
     record = start(3, 1 << 20)
     record.turn(say("1", "k"), say("2"), say("3"), say("4"))
     assert verdicts(record.turn(say("again", "k"))) == Verdicts(posts=[("lobby", 5, "again")])
@@ -70,7 +70,7 @@ def test_the_key_of_a_post_that_is_gone_is_forgotten(start: Start) -> None:
     assert verdicts(record.turn(say("again", "k"))) == Verdicts(repeated=[("again", 5)])
 
 
-def test_a_key_may_be_forgotten_and_said_again_in_one_turn(start: Start) -> None:
+def test_a_key_may_be_forgotten_and_reused_in_one_turn(start: Start) -> None:
     record = start(2, 1 << 20)
     batch = record.turn(
         say("1", "k"), say("1", "k"), say("2"), say("3"), say("1", "k"), say("1", "k")
@@ -81,7 +81,7 @@ def test_a_key_may_be_forgotten_and_said_again_in_one_turn(start: Start) -> None
     )
 
 
-def test_all_rooms_together_keep_no_more_than_they_may(start: Start) -> None:
+def test_all_rooms_together_stay_within_the_byte_limit(start: Start) -> None:
     record = start(10_000, 100_000)
     for turn in range(50):
         record.turn(*[say("x" * (turn * 37 % 997), room=str(room)) for room in range(7)])
@@ -89,7 +89,7 @@ def test_all_rooms_together_keep_no_more_than_they_may(start: Start) -> None:
     assert held(record) > 30_000
 
 
-def test_the_largest_room_gives_first(start: Start) -> None:
+def test_the_largest_room_is_trimmed_first(start: Start) -> None:
     record = start(10_000, 100_000)
     record.fill(["small"], room="quiet")
     for _ in range(40):
@@ -99,7 +99,7 @@ def test_the_largest_room_gives_first(start: Start) -> None:
     assert (low, top) == (32, 40)
 
 
-def test_a_room_that_was_trimmed_keeps_its_top_and_its_positions_go_on(start: Start) -> None:
+def test_a_trimmed_room_continues_its_positions(start: Start) -> None:
     record = start(10_000, 10_000)
     record.fill(["x" * 50_000, "y" * 50_000])
     assert ends(record) == (3, 2)
@@ -108,7 +108,7 @@ def test_a_room_that_was_trimmed_keeps_its_top_and_its_positions_go_on(start: St
     assert ends(record) == (3, 3)
 
 
-def test_nothing_but_its_top_is_kept_of_a_room_that_has_lost_all_its_posts(start: Start) -> None:
+def test_a_room_without_posts_keeps_only_its_top(start: Start) -> None:
     record = start(10_000, 10_000)
     for number in range(100):
         record.fill(["x" * 1_000], room=str(number))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from geventchat.config import Limits
 from geventchat.server.timeline.sqlite import SqliteTimeline, retention
-from geventchat.server.timeline.sqlite.retention import STEP_POSTS, Keep
+from geventchat.server.timeline.sqlite.retention import STEP_POSTS, RetentionPolicy
 from tests.server.record import Record, on_disk, say, verdicts
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -31,8 +31,8 @@ def record(path: Path) -> Iterator[Record]:
     record.close()
 
 
-def trim(record: Record, keep: Keep) -> int:
-    """Trim as far as it goes; give the steps that took."""
+def trim(record: Record, keep: RetentionPolicy) -> int:
+    """TrimStep as far as it goes; give the steps that took."""
     assert isinstance(record.timeline, SqliteTimeline)
     steps = 0
     record.timeline._store.retention.keep = keep
@@ -44,33 +44,33 @@ def trim(record: Record, keep: Keep) -> int:
 def test_a_room_keeps_its_newest_posts(record: Record) -> None:
     record.fill([str(number) for number in range(2 * STEP_POSTS + 10)])
     record.turn(say("few", room="other"))
-    assert trim(record, Keep(posts_per_room=5)) >= 3
+    assert trim(record, RetentionPolicy(posts_per_room=5)) >= 3
     top = 2 * STEP_POSTS + 10
     assert (record.timeline.oldest("lobby"), record.timeline.position("lobby")) == (top - 4, top)
     assert [post.position for post in record.everything()] == list(range(top - 4, top + 1))
     assert record.timeline.oldest("other") == 1
 
 
-def test_posts_go_when_they_are_too_old(record: Record, path: Path) -> None:
+def test_posts_that_are_too_old_are_deleted(record: Record, path: Path) -> None:
     record.turn(say("old", "k"), say("new"), say("old", room="other"))
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("UPDATE posts SET time = time - ? WHERE text = 'old'", (3 * DAY_MS,))
-    trim(record, Keep(days=2))
+    trim(record, RetentionPolicy(days=2))
     assert [post.text for post in record.everything()] == ["new"]
     assert (record.timeline.oldest("other"), record.timeline.position("other")) == (2, 1)
 
 
-def test_a_key_goes_with_its_post(record: Record) -> None:
+def test_a_key_is_deleted_with_its_post(record: Record) -> None:
     record.turn(say("one", "k"), say("two"))
-    trim(record, Keep(posts_per_room=1))
+    trim(record, RetentionPolicy(posts_per_room=1))
     assert verdicts(record.turn(say("one", "k"))).posts == [("lobby", 3, "one")]
 
 
-def test_a_room_that_is_trimmed_empty_uses_no_position_twice(record: Record, path: Path) -> None:
+def test_a_room_trimmed_empty_reuses_no_position(record: Record, path: Path) -> None:
     record.turn(say("one"), say("two"))
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("UPDATE posts SET time = 0")
-    trim(record, Keep(days=1))
+    trim(record, RetentionPolicy(days=1))
     epoch = record.timeline.epoch
     record.close()
     record.reopen()
@@ -80,10 +80,10 @@ def test_a_room_that_is_trimmed_empty_uses_no_position_twice(record: Record, pat
     assert verdicts(record.turn(say("three"))).posts == [("lobby", 3, "three")]
 
 
-def test_the_file_becomes_smaller_and_the_largest_room_gives(record: Record, path: Path) -> None:
+def test_the_file_shrinks_and_the_largest_room_is_trimmed_first(record: Record, path: Path) -> None:
     record.turn(*(say("x" * 1_000) for _ in range(3_000)), say("few", room="other"))
     before = path.stat().st_size
-    trim(record, Keep(total_bytes=1 << 20))
+    trim(record, RetentionPolicy(total_bytes=1 << 20))
     record.close()  # which moves all from the log to the file
     assert path.stat().st_size < before / 2
     record.reopen()
@@ -108,26 +108,26 @@ def test_a_step_takes_no_longer_because_posts_are_long(
     assert oldest == [6, 11, 15]
 
 
-def test_without_a_bound_nothing_goes(record: Record) -> None:
+def test_without_a_limit_nothing_is_deleted(record: Record) -> None:
     record.fill(["one"])
-    assert not Keep()
-    assert trim(record, Keep()) == 0
+    assert not RetentionPolicy()
+    assert trim(record, RetentionPolicy()) == 0
 
 
 @given(st.lists(st.integers(1, 900), min_size=1, max_size=4), st.integers(1, 500))
-def test_what_is_kept_has_no_hole(sizes: list[int], most: int) -> None:
+def test_trimming_leaves_no_hole(sizes: list[int], most: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         record = Record(on_disk(Path(folder) / "chat.db"))
         for number, size in enumerate(sizes):
             record.turn(*(say("hi", room=f"r{number}") for _ in range(size)))
-        trim(record, Keep(posts_per_room=most))
+        trim(record, RetentionPolicy(posts_per_room=most))
         for number, size in enumerate(sizes):
             kept = [post.position for post in record.everything(f"r{number}")]
             assert kept == list(range(max(size - most, 0) + 1, size + 1))
         record.close()
 
 
-def test_it_happens_by_itself_while_the_server_runs(path: Path) -> None:
+def test_trimming_happens_while_the_server_runs(path: Path) -> None:
     record = Record(
         lambda deliver: SqliteTimeline(deliver, str(path), Limits(history_posts_per_room=1))
     )

@@ -46,7 +46,7 @@ def other_program(path: Path) -> "closing[sqlite3.Connection]":
 # What is stored stays
 
 
-def test_everything_is_there_after_a_restart(record: Record) -> None:
+def test_everything_survives_a_restart(record: Record) -> None:
     record.turn(say("one", "k"), say("two", room="other"), say("three"))
     record.turn(set_topic("tea"))
     epoch, posts = record.timeline.epoch, record.everything()
@@ -62,7 +62,7 @@ def test_everything_is_there_after_a_restart(record: Record) -> None:
     ]
 
 
-def test_a_key_is_known_after_a_restart(record: Record) -> None:
+def test_a_key_survives_a_restart(record: Record) -> None:
     record.turn(say("one"), say("two", "k"))
     record.close()
     record.reopen()
@@ -72,7 +72,7 @@ def test_a_key_is_known_after_a_restart(record: Record) -> None:
     )
 
 
-def test_a_room_with_a_topic_and_no_post_is_there_after_a_restart(record: Record) -> None:
+def test_a_topic_without_posts_survives_a_restart(record: Record) -> None:
     record.turn(set_topic("tea", room="fresh"))
     record.close()
     record.reopen()
@@ -112,7 +112,7 @@ def test_a_commit_is_on_the_disk_when_it_returns(record: Record) -> None:
 def test_readers_cannot_write(record: Record) -> None:
     assert isinstance(record.timeline, SqliteTimeline)
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        record.timeline._pages._db.execute("DELETE FROM posts")
+        record.timeline._reader._db.execute("DELETE FROM posts")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def poisoned(record: Record, path: Path) -> Record:
     return record
 
 
-def test_a_transaction_that_fails_fails_all_that_was_said_in_it(poisoned: Record) -> None:
+def test_a_failed_transaction_fails_every_submission_in_it(poisoned: Record) -> None:
     poisoned.turn(say("here", "k"))
     said = [say("one"), say("here", "k"), say("poison"), say("there", "k"), say("in", room="new")]
     batch = poisoned.turn(*said)
@@ -150,7 +150,7 @@ def test_a_transaction_that_fails_fails_all_that_was_said_in_it(poisoned: Record
     assert verdicts(batch) == Verdicts(failed=["one", "here", "poison", "there", "in"])
 
 
-def test_a_transaction_that_fails_leaves_no_hole(poisoned: Record) -> None:
+def test_a_failed_transaction_leaves_no_hole(poisoned: Record) -> None:
     poisoned.fill(["one"])
     poisoned.turn(say("two"), say("poison"), say("in", room="new"))
     timeline = poisoned.timeline
@@ -163,7 +163,7 @@ def test_a_transaction_that_fails_leaves_no_hole(poisoned: Record) -> None:
     assert [post.text for post in poisoned.everything("new")] == ["in"]
 
 
-def test_what_was_not_stored_may_be_said_again_with_its_key(poisoned: Record) -> None:
+def test_a_failed_submission_may_be_repeated_with_its_key(poisoned: Record) -> None:
     poisoned.turn(say("hi", "k"), say("poison"))
     assert verdicts(poisoned.turn(say("hi", "k"))).posts == [("lobby", 1, "hi")]
     assert verdicts(poisoned.turn(say("hi", "k"))).repeated == [("hi", 1)]
@@ -177,7 +177,7 @@ def test_a_failure_among_repetitions_leaves_no_hole(poisoned: Record) -> None:
     assert verdicts(batch) == Verdicts(posts=[("new", 1, "in")], repeated=[("hi", 1)])
 
 
-def test_after_a_failure_the_record_goes_on_and_the_log_says_why(
+def test_after_a_failure_the_timeline_continues_and_the_log_says_why(
     poisoned: Record, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(3):
@@ -200,7 +200,7 @@ def test_a_file_that_another_program_keeps_locked_fails_the_batch(path: Path) ->
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_topic_that_cannot_be_stored_is_refused_and_not_kept(path: Path) -> None:
+def test_a_topic_that_cannot_be_stored_is_refused(path: Path) -> None:
     record = Record(on_disk(path))
     record.turn(set_topic("tea"))
     with other_program(path) as db:
@@ -224,9 +224,7 @@ def test_a_full_disk_fails_the_batch_and_nothing_else(record: Record) -> None:
     assert verdicts(record.turn(say("two"))).posts == [("lobby", 2, "two")]
 
 
-def test_a_commit_that_failed_and_is_there_all_the_same_is_taken_back(
-    record: Record, path: Path
-) -> None:
+def test_a_failed_commit_that_reached_the_disk_is_rolled_back(record: Record, path: Path) -> None:
     """A log that was written, but not to the disk's end, may be found whole by who opens it."""
     record.turn(say("one"))
     record.turn(set_topic("tea"))
@@ -248,7 +246,7 @@ def test_a_commit_that_failed_and_is_there_all_the_same_is_taken_back(
     assert [post.text for post in record.everything("new")] == ["in"]
 
 
-def test_a_disk_that_is_good_again_is_found_so_before_anybody_speaks(record: Record) -> None:
+def test_a_recovered_disk_is_noticed_before_the_next_message(record: Record) -> None:
     record.turn(say("one"))
     store = record.timeline._store  # type: ignore[attr-defined]
     store.db.execute("PRAGMA max_page_count = 1")
@@ -275,7 +273,7 @@ def test_a_page_that_cannot_be_read_is_refused(record: Record, path: Path) -> No
 # The disk and the hub
 
 
-def test_the_hub_goes_on_while_the_disk_is_busy(record: Record, path: Path) -> None:
+def test_the_loop_continues_while_the_disk_is_busy(record: Record, path: Path) -> None:
     ticks = 0
     with other_program(path) as db:
         db.execute("BEGIN IMMEDIATE")
@@ -289,7 +287,7 @@ def test_the_hub_goes_on_while_the_disk_is_busy(record: Record, path: Path) -> N
     assert len(record.wait().entries) == 1
 
 
-def test_what_is_said_while_the_disk_is_busy_becomes_one_batch(record: Record, path: Path) -> None:
+def test_submissions_while_the_disk_is_busy_become_one_batch(record: Record, path: Path) -> None:
     with other_program(path) as db:
         db.execute("BEGIN IMMEDIATE")
         record.timeline.append(say("first"))
@@ -371,14 +369,12 @@ def test_a_file_is_in_use_under_any_of_its_names(record: Record, path: Path) -> 
     assert "another server" in unusable(link)
 
 
-def test_a_server_that_was_refused_takes_nothing_from_the_one_that_runs(
-    record: Record, path: Path
-) -> None:
+def test_a_refused_server_does_not_disturb_the_running_one(record: Record, path: Path) -> None:
     for _ in range(3):
         assert str(os.getpid()) in unusable(path)
 
 
-def test_a_file_may_be_used_again_when_its_server_is_gone(record: Record) -> None:
+def test_a_file_may_be_used_again_after_its_server_ended(record: Record) -> None:
     for _ in range(3):
         record.close()
         record.reopen()
@@ -467,18 +463,18 @@ def modes(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.usefixtures("all_may_read")
-def test_what_is_made_is_for_its_owner_alone(path: Path, tmp_path: Path) -> None:
+def test_created_files_are_readable_by_their_owner_only(path: Path, tmp_path: Path) -> None:
     path.symlink_to(tmp_path / "there.db")
     record = Record(on_disk(path))
     record.fill(["secret"])
     path.unlink()
-    made = ("there.db", "there.db-wal", "there.db-shm", "there.db.lock", "there.db.witness")
+    made = ("there.db", "there.db-wal", "there.db-shm", "there.db.lock", "there.db.guard")
     assert modes(tmp_path) == dict.fromkeys(made, 0o600)
     record.close()
 
 
 @pytest.mark.usefixtures("all_may_read")
-def test_a_file_that_others_may_read_stays_so(path: Path, tmp_path: Path) -> None:
+def test_an_existing_file_keeps_its_mode(path: Path, tmp_path: Path) -> None:
     path.touch()
     path.chmod(0o640)
     record = Record(on_disk(path))
@@ -509,7 +505,7 @@ def test_a_file_that_cannot_be_written_to_is_refused_and_untouched(
     assert path.read_bytes() == before
 
 
-def test_a_server_that_was_refused_may_try_again(path: Path) -> None:
+def test_a_refused_server_may_try_again(path: Path) -> None:
     path.write_text("Dear diary, " * 1_000)
     unusable(path)
     path.unlink()
@@ -545,7 +541,7 @@ PRAGMA user_version = 1;
 """
 
 
-def test_a_first_versions_database_goes_on(path: Path) -> None:
+def test_a_database_of_the_first_version_is_migrated(path: Path) -> None:
     with other_program(path) as db:
         db.executescript(SCHEMA_1)
     record = Record(on_disk(path))
@@ -570,7 +566,7 @@ def test_a_first_versions_database_goes_on(path: Path) -> None:
         "text = 3",
     ],
 )
-def test_a_damaged_post_is_never_given_nor_passed_over(
+def test_a_damaged_post_is_neither_returned_nor_skipped(
     record: Record, path: Path, change: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     record.turn(say("one"), say("two", "k"), say("three"))
@@ -588,9 +584,7 @@ def test_a_damaged_post_is_never_given_nor_passed_over(
 
 
 @pytest.mark.parametrize("position", [1, 2, 3])
-def test_a_post_that_is_missing_is_never_passed_over(
-    record: Record, path: Path, position: int
-) -> None:
+def test_a_missing_post_is_never_skipped(record: Record, path: Path, position: int) -> None:
     record.turn(say("one"), say("two"), say("three"))
     with other_program(path) as db:
         db.execute("DELETE FROM posts WHERE position = ?", (position,))
@@ -625,7 +619,7 @@ def copy(path: Path, to: Path) -> None:
     to.write_bytes(path.read_bytes())
 
 
-def test_an_older_copy_put_back_begins_a_new_life(
+def test_a_restored_older_copy_gets_a_new_epoch(
     record: Record, path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     record.turn(say("one"))
@@ -649,7 +643,7 @@ def test_an_older_copy_put_back_begins_a_new_life(
     assert record.timeline.epoch == renewed
 
 
-def test_a_copy_of_another_life_begins_a_new_one(
+def test_a_copy_with_another_epoch_gets_a_new_epoch(
     record: Record, path: Path, tmp_path: Path
 ) -> None:
     record.turn(say("one"))
@@ -664,7 +658,9 @@ def test_a_copy_of_another_life_begins_a_new_one(
     assert record.timeline.epoch not in former
 
 
-def test_the_same_copy_put_back_changes_nothing(record: Record, path: Path, tmp_path: Path) -> None:
+def test_a_restored_identical_copy_keeps_its_epoch(
+    record: Record, path: Path, tmp_path: Path
+) -> None:
     record.turn(say("one"))
     epoch = record.timeline.epoch
     record.close()
@@ -674,27 +670,25 @@ def test_the_same_copy_put_back_changes_nothing(record: Record, path: Path, tmp_
     assert record.timeline.epoch == epoch
 
 
-def test_a_witness_that_is_behind_or_broken_or_gone_changes_nothing(
-    record: Record, path: Path
-) -> None:
+def test_a_stale_broken_or_missing_witness_keeps_the_epoch(record: Record, path: Path) -> None:
     """It is behind after a crash, and may be cut off by a power failure."""
     record.turn(say("one"))
     epoch = record.timeline.epoch
     record.close()
-    witness = Path(f"{path}.witness")
-    seen = witness.read_text()
+    guard = Path(f"{path}.guard")
+    seen = guard.read_text()
     for left in (seen.replace('"posts": 1', '"posts": 0'), "", "{", "[]", None):
         if left is None:
-            witness.unlink()
+            guard.unlink()
         else:
-            witness.write_text(left)
+            guard.write_text(left)
         record.reopen()
         assert record.timeline.epoch == epoch
         record.close()
     record.reopen()
 
 
-def test_a_file_too_large_to_be_looked_at_first_is_looked_at_while_it_serves(
+def test_a_large_file_is_checked_while_the_server_runs(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     record = Record(on_disk(path))
@@ -716,7 +710,7 @@ def test_a_file_too_large_to_be_looked_at_first_is_looked_at_while_it_serves(
     assert f"{path} is damaged" in caplog.text
 
 
-def test_a_server_that_ends_does_not_wait_for_a_look_at_a_large_file(
+def test_shutdown_does_not_wait_for_the_check_of_a_large_file(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     Record(on_disk(path)).close()

@@ -54,7 +54,7 @@ def test_positions_are_1_2_3_in_each_room(record: Record) -> None:
     assert verdicts(batch).posts == [("two", 2, "e"), ("one", 4, "f"), ("three", 1, "g")]
 
 
-def test_what_was_said_keeps_its_order(record: Record) -> None:
+def test_submissions_keep_their_order(record: Record) -> None:
     texts = [str(number) for number in range(1_000)]
     batch = record.turn(*[say(text) for text in texts])
     assert [post.text for post in posts_of(batch)] == texts
@@ -63,13 +63,13 @@ def test_what_was_said_keeps_its_order(record: Record) -> None:
     )
 
 
-def test_one_turn_takes_all_that_was_said_before_it(record: Record) -> None:
+def test_one_turn_takes_everything_submitted_before_it(record: Record) -> None:
     for number in range(100):
         gevent.spawn(record.timeline.append, say(str(number)))
     assert len(record.wait().entries) == 100
 
 
-def test_each_post_comes_with_what_was_said(record: Record) -> None:
+def test_each_post_comes_with_its_submission(record: Record) -> None:
     said = [say("one", "k"), say("two")]
     batch = record.turn(*said)
     assert [number for _, number in batch.entries] == [each.number for each in said]
@@ -81,7 +81,7 @@ def test_a_post_says_when_it_was_stored_in_milliseconds(record: Record) -> None:
     assert before <= post.time <= time.time() * 1000
 
 
-def test_what_is_read_is_what_was_delivered(record: Record) -> None:
+def test_posts_read_back_equal_the_posts_delivered(record: Record) -> None:
     delivered = posts_of(record.turn(say("one", "k"), say("two"), say(" \n")))
     assert record.everything() == delivered
 
@@ -89,7 +89,7 @@ def test_what_is_read_is_what_was_delivered(record: Record) -> None:
 @pytest.mark.parametrize(
     "text", ["x", "'; DROP TABLE posts; --", "٣ 😀 é", "\t\r\n", "\x1e{", "☃" * 9_999]
 )
-def test_any_text_is_kept_as_it_is(record: Record, text: str) -> None:
+def test_any_text_is_stored_unchanged(record: Record, text: str) -> None:
     record.turn(say(text, room="röom"))
     assert record.everything("röom")[0].text == text
 
@@ -101,7 +101,7 @@ def test_appending_never_switches(record: Record) -> None:
     assert len(record.wait().entries) == 100
 
 
-def test_looking_at_a_rooms_ends_never_switches(record: Record) -> None:
+def test_reading_position_and_oldest_never_switches(record: Record) -> None:
     record.fill(["one", "two"])
     with never_switches():
         assert (record.timeline.oldest("lobby"), record.timeline.position("lobby")) == (1, 2)
@@ -198,7 +198,7 @@ def test_every_say_has_one_verdict(record: Record) -> None:
 # Reading
 
 
-def test_since_gives_what_is_beyond_a_position_up_to_another(record: Record) -> None:
+def test_since_returns_posts_after_one_position_up_to_another(record: Record) -> None:
     record.fill([str(number) for number in range(1, 11)])
     timeline = record.timeline
     assert positions(timeline.since("lobby", 0, 10)) == list(range(1, 11))
@@ -209,7 +209,7 @@ def test_since_gives_what_is_beyond_a_position_up_to_another(record: Record) -> 
     assert timeline.since("lobby", 4, 4) == []
 
 
-def test_before_gives_the_last_posts_below_a_position(record: Record) -> None:
+def test_before_returns_the_last_posts_below_a_position(record: Record) -> None:
     record.fill([str(number) for number in range(1, 11)])
     timeline = record.timeline
     assert positions(timeline.before("lobby", 11, 3)) == [8, 9, 10]
@@ -220,26 +220,26 @@ def test_before_gives_the_last_posts_below_a_position(record: Record) -> None:
     assert timeline.before("lobby", 0, 3) == []
 
 
-def test_positions_as_large_as_the_protocol_allows_are_no_trouble(record: Record) -> None:
+def test_the_largest_positions_of_the_protocol_work(record: Record) -> None:
     record.fill(["one", "two"])
     assert record.timeline.since("lobby", 2**53, 2**53) == []
     assert positions(record.timeline.before("lobby", 2**53, 500)) == [1, 2]
 
 
-def test_a_room_that_nobody_spoke_in_is_empty(record: Record) -> None:
+def test_a_room_without_posts_is_empty(record: Record) -> None:
     record.fill(["elsewhere"])
     timeline = record.timeline
     assert (timeline.position("empty"), timeline.oldest("empty")) == (0, 1)
     assert timeline.since("empty", 0, 9) == timeline.before("empty", 9, 9) == []
 
 
-def test_a_room_has_its_own_posts_alone(record: Record) -> None:
+def test_a_room_has_only_its_own_posts(record: Record) -> None:
     record.turn(say("a", room="one"), say("b", room="two"), say("c", room="one"))
     assert [post.text for post in record.timeline.since("one", 0, 9)] == ["a", "c"]
     assert [post.text for post in record.timeline.before("two", 9, 9)] == ["b"]
 
 
-def test_a_page_holds_so_much_text_and_no_more(record: Record) -> None:
+def test_a_page_is_bounded_in_text(record: Record) -> None:
     quarter = PAGE_BYTES // 4 - 200
     record.fill(["x" * quarter] * 9)
     timeline = record.timeline
@@ -274,7 +274,7 @@ def test_a_single_post_may_be_longer_than_a_page(record: Record) -> None:
     assert len(record.everything()) == 4
 
 
-def test_what_is_stored_is_counted(record: Record) -> None:
+def test_stored_posts_are_counted(record: Record) -> None:
     record.turn(say("one", "k"), say("two"))
     record.turn(say("one", "k"))
     assert (record.timeline.store_times.count, record.timeline.posts_stored) == (2, 2)
@@ -335,7 +335,7 @@ def test_closing_stores_and_delivers_what_was_appended(opening: Open) -> None:
     assert sum(len(batch.entries) for batch in record.batches) == 10
 
 
-def test_closing_stores_what_is_said_while_the_last_turn_is_taken(opening: Open) -> None:
+def test_closing_stores_what_is_submitted_during_the_last_turn(opening: Open) -> None:
     delivered: list[str] = []
 
     def deliver(batch: Batch) -> None:
@@ -350,11 +350,11 @@ def test_closing_stores_what_is_said_while_the_last_turn_is_taken(opening: Open)
     assert delivered == ["question", "answer"]
 
 
-def test_a_timeline_that_nobody_spoke_to_closes(opening: Open) -> None:
+def test_an_unused_timeline_closes(opening: Open) -> None:
     Record(opening).close()
 
 
-def test_a_delivery_that_fails_does_not_end_the_record(
+def test_a_failed_delivery_does_not_stop_the_timeline(
     opening: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     delivered: list[str] = []

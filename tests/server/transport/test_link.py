@@ -19,7 +19,7 @@ from geventchat.server.transport.null_framing import NullFraming
 from geventchat.server.transport.outbox import Outbox
 from geventchat.server.transport.tcp import TcpStream
 from geventchat.server.transport.tls import TlsStream
-from geventchat.server.transport.token_bucket import Pace
+from geventchat.server.transport.token_bucket import TokenBucket
 from tests.server.counted import PING, PONG, CountedFraming
 
 LIMIT = 20_000
@@ -134,7 +134,7 @@ def ends(stream: str, framing: str) -> Iterator[Ends]:
         yield ends
 
 
-class Tokens(Pace):
+class Tokens(TokenBucket):
     """Counts the tokens that are taken and the bytes that wait meanwhile."""
 
     def __init__(self, pause: float) -> None:
@@ -363,7 +363,7 @@ def test_the_last_words_to_a_stranger_are_in_its_own_language(
 
 
 @pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\n\r\n", b"SSH-2.0-x\r\n", b"\x16\x03\x01"])
-def test_a_stranger_who_does_not_wait_for_the_answer_is_one_all_the_same(said: bytes) -> None:
+def test_a_stranger_that_hangs_up_at_once_is_still_recognised(said: bytes) -> None:
     with ends_of("tcp", "null") as ends:
         ends.peer.sendall(said)
         ends.peer.close()

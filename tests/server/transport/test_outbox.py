@@ -50,7 +50,7 @@ def test_nothing_is_sent_before_the_flush() -> None:
     assert client.heard == b"later\0"
 
 
-def test_what_one_turn_puts_leaves_in_one_send() -> None:
+def test_items_of_one_turn_leave_in_one_send() -> None:
     client = Client()
     client.turn(b"one\0", b"two\0", b"three\0")
     assert len(client.link.offered) == 1
@@ -66,7 +66,7 @@ def test_a_flush_with_nothing_to_send_sends_nothing() -> None:
     assert client.link.offered == [b"one\0"]
 
 
-def test_what_the_socket_does_not_take_follows_when_it_does() -> None:
+def test_bytes_the_socket_did_not_take_follow_later() -> None:
     client = Client(room=2)
     client.turn(b"one\0", b"two\0")
     client.turn(b"three\0")
@@ -88,7 +88,7 @@ def test_an_item_may_be_taken_in_any_pieces(cut: int) -> None:
     assert (client.heard, client.outbox.size) == (b"one\0fives\0", 0)
 
 
-def test_after_being_behind_a_client_is_sent_to_directly_again() -> None:
+def test_a_client_that_caught_up_is_sent_to_directly_again() -> None:
     client = Client(room=0)
     client.turn(b"one\0")
     client.link.take(None)
@@ -124,7 +124,7 @@ def test_every_item_counts_its_length_and_something_for_itself() -> None:
         assert client.outbox.size == count * (8 + ITEM_BYTES)
 
 
-def test_what_is_in_the_writers_hand_still_counts() -> None:
+def test_bytes_held_by_the_writer_still_count() -> None:
     client = Client(room=0)
     client.turn(b"x" * 100)
     client.link.take(99)
@@ -159,7 +159,7 @@ def test_an_empty_outbox_takes_any_one_item() -> None:
     assert (client.ends, client.heard) == ([], b"x" * KIB + b"y" * KIB)
 
 
-def test_a_slow_client_is_told_to_end_once_and_hears_no_more() -> None:
+def test_a_slow_client_is_ended_once_and_gets_nothing_more() -> None:
     client = Client(room=0, limit=200)
     client.turn(b"x" * 200)
     client.turn(b"too much")
@@ -190,7 +190,7 @@ def test_a_connection_lost_behind_a_writer_ends_the_session_once() -> None:
     assert client.ends == [LOST]
 
 
-def test_a_socket_that_takes_nothing_for_too_long_is_a_slow_clients(
+def test_a_socket_that_takes_nothing_for_too_long_means_a_slow_client(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(outbox_module, "STALLED_SECONDS", 0.001)
@@ -242,7 +242,7 @@ def test_an_outbox_is_drained_when_the_socket_has_taken_everything() -> None:
 
 
 @pytest.mark.parametrize("flushed", [True, False])
-def test_what_is_put_as_soon_as_an_outbox_is_empty_does_not_belie_that_it_was(
+def test_an_item_put_right_after_draining_does_not_undo_it(
     flushed: bool,
 ) -> None:
     client = Client(room=0)
@@ -307,7 +307,7 @@ def test_the_last_words_follow_what_is_held() -> None:
     assert client.heard == b"one\0two\0three\0bye\0"
 
 
-def test_a_client_that_need_not_hear_it_all_hears_the_item_begun_and_the_last_words() -> None:
+def test_an_abrupt_end_sends_only_the_item_begun_and_the_last_words() -> None:
     client = Client(room=2)
     client.turn(b"one\0")
     client.turn(b"two\0")
@@ -317,7 +317,7 @@ def test_a_client_that_need_not_hear_it_all_hears_the_item_begun_and_the_last_wo
     assert client.heard == b"one\0bye\0"
 
 
-def test_what_was_put_and_not_yet_flushed_comes_before_the_last_words() -> None:
+def test_unflushed_items_come_before_the_last_words() -> None:
     client = Client()
     client.outbox.put(b"one\0")
     client.outbox.put(b"two\0")
@@ -326,7 +326,7 @@ def test_what_was_put_and_not_yet_flushed_comes_before_the_last_words() -> None:
 
 
 @pytest.mark.parametrize("all_of_it", [True, False])
-def test_a_flush_that_comes_after_the_last_words_sends_nothing(all_of_it: bool) -> None:
+def test_a_flush_after_the_last_words_sends_nothing(all_of_it: bool) -> None:
     client = Client()
     client.outbox.put(b"one\0")
     finish(client, all_of_it=all_of_it)
@@ -335,7 +335,7 @@ def test_a_flush_that_comes_after_the_last_words_sends_nothing(all_of_it: bool) 
     assert client.heard == heard
 
 
-def test_a_flush_in_the_middle_of_the_last_words_does_not_break_them() -> None:
+def test_a_flush_during_the_last_words_does_not_break_them() -> None:
     client = Client(room=2)
     client.outbox.put(b"one\0")
     ending = gevent.spawn(finish, client)
@@ -362,7 +362,7 @@ def test_there_may_be_no_last_words() -> None:
     assert client.heard == b"one\0"
 
 
-def test_a_client_that_takes_nothing_delays_the_end_for_so_long_and_no_longer() -> None:
+def test_a_client_that_reads_nothing_delays_the_end_only_up_to_the_limit() -> None:
     client = Client(room=2)
     client.turn(b"one\0")
     with gevent.Timeout(5):
@@ -372,7 +372,7 @@ def test_a_client_that_takes_nothing_delays_the_end_for_so_long_and_no_longer() 
     assert client.heard == b"on"
 
 
-def test_last_words_that_are_not_taken_delay_the_end_for_so_long_and_no_longer() -> None:
+def test_unread_last_words_delay_the_end_only_up_to_the_limit() -> None:
     client = Client(room=0)
     with gevent.Timeout(5):
         client.outbox.finish(b"bye\0", all_of_it=True, seconds=0.001)

@@ -6,46 +6,46 @@ import pytest
 
 from geventchat.config import Limits
 from geventchat.protocol.errors import FLOOD, ProtocolError
-from geventchat.server.transport.token_bucket import Pace
+from geventchat.server.transport.token_bucket import TokenBucket
 
 
-def paces(pace: Pace, *moments: float, tokens: int = 1) -> list[float]:
+def paces(pace: TokenBucket, *moments: float, tokens: int = 1) -> list[float]:
     """Give the pause before each message that comes at a moment."""
     return [round(pace.take(tokens, moment), 3) for moment in moments]
 
 
 def test_five_messages_may_come_at_once_and_then_two_a_second() -> None:
-    pace = Pace(Limits(), Counter())
+    pace = TokenBucket(Limits(), Counter())
     assert paces(pace, *[0.0] * 8) == [0, 0, 0, 0, 0, 0.5, 1.0, 1.5]
     assert paces(pace, 4.0, 4.0) == [0, 0]
     assert pace.counts == {"pauses": 3}
 
 
-def test_who_was_quiet_has_five_again_and_no_more() -> None:
-    pace = Pace(Limits(), Counter())
+def test_a_quiet_client_has_its_burst_of_five_again_and_no_more() -> None:
+    pace = TokenBucket(Limits(), Counter())
     assert paces(pace, *[100.0] * 6) == [0, 0, 0, 0, 0, 0.5]
     assert paces(pace, *[1_000.0] * 6) == [0, 0, 0, 0, 0, 0.5]
 
 
-def test_two_a_second_are_never_paused() -> None:
-    pace = Pace(Limits(), Counter())
+def test_two_messages_a_second_are_never_throttled() -> None:
+    pace = TokenBucket(Limits(), Counter())
     assert paces(pace, *(number / 2 for number in range(1_000))) == [0] * 1_000
 
 
-def test_a_long_message_is_paid_for_by_the_next() -> None:
-    pace = Pace(Limits(), Counter())
+def test_a_long_message_delays_the_next_one() -> None:
+    pace = TokenBucket(Limits(), Counter())
     assert paces(pace, 0.0, tokens=17) == [0]
     assert paces(pace, 0.0) == [6.5]
 
 
-def test_no_message_makes_the_next_wait_longer_than_30_seconds() -> None:
-    pace = Pace(Limits(), Counter())
+def test_no_message_delays_the_next_by_more_than_30_seconds() -> None:
+    pace = TokenBucket(Limits(), Counter())
     assert paces(pace, 0.0, tokens=1_000_000) == [0]
     assert paces(pace, 0.0) == [28]  # of the 30 the bucket gives what it held
 
 
-def test_only_who_keeps_too_much_waiting_for_long_is_closed() -> None:
-    pace = Pace(Limits(messages_at_once=1), Counter())
+def test_only_a_client_with_too_much_waiting_for_too_long_is_closed() -> None:
+    pace = TokenBucket(Limits(messages_at_once=1), Counter())
     pace.take(1, 100)
     for moment in range(100, 130):
         pace.check(100_000, moment)
@@ -57,8 +57,8 @@ def test_only_who_keeps_too_much_waiting_for_long_is_closed() -> None:
     assert caught.value.reason is FLOOD
 
 
-def test_who_need_not_be_paused_any_more_begins_anew() -> None:
-    pace = Pace(Limits(messages_at_once=1), Counter())
+def test_a_client_no_longer_throttled_starts_afresh() -> None:
+    pace = TokenBucket(Limits(messages_at_once=1), Counter())
     pace.take(1, 100)
     pace.check(100_000, 100)
     assert not pace.take(1, 120)
@@ -66,7 +66,7 @@ def test_who_need_not_be_paused_any_more_begins_anew() -> None:
 
 
 def test_a_charge_delays_the_next_message_and_by_30_seconds_at_most() -> None:
-    pace = Pace(Limits(), Counter())
+    pace = TokenBucket(Limits(), Counter())
     assert pace.take(1, 0.0) == 0
     pace.charge(8, 0.0)  # the burst has four left
     assert pace.take(1, 0.0) == pytest.approx(2.5)

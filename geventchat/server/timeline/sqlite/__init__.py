@@ -22,15 +22,15 @@ from geventchat.config import Limits
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch, Submission, Timeline, failed
-from geventchat.server.timeline.recent import Ring
+from geventchat.server.timeline.recent import RecentPosts
 from geventchat.server.timeline.sqlite.integrity import look
 from geventchat.server.timeline.sqlite.lock import lock, unusable
-from geventchat.server.timeline.sqlite.reader import Damaged, Pages
-from geventchat.server.timeline.sqlite.retention import Keep, StoredRoom
+from geventchat.server.timeline.sqlite.reader import Damaged, Reader
+from geventchat.server.timeline.sqlite.retention import RetentionPolicy, StoredRoom
 from geventchat.server.timeline.sqlite.schema import connect
 from geventchat.server.timeline.sqlite.store import Store
 
-RING_BYTES: Final = 16 << 20
+RECENT_BYTES: Final = 16 << 20
 """What the newest posts may take in memory: some 30,000 short ones."""
 _BREATH_SECONDS: Final = 0.02
 _PAUSE_SECONDS: Final = 1.0
@@ -59,17 +59,17 @@ class SqliteTimeline(Timeline):
         path: str,
         limits: Limits | None = None,
         *,
-        ring_bytes: int = RING_BYTES,
+        recent_bytes: int = RECENT_BYTES,
     ) -> None:
         """`limits`: what is kept of the history; all of it, unless told."""
         super().__init__(deliver)
-        self._ring = Ring(ring_bytes)
+        self._recent = RecentPosts(recent_bytes)
         self._path = path
         self._lock = lock(path)
         try:
             self._store = Store(path)
             try:
-                self._pages = Pages(path)
+                self._reader = Reader(path)
             except BaseException:
                 self._store.close()
                 raise
@@ -92,11 +92,11 @@ class SqliteTimeline(Timeline):
         self._complaint = repr(None)
         self._guard_complaint: str | None = None
         self._known_damage: set[tuple[str, int]] = set()
-        self._writer = ThreadPool(1)
-        self._reader = ThreadPool(1)
+        self._writer_thread = ThreadPool(1)
+        self._reader_thread = ThreadPool(1)
 
     def configure(self, limits: Limits) -> None:
-        self._store.retention.keep = Keep.of(limits)
+        self._store.retention.keep = RetentionPolicy.of(limits)
 
     @property
     def failing(self) -> bool:
@@ -104,13 +104,13 @@ class SqliteTimeline(Timeline):
 
     @property
     def guard_failing(self) -> bool:
-        return self._store.witness.trouble is not None
+        return self._store.guard.trouble is not None
 
     def open(self, room: str) -> None:
         self._users[room] += 1
         if room not in self._store.rooms:
             try:
-                self._in(self._writer, self._store.open, room)
+                self._in(self._writer_thread, self._store.open, room)
             except BaseException:
                 self.release(room)
                 raise
@@ -136,17 +136,19 @@ class SqliteTimeline(Timeline):
     def since(self, room: str, after: int, upto: int) -> list[Post]:
         stored = self._store.rooms.get(room, _UNKNOWN)
         after = max(after, stored.oldest - 1)
-        page = self._ring.since(room, after, upto)
+        page = self._recent.since(room, after, upto)
         if page is None:
-            page = self._in(self._reader, self._pages.since, room, stored, after, upto)
+            page = self._in(self._reader_thread, self._reader.since, room, stored, after, upto)
         return page
 
     def before(self, room: str, end: int, limit: int) -> list[Post]:
         stored = self._store.rooms.get(room, _UNKNOWN)
         end = min(end, stored.top + 1)
-        page = self._ring.before(room, max(end - limit, stored.oldest), end)
+        page = self._recent.before(room, max(end - limit, stored.oldest), end)
         if page is None:
-            page = self._in(self._reader, self._pages.before, room, stored, end, limit)[::-1]
+            page = self._in(self._reader_thread, self._reader.before, room, stored, end, limit)[
+                ::-1
+            ]
         return page
 
     def start(self) -> None:
@@ -167,11 +169,11 @@ class SqliteTimeline(Timeline):
         stored = super().close(seconds)
         gevent.killall([each for each in (self._tending, self._looking) if each is not None])
         # A thread may hang with the disk; then the process ends without it.
-        if not (_idle(self._writer, end) and _idle(self._reader, end)):
+        if not (_idle(self._writer_thread, end) and _idle(self._reader_thread, end)):
             return False
-        for pool in (self._writer, self._reader):
+        for pool in (self._writer_thread, self._reader_thread):
             pool.kill()
-        self._pages.close()
+        self._reader.close()
         self._store.close()
         self._lock.close()
         return stored
@@ -182,13 +184,15 @@ class SqliteTimeline(Timeline):
             # Nothing to deliver: wait. Else only look whether there is more to store meanwhile.
             taken = self._taken() if stored is None or self._submitted else []
             began = time.perf_counter()
-            storing = self._writer.spawn(_outcome, self._store.store, taken) if taken else None
+            storing = (
+                self._writer_thread.spawn(_outcome, self._store.store, taken) if taken else None
+            )
             if stored is not None:
                 self._deliver(stored)
             stored = None
             if storing is not None:
                 stored = self._stored(storing.get(), taken)
-                self.store_times.note(time.perf_counter() - began)
+                self.store_times.observe(time.perf_counter() - began)
             if stored is None and self._closing and not self._submitted:
                 return
 
@@ -205,9 +209,11 @@ class SqliteTimeline(Timeline):
     def _tend(self) -> None:
         """Once a second: look after the file, and delete the oldest, with a breath each step."""
         while True:
-            outcome: bool | Exception | None = self._writer.apply(_outcome, (self._store.tend,))
+            outcome: bool | Exception | None = self._writer_thread.apply(
+                _outcome, (self._store.tend,)
+            )
             if outcome is None and self._store.retention.keep:
-                outcome = self._writer.apply(_outcome, (self._store.trim,))
+                outcome = self._writer_thread.apply(_outcome, (self._store.trim,))
             if isinstance(outcome, Exception) and repr(outcome) != self._complaint:
                 _log.error("%s: maintenance failed: %s", self._path, outcome)
             self._complaint = repr(outcome)  # a disk may be full for days
@@ -215,8 +221,8 @@ class SqliteTimeline(Timeline):
             gevent.sleep(_BREATH_SECONDS if outcome is True else _PAUSE_SECONDS)
 
     def _look_at_guard(self) -> None:
-        """Log once that the witness cannot be written, and once that it can be again."""
-        trouble, former = self._store.witness.trouble, self._guard_complaint
+        """Log once that the guard cannot be written, and once that it can be again."""
+        trouble, former = self._store.guard.trouble, self._guard_complaint
         if trouble != former:
             self._guard_complaint = trouble
             if trouble is not None:
@@ -232,10 +238,10 @@ class SqliteTimeline(Timeline):
             self.posts_stored += len(posts)
             try:
                 for post in posts:
-                    self._ring.add(post)
+                    self._recent.add(post)
             except Exception:  # a bug; the disk has it all
                 _log.exception("keeping posts in memory failed")
-                self._ring.clear()
+                self._recent.clear()
             return outcome
         if isinstance(outcome, sqlite3.Error):
             _log.error("storing %d messages in %s failed: %s", len(taken), self._path, outcome)

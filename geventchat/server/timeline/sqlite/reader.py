@@ -24,7 +24,7 @@ class Damaged(sqlite3.DatabaseError):
         self.place = room, position
 
 
-class Pages:
+class Reader:
     """A connection that can only read."""
 
     def __init__(self, path: str) -> None:

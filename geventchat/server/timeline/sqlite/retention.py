@@ -40,7 +40,7 @@ class StoredRoom:
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class RetentionPolicy:
     """What is kept; None: no bound."""
 
     days: int | None = None
@@ -57,7 +57,7 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
-class Trim:
+class TrimStep:
     """A room's posts up to a position are to be deleted."""
 
     room: StoredRoom
@@ -69,7 +69,7 @@ class Retention:
 
     def __init__(self, rooms: Mapping[str, StoredRoom]) -> None:
         self._open = rooms
-        self.keep = Keep()
+        self.keep = RetentionPolicy()
         self._written: dict[int, None] = {}
         """Ids of rooms that were written to and not looked at since, in order."""
         self._walked = 0
@@ -82,7 +82,7 @@ class Retention:
         if self.keep.posts_per_room is not None:
             self._written[room.id] = None
 
-    def next(self, db: sqlite3.Connection, now_ms: int, room_bytes: int) -> Trim | None:
+    def next(self, db: sqlite3.Connection, now_ms: int, room_bytes: int) -> TrimStep | None:
         """Return what is to be deleted now; None: nothing among the rooms that were looked at.
 
         `room_bytes` is what rooms and topics take in the file: they never cost posts.
@@ -100,7 +100,7 @@ class Retention:
         if keep.total_bytes is not None and _used_bytes(db) - room_bytes > keep.total_bytes:
             largest = max([*self._open.values(), *walked], key=_kept, default=None)
             if largest is not None and _kept(largest):
-                return Trim(largest, min(largest.top, largest.oldest + STEP_POSTS - 1))
+                return TrimStep(largest, min(largest.top, largest.oldest + STEP_POSTS - 1))
         for room in walked:
             trim = None
             if keep.posts_per_room is not None:
@@ -145,7 +145,7 @@ def load(db: sqlite3.Connection, by: str, value: object) -> tuple[str, StoredRoo
     return name, StoredRoom(number, top or remembered, low or remembered + 1, topic)
 
 
-def delete(db: sqlite3.Connection, trim: Trim) -> None:
+def delete(db: sqlite3.Connection, trim: TrimStep) -> None:
     """Delete a room's posts up to a position, or as many as a step takes, in one transaction.
 
     `oldest` moves first: a reader must not take deleted posts for damage. Raises sqlite3.Error.
@@ -179,13 +179,13 @@ def _kept(room: StoredRoom) -> int:
     return room.top - room.oldest + 1
 
 
-def _too_many(room: StoredRoom, most: int) -> Trim | None:
+def _too_many(room: StoredRoom, most: int) -> TrimStep | None:
     if _kept(room) <= most:
         return None
-    return Trim(room, min(room.top - most, room.oldest + STEP_POSTS - 1))
+    return TrimStep(room, min(room.top - most, room.oldest + STEP_POSTS - 1))
 
 
-def _too_old(db: sqlite3.Connection, room: StoredRoom, before_ms: int) -> Trim | None:
+def _too_old(db: sqlite3.Connection, room: StoredRoom, before_ms: int) -> TrimStep | None:
     rows = db.execute(
         "SELECT position, time FROM posts WHERE room = ? AND position >= ?"
         " ORDER BY position LIMIT ?",
@@ -196,7 +196,7 @@ def _too_old(db: sqlite3.Connection, room: StoredRoom, before_ms: int) -> Trim |
         if at >= before_ms:
             break
         upto = position
-    return Trim(room, upto) if upto else None
+    return TrimStep(room, upto) if upto else None
 
 
 def _bits() -> Iterator[None]:

@@ -1,11 +1,11 @@
-"""The witness: a small file beside the database that remembers how far the record had come.
+"""The guard: a small file beside the database that remembers how far the record had come.
 
 If an older database is put back under a server's name, positions that clients have seen would be
-used again for other posts. The witness shows it: it knows more posts than the database does, or
+used again for other posts. The guard shows it: it knows more posts than the database does, or
 another epoch, and the record then begins a new life. It is written after the database, at most
 once a second, so it never knows more than was stored, however the server ends; what was stored in
 the last second before a crash it cannot vouch for. A folder that is put back as a whole has an old
-witness too: `geventchat history renew` is for that. If it cannot be written, an older copy will not
+guard too: `geventchat history renew` is for that. If it cannot be written, an older copy will not
 be noticed: the log and /metrics say so.
 """
 
@@ -17,11 +17,11 @@ from pathlib import Path
 _log = logging.getLogger(__name__)
 
 
-class Witness:
+class RollbackGuard:
     """The file. Used by one thread at a time."""
 
     def __init__(self, database: str) -> None:
-        self._path = f"{os.path.realpath(database)}.witness"
+        self._path = f"{os.path.realpath(database)}.guard"
         self._known: tuple[str, int] | None = None
         self.trouble: str | None = None
         """Why it could not be written the last time."""

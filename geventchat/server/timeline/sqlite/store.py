@@ -17,7 +17,7 @@ from geventchat.server.timeline.sqlite.retention import (
     give_back,
     load,
 )
-from geventchat.server.timeline.sqlite.rollback_guard import Witness
+from geventchat.server.timeline.sqlite.rollback_guard import RollbackGuard
 from geventchat.server.timeline.sqlite.schema import (
     connect,
     durable,
@@ -51,7 +51,7 @@ class Store:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self.witness = Witness(path)
+        self.guard = RollbackGuard(path)
         self.rooms: dict[str, StoredRoom] = {}
         """The open rooms. This thread puts them in; their user takes them out."""
         self._doubtful: dict[str, StoredRoom] = {}
@@ -77,7 +77,7 @@ class Store:
         """Make the tables ours, and learn what they hold."""
         self.looked_at = prepare(db)
         self.learn()
-        if self.witness.contradicts(self.epoch, self.posts):
+        if self.guard.contradicts(self.epoch, self.posts):
             self.renew()
             self.renewed = True
 
@@ -93,10 +93,10 @@ class Store:
         self.epoch = new_epoch()
         db = self._ready()
         db.execute("UPDATE store SET epoch = ?", (self.epoch,))
-        self.witness.saw(self.epoch, self.posts)
+        self.guard.saw(self.epoch, self.posts)
 
     def close(self) -> None:
-        """Close the connection; the witness has seen all."""
+        """Close the connection; the guard has seen all."""
         if self.db is not None:
             with suppress(sqlite3.Error):
                 self._count(self.db, at_once=True)
@@ -104,7 +104,7 @@ class Store:
             self.db = None
 
     def open(self, name: str) -> None:
-        """Keep a room in `rooms`, as it is stored."""
+        """RetentionPolicy a room in `rooms`, as it is stored."""
         if name not in self.rooms:
             self.rooms[name] = self._guarded_load(name)
 
@@ -145,7 +145,7 @@ class Store:
     def _count(self, db: sqlite3.Connection, *, at_once: bool = False) -> None:
         """Write down how much there is, if it is time to.
 
-        First in the file, so that the witness never knows more.
+        First in the file, so that the guard never knows more.
         """
         now = time.monotonic()
         if not at_once and now - self._counted_at < COUNT_SECONDS:
@@ -154,7 +154,7 @@ class Store:
         if counts != self._counted:
             db.execute("UPDATE store SET posts = ?, room_bytes = ?", counts)
             self._counted = counts
-        self.witness.saw(self.epoch, self.posts)
+        self.guard.saw(self.epoch, self.posts)
         self._counted_at = now
 
     def _ready(self) -> sqlite3.Connection:
