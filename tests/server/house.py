@@ -11,9 +11,9 @@ from geventchat.config import Limits
 from geventchat.protocol.events import Post
 from geventchat.server.access.policy import Policy
 from geventchat.server.chat.hub import Hub
-from geventchat.server.chat.room import Pending
+from geventchat.server.chat.turn import Pending
 from geventchat.server.logs.console import Console
-from geventchat.server.session import handlers
+from geventchat.server.session.conversation import converse
 from geventchat.server.session.session import Session
 from geventchat.server.timeline import Batch, Submission
 from geventchat.server.timeline.memory import MemoryTimeline
@@ -120,7 +120,7 @@ class House:
 
     def session(self, link: FakeLink | None = None, *, rich: bool = False) -> Session:
         session = Session(
-            link or FakeLink(), self.hub, self.timeline, self.limits, self.policy, handlers
+            link or FakeLink(), self.hub, self.timeline, self.limits, self.policy, converse
         )
         session.form = JSON if rich else PLAIN
         return session
@@ -151,11 +151,11 @@ def submitted(
 ) -> Submission:
     """Give something that a session says, of which the hub knows; its verdict is to come."""
     hub = session.hub
-    hub._number += 1
-    submission = Submission(hub._number, room, session.nick, text, session.client, key)
+    hub.submissions._number += 1
+    submission = Submission(hub.submissions._number, room, session.nick, text, session.client, key)
     session._unacknowledged += 1
     pending = Pending(session, None, time.perf_counter())
-    hub._submissions[submission.number] = submission, pending
+    hub.submissions._waiting[submission.number] = submission, pending
     return submission
 
 

@@ -7,7 +7,7 @@ has spoken or stayed a second.
 
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,16 +18,17 @@ from gevent.event import Event
 
 from geventchat.config import Limits
 from geventchat.protocol import events, names
-from geventchat.protocol.errors import REPLACED, ErrorCode, Reason, Refused
-from geventchat.protocol.events import Post
-from geventchat.server.access.rate_limits import DAY, Buckets, origin
+from geventchat.protocol.errors import REPLACED, Reason, Refused
+from geventchat.server.access.rate_limits import origin
+from geventchat.server.chat.clock import Clock
 from geventchat.server.chat.delivery import Delivery
 from geventchat.server.chat.nicks import Nicks
 from geventchat.server.chat.presence import Presence
-from geventchat.server.chat.room import Member, Pending, Room
+from geventchat.server.chat.room import Member, Room
+from geventchat.server.chat.submissions import Submissions
 from geventchat.server.logs.console import Console
 from geventchat.server.participant import Participant
-from geventchat.server.timeline import Batch, Entry, Submission, Timeline
+from geventchat.server.timeline import Batch, Timeline
 from geventchat.server.transport.token_bucket import TokenBucket
 from geventchat.server.wire import Form
 
@@ -36,10 +37,6 @@ _OPENERS: Final = 4
 _NEWCOMER_SECONDS: Final = 1.0
 """How long a plain guest may stay silent before the others are told."""
 _STOP_SECONDS: Final = 1.0
-_BEAT_SECONDS: Final = 0.05
-"""How often it is looked how late the loop is."""
-_BEATS: Final = 20
-"""Beats between two looks at what is due."""
 
 _log = logging.getLogger(__name__)
 
@@ -69,19 +66,13 @@ class Hub:
         self._clients: dict[bytes, Participant | Away] = {}
         self._opened: Counter[str | None] = Counter()
         """Rooms by where they were opened from."""
-        self._new_rooms = Buckets(DAY)
         self._newcomers: dict[Member, float] = {}
-        self._submissions: dict[int, tuple[Submission, Pending]] = {}
-        """What has no verdict yet, by its number."""
-        self._number = 0
+        self.submissions = Submissions(self.rooms, self.delivery, console)
         self.opens: Counter[str] = Counter()
         """Sessions that began, by door."""
         self.closes: Counter[str] = Counter()
         """Sessions that ended, by reason."""
-        self.failed = 0
-        """Messages that could not be stored."""
-        self.lags: deque[float] = deque([0.0], 60)
-        """How late the loop was at most, in seconds, in each second of the last minute."""
+        self.clock = Clock(self.tick)
         self.sessions: dict[Participant, dict[str, Member]] = {}
         """Everybody who is connected, with their rooms."""
         self._absent: dict[Participant, list[Room]] = {}
@@ -99,9 +90,7 @@ class Hub:
         self.delivery.start()
         self.greenlets = [self.delivery.greenlet]
         if ticking:
-            clock = gevent.spawn(self._tick)
-            clock.name = "clock"
-            self.greenlets.append(clock)
+            self.greenlets.append(self.clock.start())
 
     def drain(self, seconds: float) -> None:
         """Let everybody's frames that have come so far be taken, and then no more. Waits."""
@@ -373,119 +362,11 @@ class Hub:
             if not self._opened[room.opener]:
                 del self._opened[room.opener]
 
-    # Submissions and delivery
-
-    def submit(
-        self,
-        member: Member,
-        text: str,
-        *,
-        key: str | None = None,
-        request_id: str | None = None,
-        is_topic: bool = False,
-    ) -> None:
-        """Let a text become a post of a member, or its room's topic; the verdict comes later.
-
-        Raises Refused `too_many_rooms` if it would be the first of its room and may not, Ending.
-        """
-        participant, room = member.participant, member.room
-        participant.check()
-        if room.unused:
-            self._begin_room(participant, room)
-        self._number = number = self._number + 1
-        submission = Submission(
-            number, room.name, participant.nick, text, participant.client, key, is_topic
-        )
-        pending = Pending(participant, request_id, time.perf_counter())
-        self._submissions[number] = submission, pending
-        self.timeline.append(submission)
-
-    def _begin_room(self, participant: Participant, room: Room) -> None:
-        """Count a room that will be stored for the first time. Raises Refused."""
-        if room.name == names.LOBBY:
-            return
-        if self.timeline.full:
-            raise Refused("too_many_rooms", "Server room limit reached.", room=room.name)
-        if participant.pace is not None:
-            limit = self.limits.new_rooms_per_day
-            if not self._new_rooms.acquire(origin(participant.address), limit, time.monotonic()):
-                text = f"Your address has started {limit} new rooms today, which is the limit."
-                raise Refused("too_many_rooms", text, room=room.name)
-        room.unused = False
-
     def deliver(self, batch: Batch) -> None:
         """Hand on what a turn of the timeline brought. Never waits."""
-        submissions = self._submissions
-        for entry, number in batch.entries:
-            _, pending = submissions.pop(number, (None, None))
-            room = self.rooms.get(entry.room)
-            if room is not None and room.post(entry, pending):
-                room.unused = False
-                self.delivery.add(room)
-            elif pending is not None:
-                self._heard_by_nobody(entry, pending)
-            if isinstance(entry, Post):
-                self._console.said(entry.room, entry.author, entry.text)
-        if batch.repeated or batch.conflicts or batch.failed:
-            self.delivery.errand(self._verdicts(batch))
-        self.delivery.work()
-
-    def _heard_by_nobody(self, entry: Entry, pending: Pending) -> None:
-        """Let the author of an entry know of it, whose room is gone or knows of it already."""
-        if isinstance(entry, events.Topic):
-            pending.author.answer(
-                events.Topic(room=entry.room, topic=entry.topic, by=entry.by, id=pending.request_id)
-            )
-        pending.author.acknowledged()
-
-    def _verdicts(self, batch: Batch) -> Iterator[None]:
-        """Tell authors what became of submissions that are no entries, one a step."""
-        self.failed += len(batch.failed)
-        for number, position in batch.repeated:
-            submission, pending = self._submissions.pop(number)
-            pending.author.answer(
-                events.Sent(
-                    room=submission.room,
-                    key=submission.key,
-                    position=position,
-                    id=pending.request_id,
-                )
-            )
-            pending.author.acknowledged()
-            yield
-        conflict = "This key was already used for a different message."
-        failure = "The server could not store that. Try again."
-        rejections: list[tuple[list[int], ErrorCode, str]] = [
-            (batch.conflicts, "key_conflict", conflict),
-            (batch.failed, "storage", failure),
-        ]
-        for numbers, code, text in rejections:
-            for number in numbers:
-                submission, pending = self._submissions.pop(number)
-                pending.author.answer(
-                    events.Error(
-                        code=code,
-                        text=text,
-                        room=submission.room,
-                        key=submission.key,
-                        id=pending.request_id,
-                    )
-                )
-                pending.author.acknowledged()
-                yield
+        self.submissions.deliver(batch)
 
     # Time
-
-    def _tick(self) -> None:
-        """Do once a second what is due, and look more often how late the loop is."""
-        while True:
-            worst = 0.0
-            for _ in range(_BEATS):
-                due = time.monotonic() + _BEAT_SECONDS
-                gevent.sleep(_BEAT_SECONDS)
-                worst = max(worst, time.monotonic() - due)
-            self.lags.append(worst)
-            self.tick(time.monotonic())
 
     def tick(self, now: float) -> None:
         """Do what is due at a monotonic time: newcomers, crowds, nicks held, and the silent."""

@@ -7,28 +7,26 @@ interrupts whatever the reader waits for; then the reader says goodbye and lets 
 import logging
 import random
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 import gevent
 from gevent.event import Event
 from greenlet import greenlet
 
 from geventchat.config import Limits
-from geventchat.protocol import events, frames, names, requests
+from geventchat.protocol import events, requests
 from geventchat.protocol.errors import (
     FULL,
     IDLE,
     INTERNAL,
     LOST,
-    NOT_UTF8,
-    PROTOCOL,
     QUIT,
     REPLACED,
     SHUTDOWN,
     SLOW,
     Ending,
-    ProtocolError,
     Reason,
     Refused,
 )
@@ -39,7 +37,7 @@ from geventchat.server.timeline import Timeline
 from geventchat.server.transport.base import Link
 from geventchat.server.transport.outbox import STALLED_SECONDS, Outbox
 from geventchat.server.transport.token_bucket import TokenBucket
-from geventchat.server.wire import JSON, PLAIN, Form
+from geventchat.server.wire import PLAIN, Form
 
 SLICE_SECONDS: Final = 0.002
 """How long one client is served before others are."""
@@ -60,37 +58,26 @@ _TOKEN_SECONDS: Final = 1.0
 _GOODBYE_SECONDS: Final = 2.0
 """How long a client has to take what it is still sent, and then to close its side."""
 _AFTER_MS: Final = 200, 3_000
-_BAD_FRAMES: Final = 3
 _GENTLE: Final = (LOST, QUIT, SHUTDOWN, REPLACED)
 """Endings before which the client hears all that it has still to hear."""
 
 _log = logging.getLogger(__name__)
 
 
-class Handlers(Protocol):
-    """What a session does with requests; they know sessions, not the other way round."""
-
-    def welcome(self, session: "Session", hello: requests.Hello) -> None:
-        """Answer hello. Waits. Raises Ending if the client is not let in."""
-
-    def answer(self, session: "Session", request: requests.AnyRequest) -> None:
-        """Do what a request asks. May wait. Raises Refused, and Ending for `bye`."""
-
-
 class Session:
     """One client. `run` is its life."""
 
     __slots__ = (
-        "_bad_frames",
         "_began",
         "_closing",
+        "_converse",
         "_drained",
-        "_handlers",
         "_pinged",
         "_reader",
         "_reason",
         "_settled",
         "_unacknowledged",
+        "bad_frames",
         "bye_id",
         "client",
         "form",
@@ -114,10 +101,11 @@ class Session:
         timeline: Timeline,
         limits: Limits,
         policy: Policy,
-        handlers: "Handlers",
+        converse: Callable[["Session"], None],
     ) -> None:
+        """`converse` takes the client's frames until it sends no more: it knows sessions."""
         self.link = link
-        self._handlers = handlers
+        self._converse = converse
         self.hub = hub
         self.timeline = timeline
         self.limits = limits
@@ -140,7 +128,8 @@ class Session:
         self._unacknowledged = 0
         self._settled: Event | None = None
         self._drained: Event | None = None
-        self._bad_frames = 0
+        self.bad_frames = 0
+        """Frames that were not UTF-8."""
         self._began = 0.0
         self._reader: greenlet | None = None
         self._reason: Reason | None = None
@@ -184,7 +173,7 @@ class Session:
             self.rooms = self.hub.add(self)
             if (banned := self.policy.address_ban(self.address)) is not None:
                 raise Ending(banned)  # while it shook hands
-            self._converse()
+            self._converse(self)
             self.wait_acknowledged()
             reason = FULL if self.locked_out is FULL else LOST
             if self._drained is not None:
@@ -254,7 +243,15 @@ class Session:
         is_topic: bool = False,
     ) -> None:
         """Submit a text. Waits only for a client with too many on the way. Raises Refused."""
-        self.hub.submit(member, text, key=key, request_id=request_id, is_topic=is_topic)
+        self.hub.submissions.submit(
+            self.timeline,
+            self.limits,
+            member,
+            text,
+            key=key,
+            request_id=request_id,
+            is_topic=is_topic,
+        )
         self._unacknowledged += 1
         if self._unacknowledged >= _MOST_UNACKNOWLEDGED:
             self.wait_acknowledged()
@@ -354,71 +351,6 @@ class Session:
     def _hello_timeout(self) -> None:
         if self.locked_out is not None:
             self.end(self.locked_out)
-
-    def _converse(self) -> None:
-        """Take the client's frames until it sends no more; if `shut`, only hello lets it in."""
-        take = self._take_first
-        try:
-            for frame in self.link.frames(self.outbox):
-                self.check()
-                try:
-                    take(frame)
-                except ProtocolError as error:
-                    self._report_error(error)
-                take = self._take_rich if self.rich else self._take_plain
-                self.yield_if_due()
-        except ProtocolError as error:  # one after which the link gives no more frames
-            raise Ending(replace(error.reason or PROTOCOL, text=error.text)) from None
-
-    def _take_first(self, frame: bytes) -> None:
-        """Learn from a connection's first frame whether it is rich."""
-        if not frames.is_rich(frame):
-            if self.locked_out is not None:
-                raise Ending(self.locked_out)
-            self._take_plain(frame)
-            return
-        try:
-            hello = requests.decode(frame[1:])
-            if not isinstance(hello, requests.Hello):
-                raise ProtocolError("forbidden", "A connection begins with hello.")
-        except ProtocolError as error:
-            self.form = JSON
-            self._report_error(error)
-            raise Ending(PROTOCOL) from None
-        self._handlers.welcome(self, hello)
-
-    def _take_plain(self, frame: bytes) -> None:
-        if frame == b"q":
-            raise Ending(QUIT)
-        try:
-            text = frame.decode()
-        except UnicodeDecodeError:
-            raise ProtocolError(
-                "not_utf8", "That message is not UTF-8 and was not passed on."
-            ) from None
-        lobby = self.rooms[names.LOBBY]
-        self.hub.announce(lobby)
-        try:
-            self.say(lobby, text)
-        except Refused as refusal:
-            self.refuse(refusal, None)
-
-    def _take_rich(self, frame: bytes) -> None:
-        request = requests.decode(frame)
-        try:
-            self._handlers.answer(self, request)
-        except Refused as refusal:
-            self.refuse(refusal, request)
-
-    def _report_error(self, error: ProtocolError) -> None:
-        """Tell the client what was wrong with its frame; too many that are not UTF-8 end it."""
-        self.answer(
-            events.Error(code=error.code, text=error.text, id=error.request_id, key=error.key)
-        )
-        if error.code == "not_utf8":
-            self._bad_frames += 1
-            if self._bad_frames == _BAD_FRAMES:
-                raise Ending(NOT_UTF8)
 
     def _say_goodbye(self, reason: Reason) -> None:
         """Leave everything, say the last words, close, even if leaving meets a bug. Waits."""
