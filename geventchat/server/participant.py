@@ -22,9 +22,9 @@ class Participant(Protocol):
     outbox: Outbox
     operator: bool
     muted: float
-    """Until when it is silenced, in seconds since 1970; 0: it is not."""
+    """Until when it is muted, in seconds since 1970; 0: it is not."""
     locked_out: Reason | None
-    """Why it is a member of nothing before its hello is answered; None: it was let in."""
+    """Why it is a member of nothing before its hello is answered; None: it was admitted."""
 
     @property
     def address(self) -> str:

@@ -1,9 +1,9 @@
-"""A room: who hears it, and the turns in which its members hear what is new.
+"""A room: its members, and the turns in which they receive what is new.
 
-All that a room's members hear goes out in turns, so all hear it in one order: posts, topics,
-presence. A turn encodes what is pending once per wire form and then walks the members who are live;
-it may be cut into slices, and between slices members join and leave. `position` is what has been
-delivered to everyone: it moves when a turn ends.
+Everything that members receive goes out in turns, so all receive it in one order: posts, topics,
+presence. A turn encodes what is pending once per wire form and then walks the live members; it may
+be cut into slices, and between slices members join and leave. `position` is what has been delivered
+to everyone: it moves when a turn ends.
 
 Nothing here waits but `after_turn`.
 """
@@ -25,7 +25,7 @@ from geventchat.server.timeline import Entry, size_of
 TURN_BYTES: Final = 256 << 10
 """What one turn takes, but for a single longer post."""
 _TOLD_BYTES: Final = 256
-"""What an event that is no entry takes at most, or nearly."""
+"""An upper estimate for an event that is not an entry."""
 _RATE_SECONDS: Final = 5.0
 """How far back the rate of posts looks; what is older fades."""
 
@@ -41,7 +41,7 @@ class Member(Recipient):
         super().__init__(participant)
         self.room = room
         self.announced = False
-        """Whether the others have heard of it."""
+        """Whether the other members know of it."""
 
 
 class Room:
@@ -56,7 +56,7 @@ class Room:
     def __init__(self, name: str, position: int, topic: str, opener: str | None = None) -> None:
         self.name = name
         self.opener = opener
-        """Where it was opened from, if that is counted."""
+        """The address that opened it, if that is counted."""
         self.topic = topic
         self.topic_by = ""
         """Who set it, if that was while the room was open."""
@@ -68,20 +68,20 @@ class Room:
         """The newest post that was given to this room, delivered or not."""
         self.members: dict[Participant, Member] = {}
         self.live: dict[Participant, Member] = {}
-        """Those whom turns reach; the other members are catching up."""
+        """The members that turns reach; the others are catching up."""
         self.rich_members = 0
         self.away: set[str] = set()
-        """Nicks that are held for clients who dropped; for the others they are still here."""
+        """Nicks held for clients that lost their connection; their leave is not announced yet."""
         self.count = 0
-        """How many are here as the others see it."""
+        """The number of announced members, including held nicks."""
         self.crowded = False
         self.pending: list[tuple[Entry, Pending | None]] = []
         self._events: list[Item | None] = []
-        """What is no entry, in order; None: something that a later one made needless."""
+        """Pending events that are not entries, in order; None: superseded by a later one."""
         self._renames: dict[Participant, tuple[int, str]] = {}
-        """Where in `_events` the rename of somebody is, and from which nick."""
+        """The index of a participant's rename in `_events`, and the nick it started from."""
         self._released: dict[str, Participant | None] = {}
-        """Nicks that were given up in `_events`, and by whom if that was a rename."""
+        """Nicks released in `_events`; by a participant that renamed, or None."""
         self._typing: set[Participant] = set()
         self.turn: Turn | None = None
         self.busy = False
@@ -92,27 +92,27 @@ class Room:
         """When the rate was that, by the clock of turns."""
 
     def add(self, member: Member) -> None:
-        """Take a member in, who does not hear yet."""
+        """Add a member that is not live yet."""
         self.members[member.participant] = member
         self.rich_members += member.form.rich
 
     def remove(self, member: Member) -> None:
-        """Remove a member: nothing of this room follows, not even in the turn that is going on."""
+        """Remove a member: nothing from this room follows, not even in the current turn."""
         member.active = False
         del self.members[member.participant]
         self.live.pop(member.participant, None)
         self.rich_members -= member.form.rich
 
     def go_live(self, member: Member) -> None:
-        """Let turns reach a member who has heard everything up to `position`, and no more."""
+        """Let turns reach a member that has received exactly everything up to `position`."""
         self.live[member.participant] = member
         if self.turn is not None:
             self.turn.recipients.append(member)
 
     def post(self, entry: Entry, pending: Pending | None) -> bool:
-        """Take an entry into the next turn; return whether it is news to the room.
+        """Add an entry to the next turn; return whether it is new to the room.
 
-        It is none if the room was opened after the entry was stored: `position` then covers it.
+        A post is not if the room was opened after it was stored: `position` then covers it.
         """
         if isinstance(entry, Topic):
             self.topic, self.topic_by = entry.topic, entry.by
@@ -124,7 +124,7 @@ class Room:
         return True
 
     def tell(self, event: events.Event, exclude: Participant | None = None) -> bool:
-        """Let rich members hear an event in the next turn; return whether there are any."""
+        """Add an event for rich members to the next turn; return whether there are any."""
         if not self.rich_members:
             return False
         if isinstance(event, events.Typing) and exclude is not None:
@@ -137,10 +137,10 @@ class Room:
         return True
 
     def tell_rename(self, participant: Participant, former: str) -> bool:
-        """Let rich members hear that somebody has another nick; return whether there are any.
+        """Announce a rename to rich members in the next turn; return whether there are any.
 
-        Several renames of one in a turn become one, told in place of the first. Not if the new
-        nick was another's when the first was: then the two have to be told in order.
+        Several renames of one participant in a turn become one, in place of the first. Not if
+        another member released the new nick in between: then they have to be announced in order.
         """
         if not self.rich_members:
             return False
@@ -182,7 +182,7 @@ class Room:
         return self.turn
 
     def end_turn(self, turn: Turn) -> None:
-        """All who are live have heard this turn."""
+        """Finish a turn that has reached every live member."""
         self.turn = None
         if turn.posts:
             self.position = turn.position
@@ -193,11 +193,11 @@ class Room:
         self._wake()
 
     def rate(self, now: float) -> float:
-        """Return the posts per second of the last seconds, at a time of `perf_counter`."""
+        """Return the recent posts per second at a time of `perf_counter`."""
         return self._rate and self._rate * math.exp((self._rated - now) / _RATE_SECONDS)
 
     def give_up(self) -> None:
-        """Drop what is pending: it cannot be made a turn of, by a bug of ours."""
+        """Drop what is pending because a bug kept it from becoming a turn."""
         dropped, self.pending = self.pending, []
         self._take_events(all_of_them=True)
         self.position = self.newest
@@ -228,9 +228,9 @@ class Room:
         return items
 
     def _items(self, entries: list[tuple[Entry, Pending | None]]) -> list[Item]:
-        """Return what is heard of entries; of topics only the newest, at its place.
+        """Return the items of entries; of topics only the newest, at its place.
 
-        Whoever set another one hears the newest as the answer.
+        Everybody who set one is answered with the newest.
         """
         items: list[Item | None] = []
         asked: list[Pending] = []

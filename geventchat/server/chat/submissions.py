@@ -1,4 +1,4 @@
-"""Submissions: the way of a text into the timeline, and of its verdict back to its author."""
+"""Submissions: from a member into the timeline, and their verdicts back to the author."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ _FAILURE: Final = "The server could not store that. Try again."
 
 
 class Submissions:
-    """What has no verdict yet, by number. Nothing here waits."""
+    """Submissions without a verdict, by number. Nothing here waits."""
 
     def __init__(self, rooms: Mapping[str, Room], delivery: Delivery, console: Console) -> None:
         """`rooms` are the hub's."""
@@ -45,9 +45,9 @@ class Submissions:
         request_id: str | None = None,
         is_topic: bool = False,
     ) -> None:
-        """Let a text become a post of a member, or its room's topic; the verdict comes later.
+        """Submit a member's text as a post or as its room's topic; the verdict comes later.
 
-        Raises Refused `too_many_rooms` if it would be the first of its room and may not, Ending.
+        Raises Ending, and Refused `too_many_rooms` if it would start a room that may not be.
         """
         participant, room = member.participant, member.room
         participant.check()
@@ -64,7 +64,7 @@ class Submissions:
     def _begin_room(
         self, timeline: Timeline, limits: Limits, participant: Participant, room: Room
     ) -> None:
-        """Count a room that will be stored for the first time. Raises Refused."""
+        """Count a room that is stored for the first time. Raises Refused."""
         if room.name == names.LOBBY:
             return
         if timeline.full:
@@ -77,7 +77,7 @@ class Submissions:
         room.unused = False
 
     def deliver(self, batch: Batch) -> None:
-        """Hand on what a turn of the timeline brought. Never waits."""
+        """Add a batch's entries to their rooms, and answer the other verdicts."""
         waiting = self._waiting
         for entry, number in batch.entries:
             _, pending = waiting.pop(number, (None, None))
@@ -86,15 +86,15 @@ class Submissions:
                 room.unused = False
                 self._delivery.add(room)
             elif pending is not None:
-                self._heard_by_nobody(entry, pending)
+                self._acknowledge_alone(entry, pending)
             if isinstance(entry, Post):
                 self._console.said(entry.room, entry.author, entry.text)
         if batch.repeated or batch.conflicts or batch.failed:
             self._delivery.errand(self._verdicts(batch))
         self._delivery.work()
 
-    def _heard_by_nobody(self, entry: Entry, pending: Pending) -> None:
-        """Let the author of an entry know of it, whose room is gone or knows of it already."""
+    def _acknowledge_alone(self, entry: Entry, pending: Pending) -> None:
+        """Acknowledge an entry whose room is closed or covers it already."""
         if isinstance(entry, events.Topic):
             pending.author.answer(
                 events.Topic(room=entry.room, topic=entry.topic, by=entry.by, id=pending.request_id)
@@ -102,7 +102,7 @@ class Submissions:
         pending.author.acknowledged()
 
     def _verdicts(self, batch: Batch) -> Iterator[None]:
-        """Tell authors what became of submissions that are no entries, one a step."""
+        """Answer submissions that are not entries, one per step."""
         self.failed += len(batch.failed)
         for number, position in batch.repeated:
             submission, pending = self._waiting.pop(number)

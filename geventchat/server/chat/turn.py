@@ -1,7 +1,7 @@
-"""A turn of a room: what its members hear next, encoded once per wire form.
+"""A turn of a room: what its members receive next, encoded once per wire form.
 
-Single members may hear something else in its place: that is cut in by offset, so many exclusions
-cost no more than their number. Nothing here waits.
+Parts that single members do not receive, or receive in another form, are cut out by offset: many
+exclusions cost no more than their number. Nothing here waits.
 """
 
 import logging
@@ -19,13 +19,13 @@ from geventchat.server.transport.outbox import Outbox
 from geventchat.server.wire import Form
 
 _JOINED_BYTES: Final = 16 << 10
-"""Up to here a turn with parts left out is copied; a larger one leaves in pieces of the shared."""
+"""Up to this size a turn with parts cut out is copied; a larger one is put in shared pieces."""
 
 _log = logging.getLogger(__name__)
 
 
 class Pending(NamedTuple):
-    """Who waits for the verdict on a submission."""
+    """The author that waits for the verdict on a submission."""
 
     author: Participant
     request_id: str | None
@@ -34,17 +34,17 @@ class Pending(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One thing that the members hear."""
+    """One event of a turn."""
 
     event: events.Event
     exclude: Participant | None = None
-    """Who does not hear it."""
+    """The participant that does not receive it."""
     asked: tuple[Pending, ...] = ()
-    """Who hears it as the answer to a request of theirs."""
+    """Those that receive it as the answer to a request."""
 
 
 class Recipient:
-    """Who is reached by turns."""
+    """A member as a turn sees it."""
 
     __slots__ = ("active", "form", "outbox", "participant")
 
@@ -56,7 +56,7 @@ class Recipient:
 
 
 class Turn:
-    """What the members of a room hear next, and how far the walk past them has come."""
+    """What the members of a room receive next, and how many have it."""
 
     __slots__ = (
         "_encoded", "began", "items", "position", "posts", "recipients", "settled", "walked"
@@ -72,20 +72,20 @@ class Turn:
     ) -> None:
         self.items = items
         self.recipients = recipients
-        """Those to be reached; grows while it is walked."""
+        """The members to reach; grows while it is walked."""
         self.posts = posts
         """How many of the items are posts."""
         self.position = position
         """The newest that is delivered when it ends."""
         self.settled = settled
-        """Who is acknowledged when the turn ends."""
+        """The authors to acknowledge when the turn ends."""
         self.walked = 0
         self.began = time.perf_counter()
         self._encoded: dict[Form, _Encoded] = {}
 
     @property
     def came(self) -> float:
-        """When the first of its posts was submitted here, as far as that is known."""
+        """When the first of its entries was submitted here, as far as known."""
         return self.settled[0].came if self.settled else self.began
 
     def put(self, count: int) -> list[Outbox]:
@@ -120,7 +120,7 @@ class Turn:
 
     @property
     def done(self) -> bool:
-        """Whether everyone was reached."""
+        """Whether every recipient was reached."""
         return self.walked == len(self.recipients)
 
     def _encode(self, form: Form) -> "_Encoded":
@@ -129,13 +129,13 @@ class Turn:
 
 
 class _Encoded:
-    """A turn in one wire form, and what single members hear instead of parts of it."""
+    """A turn in one wire form, and what single members receive instead of parts of it."""
 
     __slots__ = ("blob", "own")
 
     def __init__(self, form: Form, items: list[Item]) -> None:
         self.own: dict[Participant, list[tuple[int, int, bytes]]] = {}
-        """Parts of the blob that are left out for somebody, and what comes in their place."""
+        """Ranges of the blob to cut out for a participant, and what to put in their place."""
         own, encode, rich = self.own, form.encode, form.rich
         parts = []
         start = 0
@@ -143,7 +143,7 @@ class _Encoded:
             part = encode(event)
             parts.append(part)
             end = start + len(part)
-            # In a rich form authors hear their own posts.
+            # In a rich form authors receive their own posts.
             if (
                 exclude is not None
                 and exclude.form is form
@@ -158,7 +158,7 @@ class _Encoded:
     def _answer(
         self, form: Form, event: events.Event, asked: Iterable[Pending], start: int, end: int
     ) -> None:
-        """Let those who asked for an event hear it as the answers to their requests."""
+        """Replace an event by the answers for those who requested it."""
         answers: dict[Participant, list[bytes]] = {}
         for author, request_id, _ in asked:
             answer = form.encode(replace(event, id=request_id))
@@ -167,7 +167,7 @@ class _Encoded:
             self.own.setdefault(author, []).append((start, end, b"".join(several)))
 
     def for_one(self, participant: Participant) -> list[bytes | memoryview]:
-        """Return what one member hears, in pieces: many exclusions cost no more than their sum."""
+        """Return what one member receives, in pieces of the shared blob."""
         shared = memoryview(self.blob)
         pieces: list[bytes | memoryview] = []
         start = 0

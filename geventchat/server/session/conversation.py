@@ -14,7 +14,6 @@ from geventchat.protocol.errors import (
 )
 from geventchat.server.session import handlers
 from geventchat.server.session.session import Session
-from geventchat.server.wire import JSON
 
 _MOST_BAD_FRAMES: Final = 3
 
@@ -47,7 +46,7 @@ def _take_first(session: Session, frame: bytes) -> None:
         if not isinstance(hello, requests.Hello):
             raise ProtocolError("forbidden", "The first message must be hello.")
     except ProtocolError as error:
-        session.form = JSON
+        session.form = session.link.form
         _report(session, error)
         raise Ending(PROTOCOL) from None
     handlers.welcome(session, hello)

@@ -17,7 +17,6 @@ from geventchat.server.chat.room import Member
 from geventchat.server.session import operator_commands
 from geventchat.server.session.replay import enter, joined
 from geventchat.server.session.session import Session
-from geventchat.server.wire import JSON
 
 _MEMBERS: Final = 500
 """Nicks that `members` gives at most."""
@@ -31,7 +30,7 @@ def answer(session: Session, request: requests.AnyRequest) -> None:
 def welcome(session: Session, hello: requests.Hello) -> None:
     """Answer hello: `welcome`, then each room. Waits. Raises Ending if it is not let in."""
     client = hashlib.blake2b(hello.client.encode(), digest_size=16).digest()
-    session.form = JSON  # what follows it hears as events, even if that is goodbye
+    session.form = session.link.form  # what follows it hears as events, even if that is goodbye
     rejections: list[Refused] = []
     if hello.token is not None:
         try:
@@ -49,7 +48,7 @@ def welcome(session: Session, hello: requests.Hello) -> None:
             raise Ending(replace(ending.reason, text=rejections[0].text)) from None
     if former is not None:
         session.policy.limiter.forgive(session.address, time.monotonic())
-    session.hub.authenticate(session, client, JSON)
+    session.hub.authenticate(session, client, session.link.form)
     session.policy.refresh_mute(session)
     if hello.nick is not None:
         try:
