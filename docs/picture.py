@@ -1,4 +1,4 @@
-"""Draws docs/terminal.svg: the real terminal client, talking through the real server.
+"""Draws docs/terminal.svg: the real terminal client, connected to a real server.
 
 python docs/picture.py
 """
@@ -26,7 +26,7 @@ COLORS = {
 
 
 class Screen(pyte.Screen):
-    """A screen that answers when it is asked where the cursor is."""
+    """A screen that answers queries for the cursor's position."""
 
     process: pexpect.spawn
 
@@ -35,7 +35,7 @@ class Screen(pyte.Screen):
 
 
 def play(port: str) -> Screen:
-    """Let some people talk, one of them in a terminal; give what that one sees."""
+    """Let three clients talk, one of them in a terminal; return the screen of that one."""
     screen = Screen(COLUMNS, LINES)
     stream = pyte.ByteStream(screen)
     options = ["connect", f":{port}", "--nick", "ann", "--room", "lobby", "--room", "release"]
@@ -77,12 +77,12 @@ def play(port: str) -> Screen:
 
 
 def color(name: str) -> str:
-    """Give a colour as SVG has it; pyte gives names, or six hexadecimal digits."""
+    """Return a colour for SVG; pyte has names, or six hexadecimal digits."""
     return COLORS.get(name, f"#{name}" if len(name) == 6 else FOREGROUND)
 
 
 def draw(screen: Screen) -> str:
-    """Give the picture of a screen as SVG."""
+    """Return the picture of a screen as SVG."""
     width, height = COLUMNS * CELL_WIDTH + 24, LINES * CELL_HEIGHT + 24
     shapes = [f'<rect width="{width}" height="{height}" rx="8" fill="{BACKGROUND}"/>']
     for row in range(LINES):
