@@ -14,7 +14,7 @@ import pyte
 
 from geventchat.client import Connection
 
-COLUMNS, LINES = 84, 20
+COLUMNS, LINES = 84, 15
 CELL_WIDTH, CELL_HEIGHT = 8.4, 18
 GEVENTCHAT = [sys.executable, "-m", "geventchat"]
 BACKGROUND, FOREGROUND = "#16181d", "#d8dbe2"
@@ -64,7 +64,7 @@ def play(port: str) -> Screen:
         watch(0.5)
         terminal.send("and one core, still?\r")
         watch(0.5)
-        mei.say("lobby", "ann: one core. I pulled the plug on it twice, nothing was lost")
+        mei.say("lobby", "ann: one core. kill -9 hit it twice, nothing was lost")
         mei.say("release", "0.1.0 is tagged")
         borje.say("lobby", "\x1b[31mescape codes\x1b[0m from strangers stay inert, by the way")
         watch(0.5)
