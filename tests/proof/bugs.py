@@ -7,10 +7,10 @@ checks of which at least one has to say so.
 import os
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from geventchat.protocol.events import Post
 from geventchat.server.chat.hub import Hub

@@ -102,25 +102,27 @@ class Delivery:
 
     def _slice(self) -> bool:
         """Work for what is left of the budget; return whether anything is left to do."""
-        if self._loop.iteration != self._round:
-            self._round = self._loop.iteration
+        iteration = self._loop.iteration
+        if iteration != self._round:
+            self._round = iteration
             self._left = SLICE_SECONDS
         elif self._left <= 0 or self._working:  # an errand may give rooms something to say
             return not self.idle
         end = time.perf_counter() + self._left
         self._working = True
         try:
-            self._work_until(end)
+            more = self._work_until(end)
         finally:
             self._working = False
         self._left = end - time.perf_counter()
-        return not self.idle
+        return more
 
-    def _work_until(self, end: float) -> None:
+    def _work_until(self, end: float) -> bool:
+        """Work until a time of `perf_counter`; return whether anything is left to do."""
         touched, small, large, errands = self._touched, self._small, self._large, self._errands
         while touched or small or large or errands:
             if errands and self._run_errand(end):
-                return
+                return True
             while (small or large) and len(touched) < _WALK:
                 if small:
                     self._walk(small.popleft())
@@ -130,7 +132,8 @@ class Delivery:
                 for _ in range(min(_LOOK, len(touched))):
                     touched.popleft().flush()
                 if time.perf_counter() > end:
-                    return
+                    return not self.idle
+        return False
 
     def _run_errand(self, end: float) -> bool:
         """Go some steps of the first errand; return whether the time is up."""

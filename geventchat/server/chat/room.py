@@ -161,24 +161,39 @@ class Room:
         """Begin the next turn, if anything is pending."""
         if not self.pending and not self._events:
             return None
-        items = self._take_events()
+        items = self._take_events() if self._events else []
         size = len(items) * _TOLD_BYTES
-        entries = self.pending
-        for count, (entry, _) in enumerate(entries):
-            size += size_of(entry) if isinstance(entry, Post) else _TOLD_BYTES + len(entry.topic)
-            if size > TURN_BYTES and (count or items):
-                entries, self.pending = entries[:count], entries[count:]
+        settled: list[Pending] = []
+        asked: list[Pending] = []
+        topic: int | None = None
+        taken = posts = 0
+        position = self.position
+        for entry, pending in self.pending:
+            size += size_of(entry) if isinstance(entry, Post) else _topic_size(entry)
+            if size > TURN_BYTES and (taken or items):
                 break
-        else:
-            self.pending = []
-        settled = [pending for _, pending in entries if pending is not None]
-        items += self._items(entries)
-        posts = [entry for entry, _ in entries if isinstance(entry, Post)]
+            taken += 1
+            if pending is not None:
+                settled.append(pending)
+            if isinstance(entry, Post):
+                posts += 1
+                position = entry.position
+                items.append(Item(entry, pending.author if pending is not None else None))
+                continue
+            if pending is not None:
+                asked.append(pending)
+            if topic is not None:  # of topics only the newest is told, at its place
+                items[topic] = None
+            topic = len(items)
+            items.append(Item(entry))
+        self.pending = self.pending[taken:]
+        if topic is not None:
+            self._answer_with(items, topic, asked)
         recipients: Iterable[Member] = self.live.values()
         if not posts:
             recipients = (member for member in recipients if member.form.rich)
-        position = posts[-1].position if posts else self.position
-        self.turn = Turn(items, list(recipients), len(posts), position, settled)
+        heard = [item for item in items if item is not None]
+        self.turn = Turn(heard, list(recipients), posts, position, settled)
         return self.turn
 
     def end_turn(self, turn: Turn) -> None:
@@ -217,37 +232,25 @@ class Room:
             self._turned.set()
             self._turned = None
 
-    def _take_events(self, *, all_of_them: bool = False) -> list[Item]:
+    def _take_events(self, *, all_of_them: bool = False) -> list[Item | None]:
         """Return the events of the next turn, which others may follow."""
         most = len(self._events) if all_of_them else max(TURN_BYTES // _TOLD_BYTES, 1)
-        items = [item for item in self._events[:most] if item is not None]
+        items = self._events[:most]
         self._events = self._events[most:]
         self._renames.clear()
         self._released.clear()
         self._typing.clear()
         return items
 
-    def _items(self, entries: list[tuple[Entry, Pending | None]]) -> list[Item]:
-        """Return the items of entries; of topics only the newest, at its place.
+    def _answer_with(self, items: list[Item | None], topic: int, asked: list[Pending]) -> None:
+        """Answer everybody who set a topic in a turn with the newest, which is at an index."""
+        item = items[topic]
+        assert item is not None
+        items[topic] = Item(item.event, asked=tuple(asked))
+        for each in asked:
+            if each.author not in self.live:  # turns do not reach it
+                each.author.answer(replace(item.event, id=each.request_id))
 
-        Everybody who set one is answered with the newest.
-        """
-        items: list[Item | None] = []
-        asked: list[Pending] = []
-        newest: int | None = None
-        for entry, pending in entries:
-            if isinstance(entry, Post):
-                items.append(Item(entry, pending.author if pending is not None else None))
-                continue
-            if pending is not None:
-                asked.append(pending)
-            if newest is not None:
-                items[newest] = None
-            newest = len(items)
-            items.append(Item(entry))
-        if newest is not None and (item := items[newest]) is not None:
-            items[newest] = Item(item.event, asked=tuple(asked))
-            for author, request_id, _ in asked:
-                if author not in self.live:  # turns do not reach it
-                    author.answer(replace(item.event, id=request_id))
-        return [item for item in items if item is not None]
+
+def _topic_size(topic: Topic) -> int:
+    return _TOLD_BYTES + 6 * len(topic.topic)  # JSON may spell a character in six

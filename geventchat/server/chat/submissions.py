@@ -40,7 +40,6 @@ class Submissions:
         limits: Limits,
         member: Member,
         text: str,
-        *,
         key: str | None = None,
         request_id: str | None = None,
         is_topic: bool = False,

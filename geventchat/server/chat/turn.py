@@ -7,8 +7,9 @@ exclusions cost no more than their number. Nothing here waits.
 import logging
 import time
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from geventchat.protocol import events
@@ -24,7 +25,7 @@ _JOINED_BYTES: Final = 16 << 10
 _log = logging.getLogger(__name__)
 
 
-class Pending(NamedTuple):
+class Pending(Struct, frozen=True):
     """The author that waits for the verdict on a submission."""
 
     author: Participant
@@ -33,7 +34,7 @@ class Pending(NamedTuple):
     """When it was submitted, by the clock of turns."""
 
 
-class Item(NamedTuple):
+class Item(Struct, frozen=True):
     """One event of a turn."""
 
     event: events.Event
@@ -139,7 +140,8 @@ class _Encoded:
         own, encode, rich = self.own, form.encode, form.rich
         parts = []
         start = 0
-        for event, exclude, asked in items:
+        for item in items:
+            event, exclude = item.event, item.exclude
             part = encode(event)
             parts.append(part)
             end = start + len(part)
@@ -150,8 +152,8 @@ class _Encoded:
                 and not (rich and isinstance(event, Post))
             ):
                 own.setdefault(exclude, []).append((start, end, b""))
-            if asked and rich:
-                self._answer(form, event, asked, start, end)
+            if item.asked and rich:
+                self._answer(form, event, item.asked, start, end)
             start = end
         self.blob = b"".join(parts)
 
@@ -160,9 +162,9 @@ class _Encoded:
     ) -> None:
         """Replace an event by the answers for those who requested it."""
         answers: dict[Participant, list[bytes]] = {}
-        for author, request_id, _ in asked:
-            answer = form.encode(replace(event, id=request_id))
-            answers.setdefault(author, []).append(answer)
+        for each in asked:
+            answer = form.encode(replace(event, id=each.request_id))
+            answers.setdefault(each.author, []).append(answer)
         for author, several in answers.items():
             self.own.setdefault(author, []).append((start, end, b"".join(several)))
 

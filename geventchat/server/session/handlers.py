@@ -148,7 +148,7 @@ def _topic(session: Session, request: requests.Topic) -> None:
     member = _member(session, request.room)
     session.policy.check_topic(session, member.room.name)
     session.charge(member.room.rich_members)
-    session.submitted(member, request.topic, request_id=request.id, is_topic=True)
+    session.submit(member, request.topic, None, request.id, is_topic=True)
     session.wait_acknowledged()  # its answer comes before those to later requests
 
 

@@ -209,15 +209,14 @@ class Session:
         """
         if self.muted or member.room.name in self.policy.rules.frozen:
             self.policy.check_speech(self, member.room.name)
-        self.submitted(member, text, key=key, request_id=request_id)
+        self.submit(member, text, key, request_id)
 
-    def submitted(
+    def submit(
         self,
         member: Member,
         text: str,
-        *,
-        key: str | None = None,
-        request_id: str | None = None,
+        key: str | None,
+        request_id: str | None,
         is_topic: bool = False,
     ) -> None:
         """Submit a text. Waits only if too many of this client's are unacknowledged.
@@ -225,13 +224,7 @@ class Session:
         Raises Refused, Ending.
         """
         self.hub.submissions.submit(
-            self.timeline,
-            self.limits,
-            member,
-            text,
-            key=key,
-            request_id=request_id,
-            is_topic=is_topic,
+            self.timeline, self.limits, member, text, key, request_id, is_topic
         )
         self._unacknowledged += 1
         if self._unacknowledged >= _MOST_UNACKNOWLEDGED:
