@@ -176,4 +176,7 @@ class Delivery:
             self.delivered += turn.posts * len(turn.recipients)
             if turn.posts:
                 self.heard_times.observe(now - turn.came)
+            if not room.waiting:
+                room.busy = False
+                return
         self._queue(room)

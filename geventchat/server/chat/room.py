@@ -157,9 +157,14 @@ class Room:
         self._events[place] = Item(event, participant) if nick != former else None
         return True
 
+    @property
+    def waiting(self) -> bool:
+        """Whether anything is pending for the next turn."""
+        return bool(self.pending or self._events)
+
     def begin_turn(self) -> Turn | None:
         """Begin the next turn, if anything is pending."""
-        if not self.pending and not self._events:
+        if not self.waiting:
             return None
         items = self._take_events() if self._events else []
         size = len(items) * _TOLD_BYTES

@@ -106,7 +106,10 @@ class Turn:
                 blob, own = encoded.blob, encoded.own
             try:
                 if own and member.participant in own:
-                    for piece in encoded.for_one(member.participant):
+                    pieces = encoded.for_one(member.participant)
+                    if not pieces:
+                        continue
+                    for piece in pieces:
                         member.outbox.put(piece)
                 elif blob:
                     member.outbox.put(blob)
