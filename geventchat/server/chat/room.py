@@ -108,7 +108,7 @@ class Room:
         self._renames: dict[Participant, tuple[int, str]] = {}
         """Where in `_events` the rename of somebody is, and from which nick."""
         self._released: dict[str, Participant | None] = {}
-        """Nicks that were given up in `_events`, and by whom if that was a rename."""
+        """Nicks that were given up in `_events`, and by whom if all of that was renames of one."""
         self._typing: set[Participant] = set()
         self.turn: Turn | None = None
         self.busy = False
@@ -179,7 +179,8 @@ class Room:
             place = len(self._events)
             self._renames[participant] = place, former
             self._events.append(None)
-        self._released.setdefault(former, participant)
+        releaser = self._released.get(former, participant)
+        self._released[former] = participant if releaser is participant else None
         event = events.Presence(room=self.name, nick=former, event="rename", new_nick=nick)
         self._events[place] = Item(event, participant) if nick != former else None
         return True
@@ -190,14 +191,12 @@ class Room:
             return None
         items = self._take_events()
         size = len(items) * _TOLD_BYTES
-        entries = self.pending
+        entries, rest = self.pending, self.pending[:0]
         for count, (entry, _) in enumerate(entries):
             size += size_of(entry) if isinstance(entry, Post) else _TOLD_BYTES + len(entry.topic)
             if size > TURN_BYTES and (count or items):
-                entries, self.pending = entries[:count], entries[count:]
+                entries, rest = entries[:count], entries[count:]
                 break
-        else:
-            self.pending = []
         settled = [pending for _, pending in entries if pending is not None]
         items += self._items(entries)
         posts = [entry for entry, _ in entries if isinstance(entry, Post)]
@@ -206,6 +205,7 @@ class Room:
             recipients = (member for member in recipients if member.form.rich)
         position = posts[-1].position if posts else self.position
         self.turn = Turn(items, list(recipients), len(posts), position, settled)
+        self.pending = rest  # not earlier: what a bug meets is given up, its authors among it
         return self.turn
 
     def end_turn(self, turn: "Turn") -> None:
