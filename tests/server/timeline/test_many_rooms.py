@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import gevent
 import pytest
+from gevent.monkey import get_original
 
 from geventchat.server.timeline.sqlite import SqliteTimeline, store
-from geventchat.server.timeline.sqlite.retention import RetentionPolicy
+from geventchat.server.timeline.sqlite.retention import RetentionPolicy, StoredRoom
 from geventchat.server.timeline.sqlite.schema import COUNT, connect
 from geventchat.server.timeline.sqlite.store import Store
 from tests.server.record import Record, on_disk, posts_of, say, set_topic, verdicts
+from tests.server.switches import let_run
 
 MANY = 20_000
 _STEP_OPERATIONS = 100
@@ -226,3 +229,28 @@ def test_a_turn_of_many_topics_and_says_is_one_transaction(
     assert writing == ["BEGIN IMMEDIATE", "COMMIT"]
     assert record.timeline.topic("r49") == "tea 149"
     record.close()
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_room_whose_opener_does_not_wait_for_it_stays_in_memory_only_for_others(
+    record: Record, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    """Clients may hang up while the disk is slow; nobody would ever release their rooms."""
+    timeline, rooms = record.timeline, store_of(record).rooms
+    loaded = get_original("threading", "Event")()
+    load = Store._load
+
+    def slow_load(self: Store, db: sqlite3.Connection, name: str) -> StoredRoom:
+        loaded.wait(5)
+        return load(self, db, name)
+
+    monkeypatch.setattr(Store, "_load", slow_load)
+    opener, *more = [gevent.spawn(timeline.open, "attic") for _ in range(1 + others)]
+    let_run()
+    opener.kill()
+    loaded.set()
+    gevent.joinall(more, timeout=5, raise_error=True)
+    timeline.open("cellar")  # behind it in the same thread
+    with gevent.Timeout(5):
+        while set(rooms) != {"lobby", "cellar", *["attic"] * others}:
+            gevent.sleep(0.001)
