@@ -22,6 +22,19 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
     record.close()
 
 
+def put_in_the_way(folder: Path) -> Path:
+    """Let a folder be where the guard is written anew, which stops even root."""
+    place = folder / "chat.db.guard.new"
+    with gevent.Timeout(5):
+        while True:
+            try:
+                place.mkdir()
+            except FileExistsError:  # it is being written
+                gevent.sleep(0.001)
+            else:
+                return place
+
+
 def wait_until(record: Record, *, failing: bool) -> None:
     with gevent.Timeout(5):
         while record.timeline.guard_failing != failing:
@@ -40,8 +53,7 @@ def test_a_guard_that_cannot_be_written_is_logged_once_and_again_when_it_can(
 ) -> None:
     caplog.set_level(logging.INFO, "geventchat.server.timeline.sqlite")
     record.fill(["before"])
-    in_the_way = tmp_path / "chat.db.guard.new"  # a folder is in the way even of root
-    in_the_way.mkdir()
+    in_the_way = put_in_the_way(tmp_path)
     record.fill(["one"])
     wait_until(record, failing=True)
     rounds(record, 5)
@@ -61,7 +73,7 @@ def test_a_guard_that_cannot_be_written_is_logged_once_and_again_when_it_can(
 def test_messages_are_stored_while_the_guard_cannot_be_written(
     record: Record, tmp_path: Path
 ) -> None:
-    (tmp_path / "chat.db.guard.new").mkdir()
+    put_in_the_way(tmp_path)
     record.fill(["one"])
     wait_until(record, failing=True)
     assert len(record.turn(say("two")).entries) == 1
