@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from geventchat.server.timeline.sqlite.schema import room_bytes
 from tests.server.record import Record, in_file, say, set_topic
 from tests.test_cli import first_line, refusal, run, serving
 
@@ -67,6 +68,18 @@ def test_what_is_exported_can_be_brought_in(path: Path, tmp_path: Path) -> None:
     assert record.timeline.topic("other") == "tea"
     assert record.turn(say("one", "k")).repeated[0][1] == 1
     record.close()
+
+
+def sums(path: Path) -> tuple[int, int]:
+    with closing(sqlite3.connect(path)) as db:
+        found: tuple[int, int] = db.execute("SELECT posts, room_bytes FROM store").fetchone()
+    return found
+
+
+def test_what_was_brought_in_is_counted(path: Path, tmp_path: Path) -> None:
+    """Posts ever stored, and what rooms and topics take: no server has to count them again."""
+    brought_in(tmp_path, history("export", path).stdout)
+    assert sums(tmp_path / "new.db") == sums(path) == (4, room_bytes("") + room_bytes("tea"))
 
 
 def test_it_is_exported_beside_a_server(tmp_path: Path) -> None:

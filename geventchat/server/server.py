@@ -94,7 +94,9 @@ class Server:
         """
         config = self._config
         context = tls.load(config.tls_cert, config.tls_key)
-        self._timeline = self._hub.timeline = factory.open_timeline(config, self._hub.deliver)
+        self._timeline = self._hub.timeline = factory.open_timeline(
+            config, self._hub.submissions.deliver
+        )
         try:
             chat = Door(config.host, config.port, NullFraming, self._on_connect, self.rejections)
             self._doors.append(chat)

@@ -51,7 +51,7 @@ class SteppedTimeline(MemoryTimeline):
     """
 
     def __init__(self, hub: Hub) -> None:
-        super().__init__(hub.deliver, posts_per_room=1 << 30, total_bytes=1 << 60)
+        super().__init__(hub.submissions.deliver, posts_per_room=1 << 30, total_bytes=1 << 60)
         self.stored: deque[Batch] = deque()
         self.held_back = False
         """Whether readings wait for `let_read`."""
@@ -138,7 +138,7 @@ class House:
     def slice(self) -> None:
         """Let delivery work for one slice."""
         with never_switches():
-            self.hub.deliver(Batch())
+            self.hub.submissions.deliver(Batch())
 
     @property
     def delivering(self) -> bool:

@@ -102,11 +102,13 @@ class Delivery:
 
     def _slice(self) -> bool:
         """Work for what is left of the budget; return whether anything is left to do."""
+        if self._working:  # an errand gave rooms something to say: the slice it runs in goes on
+            return False
         iteration = self._loop.iteration
         if iteration != self._round:
             self._round = iteration
             self._left = SLICE_SECONDS
-        elif self._left <= 0 or self._working:  # an errand may give rooms something to say
+        elif self._left <= 0:
             return not self.idle
         end = time.perf_counter() + self._left
         self._working = True

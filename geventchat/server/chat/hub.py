@@ -28,7 +28,7 @@ from geventchat.server.chat.room import Member, Room
 from geventchat.server.chat.submissions import Submissions
 from geventchat.server.logs.console import Console
 from geventchat.server.participant import Participant
-from geventchat.server.timeline import Batch, Timeline
+from geventchat.server.timeline import Timeline
 from geventchat.server.transport.token_bucket import TokenBucket
 from geventchat.server.wire import Form
 
@@ -361,10 +361,6 @@ class Hub:
             self._opened[room.opener] -= 1
             if not self._opened[room.opener]:
                 del self._opened[room.opener]
-
-    def deliver(self, batch: Batch) -> None:
-        """Pass the batch of one timeline turn on to the rooms and its authors. Never waits."""
-        self.submissions.deliver(batch)
 
     # Time
 

@@ -173,7 +173,8 @@ class _Encoded:
 
     def for_one(self, participant: Participant) -> list[bytes | memoryview]:
         """Return what one member receives, in pieces of the shared blob."""
-        shared = memoryview(self.blob)
+        small = len(self.blob) <= _JOINED_BYTES
+        shared = self.blob if small else memoryview(self.blob)
         pieces: list[bytes | memoryview] = []
         start = 0
         for cut, end, instead in self.own[participant]:
@@ -181,6 +182,6 @@ class _Encoded:
             start = end
         pieces.append(shared[start:])
         pieces = [piece for piece in pieces if piece]
-        if len(self.blob) <= _JOINED_BYTES and len(pieces) > 1:
+        if small and len(pieces) > 1:
             return [b"".join(pieces)]
         return pieces

@@ -28,7 +28,7 @@ def converse(session: Session) -> None:
                 take(session, frame)
             except ProtocolError as error:
                 _report(session, error)
-            take = _take_rich if session.rich else _take_plain
+            take = _take_rich if session.form.rich else _take_plain
             session.yield_if_due()
     except ProtocolError as error:  # one after which the link gives no more frames
         raise Ending(replace(error.reason or PROTOCOL, text=error.text)) from None
@@ -64,7 +64,7 @@ def _take_plain(session: Session, frame: bytes) -> None:
     lobby = session.rooms[names.LOBBY]
     session.hub.announce(lobby)
     try:
-        session.say(lobby, text)
+        session.submit(lobby, text)
     except Refused as refusal:
         session.refuse(refusal, None)
 

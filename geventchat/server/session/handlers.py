@@ -88,7 +88,7 @@ def welcome(session: Session, hello: requests.Hello) -> None:
 
 def _say(session: Session, request: requests.Say) -> None:
     member = session.rooms.get(request.room) or _member(session, request.room)
-    session.say(member, request.text, request.key, request.id)
+    session.submit(member, request.text, request.key, request.id)
 
 
 def _join(session: Session, request: requests.Join) -> None:

@@ -200,29 +200,20 @@ class Session:
             self.link.drain()
         return self._drained
 
-    def say(
-        self, member: Member, text: str, key: str | None = None, request_id: str | None = None
+    def submit(
+        self,
+        member: Member,
+        text: str,
+        key: str | None = None,
+        request_id: str | None = None,
+        is_topic: bool = False,
     ) -> None:
-        """Submit a post. Waits only if too many of this client's are unacknowledged.
+        """Submit a post or a topic. Waits only if too many of this client's are unacknowledged.
 
         Raises Refused if the client may not post there, Ending.
         """
         if self.muted or member.room.name in self.policy.rules.frozen:
             self.policy.check_speech(self, member.room.name)
-        self.submit(member, text, key, request_id)
-
-    def submit(
-        self,
-        member: Member,
-        text: str,
-        key: str | None,
-        request_id: str | None,
-        is_topic: bool = False,
-    ) -> None:
-        """Submit a text. Waits only if too many of this client's are unacknowledged.
-
-        Raises Refused, Ending.
-        """
         self.hub.submissions.submit(
             self.timeline, self.limits, member, text, key, request_id, is_topic
         )

@@ -138,7 +138,7 @@ class Timeline(ABC):
 
     @contextmanager
     def opened(self, room: str) -> Iterator[None]:
-        """RetentionPolicy a room open meanwhile. May wait to open it. Raises Refused `storage`."""
+        """Keep a room open meanwhile. May wait to open it. Raises Refused `storage`."""
         self.open(room)
         try:
             yield
@@ -154,7 +154,7 @@ class Timeline(ABC):
 
     @abstractmethod
     def hold(self, room: str) -> None:
-        """RetentionPolicy open a room that is open. Never waits."""
+        """Keep a room open that is open. Never waits."""
 
     @abstractmethod
     def release(self, room: str) -> None:

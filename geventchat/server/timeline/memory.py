@@ -170,7 +170,7 @@ class MemoryTimeline(Timeline):
             self._let_go(record)
 
     def _set_topic(self, submission: Submission, batch: Batch) -> None:
-        """RetentionPolicy a topic, unless there is no place for a longer one than the room has."""
+        """Keep a topic, unless there is no place for a longer one than the room has."""
         room, topic = submission.room, submission.text
         former = self._topics.get(room, "")
         grows = _topic_size(topic) - _topic_size(former)

@@ -72,7 +72,7 @@ def batch(*posts: Submission, first: int = 1) -> Batch:
 
 def deliver(house: House, what: Batch) -> None:
     with never_switches():
-        house.hub.deliver(what)
+        house.hub.submissions.deliver(what)
 
 
 # Batches

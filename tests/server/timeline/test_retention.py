@@ -32,7 +32,7 @@ def record(path: Path) -> Iterator[Record]:
 
 
 def trim(record: Record, keep: RetentionPolicy) -> int:
-    """TrimStep as far as it goes; give the steps that took."""
+    """Trim as far as it goes; give the steps that took."""
     assert isinstance(record.timeline, SqliteTimeline)
     steps = 0
     record.timeline._store.retention.keep = keep

@@ -104,7 +104,7 @@ class Store:
             self.db = None
 
     def open(self, name: str) -> None:
-        """RetentionPolicy a room in `rooms`, as it is stored."""
+        """Keep a room in `rooms`, as it is stored."""
         if name not in self.rooms:
             self.rooms[name] = self._guarded_load(name)
 
