@@ -24,7 +24,10 @@ _MEMBERS: Final = 500
 
 def answer(session: Session, request: requests.AnyRequest) -> None:
     """Do what a request asks. May wait. Raises Refused, and Ending for `bye`."""
-    _TABLE[type(request)](session, request)
+    kind = type(request)
+    if session.topics_unanswered and kind not in _SUBMITTED:
+        session.wait_acknowledged()  # answers come in the order of the requests
+    _TABLE[kind](session, request)
 
 
 def welcome(session: Session, hello: requests.Hello) -> None:
@@ -149,7 +152,7 @@ def _topic(session: Session, request: requests.Topic) -> None:
     session.policy.check_topic(session, member.room.name)
     session.charge(member.room.rich_members)
     session.submit(member, request.topic, None, request.id, is_topic=True)
-    session.wait_acknowledged()  # its answer comes before those to later requests
+    session.topics_unanswered = True
 
 
 def _typing(session: Session, request: requests.Typing) -> None:
@@ -190,6 +193,8 @@ def _member(session: Session, name: str) -> Member:
     return member
 
 
+_SUBMITTED: Final = requests.Say, requests.Topic
+"""Requests that the timeline answers, in their order; several topics of a turn become one."""
 _TABLE: Final[dict[type[requests.Request], Callable[[Session, Any], None]]] = {
     requests.Say: _say,
     requests.Join: _join,

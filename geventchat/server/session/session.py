@@ -71,6 +71,7 @@ class Session:
         "_began", "_closing", "_converse", "_drained", "_pinged", "_reader", "_reason", "_settled",
         "_unacknowledged", "bad_frames", "bye_id", "client", "form", "hub", "limits", "link",
         "locked_out", "muted", "nick", "operator", "outbox", "policy", "rooms", "timeline",
+        "topics_unanswered",
     )  # fmt: skip
 
     def __init__(
@@ -106,6 +107,8 @@ class Session:
         """The id of the request that ends the connection."""
         self._unacknowledged = 0
         self._settled: Event | None = None
+        self.topics_unanswered = False
+        """Whether a topic of this client may have no verdict yet."""
         self._drained: Event | None = None
         self.bad_frames = 0
         """Frames that were not UTF-8."""
@@ -234,6 +237,7 @@ class Session:
             if not self._settled.wait(_SETTLE_SECONDS):
                 raise Ending(_UNSETTLED)
             self._settled = None
+        self.topics_unanswered = False
 
     def charge(self, members: int) -> None:
         """Take tokens for an event that reaches so many members of a room. Never waits."""
