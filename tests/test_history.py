@@ -232,7 +232,7 @@ def test_renewed_is_another_life(path: Path) -> None:
         ),
         (
             'H{"type":"room","name":"a"}\n{"type":"post","post":{"position":1,"text":"\\u0000"}}\n',
-            "line 3: no server has such a post",
+            "line 3: not a valid post",
         ),
     ],
 )

@@ -56,8 +56,8 @@ def export(timeline: str) -> int:
 
     damaged = 0
     with _read(timeline) as db:
-        lost = archive.out_of_reach(db)
-        for count, line in enumerate(archive.lines(db), 1):
+        lost = archive.unreachable_posts(db)
+        for count, line in enumerate(archive.export_lines(db), 1):
             sys.stdout.buffer.write(line + b"\n")
             damaged += b'"damaged":true' in line  # in a text the quotes would be escaped
             _tell(count, "lines written")
@@ -72,7 +72,7 @@ def export(timeline: str) -> int:
 @history.command("import")
 @_timeline
 @click.argument("file", type=click.File("rb"), default="-")
-def bring_in(timeline: str, file: Any) -> None:
+def import_(timeline: str, file: Any) -> None:
     """Make a database of what `export` wrote, from FILE or standard input.
 
     Its clients are told that they may have missed something: newer posts may have been lost.
@@ -86,9 +86,9 @@ def bring_in(timeline: str, file: Any) -> None:
 
     with _alone(timeline) as store:
         try:
-            count = archive.bring_in(store.db, lines())
-            store.learn()
-        except archive.Bad as error:
+            count = archive.import_lines(store.db, lines())
+            store.reload()
+        except archive.ImportFailed as error:
             raise BadOption("import", getattr(file, "name", "-"), str(error)) from None
     click.echo(f"{count:,} posts were brought in.")
 
@@ -127,7 +127,7 @@ def trim(context: click.Context, /, **_: object) -> None:
             "Name a file with --config whose [limits] say what to keep of history."
         )
     with _alone(config.timeline) as store:
-        store.retention.keep = keep
+        store.retention.policy = keep
         before = _posts(store.db)
         # A step that deletes nothing has only looked at some rooms.
         while store.trim() or store.retention.rounds < 2:

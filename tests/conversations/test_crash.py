@@ -18,7 +18,7 @@ from tests.conversations.peers import Rich, of
 from tests.process import served
 
 WOUNDED = "tests.conversations.wounded"
-SUPERVISED = ("timeline", "tending", "delivery", "clock")
+SUPERVISED = ("timeline", "maintenance", "delivery", "clock")
 
 
 def health(log_lines: list[str]) -> int:

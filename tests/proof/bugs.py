@@ -63,8 +63,8 @@ def acknowledge_what_failed() -> None:
     def store_some(self: Store, submitted: list[Submission]) -> Batch:
         if not _now("store", 10):
             return real(self, submitted)
-        rooms = self._rooms_of(self._ready(), submitted)
-        return Batch(self._number(rooms, dict.fromkeys(rooms, 1), submitted).entries)
+        rooms = self._rooms_of(self._connection(), submitted)
+        return Batch(self._assign_positions(rooms, dict.fromkeys(rooms, 1), submitted).entries)
 
     Store.store = store_some  # type: ignore[method-assign]
 
@@ -128,7 +128,7 @@ def swap() -> None:
 
 def keep_the_epoch() -> None:
     """Do not notice that an older copy was put back."""
-    RollbackGuard.contradicts = lambda *_: False  # type: ignore[method-assign]
+    RollbackGuard.detects_rollback = lambda *_: False  # type: ignore[method-assign]
 
 
 def always_recovered() -> None:
@@ -182,14 +182,14 @@ def invent() -> None:
 
 def leave_a_hole() -> None:
     """Use up a position for nothing."""
-    real = Store._number
+    real = Store._assign_positions
 
     def number(self: Store, rooms: Any, made: Any, submitted: list[Submission]) -> Any:
         if _now("hole", 20) and rooms[submitted[0].room].top:
             rooms[submitted[0].room].top += 1
         return real(self, rooms, made, submitted)
 
-    Store._number = number  # type: ignore[method-assign]
+    Store._assign_positions = number  # type: ignore[method-assign]
 
 
 def misplace() -> None:

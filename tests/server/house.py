@@ -67,7 +67,7 @@ class SteppedTimeline(MemoryTimeline):
         """Deliver the oldest batch that is stored and not delivered."""
         if self.stored:
             with never_switches():
-                self._hand_on(self.stored.popleft())
+                self._on_batch(self.stored.popleft())
 
     def let_read(self) -> None:
         """Let the reader who waits longest have its page, as it was when it asked."""

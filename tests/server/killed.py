@@ -45,7 +45,7 @@ def dies_before(number: int, path: Path, act: str) -> None:
         record.db.set_trace_callback(die)
         in_ten_days = time.time() + 10 * 24 * 60 * 60
         vars(time)["time"] = lambda: in_ten_days
-        record.retention.keep = RetentionPolicy(days=1)
+        record.retention.policy = RetentionPolicy(days=1)
         while record.trim():
             pass
 

@@ -35,7 +35,7 @@ def trim(record: Record, keep: RetentionPolicy) -> int:
     """TrimStep as far as it goes; give the steps that took."""
     assert isinstance(record.timeline, SqliteTimeline)
     steps = 0
-    record.timeline._store.retention.keep = keep
+    record.timeline._store.retention.policy = keep
     while record.timeline._store.trim():
         steps += 1
     return steps

@@ -700,12 +700,12 @@ def test_a_large_file_is_checked_while_the_server_runs(
     with pytest.raises(BadOption, match="damaged"):
         Record(on_disk(path))
 
-    monkeypatch.setattr(schema, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(schema, "CHECK_SECONDS", 0.0)
     record = Record(on_disk(path))
     assert isinstance(record.timeline, SqliteTimeline)
-    assert record.timeline._looking is not None
+    assert record.timeline._check is not None
     assert verdicts(record.turn(say("goes on"))).posts == [("lobby", 2_001, "goes on")]
-    record.timeline._looking.join(5)
+    record.timeline._check.join(5)
     record.close()
     assert f"{path} is damaged" in caplog.text
 
@@ -714,6 +714,6 @@ def test_shutdown_does_not_wait_for_the_check_of_a_large_file(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     Record(on_disk(path)).close()
-    monkeypatch.setattr(schema, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(schema, "CHECK_SECONDS", 0.0)
     Record(on_disk(path)).close()
     assert not caplog.text
