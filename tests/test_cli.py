@@ -142,11 +142,11 @@ def test_an_unusable_option_is_one_line_and_exit_2(arguments: list[str], line: s
         ("serv", "No such command 'serv'. Did you mean 'serve'?"),
         (
             "history export --timeline memory:",
-            "--timeline memory:: keeps nothing; only sqlite:PATH has a history",
+            "--timeline memory:: has no stored history; use sqlite:PATH",
         ),
         (
             "history trim",
-            "Name a file with --config whose [limits] say what to keep of history.",
+            "No retention limit is set; give a --config file with [limits] for the history.",
         ),
     ],
     ids=lambda text: text[:50],

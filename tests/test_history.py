@@ -56,7 +56,7 @@ def test_what_is_exported_can_be_brought_in(path: Path, tmp_path: Path) -> None:
 
     done = brought_in(tmp_path, exported.stdout)
 
-    assert (done.returncode, done.stdout) == (0, "4 posts were brought in.\n")
+    assert (done.returncode, done.stdout) == (0, "4 posts imported.\n")
     assert history("export", tmp_path / "new.db").stdout == exported.stdout
     assert epoch(tmp_path / "new.db") != epoch(path)  # it may be older than what clients saw
     renewed = epoch(tmp_path / "new.db")
@@ -87,12 +87,12 @@ def test_it_is_exported_beside_a_server(tmp_path: Path) -> None:
 def test_a_file_of_settings_names_the_history_and_what_to_keep_of_it(path: Path) -> None:
     file = path.with_name("chat.toml")
     file.write_text(f'timeline = "sqlite:{path}"\nlimits.history_posts_per_room = 1')
-    assert run("history", "trim", GEVENTCHAT_CONFIG=str(file)).stdout == "2 posts are gone.\n"
+    assert run("history", "trim", GEVENTCHAT_CONFIG=str(file)).stdout == "2 posts deleted.\n"
 
 
 def test_a_whole_history_is_whole_and_damage_is_named(path: Path) -> None:
     done = history("check", path)
-    assert (done.returncode, done.stdout) == (0, "The history is whole.\n")
+    assert (done.returncode, done.stdout) == (0, "No problems found.\n")
     damage(path)
     done = history("check", path)
     assert done.returncode == 1
@@ -176,7 +176,7 @@ def test_around_a_damaged_page_everything_is_exported(tmp_path: Path) -> None:
 
     assert exported.returncode == 1
     done = brought_in(tmp_path, exported.stdout)
-    assert (done.returncode, done.stdout) == (0, "1,000 posts were brought in.\n")
+    assert (done.returncode, done.stdout) == (0, "1,000 posts imported.\n")
     record = Record(in_file(tmp_path / "new.db"))
     posts = record.everything()
     record.close()
@@ -205,7 +205,7 @@ def test_a_file_whose_tables_cannot_be_read_is_refused_with_what_to_do(path: Pat
 def test_history_is_trimmed(path: Path) -> None:
     file = path.with_name("chat.toml")
     file.write_text("limits.history_posts_per_room = 1")
-    assert history("trim", path, "--config", str(file)).stdout == "2 posts are gone.\n"
+    assert history("trim", path, "--config", str(file)).stdout == "2 posts deleted.\n"
     assert '"one"' not in history("export", path).stdout
     assert history("check", path).returncode == 0
 
@@ -249,9 +249,9 @@ def test_what_cannot_be_brought_in_is_named_and_nothing_of_it_is(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["export", "--timeline", "memory:"], "keeps nothing"),
-        (["export", "--timeline", "sqlite:none.db"], "there is no such file"),
-        (["trim"], "Name a file with --config"),
+        (["export", "--timeline", "memory:"], "has no stored history"),
+        (["export", "--timeline", "sqlite:none.db"], "file not found"),
+        (["trim"], "No retention limit is set"),
         (["trim", "--config", "none.toml"], "none.toml"),
         (["import", "none"], "No such file"),
     ],

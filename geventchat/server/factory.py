@@ -1,4 +1,4 @@
-"""Creates the parts of a server from its config, or only checks it; reading files blocks."""
+"""Creates the parts of a server from its config, or only checks it. Reads files, which blocks."""
 
 import errno
 import os

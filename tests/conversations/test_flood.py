@@ -139,7 +139,7 @@ def test_a_shutdown_takes_what_a_throttled_client_had_sent() -> None:
         bob.posts(1)
         until_paused(chat)
         began = time.monotonic()
-        chat.server.ask_to_stop()
+        chat.server.request_stop()
         stopping = gevent.spawn(chat.server.stop)
         assert texts(bob.posts(49)) == [str(number) for number in range(1, 50)]
         for peer in (ann, bob):

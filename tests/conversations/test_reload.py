@@ -14,7 +14,7 @@ import gevent
 import pytest
 from gevent.lock import BoundedSemaphore
 
-from geventchat.cli.serve import _hung_up
+from geventchat.cli.serve import _on_hangup
 from geventchat.cli.settings import Resolved
 from geventchat.config import BadOption, Config, Limits
 from tests.conversations.chat import Chat, chatting
@@ -82,7 +82,7 @@ def test_an_unusable_file_changes_no_settings(
 
 def hang_up(server: Mock, reloading: BoundedSemaphore, config: Config) -> None:
     found = Resolved(config, {}, {})
-    _hung_up(server, Mock(), lambda: found, reloading, had_terminal=False)
+    _on_hangup(server, Mock(), lambda: found, reloading, had_terminal=False)
 
 
 def test_concurrent_reloads_run_one_after_the_other() -> None:
@@ -125,5 +125,5 @@ def test_a_reload_reads_settings_in_a_native_thread() -> None:
 
     server = Mock(operator_file=None)
     server.reload.return_value = []
-    _hung_up(server, Mock(), read, BoundedSemaphore(1), had_terminal=False)
+    _on_hangup(server, Mock(), read, BoundedSemaphore(1), had_terminal=False)
     assert threads != [threading.get_native_id()]

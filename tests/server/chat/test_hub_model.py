@@ -278,7 +278,7 @@ class HubModel(RuleBasedStateMachine):
             (replay, "FRESH", FRESH),
             (room_module, "TURN_BYTES", 8),
             (delivery, "SLICE_SECONDS", -1.0),
-            (delivery, "_LOOK", 1),
+            (delivery, "_CLOCK_STEPS", 1),
         ):
             self.patch.setattr(module, name, value)
         self.house = House(outbox_bytes=2_000)
