@@ -316,7 +316,7 @@ def options(command: click.Command) -> set[str]:
     return own.union(*map(options, inner))
 
 
-def test_there_are_few_flags() -> None:
+def test_the_number_of_flags_is_limited() -> None:
     assert len(options(commands)) < 30
 
 
@@ -444,7 +444,7 @@ def test_ctrl_c_ends_the_server_cleanly(number: signal.Signals) -> None:
     assert complaints == ""
 
 
-def test_a_server_survives_the_end_of_its_reader() -> None:
+def test_a_server_survives_a_closed_output_pipe() -> None:
     with serving() as process:
         number = port(first_line(process))
         assert process.stdout

@@ -34,12 +34,12 @@ def chat(tmp_path: Path) -> Iterator[Chat]:
 
 
 def test_every_metric_is_listed(chat: Chat) -> None:
-    ann, _ = chat.riches("Ann", "Bob")
+    ann, _ = chat.rich_clients("Ann", "Bob")
     with Plain(chat.address) as rejected:
         rejected.rest()
     ann.tell("bye")
     ann.closing()
-    chat.gone(ann)
+    chat.wait_disconnected(ann)
     listed = {
         (name, kind, frozenset(quoted(labels)), text)
         for cell, kind, labels, text in rows("metric")

@@ -1,4 +1,4 @@
-"""Two who talk while somebody else misbehaves, and to whom nothing of that may come."""
+"""Two clients that talk while others misbehave, and must not notice it."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from gevent.ssl import SSLContext
 from tests.conversations.peers import SECONDS, Bystanders, Rich
 
 MOST_SECONDS: Final = 0.25
-"""Within which every say is acknowledged, whatever others do."""
+"""Maximum time to the acknowledgement of a message, whatever other clients do."""
 _PAUSE_SECONDS: Final = 0.002
 _rooms: Final = count(1)
 
@@ -30,7 +30,7 @@ class Control:
         # Without it a second small request waits for the kernel to acknowledge the first: 40 ms.
         self._speaker.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.seconds: list[float] = []
-        """How long each say took to be acknowledged, and what kept it from being said."""
+        """Times to the acknowledgement of each message, including delays before sending it."""
         self._over = False
         self._talk: gevent.Greenlet[[], None] | None = None
 
@@ -52,7 +52,7 @@ class Control:
             self._hearer.socket.close()
 
     def check(self) -> None:
-        """Check that all was acknowledged in time, and heard, once and in order."""
+        """Check that all messages were acknowledged in time, and received once and in order."""
         self._say()
         heard = self._hearer.posts(len(self.seconds), self._room)
         said = [(number, str(number)) for number in range(1, len(self.seconds) + 1)]
@@ -76,6 +76,6 @@ class Control:
 
 @contextmanager
 def beside(address: tuple[str, int], *, tls: SSLContext | None = None) -> Iterator[Bystanders]:
-    """Give those in the lobby beside whom others misbehave, while the two of a control talk."""
+    """Return bystanders in the lobby, while two control clients talk."""
     with Control(address, tls=tls), Bystanders(address, tls=tls) as bystanders:
         yield bystanders

@@ -20,12 +20,12 @@ from tests.conversations.peers import SECONDS
 _DATA: Final = b"\x17"
 _HANDSHAKE: Final = b"\x16"
 _CLIENT_HELLOS: Final = b"\x01\0\0\0" * 4_000
-"""Type and length: they are refused before they are read any further."""
+"""Type and length; the server rejects them before it reads further."""
 _KEY_UPDATE: Final = b"\x18\0\0\x01\0"
 """One that asks for none in return."""
 
 _SECRETS: Final = "CLIENT_RANDOM ", "CLIENT_TRAFFIC_SECRET_0 "
-"""How the lines of the log begin that hold the secret of TLS 1.2 and of 1.3."""
+"""Start of the key log lines with the secrets of TLS 1.2 and 1.3."""
 
 
 def begin_again(address: tuple[str, int], folder: Path, *, data: bytes) -> None:
@@ -80,7 +80,7 @@ def change_keys(address: tuple[str, int], folder: Path) -> None:
 def _connect(
     address: tuple[str, int], folder: Path, version: ssl.TLSVersion
 ) -> tuple[socket.socket, bytes, bytes, bytes]:
-    """Shake hands; the connection, what came meanwhile, the client's random and its secret."""
+    """Complete a handshake; return the connection, data received, client random and secret."""
     log = folder / "keys"
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -109,7 +109,7 @@ def _connect(
 
 
 def _say(sock: socket.socket, records: bytes) -> None:
-    """Send them, read to the end. Raises TimeoutError if there is none."""
+    """Send records and read to the end. Raises TimeoutError if there is none."""
     with sock, suppress(ConnectionError):
         sock.sendall(records)
         while sock.recv(65_536):

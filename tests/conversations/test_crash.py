@@ -22,7 +22,7 @@ SUPERVISED = ("timeline", "maintenance", "delivery", "clock")
 
 
 def health(log_lines: list[str]) -> int:
-    """Ask for /healthz where the log says that it is; give the status."""
+    """Request /healthz at the address in the log; return the status."""
     (line,) = log_lines
     (address,) = re.findall(r"http://127\.0\.0\.1:\d+", line)
     try:
@@ -73,7 +73,7 @@ def test_healthz_is_503_from_the_moment_a_core_greenlet_ended(
         assert process.wait(6) == 1
 
 
-def test_a_commit_that_hangs_does_not_hold_the_ending(tmp_path: Path) -> None:
+def test_a_hanging_commit_does_not_delay_the_shutdown(tmp_path: Path) -> None:
     with served(tmp_path, "--drain-seconds", "2", program=WOUNDED) as process:
         with Rich(process.address, "ann") as ann:
             ann.say("lobby", "acknowledged", key="k")

@@ -22,7 +22,7 @@ CLIENTS = 100
 
 
 class Talker:
-    """Says one thing after the other until the connection ends."""
+    """Sends messages one after the other until the connection ends."""
 
     def __init__(self, process: Process, number: int) -> None:
         self._room = f"room-{number % 10}"
@@ -32,7 +32,7 @@ class Talker:
         self.heard: list[dict[str, Any]] = []
 
     def talk(self) -> None:
-        """Say the next thing as soon as the last was heard; hear all until the end."""
+        """Send each message once the last was received; read everything until the end."""
         self._say()
         with suppress(EOFError, ConnectionResetError):
             while True:
@@ -42,7 +42,7 @@ class Talker:
         self._rich.socket.close()
 
     def stored(self) -> set[str]:
-        """Give the keys of what it heard of its own: the server has acknowledged that."""
+        """Return the keys of its own posts that it received: these are acknowledged."""
         return {post["key"] for post in of("post", self.heard) if post.get("key") in self.said}
 
     def _say(self) -> None:
@@ -53,7 +53,7 @@ class Talker:
 
 @contextmanager
 def talking(process: Process) -> Iterator[list[Talker]]:
-    """Let everyone talk, until all connections have ended."""
+    """Make all clients talk until all connections have ended."""
     talkers = [Talker(process, number) for number in range(CLIENTS)]
     greenlets = [gevent.spawn(talker.talk) for talker in talkers]
     with gevent.Timeout(10):
@@ -65,7 +65,7 @@ def talking(process: Process) -> Iterator[list[Talker]]:
 
 
 def until_nobody_is_let_in(process: Process) -> None:
-    """Wait until the first signal was seen."""
+    """Wait until the server has received the first signal."""
     with gevent.Timeout(5), suppress(ConnectionRefusedError):
         while True:
             socket.create_connection(process.address).close()
@@ -73,14 +73,14 @@ def until_nobody_is_let_in(process: Process) -> None:
 
 
 def send_nulls(sender: native.socket) -> None:
-    """Send null bytes, and nothing but them, until the connection ends. Waits in its thread."""
+    """Send only null bytes until the connection ends. Blocks its thread."""
     with suppress(ConnectionError):
         while True:
             sender.sendall(bytes(16 << 20))
 
 
 def kept(folder: Path) -> list[str]:
-    """Give the keys of what is in the file."""
+    """Return the keys of the posts in the file."""
     with closing(sqlite3.connect(folder / "chat.db")) as db:
         return [key for (key,) in db.execute("SELECT key FROM posts")]
 

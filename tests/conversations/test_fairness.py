@@ -1,4 +1,4 @@
-"""One client's many requests do not keep the others waiting."""
+"""Many requests of one client do not delay the others."""
 
 from typing import Any
 

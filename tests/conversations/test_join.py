@@ -1,4 +1,4 @@
-"""Joining: what is replayed, the seam between replay and live, and leaving."""
+"""Joining: replay, the transition from replay to live, and leaving."""
 
 import random
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from tests.conversations.peers import Rich, of
 
 
 def talk(ann: Rich, room: str, number: int) -> None:
-    """Say so many things and hear them."""
+    """Post messages and receive them."""
     for each in range(1, number + 1):
         ann.say(room, f"{each}")
     ann.posts(number, room)
@@ -23,7 +23,7 @@ def positions(events: list[dict[str, Any]]) -> list[int]:
 
 
 def join(peer: Rich, room: str, **cursor: Any) -> tuple[dict[str, Any], list[int]]:
-    """Join a room; give `joined` and the positions of what is replayed."""
+    """Join a room; return `joined` and the positions of the replayed posts."""
     joined = peer.ask("join", room=room, **cursor)
     assert joined["type"] == "joined"
     return joined, positions(peer.pong())
@@ -101,7 +101,7 @@ def test_the_epoch_is_one_for_all_rooms(stored: Address) -> None:
 @pytest.mark.parametrize(
     ("position", "recovered", "first"), [(40, True, 41), (39, False, 51), (0, False, 51)]
 )
-def test_a_cursor_below_what_was_trimmed_is_not_recovered(
+def test_a_cursor_before_the_oldest_post_is_not_recovered(
     serve: Serve, position: int, recovered: bool, first: int
 ) -> None:
     address = serve(memory_posts_per_room=60)
@@ -113,7 +113,7 @@ def test_a_cursor_below_what_was_trimmed_is_not_recovered(
         assert replayed == list(range(first, 101))
 
 
-def test_a_trimmed_room_replays_what_is_left(serve: Serve) -> None:
+def test_a_trimmed_room_replays_the_retained_posts(serve: Serve) -> None:
     address = serve(memory_posts_per_room=5)
     with Rich(address, rooms=["r"]) as ann, Rich(address, rooms={}) as bob:
         talk(ann, "r", 12)
@@ -139,7 +139,7 @@ def test_a_long_replay_comes_in_pages_and_without_a_gap(
             assert len(replayed) == 20 if cursor == 0 else len(replayed) in (5, 6)
 
 
-def test_joining_a_room_one_is_in_answers_joined_and_replays_nothing(stored: Address) -> None:
+def test_joining_a_joined_room_is_answered_and_replays_nothing(stored: Address) -> None:
     with Rich(stored, rooms=["r"]) as ann, Rich(stored, rooms=["r"]) as bob:
         talk(ann, "r", 3)
         bob.posts(3)
@@ -204,7 +204,7 @@ def test_a_client_that_resumes_with_its_cursor_misses_nothing(stored: Address) -
         assert replayed == [4, 5, 6, 7, 8, 9]
 
 
-def test_what_is_joined_left_and_joined_in_one_packet_ends_joined(stored: Address) -> None:
+def test_a_join_leave_and_join_in_one_packet_ends_joined(stored: Address) -> None:
     with Rich(stored, rooms=["r"]) as ann, Rich(stored, rooms={}) as bob:
         talk(ann, "r", 3)
         request = b'{"type":"join","room":"r"}\0{"type":"leave","room":"r"}\0'
@@ -233,7 +233,7 @@ def test_no_more_rooms_than_the_limit_can_be_joined_until_one_is_left(serve: Ser
 
 
 class Wanderer:
-    """A member that comes and goes in every way there is, and keeps what it heard, in order."""
+    """A member that joins and leaves in every way, and keeps the posts it received in order."""
 
     def __init__(self, address: Address, epoch: str, seed: int) -> None:
         self._address = address
@@ -243,7 +243,7 @@ class Wanderer:
         self.ways: list[str] = []
 
     def wander(self, total: int) -> None:
-        """Hear everything up to the position `total`."""
+        """Receive everything up to the position `total`."""
         self._peer = Rich(self._address, rooms={"r": self._cursor})
         self._take(self._peer.greeting)
         while self._position < total:

@@ -22,7 +22,7 @@ from tests.conversations.chat import Chat, chatting
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
-    """Give the files that a server reads again, by setting."""
+    """Return the files that a reload reads, by setting."""
     found = {"password_file": tmp_path / "password", "operator_file": tmp_path / "token"}
     found["password_file"].write_text("sesame")
     found["operator_file"].write_text("the-token-of-a-test")

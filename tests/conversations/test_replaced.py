@@ -1,4 +1,4 @@
-"""A session that is ending acts no more, whichever of two connections the loop serves first."""
+"""An ending session changes nothing, whichever of two connections the loop serves first."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ HELLO: Final = {"type": "hello", "version": 1, "client": CLIENT, "nonce": "n"}
 
 @pytest.fixture
 def brief() -> Iterator[Chat]:
-    """Give a server at which a nick is held for a second."""
+    """Return a server that holds nicks for one second."""
     with chatting(nick_hold_seconds=1) as chat:
         yield chat
 
@@ -26,13 +26,13 @@ def hello(**fields: Any) -> bytes:
 
 
 def at_once(*sent: tuple[Plain, bytes]) -> None:
-    """Send from each without letting the server run, so that it finds all of them readable."""
+    """Send from each without running the server, so that all become readable at once."""
     for peer, data in sent:
         assert peer.socket.send(data) == len(data)
 
 
 def welcomed(peer: Plain) -> str:
-    """Give the nick of the welcome that comes."""
+    """Return the nick in the next welcome."""
     while (event := json.loads(peer.frame()))["type"] != "welcome":
         pass
     return str(event["nick"])
@@ -47,8 +47,8 @@ def test_a_rename_of_a_replaced_connection_leaks_no_nick(
 ) -> None:
     watcher = brief.rich("watcher")
     old = brief.rich("Victim", client=CLIENT)
-    new = brief.came(Plain(brief.address))
-    brief.knock()
+    new = brief.track(Plain(brief.address))
+    brief.wait_accepted()
     sent = [(old, encode({"type": "nick", "nick": "Other"})), (new, hello(rooms={}))]
     at_once(*(sent[each] for each in order))
     nick = welcomed(new)
@@ -58,8 +58,8 @@ def test_a_rename_of_a_replaced_connection_leaks_no_nick(
     assert watcher.ask("nick", nick=nick)["code"] == "nick_in_use"
     assert watcher.ask("nick", nick=other)["type"] == "renamed"
     new.socket.close()
-    brief.knock()
-    brief.later(2)
+    brief.wait_accepted()
+    brief.advance_clock(2)
     assert watcher.ask("nick", nick=nick)["type"] == "renamed"
 
 
@@ -69,8 +69,8 @@ def test_a_join_of_a_replaced_connection_does_not_change_who_is_there(
 ) -> None:
     watcher = brief.rich("watcher")
     old = brief.rich("Ann", client=CLIENT, rooms=[])
-    new = brief.came(Plain(brief.address))
-    brief.knock()
+    new = brief.track(Plain(brief.address))
+    brief.wait_accepted()
     sent = [(old, encode({"type": "join", "room": "lobby"})), (new, hello())]
     at_once(*(sent[each] for each in order))
     assert welcomed(new) == "Ann"
@@ -93,7 +93,7 @@ def test_a_join_of_a_replaced_connection_does_not_change_who_is_there(
     ],
     ids=lambda request: request["type"],
 )
-def test_a_kicked_client_acts_no_more(
+def test_requests_of_a_kicked_client_have_no_effect(
     tmp_path: Any, order: tuple[int, ...], request_sent: dict[str, Any]
 ) -> None:
     options = {"operator_file": f"{tmp_path}/token"}
@@ -116,8 +116,8 @@ def test_a_kicked_client_acts_no_more(
 
 def test_the_nick_of_a_replaced_connection_stays_with_the_new_one(brief: Chat) -> None:
     old = brief.rich("Ann", client=CLIENT)
-    new = brief.came(Plain(brief.address))
-    brief.knock()
+    new = brief.track(Plain(brief.address))
+    brief.wait_accepted()
     third = brief.rich("Bob")
     bye = encode({"type": "bye"})
     at_once((old, bye), (new, hello()), (third, encode({"type": "nick", "nick": "Ann", "id": "t"})))

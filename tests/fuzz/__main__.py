@@ -1,4 +1,4 @@
-"""`make fuzz`: let Atheris look for bytes that break a promise, and keep the cases that taught it.
+"""`make fuzz`: run Atheris on each target, and keep the cases that reach new branches.
 
     python -m tests.fuzz [--runs 250000] [TARGET ...]
 
@@ -28,7 +28,7 @@ _MOST_BYTES: Final = 512
 
 
 def main() -> int:
-    """Fuzz the targets that were named, or all; return the exit code."""
+    """Fuzz the named targets, or all; return the exit code."""
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=250_000, help="cases for each target")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _fuzz(target: str, runs: int) -> bool:
-    """Run a target, keep what it found; say whether nothing broke."""
+    """Run a target and keep new cases; return whether it passed."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         kept, found, words = (Path(folder, name) for name in ("kept", "found", "words"))
@@ -61,7 +61,7 @@ def _fuzz(target: str, runs: int) -> bool:
 
 
 def _atheris(target: str, *arguments: str) -> bool:
-    """Run Atheris on a target; show what it says if something broke."""
+    """Run Atheris on a target; print its output if it failed."""
     command = [sys.executable, "-m", "tests.fuzz.engine", target, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

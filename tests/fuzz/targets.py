@@ -90,7 +90,7 @@ def _look(request: requests.AnyRequest) -> None:
 
 
 def an_event(data: bytes) -> None:
-    """What a server says is an event, unknown, or what the client's link takes for a fault."""
+    """A frame of a server is an event, an unknown one, or a declared error of the client."""
     try:
         event = events.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -100,7 +100,7 @@ def an_event(data: bytes) -> None:
 
 
 def a_name(data: bytes) -> None:
-    """A name is refused with a sentence, or stays what it is when it is given again."""
+    """A name is refused with a sentence, or its normal form is stable."""
     text = data.decode(errors="replace")
     for make in (names.nick, names.room):
         try:
@@ -115,14 +115,14 @@ def a_name(data: bytes) -> None:
 
 
 def shown_text(data: bytes) -> None:
-    """What is shown of others' text neither acts on a terminal nor breaks a line."""
+    """Escaped text has no effect on a terminal and no line break."""
     shown = visible.visible(data.decode(errors="surrogateescape"))
     shown.encode()
     assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in shown)
 
 
 def settings(data: bytes) -> None:
-    """A file of settings can be used, or one line says what is wrong with it."""
+    """A file of settings is valid, or is refused with one line."""
     _SETTINGS.write_bytes(data)
     try:
         found = from_file(_SETTINGS)
@@ -134,7 +134,7 @@ def settings(data: bytes) -> None:
 
 
 def _told(text: str) -> None:
-    """Check that a sentence can be sent to whoever is to be told."""
+    """Check that a sentence can be sent to any client."""
     text.encode()
     assert "\0" not in text
     assert len(text) < 1_000

@@ -40,7 +40,7 @@ def run() -> Run:
     return Run(lines, "e", kept)
 
 
-def test_what_is_right_is_not_blamed() -> None:
+def test_a_correct_run_has_no_violations() -> None:
     verdict = check(run())
     assert verdict.found == {}
     assert (verdict.counts["says"], verdict.counts["ok"], verdict.counts["saw"]) == (3, 2, 6)
@@ -139,12 +139,12 @@ def come_late(it: Run) -> None:
         (come_late, "late"),
     ],
 )
-def test_each_check_sees_its_own(breaks: Callable[[Run], None], by: str) -> None:
+def test_each_check_detects_its_kind_of_violation(breaks: Callable[[Run], None], by: str) -> None:
     it = run()
     breaks(it)
     assert by in check(it).found
 
 
-def test_every_check_is_seen_to_work() -> None:
-    marks = getattr(test_each_check_sees_its_own, "pytestmark")  # noqa: B009
+def test_every_check_is_covered_by_a_violation() -> None:
+    marks = getattr(test_each_check_detects_its_kind_of_violation, "pytestmark")  # noqa: B009
     assert {by for _, by in marks[0].args[1]} == set(CHECKS)

@@ -32,6 +32,6 @@ def test_a_server_with_a_bug_is_caught(tmp_path: Path) -> None:
     assert "doubled" in check(judged).found
 
 
-def test_each_bug_names_checks_that_there_are() -> None:
+def test_each_bug_names_existing_checks() -> None:
     assert len(CAUGHT_BY) >= 15
     assert {check for checks in CAUGHT_BY.values() for check in checks} <= set(CHECKS)

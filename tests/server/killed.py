@@ -1,4 +1,4 @@
-"""A store that is killed with -9 before each of its statements in turn; a process of its own.
+"""A store that is killed with SIGKILL before each of its statements in turn; runs as a process.
 
     python -m tests.server.killed boot|migrate|store|trim DATABASE FOLDER
 
@@ -21,7 +21,7 @@ from tests.server.record import say
 
 
 def dies_before(number: int, path: Path, act: str) -> None:
-    """Do something to a database, but never the n-th statement of it."""
+    """Run an operation on a database, and die before its n-th statement."""
     real = schema.connect
     statements = itertools.count(1)
 
@@ -51,7 +51,7 @@ def dies_before(number: int, path: Path, act: str) -> None:
 
 
 def main() -> None:
-    """Kill and copy until one lives to the end."""
+    """Kill and copy until one run completes."""
     act, database, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     for number in itertools.count(1):
         place = folder / str(number)

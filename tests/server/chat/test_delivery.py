@@ -10,7 +10,7 @@ from geventchat.server.chat import delivery as delivery_module
 from geventchat.server.chat.delivery import Delivery
 from geventchat.server.chat.room import Member, Pending, Room
 from geventchat.server.session.session import Session
-from tests.server.house import House, Rounds, heard, link_of
+from tests.server.hub_harness import HubHarness, Rounds, heard, link_of
 from tests.server.switches import let_run, never_switches
 
 
@@ -30,9 +30,9 @@ def delivery() -> Iterator[Delivery]:
 
 def crowd(count: int, name: str = "lobby") -> tuple[Room, list[Session]]:
     """Give a room with so many plain members."""
-    house = House()
+    harness = HubHarness()
     room = Room(name, 0, "")
-    members = [house.session() for _ in range(count)]
+    members = [harness.session() for _ in range(count)]
     for each in members:
         room.add(Member(each, room))
         room.go_live(room.members[each])
@@ -40,7 +40,7 @@ def crowd(count: int, name: str = "lobby") -> tuple[Room, list[Session]]:
 
 
 def post(room: Room, text: str) -> None:
-    author = House().session(rich=True)
+    author = HubHarness().session(rich=True)
     author._unacknowledged += 1
     assert room.post(Post(room.name, room.newest + 1, "anna", 0, text), Pending(author, None, 0.0))
 

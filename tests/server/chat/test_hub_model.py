@@ -22,7 +22,7 @@ from geventchat.server.chat import room as room_module
 from geventchat.server.session import replay
 from geventchat.server.session.session import Session
 from geventchat.server.timeline import memory
-from tests.server.house import House
+from tests.server.hub_harness import HubHarness
 from tests.server.links import FakeLink
 from tests.server.switches import let_run
 
@@ -58,9 +58,9 @@ class Hearing:
 class Call:
     """One connection of somebody, and what came through it."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, harness: HubHarness) -> None:
         self.link = FakeLink()
-        self.session = house.session(self.link)
+        self.session = harness.session(self.link)
         self.reader = gevent.spawn(self.session.run)
         self._read = 0
         self.open = True
@@ -96,8 +96,8 @@ class Call:
 class RichPerson:
     """A client program: it knows how far it has read, and repeats what was not acknowledged."""
 
-    def __init__(self, house: House, name: str) -> None:
-        self.house = house
+    def __init__(self, harness: HubHarness, name: str) -> None:
+        self.harness = harness
         self.client = name * 16
         self.call: Call | None = None
         self.cursors: dict[str, int] = {}
@@ -114,7 +114,7 @@ class RichPerson:
             wanted = self.call.wanted | {room for room, _ in self.unacknowledged.values()}
         self.hearing = {}
         self.welcome = False
-        self.call = Call(self.house)
+        self.call = Call(self.harness)
         rooms = {room: self.ask(self.call, room) for room in sorted(wanted)}
         hello = requests.Hello(version=1, client=self.client, rooms=rooms)
         self.call.request(hello, b"\x1e")
@@ -125,7 +125,7 @@ class RichPerson:
         """Note a room that is asked for; give from where on."""
         cursor = None
         if not fresh and room in self.cursors:
-            cursor = Cursor(self.house.timeline.epoch, self.cursors[room])
+            cursor = Cursor(self.harness.timeline.epoch, self.cursors[room])
         call.wanted.add(room)
         call.asked[room].append(cursor)
         return cursor
@@ -166,7 +166,7 @@ class RichPerson:
                 assert room not in self.hearing
                 self._joined(event, call.asked[room].popleft())
             case events.Post(room=room, position=position, text=text, key=key):
-                stored = self.house.timeline._rooms[room].posts[position][0]
+                stored = self.harness.timeline._rooms[room].posts[position][0]
                 assert (text, key) == (stored.text, stored.key)
                 self.hearing[room].hear(position)
                 self.cursors[room] = position
@@ -204,14 +204,14 @@ class RichPerson:
         assert not self.unacknowledged
         assert set(self.hearing) == self.call.wanted
         for where, hearing in self.hearing.items():
-            assert (hearing.last or 0) == self.house.timeline.position(where)
+            assert (hearing.last or 0) == self.harness.timeline.position(where)
 
 
 class PlainPerson:
     """A null-terminated client: it hears the lobby, but for its own words."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, harness: HubHarness) -> None:
+        self.harness = harness
         self.call: Call | None = None
         self.said: set[str] = set()
         self.heard: list[int] = []
@@ -220,12 +220,12 @@ class PlainPerson:
         if self.call is not None:
             self.call.link.shut()
             self.call.open = False
-        self.call = Call(self.house)
+        self.call = Call(self.harness)
         self.said = set()
         self.heard = []
-        lobby = self.house.hub.rooms.get("lobby")
-        self.delivered = lobby.position if lobby else self.house.timeline.position("lobby")
-        self.stored = self.house.timeline.position("lobby")
+        lobby = self.harness.hub.rooms.get("lobby")
+        self.delivered = lobby.position if lobby else self.harness.timeline.position("lobby")
+        self.stored = self.harness.timeline.position("lobby")
 
     def say(self, room: str, text: str) -> None:
         """Say something in the lobby, whatever the room: it knows of no other."""
@@ -260,7 +260,7 @@ class PlainPerson:
             assert self.heard == [each for each in others if first <= each <= self.heard[-1]]
 
     def _posts(self) -> dict[str, int]:
-        record = self.house.timeline._rooms.get("lobby")
+        record = self.harness.timeline._rooms.get("lobby")
         if record is None:
             return {}
         return {post.text: position for position, (post, _) in record.posts.items()}
@@ -281,10 +281,10 @@ class HubModel(RuleBasedStateMachine):
             (delivery, "_CLOCK_STEPS", 1),
         ):
             self.patch.setattr(module, name, value)
-        self.house = House(outbox_bytes=2_000)
-        self.house.timeline.held_back = True
-        self.rich = [RichPerson(self.house, "abcd"[number]) for number in RICH]
-        self.plain = [PlainPerson(self.house) for _ in PLAIN]
+        self.harness = HubHarness(outbox_bytes=2_000)
+        self.harness.timeline.hold_readers = True
+        self.rich = [RichPerson(self.harness, "abcd"[number]) for number in RICH]
+        self.plain = [PlainPerson(self.harness) for _ in PLAIN]
         self.calls: list[Call] = []
         self.words = 0
 
@@ -307,13 +307,13 @@ class HubModel(RuleBasedStateMachine):
         for step in steps:
             match step:
                 case "store":
-                    self.house.timeline.store()
+                    self.harness.timeline.store()
                 case "hand on":
-                    self.house.timeline.hand_on()
+                    self.harness.timeline.deliver_next()
                 case "read":
-                    self.house.timeline.let_read()
+                    self.harness.timeline.resume_reader()
                 case "slice":
-                    self.house.slice()
+                    self.harness.slice()
             let_run()
 
     @rule(who=anyone, where=rooms, times=st.integers(1, 5), until=st.integers(0, 4))
@@ -433,12 +433,12 @@ class HubModel(RuleBasedStateMachine):
             call.link.take(None)
         for _ in range(1_000):
             let_run()
-            if self.house.timeline.idle and not self.house.delivering:
+            if self.harness.timeline.idle and not self.harness.delivering:
                 break
-            self.house.timeline.store()
-            self.house.timeline.hand_on()
-            self.house.slice()
-            self.house.timeline.let_read()
+            self.harness.timeline.store()
+            self.harness.timeline.deliver_next()
+            self.harness.slice()
+            self.harness.timeline.resume_reader()
         else:
             raise AssertionError("it never comes to rest")
         for number in (*RICH, *PLAIN):
@@ -448,7 +448,7 @@ class HubModel(RuleBasedStateMachine):
 
     @invariant()
     def what_the_others_are_told_adds_up(self) -> None:
-        for each in self.house.hub.rooms.values():
+        for each in self.harness.hub.rooms.values():
             announced = [member for member in each.members.values() if member.announced]
             assert each.count == len(announced) + len(each.away)
             assert each.rich_members == sum(member.form.rich for member in each.members.values())
@@ -456,7 +456,7 @@ class HubModel(RuleBasedStateMachine):
 
     @invariant()
     def a_nick_has_one_owner_who_is_here_or_expected_back(self) -> None:
-        hub = self.house.hub
+        hub = self.harness.hub
         owners = [owner for owner, _ in hub._nicks._owners.values()]
         assert len(owners) == len(set(owners))
         assert set(owners) == set(hub._clients.values())
@@ -472,8 +472,8 @@ class HubModel(RuleBasedStateMachine):
                 call.link.shut()
             self.quiet()
             assert all(call.reader.ready() for call in self.calls)
-            assert not self.house.hub.sessions
-            assert not self.house.hub.rooms
+            assert not self.harness.hub.sessions
+            assert not self.harness.hub.rooms
         finally:
             self.patch.undo()
             gevent.killall([call.reader for call in self.calls])

@@ -14,7 +14,7 @@ from geventchat.server.chat import room as room_module
 from geventchat.server.chat.room import TURN_BYTES, Member, Pending, Room
 from geventchat.server.session.session import Session
 from geventchat.server.wire import PLAIN
-from tests.server.house import House, heard, link_of
+from tests.server.hub_harness import HubHarness, heard, link_of
 from tests.server.switches import let_run, never_switches
 
 
@@ -22,13 +22,13 @@ class Place:
     """A room, and those who are in it."""
 
     def __init__(self, position: int = 0) -> None:
-        self.house = House()
+        self.harness = HubHarness()
         self.room = Room("lobby", position, "")
         self._position = position
 
     def newcomer(self, *, rich: bool = False) -> Session:
         """Let somebody in who does not hear yet."""
-        session = self.house.session(rich=rich)
+        session = self.harness.session(rich=rich)
         self.room.add(Member(session, self.room))
         return session
 
@@ -211,7 +211,7 @@ def test_an_author_is_acknowledged_when_all_members_have_its_post() -> None:
 
 def test_a_turn_in_an_empty_room_is_done_at_once() -> None:
     place = Place()
-    author = place.house.session()
+    author = place.harness.session()
     place.post("one", author)
     turn = place.begin()
     assert turn.done
@@ -332,7 +332,7 @@ def test_a_member_that_leaves_during_a_turn_gets_no_more_of_it() -> None:
     assert (heard(first), heard(second)) == ([b"one"], [])
 
 
-def test_a_newcomer_level_with_the_room_gets_the_current_turn() -> None:
+def test_a_new_member_that_is_up_to_date_gets_the_current_turn() -> None:
     place = Place()
     author = place.member(rich=True)
     post = place.post("one", author)
@@ -350,7 +350,7 @@ def test_a_newcomer_level_with_the_room_gets_the_current_turn() -> None:
     assert heard(late) == [rich_frame(post), rich_frame(next_post)]
 
 
-def test_a_newcomer_still_catching_up_is_not_reached() -> None:
+def test_a_member_in_its_replay_is_no_recipient() -> None:
     place = Place()
     author = place.member()
     late = place.newcomer()
@@ -379,7 +379,7 @@ def test_a_member_that_rejoins_during_a_turn_gets_it_as_its_new_membership(
     assert (len(heard(mover)) - before, heard(other)) == (1, [b"one"])
 
 
-def test_a_plain_newcomer_hears_nothing_of_a_turn_without_posts() -> None:
+def test_a_new_plain_member_gets_nothing_of_a_turn_without_posts() -> None:
     place = Place()
     place.member(rich=True)
     place.room.tell(Typing("lobby", "anna"))

@@ -7,7 +7,7 @@ from geventchat.protocol import events
 from geventchat.protocol.requests import Cursor
 from geventchat.server.session import session as session_module
 from geventchat.server.session.replay import enter
-from tests.server.house import House, heard, link_of
+from tests.server.hub_harness import HubHarness, heard, link_of
 
 
 def test_other_clients_are_served_between_the_pages_of_a_replay(
@@ -15,16 +15,16 @@ def test_other_clients_are_served_between_the_pages_of_a_replay(
 ) -> None:
     """A fast client of 100,000 posts had the server to itself for 60 ms."""
     monkeypatch.setattr(session_module, "SLICE_SECONDS", -1.0)  # every page is a slice
-    house = House()
-    session = house.session(rich=True)
+    harness = HubHarness()
+    session = harness.session(rich=True)
     link_of(session).heard = 0.0
     for number in range(10):
-        house.say(session, f"{number}" * (200 << 10), "attic")
-    house.timeline.store()
-    session.rooms = house.hub.add(session)
-    member = house.hub.join(session, "attic")
+        harness.say(session, f"{number}" * (200 << 10), "attic")
+    harness.timeline.store()
+    session.rooms = harness.hub.add(session)
+    member = harness.hub.join(session, "attic")
     seen = set()
-    reader = gevent.spawn(enter, session, member, Cursor(house.timeline.epoch, 0), None)
+    reader = gevent.spawn(enter, session, member, Cursor(harness.timeline.epoch, 0), None)
     with gevent.Timeout(5):
         while not reader.dead:
             gevent.sleep(1e-9)

@@ -108,7 +108,7 @@ def test_a_trimmed_room_continues_its_positions(start: Start) -> None:
     assert ends(record) == (3, 3)
 
 
-def test_a_room_without_posts_keeps_only_its_top(start: Start) -> None:
+def test_a_room_without_posts_takes_memory_only_for_its_position(start: Start) -> None:
     record = start(10_000, 10_000)
     for number in range(100):
         record.fill(["x" * 1_000], room=str(number))
@@ -119,7 +119,7 @@ def test_a_room_without_posts_keeps_only_its_top(start: Start) -> None:
     assert verdicts(record.turn(say("on", room="0"))).posts == [("0", 2, "on")]
 
 
-def test_what_a_turn_costs_does_not_grow_with_the_rooms(start: Start) -> None:
+def test_the_cost_of_a_turn_does_not_grow_with_the_rooms(start: Start) -> None:
     assert longest_turn(start, rooms=500) == longest_turn(start, rooms=50)
 
 

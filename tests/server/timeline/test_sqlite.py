@@ -46,7 +46,7 @@ def other_program(path: Path) -> "closing[sqlite3.Connection]":
 # What is stored stays
 
 
-def test_everything_survives_a_restart(record: Record) -> None:
+def test_posts_and_topics_survive_a_restart(record: Record) -> None:
     record.turn(say("one", "k"), say("two", room="other"), say("three"))
     record.turn(set_topic("tea"))
     epoch, posts = record.timeline.epoch, record.everything()
@@ -401,7 +401,7 @@ def test_a_newer_servers_database_is_refused_and_untouched(record: Record, path:
     record.reopen()
 
 
-def test_a_file_that_is_no_database_is_refused_and_untouched(path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused_and_untouched(path: Path) -> None:
     path.write_text("Dear diary, " * 1_000)
     assert unusable(path) == "file is not a database"
     assert path.read_text() == "Dear diary, " * 1_000
@@ -422,7 +422,7 @@ def test_a_directory_is_refused(tmp_path: Path) -> None:
     assert list(place.iterdir()) == []
 
 
-def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+def test_a_path_in_a_missing_directory_is_refused(tmp_path: Path) -> None:
     assert unusable(tmp_path / "none" / "chat.db") == "No such file or directory"
     (tmp_path / "file").touch()
     assert unusable(tmp_path / "file" / "chat.db") == "Not a directory"
@@ -484,7 +484,7 @@ def test_an_existing_file_keeps_its_mode(path: Path, tmp_path: Path) -> None:
     record.close()
 
 
-def test_a_place_that_cannot_be_written_to_is_refused(open_place: Path) -> None:
+def test_a_directory_that_cannot_be_written_to_is_refused(open_place: Path) -> None:
     open_place.chmod(0o555)
     with somebody_else():
         assert unusable(open_place / "chat.db") == "Permission denied"
@@ -670,7 +670,7 @@ def test_a_restored_identical_copy_keeps_its_epoch(
     assert record.timeline.epoch == epoch
 
 
-def test_a_stale_broken_or_missing_witness_keeps_the_epoch(record: Record, path: Path) -> None:
+def test_a_stale_broken_or_missing_guard_file_keeps_the_epoch(record: Record, path: Path) -> None:
     """It is behind after a crash, and may be cut off by a power failure."""
     record.turn(say("one"))
     epoch = record.timeline.epoch

@@ -109,7 +109,7 @@ def test_reading_position_and_oldest_never_switches(record: Record) -> None:
         assert record.timeline.topic("lobby") == ""
 
 
-def test_a_post_is_in_the_record_before_it_is_delivered(opening: Open) -> None:
+def test_a_post_is_stored_before_it_is_delivered(opening: Open) -> None:
     stored: list[int] = []
 
     def deliver(batch: Batch) -> None:

@@ -228,7 +228,7 @@ def test_each_frame_costs_a_token_and_large_ones_more(ends: Ends) -> None:
     assert ends.heard == [b"a", b"x" * 9_000, b"b"]
 
 
-def test_what_a_paused_client_has_sent_is_counted_to_the_byte(ends: Ends) -> None:
+def test_bytes_received_from_a_throttled_client_are_counted_exactly(ends: Ends) -> None:
     ends.link.pace = pace = Tokens(1e-6)
     ends.peer.sendall(ends.encode(b"one", b"two", b"three"))
     ends.end()
@@ -247,7 +247,7 @@ def test_a_frame_over_the_limit_ends_the_connection(ends: Ends) -> None:
     assert ends.heard == [b"small"]
 
 
-def test_the_last_words_arrive_though_the_client_is_still_sending(ends: Ends) -> None:
+def test_the_farewell_arrives_though_the_client_is_still_sending(ends: Ends) -> None:
     """A socket that is closed with input unread is reset, and what was sent may be lost."""
     ends.peer.sendall(ends.encode(b"nobody reads this"))
     ends.link.reject(FULL)
@@ -323,7 +323,7 @@ def test_a_handshake_of_the_framing_has_a_limit(stream: str, *, hang_up: bool) -
             opening.get()
 
 
-def test_a_client_in_the_clear_is_answered_by_the_framing_though_tls_was_expected(
+def test_a_client_without_tls_is_answered_by_the_framing(
     framing: str,
 ) -> None:
     said = {
@@ -347,7 +347,7 @@ def test_a_client_in_the_clear_is_answered_by_the_framing_though_tls_was_expecte
         (b"\x16\x03\x01", b"\x15\x03\x01"),
     ],
 )
-def test_the_last_words_to_a_stranger_are_in_its_own_language(
+def test_the_farewell_to_another_protocol_is_in_that_protocol(
     stream: str, said: bytes, answer: bytes
 ) -> None:
     with ends_of(stream, "null") as ends:
@@ -363,7 +363,7 @@ def test_the_last_words_to_a_stranger_are_in_its_own_language(
 
 
 @pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\n\r\n", b"SSH-2.0-x\r\n", b"\x16\x03\x01"])
-def test_a_stranger_that_hangs_up_at_once_is_still_recognised(said: bytes) -> None:
+def test_another_protocol_is_recognised_even_if_its_client_closes_at_once(said: bytes) -> None:
     with ends_of("tcp", "null") as ends:
         ends.peer.sendall(said)
         ends.peer.close()
@@ -380,7 +380,7 @@ def test_the_address_is_a_value_and_the_peer_is_for_logs() -> None:
         assert ends.link.peer == "2001:db8::1:1"
 
 
-def test_a_link_that_nobody_listens_to_closes_in_time(ends: Ends) -> None:
+def test_a_link_whose_peer_does_not_read_closes_in_time(ends: Ends) -> None:
     began = time.monotonic()
     ends.link.close(0.01)
     assert time.monotonic() < began + 2

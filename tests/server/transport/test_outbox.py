@@ -295,7 +295,7 @@ def finish(client: Client, last: bytes = b"bye\0", *, all_of_it: bool = True) ->
         client.outbox.finish(last, all_of_it=all_of_it, seconds=1)
 
 
-def test_the_last_words_follow_what_is_held() -> None:
+def test_the_farewell_follows_the_queued_items() -> None:
     client = Client(room=2)
     client.turn(b"one\0", b"two\0")
     client.turn(b"three\0")
@@ -317,7 +317,7 @@ def test_an_abrupt_end_sends_only_the_item_begun_and_the_last_words() -> None:
     assert client.heard == b"one\0bye\0"
 
 
-def test_unflushed_items_come_before_the_last_words() -> None:
+def test_unflushed_items_come_before_the_farewell() -> None:
     client = Client()
     client.outbox.put(b"one\0")
     client.outbox.put(b"two\0")
@@ -353,7 +353,7 @@ def test_nothing_is_taken_after_the_last_words() -> None:
     assert (client.heard, client.ends) == (b"bye\0", [])
 
 
-def test_there_may_be_no_last_words() -> None:
+def test_the_farewell_may_be_empty() -> None:
     client = Client(room=0)
     client.turn(b"one\0")
     let_run()
@@ -372,7 +372,7 @@ def test_a_client_that_reads_nothing_delays_the_end_only_up_to_the_limit() -> No
     assert client.heard == b"on"
 
 
-def test_unread_last_words_delay_the_end_only_up_to_the_limit() -> None:
+def test_an_unread_farewell_delays_the_end_only_up_to_the_limit() -> None:
     client = Client(room=0)
     with gevent.Timeout(5):
         client.outbox.finish(b"bye\0", all_of_it=True, seconds=0.001)
