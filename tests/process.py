@@ -59,10 +59,10 @@ class Process:
 def served(
     folder: Path, *options: str, descriptors: int | None = None, program: str = "geventchat"
 ) -> Iterator[Process]:
-    """Run `geventchat serve`, with posts in SQLite unless told, and perhaps few descriptors.
+    """Run `geventchat serve`, by default with posts in SQLite, optionally with few descriptors.
 
-    `program` is a module that does the same, with something wrong. It is killed in the end if it
-    still runs.
+    `program` is another module to run, with a fault. The process is killed at the end if it still
+    runs.
     """
     serve = [sys.executable, "-m", program, "serve", "--port", "0"]
     timeline = ["--timeline", f"sqlite:{folder}/chat.db"]

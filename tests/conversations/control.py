@@ -19,9 +19,9 @@ _rooms: Final = count(1)
 
 
 class Control:
-    """One speaks in a room of their own without a break, and the other hears it.
+    """Two clients in a room of their own: one posts without a pause, the other receives.
 
-    From coming in to going out: so before, during and after what happens meanwhile.
+    They talk for the whole block: before, during and after the disturbance.
     """
 
     def __init__(self, address: tuple[str, int], **hello: Any) -> None:

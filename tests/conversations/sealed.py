@@ -1,6 +1,6 @@
-"""Clients that seal records of TLS themselves, for Python's `ssl` never says what these say.
+"""Clients that encrypt TLS records themselves, since Python's `ssl` never sends such records.
 
-The keys are taken from what it logs. The sockets are native: these clients run in threads.
+The keys come from its key log. The sockets are native: these clients run in threads.
 """
 
 import hmac
@@ -22,14 +22,14 @@ _HANDSHAKE: Final = b"\x16"
 _CLIENT_HELLOS: Final = b"\x01\0\0\0" * 4_000
 """Type and length; the server rejects them before it reads further."""
 _KEY_UPDATE: Final = b"\x18\0\0\x01\0"
-"""One that asks for none in return."""
+"""A key update that requests none in return."""
 
 _SECRETS: Final = "CLIENT_RANDOM ", "CLIENT_TRAFFIC_SECRET_0 "
 """Start of the key log lines with the secrets of TLS 1.2 and 1.3."""
 
 
 def begin_again(address: tuple[str, int], folder: Path, *, data: bytes) -> None:
-    """Begin a handshake 256,000 times, with records of data between; read to the end then. Waits.
+    """Start a handshake 256,000 times, with data records in between; then read to the end. Waits.
 
     RFC 5246: PRF in 5, keys in 6.3, records in 6.2.3.3.
     """
@@ -57,7 +57,7 @@ def begin_again(address: tuple[str, int], folder: Path, *, data: bytes) -> None:
 
 
 def change_keys(address: tuple[str, int], folder: Path) -> None:
-    """Take new keys 10,000 times and ask for none in return; read to the end then. Waits.
+    """Send 10,000 key updates that request none in return; then read to the end. Waits.
 
     RFC 8446: keys in 7.1 to 7.3, records in 5.2.
     """

@@ -1,6 +1,6 @@
-"""Bad input: whoever sends it is told, what it sent goes nowhere, and nobody else notices.
+"""Bad input: its sender gets an error, it is not relayed, and no other client is affected.
 
-Beside each, others talk all the while, lose nothing, and are not kept waiting.
+In each test other clients talk meanwhile, lose nothing, and are not delayed.
 """
 
 import json

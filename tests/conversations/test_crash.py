@@ -1,6 +1,6 @@
-"""A server that cannot go on ends and says so; it never stays without hearing or storing.
+"""A server that loses a core greenlet shuts down; it never runs without receiving or storing.
 
-Each is a process of its own, so that the exit code and the log are the real ones.
+Each runs as a process, so that the exit code and the log are the real ones.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""A disk that fails: nothing is acknowledged, nobody is sent away, and it passes by itself.
+"""A failing disk: no message is acknowledged, no client disconnected, and no restart is needed.
 
-The failures are the kernel's own: the server, a process of its own, may not write beyond a file's
-end, or is told that what it wrote did not reach the disk.
+The failures are those of the kernel: the server, a separate process, has a file size limit, or its
+fsync fails.
 """
 
 import os

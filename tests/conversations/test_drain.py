@@ -1,6 +1,6 @@
-"""A server that is told to end while everyone talks: what it took is kept, and it ends in time.
+"""Shutdown while all clients talk: messages received are stored, and it ends in time.
 
-It is a process of its own, so that the signals and the exit code are the real ones.
+The server is a process, so that the signals and the exit code are the real ones.
 """
 
 import signal

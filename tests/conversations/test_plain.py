@@ -106,9 +106,9 @@ def test_empty_frames_are_ignored(chat: Chat) -> None:
     ],
 )
 def test_text_is_text_whatever_it_looks_like(chat: Chat, text: str) -> None:
-    """There are no commands, and blank text is text, too.
+    """There are no commands, and blank text is text too.
 
-    Even what means something at the very beginning of a connection means nothing later.
+    Bytes with a meaning at the start of a connection have none later.
     """
     one, other = chat.plain_clients(2)
     say(one, "something first", text, "and on")
@@ -147,8 +147,8 @@ def test_a_refused_first_frame_still_makes_the_connection_plain(chat: Chat) -> N
 
 
 def test_q_closes_and_is_not_relayed(stored_chat: Chat) -> None:
-    """A frame that is exactly `q` goes to nobody and ends the connection; what was said before it
-    is said, what comes after it is not."""
+    """A frame that is exactly `q` is not relayed and ends the connection; frames before it are
+    delivered, frames after it are not."""
     one, other, third = stored_chat.plain_clients(3)
     say(one, "goodbye", "q", "not any more")
     assert one.rest() == []

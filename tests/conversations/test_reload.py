@@ -1,6 +1,6 @@
-"""Settings are read again while clients talk: they notice nothing, and all of it holds or nothing.
+"""Reload while clients talk: they are not affected, and all settings are applied or none.
 
-What reads files does so in a native thread; a pipe with nobody at its other end makes that last.
+Files are read in a native thread; a pipe without a writer makes that block.
 """
 
 import os

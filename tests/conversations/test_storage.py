@@ -1,6 +1,6 @@
-"""When the record cannot be read or written: who asked is told, and nothing half done remains.
+"""Storage errors: the client gets an error, and nothing is left half done.
 
-The file is made to refuse for real: it is locked, or SQLite itself is told to allow no more.
+The errors are real: the file is locked, or SQLite has a limit on pages.
 """
 
 import sqlite3

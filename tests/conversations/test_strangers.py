@@ -1,6 +1,6 @@
-"""Programs that speak another protocol are told so in that protocol, and closed.
+"""Clients of other protocols get an error in their protocol and are closed.
 
-Nothing of what they send reaches anybody, least of all what a web page lets a browser send here.
+Nothing that they send is relayed, such as a request that a web page makes a browser send here.
 """
 
 from collections.abc import Iterator

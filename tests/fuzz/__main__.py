@@ -2,9 +2,9 @@
 
     python -m tests.fuzz [--runs 250000] [TARGET ...]
 
-Each target runs in a process of its own. What breaks a promise is left in a file whose name is
-told, with its traceback; the exit code is then 1. The cases that reached something new are merged
-into the corpus.
+Each target runs in a process of its own. A failing input is saved in a file, whose name is printed
+with the traceback; the exit code is then 1. Cases that reached new branches are merged into the
+corpus.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def _fuzz(target: str, runs: int) -> bool:
         words.write_text("".join(f'"{word}"\n' for word in _WORDS), "ascii")
         bounds = f"-runs={runs}", f"-max_len={_MOST_BYTES}", f"-dict={words}", "-verbosity=0"
         whole = _atheris(target, *bounds, str(found), str(kept))
-        # Adds to what is kept the cases that reach something no other does.
+        # Adds the cases to the corpus that reach new branches.
         if _atheris(target, "-merge=1", str(kept), str(found)):
             corpus.keep(target, (path.read_bytes() for path in kept.iterdir()))
     outcome = "nothing broke" if whole else "BROKEN"

@@ -1,7 +1,7 @@
-"""What is fuzzed: functions of bytes that return, or fail because a promise is broken.
+"""Fuzz targets: functions of bytes that return, or fail if a property is violated.
 
 Only declared errors are caught. Each kind of outcome has a line of its own, so that the fuzzer sees
-that a case reached it: what happens in C is not visible to it.
+that a case reached it: C code is not visible to it.
 """
 
 import tempfile

@@ -1,4 +1,4 @@
-"""`make proof`: kill a server again and again under clients, and check that nothing was lost.
+"""`make proof`: kill a server repeatedly under load, and check that no message was lost.
 
 python -m tests.proof [--kills 200] [--clients 50] [--seed N]
 python -m tests.proof --bugs [NAME …]       # put in each bug, and see that it is caught
@@ -18,7 +18,7 @@ from tests.proof.nemesis import Failed, Plan, run
 
 
 def main() -> int:
-    """Do as the command line says; return the exit code."""
+    """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="make proof", description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--clients", type=int, default=50)

@@ -1,7 +1,7 @@
-"""Bugs that a server of this kind may have, put in on purpose: the checker has to see each.
+"""Bugs to inject into the server: the checker has to detect each.
 
-Each is a function that breaks the server in whose process it is called. `CAUGHT_BY` names the
-checks of which at least one has to say so.
+Each is a function that breaks the server in its process. `CAUGHT_BY` names the checks of which at
+least one has to report a violation.
 """
 
 import os
@@ -27,13 +27,13 @@ _every: dict[str, int] = {}
 
 
 def _now(name: str, every: int) -> bool:
-    """Say so once in so many times."""
+    """Return true every n-th time."""
     _every[name] = _every.get(name, 0) + 1
     return _every[name] % every == 0
 
 
 def acknowledge_before_commit() -> None:
-    """Commit only every tenth batch; the others are told of before."""
+    """Commit only every tenth batch; acknowledge the others before."""
     real = Store._try_to_store
 
     class Lazy:
@@ -127,12 +127,12 @@ def swap() -> None:
 
 
 def keep_the_epoch() -> None:
-    """Do not notice that an older copy was put back."""
+    """Do not notice that an older copy was restored."""
     RollbackGuard.detects_rollback = lambda *_: False  # type: ignore[method-assign]
 
 
 def always_recovered() -> None:
-    """Say recovered whatever the client's cursor is."""
+    """Answer `recovered` whatever the client's cursor is."""
     real = replay.joined
 
     def joined(session: Session, room: Room, recovered: bool | None, request_id: str | None) -> Any:
@@ -142,7 +142,7 @@ def always_recovered() -> None:
 
 
 def never_recovered() -> None:
-    """Give up what could have been recovered."""
+    """Do not recover although it is possible."""
     real = replay.enter
 
     def enter(session: Any, member: Any, cursor: Any, request_id: Any) -> None:
@@ -152,7 +152,7 @@ def never_recovered() -> None:
 
 
 def forget_keys() -> None:
-    """Store what is said again a second time."""
+    """Store a repeated message a second time."""
     schema._TABLES = schema._TABLES.replace("CREATE UNIQUE INDEX", "CREATE INDEX")  # type: ignore[misc]
     store._INSERT = "INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # type: ignore[misc]
 
@@ -168,7 +168,7 @@ def change_a_text() -> None:
 
 
 def invent() -> None:
-    """Say something that nobody said."""
+    """Store a message that nobody sent."""
     real = Store.store
 
     def more(self: Store, submitted: list[Submission]) -> Batch:
@@ -206,7 +206,7 @@ def misplace() -> None:
 
 
 def misnumber_the_answer() -> None:
-    """Answer what is said again with the position after its own."""
+    """Answer a repeated message with the position after its own."""
     real = Hub.deliver
 
     def deliver(self: Hub, batch: Batch) -> None:
@@ -217,7 +217,7 @@ def misnumber_the_answer() -> None:
 
 
 def stop_to_deliver() -> None:
-    """Forget to let some members hear after they have joined."""
+    """Do not make some members live after their replay."""
     real = Hub.go_live
 
     def go_live(self: Hub, member: Any) -> None:
@@ -228,7 +228,7 @@ def stop_to_deliver() -> None:
 
 
 def lose_the_log() -> None:
-    """Throw away what was not moved to the file yet, at each start."""
+    """Delete the write-ahead log at each start."""
     real = SqliteTimeline.__init__
 
     def init(self: SqliteTimeline, deliver: Any, path: str, *more: Any) -> None:

@@ -1,7 +1,7 @@
-"""Whether what the clients wrote down, and what the server has kept, can be true of a good server.
+"""Checks the logs of the clients, and the posts in the database, for violations.
 
-Works offline, on the files alone. Each check has a name, which docs/proof.md explains; what it
-finds is a line with that name before it.
+Works offline, on the files alone. Each check has a name, which docs/proof.md explains; a violation
+is a line that starts with that name.
 """
 
 import json
@@ -18,7 +18,7 @@ _SHOWN = 5
 
 
 class Kept(NamedTuple):
-    """A post as the server has it in the end."""
+    """A post in the database at the end."""
 
     room: str
     position: int
@@ -28,19 +28,19 @@ class Kept(NamedTuple):
 
 @dataclass
 class Run:
-    """What is to be judged."""
+    """The input of the checks."""
 
     lines: list[list[Any]]
-    """Those of all clients, each in its order: time, kind, client, and what."""
+    """The log of all clients, in the order of each: time, kind, client, details."""
     epoch: str
     kept: list[Kept]
     rolled_back: bool = False
-    """Whether an older copy was put back, so that what was acknowledged may be gone."""
+    """Whether an older copy was restored, so that acknowledged messages may be lost."""
 
 
 @dataclass
 class Verdict:
-    """What was found, and how much there was to find it in."""
+    """Violations, and the amount of data checked."""
 
     found: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     counts: Counter[str] = field(default_factory=Counter)
@@ -60,7 +60,7 @@ class Verdict:
 
 
 def check(run: Run) -> Verdict:
-    """Judge a run."""
+    """Check a run."""
     verdict = Verdict()
     verdict.counts.update(line[1] for line in run.lines)
     verdict.counts["kept"] = len(run.kept)
@@ -149,7 +149,7 @@ def _what_was_seen(run: Run, said: dict[str, list[Any]], verdict: Verdict) -> No
 
 
 def _real_time(run: Run, said: dict[str, list[Any]], verdict: Verdict) -> None:
-    """Whoever was acknowledged before another began to speak comes before him."""
+    """A message acknowledged before another was sent must have a lower position."""
     if run.rolled_back:
         return
     events: dict[str, list[tuple[int, int, int, str]]] = defaultdict(list)
@@ -173,7 +173,7 @@ def _real_time(run: Run, said: dict[str, list[Any]], verdict: Verdict) -> None:
 def _one_client(
     client: str, lines: Iterable[list[Any]], tops: dict[str, int], verdict: Verdict
 ) -> None:
-    """Follow what one client saw, in the order in which it did."""
+    """Check what one client received, in its order."""
     at: dict[str, tuple[str, int] | None] = {}
     gaps: set[str] = set()
     claims: dict[str, tuple[int, bool]] = {}
@@ -225,7 +225,7 @@ def _one_client(
 
 
 def load(paths: Iterable[str]) -> list[list[Any]]:
-    """Read the files of the clients."""
+    """Read the logs of the clients."""
     lines = []
     for path in paths:
         with open(path, encoding="utf-8") as file:

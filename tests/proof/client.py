@@ -1,10 +1,10 @@
-"""Some clients in a process of their own, which write down what they did and what they saw.
+"""Some clients in a process, which log everything they do and receive.
 
     python -m tests.proof.client PORT FIRST COUNT SEED FILE
 
-They talk until standard input says `stop`, and then hear on until it tells the newest positions and
-they have come to them. Each line of the file is written before the system call that says something,
-or after the one that heard it; times are of the machine's monotonic clock, in nanoseconds.
+They talk until they read `stop` from standard input, and then receive until they have reached the
+newest positions, which follow on standard input. Each line of the log is written before the system
+call that sends, or after the one that receives; times are monotonic, in nanoseconds.
 """
 
 import json
@@ -42,14 +42,14 @@ _LEVEL_SECONDS: Final = 10
 
 
 class Chat(Connection):
-    """A connection with a name, that writes down what its application does."""
+    """A named connection that logs what its application does."""
 
     name: str
     file: TextIO
 
 
 class Watched(Reader):
-    """A reader that writes down what comes from the socket, before anything else sees it."""
+    """A reader that logs what it receives from the socket, before anything else sees it."""
 
     name: str
     file: TextIO
@@ -116,7 +116,7 @@ def say_again(chat: Chat, room: str, text: str, key: str) -> None:
 
 
 def listen(chat: Chat, dice: random.Random) -> None:
-    """Hear everything; now and then be slow, or lose the connection."""
+    """Receive everything; sometimes read slowly, or lose the connection."""
     while True:
         try:
             for event in chat:
@@ -138,7 +138,7 @@ def listen(chat: Chat, dice: random.Random) -> None:
 
 
 def main() -> None:
-    """Be so many clients."""
+    """Run the clients."""
     port, first, count, seed = map(int, sys.argv[1:5])
     backoff.MAX_SECONDS = 0.2  # type: ignore[misc]
     library.Reader = Watched  # type: ignore[attr-defined]

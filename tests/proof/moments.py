@@ -1,4 +1,4 @@
-"""When a server may be killed: at the worst moments there are."""
+"""The moments at which a server can be killed."""
 
 import functools
 import os
@@ -31,7 +31,7 @@ MOMENTS: Final[dict[str, tuple[type, str, bool]]] = {
 
 
 def _die(*_: object) -> None:
-    """End as by kill -9: nothing is flushed, nobody is told."""
+    """Kill this process with SIGKILL: nothing is flushed, and no client is notified."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -1,4 +1,4 @@
-"""The checker on a run of a few lines: silent about what is right, and each check sees its own."""
+"""The checker on a run of a few lines: no false violations, and each check detects its kind."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ Lines = list[list[Any]]
 
 
 def run() -> Run:
-    """Ann says two things, Bob one between them; both hear all, Bob over two connections."""
+    """Ann sends two messages, Bob one in between; both receive all, Bob on two connections."""
     lines: Lines = [
         [1, "joined", "ann", "one", "e", 0, 1, None, None],
         [2, "joined", "bob", "one", "e", 0, 1, None, None],

@@ -1,7 +1,7 @@
-"""People come, go, drop, come back and speak while turns are cut into the thinnest slices.
+"""Clients connect, leave, drop, resume and post while turns are cut into the smallest slices.
 
-Sessions, hub, rooms, outboxes and catching up are the real ones; links and the timeline take one
-step when the model says so. Whatever the order of the steps: each member hears each post of a room
+Sessions, hub, rooms, outboxes and replays are the real ones; links and the timeline take one step
+when the model says so. Whatever the order of the steps: each member receives each post of a room
 after its cursor once, in order, and in the end all of them.
 """
 
@@ -41,10 +41,10 @@ nicks = st.sampled_from(["Ann", "Bob", "ANN"])
 
 @dataclass
 class Hearing:
-    """What one membership has heard so far."""
+    """What one membership has received so far."""
 
     first: range
-    """Where it may begin."""
+    """Positions from which it may start."""
     last: int | None = None
 
     def hear(self, position: int) -> None:
@@ -56,7 +56,7 @@ class Hearing:
 
 
 class Call:
-    """One connection of somebody, and what came through it."""
+    """One connection of a client, and what it received."""
 
     def __init__(self, harness: HubHarness) -> None:
         self.link = FakeLink()
@@ -64,22 +64,22 @@ class Call:
         self.reader = gevent.spawn(self.session.run)
         self._read = 0
         self.open = True
-        """Whether the client may still say something."""
+        """Whether the client may still send."""
         self.blocked = False
-        """Whether its link ever took less than it was offered: only then may it be slow."""
+        """Whether its link ever accepted only a part: only then it may be closed as slow."""
         self.wanted: set[str] = set()
-        """The rooms it has asked to be in."""
+        """The rooms it has requested to join."""
         self.asked: dict[str, deque[Cursor | None]] = {room: deque() for room in ROOMS}
-        """From where on, for each `joined` still to come."""
+        """The cursor for each `joined` that is still to come."""
 
     def frames(self) -> list[bytes]:
-        """Give the whole frames that came since the last time."""
+        """Return the frames received since the last call."""
         *frames, rest = bytes(self.link.taken[self._read :]).split(b"\0")
         self._read = len(self.link.taken) - len(rest)
         return frames
 
     def check(self) -> None:
-        """Whatever its end, it heard whole frames, and nothing after goodbye."""
+        """Check that it received whole frames, and nothing after `bye`."""
         *frames, rest = bytes(self.link.taken).split(b"\0")
         assert self.link.lost or not rest
         assert not [frame for frame in frames[:-1] if frame.startswith(b'{"type":"bye"')]
@@ -89,12 +89,12 @@ class Call:
 
     @property
     def stands(self) -> bool:
-        """Whether the server has this client, and the client wants to be had."""
+        """Whether the client is connected and has not asked to end."""
         return self.open and not self.reader.ready() and not self.link.lost
 
 
 class RichPerson:
-    """A client program: it knows how far it has read, and repeats what was not acknowledged."""
+    """A client program: it keeps its cursors, and repeats unacknowledged messages."""
 
     def __init__(self, harness: HubHarness, name: str) -> None:
         self.harness = harness
@@ -106,7 +106,7 @@ class RichPerson:
         self.welcome = False
 
     def come(self) -> None:
-        """Connect, or connect again, going on where it was."""
+        """Connect, or reconnect and resume."""
         self.listen()
         wanted = set(AT_FIRST)
         if self.call is not None:
@@ -122,7 +122,7 @@ class RichPerson:
             self.call.request(requests.Say(room=where, text=text, key=key))
 
     def ask(self, call: Call, room: str, *, fresh: bool = False) -> Cursor | None:
-        """Note a room that is asked for; give from where on."""
+        """Record a requested room; return its cursor."""
         cursor = None
         if not fresh and room in self.cursors:
             cursor = Cursor(self.harness.timeline.epoch, self.cursors[room])
@@ -151,7 +151,7 @@ class RichPerson:
             self.call.request(requests.Leave(room=room))
 
     def listen(self) -> None:
-        """Take in what has come."""
+        """Process received frames."""
         if self.call is not None:
             for frame in self.call.frames():
                 self._take(self.call, frame)
@@ -196,7 +196,7 @@ class RichPerson:
             self.hearing[joined.room] = Hearing(first, cursor.position)
 
     def check(self) -> None:
-        """Everything is quiet: what ought to have been heard has been."""
+        """Check at rest that it received everything."""
         self.listen()
         if self.call is None or not self.call.stands:
             return
@@ -208,7 +208,7 @@ class RichPerson:
 
 
 class PlainPerson:
-    """A null-terminated client: it hears the lobby, but for its own words."""
+    """A plain client: it receives the lobby except its own messages."""
 
     def __init__(self, harness: HubHarness) -> None:
         self.harness = harness
@@ -228,7 +228,7 @@ class PlainPerson:
         self.stored = self.harness.timeline.position("lobby")
 
     def say(self, room: str, text: str) -> None:
-        """Say something in the lobby, whatever the room: it knows of no other."""
+        """Post in the lobby, whatever the room: a plain client has no other."""
         if self.call and self.call.stands:
             self.said.add(text)
             self.call.link.say(text.encode())
@@ -267,7 +267,7 @@ class PlainPerson:
 
 
 class HubModel(RuleBasedStateMachine):
-    """Every rule is one small step of somebody; after it, whoever can run does."""
+    """Each rule is one small step of a client or server; then all ready greenlets run."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -293,7 +293,7 @@ class HubModel(RuleBasedStateMachine):
 
     @initialize(who=st.sets(anyone, min_size=3), walk=st.integers(1, 3))
     def begin(self, who: set[int], walk: int) -> None:
-        """Begin with some people in their rooms, who have heard something already."""
+        """Start with some clients in rooms, which have received some posts."""
         self.patch.setattr(delivery, "_WALK", walk)
         for each in sorted(who):
             self.come(each)
@@ -318,7 +318,7 @@ class HubModel(RuleBasedStateMachine):
 
     @rule(who=anyone, where=rooms, times=st.integers(1, 5), until=st.integers(0, 4))
     def somebody_speaks(self, who: int, where: str, times: int, until: int) -> None:
-        """Somebody speaks, and what is said goes some way at once."""
+        """A client posts, and its post proceeds by some steps at once."""
         for _ in range(times):
             self.person(who).say(where, self.word())
         let_run()
@@ -326,7 +326,7 @@ class HubModel(RuleBasedStateMachine):
 
     @rule(who=rich, where=rooms, steps=st.lists(st.sampled_from(STEPS), min_size=3))
     def somebody_is_restless(self, who: int, where: str, steps: list[str]) -> None:
-        """One person does this and that in one room, while the server works."""
+        """One client takes several actions in one room, while the server works."""
         person = self.rich[who]
         for step in steps:
             match step:
@@ -350,7 +350,7 @@ class HubModel(RuleBasedStateMachine):
 
     @rule(who=anyone, reads=st.integers(0, 3))
     def somebody_comes(self, who: int, reads: int) -> None:
-        """Somebody comes, or takes the place of its own former connection."""
+        """A client connects, or replaces its own former connection."""
         self.come(who)
         self.the_server_works(["read"] * reads)
 
@@ -372,7 +372,7 @@ class HubModel(RuleBasedStateMachine):
     def a_replaced_connection_still_speaks(
         self, who: int, nick: str | None, where: str, replaced_first: bool
     ) -> None:
-        """Somebody connects again; its former connection has a frame ready in the same round."""
+        """A client reconnects while its former connection has a frame ready in the same round."""
         former = self.rich[who].call
         if former is None or not former.stands:
             return
@@ -428,7 +428,7 @@ class HubModel(RuleBasedStateMachine):
 
     @rule()
     def quiet(self) -> None:
-        """Let everything come to rest; then everybody has heard everything."""
+        """Run until nothing is pending; then all clients have received everything."""
         for call in self.calls:
             call.link.take(None)
         for _ in range(1_000):

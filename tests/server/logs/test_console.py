@@ -27,7 +27,7 @@ class Window:
         os.close(end)
 
     def lines(self) -> list[str]:
-        """Close the printer and give all it wrote."""
+        """Close the printer and return its output."""
         self.printer.close(5)
         with os.fdopen(self._end, encoding="utf-8", closefd=False) as stream:
             return stream.read().splitlines()
@@ -54,7 +54,7 @@ Logger = Callable[[str], logging.Logger]
 
 @pytest.fixture
 def logger(window: Window) -> Iterator[Logger]:
-    """Give a logger whose records go to the window, in this form."""
+    """Return a logger that writes to the window in this format."""
     logger = logging.Logger("geventchat.test")  # noqa: LOG001 - of this test alone
 
     def with_form(form: str) -> logging.Logger:
@@ -129,7 +129,7 @@ def test_with_json_each_line_is_an_object_and_echo_only_adds_messages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def shown(*, echo: bool) -> list[dict[str, object]]:
-        """Give what a server's window has of one conversation, without times."""
+        """Return the lines of a server for one conversation, without times."""
         reading, end = os.pipe()
         with os.fdopen(end, "w") as stdout:
             monkeypatch.setattr(sys, "stdout", stdout)
@@ -176,7 +176,7 @@ def test_a_stopped_terminal_never_blocks_the_caller() -> None:
 def test_a_flood_is_summarised_by_the_number_of_dropped_lines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Every line is either shown or counted."""
+    """Each line is either written or counted as dropped."""
     monkeypatch.setattr("geventchat.server.logs.writer.PAUSE_SECONDS", 0)
     reading, end = os.pipe()
     printer = LogWriter(end)

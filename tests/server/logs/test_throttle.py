@@ -1,4 +1,4 @@
-"""A log under attack: some lines of a kind, and how many more there were."""
+"""A log under attack: some lines per kind, and the number of further ones."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What the timeline in memory promises of its own: it never holds more than it was told to."""
+"""The timeline in memory: it never exceeds its limits."""
 
 import sys
 from collections import Counter
@@ -30,7 +30,7 @@ def ends(record: Record, room: str = "lobby") -> tuple[int, int]:
 
 
 def held(record: Record) -> int:
-    """Give the bytes of text that are kept in all rooms."""
+    """Return the bytes of text in all rooms."""
     assert isinstance(record.timeline, MemoryTimeline)
     return sum(
         sys.getsizeof(post.text)
@@ -124,7 +124,7 @@ def test_the_cost_of_a_turn_does_not_grow_with_the_rooms(start: Start) -> None:
 
 
 def longest_turn(start: Start, rooms: int) -> int:
-    """Give the most calls that a turn with one post took, of enough to renew a full record."""
+    """Return the maximum number of calls in a turn of one post, in a full timeline."""
     timeline = start(10_000, rooms * 1_000).timeline
     assert isinstance(timeline, MemoryTimeline)
     counted: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""What the timeline in a SQLite file promises of its own: on disk, whole, and ours alone."""
+"""The timeline in a SQLite file: durable, checked, and exclusive to one server."""
 
 import os
 import sqlite3
@@ -35,7 +35,7 @@ def record(path: Path) -> Iterator[Record]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a commit fail as soon as another program has the file locked."""
+    """Make a commit fail at once if another program has the file locked."""
     monkeypatch.setattr(schema, "LOCKED_SECONDS", 0.01)
 
 
@@ -136,7 +136,7 @@ BEGIN SELECT raise(ABORT, 'poisoned'); END
 
 @pytest.fixture
 def poisoned(record: Record, path: Path) -> Record:
-    """A record whose transaction fails when a post says `poison`."""
+    """A timeline whose transaction fails if a post contains `poison`."""
     with other_program(path) as db:
         db.execute(POISON)
     return record
@@ -225,7 +225,7 @@ def test_a_full_disk_fails_the_batch_and_nothing_else(record: Record) -> None:
 
 
 def test_a_failed_commit_that_reached_the_disk_is_rolled_back(record: Record, path: Path) -> None:
-    """A log that was written, but not to the disk's end, may be found whole by who opens it."""
+    """A log that was written but not synced may be complete when it is opened again."""
     record.turn(say("one"))
     record.turn(set_topic("tea"))
     store = record.timeline._store  # type: ignore[attr-defined]
@@ -317,7 +317,7 @@ def test_while_one_batch_is_delivered_the_next_is_stored(path: Path) -> None:
     stored_meanwhile = []
 
     def deliver(batch: Batch) -> None:
-        """Take long over the first batch, until the other thread has stored the second."""
+        """Block on the first batch until the other thread has stored the second."""
         if posts_of(batch)[0].text == "first":
             end = time.monotonic() + 5
             while count() < 2 and time.monotonic() < end:
@@ -346,7 +346,7 @@ def test_while_one_batch_is_delivered_the_next_is_stored(path: Path) -> None:
 
 
 def unusable(path: Path) -> str:
-    """Give the reason for which a path is refused."""
+    """Return why a path is refused."""
     with pytest.raises(BadOption) as refused:
         SqliteTimeline(lambda batch: None, str(path))
     assert refused.value.option == "--timeline"
@@ -430,7 +430,7 @@ def test_a_path_in_a_missing_directory_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def open_place() -> Iterator[Path]:
-    """Give a folder that any user may write to, which those of pytest are not for root's guests."""
+    """Return a folder that any user may write to; those of pytest are private to root."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         place.chmod(0o777)
@@ -439,7 +439,7 @@ def open_place() -> Iterator[Path]:
 
 @contextmanager
 def somebody_else() -> Iterator[None]:
-    """Be a user who is bound by permissions, if this one is not."""
+    """Switch to a user without root's permissions."""
     if os.geteuid() != 0:
         yield
         return
@@ -452,7 +452,7 @@ def somebody_else() -> Iterator[None]:
 
 @pytest.fixture
 def all_may_read() -> Iterator[None]:
-    """Let what is made without a mode be for everybody to read."""
+    """Set a umask with which new files are world-readable."""
     former = os.umask(0o022)
     yield
     os.umask(former)
@@ -615,7 +615,7 @@ def test_a_say_that_may_repeat_a_damaged_post_is_no_conflict(
 
 
 def copy(path: Path, to: Path) -> None:
-    """Copy a database that nobody uses."""
+    """Copy a database that is not in use."""
     to.write_bytes(path.read_bytes())
 
 
@@ -671,7 +671,7 @@ def test_a_restored_identical_copy_keeps_its_epoch(
 
 
 def test_a_stale_broken_or_missing_guard_file_keeps_the_epoch(record: Record, path: Path) -> None:
-    """It is behind after a crash, and may be cut off by a power failure."""
+    """It is behind after a crash, and may be truncated by a power failure."""
     record.turn(say("one"))
     epoch = record.timeline.epoch
     record.close()

@@ -1,4 +1,4 @@
-"""The link over a pair of sockets: the same promises with each framing over each stream."""
+"""The link over a socket pair: the same tests with each framing over each stream."""
 
 import time
 from collections import Counter
@@ -37,7 +37,7 @@ FRAMINGS: dict[str, type[Framing]] = {"null": NullFraming, "counted": CountedFra
 
 
 class Ends:
-    """Both ends of a connection; a greenlet reads the link as a session does."""
+    """Both ends of a connection; a greenlet reads the link like a session."""
 
     def __init__(self, stream: str, framing: str) -> None:
         self.stream, self.framing = stream, framing
@@ -68,7 +68,7 @@ class Ends:
         return b"".join(len(each).to_bytes(2) + each for each in contents)
 
     def say(self, data: bytes) -> None:
-        """Send bytes, and let them be read before anything else is sent."""
+        """Send bytes, and wait until they have been read."""
         before = self.link.heard
         self.peer.sendall(data)
         with gevent.Timeout(5):
@@ -87,14 +87,14 @@ class Ends:
         return b"".join(iter(lambda: self.peer.recv(65_536), b""))
 
     def end(self) -> None:
-        """Let the peer send no more."""
+        """Close the sending side of the peer."""
         if isinstance(self.peer, ssl.SSLSocket):
             end_sending(self.peer)
         else:
             self.peer.shutdown(socket.SHUT_WR)
 
     def ended(self) -> list[bytes]:
-        """Wait until the link yields no more; what it has yielded. Raises what it raised."""
+        """Wait for the end of the frames and return them. Raises what the link raised."""
         assert self.reader is not None
         self.reader.get(timeout=5)
         return self.heard
@@ -128,14 +128,14 @@ def framing(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def ends(stream: str, framing: str) -> Iterator[Ends]:
-    """Both ends, after their handshakes."""
+    """Return both ends after their handshakes."""
     with ends_of(stream, framing) as ends:
         ends.shake_hands()
         yield ends
 
 
 class Tokens(TokenBucket):
-    """Counts the tokens that are taken and the bytes that wait meanwhile."""
+    """Counts the tokens taken and the bytes waiting meanwhile."""
 
     def __init__(self, pause: float) -> None:
         super().__init__(Limits(), Counter())
@@ -248,7 +248,7 @@ def test_a_frame_over_the_limit_ends_the_connection(ends: Ends) -> None:
 
 
 def test_the_farewell_arrives_though_the_client_is_still_sending(ends: Ends) -> None:
-    """A socket that is closed with input unread is reset, and what was sent may be lost."""
+    """Closing a socket with unread input resets it, and sent data may be lost."""
     ends.peer.sendall(ends.encode(b"nobody reads this"))
     ends.link.reject(FULL)
     closing = gevent.spawn(ends.link.close, 5)

@@ -1,4 +1,4 @@
-"""What the outbox promises: whole items in order, bounded in bytes, and never a wait to put one."""
+"""The outbox: whole items in order, bounded in bytes, and `put` never waits."""
 
 import gevent
 import pytest
@@ -14,7 +14,7 @@ LIMIT = 1 << 20
 
 
 class Client:
-    """An outbox and both its neighbours."""
+    """An outbox with its link and its session."""
 
     def __init__(self, room: int | None = None, limit: int = LIMIT) -> None:
         self.link = FakeLink(room)
@@ -271,7 +271,7 @@ def test_an_outbox_that_is_not_drained_in_time_says_so() -> None:
 
 
 def test_an_outbox_whose_connection_is_lost_at_a_flush_is_not_drained() -> None:
-    """Or who catches up would go through all its pages for nobody, without letting others run."""
+    """Otherwise a replay would read all its pages without yielding, for a lost connection."""
     client = Client()
     client.link.lose()
     client.turn(b"a page\0")

@@ -1,4 +1,4 @@
-"""How quickly a client may speak, by the clock that a test turns."""
+"""The rate limit of messages, with a clock that the test controls."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ from geventchat.server.transport.token_bucket import TokenBucket
 
 
 def paces(pace: TokenBucket, *moments: float, tokens: int = 1) -> list[float]:
-    """Give the pause before each message that comes at a moment."""
+    """Return the pause before each message at a time."""
     return [round(pace.take(tokens, moment), 3) for moment in moments]
 
 
