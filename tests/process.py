@@ -21,24 +21,24 @@ class Process:
         self.pid = process.pid
         self._process = process
         self.folder = log.parent
-        """Contains its database and the operator token."""
+        """The folder with its database and operator token."""
         self._log = log
         self.address = "127.0.0.1", self._port(process)
 
     def lines(self, text: str = "") -> list[str]:
-        """Return the lines of the log that hold a text."""
+        """Return the lines of the log that contain a text."""
         return [line for line in self._log.read_text("utf-8").splitlines() if text in line]
 
     def descriptors(self) -> int:
-        """Return how many are open."""
+        """Return the number of open descriptors."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send a signal to the process."""
         self._process.send_signal(number)
 
     def wait(self, seconds: float) -> int:
-        """Wait until it has ended, for up to so long; return its exit code."""
+        """Wait until it has ended, at most `seconds`; return its exit code."""
         return self._process.wait(seconds)
 
     def allow(self, descriptors: int) -> None:

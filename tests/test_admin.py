@@ -17,7 +17,7 @@ GEVENTCHAT = [sys.executable, "-m", "geventchat"]
 
 
 class OperatedServer:
-    """A server with operators, in a folder of its own."""
+    """A server with operators, with its own folder."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder, self.port = folder, port

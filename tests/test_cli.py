@@ -41,7 +41,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def refusal(*arguments: str, **environment: str) -> str:
-    """Give the one line with which a command that cannot be done ends."""
+    """Return the only line of a command that fails."""
     done = run(*arguments, **environment)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -310,7 +310,7 @@ def test_the_first_line_has_the_address_and_where_messages_are_stored(tmp_path: 
 
 
 def options(command: click.Command) -> set[str]:
-    """Give the names of a command's options, and of those of the commands in it."""
+    """Return the names of the options of a command and its subcommands."""
     own = {max(each.opts, key=len) for each in command.params if isinstance(each, click.Option)}
     inner = command.commands.values() if isinstance(command, click.Group) else ()
     return own.union(*map(options, inner))
@@ -618,7 +618,7 @@ def test_sighup_reloads_the_settings_or_keeps_them(tmp_path: Path) -> None:
     file.write_text("limits.frame_bytes = 10")
 
     def told(text: str) -> list[str]:
-        """Give what the log says, without times, of a server that is to read this file."""
+        """Return the log lines, without times, of a reload of this file."""
         file.write_text(text)
         process.send_signal(signal.SIGHUP)
         lines: list[str] = []
@@ -700,9 +700,9 @@ def test_a_second_signal_exits_at_once() -> None:
             peers.enter_context(socket.create_connection(address, timeout=5)) for _ in range(2)
         )
         other.sendall(b"hi\0")
-        assert peer.recv(3) == b"hi\0"  # so it is inside, not waiting at the door
+        assert peer.recv(3) == b"hi\0"  # so it is accepted
         process.send_signal(signal.SIGTERM)
-        peer.recv(1)  # so it was seen; and as long as this client stays, the server waits
+        peer.recv(1)  # so the signal was received; the server waits for this client
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=1) == 128 + signal.SIGTERM
 

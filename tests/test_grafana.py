@@ -1,4 +1,4 @@
-"""docs/grafana.json: a dashboard that can be imported, of what servers really tell."""
+"""docs/grafana.json: a dashboard that can be imported, with existing metrics."""
 
 import json
 import re
@@ -26,7 +26,7 @@ _PARTS: Final = re.compile(r'"[^"]*"|\[[^]]*\]|[a-zA-Z_]\w*')
 
 @pytest.fixture(scope="module")
 def exposed() -> dict[str, set[str]]:
-    """Give the labels of each figure that a server tells, by the figure's name."""
+    """Return the labels of each metric of a server, by name."""
     with chatting(connections=1) as chat:
         ann = chat.rich("Ann")
         with Plain(chat.address) as one_too_many:
@@ -38,14 +38,14 @@ def exposed() -> dict[str, set[str]]:
         chat.wait_disconnected(ann)
         text = chat.server._metrics.text().decode()
     return {
-        sample.name: set(sample.labels) | {"instance"}  # which is Prometheus's own
+        sample.name: set(sample.labels) | {"instance"}  # added by Prometheus
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
 
 
 def words(query: str) -> Iterator[str]:
-    """Yield the names in a query: figures, labels, and the words of PromQL."""
+    """Yield the names in a query: metrics, labels, and keywords of PromQL."""
     return (part for part in _PARTS.findall(query) if part[0] not in '"[')
 
 

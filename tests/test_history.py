@@ -15,7 +15,7 @@ from tests.test_cli import first_line, refusal, run, serving
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A database with posts in two rooms, which nobody uses."""
+    """Return a database with posts in two rooms that is not in use."""
     path = tmp_path / "chat.db"
     record = Record(in_file(path))
     record.turn(say("one", "k"), say("zwei 🎈"), say("three"), say("hi", room="other"))
@@ -103,7 +103,7 @@ def test_check_reports_no_problems_or_each_damaged_post(path: Path) -> None:
 
 
 def keeps_the_second_place(tmp_path: Path, exported: str) -> None:
-    """Check that what was exported is brought in with something in the damaged post's place."""
+    """Check that an import has a placeholder at the position of the damaged post."""
     assert brought_in(tmp_path, exported).returncode == 0
     record = Record(in_file(tmp_path / "new.db"))
     texts = [post.text for post in record.everything()]
@@ -172,7 +172,7 @@ def test_all_posts_outside_a_damaged_page_are_exported(tmp_path: Path) -> None:
     record.fill([f"{number} {'x' * 100}" for number in range(1, 1_001)])
     record.close()
     data = bytearray(path.read_bytes())
-    middle = data.index(b"500 xxx") & ~4095  # begins the page that holds it
+    middle = data.index(b"500 xxx") & ~4095  # start of its page
     data[middle : middle + 4096] = b"\xa5" * 4096
     path.write_bytes(data)
 

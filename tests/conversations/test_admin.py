@@ -117,7 +117,7 @@ def test_top_lists_the_busiest_rooms_and_the_slowest_clients(chat: Chat) -> None
         ann.say("den", text)
     ann.posts(2)
     (inside,) = chat.sessions()
-    inside.outbox.put(b"not flushed yet")  # nobody else runs before it is asked for
+    inside.outbox.put(b"not flushed yet")  # no other greenlet runs before the request
     status, text = get(chat, "/top")
     page = json.loads(text)
     assert status == 200

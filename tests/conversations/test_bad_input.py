@@ -419,7 +419,7 @@ def test_an_oversized_hello_ends_the_connection_and_is_not_relayed(serve: Serve)
         bystanders.check_heard()
 
 
-# Bytes of other programs
+# Other protocols
 
 STRANGE = {
     "64 KiB of null bytes": (bytes(65_536), 0),
@@ -457,7 +457,7 @@ def test_ten_thousand_frames_in_one_piece_are_delivered_without_delaying_others(
         assert bob.frames(10_000) == said
 
 
-# Text, which is passed on as it is
+# Text is relayed unchanged
 
 TEXTS = {
     "clears a screen": "\x1b[2J\x1b[H",
@@ -492,7 +492,7 @@ def test_any_text_is_delivered_and_stored_unchanged(stored: Address, text: str) 
         bystanders.check_heard(text)
 
 
-# Requests that a rule refuses, and some that only seem to ask too much
+# Refused requests, and expensive ones
 
 
 def asks(kind: str, **fields: Any) -> bytes:

@@ -58,7 +58,7 @@ def test_without_descriptors_the_server_waits_and_accepts_again_within_2_seconds
             while not server.lines("(descriptors="):
                 assert time.monotonic() < began + 5
             bystanders.check_heard()
-            while time.monotonic() < began + 1.2:  # so long that it has tried more than once
+            while time.monotonic() < began + 1.2:  # long enough for more than one try
                 bystanders.check_heard()
                 time.sleep(0.05)
             server.allow(1_000)

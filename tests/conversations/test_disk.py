@@ -46,11 +46,11 @@ def failing_fsync(server: Process) -> Iterator[None]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
         assert strace.stderr is not None
         if "attached" not in (told := strace.stderr.readline()):
-            pytest.skip(told)  # few may do this to a process that is not their child
+            pytest.skip(told)  # often forbidden for a process that is not a child
         try:
             yield
         finally:
-            strace.send_signal(signal.SIGINT)  # lets go of the server
+            strace.send_signal(signal.SIGINT)  # detaches from the server
 
 
 def refused(client: Rich, text: str, key: str) -> None:

@@ -47,7 +47,7 @@ class Talker:
 
     def _say(self) -> None:
         self.said.append(f"{self._number}-{len(self.said)}")
-        with suppress(OSError):  # the connection is gone: its end is what is heard next
+        with suppress(OSError):  # the connection is lost: the reader sees its end next
             self._rich.say(self._room, "something", key=self.said[-1])
 
 
@@ -106,7 +106,7 @@ def test_a_second_signal_exits_at_once_and_loses_nothing_acknowledged(
 ) -> None:
     with (
         served(tmp_path, "--trust", "127.0.0.0/8", "--admin", "none") as process,
-        Rich(process.address),  # as long as this one stays, the server waits
+        Rich(process.address),  # the server waits for this client
         talking(process) as talkers,
     ):
         process.signal(signal.SIGTERM)

@@ -276,7 +276,7 @@ def test_nothing_is_lost_between_two_connections_of_one_client(stored: Address) 
             *before, bye = first.closing()
             assert bye["code"] == "replaced"
         assert of("joined", second.greeting)[0]["recovered"] is True
-        # Until the second came the first heard everything, and then nothing more.
+        # The first receives everything until the second connects, and then nothing.
         heard += positions(before)
         assert heard == list(range(read + 1, read + len(heard) + 1))
         read = cursor["position"]

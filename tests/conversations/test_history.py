@@ -97,7 +97,7 @@ def test_a_page_is_bounded_in_bytes_and_the_pages_still_meet(stored: Address) ->
 
 
 def test_a_page_of_text_that_json_escapes_fits_in_a_frame(stored: Address) -> None:
-    # JSON spells this character in six bytes: what came in few frames would go out in large ones.
+    # JSON escapes this character in six bytes: posts from few frames would need large ones.
     with Rich(stored, rooms=["r"]) as ann:
         for _ in range(30):
             ann.send(b'{"type":"say","room":"r","text":"' + b"\\u0001" * 10_000 + b'"}\0')

@@ -130,7 +130,7 @@ def test_a_long_replay_comes_in_pages_and_without_a_gap(
         for number in range(20):
             ann.say("r", f"{number:>50000}")
             ann.posts(1)
-        # Without a cursor the replay is bounded at some 256 KiB, the newest; with one it is whole.
+        # Without a cursor the replay is the newest 256 KiB; with one it is complete.
         epoch = ann.greeting[0]["epoch"]
         given = None if cursor is None else {"epoch": epoch, "position": cursor}
         with Rich(stored, rooms={"r": given}) as bob:
@@ -304,7 +304,7 @@ class Wanderer:
 
     def _replace(self) -> None:
         former = self._peer
-        self._resume()  # with what it has read so far; the rest goes to nobody
+        self._resume()  # from what it has read so far; the rest is lost
         with former:
             assert former.closing()[-1]["code"] == "replaced"
 
@@ -322,7 +322,7 @@ def test_a_member_that_joins_and_leaves_hears_each_position_once_and_in_order(
                 while ann.event().get("key") != key:
                     pass
 
-    # One stays throughout: its life of the room is the one to which the others are compared.
+    # One member stays throughout: the others are compared with it.
     with Rich(stored, rooms=["r"]) as stays:
         epoch = stays.greeting[0]["epoch"]
         wanderers = [Wanderer(stored, epoch, seed) for seed in range(12)]
@@ -343,7 +343,7 @@ def test_a_room_that_empties_while_posts_are_pending_loses_none(stored: Address)
     visits = 20
     with ExitStack() as doors:
         for visit in range(visits):
-            # Nobody else need be in the room: it may be forgotten and made anew each time.
+            # The room may be empty: then it is forgotten and reopened each time.
             cursor = {"epoch": epoch, "position": len(heard)}
             ann = doors.enter_context(Rich(stored, rooms={"r": cursor}))
             assert of("joined", ann.greeting)[0]["recovered"] is True
@@ -352,7 +352,7 @@ def test_a_room_that_empties_while_posts_are_pending_loses_none(stored: Address)
             if visit % 2:
                 ann.tell("leave", room="r")
                 heard += positions(ann.hear(lambda event: event["type"] == "left"))
-            else:  # half-closed: what was sent is honoured, though nobody reads what it became
+            else:  # half-closed: messages sent are stored, although nobody reads the answers
                 ann.shut()
         cursor = {"epoch": epoch, "position": len(heard)}
         ann = doors.enter_context(Rich(stored, rooms={"r": cursor}))

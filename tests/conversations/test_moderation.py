@@ -70,7 +70,7 @@ def muted(peer: Rich, kind: str, **fields: Any) -> bool:
     return (error["type"], error.get("code")) == ("error", "muted")
 
 
-# Who is an operator
+# Operators
 
 
 def test_only_a_server_with_operators_announces_admin(moderated: Chat, chat: Chat) -> None:
@@ -570,7 +570,7 @@ def test_a_room_without_members_can_be_frozen(moderated: Chat) -> None:
     assert " until 20" in forbidden(ann, "say", room="attic", text="hear me")
 
 
-# The closed door
+# A closed server
 
 
 def test_a_closed_server_admits_only_known_clients(moderated: Chat) -> None:

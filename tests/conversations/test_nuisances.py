@@ -31,7 +31,7 @@ def undisturbed(chat: Chat) -> Iterator[None]:
             due, last = time.monotonic(), False
             for _ in range(150):  # whose history is one page
                 bystanders.check_heard()
-                rounds.append(time.monotonic() - due)  # also what kept it from beginning
+                rounds.append(time.monotonic() - due)  # including delays before it
                 if last:
                     return
                 due = time.monotonic() + 0.01

@@ -93,7 +93,7 @@ def test_frames_before_hello_reach_nobody(protected: Chat, sent: bytes) -> None:
 def test_a_connection_before_hello_receives_nothing_and_is_not_counted(protected: Chat) -> None:
     ann, bob = member(protected, "Ann"), member(protected, "Bob")
     silent = protected.track(Plain(protected.address))
-    member(protected, rooms=[])  # by then the silent one was let in, if it ever is
+    member(protected, rooms=[])  # by then the silent one would have been accepted
     protected.advance_clock(2)
     ann.say("lobby", "a secret")
     assert texts(bob.posts(1)) == ["a secret"]

@@ -125,7 +125,7 @@ def test_memory_has_another_epoch_after_a_restart() -> None:
 
 @pytest.mark.parametrize("way", ["leave", "bye", "drop"])
 def test_a_room_without_members_and_posts_is_forgotten(serve: Serve, way: str) -> None:
-    address = serve(rooms=2)  # the lobby, where ann is, and one more
+    address = serve(rooms=2)  # the lobby, with ann, and one more
     with Rich(address) as ann, Rich(address, rooms=["one"]) as bob:
         error = ann.ask("join", room="two")
         assert (error["code"], error["room"]) == ("too_many_rooms", "two")

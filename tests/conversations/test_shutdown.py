@@ -98,7 +98,7 @@ def test_everything_received_before_shutdown_is_stored_and_delivered(tmp_path: P
         with Rich(server.address) as ann, Plain(server.address) as bob:
             bob.join_lobby()
             ann.posts(1)
-            # Nothing switches from here until the server stops, so nothing of this is read yet.
+            # Nothing switches until the server stops, so none of this is read yet.
             bob.socket.send(b"".join(b"%d\0" % number for number in range(200)))
             ann.socket.send(b"".join(map(encode, says)))
             with stopping(server), ann, bob:

@@ -159,7 +159,7 @@ def test_an_end_that_arrives_with_data_is_noticed(secure: Chat, trust: SSLContex
         raw.sendall(outward.read())
         bystanders.rich.pong()
         end.write(b"the last\0")
-        with suppress(ssl.SSLWantReadError):  # the server has not said the same yet
+        with suppress(ssl.SSLWantReadError):  # the server has not closed TLS yet
             end.unwrap()
         raw.sendall(outward.read())
         while raw.recv(65_536):
@@ -279,7 +279,7 @@ def test_a_client_banned_during_its_handshake_is_not_let_in(
     with (
         chatting(options=options) as secure,
         Plain(secure.address, source="127.0.0.9") as mallory,
-        Bystanders(secure.address, tls=trust) as bystanders,  # who are accepted after it
+        Bystanders(secure.address, tls=trust) as bystanders,  # accepted after it
     ):
         with Rich(secure.address, token="the-token-of-a-test", rooms=[], tls=trust) as olga:
             assert olga.ask("admin", action="ban", target="127.0.0.9")["connections_closed"] == 0

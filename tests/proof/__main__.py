@@ -69,7 +69,7 @@ def _see_bugs(names: list[str], seed: int) -> int:
             clients=20,
             seed=seed,
             bug=name,
-            moments=("after a batch is stored",),  # where what is not said to be stored may be
+            moments=("after a batch is stored",),  # when stored posts are not acknowledged yet
             at_random=0.4,
             roll_back=roll_back,
         )

@@ -116,7 +116,7 @@ def swap() -> None:
     held: list[Batch] = []
 
     def deliver(self: Hub, batch: Batch) -> None:
-        if not held and _now("swap", 5):  # seen only if the next is of the same room
+        if not held and _now("swap", 5):  # visible only if the next batch is for the same room
             held.append(batch)
             return
         real(self, batch)

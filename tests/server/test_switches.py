@@ -1,4 +1,4 @@
-"""The proof that nothing switches would notice if something did."""
+"""`never_switches` detects a switch."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""How many may come from an address, counted by the clock that a test turns."""
+"""Connection limits per address, with a clock that the test controls."""
 
 import pytest
 

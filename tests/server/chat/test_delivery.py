@@ -1,4 +1,4 @@
-"""What delivery promises: short slices, rooms in turn, and nobody who waits for a large room."""
+"""Delivery: short slices, rooms in rotation, and no delay by a large room."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ from tests.server.switches import let_run, never_switches
 
 @pytest.fixture
 def thin_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a slice end as soon as the clock is looked at."""
+    """Make each slice end at the first check of the clock."""
     monkeypatch.setattr(delivery_module, "SLICE_SECONDS", -1.0)
 
 
@@ -29,7 +29,7 @@ def delivery() -> Iterator[Delivery]:
 
 
 def crowd(count: int, name: str = "lobby") -> tuple[Room, list[Session]]:
-    """Give a room with so many plain members."""
+    """Return a room with that many plain members."""
     harness = HubHarness()
     room = Room(name, 0, "")
     members = [harness.session() for _ in range(count)]
@@ -46,7 +46,7 @@ def post(room: Room, text: str) -> None:
 
 
 def made() -> Delivery:
-    """Give a delivery each of whose slices has a budget of its own."""
+    """Return a delivery in which each slice has a budget of its own."""
     delivery = Delivery()
     delivery._loop = Rounds()
     return delivery
@@ -57,7 +57,7 @@ def busy(delivery: Delivery) -> bool:
 
 
 def work_off(delivery: Delivery) -> None:
-    """Let delivery do all there is; on a machine that is busy that takes more than one slice."""
+    """Deliver everything; on a busy machine that takes more than one slice."""
     delivery.work()
     while busy(delivery):
         delivery.work()
@@ -98,7 +98,7 @@ def test_a_room_with_nothing_pending_takes_no_turn(delivery: Delivery) -> None:
 
 @pytest.mark.usefixtures("thin_slices")
 def test_a_large_room_is_delivered_to_in_slices() -> None:
-    delivery = made()  # not started: it works only when it is told to
+    delivery = made()  # not started: it works only when called
     room, members = crowd(500)
     post(room, "one")
     delivery.add(room)
@@ -218,7 +218,7 @@ def test_a_failed_turn_stops_neither_its_room_nor_the_others(
 ) -> None:
     broken, [one] = crowd(1, "broken")
     sound, [other] = crowd(1, "sound")
-    post(broken, "\ud800")  # no text that a door lets in, and nothing that can be encoded
+    post(broken, "\ud800")  # not valid text, and cannot be encoded
     post(sound, "one")
     for room in (broken, sound):
         delivery.add(room)

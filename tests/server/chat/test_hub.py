@@ -1,4 +1,4 @@
-"""What the hub promises: who is here, what the others are told, and batches handed on at once."""
+"""The hub: sessions and nicks, presence, and delivery of batches."""
 
 import gc
 import hashlib
@@ -23,7 +23,7 @@ def harness() -> HubHarness:
 
 
 def plain(harness: HubHarness) -> Session:
-    """Let a plain client in."""
+    """Connect a plain client."""
     session = harness.session()
     with never_switches():
         session.rooms = harness.hub.add(session)
@@ -31,7 +31,7 @@ def plain(harness: HubHarness) -> Session:
 
 
 def rich(harness: HubHarness, nick: str, *rooms: str, client: str | None = None) -> Session:
-    """Let a rich client in, level with its rooms."""
+    """Connect a rich client that is live in its rooms."""
     session = plain(harness)
     with never_switches():
         harness.hub.authenticate(session, hashlib.blake2b((client or nick).encode()).digest(), JSON)
@@ -50,7 +50,7 @@ def forget(*sessions: Session) -> None:
 
 
 def received(session: Session) -> list[Event]:
-    """Give what a rich session was told since it was last asked."""
+    """Return the events that a rich session received since the last call."""
     found = [events.decode(frame) for frame in heard(session)]
     forget(session)
     return [event for event in found if event is not None]
@@ -206,7 +206,7 @@ def test_a_member_that_left_hears_nothing_more_from_the_room(harness: HubHarness
     assert received(anna) == []
 
 
-# What the others are told
+# Presence
 
 
 def test_an_event_is_delivered_at_once(harness: HubHarness) -> None:
@@ -242,7 +242,7 @@ def test_the_join_of_a_plain_member_is_announced_once(harness: HubHarness) -> No
 
 
 def test_a_departed_session_is_not_kept_alive(harness: HubHarness) -> None:
-    """Thousands may come and go within a second."""
+    """Thousands may connect and leave within a second."""
     guest = plain(harness)
     harness.hub.remove(guest, QUIT)
     was = id(guest)
@@ -280,7 +280,7 @@ def test_the_console_shows_who_is_who(harness: HubHarness) -> None:
     back = rich(harness, "", client="ann")
     harness.hub.rename(back, "anna")
     assert guest.startswith("guest-")
-    assert harness.console.nicks[0][0].startswith("guest-")  # as whom it came back
+    assert harness.console.nicks[0][0].startswith("guest-")  # the name under which it reconnected
     assert [nick for _, nick in harness.console.nicks] == ["ann", "anna"]
 
 
@@ -379,7 +379,7 @@ def test_a_crowded_room_hears_only_its_count_once_a_second(
     assert received(anna) == []
     harness.hub.tick(0)
     assert received(anna) == [Presence(room="lobby", count=2)]
-    harness.hub.leave(dora.rooms["lobby"])  # under so many it is no crowd any more
+    harness.hub.leave(dora.rooms["lobby"])  # below this number it is no longer crowded
     assert received(anna) == [Presence(room="lobby", nick="dora", event="leave")]
 
 

@@ -157,7 +157,7 @@ class RichPerson:
                 self._take(self.call, frame)
 
     def _take(self, call: Call, frame: bytes) -> None:
-        if not self.welcome:  # what it hears as the plain member that it was at first
+        if not self.welcome:  # received while it was still a plain member
             self.welcome = b'"welcome"' in frame
             return
         event = events.decode(frame)

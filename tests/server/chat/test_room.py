@@ -1,4 +1,4 @@
-"""What a room promises: one order for all, each wire form encoded once, turns that can be cut."""
+"""A room: one order for all, one encoding per wire form, turns in slices."""
 
 from collections import Counter
 from typing import Any
@@ -19,7 +19,7 @@ from tests.server.switches import let_run, never_switches
 
 
 class Place:
-    """A room, and those who are in it."""
+    """A room and its members."""
 
     def __init__(self, position: int = 0) -> None:
         self.harness = HubHarness()
@@ -27,7 +27,7 @@ class Place:
         self._position = position
 
     def newcomer(self, *, rich: bool = False) -> Session:
-        """Let somebody in who does not hear yet."""
+        """Add a member that is not live yet."""
         session = self.harness.session(rich=rich)
         self.room.add(Member(session, self.room))
         return session
@@ -50,7 +50,7 @@ class Place:
         return turn
 
     def put(self, turn: room_module.Turn, count: int) -> None:
-        """Let the next `count` members hear the turn."""
+        """Deliver the turn to the next `count` recipients."""
         with never_switches():
             for outbox in turn.put(count):
                 outbox.flush()
@@ -239,7 +239,7 @@ def test_a_turn_is_bounded_in_bytes_and_the_rest_waits() -> None:
         counts.append(turn.posts)
         place.put(turn, 2)
         place.room.end_turn(turn)
-    assert counts == [4, 4, 2]  # what a post takes besides its text counts too
+    assert counts == [4, 4, 2]  # the overhead of each post counts too
     assert len(heard(other)) == 10
 
 
@@ -270,7 +270,7 @@ def test_a_turn_of_any_text_fits_into_an_outbox_that_holds_something(character: 
     assert len(heard(slow)) == 1 + turn.posts
 
 
-# What is told besides
+# Events
 
 
 def test_events_come_before_the_posts_of_a_turn_and_only_to_rich_members() -> None:
@@ -313,7 +313,7 @@ def test_an_event_in_a_room_without_rich_members_is_dropped() -> None:
     assert place.room.begin_turn() is None
 
 
-# Coming and going between the slices of a turn
+# Joins and leaves during a turn
 
 
 def test_a_member_that_leaves_during_a_turn_gets_no_more_of_it() -> None:
@@ -370,7 +370,7 @@ def test_a_member_that_rejoins_during_a_turn_gets_it_as_its_new_membership(
     place.put(turn, reached)
     before = len(heard(mover))
     place.room.remove(place.room.members[mover])
-    # It begins again from the position before this turn, so this turn is news to it.
+    # It resumes from the position before this turn, so it has not received this turn.
     place.room.add(Member(mover, place.room))
     place.room.go_live(place.room.members[mover])
     while not turn.done:

@@ -182,7 +182,7 @@ def test_a_flood_is_summarised_by_the_number_of_dropped_lines(
     printer = LogWriter(end)
     console = Console(printer, echo=True)
     flood = 2 * WAITING_LINES
-    # Far more than the pipe takes, and nobody reads it yet.
+    # Far more than the pipe holds, and nobody reads it yet.
     for _ in range(flood):
         console.said("lobby", "guest-3", "x" * 1_000)
     text = b""
@@ -356,7 +356,7 @@ def test_frequent_records_are_summarised_after_a_second(
     log = logger(form)
     for number in range(2_000):
         log.info("guest-%d came", number)
-    gevent.sleep(0.01)  # by then it is over, however late its end is
+    gevent.sleep(0.01)  # by then it has ended
     log.info("guest-2000 came")
 
     *first, told, last = window.lines()

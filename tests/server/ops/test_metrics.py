@@ -1,4 +1,4 @@
-"""What is counted, as Prometheus reads it, at a price that others do not feel."""
+"""Metrics for Prometheus, collected without delaying clients."""
 
 import threading
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What the admin port tells of rooms and clients: the ten that are most, at any number of them."""
+"""/top: the ten busiest rooms and slowest clients, at any number of them."""
 
 import time
 from collections import Counter
@@ -20,7 +20,7 @@ from tests.server.links import FakeLink
 
 
 def visit(harness: HubHarness, room: str) -> Session:
-    """Let somebody in who hears one room and the lobby."""
+    """Add a client in one room and the lobby."""
     session = harness.session()
     harness.hub.add(session)
     harness.hub.go_live(harness.hub.join(session, room))
@@ -35,7 +35,7 @@ def say(harness: HubHarness, session: Session, room: str, times: int = 1) -> Non
 
 
 def fill(harness: HubHarness, count: int) -> None:
-    """Let guests in who have so many bytes to hear as there were guests before."""
+    """Add guests; the n-th has n bytes queued."""
     for size in range(count):
         session = harness.session(FakeLink(room=0))
         session.locked_out = FULL  # in no room

@@ -1,4 +1,4 @@
-"""Who catches up hears all it has missed, and holds up nobody else meanwhile."""
+"""Replay: a member receives all missed posts, and other clients are not delayed."""
 
 import gevent
 import pytest
@@ -13,7 +13,7 @@ from tests.server.hub_harness import HubHarness, heard, link_of
 def test_other_clients_are_served_between_the_pages_of_a_replay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A fast client of 100,000 posts had the server to itself for 60 ms."""
+    """A replay of 100,000 posts to a fast client blocked the server for 60 ms."""
     monkeypatch.setattr(session_module, "SLICE_SECONDS", -1.0)  # every page is a slice
     harness = HubHarness()
     session = harness.session(rich=True)

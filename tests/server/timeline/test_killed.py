@@ -1,4 +1,4 @@
-"""Killed between any two statements, a store is what it was, or what it was to become."""
+"""A store killed between any two statements has the state before or after."""
 
 import shutil
 import sqlite3
@@ -15,7 +15,7 @@ from tests.server.timeline.test_sqlite import SCHEMA_1
 
 
 def remains(act: str, path: Path, folder: Path) -> list[Path]:
-    """Give the databases that were left, one for each statement before which it was killed."""
+    """Return the databases left by kills before each statement."""
     folder.mkdir()
     subprocess.run(
         [sys.executable, "-m", "tests.server.killed", act, str(path), str(folder)], check=True
@@ -60,7 +60,7 @@ def test_a_kill_during_a_migration_is_repaired_at_the_next_start(tmp_path: Path)
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A database with posts, which nobody uses."""
+    """Return a database with posts that is not in use."""
     path = tmp_path / "chat.db"
     with opened(path) as record:
         record.turn(say("one", "k1"), say("two", "k2"), say("three"))
@@ -92,7 +92,7 @@ def test_a_kill_during_a_trim_leaves_no_hole_and_reuses_no_position(
 
 
 def test_a_truncated_write_ahead_log_loses_whole_batches_only(tmp_path: Path) -> None:
-    """The log is what a power failure may leave torn; what was synced before it stays."""
+    """A power failure may truncate the log; commits synced before are intact."""
     path = tmp_path / "chat.db"
     with opened(path) as record:
         for number in range(5):

@@ -1,4 +1,4 @@
-"""Any sequence of turns, on every timeline, against a dict of what a record is."""
+"""Any sequence of turns, on each timeline, compared with a model in a dict."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -24,7 +24,7 @@ SAYS = st.builds(
 
 
 class Kept:
-    """One post that the model keeps."""
+    """One post of the model."""
 
     def __init__(self, said: Submission) -> None:
         self.text = said.text
@@ -33,10 +33,10 @@ class Kept:
 
 
 class TimelineModel(RuleBasedStateMachine):
-    """What a timeline is: dense positions, each say of a key once, pages that agree."""
+    """A timeline: positions without holes, one post per key, consistent pages."""
 
     kept: int
-    """Posts that are kept of each room."""
+    """Limit of posts per room."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The newest posts in memory: what is read there is what the disk would have given."""
+"""The cache of the newest posts: reads from it equal reads from the disk."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,7 +98,7 @@ def test_an_emptied_cache_uses_no_bytes() -> None:
     ring = RecentPosts(2_000)
     for post in posts(3):
         ring.add(post)
-    ring.add(Post("other", 1, "anna", 0, "x" * 10_000))  # more than all there may be
+    ring.add(Post("other", 1, "anna", 0, "x" * 10_000))  # more than the limit
     assert ring.size == 0
     assert ring.since("lobby", 2, 3) is None
 

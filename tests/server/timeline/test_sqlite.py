@@ -43,7 +43,7 @@ def other_program(path: Path) -> "closing[sqlite3.Connection]":
     return closing(sqlite3.connect(path, isolation_level=None))
 
 
-# What is stored stays
+# Durability
 
 
 def test_posts_and_topics_survive_a_restart(record: Record) -> None:
@@ -126,7 +126,7 @@ def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
     assert (tmp_path / name).is_file()
 
 
-# What cannot be stored
+# Storage errors
 
 POISON = """
 CREATE TRIGGER poisoned BEFORE INSERT ON posts WHEN new.text = 'poison'
@@ -185,7 +185,7 @@ def test_after_a_failure_the_timeline_continues_and_the_log_says_why(
     assert len(poisoned.turn(say("private")).entries) == 1
     assert "poisoned" in caplog.text
     assert [each.levelname for each in caplog.records] == ["ERROR"] * 3
-    assert "private" not in caplog.text  # what was said is nobody's business
+    assert "private" not in caplog.text  # no message texts in the log
 
 
 @pytest.mark.usefixtures("impatient")
@@ -220,7 +220,7 @@ def test_a_full_disk_fails_the_batch_and_nothing_else(record: Record) -> None:
     (pages,) = db.execute("PRAGMA page_count").fetchone()
     db.execute(f"PRAGMA max_page_count = {pages}")
     assert len(record.turn(say("two"), say("x" * 100_000)).failed) == 2
-    # There is space again: SQLite's own limit ended with the connection that failed.
+    # There is space again: the limit of SQLite ended with the failed connection.
     assert verdicts(record.turn(say("two"))).posts == [("lobby", 2, "two")]
 
 
@@ -270,7 +270,7 @@ def test_a_page_that_cannot_be_read_is_refused(record: Record, path: Path) -> No
         record.timeline.before("lobby", 2, 1)
 
 
-# The disk and the hub
+# The disk and the event loop
 
 
 def test_the_loop_continues_while_the_disk_is_busy(record: Record, path: Path) -> None:
@@ -291,7 +291,7 @@ def test_submissions_while_the_disk_is_busy_become_one_batch(record: Record, pat
     with other_program(path) as db:
         db.execute("BEGIN IMMEDIATE")
         record.timeline.append(say("first"))
-        while record.timeline._submitted:  # until the first has gone to be stored
+        while record.timeline._submitted:  # until the first is being stored
             gevent.sleep(0)
         for number in range(50):
             record.timeline.append(say(str(number)))
@@ -342,7 +342,7 @@ def test_while_one_batch_is_delivered_the_next_is_stored(path: Path) -> None:
     assert stored_meanwhile == [2]
 
 
-# Whose file it is
+# Files that can be used
 
 
 def unusable(path: Path) -> str:
@@ -496,7 +496,7 @@ def test_a_file_that_cannot_be_written_to_is_refused_and_untouched(
 ) -> None:
     Record(on_disk(path)).close()
     before = path.read_bytes()
-    # Another file: of the former SQLite may still have an open descriptor, and use it again.
+    # Another file: SQLite may still have a descriptor of the former open, and reuse it.
     path = open_place / "copy.db"
     path.write_bytes(before)
     path.chmod(0o444)

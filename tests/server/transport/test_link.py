@@ -376,7 +376,7 @@ def test_another_protocol_is_recognised_even_if_its_client_closes_at_once(said: 
 def test_the_address_is_a_value_and_the_peer_is_for_logs() -> None:
     with ends_of("tcp", "null") as ends:
         assert (ends.link.address, ends.link.peer) == ("somewhere", "somewhere:1")
-        ends.link.address = "2001:db8::1"  # as a proxy in front may tell
+        ends.link.address = "2001:db8::1"  # as reported by a proxy
         assert ends.link.peer == "2001:db8::1:1"
 
 

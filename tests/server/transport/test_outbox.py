@@ -100,7 +100,7 @@ def test_a_client_that_caught_up_is_sent_to_directly_again() -> None:
 def test_a_turn_behind_a_writer_waits_for_it() -> None:
     client = Client(room=0)
     client.turn(b"one\0")
-    client.link.take(None)  # there is room, but the writer, who comes first, has not run yet
+    client.link.take(None)  # there is room, but the writer has not run yet
     client.turn(b"two\0")
     let_run()
     assert client.heard == b"one\0two\0"
@@ -217,7 +217,7 @@ def test_a_client_behind_is_sent_to_in_pieces_of_64_kib() -> None:
     assert len(later) < 15
 
 
-# Waiting until nothing is held
+# Draining
 
 
 def test_an_empty_outbox_is_drained() -> None:
@@ -287,7 +287,7 @@ def test_a_lost_connection_is_not_waited_for() -> None:
     assert waiting.get(timeout=5) is False
 
 
-# The last words
+# The farewell
 
 
 def finish(client: Client, last: bytes = b"bye\0", *, all_of_it: bool = True) -> None:

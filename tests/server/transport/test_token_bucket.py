@@ -41,7 +41,7 @@ def test_a_long_message_delays_the_next_one() -> None:
 def test_no_message_delays_the_next_by_more_than_30_seconds() -> None:
     pace = TokenBucket(Limits(), Counter())
     assert paces(pace, 0.0, tokens=1_000_000) == [0]
-    assert paces(pace, 0.0) == [28]  # of the 30 the bucket gives what it held
+    assert paces(pace, 0.0) == [28]  # 30 less the tokens in the bucket
 
 
 def test_only_a_client_with_too_much_waiting_for_too_long_is_closed() -> None:
