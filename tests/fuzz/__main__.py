@@ -56,7 +56,9 @@ def _fuzz(target: str, runs: int) -> bool:
             corpus.keep(target, (path.read_bytes() for path in kept.iterdir()))
     outcome = "nothing broke" if whole else "BROKEN"
     seconds, cases = time.monotonic() - began, len(corpus.cases(target))
-    print(f"{target}: {runs:,} cases in {seconds:.0f} s, {outcome}; {cases} are kept", flush=True)
+    print(
+        f"{target}: {runs:,} cases in {seconds:.0f} s, {outcome}; {cases} in the corpus", flush=True
+    )
     return whole
 
 

@@ -50,7 +50,7 @@ def a_request(data: bytes) -> None:
     try:
         request = requests.decode(data)
     except ProtocolError as error:
-        _told(error.text)
+        _check_sentence(error.text)
         for name in (error.request_id, error.key):
             assert name is None or 1 <= len(name) <= 64
         match error.code:
@@ -106,7 +106,7 @@ def a_name(data: bytes) -> None:
         try:
             name = make(text)
         except Refused as refusal:
-            _told(refusal.text)
+            _check_sentence(refusal.text)
             continue
         assert make(name) == name
         assert 1 <= len(name) <= names.MAX_NAME_LENGTH
@@ -127,13 +127,13 @@ def settings(data: bytes) -> None:
     try:
         found = from_file(_SETTINGS)
     except BadOption as error:
-        _told(visible.visible(str(error)))  # as the command line prints it
+        _check_sentence(visible.visible(str(error)))  # as the command line prints it
         return
     Config.of(found)
     assert not [value for value in found.values() if isinstance(value, str) and "\0" in value]
 
 
-def _told(text: str) -> None:
+def _check_sentence(text: str) -> None:
     """Check that a sentence can be sent to any client."""
     text.encode()
     assert "\0" not in text

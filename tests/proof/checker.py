@@ -17,7 +17,7 @@ CHECKS = (
 _SHOWN = 5
 
 
-class Kept(NamedTuple):
+class StoredPost(NamedTuple):
     """A post in the database at the end."""
 
     room: str
@@ -33,7 +33,7 @@ class Run:
     lines: list[list[Any]]
     """The log of all clients, in the order of each: time, kind, client, details."""
     epoch: str
-    kept: list[Kept]
+    stored: list[StoredPost]
     rolled_back: bool = False
     """Whether an older copy was restored, so that acknowledged messages may be lost."""
 
@@ -51,75 +51,76 @@ class Verdict:
 
     def lines(self) -> list[str]:
         """Return the first few of each check."""
-        told = []
+        lines = []
         for check, texts in self.found.items():
-            told += [f"{check}: {text}" for text in texts[:_SHOWN]]
+            lines += [f"{check}: {text}" for text in texts[:_SHOWN]]
             if len(texts) > _SHOWN:
-                told.append(f"{check}: and {len(texts) - _SHOWN:,} more")
-        return told
+                lines.append(f"{check}: and {len(texts) - _SHOWN:,} more")
+        return lines
 
 
 def check(run: Run) -> Verdict:
     """Check a run."""
     verdict = Verdict()
     verdict.counts.update(line[1] for line in run.lines)
-    verdict.counts["kept"] = len(run.kept)
-    said = {line[4]: line for line in run.lines if line[1] == "says"}
-    _what_is_kept(run, said, verdict)
-    _what_was_acknowledged(run, said, verdict)
-    _what_was_seen(run, said, verdict)
-    _real_time(run, said, verdict)
+    verdict.counts["stored"] = len(run.stored)
+    sent = {line[4]: line for line in run.lines if line[1] == "says"}
+    _check_stored(run, sent, verdict)
+    _check_acknowledged(run, sent, verdict)
+    _check_received(run, sent, verdict)
+    _check_real_time(run, sent, verdict)
     by_client: dict[str, list[list[Any]]] = defaultdict(list)
     for line in run.lines:
         by_client[line[2]].append(line)
     tops: dict[str, int] = {}
-    for post in run.kept:
+    for post in run.stored:
         tops[post.room] = max(tops.get(post.room, 0), post.position)
     for client, lines in by_client.items():
-        _one_client(client, lines, tops, verdict)
+        _check_client(client, lines, tops, verdict)
     return verdict
 
 
-def _what_is_kept(run: Run, said: dict[str, list[Any]], verdict: Verdict) -> None:
-    keys: dict[str, Kept] = {}
+def _check_stored(run: Run, sent: dict[str, list[Any]], verdict: Verdict) -> None:
+    keys: dict[str, StoredPost] = {}
     last: dict[str, int] = {}
-    for post in run.kept:
+    for post in run.stored:
         if post.position != last.get(post.room, 0) + 1:
             verdict.add(
-                "hole", f"{post.room}: {post.position} is kept after {last.get(post.room, 0)}"
+                "hole", f"{post.room}: {post.position} is stored after {last.get(post.room, 0)}"
             )
         last[post.room] = post.position
-        if post.key is None or post.key not in said:
-            verdict.add("invented", f"{post.room} {post.position}: nobody said {post.text[:40]!r}")
+        if post.key is None or post.key not in sent:
+            verdict.add("invented", f"{post.room} {post.position}: nobody sent {post.text[:40]!r}")
             continue
         if post.key in keys:
             verdict.add(
-                "doubled", f"{post.key} is kept at {keys[post.key].position} and {post.position}"
+                "doubled", f"{post.key} is stored at {keys[post.key].position} and {post.position}"
             )
         keys[post.key] = post
-        _, _, _, room, _, text = said[post.key]
+        _, _, _, room, _, text = sent[post.key]
         if room != post.room:
-            verdict.add("misplaced", f"{post.key} was said in {room} and is kept in {post.room}")
+            verdict.add("misplaced", f"{post.key} was sent to {room} and is stored in {post.room}")
         if text != post.text:
-            verdict.add("changed", f"{post.key} is kept as {post.text[:40]!r}")
+            verdict.add("changed", f"{post.key} is stored as {post.text[:40]!r}")
 
 
-def _what_was_acknowledged(run: Run, said: dict[str, list[Any]], verdict: Verdict) -> None:
-    positions = {post.key: post.position for post in run.kept}
+def _check_acknowledged(run: Run, sent: dict[str, list[Any]], verdict: Verdict) -> None:
+    positions = {post.key: post.position for post in run.stored}
     for line in run.lines:
         if line[1] in ("ok", "again"):
             _, _, _, _, key, position = line
             if key not in positions:
                 if not run.rolled_back:
-                    verdict.add("lost", f"{key} was acknowledged at {position} and is not kept")
+                    verdict.add("lost", f"{key} was acknowledged at {position} and is not stored")
             elif positions[key] != position:
                 verdict.add(
-                    "misnumbered", f"{key} was acknowledged at {position}, kept at {positions[key]}"
+                    "misnumbered",
+                    f"{key} was acknowledged at {position}, stored at {positions[key]}",
                 )
 
 
-def _what_was_seen(run: Run, said: dict[str, list[Any]], verdict: Verdict) -> None:
-    kept = {(post.room, post.position): post for post in run.kept}
+def _check_received(run: Run, sent: dict[str, list[Any]], verdict: Verdict) -> None:
+    stored = {(post.room, post.position): post for post in run.stored}
     first: dict[tuple[str, str, int], list[Any]] = {}
     for line in run.lines:
         if line[1] != "saw":
@@ -132,28 +133,31 @@ def _what_was_seen(run: Run, said: dict[str, list[Any]], verdict: Verdict) -> No
                 "changed", f"{place} is {text[:40]!r} to {client}, {other[7][:40]!r} to {other[2]}"
             )
         author = text.partition(":")[0]
-        if author not in said:
-            verdict.add("invented", f"{client} saw {text[:40]!r}, which nobody said")
-        elif said[author][5] != text:
-            verdict.add("changed", f"{client} saw {text[:40]!r} for {author}")
-        elif said[author][3] != room:
-            verdict.add("misplaced", f"{author} was said in {said[author][3]} and seen in {room}")
+        if author not in sent:
+            verdict.add("invented", f"{client} received {text[:40]!r}, which nobody sent")
+        elif sent[author][5] != text:
+            verdict.add("changed", f"{client} received {text[:40]!r} for {author}")
+        elif sent[author][3] != room:
+            verdict.add(
+                "misplaced", f"{author} was sent to {sent[author][3]} and received in {room}"
+            )
         if epoch == run.epoch and not run.rolled_back:
-            post = kept.get((room, position))
+            post = stored.get((room, position))
             if post is None:
-                verdict.add("ghost", f"{client} saw {place}, which is not kept")
+                verdict.add("ghost", f"{client} received {place}, which is not stored")
             elif post.text != text:
                 verdict.add(
-                    "changed", f"{client} saw {text[:40]!r} at {place}, kept is {post.text[:40]!r}"
+                    "changed",
+                    f"{client} received {text[:40]!r} at {place}, stored is {post.text[:40]!r}",
                 )
 
 
-def _real_time(run: Run, said: dict[str, list[Any]], verdict: Verdict) -> None:
+def _check_real_time(run: Run, sent: dict[str, list[Any]], verdict: Verdict) -> None:
     """A message acknowledged before another was sent must have a lower position."""
     if run.rolled_back:
         return
     events: dict[str, list[tuple[int, int, int, str]]] = defaultdict(list)
-    positions = {post.key: post for post in run.kept}
+    positions = {post.key: post for post in run.stored}
     for line in run.lines:
         at, kind = line[0], line[1]
         if kind in ("says", "ok") and (post := positions.get(line[4])):
@@ -166,11 +170,11 @@ def _real_time(run: Run, said: dict[str, list[Any]], verdict: Verdict) -> None:
             elif position < newest:
                 verdict.add(
                     "late",
-                    f"{room}: {key} was said after {newest} was acknowledged, and is {position}",
+                    f"{room}: {key} was sent after {newest} was acknowledged, and is {position}",
                 )
 
 
-def _one_client(
+def _check_client(
     client: str, lines: Iterable[list[Any]], tops: dict[str, int], verdict: Verdict
 ) -> None:
     """Check what one client received, in its order."""
@@ -180,7 +184,7 @@ def _one_client(
     for line in lines:
         match line[1]:
             case "gap":
-                verdict.counts["gaps told"] += 1
+                verdict.counts["gaps"] += 1
             case "joined":
                 _, _, _, room, epoch, position, oldest, recovered, asked = line
                 if asked is not None:

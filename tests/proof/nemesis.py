@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtests.support.address import free_port
-from tests.proof.checker import Kept, Run, load
+from tests.proof.checker import Run, StoredPost, load
 from tests.proof.moments import FIRST_BOOT, MOMENTS
 
 HERE: Final = Path(__file__).parents[2]
@@ -170,20 +170,20 @@ def run(plan: Plan, folder: Path) -> tuple[Run, Counter[str], list[float]]:
             _befall(plan, server, clients, dice, faults)
             if plan.roll_back and number == plan.kills // 2:
                 _roll_back(server, folder)
-                faults["older copy put back"] += 1
+                faults["older copy restored"] += 1
         _let_live(server)
         clients.tell("stop")
         clients.expect("silent")
-        epoch, kept = _kept(server.database)
+        epoch, stored = _kept(server.database)
         tops: dict[str, int] = {}
-        for post in kept:
+        for post in stored:
             tops[post.room] = post.position
         clients.tell(json.dumps(tops))
         clients.end()
         server.signal(signal.SIGTERM)
         if not server.wait(15):
             raise Failed("the server does not end")
-    return Run(load(clients.files), epoch, kept, plan.roll_back), faults, server.ready_seconds
+    return Run(load(clients.files), epoch, stored, plan.roll_back), faults, server.ready_seconds
 
 
 def _befall(
@@ -250,11 +250,11 @@ def _let_live(server: Server) -> None:
         server.start()
 
 
-def _kept(database: Path) -> tuple[str, list[Kept]]:
+def _kept(database: Path) -> tuple[str, list[StoredPost]]:
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as db:
         (epoch,) = db.execute("SELECT epoch FROM store").fetchone()
         rows = db.execute(
             "SELECT rooms.name, position, key, text FROM posts"
             " JOIN rooms ON rooms.id = posts.room ORDER BY rooms.name, position"
         ).fetchall()
-    return epoch, [Kept(*row) for row in rows]
+    return epoch, [StoredPost(*row) for row in rows]

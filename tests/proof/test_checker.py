@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.proof.checker import CHECKS, Kept, Run, check
+from tests.proof.checker import CHECKS, Run, StoredPost, check
 
 Lines = list[list[Any]]
 
@@ -32,12 +32,12 @@ def run() -> Run:
         [40, "end", "ann", {"one": 3}],
         [41, "end", "bob", {"one": 3}],
     ]
-    kept = [
-        Kept("one", 1, "ann-1", "ann-1: a"),
-        Kept("one", 2, "bob-1", "bob-1: b"),
-        Kept("one", 3, "ann-2", "ann-2: c"),
+    stored = [
+        StoredPost("one", 1, "ann-1", "ann-1: a"),
+        StoredPost("one", 2, "bob-1", "bob-1: b"),
+        StoredPost("one", 3, "ann-2", "ann-2: c"),
     ]
-    return Run(lines, "e", kept)
+    return Run(lines, "e", stored)
 
 
 def test_a_correct_run_has_no_violations() -> None:
@@ -47,11 +47,11 @@ def test_a_correct_run_has_no_violations() -> None:
 
 
 def lose(it: Run) -> None:
-    it.kept.pop()
+    it.stored.pop()
 
 
 def double(it: Run) -> None:
-    it.kept.append(Kept("one", 4, "ann-1", "ann-1: a"))
+    it.stored.append(StoredPost("one", 4, "ann-1", "ann-1: a"))
 
 
 def hear_twice(it: Run) -> None:
@@ -59,7 +59,7 @@ def hear_twice(it: Run) -> None:
 
 
 def invent(it: Run) -> None:
-    it.kept.append(Kept("one", 4, None, "never said"))
+    it.stored.append(StoredPost("one", 4, None, "never said"))
 
 
 def change(it: Run) -> None:
@@ -67,7 +67,7 @@ def change(it: Run) -> None:
 
 
 def change_what_is_kept(it: Run) -> None:
-    it.kept[0] = it.kept[0]._replace(text="ann-1: A")
+    it.stored[0] = it.stored[0]._replace(text="ann-1: A")
 
 
 def misplace(it: Run) -> None:
@@ -75,7 +75,7 @@ def misplace(it: Run) -> None:
 
 
 def leave_a_hole(it: Run) -> None:
-    it.kept[2] = it.kept[2]._replace(position=4)
+    it.stored[2] = it.stored[2]._replace(position=4)
 
 
 def show_what_is_not_kept(it: Run) -> None:
@@ -111,9 +111,9 @@ def leave_behind(it: Run) -> None:
 
 
 def come_late(it: Run) -> None:
-    it.kept[1:] = [
-        Kept("one", 2, "ann-2", "ann-2: c"),
-        Kept("one", 3, "bob-1", "bob-1: b"),
+    it.stored[1:] = [
+        StoredPost("one", 2, "ann-2", "ann-2: c"),
+        StoredPost("one", 3, "bob-1", "bob-1: b"),
     ]
     it.lines.insert(11, [26, "ok", "bob", "one", "bob-1", 3])
 
