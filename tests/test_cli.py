@@ -81,9 +81,9 @@ def test_version_is_printed() -> None:
 
 
 def test_without_a_command_the_commands_are_listed() -> None:
-    told = run().stdout
-    assert "serve" in told
-    assert "connect" in told
+    output = run().stdout
+    assert "serve" in output
+    assert "connect" in output
 
 
 @pytest.mark.parametrize(
@@ -163,9 +163,9 @@ def test_a_missing_command_lists_the_commands(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 0
-    told, complaints = capsys.readouterr()
-    assert "Commands:" in told
-    assert complaints == ""
+    output, errors = capsys.readouterr()
+    assert "Commands:" in output
+    assert errors == ""
 
 
 def test_a_misspelt_option_is_one_line_with_a_suggestion() -> None:
@@ -411,10 +411,10 @@ def test_only_a_password_on_the_command_line_is_warned_of() -> None:
                 client.sendall(b"hello\0")
                 assert client.recv(100) == b"* geventchat: This server requires a password.\0"
             process.send_signal(signal.SIGTERM)
-            told, complaints = process.communicate(timeout=10)
-        assert complaint in complaints
-        assert len(complaints.splitlines()) == bool(complaint)
-        assert "secret" not in told + complaints
+            output, errors = process.communicate(timeout=10)
+        assert complaint in errors
+        assert len(errors.splitlines()) == bool(complaint)
+        assert "secret" not in output + errors
 
 
 def test_a_misspelt_variable_is_warned_of() -> None:
@@ -437,11 +437,11 @@ def test_ctrl_c_ends_the_server_cleanly(number: signal.Signals) -> None:
     with serving() as process:
         port(first_line(process))
         process.send_signal(number)
-        told, complaints = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=10)
 
     assert process.returncode == 0
-    assert told.endswith(f"shutting down: received {number.name}\n")
-    assert complaints == ""
+    assert output.endswith(f"shutting down: received {number.name}\n")
+    assert errors == ""
 
 
 def test_a_server_survives_a_closed_output_pipe() -> None:
@@ -617,7 +617,7 @@ def test_sighup_reloads_the_settings_or_keeps_them(tmp_path: Path) -> None:
     file = tmp_path / "chat.toml"
     file.write_text("limits.frame_bytes = 10")
 
-    def told(text: str) -> list[str]:
+    def reload_log(text: str) -> list[str]:
         """Return the log lines, without times, of a reload of this file."""
         file.write_text(text)
         process.send_signal(signal.SIGHUP)
@@ -638,21 +638,23 @@ def test_sighup_reloads_the_settings_or_keeps_them(tmp_path: Path) -> None:
         number = port(first_line(process))
         assert not taken(b"x" * 20)
 
-        assert told("limits.frame_bytes = 30") == ["INFO geventchat.cli.serve: settings reloaded"]
+        assert reload_log("limits.frame_bytes = 30") == [
+            "INFO geventchat.cli.serve: settings reloaded"
+        ]
         assert taken(b"x" * 20)
 
-        assert told("limits.frame_bytes = 0") == [
+        assert reload_log("limits.frame_bytes = 0") == [
             f"ERROR geventchat.cli.serve: reload failed, keeping current settings: {file}: "
             "limits.frame_bytes 0: is not in the range 1 to 131072"
         ]
         assert taken(b"x" * 20)
 
-        assert told('password_file = "/"') == [
+        assert reload_log('password_file = "/"') == [
             f"ERROR geventchat.cli.serve: reload failed, keeping current settings: {file}: "
             "password_file /: Is a directory"
         ]
 
-        assert told('host = "::"\nlimits.frame_bytes = 10') == [
+        assert reload_log('host = "::"\nlimits.frame_bytes = 10') == [
             "INFO geventchat.cli.serve: settings reloaded",
             "WARNING geventchat.cli.serve: changed settings that need a restart: host",
         ]

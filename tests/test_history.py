@@ -39,14 +39,14 @@ def damage(path: Path) -> None:
         db.execute("UPDATE posts SET text = 'Zwei' WHERE position = 2")
 
 
-def brought_in(tmp_path: Path, lines: str) -> "subprocess.CompletedProcess[str]":
+def imported(tmp_path: Path, lines: str) -> "subprocess.CompletedProcess[str]":
     file = tmp_path / "lines"
     file.write_text(lines, "utf-8")
     return history("import", tmp_path / "new.db", str(file))
 
 
 def test_an_imported_database_is_readable_by_its_owner_only(path: Path, tmp_path: Path) -> None:
-    brought_in(tmp_path, history("export", path).stdout)
+    imported(tmp_path, history("export", path).stdout)
     assert stat.S_IMODE((tmp_path / "new.db").stat().st_mode) == 0o600
 
 
@@ -54,7 +54,7 @@ def test_an_export_can_be_imported(path: Path, tmp_path: Path) -> None:
     exported = history("export", path)
     assert exported.returncode == 0
 
-    done = brought_in(tmp_path, exported.stdout)
+    done = imported(tmp_path, exported.stdout)
 
     assert (done.returncode, done.stdout) == (0, "4 posts imported.\n")
     assert history("export", tmp_path / "new.db").stdout == exported.stdout
@@ -102,9 +102,9 @@ def test_check_reports_no_problems_or_each_damaged_post(path: Path) -> None:
     ]
 
 
-def keeps_the_second_place(tmp_path: Path, exported: str) -> None:
+def check_placeholder(tmp_path: Path, exported: str) -> None:
     """Check that an import has a placeholder at the position of the damaged post."""
-    assert brought_in(tmp_path, exported).returncode == 0
+    assert imported(tmp_path, exported).returncode == 0
     record = Record(in_file(tmp_path / "new.db"))
     texts = [post.text for post in record.everything()]
     record.close()
@@ -127,7 +127,7 @@ def test_a_missing_post_is_refused_at_the_start_and_located_by_check(
     exported = history("export", path)
     assert exported.returncode == 1
     assert "posts of lobby are missing" in exported.stderr
-    keeps_the_second_place(tmp_path, exported.stdout)
+    check_placeholder(tmp_path, exported.stdout)
 
 
 def test_a_post_with_a_damaged_position_is_exported_as_lost_at_its_position(
@@ -142,7 +142,7 @@ def test_a_post_with_a_damaged_position_is_exported_as_lost_at_its_position(
     )
     exported = history("export", path)
     assert exported.returncode == 1
-    keeps_the_second_place(tmp_path, exported.stdout)
+    check_placeholder(tmp_path, exported.stdout)
 
 
 def test_a_damaged_post_is_exported_and_imported_as_lost(path: Path, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_damaged_post_is_exported_and_imported_as_lost(path: Path, tmp_path: P
     exported = history("export", path)
     assert exported.returncode == 1
     assert exported.stderr == "geventchat: 1 posts are damaged and are lost\n"
-    keeps_the_second_place(tmp_path, exported.stdout)
+    check_placeholder(tmp_path, exported.stdout)
     assert history("check", tmp_path / "new.db").returncode == 0
 
 
@@ -179,7 +179,7 @@ def test_all_posts_outside_a_damaged_page_are_exported(tmp_path: Path) -> None:
     exported = history("export", path)
 
     assert exported.returncode == 1
-    done = brought_in(tmp_path, exported.stdout)
+    done = imported(tmp_path, exported.stdout)
     assert (done.returncode, done.stdout) == (0, "1,000 posts imported.\n")
     record = Record(in_file(tmp_path / "new.db"))
     posts = record.everything()
@@ -243,7 +243,7 @@ def test_renew_starts_a_new_epoch(path: Path) -> None:
 def test_an_invalid_import_names_the_line_and_stores_nothing(
     tmp_path: Path, lines: str, why: str
 ) -> None:
-    done = brought_in(tmp_path, lines.replace("H", '{"geventchat":"history","version":1}\n', 1))
+    done = imported(tmp_path, lines.replace("H", '{"geventchat":"history","version":1}\n', 1))
     assert done.returncode == 2
     assert why in done.stderr
     assert len(done.stderr.splitlines()) == 1

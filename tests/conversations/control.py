@@ -36,7 +36,7 @@ class Control:
 
     def __enter__(self) -> Self:
         self._say()
-        self._talk = gevent.spawn(self._speak)
+        self._talk = gevent.spawn(self._post)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -59,7 +59,7 @@ class Control:
         assert [(post["position"], post["text"]) for post in heard] == said
         assert max(self.seconds) < MOST_SECONDS
 
-    def _speak(self) -> None:
+    def _post(self) -> None:
         while not self._over:
             due = time.monotonic() + _PAUSE_SECONDS
             gevent.sleep(_PAUSE_SECONDS)

@@ -28,7 +28,7 @@ _SECRETS: Final = "CLIENT_RANDOM ", "CLIENT_TRAFFIC_SECRET_0 "
 """Start of the key log lines with the secrets of TLS 1.2 and 1.3."""
 
 
-def begin_again(address: tuple[str, int], folder: Path, *, data: bytes) -> None:
+def restart_handshakes(address: tuple[str, int], folder: Path, *, data: bytes) -> None:
     """Start a handshake 256,000 times, with data records in between; then read to the end. Waits.
 
     RFC 5246: PRF in 5, keys in 6.3, records in 6.2.3.3.
@@ -41,7 +41,7 @@ def begin_again(address: tuple[str, int], folder: Path, *, data: bytes) -> None:
         keys += hmac.digest(secret, link + seed, "sha256")
     cipher, salt, numbers = AESGCM(keys[:16]), keys[32:36], count(1)
 
-    def sealed(kind: bytes, content: bytes) -> bytes:
+    def encrypt(kind: bytes, content: bytes) -> bytes:
         number = next(numbers).to_bytes(8)
         head = kind + b"\x03\x03"
         extra = number + head + len(content).to_bytes(2)
@@ -50,20 +50,20 @@ def begin_again(address: tuple[str, int], folder: Path, *, data: bytes) -> None:
 
     records = b""
     for _ in range(64):
-        records += sealed(_HANDSHAKE, _CLIENT_HELLOS)
+        records += encrypt(_HANDSHAKE, _CLIENT_HELLOS)
         if data:
-            records += sealed(_DATA, data)
+            records += encrypt(_DATA, data)
     _say(sock, records)
 
 
-def change_keys(address: tuple[str, int], folder: Path) -> None:
+def update_keys(address: tuple[str, int], folder: Path) -> None:
     """Send 10,000 key updates that request none in return; then read to the end. Waits.
 
     RFC 8446: keys in 7.1 to 7.3, records in 5.2.
     """
     sock, _, _, secret = _connect(address, folder, ssl.TLSVersion.TLSv1_3)
 
-    def derived(label: bytes, size: int) -> bytes:
+    def derive(label: bytes, size: int) -> bytes:
         label = b"tls13 " + label
         info = size.to_bytes(2) + len(label).to_bytes(1) + label + b"\0"
         return HKDFExpand(SHA384(), size, info).derive(secret)
@@ -72,8 +72,8 @@ def change_keys(address: tuple[str, int], folder: Path) -> None:
     head = _DATA + b"\x03\x03" + (len(content) + 16).to_bytes(2)
     records = b""
     for _ in range(10_000):
-        records += head + AESGCM(derived(b"key", 32)).encrypt(derived(b"iv", 12), content, head)
-        secret = derived(b"traffic upd", 48)
+        records += head + AESGCM(derive(b"key", 32)).encrypt(derive(b"iv", 12), content, head)
+        secret = derive(b"traffic upd", 48)
     _say(sock, records)
 
 

@@ -12,15 +12,15 @@ STRANGER = "127.0.0.9"
 NOBODY = {"trust": ()}
 
 
-def knocked(chat: Chat, source: str = STRANGER) -> list[bytes]:
+def connect_briefly(chat: Chat, source: str = STRANGER) -> list[bytes]:
     """Connect from an address, close at once, and return what was received before the end."""
     with Plain(chat.address, source=source) as peer:
         peer.shut()
         return peer.rest()
 
 
-def left(chat: Chat, number: int) -> None:
-    """Wait until that many connections are left."""
+def wait_connections(chat: Chat, number: int) -> None:
+    """Wait until that many connections are wait_connections."""
     with gevent.Timeout(5):
         while len(chat.server._readers) > number:
             gevent.sleep(0.001)
@@ -32,12 +32,12 @@ def test_an_address_over_its_connection_limit_is_rejected_and_others_are_not() -
         Bystanders(chat.address) as bystanders,
     ):
         here = [Rich(chat.address, source=STRANGER) for _ in range(2)]
-        (line,) = knocked(chat)
+        (line,) = connect_briefly(chat)
         assert line.startswith(b"* geventchat: Your address has as many connections")
-        assert knocked(chat, "127.0.0.8") == []
+        assert connect_briefly(chat, "127.0.0.8") == []
         here[0].socket.close()
-        left(chat, 3)
-        assert knocked(chat) == []
+        wait_connections(chat, 3)
+        assert connect_briefly(chat) == []
         bystanders.check_heard()
         assert chat.server.rejections.counts == {"address": 1}
         here[1].socket.close()
@@ -48,10 +48,10 @@ def test_an_address_that_connects_too_often_is_asked_to_wait() -> None:
         chatting(options=NOBODY, arrivals_per_minute=5) as chat,
         Bystanders(chat.address) as bystanders,
     ):
-        assert [knocked(chat) for _ in range(5)] == [[]] * 5
-        (line,) = knocked(chat)
+        assert [connect_briefly(chat) for _ in range(5)] == [[]] * 5
+        (line,) = connect_briefly(chat)
         assert line.startswith(b"* geventchat: Your address has connected too often. Wait a minute")
-        assert knocked(chat, "127.0.0.8") == []
+        assert connect_briefly(chat, "127.0.0.8") == []
         bystanders.check_heard()
         assert chat.server.rejections.counts == {"arrivals": 1}
 
@@ -62,8 +62,8 @@ def test_a_reconnecting_client_is_not_counted_as_a_new_connection() -> None:
         for _ in range(10):
             with Rich(chat.address, client=client, source=STRANGER) as ann:
                 ann.pong()
-        assert [knocked(chat) for _ in range(2)] == [[]] * 2
-        assert len(knocked(chat)) == 1
+        assert [connect_briefly(chat) for _ in range(2)] == [[]] * 2
+        assert len(connect_briefly(chat)) == 1
 
 
 def test_an_address_may_open_at_most_a_quarter_of_the_rooms() -> None:
@@ -86,13 +86,13 @@ def test_trusted_networks_are_not_counted() -> None:
     ) as chat:
         here = [chat.track(Rich(chat.address, source=STRANGER)) for _ in range(10)]
         assert here[-1].ask("who", room="lobby")["count"] == 10
-        assert [len(knocked(chat, "127.0.0.8")) for _ in range(5)] == [0, 0, 0, 1, 1]
+        assert [len(connect_briefly(chat, "127.0.0.8")) for _ in range(5)] == [0, 0, 0, 1, 1]
 
 
 def test_a_full_server_rejects_trusted_networks_too() -> None:
     with chatting(connections=2) as chat:
         here = chat.rich_clients("Ann", "Bob")
-        (line,) = knocked(chat)
+        (line,) = connect_briefly(chat)
         assert b"full" in line
         assert here[0].pong() == []
 

@@ -440,9 +440,9 @@ def test_the_first_bytes_of_other_protocols_are_not_relayed(
     with Plain(address) as bad:
         bad.send(sent)
         bad.shut()
-        told = bad.rest()
-        assert len(told) == lines
-        assert all(line.startswith(NOTICE) for line in told)
+        answers = bad.rest()
+        assert len(answers) == lines
+        assert all(answer.startswith(NOTICE) for answer in answers)
         bystanders.check_heard()
 
 

@@ -15,13 +15,13 @@ from tests.conversations.conftest import Address
 from tests.conversations.peers import Bystanders, Plain, Rich, texts
 
 
-class Unheard(BaseException):
+class UnexpectedBug(BaseException):
     """An exception that no handler names."""
 
 
 BUGS: Final[list[type[BaseException]]] = [
     ValueError, AssertionError, KeyError, RecursionError, StopIteration, MemoryError, OSError,
-    TimeoutError, SystemExit, KeyboardInterrupt, Unheard,
+    TimeoutError, SystemExit, KeyboardInterrupt, UnexpectedBug,
 ]  # fmt: skip
 
 

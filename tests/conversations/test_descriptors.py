@@ -28,7 +28,7 @@ def test_connections_over_the_descriptor_limit_are_rejected_with_the_reason(tmp_
             peer.rest()
             peer.socket.close()
         began = time.monotonic()
-        while (knock := _knock(server.address)) and time.monotonic() < began + 2:
+        while (knock := _try_connect(server.address)) and time.monotonic() < began + 2:
             assert b"full" in knock[0]
         assert knock == []
         bystanders.check_heard()
@@ -70,7 +70,7 @@ def test_without_descriptors_the_server_waits_and_accepts_again_within_2_seconds
         bystanders.check_heard()
 
 
-def _knock(address: tuple[str, int]) -> list[bytes]:
+def _try_connect(address: tuple[str, int]) -> list[bytes]:
     with Plain(address) as peer:
         peer.shut()
         return peer.rest()

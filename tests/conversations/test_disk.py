@@ -45,8 +45,8 @@ def failing_fsync(server: Process) -> Iterator[None]:
     command = ["strace", "-f", *fault, "-o", os.devnull, "-p", str(server.pid)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
         assert strace.stderr is not None
-        if "attached" not in (told := strace.stderr.readline()):
-            pytest.skip(told)  # often forbidden for a process that is not a child
+        if "attached" not in (line := strace.stderr.readline()):
+            pytest.skip(line)  # often forbidden for a process that is not a child
         try:
             yield
         finally:

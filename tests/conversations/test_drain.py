@@ -64,7 +64,7 @@ def talking(process: Process) -> Iterator[list[Talker]]:
     assert all(greenlet.ready() for greenlet in greenlets)
 
 
-def until_nobody_is_let_in(process: Process) -> None:
+def wait_not_accepting(process: Process) -> None:
     """Wait until the server has received the first signal."""
     with gevent.Timeout(5), suppress(ConnectionRefusedError):
         while True:
@@ -79,7 +79,7 @@ def send_nulls(sender: native.socket) -> None:
             sender.sendall(bytes(16 << 20))
 
 
-def kept(folder: Path) -> list[str]:
+def stored_keys(folder: Path) -> list[str]:
     """Return the keys of the posts in the file."""
     with closing(sqlite3.connect(folder / "chat.db")) as db:
         return [key for (key,) in db.execute("SELECT key FROM posts")]
@@ -93,7 +93,7 @@ def test_messages_taken_before_shutdown_are_stored_and_answered(tmp_path: Path) 
         assert process.wait(10) == 0
         assert time.monotonic() - began < 10
     stored = [key for talker in talkers for key in talker.stored()]
-    assert sorted(kept(tmp_path)) == sorted(stored)
+    assert sorted(stored_keys(tmp_path)) == sorted(stored)
     byes = [talker.heard[-1] for talker in talkers]
     assert {(bye["type"], bye["code"], bye["reconnect"]) for bye in byes} == {
         ("bye", "shutdown", True)
@@ -110,10 +110,10 @@ def test_a_second_signal_exits_at_once_and_loses_nothing_acknowledged(
         talking(process) as talkers,
     ):
         process.signal(signal.SIGTERM)
-        until_nobody_is_let_in(process)
+        wait_not_accepting(process)
         process.signal(signal.SIGTERM)
         assert process.wait(2) == 128 + signal.SIGTERM
-    keys = kept(tmp_path)
+    keys = stored_keys(tmp_path)
     assert len(keys) == len(set(keys))
     assert {key for talker in talkers for key in talker.stored()} <= set(keys)
 

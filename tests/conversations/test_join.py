@@ -232,7 +232,7 @@ def test_no_more_rooms_than_the_limit_can_be_joined_until_one_is_left(serve: Ser
         assert ann.ask("join", room="c")["type"] == "joined"
 
 
-class Wanderer:
+class RestlessMember:
     """A member that joins and leaves in every way, and keeps the posts it received in order."""
 
     def __init__(self, address: Address, epoch: str, seed: int) -> None:
@@ -242,7 +242,7 @@ class Wanderer:
         self.heard: list[int] = []
         self.ways: list[str] = []
 
-    def wander(self, total: int) -> None:
+    def act_randomly(self, total: int) -> None:
         """Receive everything up to the position `total`."""
         self._peer = Rich(self._address, rooms={"r": self._cursor})
         self._take(self._peer.greeting)
@@ -325,8 +325,8 @@ def test_a_member_that_joins_and_leaves_hears_each_position_once_and_in_order(
     # One member stays throughout: the others are compared with it.
     with Rich(stored, rooms=["r"]) as stays:
         epoch = stays.greeting[0]["epoch"]
-        wanderers = [Wanderer(stored, epoch, seed) for seed in range(12)]
-        wandering = [spawn(wanderer.wander, talkers * each) for wanderer in wanderers]
+        wanderers = [RestlessMember(stored, epoch, seed) for seed in range(12)]
+        wandering = [spawn(wanderer.act_randomly, talkers * each) for wanderer in wanderers]
         chatting = [spawn(chatter) for _ in range(talkers)]
         joinall(chatting, raise_error=True)
         joinall(wandering, raise_error=True)

@@ -21,7 +21,7 @@ that runs the nuisance and other tests beside it."""
 
 
 @contextmanager
-def undisturbed(chat: Chat) -> Iterator[None]:
+def talking_clients(chat: Chat) -> Iterator[None]:
     """Keep two clients talking; whatever happens, their messages are delivered quickly."""
     rounds: list[float] = []
     over = Event()
@@ -54,7 +54,7 @@ def chat() -> Iterator[Chat]:
         yield chat
 
 
-def pour(peer: Plain, *pieces: bytes) -> None:
+def send_all(peer: Plain, *pieces: bytes) -> None:
     """Send as much of this as the server accepts."""
     with suppress(OSError):
         peer.send(*pieces)
@@ -77,8 +77,8 @@ PLAIN: Final = {
 def test_noise_does_not_delay_other_clients(
     chat: Chat, pieces: list[bytes], line: str | None, source: str
 ) -> None:
-    with undisturbed(chat), Plain(chat.address, source=source) as bad:
-        sending = gevent.spawn(pour, bad, *pieces)
+    with talking_clients(chat), Plain(chat.address, source=source) as bad:
+        sending = gevent.spawn(send_all, bad, *pieces)
         if line == "too fast" and source != STRANGER:  # a trusted client cannot flood
             sending.get()
             bad.shut()
@@ -142,19 +142,19 @@ RICH: Final = {
 def test_many_requests_of_one_client_do_not_delay_others(
     chat: Chat, data: bytes, kinds: set[str] | None, source: str
 ) -> None:
-    with undisturbed(chat), Rich(chat.address, "Eve", rooms=[], source=source) as bad:
-        gevent.spawn(pour, bad, data)
+    with talking_clients(chat), Rich(chat.address, "Eve", rooms=[], source=source) as bad:
+        gevent.spawn(send_all, bad, data)
         heard = [bad.event() for _ in range(2 if data.count(b"\0") > 4 else 1)]
-        told = {
+        announced = {
             f"error:{event['code']}" if event["type"] == "error" else event["type"]
             for event in heard
         }
-        assert kinds is None or told <= kinds
+        assert kinds is None or announced <= kinds
 
 
 def test_ten_thousand_frames_in_one_read_are_served_in_slices(chat: Chat) -> None:
     """Nobody is delayed, and each is handled as if it had arrived by itself."""
-    with undisturbed(chat), Rich(chat.address, "Ann", rooms=["aside"]) as ann:
+    with talking_clients(chat), Rich(chat.address, "Ann", rooms=["aside"]) as ann:
         data = b"".join(
             encode({"type": "say", "room": "aside", "text": str(number)})
             for number in range(10_000)
@@ -166,12 +166,12 @@ def test_ten_thousand_frames_in_one_read_are_served_in_slices(chat: Chat) -> Non
 
 def test_renames_are_announced_at_the_rate_limit_of_their_client(chat: Chat) -> None:
     ann = chat.rich("Ann", rooms=["aside"])
-    with undisturbed(chat), Rich(chat.address, "Eve", rooms=["aside"], source=STRANGER) as bad:
-        gevent.spawn(pour, bad, many(1_000, type="nick", nick="eve{n}"))
+    with talking_clients(chat), Rich(chat.address, "Eve", rooms=["aside"], source=STRANGER) as bad:
+        gevent.spawn(send_all, bad, many(1_000, type="nick", nick="eve{n}"))
         for _ in range(2):
             bad.event()
-        told = of("presence", ann.pong())
-        assert len(told) < 10
+        announced = of("presence", ann.pong())
+        assert len(announced) < 10
 
 
 @pytest.mark.parametrize("text", ["\ufeff", " ", "\u200b" * 1_000, "a" + "\u0301" * 10_000])

@@ -41,8 +41,8 @@ def test_joins_leaves_and_renames_are_announced(chat: Chat) -> None:
     eve.ask("join", room="lobby")
     eve.ask("nick", nick="Eva")
     eve.ask("leave", room="lobby")
-    told = [came("Eve"), {"nick": "Eve", "event": "rename", "new_nick": "Eva"}, went("Eva")]
-    assert presences(ann) == presences(bob) == told
+    announced = [came("Eve"), {"nick": "Eve", "event": "rename", "new_nick": "Eva"}, went("Eva")]
+    assert presences(ann) == presences(bob) == announced
     assert eve.pong() == []
 
 
@@ -239,15 +239,15 @@ def test_a_room_of_over_200_sends_only_its_count(chat: Chat, others: int, crowde
     bob.ask("join", room="lobby")
     bob.ask("nick", nick="Rob")
     bob.ask("leave", room="lobby")
-    told = presences(ann)
+    announced = presences(ann)
     if crowded:
-        assert told == []
+        assert announced == []
         chat.advance_clock(0)
         assert presences(ann) == [{"count": others + 1}]
         chat.advance_clock(0)
         assert presences(ann) == []
     else:
-        assert told[0] == came("Bob")
+        assert announced[0] == came("Bob")
 
 
 def test_names_are_announced_again_below_150_members(chat: Chat) -> None:

@@ -19,7 +19,7 @@ ENOUGH = 200
 """Number of posts of TEXT that exceed an outbox and the kernel's buffers: 1.6 MB."""
 
 
-class Sluggish(Plain):
+class SlowReader(Plain):
     """A client with a small kernel buffer that reads only when the test says so."""
 
     def __init__(self, chat: Chat) -> None:
@@ -64,7 +64,7 @@ def talk(chat: Chat, count: int) -> list[int]:
 def test_a_plain_client_that_never_reads_is_closed_at_its_outbox_limit() -> None:
     """It is closed at its outbox limit; the others receive everything."""
     with chatting(outbox_bytes=OUTBOX_BYTES) as chat:
-        slow = Sluggish(chat)
+        slow = SlowReader(chat)
         chat.wait_accepted()
         sizes = talk(chat, ENOUGH)
         assert OUTBOX_BYTES / 2 < max(sizes) <= OUTBOX_BYTES
@@ -78,7 +78,7 @@ def test_a_plain_client_that_never_reads_is_closed_at_its_outbox_limit() -> None
 def test_a_rich_client_that_never_reads_hears_bye_slow_and_resumes_without_a_gap() -> None:
     """It receives everything up to the `bye`, and the rest when it reconnects."""
     with chatting(outbox_bytes=OUTBOX_BYTES) as chat:
-        slow = Sluggish(chat)
+        slow = SlowReader(chat)
         slow.hello(chat)
         joined = of("joined", [json.loads(slow.frame())])[0]
         talk(chat, ENOUGH)
@@ -98,7 +98,7 @@ def test_a_rich_client_that_never_reads_hears_bye_slow_and_resumes_without_a_gap
 
 def test_a_client_that_reads_late_but_within_its_limit_misses_nothing() -> None:
     with chatting() as chat:
-        late = Sluggish(chat)
+        late = SlowReader(chat)
         chat.wait_accepted()
         talk(chat, 100)
         assert [int(text.split()[0]) for text in late.frames(100)] == list(range(100))
@@ -108,7 +108,7 @@ def test_a_client_that_reads_nothing_of_its_replay_does_not_delay_others() -> No
     """A replay is sent at the client's pace; one page of it is in memory."""
     with chatting(outbox_bytes=1 << 20) as chat:
         talk(chat, ENOUGH)
-        slow = Sluggish(chat)
+        slow = SlowReader(chat)
         epoch = chat.rich("Ann").ask("join", room="lobby")["epoch"]
         slow.hello(chat, rooms={"lobby": {"epoch": epoch, "position": 0}})
         bob = chat.rich("Bob")
@@ -129,7 +129,7 @@ def test_a_replay_of_many_short_posts_stays_within_its_limit(tmp_path: Path) -> 
         speaker.send(b"x\0" * 30_000)
         ann.hear(lambda event: event.get("position") == 30_000)
         epoch = ann.ask("join", room="lobby")["epoch"]
-        slow = Sluggish(chat)
+        slow = SlowReader(chat)
         slow.hello(chat, nick="Slow", rooms={"lobby": {"epoch": epoch, "position": 0}})
         assert json.loads(slow.frame())["type"] == "joined"
         assert json.loads(slow.frame())["position"] == 1
@@ -147,7 +147,7 @@ def test_a_replay_that_is_overtaken_by_a_trim_ends_with_slow_and_the_next_join_s
     with chatting(f"sqlite:{tmp_path}/chat.db") as chat:
         talk(chat, ENOUGH)
         epoch = chat.rich("Ann").ask("join", room="lobby")["epoch"]
-        slow = Sluggish(chat)
+        slow = SlowReader(chat)
         slow.hello(chat, rooms={"lobby": {"epoch": epoch, "position": 0}})
         assert json.loads(slow.frame())["recovered"] is True
         timeline = chat.server._timeline
@@ -171,7 +171,7 @@ def test_unread_answers_count_against_the_outbox_limit() -> None:
     """Answers count against the same limit as messages of others."""
     with chatting(outbox_bytes=OUTBOX_BYTES) as chat:
         talk(chat, 20)
-        slow, ann = Sluggish(chat), chat.rich("Ann")
+        slow, ann = SlowReader(chat), chat.rich("Ann")
         slow.hello(chat, rooms={})
         history = {"type": "history", "room": "lobby", "limit": 500}
         slow.send((encode({"type": "join", "room": "lobby"}) + encode(history)) * 50)

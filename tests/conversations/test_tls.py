@@ -20,7 +20,7 @@ from tests.conversations.certificates import Authority
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.control import beside
 from tests.conversations.peers import Bystanders, Plain, Rich, encode, texts
-from tests.conversations.sealed import begin_again, change_keys
+from tests.conversations.sealed import restart_handshakes, update_keys
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,9 @@ def secure(authority: Authority) -> Iterator[Chat]:
         yield chat
 
 
-def shaken(secure: Chat, trust: SSLContext) -> tuple[socket.socket, ssl.SSLObject, ssl.MemoryBIO]:
+def before_last_handshake_message(
+    secure: Chat, trust: SSLContext
+) -> tuple[socket.socket, ssl.SSLObject, ssl.MemoryBIO]:
     """Return a connection, its TLS object, and the last handshake message, not sent yet."""
     raw = secure.track(Plain(secure.address)).socket
     inward, outward = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -77,7 +79,7 @@ def test_data_that_comes_with_the_end_of_the_handshake_is_read(
     """A TLS 1.3 client sends data right after its last handshake message, often in one piece."""
     with Bystanders(secure.address, tls=trust) as bystanders:
         for _ in range(10):
-            raw, end, outward = shaken(secure, trust)
+            raw, end, outward = before_last_handshake_message(secure, trust)
             end.write(b"at once\0")
             raw.sendall(outward.read())
             bystanders.check_heard("at once")
@@ -97,7 +99,7 @@ def test_a_record_may_arrive_in_any_pieces(secure: Chat, trust: SSLContext) -> N
     """However many of them contain no complete frame."""
     said = [str(number) + "x" * 16_000 for number in range(10)]
     with Bystanders(secure.address, tls=trust) as bystanders:
-        raw, end, outward = shaken(secure, trust)
+        raw, end, outward = before_last_handshake_message(secure, trust)
         for text in said:
             end.write(text.encode() + b"\0")
             while piece := outward.read(2_000):
@@ -155,7 +157,7 @@ def test_a_half_closed_client_still_receives_its_answers(secure: Chat, trust: SS
 def test_an_end_that_arrives_with_data_is_noticed(secure: Chat, trust: SSLContext) -> None:
     """The socket signals nothing then: a client that ends TLS stays connected for the answers."""
     with Bystanders(secure.address, tls=trust) as bystanders:
-        raw, end, outward = shaken(secure, trust)
+        raw, end, outward = before_last_handshake_message(secure, trust)
         raw.sendall(outward.read())
         bystanders.rich.pong()
         end.write(b"the last\0")
@@ -249,7 +251,7 @@ def test_a_handshake_times_out(authority: Authority, trust: SSLContext, begun: b
 
 @pytest.mark.parametrize(
     "talk",
-    [partial(begin_again, data=b""), partial(begin_again, data=b"\0"), change_keys],
+    [partial(restart_handshakes, data=b""), partial(restart_handshakes, data=b"\0"), update_keys],
     ids=["handshakes", "handshakes and data", "keys"],
 )
 def test_endless_tls_control_traffic_delays_nobody_and_is_closed(

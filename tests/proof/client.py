@@ -48,7 +48,7 @@ class Chat(Connection):
     file: TextIO
 
 
-class Watched(Reader):
+class LoggingReader(Reader):
     """A reader that logs what it receives from the socket, before anything else sees it."""
 
     name: str
@@ -86,7 +86,7 @@ class Watched(Reader):
         return super()._open(nick, rooms)
 
 
-def note(chat: Chat | Watched, kind: str, *what: object) -> None:
+def note(chat: Chat | LoggingReader, kind: str, *what: object) -> None:
     """Write a line."""
     chat.file.write(json.dumps([time.monotonic_ns(), kind, chat.name, *what]) + "\n")
 
@@ -106,10 +106,10 @@ def talk(chat: Chat, dice: random.Random, stop: Signal) -> None:
         else:
             note(chat, "ok", room, key, position)
             if dice.random() < 0.1:
-                say_again(chat, room, text, key)
+                repeat(chat, room, text, key)
 
 
-def say_again(chat: Chat, room: str, text: str, key: str) -> None:
+def repeat(chat: Chat, room: str, text: str, key: str) -> None:
     """Send a stored message again, as after a missed acknowledgement."""
     with suppress(Refused, TimeoutError, Ended):
         note(chat, "again", room, key, chat.say(room, text, key=key))
@@ -141,20 +141,20 @@ def main() -> None:
     """Run the clients."""
     port, first, count, seed = map(int, sys.argv[1:5])
     backoff.MAX_SECONDS = 0.2  # type: ignore[misc]
-    library.Reader = Watched  # type: ignore[attr-defined]
+    library.Reader = LoggingReader  # type: ignore[attr-defined]
     library.ANSWER_SECONDS = 10  # type: ignore[misc]
     library.CLOSE_SECONDS = 2  # type: ignore[misc]
     stop = Signal()
     with open(sys.argv[5], "w", encoding="utf-8") as file:
         chats = []
         for number in range(first, first + count):
-            Watched.name, Watched.file = f"c{number}", file
+            LoggingReader.name, LoggingReader.file = f"c{number}", file
             chat = Chat("127.0.0.1", port, nick=f"c{number}", rooms=ROOMS)
-            assert isinstance(chat._reader, Watched)
+            assert isinstance(chat._reader, LoggingReader)
             for each in (chat, chat._reader):
                 each.name, each.file = f"c{number}", file
             chats.append(chat)
-            Watched.name = ""
+            LoggingReader.name = ""
         dice = [random.Random(seed * 1_000 + number) for number in range(2 * count)]
         listening = [gevent.spawn(listen, chat, dice.pop()) for chat in chats]
         talking = [gevent.spawn(talk, chat, dice.pop(), stop) for chat in chats]

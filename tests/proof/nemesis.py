@@ -167,14 +167,14 @@ def run(plan: Plan, folder: Path) -> tuple[Run, Counter[str], list[float]]:
         clients = stack.enter_context(Clients(folder, plan, server.port))
         clients.expect("ready")
         for number in range(plan.kills):
-            _befall(plan, server, clients, dice, faults)
+            _inject_fault(plan, server, clients, dice, faults)
             if plan.roll_back and number == plan.kills // 2:
                 _roll_back(server, folder)
                 faults["older copy restored"] += 1
-        _let_live(server)
+        _run_for(server)
         clients.tell("stop")
         clients.expect("silent")
-        epoch, stored = _kept(server.database)
+        epoch, stored = _stored_posts(server.database)
         tops: dict[str, int] = {}
         for post in stored:
             tops[post.room] = post.position
@@ -186,7 +186,7 @@ def run(plan: Plan, folder: Path) -> tuple[Run, Counter[str], list[float]]:
     return Run(load(clients.files), epoch, stored, plan.roll_back), faults, server.ready_seconds
 
 
-def _befall(
+def _inject_fault(
     plan: Plan, server: Server, clients: Clients, dice: random.Random, faults: Counter[str]
 ) -> None:
     """Kill the server once, sometimes after another fault."""
@@ -244,13 +244,13 @@ def _roll_back(server: Server, folder: Path) -> None:
     time.sleep(1.0)
 
 
-def _let_live(server: Server) -> None:
+def _run_for(server: Server) -> None:
     time.sleep(1.0)
     if not server.runs():
         server.start()
 
 
-def _kept(database: Path) -> tuple[str, list[StoredPost]]:
+def _stored_posts(database: Path) -> tuple[str, list[StoredPost]]:
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as db:
         (epoch,) = db.execute("SELECT epoch FROM store").fetchone()
         rows = db.execute(

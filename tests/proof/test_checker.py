@@ -66,7 +66,7 @@ def change(it: Run) -> None:
     it.lines[5][7] = "ann-1: A"
 
 
-def change_what_is_kept(it: Run) -> None:
+def change_stored(it: Run) -> None:
     it.stored[0] = it.stored[0]._replace(text="ann-1: A")
 
 
@@ -78,7 +78,7 @@ def leave_a_hole(it: Run) -> None:
     it.stored[2] = it.stored[2]._replace(position=4)
 
 
-def show_what_is_not_kept(it: Run) -> None:
+def receive_unstored(it: Run) -> None:
     it.lines += [
         [50, "says", "ann", "one", "ann-3", "ann-3: d"],
         [51, "saw", "bob", "one", "e", 4, None, "ann-3: d"],
@@ -126,10 +126,10 @@ def come_late(it: Run) -> None:
         (hear_twice, "doubled"),
         (invent, "invented"),
         (change, "changed"),
-        (change_what_is_kept, "changed"),
+        (change_stored, "changed"),
         (misplace, "misplaced"),
         (leave_a_hole, "hole"),
-        (show_what_is_not_kept, "ghost"),
+        (receive_unstored, "ghost"),
         (misnumber, "misnumbered"),
         (pass_over, "unnoticed"),
         (lie, "lied"),

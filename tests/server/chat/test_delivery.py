@@ -56,7 +56,7 @@ def busy(delivery: Delivery) -> bool:
     return not delivery.idle
 
 
-def work_off(delivery: Delivery) -> None:
+def deliver_all(delivery: Delivery) -> None:
     """Deliver everything; on a busy machine that takes more than one slice."""
     delivery.work()
     while busy(delivery):
@@ -72,7 +72,7 @@ def test_a_turn_that_fits_in_a_slice_is_delivered_at_once(delivery: Delivery) ->
     post(room, "one")
     with never_switches():
         delivery.add(room)
-        work_off(delivery)
+        deliver_all(delivery)
     assert [heard(each) for each in members] == [[b"one"]] * 10
     assert (room.position, room.busy) == (1, False)
 
@@ -82,17 +82,17 @@ def test_a_room_takes_turns_until_nothing_is_pending(delivery: Delivery) -> None
     for text in ("one", "two"):
         post(room, text)
         delivery.add(room)
-    work_off(delivery)
+    deliver_all(delivery)
     post(room, "three")
     delivery.add(room)
-    work_off(delivery)
+    deliver_all(delivery)
     assert heard(member) == [b"one", b"two", b"three"]
 
 
 def test_a_room_with_nothing_pending_takes_no_turn(delivery: Delivery) -> None:
     room, _ = crowd(3)
     delivery.add(room)
-    work_off(delivery)
+    deliver_all(delivery)
     assert not room.busy
 
 
@@ -193,7 +193,7 @@ def test_members_who_read_nothing_do_not_delay_others(delivery: Delivery) -> Non
     post(room, "one")
     delivery.add(room)
     with never_switches():
-        work_off(delivery)
+        deliver_all(delivery)
     assert room.position == 1
     assert [heard(each) for each in members[1::2]] == [[b"one"]] * 10
     for each in members[::2]:
@@ -208,7 +208,7 @@ def test_lost_members_do_not_delay_others(delivery: Delivery) -> None:
         link_of(each).lose()
     post(room, "one")
     delivery.add(room)
-    work_off(delivery)
+    deliver_all(delivery)
     assert [heard(each) for each in members[1::2]] == [[b"one"]] * 10
     assert all(each._reason is not None for each in members[::2])
 
@@ -222,10 +222,10 @@ def test_a_failed_turn_stops_neither_its_room_nor_the_others(
     post(sound, "one")
     for room in (broken, sound):
         delivery.add(room)
-    work_off(delivery)
+    deliver_all(delivery)
     assert heard(other) == [b"one"]
     assert "broken" in caplog.text
     post(broken, "two")
     delivery.add(broken)
-    work_off(delivery)
+    deliver_all(delivery)
     assert heard(one) == [b"two"]

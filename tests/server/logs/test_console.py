@@ -313,11 +313,11 @@ def test_a_record_that_cannot_be_formatted_is_a_line_and_nothing_on_standard_err
     log.handlers[0].flush()
     log.warning("all is well")
 
-    *told, last = window.lines()
+    *lines, last = window.lines()
     assert "all is well" in last
-    assert len(told) == min(times, 11)
-    assert all("cannot format the log record of " in line for line in told)
-    assert all(__file__ in line for line in told)
+    assert len(lines) == min(times, 11)
+    assert all("cannot format the log record of " in line for line in lines)
+    assert all(__file__ in line for line in lines)
     assert capfd.readouterr().err == ""
 
 
@@ -359,9 +359,9 @@ def test_frequent_records_are_summarised_after_a_second(
     gevent.sleep(0.01)  # by then it has ended
     log.info("guest-2000 came")
 
-    *first, told, last = window.lines()
+    *first, summary, last = window.lines()
     assert len(first) == 10
-    assert "1,990 more like this: guest-1999 came" in told
+    assert "1,990 more like this: guest-1999 came" in summary
     assert "guest-2000 came" in last
 
 

@@ -14,7 +14,7 @@ from tests.server.record import Record, in_file, say, verdicts
 from tests.server.timeline.test_sqlite import SCHEMA_1
 
 
-def remains(act: str, path: Path, folder: Path) -> list[Path]:
+def databases_after_kills(act: str, path: Path, folder: Path) -> list[Path]:
     """Return the databases left by kills before each statement."""
     folder.mkdir()
     subprocess.run(
@@ -39,7 +39,7 @@ def texts(record: Record, room: str = "lobby") -> list[str]:
 
 
 def test_a_kill_while_the_database_is_created_is_repaired_at_the_next_start(tmp_path: Path) -> None:
-    for left in remains("boot", tmp_path / "chat.db", tmp_path / "left"):
+    for left in databases_after_kills("boot", tmp_path / "chat.db", tmp_path / "left"):
         with opened(left) as record:
             epoch = record.timeline.epoch
             assert verdicts(record.turn(say("one"))).posts == [("lobby", 1, "one")]
@@ -51,7 +51,7 @@ def test_a_kill_during_a_migration_is_repaired_at_the_next_start(tmp_path: Path)
     path = tmp_path / "chat.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.executescript(SCHEMA_1)
-    for left in remains("migrate", path, tmp_path / "left"):
+    for left in databases_after_kills("migrate", path, tmp_path / "left"):
         with opened(left) as record:
             assert record.timeline.epoch == "an-epoch-of-a-first-version"
             assert texts(record) == ["one", "two"]
@@ -72,7 +72,7 @@ def test_a_kill_during_a_commit_keeps_the_whole_batch_or_nothing(
 ) -> None:
     with opened(path) as record:
         epoch = record.timeline.epoch
-    for left in remains("store", path, tmp_path / "left"):
+    for left in databases_after_kills("store", path, tmp_path / "left"):
         with opened(left) as record:
             assert record.timeline.epoch == epoch
             stored = texts(record, "another") == ["hi"]
@@ -85,7 +85,7 @@ def test_a_kill_during_a_commit_keeps_the_whole_batch_or_nothing(
 def test_a_kill_during_a_trim_leaves_no_hole_and_reuses_no_position(
     path: Path, tmp_path: Path
 ) -> None:
-    for left in remains("trim", path, tmp_path / "left"):
+    for left in databases_after_kills("trim", path, tmp_path / "left"):
         with opened(left) as record:
             assert texts(record) in (["one", "two", "three"], [])
             assert verdicts(record.turn(say("four"))).posts == [("lobby", 4, "four")]

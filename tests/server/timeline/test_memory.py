@@ -29,7 +29,7 @@ def ends(record: Record, room: str = "lobby") -> tuple[int, int]:
     return record.timeline.oldest(room), record.timeline.position(room)
 
 
-def held(record: Record) -> int:
+def stored_bytes(record: Record) -> int:
     """Return the bytes of text in all rooms."""
     assert isinstance(record.timeline, MemoryTimeline)
     return sum(
@@ -85,8 +85,8 @@ def test_all_rooms_together_stay_within_the_byte_limit(start: Start) -> None:
     record = start(10_000, 100_000)
     for turn in range(50):
         record.turn(*[say("x" * (turn * 37 % 997), room=str(room)) for room in range(7)])
-        assert held(record) < 100_000
-    assert held(record) > 30_000
+        assert stored_bytes(record) < 100_000
+    assert stored_bytes(record) > 30_000
 
 
 def test_the_largest_room_is_trimmed_first(start: Start) -> None:

@@ -23,7 +23,7 @@ SAYS = st.builds(
 )
 
 
-class Kept:
+class ModelPost:
     """One post of the model."""
 
     def __init__(self, said: Submission) -> None:
@@ -41,7 +41,7 @@ class TimelineModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.record = Record(self.opening())
-        self.rooms: dict[str, dict[int, Kept]] = defaultdict(dict)
+        self.rooms: dict[str, dict[int, ModelPost]] = defaultdict(dict)
         self.tops: dict[str, int] = defaultdict(int)
 
     def opening(self) -> Open:
@@ -51,7 +51,7 @@ class TimelineModel(RuleBasedStateMachine):
     def turn(self, said: list[Submission]) -> None:
         expected = Verdicts()
         for each in said:
-            self.judge(each, expected)
+            self.expect(each, expected)
         batch = self.record.turn(*said)
         found = verdicts(batch)
         assert found.posts == expected.posts
@@ -59,7 +59,7 @@ class TimelineModel(RuleBasedStateMachine):
         assert sorted(found.conflicts) == sorted(expected.conflicts)
         assert found.failed == []
 
-    def judge(self, said: Submission, expected: Verdicts) -> None:
+    def expect(self, said: Submission, expected: Verdicts) -> None:
         room = self.rooms[said.room]
         if said.key is not None:
             for position, post in room.items():
@@ -71,7 +71,7 @@ class TimelineModel(RuleBasedStateMachine):
                     return
         self.tops[said.room] += 1
         top = self.tops[said.room]
-        room[top] = Kept(said)
+        room[top] = ModelPost(said)
         room.pop(top - self.kept, None)
         expected.posts.append((said.room, top, said.text))
 

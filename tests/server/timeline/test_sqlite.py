@@ -34,7 +34,7 @@ def record(path: Path) -> Iterator[Record]:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_lock_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a commit fail at once if another program has the file locked."""
     monkeypatch.setattr(schema, "LOCKED_SECONDS", 0.01)
 
@@ -188,7 +188,7 @@ def test_after_a_failure_the_timeline_continues_and_the_log_says_why(
     assert "private" not in caplog.text  # no message texts in the log
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_lock_timeout")
 def test_a_file_that_another_program_keeps_locked_fails_the_batch(path: Path) -> None:
     record = Record(on_disk(path))
     with other_program(path) as db:
@@ -199,7 +199,7 @@ def test_a_file_that_another_program_keeps_locked_fails_the_batch(path: Path) ->
     record.close()
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_lock_timeout")
 def test_a_topic_that_cannot_be_stored_is_refused(path: Path) -> None:
     record = Record(on_disk(path))
     record.turn(set_topic("tea"))
@@ -429,7 +429,7 @@ def test_a_path_in_a_missing_directory_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def open_place() -> Iterator[Path]:
+def public_folder() -> Iterator[Path]:
     """Return a folder that any user may write to; those of pytest are private to root."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -438,7 +438,7 @@ def open_place() -> Iterator[Path]:
 
 
 @contextmanager
-def somebody_else() -> Iterator[None]:
+def unprivileged() -> Iterator[None]:
     """Switch to a user without root's permissions."""
     if os.geteuid() != 0:
         yield
@@ -451,7 +451,7 @@ def somebody_else() -> Iterator[None]:
 
 
 @pytest.fixture
-def all_may_read() -> Iterator[None]:
+def permissive_umask() -> Iterator[None]:
     """Set a umask with which new files are world-readable."""
     former = os.umask(0o022)
     yield
@@ -462,7 +462,7 @@ def modes(folder: Path) -> dict[str, int]:
     return {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
 
 
-@pytest.mark.usefixtures("all_may_read")
+@pytest.mark.usefixtures("permissive_umask")
 def test_created_files_are_readable_by_their_owner_only(path: Path, tmp_path: Path) -> None:
     path.symlink_to(tmp_path / "there.db")
     record = Record(on_disk(path))
@@ -473,7 +473,7 @@ def test_created_files_are_readable_by_their_owner_only(path: Path, tmp_path: Pa
     record.close()
 
 
-@pytest.mark.usefixtures("all_may_read")
+@pytest.mark.usefixtures("permissive_umask")
 def test_an_existing_file_keeps_its_mode(path: Path, tmp_path: Path) -> None:
     path.touch()
     path.chmod(0o640)
@@ -484,23 +484,23 @@ def test_an_existing_file_keeps_its_mode(path: Path, tmp_path: Path) -> None:
     record.close()
 
 
-def test_a_directory_that_cannot_be_written_to_is_refused(open_place: Path) -> None:
-    open_place.chmod(0o555)
-    with somebody_else():
-        assert unusable(open_place / "chat.db") == "Permission denied"
-    assert list(open_place.iterdir()) == []
+def test_a_directory_that_cannot_be_written_to_is_refused(public_folder: Path) -> None:
+    public_folder.chmod(0o555)
+    with unprivileged():
+        assert unusable(public_folder / "chat.db") == "Permission denied"
+    assert list(public_folder.iterdir()) == []
 
 
 def test_a_file_that_cannot_be_written_to_is_refused_and_untouched(
-    path: Path, open_place: Path
+    path: Path, public_folder: Path
 ) -> None:
     Record(on_disk(path)).close()
     before = path.read_bytes()
     # Another file: SQLite may still have a descriptor of the former open, and reuse it.
-    path = open_place / "copy.db"
+    path = public_folder / "copy.db"
     path.write_bytes(before)
     path.chmod(0o444)
-    with somebody_else():
+    with unprivileged():
         assert "readonly" in unusable(path)
     assert path.read_bytes() == before
 
