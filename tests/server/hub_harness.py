@@ -107,7 +107,7 @@ class Rounds:
         return next(self._rounds)
 
 
-class HubHarness:
+class Harness:
     """A hub, its timeline, and sessions that run only if the test runs them."""
 
     def __init__(self, **limits: Any) -> None:

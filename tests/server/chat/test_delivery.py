@@ -10,7 +10,7 @@ from geventchat.server.chat import delivery as delivery_module
 from geventchat.server.chat.delivery import Delivery
 from geventchat.server.chat.room import Member, Pending, Room
 from geventchat.server.session.session import Session
-from tests.server.hub_harness import HubHarness, Rounds, heard, link_of
+from tests.server.hub_harness import Harness, Rounds, heard, link_of
 from tests.server.switches import let_run, never_switches
 
 
@@ -30,7 +30,7 @@ def delivery() -> Iterator[Delivery]:
 
 def crowd(count: int, name: str = "lobby") -> tuple[Room, list[Session]]:
     """Return a room with that many plain members."""
-    harness = HubHarness()
+    harness = Harness()
     room = Room(name, 0, "")
     members = [harness.session() for _ in range(count)]
     for each in members:
@@ -40,7 +40,7 @@ def crowd(count: int, name: str = "lobby") -> tuple[Room, list[Session]]:
 
 
 def post(room: Room, text: str) -> None:
-    author = HubHarness().session(rich=True)
+    author = Harness().session(rich=True)
     author._unacknowledged += 1
     assert room.post(Post(room.name, room.newest + 1, "anna", 0, text), Pending(author, None, 0.0))
 

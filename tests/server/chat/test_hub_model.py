@@ -22,7 +22,7 @@ from geventchat.server.chat import room as room_module
 from geventchat.server.session import replay
 from geventchat.server.session.session import Session
 from geventchat.server.timeline import memory
-from tests.server.hub_harness import HubHarness
+from tests.server.hub_harness import Harness
 from tests.server.links import FakeLink
 from tests.server.switches import let_run
 
@@ -58,7 +58,7 @@ class Membership:
 class ClientConnection:
     """One connection of a client, and what it received."""
 
-    def __init__(self, harness: HubHarness) -> None:
+    def __init__(self, harness: Harness) -> None:
         self.link = FakeLink()
         self.session = harness.session(self.link)
         self.reader = gevent.spawn(self.session.run)
@@ -96,7 +96,7 @@ class ClientConnection:
 class RichClient:
     """A client program: it keeps its cursors, and repeats unacknowledged messages."""
 
-    def __init__(self, harness: HubHarness, name: str) -> None:
+    def __init__(self, harness: Harness, name: str) -> None:
         self.harness = harness
         self.client = name * 16
         self.connection: ClientConnection | None = None
@@ -210,7 +210,7 @@ class RichClient:
 class PlainClient:
     """A plain client: it receives the lobby except its own messages."""
 
-    def __init__(self, harness: HubHarness) -> None:
+    def __init__(self, harness: Harness) -> None:
         self.harness = harness
         self.connection: ClientConnection | None = None
         self.said: set[str] = set()
@@ -281,7 +281,7 @@ class HubModel(RuleBasedStateMachine):
             (delivery, "_CLOCK_STEPS", 1),
         ):
             self.patch.setattr(module, name, value)
-        self.harness = HubHarness(outbox_bytes=2_000)
+        self.harness = Harness(outbox_bytes=2_000)
         self.harness.timeline.hold_readers = True
         self.rich = [RichClient(self.harness, "abcd"[number]) for number in RICH]
         self.plain = [PlainClient(self.harness) for _ in PLAIN]

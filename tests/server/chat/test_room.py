@@ -14,7 +14,7 @@ from geventchat.server.chat import room as room_module
 from geventchat.server.chat.room import TURN_BYTES, Member, Pending, Room
 from geventchat.server.session.session import Session
 from geventchat.server.wire import PLAIN
-from tests.server.hub_harness import HubHarness, heard, link_of
+from tests.server.hub_harness import Harness, heard, link_of
 from tests.server.switches import let_run, never_switches
 
 
@@ -22,7 +22,7 @@ class RoomFixture:
     """A room and its members."""
 
     def __init__(self, position: int = 0) -> None:
-        self.harness = HubHarness()
+        self.harness = Harness()
         self.room = Room("lobby", position, "")
         self._position = position
 

@@ -15,11 +15,11 @@ from geventchat.server.chat.room import Pending, Room
 from geventchat.server.ops.metrics import Metrics
 from geventchat.server.ops.top import MOST, top
 from geventchat.server.session.session import Session
-from tests.server.hub_harness import HubHarness, link_of
+from tests.server.hub_harness import Harness, link_of
 from tests.server.links import FakeLink
 
 
-def visit(harness: HubHarness, room: str) -> Session:
+def visit(harness: Harness, room: str) -> Session:
     """Add a client in one room and the lobby."""
     session = harness.session()
     harness.hub.add(session)
@@ -27,14 +27,14 @@ def visit(harness: HubHarness, room: str) -> Session:
     return session
 
 
-def say(harness: HubHarness, session: Session, room: str, times: int = 1) -> None:
+def say(harness: Harness, session: Session, room: str, times: int = 1) -> None:
     for _ in range(times):
         harness.say(session, "hi", room)
     harness.timeline.store()
     harness.timeline.deliver_next()
 
 
-def fill(harness: HubHarness, count: int) -> None:
+def fill(harness: Harness, count: int) -> None:
     """Add guests; the n-th has n bytes queued."""
     for size in range(count):
         session = harness.session(FakeLink(room=0))
@@ -44,7 +44,7 @@ def fill(harness: HubHarness, count: int) -> None:
 
 
 def test_the_busiest_rooms_come_first_and_quiet_ones_are_left_out() -> None:
-    harness = HubHarness()
+    harness = Harness()
     for name, times in (("one", 10), ("two", 20), ("none", 0)):
         say(harness, visit(harness, name), name, times)
     rooms = top(harness.hub).rooms
@@ -53,7 +53,7 @@ def test_the_busiest_rooms_come_first_and_quiet_ones_are_left_out() -> None:
 
 
 def test_a_rate_converges_for_a_steady_room_and_decays() -> None:
-    room, author = Room("one", 0, ""), HubHarness().session()
+    room, author = Room("one", 0, ""), Harness().session()
     for second in range(1, 61):
         author._unacknowledged += 2
         for position in (2 * second - 1, 2 * second):
@@ -73,7 +73,7 @@ def test_a_quiet_room_has_no_rate() -> None:
 
 
 def test_the_slowest_clients_come_first_and_up_to_date_ones_are_left_out() -> None:
-    harness = HubHarness()
+    harness = Harness()
     level, slow = visit(harness, "one"), visit(harness, "one")
     link_of(slow).room = 0
     slow.put(b"x" * 100)
@@ -83,7 +83,7 @@ def test_the_slowest_clients_come_first_and_up_to_date_ones_are_left_out() -> No
 
 
 def test_the_list_is_bounded() -> None:
-    harness = HubHarness()
+    harness = Harness()
     fill(harness, 3 * MOST)
     sizes = [client.outbox_bytes for client in top(harness.hub).clients]
     assert sizes == sorted(sizes, reverse=True)
@@ -93,7 +93,7 @@ def test_the_list_is_bounded() -> None:
 
 @pytest.mark.parametrize("look", [top, lambda hub: Metrics(hub, Counter(), Counter()).text()])
 def test_listing_all_sessions_does_not_block_the_hub(look: Callable[[Hub], object]) -> None:
-    harness = HubHarness()
+    harness = Harness()
     fill(harness, 3_000)
     served: list[float] = []
 
@@ -109,7 +109,7 @@ def test_listing_all_sessions_does_not_block_the_hub(look: Callable[[Hub], objec
 
 
 def test_clients_may_connect_and_disconnect_meanwhile() -> None:
-    harness = HubHarness()
+    harness = Harness()
     fill(harness, 1_000)
 
     def change() -> None:

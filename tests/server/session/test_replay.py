@@ -7,7 +7,7 @@ from geventchat.protocol import events
 from geventchat.protocol.requests import Cursor
 from geventchat.server.session import session as session_module
 from geventchat.server.session.replay import enter
-from tests.server.hub_harness import HubHarness, heard, link_of
+from tests.server.hub_harness import Harness, heard, link_of
 
 
 def test_other_clients_are_served_between_the_pages_of_a_replay(
@@ -15,7 +15,7 @@ def test_other_clients_are_served_between_the_pages_of_a_replay(
 ) -> None:
     """A replay of 100,000 posts to a fast client blocked the server for 60 ms."""
     monkeypatch.setattr(session_module, "SLICE_SECONDS", -1.0)  # every page is a slice
-    harness = HubHarness()
+    harness = Harness()
     session = harness.session(rich=True)
     link_of(session).heard = 0.0
     for number in range(10):
