@@ -1,4 +1,4 @@
-"""Draws docs/terminal.svg: the real terminal client, talking through the real server.
+"""Draws docs/terminal.svg: the real terminal client, connected to a real server.
 
 python docs/picture.py
 """
@@ -14,7 +14,7 @@ import pyte
 
 from geventchat.client import Connection
 
-COLUMNS, LINES = 84, 20
+COLUMNS, LINES = 84, 15
 CELL_WIDTH, CELL_HEIGHT = 8.4, 18
 GEVENTCHAT = [sys.executable, "-m", "geventchat"]
 BACKGROUND, FOREGROUND = "#16181d", "#d8dbe2"
@@ -26,7 +26,7 @@ COLORS = {
 
 
 class Screen(pyte.Screen):
-    """A screen that answers when it is asked where the cursor is."""
+    """A screen that answers queries for the cursor's position."""
 
     process: pexpect.spawn
 
@@ -35,7 +35,7 @@ class Screen(pyte.Screen):
 
 
 def play(port: str) -> Screen:
-    """Let some people talk, one of them in a terminal; give what that one sees."""
+    """Let three clients talk, one of them in a terminal; return the screen of that one."""
     screen = Screen(COLUMNS, LINES)
     stream = pyte.ByteStream(screen)
     options = ["connect", f":{port}", "--nick", "ann", "--room", "lobby", "--room", "release"]
@@ -64,7 +64,7 @@ def play(port: str) -> Screen:
         watch(0.5)
         terminal.send("and one core, still?\r")
         watch(0.5)
-        mei.say("lobby", "ann: one core. I pulled the plug on it twice, nothing was lost")
+        mei.say("lobby", "ann: one core. kill -9 hit it twice, nothing was lost")
         mei.say("release", "0.1.0 is tagged")
         borje.say("lobby", "\x1b[31mescape codes\x1b[0m from strangers stay inert, by the way")
         watch(0.5)
@@ -77,12 +77,12 @@ def play(port: str) -> Screen:
 
 
 def color(name: str) -> str:
-    """Give a colour as SVG has it; pyte gives names, or six hexadecimal digits."""
+    """Return a colour for SVG; pyte has names, or six hexadecimal digits."""
     return COLORS.get(name, f"#{name}" if len(name) == 6 else FOREGROUND)
 
 
 def draw(screen: Screen) -> str:
-    """Give the picture of a screen as SVG."""
+    """Return the picture of a screen as SVG."""
     width, height = COLUMNS * CELL_WIDTH + 24, LINES * CELL_HEIGHT + 24
     shapes = [f'<rect width="{width}" height="{height}" rx="8" fill="{BACKGROUND}"/>']
     for row in range(LINES):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from geventchat.server.timeline.sqlite.schema import room_bytes
 from tests.server.record import Record, in_file, say, set_topic
 from tests.test_cli import first_line, refusal, run, serving
 
@@ -67,6 +68,18 @@ def test_an_export_can_be_imported(path: Path, tmp_path: Path) -> None:
     assert record.timeline.topic("other") == "tea"
     assert record.turn(say("one", "k")).repeated[0][1] == 1
     record.close()
+
+
+def totals(path: Path) -> tuple[int, int]:
+    with closing(sqlite3.connect(path)) as db:
+        found: tuple[int, int] = db.execute("SELECT posts, room_bytes FROM store").fetchone()
+    return found
+
+
+def test_an_import_updates_the_totals(path: Path, tmp_path: Path) -> None:
+    """Posts ever stored, and the size of rooms and topics: no server has to count them again."""
+    imported(tmp_path, history("export", path).stdout)
+    assert totals(tmp_path / "new.db") == totals(path) == (4, room_bytes("") + room_bytes("tea"))
 
 
 def test_history_can_be_exported_while_a_server_runs(tmp_path: Path) -> None:

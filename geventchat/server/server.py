@@ -23,7 +23,7 @@ from geventchat.server.logs.rejections import Rejections
 from geventchat.server.ops.admin_http import Admin
 from geventchat.server.ops.metrics import Metrics
 from geventchat.server.ops.top import top
-from geventchat.server.session import handlers
+from geventchat.server.session.conversation import converse
 from geventchat.server.session.session import Session
 from geventchat.server.threads import FILE_SECONDS, in_thread
 from geventchat.server.timeline import Timeline
@@ -94,7 +94,9 @@ class Server:
         """
         config = self._config
         context = tls.load(config.tls_cert, config.tls_key)
-        self._timeline = self._hub.timeline = factory.open_timeline(config, self._hub.deliver)
+        self._timeline = self._hub.timeline = factory.open_timeline(
+            config, self._hub.submissions.deliver
+        )
         try:
             chat = Door(config.host, config.port, NullFraming, self._on_connect, self.rejections)
             self._doors.append(chat)
@@ -247,7 +249,7 @@ class Server:
         try:
             if self._open_link(link, address, reader):
                 limits = self._config.limits
-                session = Session(link, self._hub, self._timeline, limits, self._policy, handlers)
+                session = Session(link, self._hub, self._timeline, limits, self._policy, converse)
                 reason = session.run(full=full)
                 if session.locked_out is not None and reason is not LOST:
                     self.rejections.note(reason.code, address)

@@ -21,6 +21,7 @@ from geventchat.server.timeline.sqlite import schema
 from geventchat.server.transport.outbox import ITEM_BYTES
 from tests.conversations.chat import Chat, chatting
 from tests.server.hub_harness import RecordingConsole
+from tests.server.timeline.test_rollback_guard import put_in_the_way
 
 
 @pytest.fixture
@@ -81,6 +82,19 @@ def test_health_is_503_while_messages_cannot_be_stored(chat: Chat) -> None:
         other.execute("ROLLBACK")
     ann.say("lobby", "one")
     ann.posts(1)
+    assert get(chat, "/healthz")[0] == 200
+
+
+def test_a_rollback_guard_that_cannot_be_written_shows_in_the_metrics(
+    chat: Chat, tmp_path: Path
+) -> None:
+    """Messages are stored all the same, so the server is ready."""
+    assert figures(chat)["rollback_guard_up"] == 1
+    put_in_the_way(tmp_path)
+    chat.rich("Ann").say("lobby", "one")
+    with gevent.Timeout(5):
+        while figures(chat)["rollback_guard_up"]:
+            gevent.sleep(0.001)
     assert get(chat, "/healthz")[0] == 200
 
 

@@ -133,7 +133,7 @@ def test_a_plain_client_gets_a_line_when_a_bug_ends_its_connection(
 
     one, other, third = chat.plain_clients(3)
     with monkeypatch.context() as broken:
-        broken.setattr(Session, "say", fail)
+        broken.setattr(Session, "submit", fail)
         one.send(b"hello\0")
         (line,) = one.rest()
     assert line.startswith(b"* geventchat: ")

@@ -5,7 +5,7 @@ from gevent import joinall, spawn
 
 from tests.conversations.conftest import Address, Serve
 from tests.conversations.control import Control
-from tests.conversations.peers import Plain, Rich, of
+from tests.conversations.peers import Plain, Rich, encode, of
 
 
 def drop(peer: Rich) -> None:
@@ -230,3 +230,26 @@ def test_one_of_many_racing_hellos_gets_the_nick(address: Address) -> None:
     assert len({peer.nick for peer in peers}) == 20
     for peer in peers:
         peer.socket.close()
+
+
+def test_a_listener_can_follow_any_number_of_renames(address: Address) -> None:
+    """Each is answered; several at once may be told as one, and never so as to mislead."""
+    with (
+        Rich(address, "listener") as listener,
+        Rich(address, "ann") as ann,
+        Rich(address, "bob") as bob,
+    ):
+        listener.pong()
+        nicks = {"listener", "ann", "bob"}
+        for number in range(20):
+            wanted = {
+                peer: [f"{peer.nick}{number}-{step}" for step in "123"] for peer in (ann, bob)
+            }
+            for peer, own in wanted.items():
+                peer.send(b"".join(encode({"type": "nick", "nick": nick}) for nick in own))
+            for peer, own in wanted.items():
+                assert [answer["nick"] for answer in of("renamed", peer.pong())] == own
+            for event in of("presence", listener.pong()):
+                nicks.remove(event["nick"])
+                nicks.add(event["new_nick"])
+            assert nicks == {"listener", wanted[ann][-1], wanted[bob][-1]}

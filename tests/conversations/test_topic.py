@@ -1,5 +1,7 @@
 """Topics: announced to the members of a room, and sent to those who join."""
 
+from typing import Any
+
 import gevent
 import pytest
 from gevent.event import Event
@@ -7,6 +9,7 @@ from gevent.event import Event
 from geventchat.server.timeline import Batch, Submission
 from geventchat.server.timeline.memory import MemoryTimeline
 from tests.conversations.chat import Chat, chatting
+from tests.conversations.peers import Rich, of
 
 
 def test_the_setter_is_answered_and_the_others_hear_the_topic(stored_chat: Chat) -> None:
@@ -98,3 +101,25 @@ def test_a_topic_uses_no_position(chat: Chat) -> None:
 def test_a_topic_has_at_most_500_characters(chat: Chat, length: int, type_: str) -> None:
     ann = chat.rich("Ann")
     assert ann.ask("topic", room="lobby", topic="\U0001f600" * length)["type"] == type_
+
+
+def answer(peer: Rich, request_id: str) -> dict[str, Any]:
+    """Give the answer to a request that was sent before."""
+    return peer.hear(lambda event: event.get("id") == request_id)[-1]
+
+
+def test_all_members_agree_on_the_topic_when_several_are_set_at_once(stored_chat: Chat) -> None:
+    """Each setter is answered under its own id, and nobody ends with another than the room has."""
+    ann, bob, eve = stored_chat.rich_clients("Ann", "Bob", "Eve")
+    for number in range(30):
+        setters = [(peer, f"{peer.nick} {number}") for peer in (ann, bob)]
+        for peer, topic in setters:
+            peer.tell("topic", room="lobby", topic=topic, id=topic)
+        known = {peer: answer(peer, topic) for peer, topic in setters}
+        assert {each["type"] for each in known.values()} == {"topic"}
+        for peer in (ann, bob, eve):
+            if later := of("topic", peer.pong()):
+                known[peer] = later[-1]
+        real = eve.ask("join", room="lobby")["topic"]
+        assert real in {topic for _, topic in setters}
+        assert [each["topic"] for each in known.values()] == [real] * 3

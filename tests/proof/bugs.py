@@ -7,14 +7,15 @@ least one has to report a violation.
 import os
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from geventchat.protocol.events import Post
 from geventchat.server.chat.hub import Hub
 from geventchat.server.chat.room import Room
+from geventchat.server.chat.submissions import Submissions
 from geventchat.server.session import handlers, replay
 from geventchat.server.session.session import Session
 from geventchat.server.timeline import Batch, Submission
@@ -112,10 +113,10 @@ def skip_one_on_resume() -> None:
 
 def swap() -> None:
     """Deliver two batches the wrong way round."""
-    real = Hub.deliver
+    real = Submissions.deliver
     held: list[Batch] = []
 
-    def deliver(self: Hub, batch: Batch) -> None:
+    def deliver(self: Submissions, batch: Batch) -> None:
         if not held and _now("swap", 5):  # visible only if the next batch is for the same room
             held.append(batch)
             return
@@ -123,7 +124,7 @@ def swap() -> None:
         if held:
             real(self, held.pop())
 
-    Hub.deliver = deliver  # type: ignore[method-assign]
+    Submissions.deliver = deliver  # type: ignore[method-assign]
 
 
 def keep_the_epoch() -> None:
@@ -207,13 +208,13 @@ def misplace() -> None:
 
 def misnumber_the_answer() -> None:
     """Answer a repeated message with the position after its own."""
-    real = Hub.deliver
+    real = Submissions.deliver
 
-    def deliver(self: Hub, batch: Batch) -> None:
+    def deliver(self: Submissions, batch: Batch) -> None:
         batch.repeated = [(number, position + 1) for number, position in batch.repeated]
         real(self, batch)
 
-    Hub.deliver = deliver  # type: ignore[method-assign]
+    Submissions.deliver = deliver  # type: ignore[method-assign]
 
 
 def stop_to_deliver() -> None:

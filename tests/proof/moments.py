@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from geventchat.server.chat.delivery import Delivery
-from geventchat.server.chat.room import Turn
+from geventchat.server.chat.turn import Turn
 from geventchat.server.server import Server
 from geventchat.server.timeline import Timeline
 from geventchat.server.timeline.sqlite import schema

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from geventchat.protocol.errors import TOO_LARGE, ProtocolError, Reason
+from geventchat.server.wire import JSON
 
 PING = PONG = b"\0\0"
 
@@ -16,6 +17,7 @@ class CountedFraming:
     """`HI` is answered with `HELLO`, then frames: two bytes of length, content; none is a ping."""
 
     doors: ClassVar = "counted", "sealed"
+    form: ClassVar = JSON
     overhead: ClassVar = 2
 
     def __init__(self, frame_bytes: int, how: str) -> None:

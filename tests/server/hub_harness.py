@@ -11,9 +11,9 @@ from geventchat.config import Limits
 from geventchat.protocol.events import Post
 from geventchat.server.access.policy import Policy
 from geventchat.server.chat.hub import Hub
-from geventchat.server.chat.room import Pending
+from geventchat.server.chat.turn import Pending
 from geventchat.server.logs.console import Console
-from geventchat.server.session import handlers
+from geventchat.server.session.conversation import converse
 from geventchat.server.session.session import Session
 from geventchat.server.timeline import Batch, Submission
 from geventchat.server.timeline.memory import MemoryTimeline
@@ -51,7 +51,7 @@ class SteppedTimeline(MemoryTimeline):
     """
 
     def __init__(self, hub: Hub) -> None:
-        super().__init__(hub.deliver, posts_per_room=1 << 30, total_bytes=1 << 60)
+        super().__init__(hub.submissions.deliver, posts_per_room=1 << 30, total_bytes=1 << 60)
         self.stored: deque[Batch] = deque()
         self.hold_readers = False
         """Whether reads wait for `resume_reader`."""
@@ -120,7 +120,7 @@ class Harness:
 
     def session(self, link: FakeLink | None = None, *, rich: bool = False) -> Session:
         session = Session(
-            link or FakeLink(), self.hub, self.timeline, self.limits, self.policy, handlers
+            link or FakeLink(), self.hub, self.timeline, self.limits, self.policy, converse
         )
         session.form = JSON if rich else PLAIN
         return session
@@ -138,7 +138,7 @@ class Harness:
     def slice(self) -> None:
         """Run one slice of delivery."""
         with never_switches():
-            self.hub.deliver(Batch())
+            self.hub.submissions.deliver(Batch())
 
     @property
     def delivering(self) -> bool:
@@ -151,11 +151,11 @@ def submitted(
 ) -> Submission:
     """Return a submission of a session that the hub counts as pending."""
     hub = session.hub
-    hub._number += 1
-    submission = Submission(hub._number, room, session.nick, text, session.client, key)
+    hub.submissions._number += 1
+    submission = Submission(hub.submissions._number, room, session.nick, text, session.client, key)
     session._unacknowledged += 1
     pending = Pending(session, None, time.perf_counter())
-    hub._submissions[submission.number] = submission, pending
+    hub.submissions._waiting[submission.number] = submission, pending
     return submission
 
 

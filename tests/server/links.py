@@ -12,6 +12,7 @@ from geventchat.protocol import frames
 from geventchat.protocol.errors import Reason
 from geventchat.server.transport.outbox import Outbox
 from geventchat.server.transport.token_bucket import TokenBucket
+from geventchat.server.wire import JSON
 
 
 class FakeLink:
@@ -21,6 +22,7 @@ class FakeLink:
     """
 
     address = "nowhere"
+    form = JSON
     peer = "nowhere:1"
     door = "none"
 

@@ -102,25 +102,29 @@ class Delivery:
 
     def _slice(self) -> bool:
         """Work for the rest of the budget; return whether any work is left."""
-        if self._loop.iteration != self._round:
-            self._round = self._loop.iteration
+        if self._working:  # an errand added events to rooms: the slice it runs in continues
+            return False
+        iteration = self._loop.iteration
+        if iteration != self._round:
+            self._round = iteration
             self._left = SLICE_SECONDS
-        elif self._left <= 0 or self._working:  # an errand may add events to rooms
+        elif self._left <= 0:
             return not self.idle
         end = time.perf_counter() + self._left
         self._working = True
         try:
-            self._work_until(end)
+            more = self._work_until(end)
         finally:
             self._working = False
         self._left = end - time.perf_counter()
-        return not self.idle
+        return more
 
-    def _work_until(self, end: float) -> None:
+    def _work_until(self, end: float) -> bool:
+        """Work until a time of `perf_counter`; return whether any work is left."""
         unflushed, small, large, errands = self._unflushed, self._small, self._large, self._errands
         while unflushed or small or large or errands:
             if errands and self._run_errand(end):
-                return
+                return True
             while (small or large) and len(unflushed) < _WALK:
                 if small:
                     self._walk(small.popleft())
@@ -130,7 +134,8 @@ class Delivery:
                 for _ in range(min(_CLOCK_STEPS, len(unflushed))):
                     unflushed.popleft().flush()
                 if time.perf_counter() > end:
-                    return
+                    return not self.idle
+        return False
 
     def _run_errand(self, end: float) -> bool:
         """Run some steps of the first errand; return whether the time is up."""
@@ -173,4 +178,7 @@ class Delivery:
             self.delivered += turn.posts * len(turn.recipients)
             if turn.posts:
                 self.heard_times.observe(now - turn.came)
+            if not room.waiting:
+                room.busy = False
+                return
         self._queue(room)

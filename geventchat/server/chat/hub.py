@@ -1,13 +1,13 @@
-"""The hub: who is here, under which nick, in which rooms; and the way of a batch to them.
+"""The hub: who is connected, under which nick, in which rooms.
 
-All of it changes only in stretches that never switch. Here is decided when the others are told of
-comings and goings: of a drop not while the nick waits for its client, of a plain guest only when it
+All of it changes only in stretches that never switch. The hub decides when joins and leaves are
+announced: a lost connection not while the nick is held for its client, a plain guest only when it
 has spoken or stayed a second.
 """
 
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,46 +18,43 @@ from gevent.event import Event
 
 from geventchat.config import Limits
 from geventchat.protocol import events, names
-from geventchat.protocol.errors import REPLACED, ErrorCode, Reason, Refused
-from geventchat.protocol.events import Post
-from geventchat.server.access.rate_limits import DAY, Buckets, origin
+from geventchat.protocol.errors import REPLACED, Reason, Refused
+from geventchat.server.access.rate_limits import origin
+from geventchat.server.chat.clock import Clock
 from geventchat.server.chat.delivery import Delivery
 from geventchat.server.chat.nicks import Nicks
 from geventchat.server.chat.presence import Presence
-from geventchat.server.chat.room import Member, Pending, Room
+from geventchat.server.chat.room import Member, Room
+from geventchat.server.chat.submissions import Submissions
 from geventchat.server.logs.console import Console
 from geventchat.server.participant import Participant
-from geventchat.server.timeline import Batch, Entry, Submission, Timeline
+from geventchat.server.timeline import Timeline
 from geventchat.server.transport.token_bucket import TokenBucket
 from geventchat.server.wire import Form
 
 _OPENERS: Final = 4
-"""How many addresses it takes at least to use up all rooms."""
+"""The least number of addresses that can use up all rooms."""
 _NEWCOMER_SECONDS: Final = 1.0
-"""How long a plain guest may stay silent before the others are told."""
+"""How long a silent plain guest stays unannounced."""
 _STOP_SECONDS: Final = 1.0
-_BEAT_SECONDS: Final = 0.05
-"""How often it is looked how late the loop is."""
-_BEATS: Final = 20
-"""Beats between two looks at what is due."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
 class Away:
-    """A client whose connection dropped, and whose nick waits for it until a monotonic time."""
+    """A client that lost its connection; its nick is held until a monotonic time."""
 
     client: bytes
     nick: str
     rooms: list[Room]
     pace: TokenBucket | None
-    """How quickly it spoke, so that it is no quicker for coming back."""
+    """Its rate limit, which a reconnect does not reset."""
     until: float = 0.0
 
 
 class Hub:
-    """Participants, nicks and rooms. Nothing here waits but what says so."""
+    """Participants, nicks and rooms. Nothing here waits unless it says so."""
 
     def __init__(self, limits: Limits, console: Console) -> None:
         self.limits = limits
@@ -68,30 +65,24 @@ class Hub:
         self._nicks: Nicks[Participant | Away] = Nicks()
         self._clients: dict[bytes, Participant | Away] = {}
         self._opened: Counter[str | None] = Counter()
-        """Rooms by where they were opened from."""
-        self._new_rooms = Buckets(DAY)
+        """Open rooms by the address that opened them."""
         self._newcomers: dict[Member, float] = {}
-        self._submissions: dict[int, tuple[Submission, Pending]] = {}
-        """What has no verdict yet, by its number."""
-        self._number = 0
+        self.submissions = Submissions(self.rooms, self.delivery, console)
         self.opens: Counter[str] = Counter()
         """Sessions that began, by door."""
         self.closes: Counter[str] = Counter()
         """Sessions that ended, by reason."""
-        self.failed = 0
-        """Messages that could not be stored."""
-        self.lags: deque[float] = deque([0.0], 60)
-        """How late the loop was at most, in seconds, in each second of the last minute."""
+        self.clock = Clock(self.tick)
         self.sessions: dict[Participant, dict[str, Member]] = {}
-        """Everybody who is connected, with their rooms."""
+        """All participants, with their memberships by room."""
         self._absent: dict[Participant, list[Room]] = {}
-        """Rooms that somebody dropped out of and has not come back to yet."""
+        """Rooms that a returning client has not rejoined yet."""
         self.delivered = Event()
-        """Set when the server ends and everything that was said is in the outboxes."""
+        """Set during shutdown, when everything stored is in the outboxes."""
         self.timeline: Timeline  # set once, by the server: each of the two needs the other
 
     def start(self, *, ticking: bool = True) -> None:
-        """Open the lobby, begin to deliver, and if `ticking` to do once a second what is due then.
+        """Open the lobby, start delivery and, if `ticking`, the clock.
 
         May wait. Raises Refused `storage`.
         """
@@ -99,21 +90,19 @@ class Hub:
         self.delivery.start()
         self.greenlets = [self.delivery.greenlet]
         if ticking:
-            clock = gevent.spawn(self._tick)
-            clock.name = "clock"
-            self.greenlets.append(clock)
+            self.greenlets.append(self.clock.start())
 
     def drain(self, seconds: float) -> None:
-        """Let everybody's frames that have come so far be taken, and then no more. Waits."""
+        """Take the frames that have arrived so far, and then no more. Waits up to `seconds`."""
         gevent.wait([each.drain() for each in self.sessions], timeout=seconds)
 
     def end_all(self, reason: Reason) -> None:
-        """Tell everybody to end."""
+        """End every session."""
         for participant in self.sessions:
             participant.end(reason)
 
     def finish(self, seconds: float) -> None:
-        """Wait until all that the timeline handed on is delivered, for some seconds."""
+        """Wait until everything stored is delivered, for up to `seconds`."""
         with suppress(TimeoutError), gevent.Timeout(seconds, TimeoutError):
             while not self.delivery.idle:
                 self.delivery.work()  # its greenlet may be what has died
@@ -124,12 +113,12 @@ class Hub:
         """Stop delivering and keeping time. Waits."""
         gevent.killall(self.greenlets, timeout=_STOP_SECONDS)
 
-    # Coming and going
+    # Connecting and leaving
 
     def add(self, participant: Participant) -> dict[str, Member]:
-        """Take somebody in, as the guest it is until it says otherwise; return its rooms.
+        """Add a participant as a guest in the lobby; return its memberships, which stay current.
 
-        One that is `shut` out is a member of nothing before it is greeted.
+        One that is locked out is a member of nothing until it is authenticated.
         """
         rooms = self.sessions[participant] = {}
         self.opens[participant.door] += 1
@@ -142,9 +131,9 @@ class Hub:
         return rooms
 
     def authenticate(self, participant: Participant, client: bytes, form: Form) -> None:
-        """Let somebody be rich from here on, as the client it is: with the nick that was held.
+        """Make a participant rich, as a known client with the nick that is held for it.
 
-        The client's former connection, if it has one, is told to end. Raises Ending.
+        The client's former connection, if it has one, is ended. Raises Ending.
         """
         participant.check()
         if participant.locked_out is not None:
@@ -168,13 +157,13 @@ class Hub:
         self._nicks.give(participant.nick, participant)
 
     def finish_resume(self, participant: Participant) -> None:
-        """Tell the rooms to which a client that came back did not come back."""
+        """Announce that a returning client has left the rooms it did not rejoin."""
         for room in self._absent.pop(participant, ()):
             self._presence.stays_away(room, participant.nick)
         self.delivery.work()
 
     def remove(self, participant: Participant, reason: Reason) -> None:
-        """Let somebody go; if it is asked to come back, its nick is held for its client."""
+        """Remove a participant; if it may reconnect, its nick is held for its client."""
         memberships = self.sessions.get(participant, {})
         self.closes[reason.code] += 1
         if self._clients.get(participant.client) is participant:
@@ -193,7 +182,7 @@ class Hub:
         self.delivery.work()
 
     def _drop(self, participant: Participant) -> Away:
-        """Take a rich client out of its rooms; as the others see it, it is not yet gone."""
+        """Remove a rich client from its rooms without announcing it yet."""
         self.finish_resume(participant)
         rooms = []
         for member in list(self.sessions[participant].values()):
@@ -216,7 +205,7 @@ class Hub:
     # Nicks
 
     def rename(self, participant: Participant, text: str) -> str:
-        """Give somebody another nick; return its spelling. Raises Refused, Ending."""
+        """Change a nick; return it as it is spelled. Raises Refused, Ending."""
         participant.check()
         former = participant.nick
         nick = self._nicks.take(text, participant)
@@ -226,7 +215,7 @@ class Hub:
             self._nicks.free(former)
         participant.nick = nick
         self._console.named(former, nick)
-        for room in self._absent.get(participant, ()):  # it comes back under another name
+        for room in self._absent.get(participant, ()):  # it returns under another nick
             if former in room.away:
                 room.away.remove(former)
                 room.away.add(nick)
@@ -242,19 +231,19 @@ class Hub:
         self._presence.renamed(room, participant, former)
 
     def find_rich(self, nick: str) -> Participant:
-        """Return the rich client that goes by a nick. Raises Refused `no_such_nick`."""
+        """Return the connected rich client with a nick. Raises Refused `no_such_nick`."""
         owner = self._nicks.owner(nick)
         if owner is None or isinstance(owner, Away):
             raise Refused("no_such_nick", f"{nick} is not online.")
         return owner
 
     def nick_of_client(self, client: bytes) -> str | None:
-        """Return the nick of a client that is here, or whose nick is held."""
+        """Return the nick that a client has or that is held for it, if any."""
         former = self._clients.get(client)
         return former.nick if former is not None else None
 
     def find(self, nick: str) -> "Participant | Away | None":
-        """Return who goes by a nick, held ones and plain guests' included."""
+        """Return the owner of a nick, including held nicks and plain guests."""
         owner = self._nicks.owner(nick)
         if owner is None:
             folded = names.fold(nick[: len(names.GUEST) + 20])
@@ -264,7 +253,7 @@ class Hub:
     # Rooms
 
     def join(self, participant: Participant, name: str) -> Member:
-        """Make a rich client a member, who does not hear yet. May wait for a room to be opened.
+        """Make a rich client a member that is not live yet. May wait to open the room.
 
         Raises Refused `too_many_rooms` and `storage`, Ending.
         """
@@ -282,7 +271,7 @@ class Hub:
         room = self._enter(participant, name)
         member = self._add(participant, room)
         member.announced = True
-        if participant.nick in room.away:  # the others were never told that it was gone
+        if participant.nick in room.away:  # its leave was never announced
             room.away.discard(participant.nick)
         else:
             participant.charge(0 if room.crowded else room.rich_members)
@@ -291,12 +280,12 @@ class Hub:
         return member
 
     def go_live(self, member: Member) -> None:
-        """Let a member hear, who has heard everything up to its room's position."""
+        """Let turns reach a member that has received everything up to its room's position."""
         if member.active:
             member.room.go_live(member)
 
     def leave(self, member: Member) -> None:
-        """Let somebody go from one room, unless it is gone already."""
+        """End a membership, unless it has ended already."""
         if member.active:
             room = member.room
             member.participant.charge(0 if room.crowded else room.rich_members)
@@ -304,12 +293,12 @@ class Hub:
         self.delivery.work()
 
     def participants_in(self, name: str) -> list[Participant]:
-        """Return who is in a room, nobody if there is no such room."""
+        """Return the members of a room; none if there is no such room."""
         room = self.rooms.get(name)
         return list(room.members) if room is not None else []
 
     def nicks_in(self, room: Room, most: int) -> list[str]:
-        """Return the nicks of those who are in a room as the others see it."""
+        """Return up to `most` nicks of announced members, including held ones."""
         nicks: list[str] = []
         for member in room.members.values():
             if member.announced:
@@ -319,19 +308,19 @@ class Hub:
         return (nicks + sorted(room.away))[:most]
 
     def tell(self, room: Room, event: events.Event, exclude: Participant | None = None) -> None:
-        """Let the rich members of a room hear an event."""
+        """Send an event to the rich members of a room."""
         self.delivery.tell(room, event, exclude)
         self.delivery.work()
 
     def announce(self, member: Member) -> None:
-        """Tell the others of a plain guest, once."""
+        """Announce a plain guest, once."""
         if not member.announced and member.active:
             member.announced = True
             self._presence.came(member.room, member.participant)
             self.delivery.work()
 
     def _enter(self, participant: Participant, name: str) -> Room:
-        """Return a room, made if it is not there; the timeline has it open."""
+        """Return a room, creating it if needed; the timeline has it open."""
         room = self.rooms.get(name)
         if room is None:
             opener = None
@@ -344,7 +333,7 @@ class Hub:
         return room
 
     def _check_opener(self, participant: Participant, name: str) -> str | None:
-        """Return from where a room is opened, None if that is not counted. Raises Refused."""
+        """Return the address that opens a room; None: it is not counted. Raises Refused."""
         if len(self.rooms) >= self.limits.rooms:
             raise Refused("too_many_rooms", "Server room limit reached.", room=name)
         if participant.pace is None:
@@ -366,129 +355,17 @@ class Hub:
         self._newcomers.pop(member, None)
         if member.announced:
             self._presence.went(room, member.participant.nick)
-        if not room.members:  # what it was is in the timeline
+        if not room.members:  # the timeline has all there is to know
             self.rooms.pop(room.name)
             self.timeline.release(room.name)
             self._opened[room.opener] -= 1
             if not self._opened[room.opener]:
                 del self._opened[room.opener]
 
-    # Submissions and delivery
-
-    def submit(
-        self,
-        member: Member,
-        text: str,
-        *,
-        key: str | None = None,
-        request_id: str | None = None,
-        is_topic: bool = False,
-    ) -> None:
-        """Let a text become a post of a member, or its room's topic; the verdict comes later.
-
-        Raises Refused `too_many_rooms` if it would be the first of its room and may not, Ending.
-        """
-        participant, room = member.participant, member.room
-        participant.check()
-        if room.unused:
-            self._begin_room(participant, room)
-        self._number = number = self._number + 1
-        submission = Submission(
-            number, room.name, participant.nick, text, participant.client, key, is_topic
-        )
-        pending = Pending(participant, request_id, time.perf_counter())
-        self._submissions[number] = submission, pending
-        self.timeline.append(submission)
-
-    def _begin_room(self, participant: Participant, room: Room) -> None:
-        """Count a room that will be stored for the first time. Raises Refused."""
-        if room.name == names.LOBBY:
-            return
-        if self.timeline.full:
-            raise Refused("too_many_rooms", "Server room limit reached.", room=room.name)
-        if participant.pace is not None:
-            limit = self.limits.new_rooms_per_day
-            if not self._new_rooms.acquire(origin(participant.address), limit, time.monotonic()):
-                text = f"Your address has started {limit} new rooms today, which is the limit."
-                raise Refused("too_many_rooms", text, room=room.name)
-        room.unused = False
-
-    def deliver(self, batch: Batch) -> None:
-        """Hand on what a turn of the timeline brought. Never waits."""
-        submissions = self._submissions
-        for entry, number in batch.entries:
-            _, pending = submissions.pop(number, (None, None))
-            room = self.rooms.get(entry.room)
-            if room is not None and room.post(entry, pending):
-                room.unused = False
-                self.delivery.add(room)
-            elif pending is not None:
-                self._heard_by_nobody(entry, pending)
-            if isinstance(entry, Post):
-                self._console.said(entry.room, entry.author, entry.text)
-        if batch.repeated or batch.conflicts or batch.failed:
-            self.delivery.errand(self._verdicts(batch))
-        self.delivery.work()
-
-    def _heard_by_nobody(self, entry: Entry, pending: Pending) -> None:
-        """Let the author of an entry know of it, whose room is gone or knows of it already."""
-        if isinstance(entry, events.Topic):
-            pending.author.answer(
-                events.Topic(room=entry.room, topic=entry.topic, by=entry.by, id=pending.request_id)
-            )
-        pending.author.acknowledged()
-
-    def _verdicts(self, batch: Batch) -> Iterator[None]:
-        """Tell authors what became of submissions that are no entries, one a step."""
-        self.failed += len(batch.failed)
-        for number, position in batch.repeated:
-            submission, pending = self._submissions.pop(number)
-            pending.author.answer(
-                events.Sent(
-                    room=submission.room,
-                    key=submission.key,
-                    position=position,
-                    id=pending.request_id,
-                )
-            )
-            pending.author.acknowledged()
-            yield
-        conflict = "This key was already used for a different message."
-        failure = "The server could not store that. Try again."
-        rejections: list[tuple[list[int], ErrorCode, str]] = [
-            (batch.conflicts, "key_conflict", conflict),
-            (batch.failed, "storage", failure),
-        ]
-        for numbers, code, text in rejections:
-            for number in numbers:
-                submission, pending = self._submissions.pop(number)
-                pending.author.answer(
-                    events.Error(
-                        code=code,
-                        text=text,
-                        room=submission.room,
-                        key=submission.key,
-                        id=pending.request_id,
-                    )
-                )
-                pending.author.acknowledged()
-                yield
-
     # Time
 
-    def _tick(self) -> None:
-        """Do once a second what is due, and look more often how late the loop is."""
-        while True:
-            worst = 0.0
-            for _ in range(_BEATS):
-                due = time.monotonic() + _BEAT_SECONDS
-                gevent.sleep(_BEAT_SECONDS)
-                worst = max(worst, time.monotonic() - due)
-            self.lags.append(worst)
-            self.tick(time.monotonic())
-
     def tick(self, now: float) -> None:
-        """Do what is due at a monotonic time: newcomers, crowds, nicks held, and the silent."""
+        """Start what is due: newcomers, crowd counts, held nicks, silent clients. Never waits."""
         self.delivery.errand(self._due(now))
         self.delivery.work()
 

@@ -58,7 +58,9 @@ class Metrics:
         yield _labelled("connections_rejected", "Connections rejected.", "reason", self._rejected)
         yield _gauge("rooms", "Rooms that have members.", len(hub.rooms))
         yield _counter("messages_stored", "Messages stored.", timeline.posts_stored)
-        yield _counter("messages_failed", "Messages that could not be stored.", hub.failed)
+        yield _counter(
+            "messages_failed", "Messages that could not be stored.", hub.submissions.failed
+        )
         text = "Messages times the members that received them."
         yield _counter("messages_delivered", text, delivery.delivered)
         yield _gauge("storage_up", "Whether the last commit succeeded.", not timeline.failing)
@@ -78,7 +80,7 @@ class Metrics:
         text = "Reads delayed because a client sent too quickly."
         yield _counter("reads_throttled", text, self._counts["pauses"])
         text = "The longest delay of the event loop in the last minute."
-        yield _gauge("loop_lag_seconds", text, max(hub.lags))
+        yield _gauge("loop_lag_seconds", text, max(hub.clock.delays))
 
 
 class _Families(Collector):

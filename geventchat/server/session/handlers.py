@@ -17,7 +17,6 @@ from geventchat.server.chat.room import Member
 from geventchat.server.session import operator_commands
 from geventchat.server.session.replay import enter, joined
 from geventchat.server.session.session import Session
-from geventchat.server.wire import JSON
 
 _MEMBERS: Final = 500
 """Maximum number of nicks in `members`."""
@@ -31,7 +30,7 @@ def answer(session: Session, request: requests.AnyRequest) -> None:
 def welcome(session: Session, hello: requests.Hello) -> None:
     """Handle hello: `welcome`, then each room. Waits. Raises Ending if it is not admitted."""
     client = hashlib.blake2b(hello.client.encode(), digest_size=16).digest()
-    session.form = JSON  # everything from here on is sent as events, `bye` included
+    session.form = session.link.form  # everything from here on is sent as events, `bye` included
     rejections: list[Refused] = []
     if hello.token is not None:
         try:
@@ -49,7 +48,7 @@ def welcome(session: Session, hello: requests.Hello) -> None:
             raise Ending(replace(ending.reason, text=rejections[0].text)) from None
     if former is not None:
         session.policy.limiter.forgive(session.address, time.monotonic())
-    session.hub.authenticate(session, client, JSON)
+    session.hub.authenticate(session, client, session.link.form)
     session.policy.refresh_mute(session)
     if hello.nick is not None:
         try:
@@ -89,7 +88,7 @@ def welcome(session: Session, hello: requests.Hello) -> None:
 
 def _say(session: Session, request: requests.Say) -> None:
     member = session.rooms.get(request.room) or _member(session, request.room)
-    session.say(member, request.text, request.key, request.id)
+    session.submit(member, request.text, request.key, request.id)
 
 
 def _join(session: Session, request: requests.Join) -> None:
@@ -149,7 +148,7 @@ def _topic(session: Session, request: requests.Topic) -> None:
     member = _member(session, request.room)
     session.policy.check_topic(session, member.room.name)
     session.charge(member.room.rich_members)
-    session.submitted(member, request.topic, request_id=request.id, is_topic=True)
+    session.submit(member, request.topic, None, request.id, is_topic=True)
     session.wait_acknowledged()  # its answer comes before those to later requests
 
 

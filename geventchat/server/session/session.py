@@ -7,28 +7,26 @@ interrupts whatever the reader waits for; then the reader says goodbye and lets 
 import logging
 import random
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 import gevent
 from gevent.event import Event
 from greenlet import greenlet
 
 from geventchat.config import Limits
-from geventchat.protocol import events, frames, names, requests
+from geventchat.protocol import events, requests
 from geventchat.protocol.errors import (
     FULL,
     IDLE,
     INTERNAL,
     LOST,
-    NOT_UTF8,
-    PROTOCOL,
     QUIT,
     REPLACED,
     SHUTDOWN,
     SLOW,
     Ending,
-    ProtocolError,
     Reason,
     Refused,
 )
@@ -39,72 +37,40 @@ from geventchat.server.timeline import Timeline
 from geventchat.server.transport.base import Link
 from geventchat.server.transport.outbox import STALLED_SECONDS, Outbox
 from geventchat.server.transport.token_bucket import TokenBucket
-from geventchat.server.wire import JSON, PLAIN, Form
+from geventchat.server.wire import PLAIN, Form
 
 SLICE_SECONDS: Final = 0.002
 """How long one client is served before others are."""
 _MOST_UNACKNOWLEDGED: Final = 64
-"""Submissions a client may have on the way to the record before its next one is read."""
+"""Submissions of one client without a verdict before its next frame is read."""
 _SETTLE_SECONDS: Final = 30.0
-"""How long the record may take to answer before the client is told to come back."""
+"""How long the timeline may take for a verdict before the session ends."""
 _UNSETTLED: Final = replace(
     INTERNAL,
     text="The server could not store your messages in time. Reconnect and send them again.",
 )
 _REACH: Final = 256
-"""Members that hear of something for one token,"""
+"""Members that an event reaches for one token,"""
 _ROOM_TOKENS: Final = 1 / 16
-"""and what each room costs besides."""
+"""and the tokens that each room costs as well."""
 _TOKEN_SECONDS: Final = 1.0
-"""How long one who comes to a full house has to show that it is an operator's."""
+"""How long a connection to a full server has to show the operator token."""
 _GOODBYE_SECONDS: Final = 2.0
-"""How long a client has to take what it is still sent, and then to close its side."""
+"""How long a client has to take what is pending, and then to close its side."""
 _AFTER_MS: Final = 200, 3_000
-_BAD_FRAMES: Final = 3
 _GENTLE: Final = (LOST, QUIT, SHUTDOWN, REPLACED)
-"""Endings before which the client hears all that it has still to hear."""
+"""Endings before which the client gets everything that is pending."""
 
 _log = logging.getLogger(__name__)
-
-
-class Handlers(Protocol):
-    """What a session does with requests; they know sessions, not the other way round."""
-
-    def welcome(self, session: "Session", hello: requests.Hello) -> None:
-        """Answer hello. Waits. Raises Ending if the client is not let in."""
-
-    def answer(self, session: "Session", request: requests.AnyRequest) -> None:
-        """Do what a request asks. May wait. Raises Refused, and Ending for `bye`."""
 
 
 class Session:
     """One client. `run` is its life."""
 
     __slots__ = (
-        "_bad_frames",
-        "_began",
-        "_closing",
-        "_drained",
-        "_handlers",
-        "_pinged",
-        "_reader",
-        "_reason",
-        "_settled",
-        "_unacknowledged",
-        "bye_id",
-        "client",
-        "form",
-        "hub",
-        "limits",
-        "link",
-        "locked_out",
-        "muted",
-        "nick",
-        "operator",
-        "outbox",
-        "policy",
-        "rooms",
-        "timeline",
+        "_began", "_closing", "_converse", "_drained", "_pinged", "_reader", "_reason", "_settled",
+        "_unacknowledged", "bad_frames", "bye_id", "client", "form", "hub", "limits", "link",
+        "locked_out", "muted", "nick", "operator", "outbox", "policy", "rooms", "timeline",
     )  # fmt: skip
 
     def __init__(
@@ -114,10 +80,11 @@ class Session:
         timeline: Timeline,
         limits: Limits,
         policy: Policy,
-        handlers: "Handlers",
+        converse: Callable[["Session"], None],
     ) -> None:
+        """`converse` takes the client's frames until it sends no more."""
         self.link = link
-        self._handlers = handlers
+        self._converse = converse
         self.hub = hub
         self.timeline = timeline
         self.limits = limits
@@ -131,16 +98,17 @@ class Session:
         """Its memberships, by room; the hub changes them."""
         self._pinged = False
         self.locked_out: Reason | None = None
-        """Why it is a member of nothing before its hello is answered; None: it was let in."""
+        """Why it is a member of nothing before its hello is answered; None: it was admitted."""
         self.operator = False
         self.muted = 0.0
-        """Until when it is silenced, in seconds since 1970; 0: it is not."""
+        """Until when it is muted, in seconds since 1970; 0: it is not."""
         self.bye_id: str | None = None
         """The id of the request that ends the connection."""
         self._unacknowledged = 0
         self._settled: Event | None = None
         self._drained: Event | None = None
-        self._bad_frames = 0
+        self.bad_frames = 0
+        """Frames that were not UTF-8."""
         self._began = 0.0
         self._reader: greenlet | None = None
         self._reason: Reason | None = None
@@ -153,7 +121,7 @@ class Session:
 
     @property
     def address(self) -> str:
-        """The address it comes from."""
+        """The client's address."""
         return self.link.address
 
     @property
@@ -163,14 +131,13 @@ class Session:
 
     @property
     def pace(self) -> TokenBucket | None:
-        """How quickly it may speak; None: as it likes."""
+        """Its rate limit; None: it has none."""
         return self.link.pace
 
     def run(self, *, full: bool = False) -> Reason:
-        """Live from the first byte to goodbye; give why it ended.
+        """Serve the client from its first byte to goodbye; return why the session ended.
 
-        Waits; called by the greenlet that is the reader. In a `full` house there is still a place
-        for operators, and whoever else comes is told.
+        Waits; called by the greenlet that is the reader. A `full` server admits only operators.
         """
         self._reader = gevent.getcurrent()
         reason = LOST
@@ -184,7 +151,7 @@ class Session:
             self.rooms = self.hub.add(self)
             if (banned := self.policy.address_ban(self.address)) is not None:
                 raise Ending(banned)  # while it shook hands
-            self._converse()
+            self._converse(self)
             self.wait_acknowledged()
             reason = FULL if self.locked_out is FULL else LOST
             if self._drained is not None:
@@ -207,7 +174,7 @@ class Session:
         return reason
 
     def end(self, reason: Reason) -> None:
-        """Let the session end for this reason, unless it is ending already. Never waits."""
+        """End the session for this reason, unless it is ending already. Never waits."""
         if self._reason is None and not self._closing:
             self._reason = reason
             gevent.get_hub().loop.run_callback(self._interrupt, reason)
@@ -222,9 +189,9 @@ class Session:
             raise Ending(self._reason)
 
     def drain(self) -> Event:
-        """Let the session end with `shutdown` when what it has sent so far is a post, or refused.
+        """End the session with `shutdown` once all it has sent so far has its verdict.
 
-        Gives what is set then. Never waits.
+        Returns the event that is set then. Never waits.
         """
         self._drained = Event()
         if self._closing:
@@ -233,40 +200,35 @@ class Session:
             self.link.drain()
         return self._drained
 
-    def say(
-        self, member: Member, text: str, key: str | None = None, request_id: str | None = None
-    ) -> None:
-        """Let a text become a post. Waits only for a client with too many on the way.
-
-        Raises Refused if this client may not speak there.
-        """
-        if self.muted or member.room.name in self.policy.rules.frozen:
-            self.policy.check_speech(self, member.room.name)
-        self.submitted(member, text, key=key, request_id=request_id)
-
-    def submitted(
+    def submit(
         self,
         member: Member,
         text: str,
-        *,
         key: str | None = None,
         request_id: str | None = None,
         is_topic: bool = False,
     ) -> None:
-        """Submit a text. Waits only for a client with too many on the way. Raises Refused."""
-        self.hub.submit(member, text, key=key, request_id=request_id, is_topic=is_topic)
+        """Submit a post or a topic. Waits only if too many of this client's are unacknowledged.
+
+        Raises Refused if the client may not post there, Ending.
+        """
+        if self.muted or member.room.name in self.policy.rules.frozen:
+            self.policy.check_speech(self, member.room.name)
+        self.hub.submissions.submit(
+            self.timeline, self.limits, member, text, key, request_id, is_topic
+        )
         self._unacknowledged += 1
         if self._unacknowledged >= _MOST_UNACKNOWLEDGED:
             self.wait_acknowledged()
 
     def acknowledged(self) -> None:
-        """One of its submissions has its verdict. Never waits."""
+        """Count the verdict on one submission. Never waits."""
         self._unacknowledged -= 1
         if not self._unacknowledged and self._settled is not None:
             self._settled.set()
 
     def wait_acknowledged(self) -> None:
-        """Wait until everything that was submitted is stored and heard, or refused."""
+        """Wait until every submission has its verdict. Raises Ending if that takes too long."""
         if self._unacknowledged:
             self._settled = Event()
             if not self._settled.wait(_SETTLE_SECONDS):
@@ -274,12 +236,12 @@ class Session:
             self._settled = None
 
     def charge(self, members: int) -> None:
-        """Let an event that so many members of a room hear count against its pace. Never waits."""
+        """Take tokens for an event that reaches so many members of a room. Never waits."""
         if self.link.pace is not None:
             self.link.pace.charge(_ROOM_TOKENS + members / _REACH, time.monotonic())
 
     def refuse(self, refusal: Refused, request: requests.Request | None) -> None:
-        """Tell this client that a rule said no to its request. Never waits."""
+        """Answer a request that a rule refused with `error`. Never waits."""
         self.answer(
             events.Error(
                 code=refusal.code,
@@ -297,24 +259,24 @@ class Session:
             self.put(frame)
 
     def reply(self, event: events.Event) -> None:
-        """Answer this client's own request. Waits while it has too much to read already."""
+        """Answer a request of this client. Waits while its outbox has no room. Raises Ending."""
         frame = self.form.encode(event)
         if not self.outbox.wait_for_room(len(frame), STALLED_SECONDS):
             raise Ending(SLOW)
         self.put(frame)
 
     def put(self, whole_frames: bytes) -> None:
-        """Send this client alone frames that are encoded already. Never waits."""
+        """Send encoded frames to this client alone. Never waits."""
         self.outbox.put(whole_frames)
         self.outbox.flush()
 
     def tick(self, now: float) -> None:
-        """Look whether it began a frame and does not end it, or is silent. Never waits."""
+        """End the session if a frame stays incomplete; ping a silent client. Never waits."""
         if self.link.begun and self.link.listening:
             seconds = self.limits.frame_seconds
             if now - self.link.begun >= seconds:
                 self.end(replace(IDLE, text=f"Message not completed within {seconds} seconds."))
-        if self.rich:
+        if self.form.rich:
             self._ping(now)
 
     def _ping(self, now: float) -> None:
@@ -330,17 +292,17 @@ class Session:
             self.end(IDLE)
 
     def yield_if_busy(self) -> None:
-        """Let others run first if this round of the loop has lasted for a whole slice. May wait.
+        """Yield to others if this round of the loop has lasted for a whole slice. May wait.
 
-        For requests that cost more than most: hundreds of clients may ask in one round.
+        For expensive requests: hundreds of clients may send one in the same round.
         """
         if time.time() - gevent.get_hub().loop.now() > SLICE_SECONDS:
             gevent.sleep(1e-9)
 
     def yield_if_due(self) -> None:
-        """Let others run if this client was served for a whole slice. May wait.
+        """Yield to others if this client was served for a whole slice. May wait.
 
-        One read may hold thousands of requests, and one request ask for thousands of posts.
+        One read may hold thousands of requests, and one request return thousands of posts.
         """
         if time.monotonic() - max(self._began, self.link.heard) > SLICE_SECONDS:
             gevent.sleep(1e-9)
@@ -355,74 +317,9 @@ class Session:
         if self.locked_out is not None:
             self.end(self.locked_out)
 
-    def _converse(self) -> None:
-        """Take the client's frames until it sends no more; if `shut`, only hello lets it in."""
-        take = self._take_first
-        try:
-            for frame in self.link.frames(self.outbox):
-                self.check()
-                try:
-                    take(frame)
-                except ProtocolError as error:
-                    self._report_error(error)
-                take = self._take_rich if self.rich else self._take_plain
-                self.yield_if_due()
-        except ProtocolError as error:  # one after which the link gives no more frames
-            raise Ending(replace(error.reason or PROTOCOL, text=error.text)) from None
-
-    def _take_first(self, frame: bytes) -> None:
-        """Learn from a connection's first frame whether it is rich."""
-        if not frames.is_rich(frame):
-            if self.locked_out is not None:
-                raise Ending(self.locked_out)
-            self._take_plain(frame)
-            return
-        try:
-            hello = requests.decode(frame[1:])
-            if not isinstance(hello, requests.Hello):
-                raise ProtocolError("forbidden", "A connection begins with hello.")
-        except ProtocolError as error:
-            self.form = JSON
-            self._report_error(error)
-            raise Ending(PROTOCOL) from None
-        self._handlers.welcome(self, hello)
-
-    def _take_plain(self, frame: bytes) -> None:
-        if frame == b"q":
-            raise Ending(QUIT)
-        try:
-            text = frame.decode()
-        except UnicodeDecodeError:
-            raise ProtocolError(
-                "not_utf8", "That message is not UTF-8 and was not passed on."
-            ) from None
-        lobby = self.rooms[names.LOBBY]
-        self.hub.announce(lobby)
-        try:
-            self.say(lobby, text)
-        except Refused as refusal:
-            self.refuse(refusal, None)
-
-    def _take_rich(self, frame: bytes) -> None:
-        request = requests.decode(frame)
-        try:
-            self._handlers.answer(self, request)
-        except Refused as refusal:
-            self.refuse(refusal, request)
-
-    def _report_error(self, error: ProtocolError) -> None:
-        """Tell the client what was wrong with its frame; too many that are not UTF-8 end it."""
-        self.answer(
-            events.Error(code=error.code, text=error.text, id=error.request_id, key=error.key)
-        )
-        if error.code == "not_utf8":
-            self._bad_frames += 1
-            if self._bad_frames == _BAD_FRAMES:
-                raise Ending(NOT_UTF8)
-
     def _say_goodbye(self, reason: Reason) -> None:
-        """Leave everything, say the last words, close, even if leaving meets a bug. Waits."""
-        if reason is SHUTDOWN:  # nobody reads any more: let all hear what was said before
+        """Leave the hub, say the last words and close, even if leaving meets a bug. Waits."""
+        if reason is SHUTDOWN:  # everybody gets what was submitted before
             self.hub.delivered.wait(_SETTLE_SECONDS)
         try:
             self.hub.remove(self, reason)
@@ -445,7 +342,7 @@ class Session:
             code=reason.code,
             text=reason.text,
             reconnect=reason.reconnect,
-            # Spread, or all who were sent away together would come back together.
+            # Spread, or all clients would reconnect at once.
             after_ms=random.randint(*_AFTER_MS) if reason.reconnect else 0,
             id=self.bye_id,
         )

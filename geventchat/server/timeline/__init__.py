@@ -18,6 +18,7 @@ from typing import Final, TypeAlias
 import gevent
 import msgspec
 from gevent.event import Event
+from msgspec import Struct
 
 from geventchat.config import Limits
 from geventchat.protocol.events import Post, Topic
@@ -35,8 +36,7 @@ Entry: TypeAlias = Post | Topic
 """One item of the ordered history."""
 
 
-@dataclass(slots=True, eq=False)
-class Submission:
+class Submission(Struct, eq=False):
     """A post or topic to be stored, which then becomes an entry."""
 
     number: int

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol
 from geventchat.protocol.errors import Reason
 from geventchat.server.transport.outbox import Outbox, Sink
 from geventchat.server.transport.token_bucket import TokenBucket
+from geventchat.server.wire import Form
 
 
 class Link(Protocol):
@@ -27,6 +28,10 @@ class Link(Protocol):
     @property
     def peer(self) -> str:
         """Host and port, for logs."""
+
+    @property
+    def form(self) -> Form:
+        """The wire form of its rich clients."""
 
     @property
     def sink(self) -> Sink:
@@ -95,6 +100,8 @@ class Framing(Protocol):
 
     doors: ClassVar[tuple[str, str]]
     """The names of its doors: without TLS, with TLS."""
+    form: ClassVar[Form]
+    """The wire form of its rich clients."""
     overhead: ClassVar[int]
     """The bytes that a frame takes besides its content, at least."""
     skipped: int

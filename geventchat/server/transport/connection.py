@@ -12,6 +12,7 @@ from geventchat.protocol.errors import PROTOCOL, ProtocolError, Reason
 from geventchat.server.transport.base import Framing, Stream
 from geventchat.server.transport.outbox import Outbox
 from geventchat.server.transport.token_bucket import TokenBucket
+from geventchat.server.wire import Form
 
 _TOKEN_BYTES: Final = 4 << 10
 _LOOK_SECONDS: Final = 1.0
@@ -44,6 +45,10 @@ class Connection:
     @property
     def peer(self) -> str:
         return f"{self.address}:{self._port}"
+
+    @property
+    def form(self) -> Form:
+        return self._framing.form
 
     def open(self, seconds: float) -> None:
         with gevent.Timeout(seconds, TimeoutError("it took too long")):

@@ -110,8 +110,7 @@ class Outbox:
             self._break(LOST)
             return
         except Exception:  # a bug with this client must not keep the others from being sent to
-            _log.exception("sending to a client failed")
-            self._break(INTERNAL)
+            self._fail()
             return
         if taken == len(item) and self.size == cost:
             self.size = 0
@@ -170,6 +169,10 @@ class Outbox:
         self._closed = self._cut = True
         self._end(reason)
 
+    def _fail(self) -> None:
+        _log.exception("sending to a client failed")
+        self._break(INTERNAL)
+
     def _queued(self) -> Iterator[bytes | memoryview]:
         while self._queue is not None and not self._queue.empty():
             yield self._queue.get()
@@ -206,6 +209,8 @@ class Outbox:
                 hand = memoryview(data)
         except OSError as error:
             self._break(SLOW if isinstance(error, TimeoutError) else LOST)
+        except Exception:  # a bug; nobody else would send what is queued
+            self._fail()
         finally:
             self._writer = None
             if self._empty is not None:

@@ -8,7 +8,8 @@ import pytest
 from geventchat.protocol.events import Post
 from geventchat.server.chat import delivery as delivery_module
 from geventchat.server.chat.delivery import Delivery
-from geventchat.server.chat.room import Member, Pending, Room
+from geventchat.server.chat.room import Member, Room
+from geventchat.server.chat.turn import Pending
 from geventchat.server.session.session import Session
 from tests.server.hub_harness import Harness, Rounds, heard, link_of
 from tests.server.switches import let_run, never_switches

@@ -72,7 +72,7 @@ def batch(*posts: Submission, first: int = 1) -> Batch:
 
 def deliver(harness: Harness, what: Batch) -> None:
     with never_switches():
-        harness.hub.deliver(what)
+        harness.hub.submissions.deliver(what)
 
 
 # Batches

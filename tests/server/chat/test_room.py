@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from geventchat.protocol import events
 from geventchat.protocol.events import Post, Typing
-from geventchat.server.chat import room as room_module
-from geventchat.server.chat.room import TURN_BYTES, Member, Pending, Room
+from geventchat.server.chat.room import TURN_BYTES, Member, Room
+from geventchat.server.chat.turn import Pending, Turn
 from geventchat.server.session.session import Session
 from geventchat.server.wire import PLAIN
 from tests.server.hub_harness import Harness, heard, link_of
@@ -44,12 +44,12 @@ class RoomFixture:
         assert self.room.post(post, Pending(author, None, 0.0))
         return post
 
-    def begin(self) -> room_module.Turn:
+    def begin(self) -> Turn:
         turn = self.room.begin_turn()
         assert turn is not None
         return turn
 
-    def put(self, turn: room_module.Turn, count: int) -> None:
+    def put(self, turn: Turn, count: int) -> None:
         """Deliver the turn to the next `count` recipients."""
         with never_switches():
             for outbox in turn.put(count):

@@ -11,7 +11,8 @@ from geventchat.protocol.admin import SlowClient
 from geventchat.protocol.errors import FULL
 from geventchat.protocol.events import Post
 from geventchat.server.chat.hub import Hub
-from geventchat.server.chat.room import Pending, Room
+from geventchat.server.chat.room import Room
+from geventchat.server.chat.turn import Pending
 from geventchat.server.ops.metrics import Metrics
 from geventchat.server.ops.top import MOST, top
 from geventchat.server.session.session import Session

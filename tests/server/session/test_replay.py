@@ -4,7 +4,9 @@ import gevent
 import pytest
 
 from geventchat.protocol import events
+from geventchat.protocol.errors import Ending
 from geventchat.protocol.requests import Cursor
+from geventchat.server.session import replay
 from geventchat.server.session import session as session_module
 from geventchat.server.session.replay import enter
 from tests.server.hub_harness import Harness, heard, link_of
@@ -32,3 +34,20 @@ def test_other_clients_are_served_between_the_pages_of_a_replay(
     assert len(seen) > 8
     posts = [events.decode(frame) for frame in heard(session)]
     assert [post.position for post in posts if isinstance(post, events.Post)] == list(range(1, 11))
+
+
+def test_a_turn_that_never_ends_is_not_waited_for_without_an_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who comes back having heard it on another connection is told to come again."""
+    monkeypatch.setattr(replay, "_TURN_SECONDS", 0.001)
+    harness = Harness()
+    session = harness.session(rich=True)
+    session.rooms = harness.hub.add(session)
+    member = harness.hub.join(session, "attic")
+    harness.say(session, "one", "attic")
+    harness.timeline.store()  # and never handed on
+    with gevent.Timeout(5), pytest.raises(Ending) as ended:
+        enter(session, member, Cursor(harness.timeline.epoch, 1), None)
+    assert ended.value.reason.code == "internal"
+    assert heard(session) == []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from geventchat.server.timeline.memory import MemoryTimeline
-from tests.server.record import Record, Verdicts, in_memory, posts_of, say, verdicts
+from tests.server.record import Record, Verdicts, in_memory, posts_of, say, set_topic, verdicts
 
 Start = Callable[[int, int], Record]
 
@@ -146,3 +146,51 @@ def test_a_post_that_is_trimmed_at_once_is_still_delivered(start: Start) -> None
     batch = record.turn(say("x" * 5_000, "k"), say("x" * 5_000, "k"))
     assert [post.position for post in posts_of(batch)] == [1]
     assert [position for _, position in batch.repeated] == [1]
+
+
+# Rooms and topics are never forgotten, so there is an end to how many there may be
+
+
+def is_full(record: Record) -> bool:
+    return record.timeline.full
+
+
+def test_topics_have_a_bound_and_what_is_there_stays(start: Start) -> None:
+    """Over it a topic is refused, unless it is no longer than the one it replaces."""
+    record = start(10_000, 100_000)
+    timeline = record.timeline
+    number = 0
+    while not is_full(record):
+        assert len(record.turn(set_topic("t" * 100, room=str(number))).entries) == 1
+        number += 1
+        assert number < 100
+    assert verdicts(record.turn(set_topic("more", room="new"))).failed == ["more"]
+    assert verdicts(record.turn(set_topic("t" * 101, room="0"))).failed == ["t" * 101]
+    assert len(record.turn(set_topic("u" * 100, room="0")).entries) == 1
+    assert {timeline.topic(str(each)) for each in range(1, number)} == {"t" * 100}
+    assert (timeline.topic("0"), timeline.topic("new")) == ("u" * 100, "")
+
+
+def test_a_topic_that_is_cleared_makes_room_for_another(start: Start) -> None:
+    record = start(10_000, 100_000)
+    number = 0
+    while not is_full(record):
+        record.turn(set_topic("t" * 100, room=str(number)))
+        number += 1
+    record.turn(set_topic("", room="0"))
+    assert not is_full(record)
+    assert len(record.turn(set_topic("tea", room="new")).entries) == 1
+
+
+def test_the_position_of_a_room_is_never_forgotten_however_many_there_are(start: Start) -> None:
+    record = start(10_000, 100_000)
+    number = 0
+    while not is_full(record):
+        record.turn(say("x", room=str(number)))
+        number += 1
+        assert number < 1_000
+    assert number > 100
+    for turn in range(10):
+        record.turn(say("y" * 5_000, room="0"))
+        assert record.timeline.position("0") == turn + 2
+    assert [record.timeline.position(str(each)) for each in range(1, number)] == [1] * (number - 1)

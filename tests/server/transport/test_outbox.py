@@ -3,7 +3,7 @@
 import gevent
 import pytest
 
-from geventchat.protocol.errors import LOST, SLOW, Reason
+from geventchat.protocol.errors import INTERNAL, LOST, SLOW, Reason
 from geventchat.server.transport import outbox as outbox_module
 from geventchat.server.transport.outbox import ITEM_BYTES, Outbox
 from tests.server.links import FakeLink
@@ -188,6 +188,25 @@ def test_a_connection_lost_behind_a_writer_ends_the_session_once() -> None:
     client.turn(b"three\0")
     let_run()
     assert client.ends == [LOST]
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_bug_in_sending_ends_the_client_once_and_sends_no_more(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, behind: bool
+) -> None:
+    """At a flush and behind a writer, whom nobody would follow."""
+    client = Client(room=2 if behind else None)
+    if behind:
+        client.turn(b"one\0")
+    monkeypatch.setattr(client.link, "_take", None)  # not callable: no OSError
+    client.link.take(100)
+    client.turn(b"two\0")
+    let_run()
+    assert client.ends == [INTERNAL]
+    client.turn(b"three\0")
+    assert client.heard == (b"on" if behind else b"")
+    assert caplog.text.count("sending to a client failed") == 1
+    assert client.outbox.drained(0) is False
 
 
 def test_a_socket_that_takes_nothing_for_too_long_means_a_slow_client(

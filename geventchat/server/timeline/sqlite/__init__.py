@@ -113,7 +113,7 @@ class SqliteTimeline(Timeline):
             try:
                 self._run_in(self._writer_thread, self._store.open, room)
             except BaseException:
-                self.release(room)
+                gevent.spawn(self._release_behind_thread, room)
                 raise
 
     def hold(self, room: str) -> None:
@@ -124,6 +124,11 @@ class SqliteTimeline(Timeline):
         if not self._users[room]:
             del self._users[room]
             self._store.rooms.pop(room, None)
+
+    def _release_behind_thread(self, room: str) -> None:
+        """Release a room whose opener did not wait: the thread may have yet to put it in."""
+        self._writer_thread.apply(int)  # does nothing, behind what is under way
+        self.release(room)
 
     def position(self, room: str) -> int:
         return self._store.rooms.get(room, _UNKNOWN).top

@@ -1,0 +1,187 @@
+"""A turn of a room: what its members receive next, encoded once per wire form.
+
+Parts that single members do not receive, or receive in another form, are cut out by offset: many
+exclusions cost no more than their number. Nothing here waits.
+"""
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from geventchat.protocol import events
+from geventchat.protocol.errors import INTERNAL
+from geventchat.protocol.events import Post
+from geventchat.server.participant import Participant
+from geventchat.server.transport.outbox import Outbox
+from geventchat.server.wire import Form
+
+_JOINED_BYTES: Final = 16 << 10
+"""Up to this size a turn with parts cut out is copied; a larger one is put in shared pieces."""
+
+_log = logging.getLogger(__name__)
+
+
+class Pending(Struct, frozen=True):
+    """The author that waits for the verdict on a submission."""
+
+    author: Participant
+    request_id: str | None
+    came: float
+    """When it was submitted, by the clock of turns."""
+
+
+class Item(Struct, frozen=True):
+    """One event of a turn."""
+
+    event: events.Event
+    exclude: Participant | None = None
+    """The participant that does not receive it."""
+    asked: tuple[Pending, ...] = ()
+    """Those that receive it as the answer to a request."""
+
+
+class Recipient:
+    """A member as a turn sees it."""
+
+    __slots__ = ("active", "form", "outbox", "participant")
+
+    def __init__(self, participant: Participant) -> None:
+        self.participant = participant
+        self.outbox: Outbox = participant.outbox
+        self.form: Form = participant.form
+        self.active = True
+
+
+class Turn:
+    """What the members of a room receive next, and how many have it."""
+
+    __slots__ = (
+        "_encoded", "began", "items", "position", "posts", "recipients", "settled", "walked"
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        items: list[Item],
+        recipients: list[Recipient],
+        posts: int,
+        position: int,
+        settled: list[Pending],
+    ) -> None:
+        self.items = items
+        self.recipients = recipients
+        """The members to reach; grows while it is walked."""
+        self.posts = posts
+        """How many of the items are posts."""
+        self.position = position
+        """The newest that is delivered when it ends."""
+        self.settled = settled
+        """The authors to acknowledge when the turn ends."""
+        self.walked = 0
+        self.began = time.perf_counter()
+        self._encoded: dict[Form, _Encoded] = {}
+
+    @property
+    def came(self) -> float:
+        """When the first of its entries was submitted here, as far as known."""
+        return self.settled[0].came if self.settled else self.began
+
+    def put(self, count: int) -> list[Outbox]:
+        """Put the turn into the outboxes of the next `count` members; return those to be flushed.
+
+        A bug with one member ends that member's session and skips no other.
+        """
+        touched: list[Outbox] = []
+        form: Form | None = None
+        end = self.walked + count
+        for member in self.recipients[self.walked : end]:
+            if not member.active:
+                continue
+            if member.form is not form:
+                form = member.form
+                encoded = self._encoded.get(form) or self._encode(form)
+                blob, own = encoded.blob, encoded.own
+            try:
+                if own and member.participant in own:
+                    pieces = encoded.for_one(member.participant)
+                    if not pieces:
+                        continue
+                    for piece in pieces:
+                        member.outbox.put(piece)
+                elif blob:
+                    member.outbox.put(blob)
+                else:
+                    continue
+                touched.append(member.outbox)
+            except Exception:
+                _log.exception("delivering to %s failed", member.participant.nick)
+                member.participant.end(INTERNAL)
+        self.walked = min(end, len(self.recipients))
+        return touched
+
+    @property
+    def done(self) -> bool:
+        """Whether every recipient was reached."""
+        return self.walked == len(self.recipients)
+
+    def _encode(self, form: Form) -> "_Encoded":
+        encoded = self._encoded[form] = _Encoded(form, self.items)
+        return encoded
+
+
+class _Encoded:
+    """A turn in one wire form, and what single members receive instead of parts of it."""
+
+    __slots__ = ("blob", "own")
+
+    def __init__(self, form: Form, items: list[Item]) -> None:
+        self.own: dict[Participant, list[tuple[int, int, bytes]]] = {}
+        """Ranges of the blob to cut out for a participant, and what to put in their place."""
+        own, encode, rich = self.own, form.encode, form.rich
+        parts = []
+        start = 0
+        for item in items:
+            event, exclude = item.event, item.exclude
+            part = encode(event)
+            parts.append(part)
+            end = start + len(part)
+            # In a rich form authors receive their own posts.
+            if (
+                exclude is not None
+                and exclude.form is form
+                and not (rich and isinstance(event, Post))
+            ):
+                own.setdefault(exclude, []).append((start, end, b""))
+            if item.asked and rich:
+                self._answer(form, event, item.asked, start, end)
+            start = end
+        self.blob = b"".join(parts)
+
+    def _answer(
+        self, form: Form, event: events.Event, asked: Iterable[Pending], start: int, end: int
+    ) -> None:
+        """Replace an event by the answers for those who requested it."""
+        answers: dict[Participant, list[bytes]] = {}
+        for each in asked:
+            answer = form.encode(replace(event, id=each.request_id))
+            answers.setdefault(each.author, []).append(answer)
+        for author, several in answers.items():
+            self.own.setdefault(author, []).append((start, end, b"".join(several)))
+
+    def for_one(self, participant: Participant) -> list[bytes | memoryview]:
+        """Return what one member receives, in pieces of the shared blob."""
+        small = len(self.blob) <= _JOINED_BYTES
+        shared = self.blob if small else memoryview(self.blob)
+        pieces: list[bytes | memoryview] = []
+        start = 0
+        for cut, end, instead in self.own[participant]:
+            pieces += (shared[start:cut], instead)
+            start = end
+        pieces.append(shared[start:])
+        pieces = [piece for piece in pieces if piece]
+        if small and len(pieces) > 1:
+            return [b"".join(pieces)]
+        return pieces
