@@ -30,7 +30,7 @@ def visitor(chat: Chat, source: str) -> Rich:
 
 
 def quick(**limits: int) -> dict[str, Any]:
-    """Give limits with which nobody is paused."""
+    """Return limits without throttling."""
     return {"messages_at_once": 1_000, "messages_per_second": 1_000, **limits}
 
 

@@ -104,7 +104,7 @@ def test_a_topic_has_at_most_500_characters(chat: Chat, length: int, type_: str)
 
 
 def answer(peer: Rich, request_id: str) -> dict[str, Any]:
-    """Give the answer to a request that was sent before."""
+    """Return the answer to an earlier request."""
     return peer.hear(lambda event: event.get("id") == request_id)[-1]
 
 

@@ -32,12 +32,12 @@ class OneRound:
 
 @pytest.fixture
 def thin_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a slice end as soon as the clock is looked at."""
+    """Make each slice end at the first check of the clock."""
     monkeypatch.setattr(delivery_module, "SLICE_SECONDS", -1.0)
 
 
 def crowd(harness: Harness, count: int, name: str) -> tuple[Room, list[Session]]:
-    """Give a room with so many plain members who have one post to hear."""
+    """Return a room with that many plain members and one pending post."""
     room = Room(name, 0, "")
     members = [harness.session() for _ in range(count)]
     for each in members:

@@ -33,7 +33,7 @@ class Place:
         return session
 
     def rename(self, who: str, *nicks: str) -> None:
-        """Let the member who began as `who` take other nicks."""
+        """Rename the member that started as `who`."""
         for nick in nicks:
             session = self.members[who]
             former, session.nick = session.nick, nick

@@ -61,7 +61,7 @@ def put(session: Session) -> Recorder:
 
 
 def copied(members: list[Session]) -> int:
-    """Give the bytes that were put, each object and what is shared counted once."""
+    """Return the number of bytes put, with shared objects counted once."""
     sizes: dict[int, int] = {}
     for member in members:
         for item in put(member).items:

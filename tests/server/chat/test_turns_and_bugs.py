@@ -35,7 +35,7 @@ class Place:
         self.delivery._loop = Rounds()
 
     def post(self, text: str) -> Session:
-        """Let the first member say something; give it."""
+        """Post as the first member; return the post."""
         author = self.members[0]
         author._unacknowledged += 1
         post = Post("lobby", self.room.newest + 1, "anna", 0, text)

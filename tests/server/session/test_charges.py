@@ -31,7 +31,7 @@ def harness() -> Harness:
 
 
 def rich(harness: Harness, nick: str, *rooms: str) -> Session:
-    """Let a rich client in, level with its rooms."""
+    """Connect a rich client that is live in its rooms."""
     session = harness.session()
     session.rooms = harness.hub.add(session)
     harness.hub.authenticate(session, hashlib.blake2b(nick.encode()).digest(), JSON)
@@ -47,7 +47,7 @@ def rooms(count: int) -> list[str]:
 
 
 def price(harness: Harness, session: Session, request: requests.AnyRequest) -> float:
-    """Let a session ask for something; give the tokens that this takes."""
+    """Handle a request of a session; return the tokens it costs."""
     link_of(session).pace = pace = Charged()
     handlers.answer(session, request)
     link_of(session).pace = None

@@ -39,7 +39,7 @@ def store_of(record: Record) -> Store:
 
 
 def add_rooms(path: Path, count: int) -> None:
-    """Let so many rooms be in a file, with a topic and a post each."""
+    """Add that many rooms to a file, with a topic and a post each."""
     with closing(sqlite3.connect(path)) as db, db:
         for number in range(1_000, 1_000 + count):
             db.execute("INSERT INTO rooms VALUES (?, ?, 'tea', 0)", (number, f"r{number}"))
@@ -48,7 +48,7 @@ def add_rooms(path: Path, count: int) -> None:
 
 
 def made(path: Path, rooms: int) -> Path:
-    """Give a database that a server made, with so many rooms more."""
+    """Return a database of a server with that many more rooms."""
     record = Record(on_disk(path))
     record.turn(say("one"), set_topic("tea", room="attic"))
     record.close()
@@ -73,7 +73,7 @@ def counted(db: sqlite3.Connection | None) -> Iterator[list[int]]:
 
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Give the statements of every connection that stores, which grow while there are more."""
+    """Return the list to which all statements of the store's connections are added."""
     traced: list[str] = []
 
     def connected(path: str) -> sqlite3.Connection:

@@ -52,7 +52,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def sums(path: Path) -> tuple[int, int, int]:
-    """Give the version of a database, the posts ever stored, and what rooms and topics take."""
+    """Return the version of a database and its totals: posts, and size of rooms and topics."""
     with closing(sqlite3.connect(path)) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         posts, rooms = db.execute("SELECT posts, room_bytes FROM store").fetchone()

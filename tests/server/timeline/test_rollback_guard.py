@@ -23,7 +23,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
 
 
 def put_in_the_way(folder: Path) -> Path:
-    """Let a folder be where the guard is written anew, which stops even root."""
+    """Create a folder at the path of the new guard file, so that writing fails even for root."""
     place = folder / "chat.db.guard.new"
     with gevent.Timeout(5):
         while True:
@@ -42,7 +42,7 @@ def wait_until(record: Record, *, failing: bool) -> None:
 
 
 def rounds(record: Record, count: int) -> None:
-    """Let the file be looked after so many times, with something new each time."""
+    """Run maintenance that many times, with a new post each time."""
     for number in range(count):
         record.fill([str(number)])
         gevent.sleep(0.005)
