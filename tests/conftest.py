@@ -8,5 +8,5 @@ from hypothesis import settings
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
 
-# No test has the port that a server would take for its figures.
+# No test uses the default admin port.
 os.environ["GEVENTCHAT_ADMIN"] = "none"

@@ -21,24 +21,24 @@ class Process:
         self.pid = process.pid
         self._process = process
         self.folder = log.parent
-        """Contains its database and the operator token."""
+        """The folder with its database and operator token."""
         self._log = log
         self.address = "127.0.0.1", self._port(process)
 
     def lines(self, text: str = "") -> list[str]:
-        """Return the lines of the log that hold a text."""
+        """Return the lines of the log that contain a text."""
         return [line for line in self._log.read_text("utf-8").splitlines() if text in line]
 
     def descriptors(self) -> int:
-        """Return how many are open."""
+        """Return the number of open descriptors."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send a signal to the process."""
         self._process.send_signal(number)
 
     def wait(self, seconds: float) -> int:
-        """Wait until it has ended, for up to so long; return its exit code."""
+        """Wait until it has ended, at most `seconds`; return its exit code."""
         return self._process.wait(seconds)
 
     def allow(self, descriptors: int) -> None:
@@ -59,10 +59,10 @@ class Process:
 def served(
     folder: Path, *options: str, descriptors: int | None = None, program: str = "geventchat"
 ) -> Iterator[Process]:
-    """Run `geventchat serve`, with posts in SQLite unless told, and perhaps few descriptors.
+    """Run `geventchat serve`, by default with posts in SQLite, optionally with few descriptors.
 
-    `program` is a module that does the same, with something wrong. It is killed in the end if it
-    still runs.
+    `program` is another module to run, with a fault. The process is killed at the end if it still
+    runs.
     """
     serve = [sys.executable, "-m", program, "serve", "--port", "0"]
     timeline = ["--timeline", f"sqlite:{folder}/chat.db"]

@@ -1,4 +1,4 @@
-"""The program on a pseudo-terminal, read as a user reads it."""
+"""A program on a pseudo-terminal, with its screen as the user sees it."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ class Screen(pyte.Screen):
 
 
 class Terminal:
-    """A program on a pseudo-terminal, and the screen that its user looks at."""
+    """A program on a pseudo-terminal, and its screen."""
 
     def __init__(self, *arguments: str) -> None:
         self.screen = Screen(self.type)
@@ -37,7 +37,7 @@ class Terminal:
             dimensions=(LINES, COLUMNS),
             timeout=10,
         )
-        # It sleeps at every turn unless told not to.
+        # It sleeps at every turn by default.
         self.process.delaybeforesend = None
         self.process.ptyproc.delayafterclose = 0.01
 
@@ -50,7 +50,7 @@ class Terminal:
         self.process.send("".join(keys))
 
     def until(self, seen: Callable[[list[str]], bool]) -> list[str]:
-        """Wait until the screen shows it, and give its lines."""
+        """Wait until the screen shows a text; return its lines."""
         deadline = time.monotonic() + 10
         while not seen(self.lines):
             if time.monotonic() > deadline:
@@ -69,7 +69,7 @@ class Terminal:
         return code
 
     def close(self) -> None:
-        """End the program if it still runs, and wait for that: a busy machine takes its time."""
+        """End the program if it still runs, and wait for its end."""
         if self.process.isalive():
             self.process.kill(signal.SIGKILL)
             self.process.wait()

@@ -16,8 +16,8 @@ from tests.process import served
 GEVENTCHAT = [sys.executable, "-m", "geventchat"]
 
 
-class House:
-    """A server with operators, in a folder of its own."""
+class OperatedServer:
+    """A server with operators, with its own folder."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder, self.port = folder, port
@@ -36,14 +36,14 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def server(tmp_path: Path) -> Iterator[OperatedServer]:
     with served(tmp_path, "--timeline", f"sqlite:{tmp_path}/geventchat.db") as process:
-        yield House(tmp_path, process.address[1])
+        yield OperatedServer(tmp_path, process.address[1])
 
 
-def test_an_action_is_performed_and_reported(house: House) -> None:
-    with Connection("127.0.0.1", house.port, nick="eve") as eve:
-        done = house.admin("kick", "eve", "--reason", "enough")
+def test_an_action_is_performed_and_reported(server: OperatedServer) -> None:
+    with Connection("127.0.0.1", server.port, nick="eve") as eve:
+        done = server.admin("kick", "eve", "--reason", "enough")
         assert (done.returncode, done.stdout) == (0, "connections closed: 1\n")
         with gevent.Timeout(5):
             list(eve)
@@ -51,25 +51,25 @@ def test_an_action_is_performed_and_reported(house: House) -> None:
         assert "enough" in eve.ended.text
 
 
-def test_rules_are_listed_and_removed(house: House) -> None:
-    assert house.admin("list").stdout == "no rules are in force\n"
-    done = house.admin(
+def test_rules_are_listed_and_removed(server: OperatedServer) -> None:
+    assert server.admin("list").stdout == "no rules are in force\n"
+    done = server.admin(
         "mute", "eve", "--seconds", "60", "--target-type", "nick", "--reason", "spam"
     )
     assert re.fullmatch(
         r"mute nick eve, by guest-\d+ until [-\d]{10} \d\d:\d\d: spam\n", done.stdout
     )
-    assert house.admin("list").stdout == done.stdout
-    assert house.admin("unmute", "eve").stdout.startswith("removed: mute nick eve")
-    assert house.admin("list").stdout == "no rules are in force\n"
+    assert server.admin("list").stdout == done.stdout
+    assert server.admin("unmute", "eve").stdout.startswith("removed: mute nick eve")
+    assert server.admin("list").stdout == "no rules are in force\n"
 
 
-def test_the_token_comes_from_a_file_or_the_environment(house: House) -> None:
-    file = house.folder / "geventchat.db.operator"
-    file.rename(house.folder / "elsewhere")
-    assert house.admin("list", "--operator-file", "elsewhere").returncode == 0
-    assert house.admin("list", GEVENTCHAT_TOKEN=house.token).returncode == 0
-    absent = house.admin("list")
+def test_the_token_comes_from_a_file_or_the_environment(server: OperatedServer) -> None:
+    file = server.folder / "geventchat.db.operator"
+    file.rename(server.folder / "elsewhere")
+    assert server.admin("list", "--operator-file", "elsewhere").returncode == 0
+    assert server.admin("list", GEVENTCHAT_TOKEN=server.token).returncode == 0
+    absent = server.admin("list")
     assert absent.returncode == 2
     assert absent.stderr.startswith("geventchat: --operator-file geventchat.db.operator: ")
     assert absent.stderr.count("\n") == 1
@@ -79,24 +79,26 @@ def test_the_token_comes_from_a_file_or_the_environment(house: House) -> None:
     ("arguments", "complaint"),
     [(["unban", "eve"], "no ban matches eve"), (["kick", "nobody"], "nobody")],
 )
-def test_a_refused_action_is_one_line(house: House, arguments: list[str], complaint: str) -> None:
-    done = house.admin(*arguments)
+def test_a_refused_action_is_one_line(
+    server: OperatedServer, arguments: list[str], complaint: str
+) -> None:
+    done = server.admin(*arguments)
     assert done.returncode == 1
     assert complaint in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_a_wrong_token_does_nothing(house: House) -> None:
-    done = house.admin("close", GEVENTCHAT_TOKEN="not-the-token-of-this-server")
+def test_a_wrong_token_does_nothing(server: OperatedServer) -> None:
+    done = server.admin("close", GEVENTCHAT_TOKEN="not-the-token-of-this-server")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert house.admin("list").stdout == "no rules are in force\n"
+    assert server.admin("list").stdout == "no rules are in force\n"
 
 
-def test_only_an_operator_connection_may_perform_actions(house: House) -> None:
+def test_only_an_operator_connection_may_perform_actions(server: OperatedServer) -> None:
     with (
-        Connection("127.0.0.1", house.port, nick="olga", token=house.token) as olga,
-        Connection("127.0.0.1", house.port, nick="eve") as eve,
+        Connection("127.0.0.1", server.port, nick="olga", token=server.token) as olga,
+        Connection("127.0.0.1", server.port, nick="eve") as eve,
     ):
         with pytest.raises(Refused):
             eve.admin("kick", "olga")

@@ -41,7 +41,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def refusal(*arguments: str, **environment: str) -> str:
-    """Give the one line with which a command that cannot be done ends."""
+    """Return the only line of a command that fails."""
     done = run(*arguments, **environment)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -81,9 +81,9 @@ def test_version_is_printed() -> None:
 
 
 def test_without_a_command_the_commands_are_listed() -> None:
-    told = run().stdout
-    assert "serve" in told
-    assert "connect" in told
+    output = run().stdout
+    assert "serve" in output
+    assert "connect" in output
 
 
 @pytest.mark.parametrize(
@@ -142,11 +142,11 @@ def test_an_unusable_option_is_one_line_and_exit_2(arguments: list[str], line: s
         ("serv", "No such command 'serv'. Did you mean 'serve'?"),
         (
             "history export --timeline memory:",
-            "--timeline memory:: keeps nothing; only sqlite:PATH has a history",
+            "--timeline memory:: has no stored history; use sqlite:PATH",
         ),
         (
             "history trim",
-            "Name a file with --config whose [limits] say what to keep of history.",
+            "No retention limit is set; give a --config file with [limits] for the history.",
         ),
     ],
     ids=lambda text: text[:50],
@@ -163,9 +163,9 @@ def test_a_missing_command_lists_the_commands(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 0
-    told, complaints = capsys.readouterr()
-    assert "Commands:" in told
-    assert complaints == ""
+    output, errors = capsys.readouterr()
+    assert "Commands:" in output
+    assert errors == ""
 
 
 def test_a_misspelt_option_is_one_line_with_a_suggestion() -> None:
@@ -310,13 +310,13 @@ def test_the_first_line_has_the_address_and_where_messages_are_stored(tmp_path: 
 
 
 def options(command: click.Command) -> set[str]:
-    """Give the names of a command's options, and of those of the commands in it."""
+    """Return the names of the options of a command and its subcommands."""
     own = {max(each.opts, key=len) for each in command.params if isinstance(each, click.Option)}
     inner = command.commands.values() if isinstance(command, click.Group) else ()
     return own.union(*map(options, inner))
 
 
-def test_there_are_few_flags() -> None:
+def test_the_number_of_flags_is_limited() -> None:
     assert len(options(commands)) < 30
 
 
@@ -411,10 +411,10 @@ def test_only_a_password_on_the_command_line_is_warned_of() -> None:
                 client.sendall(b"hello\0")
                 assert client.recv(100) == b"* geventchat: This server requires a password.\0"
             process.send_signal(signal.SIGTERM)
-            told, complaints = process.communicate(timeout=10)
-        assert complaint in complaints
-        assert len(complaints.splitlines()) == bool(complaint)
-        assert "secret" not in told + complaints
+            output, errors = process.communicate(timeout=10)
+        assert complaint in errors
+        assert len(errors.splitlines()) == bool(complaint)
+        assert "secret" not in output + errors
 
 
 def test_a_misspelt_variable_is_warned_of() -> None:
@@ -437,14 +437,14 @@ def test_ctrl_c_ends_the_server_cleanly(number: signal.Signals) -> None:
     with serving() as process:
         port(first_line(process))
         process.send_signal(number)
-        told, complaints = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=10)
 
     assert process.returncode == 0
-    assert told.endswith(f"shutting down: received {number.name}\n")
-    assert complaints == ""
+    assert output.endswith(f"shutting down: received {number.name}\n")
+    assert errors == ""
 
 
-def test_a_server_survives_the_end_of_its_reader() -> None:
+def test_a_server_survives_a_closed_output_pipe() -> None:
     with serving() as process:
         number = port(first_line(process))
         assert process.stdout
@@ -617,8 +617,8 @@ def test_sighup_reloads_the_settings_or_keeps_them(tmp_path: Path) -> None:
     file = tmp_path / "chat.toml"
     file.write_text("limits.frame_bytes = 10")
 
-    def told(text: str) -> list[str]:
-        """Give what the log says, without times, of a server that is to read this file."""
+    def reload_log(text: str) -> list[str]:
+        """Return the log lines, without times, of a reload of this file."""
         file.write_text(text)
         process.send_signal(signal.SIGHUP)
         lines: list[str] = []
@@ -638,21 +638,23 @@ def test_sighup_reloads_the_settings_or_keeps_them(tmp_path: Path) -> None:
         number = port(first_line(process))
         assert not taken(b"x" * 20)
 
-        assert told("limits.frame_bytes = 30") == ["INFO geventchat.cli.serve: settings reloaded"]
+        assert reload_log("limits.frame_bytes = 30") == [
+            "INFO geventchat.cli.serve: settings reloaded"
+        ]
         assert taken(b"x" * 20)
 
-        assert told("limits.frame_bytes = 0") == [
+        assert reload_log("limits.frame_bytes = 0") == [
             f"ERROR geventchat.cli.serve: reload failed, keeping current settings: {file}: "
             "limits.frame_bytes 0: is not in the range 1 to 131072"
         ]
         assert taken(b"x" * 20)
 
-        assert told('password_file = "/"') == [
+        assert reload_log('password_file = "/"') == [
             f"ERROR geventchat.cli.serve: reload failed, keeping current settings: {file}: "
             "password_file /: Is a directory"
         ]
 
-        assert told('host = "::"\nlimits.frame_bytes = 10') == [
+        assert reload_log('host = "::"\nlimits.frame_bytes = 10') == [
             "INFO geventchat.cli.serve: settings reloaded",
             "WARNING geventchat.cli.serve: changed settings that need a restart: host",
         ]
@@ -700,9 +702,9 @@ def test_a_second_signal_exits_at_once() -> None:
             peers.enter_context(socket.create_connection(address, timeout=5)) for _ in range(2)
         )
         other.sendall(b"hi\0")
-        assert peer.recv(3) == b"hi\0"  # so it is inside, not waiting at the door
+        assert peer.recv(3) == b"hi\0"  # so it is accepted
         process.send_signal(signal.SIGTERM)
-        peer.recv(1)  # so it was seen; and as long as this client stays, the server waits
+        peer.recv(1)  # so the signal was received; the server waits for this client
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=1) == 128 + signal.SIGTERM
 

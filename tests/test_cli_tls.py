@@ -70,7 +70,7 @@ def test_an_empty_ca_file_is_one_line(server: Process, tmp_path: Path) -> None:
         assert str(tmp_path / name) in done.stderr
 
 
-def test_without_tls_a_client_is_told_to_speak_it(server: Process) -> None:
+def test_a_client_without_tls_is_told_to_use_it(server: Process) -> None:
     done = connect(server.address[1], say="hello")
     assert done.returncode == 1
     assert done.stderr == (

@@ -1,4 +1,4 @@
-"""deploy/geventchat.service and the Dockerfile, as far as they can be tried without either."""
+"""deploy/geventchat.service and the Dockerfile, as far as they can be tested without either."""
 
 import configparser
 import fnmatch
@@ -25,7 +25,7 @@ DEFAULT: Final = Config()
 
 @pytest.fixture(scope="module")
 def service() -> dict[str, str]:
-    """Give the unit's section on the service; of what is there twice, the last."""
+    """Return the [Service] section of the unit; of repeated keys, the last."""
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read(UNIT)
@@ -50,7 +50,9 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path, service: dict
         assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_unit_starts_what_there_is(tmp_path: Path, service: dict[str, str]) -> None:
+def test_the_unit_starts_the_server_with_existing_options(
+    tmp_path: Path, service: dict[str, str]
+) -> None:
     file = tmp_path / "geventchat.toml"
     file.write_text(run("config").stdout)
     _, *arguments = shlex.split(service["ExecStart"].replace("/etc/geventchat.toml", str(file)))
@@ -59,11 +61,11 @@ def test_the_unit_starts_what_there_is(tmp_path: Path, service: dict[str, str]) 
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_unit_leaves_time_for_the_last_words(service: dict[str, str]) -> None:
+def test_the_unit_does_not_kill_the_server_before_its_drain_ends(service: dict[str, str]) -> None:
     assert int(service["TimeoutStopSec"]) > DEFAULT.drain_seconds
 
 
-def test_the_unit_does_not_start_again_what_cannot_be_used(service: dict[str, str]) -> None:
+def test_the_unit_does_not_restart_after_a_usage_error(service: dict[str, str]) -> None:
     code = run("serve", "--port", "none").returncode
     assert service["RestartPreventExitStatus"] == str(code)
 
@@ -72,26 +74,26 @@ def test_the_unit_does_not_start_again_what_cannot_be_used(service: dict[str, st
 
 
 def instructions() -> list[tuple[str, str]]:
-    """Give each instruction of the Dockerfile with what it is told, on one line."""
+    """Return the instructions of the Dockerfile with their arguments, each on one line."""
     text = (ROOT / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
     lines = [line.strip() for line in text.splitlines()]
     found = [line.partition(" ") for line in lines if line and not line.startswith("#")]
-    return [(name, told.strip()) for name, _, told in found]
+    return [(name, arguments.strip()) for name, _, arguments in found]
 
 
-def told(name: str) -> str:
-    """Give what the last instruction of that name is told."""
+def instruction(name: str) -> str:
+    """Return the arguments of the last instruction of that name."""
     return [text for other, text in instructions() if other == name][-1]
 
 
 def environment() -> dict[str, str]:
-    """Give the settings that the image gives to the server."""
-    pairs = dict(pair.split("=", 1) for pair in shlex.split(told("ENV")))
+    """Return the settings in the environment of the image."""
+    pairs = dict(pair.split("=", 1) for pair in shlex.split(instruction("ENV")))
     return {name: value for name, value in pairs.items() if name.startswith("GEVENTCHAT_")}
 
 
 def in_context(path: str) -> bool:
-    """Say whether a file gets past .dockerignore."""
+    """Return whether .dockerignore lets a file into the build context."""
     kept = True
     for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines():
         pattern = line.removeprefix("!").removeprefix("**/")
@@ -101,7 +103,7 @@ def in_context(path: str) -> bool:
     return kept
 
 
-def test_the_image_has_all_that_the_package_is_made_of_and_nothing_of_ours() -> None:
+def test_the_image_contains_the_whole_package_and_no_private_files() -> None:
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     needed = ["pyproject.toml", "requirements.txt", project["readme"], *project["license-files"]]
     needed += [str(file.relative_to(ROOT)) for file in (ROOT / "geventchat").rglob("*.py")]
@@ -110,29 +112,29 @@ def test_the_image_has_all_that_the_package_is_made_of_and_nothing_of_ours() -> 
         assert not in_context(file)
 
 
-def test_the_image_starts_what_there_is() -> None:
-    assert json.loads(told("ENTRYPOINT")) == ["geventchat"]
-    serve, *arguments = json.loads(told("CMD"))
+def test_the_image_starts_the_server_with_valid_settings() -> None:
+    assert json.loads(instruction("ENTRYPOINT")) == ["geventchat"]
+    serve, *arguments = json.loads(instruction("CMD"))
     assert serve == "serve"
     settings = tomllib.loads(run("config", *arguments, **environment()).stdout)
     for name, value in environment().items():
         assert str(settings[name.removeprefix("GEVENTCHAT_").lower()]) == value
     assert settings["host"] == "0.0.0.0"
-    assert str(settings["port"]) == told("EXPOSE")
+    assert str(settings["port"]) == instruction("EXPOSE")
 
 
-def test_the_image_has_said_its_last_words_when_docker_stop_kills() -> None:
+def test_the_image_drains_before_docker_stop_kills() -> None:
     assert int(environment()["GEVENTCHAT_DRAIN_SECONDS"]) < 10
 
 
-def test_the_image_runs_as_nobody_in_particular_where_its_posts_are_kept() -> None:
-    assert told("USER").isdecimal()
-    assert told("USER") != "0"
-    assert told("WORKDIR") == told("VOLUME")
+def test_the_image_runs_unprivileged_in_its_data_volume() -> None:
+    assert instruction("USER").isdecimal()
+    assert instruction("USER") != "0"
+    assert instruction("WORKDIR") == instruction("VOLUME")
 
 
-def test_the_images_health_is_that_of_its_server() -> None:
-    check = json.loads(told("HEALTHCHECK").partition("CMD ")[2])
+def test_the_health_check_of_the_image_follows_its_server() -> None:
+    check = json.loads(instruction("HEALTHCHECK").partition("CMD ")[2])
     own = environment()["GEVENTCHAT_ADMIN"].rpartition(":")[2]
     assert own in check[-1]
 

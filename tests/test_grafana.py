@@ -1,4 +1,4 @@
-"""docs/grafana.json: a dashboard that can be imported, of what servers really tell."""
+"""docs/grafana.json: a dashboard that can be imported, with existing metrics."""
 
 import json
 import re
@@ -25,8 +25,8 @@ _PARTS: Final = re.compile(r'"[^"]*"|\[[^]]*\]|[a-zA-Z_]\w*')
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, set[str]]:
-    """Give the labels of each figure that a server tells, by the figure's name."""
+def exposed() -> dict[str, set[str]]:
+    """Return the labels of each metric of a server, by name."""
     with chatting(connections=1) as chat:
         ann = chat.rich("Ann")
         with Plain(chat.address) as one_too_many:
@@ -35,31 +35,31 @@ def told() -> dict[str, set[str]]:
         ann.posts(1)
         ann.tell("bye")
         ann.closing()
-        chat.gone(ann)
+        chat.wait_disconnected(ann)
         text = chat.server._metrics.text().decode()
     return {
-        sample.name: set(sample.labels) | {"instance"}  # which is Prometheus's own
+        sample.name: set(sample.labels) | {"instance"}  # added by Prometheus
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
 
 
 def words(query: str) -> Iterator[str]:
-    """Yield the names in a query: figures, labels, and the words of PromQL."""
+    """Yield the names in a query: metrics, labels, and keywords of PromQL."""
     return (part for part in _PARTS.findall(query) if part[0] not in '"[')
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_query_uses_existing_metrics_and_labels(query: str, told: dict[str, set[str]]) -> None:
+def test_a_query_uses_existing_metrics_and_labels(query: str, exposed: dict[str, set[str]]) -> None:
     named = set(words(query)) - _PROMQL
-    figures = named & told.keys()
+    figures = named & exposed.keys()
     assert figures
-    assert named - figures <= set().union(*(told[figure] for figure in figures))
+    assert named - figures <= set().union(*(exposed[figure] for figure in figures))
 
 
-def test_every_metric_is_shown(told: dict[str, set[str]]) -> None:
+def test_every_metric_is_shown(exposed: dict[str, set[str]]) -> None:
     shown = {word for query in QUERIES for word in words(query)}
-    own = {name for name in told if name.startswith("geventchat_")}
+    own = {name for name in exposed if name.startswith("geventchat_")}
     assert own <= shown
 
 

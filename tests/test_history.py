@@ -16,7 +16,7 @@ from tests.test_cli import first_line, refusal, run, serving
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A database with posts in two rooms, which nobody uses."""
+    """Return a database with posts in two rooms that is not in use."""
     path = tmp_path / "chat.db"
     record = Record(in_file(path))
     record.turn(say("one", "k"), say("zwei 🎈"), say("three"), say("hi", room="other"))
@@ -40,24 +40,24 @@ def damage(path: Path) -> None:
         db.execute("UPDATE posts SET text = 'Zwei' WHERE position = 2")
 
 
-def brought_in(tmp_path: Path, lines: str) -> "subprocess.CompletedProcess[str]":
+def imported(tmp_path: Path, lines: str) -> "subprocess.CompletedProcess[str]":
     file = tmp_path / "lines"
     file.write_text(lines, "utf-8")
     return history("import", tmp_path / "new.db", str(file))
 
 
-def test_a_database_that_is_made_is_for_its_owner_alone(path: Path, tmp_path: Path) -> None:
-    brought_in(tmp_path, history("export", path).stdout)
+def test_an_imported_database_is_readable_by_its_owner_only(path: Path, tmp_path: Path) -> None:
+    imported(tmp_path, history("export", path).stdout)
     assert stat.S_IMODE((tmp_path / "new.db").stat().st_mode) == 0o600
 
 
-def test_what_is_exported_can_be_brought_in(path: Path, tmp_path: Path) -> None:
+def test_an_export_can_be_imported(path: Path, tmp_path: Path) -> None:
     exported = history("export", path)
     assert exported.returncode == 0
 
-    done = brought_in(tmp_path, exported.stdout)
+    done = imported(tmp_path, exported.stdout)
 
-    assert (done.returncode, done.stdout) == (0, "4 posts were brought in.\n")
+    assert (done.returncode, done.stdout) == (0, "4 posts imported.\n")
     assert history("export", tmp_path / "new.db").stdout == exported.stdout
     assert epoch(tmp_path / "new.db") != epoch(path)  # it may be older than what clients saw
     renewed = epoch(tmp_path / "new.db")
@@ -70,19 +70,19 @@ def test_what_is_exported_can_be_brought_in(path: Path, tmp_path: Path) -> None:
     record.close()
 
 
-def sums(path: Path) -> tuple[int, int]:
+def totals(path: Path) -> tuple[int, int]:
     with closing(sqlite3.connect(path)) as db:
         found: tuple[int, int] = db.execute("SELECT posts, room_bytes FROM store").fetchone()
     return found
 
 
-def test_what_was_brought_in_is_counted(path: Path, tmp_path: Path) -> None:
-    """Posts ever stored, and what rooms and topics take: no server has to count them again."""
-    brought_in(tmp_path, history("export", path).stdout)
-    assert sums(tmp_path / "new.db") == sums(path) == (4, room_bytes("") + room_bytes("tea"))
+def test_an_import_updates_the_totals(path: Path, tmp_path: Path) -> None:
+    """Posts ever stored, and the size of rooms and topics: no server has to count them again."""
+    imported(tmp_path, history("export", path).stdout)
+    assert totals(tmp_path / "new.db") == totals(path) == (4, room_bytes("") + room_bytes("tea"))
 
 
-def test_it_is_exported_beside_a_server(tmp_path: Path) -> None:
+def test_history_can_be_exported_while_a_server_runs(tmp_path: Path) -> None:
     path = tmp_path / "chat.db"
     with serving("--timeline", f"sqlite:{path}") as process:
         first_line(process)
@@ -97,15 +97,15 @@ def test_it_is_exported_beside_a_server(tmp_path: Path) -> None:
             assert f"in use by another server, process {process.pid}" in done.stderr
 
 
-def test_a_file_of_settings_names_the_history_and_what_to_keep_of_it(path: Path) -> None:
+def test_trim_takes_the_database_and_the_limits_from_a_config_file(path: Path) -> None:
     file = path.with_name("chat.toml")
     file.write_text(f'timeline = "sqlite:{path}"\nlimits.history_posts_per_room = 1')
-    assert run("history", "trim", GEVENTCHAT_CONFIG=str(file)).stdout == "2 posts are gone.\n"
+    assert run("history", "trim", GEVENTCHAT_CONFIG=str(file)).stdout == "2 posts deleted.\n"
 
 
-def test_a_whole_history_is_whole_and_damage_is_named(path: Path) -> None:
+def test_check_reports_no_problems_or_each_damaged_post(path: Path) -> None:
     done = history("check", path)
-    assert (done.returncode, done.stdout) == (0, "The history is whole.\n")
+    assert (done.returncode, done.stdout) == (0, "No problems found.\n")
     damage(path)
     done = history("check", path)
     assert done.returncode == 1
@@ -115,9 +115,9 @@ def test_a_whole_history_is_whole_and_damage_is_named(path: Path) -> None:
     ]
 
 
-def keeps_the_second_place(tmp_path: Path, exported: str) -> None:
-    """Check that what was exported is brought in with something in the damaged post's place."""
-    assert brought_in(tmp_path, exported).returncode == 0
+def check_placeholder(tmp_path: Path, exported: str) -> None:
+    """Check that an import has a placeholder at the position of the damaged post."""
+    assert imported(tmp_path, exported).returncode == 0
     record = Record(in_file(tmp_path / "new.db"))
     texts = [post.text for post in record.everything()]
     record.close()
@@ -125,7 +125,9 @@ def keeps_the_second_place(tmp_path: Path, exported: str) -> None:
     assert "damaged" in texts[1]
 
 
-def test_a_hole_is_refused_at_the_start_and_told_where_it_was(path: Path, tmp_path: Path) -> None:
+def test_a_missing_post_is_refused_at_the_start_and_located_by_check(
+    path: Path, tmp_path: Path
+) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("DELETE FROM posts WHERE position = 2")
     line = refusal("serve", "--port", "0", "--timeline", f"sqlite:{path}")
@@ -138,10 +140,12 @@ def test_a_hole_is_refused_at_the_start_and_told_where_it_was(path: Path, tmp_pa
     exported = history("export", path)
     assert exported.returncode == 1
     assert "posts of lobby are missing" in exported.stderr
-    keeps_the_second_place(tmp_path, exported.stdout)
+    check_placeholder(tmp_path, exported.stdout)
 
 
-def test_a_post_whose_position_is_damaged_keeps_its_place(path: Path, tmp_path: Path) -> None:
+def test_a_post_with_a_damaged_position_is_exported_as_lost_at_its_position(
+    path: Path, tmp_path: Path
+) -> None:
     data = path.read_bytes()
     author = data.index("annazwei 🎈".encode())
     at = data.rindex(b"\x02", 0, author - 6)  # six bytes of time are between them
@@ -151,15 +155,15 @@ def test_a_post_whose_position_is_damaged_keeps_its_place(path: Path, tmp_path: 
     )
     exported = history("export", path)
     assert exported.returncode == 1
-    keeps_the_second_place(tmp_path, exported.stdout)
+    check_placeholder(tmp_path, exported.stdout)
 
 
-def test_a_damaged_post_is_exported_and_brought_in_as_such(path: Path, tmp_path: Path) -> None:
+def test_a_damaged_post_is_exported_and_imported_as_lost(path: Path, tmp_path: Path) -> None:
     damage(path)
     exported = history("export", path)
     assert exported.returncode == 1
     assert exported.stderr == "geventchat: 1 posts are damaged and are lost\n"
-    keeps_the_second_place(tmp_path, exported.stdout)
+    check_placeholder(tmp_path, exported.stdout)
     assert history("check", tmp_path / "new.db").returncode == 0
 
 
@@ -175,21 +179,21 @@ def test_a_file_whose_pages_are_damaged_is_refused_at_start_and_found_by_check(p
     assert history("check", path).returncode in (1, 2)
 
 
-def test_around_a_damaged_page_everything_is_exported(tmp_path: Path) -> None:
+def test_all_posts_outside_a_damaged_page_are_exported(tmp_path: Path) -> None:
     path = tmp_path / "chat.db"
     record = Record(in_file(path))
     record.fill([f"{number} {'x' * 100}" for number in range(1, 1_001)])
     record.close()
     data = bytearray(path.read_bytes())
-    middle = data.index(b"500 xxx") & ~4095  # begins the page that holds it
+    middle = data.index(b"500 xxx") & ~4095  # start of its page
     data[middle : middle + 4096] = b"\xa5" * 4096
     path.write_bytes(data)
 
     exported = history("export", path)
 
     assert exported.returncode == 1
-    done = brought_in(tmp_path, exported.stdout)
-    assert (done.returncode, done.stdout) == (0, "1,000 posts were brought in.\n")
+    done = imported(tmp_path, exported.stdout)
+    assert (done.returncode, done.stdout) == (0, "1,000 posts imported.\n")
     record = Record(in_file(tmp_path / "new.db"))
     posts = record.everything()
     record.close()
@@ -200,12 +204,12 @@ def test_around_a_damaged_page_everything_is_exported(tmp_path: Path) -> None:
     assert all(
         post.text.startswith(f"{post.position} x") or post.position in lost for post in posts
     )
-    told = history("check", path)
-    assert told.returncode == 1
-    assert "lobby: the post at position 500 is damaged" in told.stdout
+    done = history("check", path)
+    assert done.returncode == 1
+    assert "lobby: the post at position 500 is damaged" in done.stdout
 
 
-def test_a_file_whose_tables_cannot_be_read_is_refused_with_what_to_do(path: Path) -> None:
+def test_a_file_with_damaged_table_definitions_is_refused_with_advice(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[100:140] = b"\xa5" * 40
     path.write_bytes(data)
@@ -218,12 +222,12 @@ def test_a_file_whose_tables_cannot_be_read_is_refused_with_what_to_do(path: Pat
 def test_history_is_trimmed(path: Path) -> None:
     file = path.with_name("chat.toml")
     file.write_text("limits.history_posts_per_room = 1")
-    assert history("trim", path, "--config", str(file)).stdout == "2 posts are gone.\n"
+    assert history("trim", path, "--config", str(file)).stdout == "2 posts deleted.\n"
     assert '"one"' not in history("export", path).stdout
     assert history("check", path).returncode == 0
 
 
-def test_renewed_is_another_life(path: Path) -> None:
+def test_renew_starts_a_new_epoch(path: Path) -> None:
     before = epoch(path)
     assert history("renew", path).returncode == 0
     assert epoch(path) != before
@@ -245,14 +249,14 @@ def test_renewed_is_another_life(path: Path) -> None:
         ),
         (
             'H{"type":"room","name":"a"}\n{"type":"post","post":{"position":1,"text":"\\u0000"}}\n',
-            "line 3: no server has such a post",
+            "line 3: not a valid post",
         ),
     ],
 )
-def test_what_cannot_be_brought_in_is_named_and_nothing_of_it_is(
+def test_an_invalid_import_names_the_line_and_stores_nothing(
     tmp_path: Path, lines: str, why: str
 ) -> None:
-    done = brought_in(tmp_path, lines.replace("H", '{"geventchat":"history","version":1}\n', 1))
+    done = imported(tmp_path, lines.replace("H", '{"geventchat":"history","version":1}\n', 1))
     assert done.returncode == 2
     assert why in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -262,12 +266,12 @@ def test_what_cannot_be_brought_in_is_named_and_nothing_of_it_is(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["export", "--timeline", "memory:"], "keeps nothing"),
-        (["export", "--timeline", "sqlite:none.db"], "there is no such file"),
-        (["trim"], "Name a file with --config"),
+        (["export", "--timeline", "memory:"], "has no stored history"),
+        (["export", "--timeline", "sqlite:none.db"], "file not found"),
+        (["trim"], "No retention limit is set"),
         (["trim", "--config", "none.toml"], "none.toml"),
         (["import", "none"], "No such file"),
     ],
 )
-def test_what_cannot_be_used_is_one_line(arguments: list[str], line: str) -> None:
+def test_an_unusable_argument_of_history_is_one_line(arguments: list[str], line: str) -> None:
     assert line in refusal("history", *arguments)

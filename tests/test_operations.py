@@ -1,4 +1,4 @@
-"""docs/operations.md lists what programs read: every metric, and every event of the log."""
+"""docs/operations.md lists every metric and every event of the log."""
 
 import logging
 import re
@@ -16,7 +16,7 @@ _TEXT: Final = (Path(__file__).parent.parent / "docs" / "operations.md").read_te
 
 
 def rows(heading: str) -> list[list[str]]:
-    """Return the cells of the table below a line that begins so."""
+    """Return the cells of the table below a line with this start."""
     table = _TEXT.partition(f"\n| {heading} |")[2].partition("\n\n")[0]
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in table.split("\n")[2:]]
 
@@ -34,12 +34,12 @@ def chat(tmp_path: Path) -> Iterator[Chat]:
 
 
 def test_every_metric_is_listed(chat: Chat) -> None:
-    ann, _ = chat.riches("Ann", "Bob")
+    ann, _ = chat.rich_clients("Ann", "Bob")
     with Plain(chat.address) as rejected:
         rejected.rest()
     ann.tell("bye")
     ann.closing()
-    chat.gone(ann)
+    chat.wait_disconnected(ann)
     listed = {
         (name, kind, frozenset(quoted(labels)), text)
         for cell, kind, labels, text in rows("metric")

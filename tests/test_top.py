@@ -1,4 +1,4 @@
-"""`geventchat top` with a real server: a page in a pipe, and the screen that a user looks at."""
+"""`geventchat top` with a real server, in a pipe and on a terminal."""
 
 import re
 import signal
@@ -19,7 +19,7 @@ from tests.test_cli import first_line, port, run, serving
 
 
 class Ports(NamedTuple):
-    """Where a server is."""
+    """Return the address of a server."""
 
     chat: int
     admin: int
@@ -42,7 +42,7 @@ def ports() -> Iterator[Ports]:
 
 @contextmanager
 def a_slow_client(port: int) -> Iterator[None]:
-    """Let somebody talk in the lobby until somebody else has far more to hear than he reads."""
+    """Post in the lobby until the outbox of a slow reader is filled."""
     with (
         socket.socket() as slow,
         Connection("127.0.0.1", port, nick="speaker") as chat,

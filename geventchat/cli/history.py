@@ -1,4 +1,4 @@
-"""`geventchat history`: what is kept, looked after without a server."""
+"""`geventchat history`: maintenance of the stored history without a server."""
 
 import sqlite3
 import sys
@@ -19,15 +19,15 @@ from geventchat.protocol.visible import visible
 
 _DEFAULT: Final = Config()
 _PROGRESS: Final = 100_000
-"""Lines after which one is told how far it is."""
+"""Lines between two progress messages."""
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def history(context: click.Context) -> None:
-    """Save, restore, check and trim what is kept.
+    """Export, import, check and trim the stored history.
 
-    `export` and `check` only read, and may run beside a server; the others want it stopped.
+    `export` and `check` only read, also while a server runs; the others need it stopped.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -41,26 +41,26 @@ def _timeline(command: Callable[..., Any]) -> Callable[..., Any]:
         with as_given(names(click.get_current_context())):
             return command(*arguments, **options)
 
-    declared: Callable[..., Any] = option("--timeline", help="Whose posts.", **named)(run)
+    declared: Callable[..., Any] = option("--timeline", help="Database to use.", **named)(run)
     return declared
 
 
 @history.command("export")
 @_timeline
 def export(timeline: str) -> int:
-    """Write all there is to standard output, as lines of JSON.
+    """Write the whole history to standard output, as lines of JSON.
 
-    What is damaged is there as such, and the exit code is then 1.
+    Damaged posts are marked as damaged, and the exit code is then 1.
     """
     from geventchat.server.timeline.sqlite import export as archive
 
     damaged = 0
     with _read(timeline) as db:
-        lost = archive.out_of_reach(db)
-        for count, line in enumerate(archive.lines(db), 1):
+        lost = archive.unreachable_posts(db)
+        for count, line in enumerate(archive.export_lines(db), 1):
             sys.stdout.buffer.write(line + b"\n")
             damaged += b'"damaged":true' in line  # in a text the quotes would be escaped
-            _tell(count, "lines written")
+            _print_progress(count, "lines written")
         sys.stdout.buffer.flush()
     if lost:
         click.echo(f"geventchat: {visible(lost)}", err=True)
@@ -72,31 +72,31 @@ def export(timeline: str) -> int:
 @history.command("import")
 @_timeline
 @click.argument("file", type=click.File("rb"), default="-")
-def bring_in(timeline: str, file: Any) -> None:
-    """Make a database of what `export` wrote, from FILE or standard input.
+def import_(timeline: str, file: Any) -> None:
+    """Create a database from an export in FILE or on standard input.
 
-    Its clients are told that they may have missed something: newer posts may have been lost.
+    It gets a new epoch: clients that reconnect are told that posts may be missing.
     """
     from geventchat.server.timeline.sqlite import export as archive
 
     def lines() -> Iterator[bytes]:
         for count, line in enumerate(file, 1):
-            _tell(count, "lines read")
+            _print_progress(count, "lines read")
             yield line
 
-    with _alone(timeline) as store:
+    with _exclusive(timeline) as store:
         try:
-            count = archive.bring_in(store.db, lines())
-            store.learn()
-        except archive.Bad as error:
+            count = archive.import_lines(store.db, lines())
+            store.reload()
+        except archive.ImportFailed as error:
             raise BadOption("import", getattr(file, "name", "-"), str(error)) from None
-    click.echo(f"{count:,} posts were brought in.")
+    click.echo(f"{count:,} posts imported.")
 
 
 @history.command("check")
 @_timeline
 def check(timeline: str) -> int:
-    """Look at every post; tell what is damaged, and exit with 1 if anything is."""
+    """Check every post; print each problem, and exit with 1 if there is any."""
     from geventchat.server.timeline.sqlite import export as archive
 
     found = 0
@@ -108,7 +108,7 @@ def check(timeline: str) -> int:
         except sqlite3.DatabaseError as error:
             click.echo(visible(str(error)))
             found += 1
-    click.echo("The history is damaged." if found else "The history is whole.")
+    click.echo("The history is damaged." if found else "No problems found.")
     return int(found > 0)
 
 
@@ -117,39 +117,39 @@ def check(timeline: str) -> int:
 @config_file
 @click.pass_context
 def trim(context: click.Context, /, **_: object) -> None:
-    """Let go of the oldest posts, as a server with this --config would while it runs."""
+    """Delete the oldest posts, as a server with this --config would while it runs."""
     from geventchat.server.timeline.sqlite.retention import RetentionPolicy
 
     config = resolve(context).config
     keep = RetentionPolicy.of(config.limits)
     if not keep:
         raise click.UsageError(
-            "Name a file with --config whose [limits] say what to keep of history."
+            "No retention limit is set; give a --config file with [limits] for the history."
         )
-    with _alone(config.timeline) as store:
-        store.retention.keep = keep
+    with _exclusive(config.timeline) as store:
+        store.retention.policy = keep
         before = _posts(store.db)
-        # A step that deletes nothing has only looked at some rooms.
+        # A step that deletes nothing has examined only some of the rooms.
         while store.trim() or store.retention.rounds < 2:
             pass
         count = before - _posts(store.db)
-    click.echo(f"{count:,} posts are gone.")
+    click.echo(f"{count:,} posts deleted.")
 
 
 @history.command("renew")
 @_timeline
 def renew(timeline: str) -> None:
-    """Begin a new life of the record, after a whole folder was put back from a backup.
+    """Start a new epoch, after a whole folder was restored from a backup.
 
-    Clients may have seen posts that are not in it; with this they are told so.
+    Clients may have seen posts that are not in the backup; they are told that posts may be missing.
     """
-    with _alone(timeline) as store:
+    with _exclusive(timeline) as store:
         store.renew()
-    click.echo("Clients that come back will be told that they may have missed something.")
+    click.echo("New epoch started; clients that reconnect are told that posts may be missing.")
 
 
 def _posts(db: sqlite3.Connection) -> int:
-    """Return how many posts there are."""
+    """Return the number of posts."""
     (count,) = db.execute("SELECT count(*) FROM posts").fetchone()
     return int(count)
 
@@ -158,34 +158,34 @@ def _path(timeline: str) -> str:
     given = names(click.get_current_context())["timeline"]
     kind, _, path = checked(given, "timeline", timeline).partition(":")
     if kind != "sqlite":
-        raise BadSetting("timeline", timeline, "keeps nothing; only sqlite:PATH has a history")
+        raise BadSetting("timeline", timeline, "has no stored history; use sqlite:PATH")
     return str(path)
 
 
 @contextmanager
 def _read(timeline: str) -> Iterator[sqlite3.Connection]:
-    """Give a connection that cannot write. Raises BadOption."""
+    """Open a read-only connection. Raises BadOption."""
     from geventchat.server.timeline.sqlite.schema import APPLICATION_ID, VERSION, connect
 
     path = _path(timeline)
     if not Path(path).is_file():
-        raise BadSetting("timeline", timeline, "there is no such file")
+        raise BadSetting("timeline", timeline, "file not found")
     try:
         with closing(connect(path, readonly=True)) as db:
             (application,) = db.execute("PRAGMA application_id").fetchone()
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if application != APPLICATION_ID or version != VERSION:
-                reason = "is not of this version of geventchat; a server that starts brings it up"
+                reason = "is not a database of this version; start the server once to upgrade it"
                 raise BadSetting("timeline", timeline, reason)
-            db.execute("BEGIN")  # so that all is read as it is at one moment
+            db.execute("BEGIN")  # for one snapshot of everything
             yield db
     except sqlite3.Error as error:
         raise BadSetting("timeline", timeline, str(error)) from None
 
 
 @contextmanager
-def _alone(timeline: str) -> Iterator[Any]:
-    """Give the store of a database that nobody else uses meanwhile. Raises BadOption."""
+def _exclusive(timeline: str) -> Iterator[Any]:
+    """Open the store of a database that no server uses. Raises BadOption."""
     from geventchat.server.timeline.sqlite.lock import lock
     from geventchat.server.timeline.sqlite.store import Store
 
@@ -198,6 +198,6 @@ def _alone(timeline: str) -> Iterator[Any]:
             raise BadSetting("timeline", timeline, str(error)) from None
 
 
-def _tell(count: int, what: str) -> None:
+def _print_progress(count: int, unit: str) -> None:
     if count % _PROGRESS == 0:
-        click.echo(f"{count:,} {what}", err=True)
+        click.echo(f"{count:,} {unit}", err=True)

@@ -42,7 +42,7 @@ def serve(context: click.Context, /, **_: object) -> int:
         return _serve(found, lambda: resolve(context))
 
 
-def _serve(found: Resolved, read_again: Callable[[], Resolved]) -> int:
+def _serve(found: Resolved, reread: Callable[[], Resolved]) -> int:
     """Run a server and return the exit code: 1 after a crash, or if not everything was stored."""
     from geventchat.server.logs.console import open_console
     from geventchat.server.logs.records import log_death
@@ -56,16 +56,16 @@ def _serve(found: Resolved, read_again: Callable[[], Resolved]) -> int:
     try:
         server = Server(config, console)
         for number in (signal.SIGINT, signal.SIGTERM):
-            gevent.signal_handler(number, _asked_to_stop, server, console, number)
+            gevent.signal_handler(number, _on_stop_signal, server, console, number)
         server.start()
         _freeze()
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
             gevent.signal_handler(
                 signal.SIGHUP,
-                _hung_up,
+                _on_hangup,
                 server,
                 console,
-                read_again,
+                reread,
                 BoundedSemaphore(1),
                 had_terminal=_has_terminal(),
             )
@@ -76,29 +76,29 @@ def _serve(found: Resolved, read_again: Callable[[], Resolved]) -> int:
                 console.line(f"/healthz, /metrics and /top are at http://{_address(host, port)}/")
             if server.operator_file is not None:
                 console.line(f"operator token file: {server.operator_file}")
-            _warn_of_readers(_open_to_all(found, server))
+            _warn_of_world_readable(_world_readable(found, server))
             server.wait()
         finally:
             stored = server.stop()
     finally:
         console.close(seconds=1.0)
-    if not stored:  # a thread that hangs with the disk would keep the process from ending
+    if not stored:  # a thread that waits for a hanging disk would block the exit
         os._exit(1)
     return int(server.crashed)
 
 
-def _asked_to_stop(server: "Server", console: "Console", number: signal.Signals) -> None:
-    """Shut down; exit at once on a second signal: whatever anybody has seen is on disk."""
-    if server.asked_to_stop:
+def _on_stop_signal(server: "Server", console: "Console", number: signal.Signals) -> None:
+    """Shut down; exit at once on a second signal: every delivered message is on disk."""
+    if server.stop_requested:
         os._exit(128 + number)
     console.line(f"shutting down: received {number.name}")
-    server.ask_to_stop()
+    server.request_stop()
 
 
-def _hung_up(
+def _on_hangup(
     server: "Server",
     console: "Console",
-    read_again: Callable[[], Resolved],
+    reread: Callable[[], Resolved],
     reloading: BoundedSemaphore,
     *,
     had_terminal: bool,
@@ -106,21 +106,21 @@ def _hung_up(
     """Reload the settings, or shut down if the terminal was closed."""
     if had_terminal and not _has_terminal():
         console.line("shutting down: terminal closed")
-        server.ask_to_stop()
+        server.request_stop()
         return
     with reloading:  # one after the other, so that the latest settings win
-        _reload(server, read_again)
+        _reload(server, reread)
 
 
-def _reload(server: "Server", read_again: Callable[[], Resolved]) -> None:
+def _reload(server: "Server", reread: Callable[[], Resolved]) -> None:
     from geventchat.server.threads import FILE_SECONDS, in_thread
 
     def read() -> tuple[Resolved, list[str]]:
-        found = read_again()
-        return found, _open_to_all(found, server)
+        found = reread()
+        return found, _world_readable(found, server)
 
     try:
-        found, open_to_all = in_thread(read, FILE_SECONDS)
+        found, world_readable = in_thread(read, FILE_SECONDS)
         with as_given(found.names):
             fixed = server.reload(found.config)
     except (BadOption, OSError) as error:
@@ -129,10 +129,10 @@ def _reload(server: "Server", read_again: Callable[[], Resolved]) -> None:
     _log.info("settings reloaded")
     if fixed:
         _log.warning("changed settings that need a restart: %s", ", ".join(fixed))
-    _warn_of_readers(open_to_all)
+    _warn_of_world_readable(world_readable)
 
 
-def _open_to_all(given: Resolved, server: "Server") -> list[str]:
+def _world_readable(given: Resolved, server: "Server") -> list[str]:
     """Return the setting and file of each world-readable secret. Blocks.
 
     Group-readable is fine: that is how credentials are passed on.
@@ -146,7 +146,7 @@ def _open_to_all(given: Resolved, server: "Server") -> list[str]:
     return found
 
 
-def _warn_of_readers(files: list[str]) -> None:
+def _warn_of_world_readable(files: list[str]) -> None:
     for file in files:
         text = "%s is world-readable; run chmod 600 on it"
         _log.warning(text, file)
@@ -175,7 +175,7 @@ def _switch_often() -> None:
     # Callbacks run for at most this long before sockets are polled again; with the 5 ms of gevent
     # they dominated the tail latency.
     gevent.setswitchinterval(0.001)
-    # The storing thread waits for the GIL at every statement. Beside a room of 10,000 the p99 was
+    # The storing thread waits for the GIL at every statement. With a room of 10,000 the p99 was
     # 44 ms with the 5 ms of CPython, and is 16 ms with this.
     sys.setswitchinterval(0.0005)
 

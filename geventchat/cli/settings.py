@@ -27,7 +27,7 @@ class Resolved(NamedTuple):
     sources: dict[str, str]
     """By name, limits prefixed with `limits.`."""
     names: dict[str, str]
-    """How the user gave them: the flag, the variable, or the file and the key."""
+    """How each was given: the flag, the variable, or the file and the key."""
 
 
 def settings(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,9 +67,9 @@ def resolve(context: click.Context) -> Resolved:
 
 
 def warn_of_variables(context: click.Context) -> None:
-    """Warn on standard error of variables that look like those of a setting and are not.
+    """Warn on standard error about variables whose name is close to that of a setting.
 
-    Not of every GEVENTCHAT_…: Kubernetes sets some of its own for a service of this name.
+    Not about every GEVENTCHAT_…: Kubernetes sets some of its own for a service of this name.
     """
     root = context.find_root().command
     commands = root.commands.values() if isinstance(root, click.Group) else [root]

@@ -1,4 +1,4 @@
-"""Creates the parts of a server from its config, or only checks it; reading files blocks."""
+"""Creates the parts of a server from its config, or only checks it. Reads files, which blocks."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ from geventchat.server.timeline import Batch, Timeline
 from geventchat.server.timeline.memory import MemoryTimeline
 from geventchat.server.timeline.sqlite import SqliteTimeline
 from geventchat.server.timeline.sqlite.lock import unusable
-from geventchat.server.timeline.sqlite.schema import looked_at
+from geventchat.server.timeline.sqlite.schema import identify
 from geventchat.server.transport import listener, tls
 
 
@@ -46,7 +46,7 @@ def _check_database(path: str) -> None:
     # Without `immutable`, reading would create files beside it, or wait for a lock.
     try:
         with closing(sqlite3.connect(f"file:{quote(path)}?immutable=1", uri=True)) as db:
-            looked_at(db)
+            identify(db)
     except (sqlite3.Error, UnicodeError) as error:
         raise unusable(path, str(error)) from None
 

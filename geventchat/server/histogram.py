@@ -19,7 +19,7 @@ class Histogram:
     def __init__(self) -> None:
         self._counts = [0] * (len(BOUNDS) + 1)
         self.seconds = 0.0
-        """The sum."""
+        """Sum of all durations."""
 
     def observe(self, seconds: float) -> None:
         """Add a duration."""

@@ -1,4 +1,4 @@
-"""What the chat and the access rules need of a session; nothing below knows more of it."""
+"""The interface of a session that the chat and the access rules use."""
 
 from typing import Protocol
 
@@ -12,49 +12,49 @@ from geventchat.server.wire import Form
 
 
 class Participant(Protocol):
-    """One client that is connected. Nothing here waits."""
+    """A connected client. Nothing here waits."""
 
     nick: str
-    """Changed by the hub alone."""
+    """Changed only by the hub."""
     client: bytes
     """Hash of the id of a rich client."""
     form: Form
     outbox: Outbox
     operator: bool
     muted: float
-    """Until when it is muted, in seconds since 1970; 0: it is not."""
+    """End of its mute in seconds since 1970; 0: not muted."""
     locked_out: Reason | None
-    """Why it is a member of nothing before its hello is answered; None: it was admitted."""
+    """Why it is a member of no room before its hello is answered; None: admitted."""
 
     @property
     def address(self) -> str:
-        """The address it comes from."""
+        """The address of the client."""
 
     @property
     def door(self) -> str:
-        """The door it came through."""
+        """The name of the door that accepted it."""
 
     @property
     def pace(self) -> TokenBucket | None:
-        """How quickly it may speak; None: as it likes."""
+        """The rate limit of its messages; None: unlimited."""
 
     def answer(self, event: events.Event) -> None:
         """Send an event to this client alone."""
 
     def acknowledged(self) -> None:
-        """One of its submissions has its verdict."""
+        """Count one of its submissions as acknowledged."""
 
     def charge(self, members: int) -> None:
-        """Let an event that so many members hear count against its pace."""
+        """Charge an event for that many recipients to its rate limit."""
 
     def check(self) -> None:
-        """Raise Ending if it has a reason to end: from then on it changes nothing."""
+        """Raise Ending if it is ending: from then on it must not change anything."""
 
     def drain(self) -> Event:
-        """Let it end when all it has sent so far has its verdict; returns what is set then."""
+        """End it once all it has sent is acknowledged; return the event that is set then."""
 
     def end(self, reason: Reason) -> None:
-        """Let it end for this reason, unless it is ending already."""
+        """End it for this reason, unless it is ending already."""
 
     def tick(self, now: float) -> None:
-        """Do what is due by the monotonic clock, once a second."""
+        """Run its timeouts; `now` is the monotonic time. Called once a second."""

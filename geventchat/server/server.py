@@ -1,4 +1,4 @@
-"""The server: starts its parts, and ends them in order."""
+"""The server: starts its parts, and shuts them down in order."""
 
 import logging
 import resource
@@ -34,15 +34,15 @@ from geventchat.server.transport.null_framing import NullFraming
 from geventchat.server.transport.token_bucket import TokenBucket
 
 DEFAULT_ADMIN: Final = f"127.0.0.1:{ADMIN_PORT}"
-FULL_SECONDS: Final = 1.0
-"""How long one who is turned away has to hear why."""
+REJECT_SECONDS: Final = 1.0
+"""How long a rejected client has to read the reason."""
 RESERVED_DESCRIPTORS: Final = 96
-"""For storing, for those just accepted, and for those who are being turned away."""
-_HEARING: Final = 16
-"""Of those how many have that time at once."""
-_SPARE: Final = 16
-"""How many are listened to in a full house, for they may be operators; half of these places are for
-trusted networks alone, lest whoever filled the house takes them too."""
+"""For the database, connections just accepted, and connections being rejected."""
+_MAX_REJECTING: Final = 16
+"""Maximum number of rejected connections that are given REJECT_SECONDS at the same time."""
+_OPERATOR_SLOTS: Final = 16
+"""Connections accepted for hello by a full server, since they may be operators. Half of the slots
+are for trusted networks only, so that the clients that fill the server cannot take them all."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -53,21 +53,21 @@ class Server:
     def __init__(self, config: Config, console: Console) -> None:
         self._config = config
         self._hub = Hub(config.limits, console)
-        self._asked = Event()
+        self._stop_event = Event()
         self._stopping = False
         self.crashed = False
-        """Whether a greenlet ended without which no server can go on."""
-        self._max_connections = _most(config.limits)
+        """Whether a core greenlet ended unexpectedly."""
+        self._max_connections = _connection_limit(config.limits)
         self._rejecting = 0
         self._operator_slots = 0
-        """How many are inside or at the door beyond the most."""
+        """Number of connections above the limit."""
         self.rejections = Rejections()
         self.counts: Counter[str] = Counter()
         self._metrics = Metrics(self._hub, self.rejections.counts, self.counts)
         self._admin: Admin | None = None
         self._readers: set[gevent.Greenlet[..., None]] = set()
-        self._opening: set[gevent.Greenlet[..., None]] = set()
-        """Those of them whose clients have still to shake hands."""
+        self._in_handshake: set[gevent.Greenlet[..., None]] = set()
+        """The readers whose handshake is not complete."""
         self._doors: list[Door] = []
         self._policy: Policy
         self._timeline: Timeline
@@ -84,13 +84,13 @@ class Server:
 
     @property
     def operator_file(self) -> str | None:
-        """Where the operators' token is; None: there are no operators."""
+        """Path of the operator token; None: there are no operators."""
         return factory.operator_file(self._config)
 
     def start(self, *, ticking: bool = True) -> None:
-        """Open the timeline, then the doors. Raises BadSetting for what cannot be used.
+        """Open the timeline, then the doors. Raises BadSetting for a setting that cannot be used.
 
-        Without `ticking` nothing happens by the clock: for tests, which turn it themselves.
+        Without `ticking` no timer runs: for tests, which call it themselves.
         """
         config = self._config
         context = tls.load(config.tls_cert, config.tls_key)
@@ -111,95 +111,95 @@ class Server:
         self._hub.start(ticking=ticking)
         for greenlet in (*self._timeline.greenlets, *self._hub.greenlets):
             greenlet.link(self._core_ended)
-        names.skeleton(names.LOBBY)  # reads the table of look-alikes, 20 ms that nobody should meet
+        names.skeleton(names.LOBBY)  # loads the table of look-alikes: 20 ms, before any client
         for door in self._doors:
             door.start()
         if self._admin is not None:
             self._admin.start()
 
     def reload(self, config: Config) -> list[str]:
-        """Take over what may change while the server runs; give the names of what else differs.
+        """Apply the settings that may change at runtime; return the names of others that differ.
 
-        Whoever is inside stays, with the limits it came with. Waits while files are read. Raises
-        BadSetting or OSError, and then nothing has changed.
+        Existing connections keep their limits. Waits while files are read. Raises BadSetting or
+        OSError, and has then changed nothing.
         """
         renewed, fixed = self._config.renewed(config)
         secrets = in_thread(partial(factory.read_secrets, renewed), FILE_SECONDS)
         self._policy.renew(password=secrets.password, token=secrets.token, trust=renewed.trust)
         self._hub.limits = self._policy.limiter.limits = renewed.limits
-        self._max_connections = _most(renewed.limits)
+        self._max_connections = _connection_limit(renewed.limits)
         self._timeline.configure(renewed.limits)
         self._renew_doors(secrets.tls, renewed.limits)
         self._config = renewed
         return fixed
 
     @property
-    def asked_to_stop(self) -> bool:
-        """Whether it is ending, or about to."""
-        return self._asked.is_set()
+    def stop_requested(self) -> bool:
+        """Whether the server is shutting down, or about to."""
+        return self._stop_event.is_set()
 
-    def _open_admin(self, asked: str | None) -> Admin | None:
-        """Give the admin port; None if there is to be none, or the default one is taken."""
-        host, _, port = (asked or DEFAULT_ADMIN).rpartition(":")
+    def _open_admin(self, setting: str | None) -> Admin | None:
+        """Open the admin port; return None if it is disabled, or if the default one is in use."""
+        host, _, port = (setting or DEFAULT_ADMIN).rpartition(":")
         if not host:
             return None
         try:
             return Admin(
                 host.strip("[]"),
                 int(port),
-                self._unready,
+                self._readiness_problem,
                 self._metrics.text,
                 partial(top, self._hub),
             )
         except BadSetting as error:
-            if asked is not None:
+            if setting is not None:
                 raise
             _log.warning("admin port disabled: %s", error)
             return None
 
     def _core_ended(self, greenlet: "gevent.Greenlet[..., None]") -> None:
-        """Shut down because a core greenlet ended, by an error or because somebody killed it.
+        """Shut down because a core greenlet ended, by an error or because it was killed.
 
-        What raised in it is logged by gevent's hub, with the traceback.
+        The hub of gevent logs the error with its traceback.
         """
         if not self._stopping and not self.crashed:
             self.crashed = True
             _log.critical("shutting down: the greenlet %r ended unexpectedly", greenlet.name)
-            self.ask_to_stop()
+            self.request_stop()
 
-    def _unready(self) -> str | None:
-        """Say why no client should be sent here, if that is so."""
+    def _readiness_problem(self) -> str | None:
+        """Return why the server is not ready for clients; None if it is."""
         if self.crashed:
             return "shutting down after an internal error"
         if self._stopping:
             return "shutting down"
         return "storage unavailable" if self._timeline.failing else None
 
-    def ask_to_stop(self) -> None:
-        """Let `wait` return. Never waits, so a signal may call it."""
-        self._asked.set()
+    def request_stop(self) -> None:
+        """Make `wait` return. Never waits, so signal handlers may call it."""
+        self._stop_event.set()
 
     def wait(self) -> None:
-        """Wait until asked to stop."""
-        self._asked.wait()
+        """Wait for `request_stop`."""
+        self._stop_event.wait()
 
     def stop(self) -> bool:
-        """Accept no more; take, store and deliver what was sent; say goodbye to everyone. Waits.
+        """Shut down: stop accepting, store and deliver all messages received, close connections.
 
-        Returns within `drain_seconds`, even if the disk hangs: clients are heard for half of them,
-        storing may take half of what is then left, delivering half of the rest. Gives whether
-        everything that was heard was stored.
+        Waits at most `drain_seconds`, even if the disk hangs: receiving may take half of them,
+        storing half of the remaining time, delivering half of the rest. Returns whether all
+        messages received were stored.
         """
         end = time.monotonic() + self._config.drain_seconds
         self._stopping = True
         self._close_doors()
-        for reader in self._opening:
+        for reader in self._in_handshake:
             reader.kill(ConnectionAbortedError(SHUTDOWN.text), block=False)
         self._hub.drain(self._config.drain_seconds / 2)
         self._hub.end_all(SHUTDOWN)
         stored = self._timeline.close(_half_until(end))
         if not stored:
-            _log.error("not everything could be stored in time; its authors were not acknowledged")
+            _log.error("some messages were not stored in time; they were not acknowledged")
         self._hub.finish(_half_until(end))
         gevent.wait(list(self._readers), timeout=max(end - time.monotonic(), 0))
         if self._admin is not None:
@@ -212,7 +212,7 @@ class Server:
         how = "geventchat connect" if context is None else "geventchat connect --tls"
         for door in self._doors:
             door.renew(context, limits.frame_bytes, how)
-            self._hub.opens[door.name] += 0  # so that metrics show it before anybody came
+            self._hub.opens[door.name] += 0  # so that metrics show it from the start
 
     def _close_doors(self) -> None:
         for door in self._doors:
@@ -221,8 +221,10 @@ class Server:
     def _on_connect(self, link: Link) -> None:
         address = link.address
         counted = address not in self._policy.trust
-        refused = self._refused(address, counted=counted)
-        if refused is FULL and self._operator_slots < (_SPARE // 2 if counted else _SPARE):
+        refused = self._rejection_reason(address, counted=counted)
+        if refused is FULL and self._operator_slots < (
+            _OPERATOR_SLOTS // 2 if counted else _OPERATOR_SLOTS
+        ):
             self._operator_slots += 1
             try:
                 self._serve(link, address, counted=counted, full=True)
@@ -238,14 +240,14 @@ class Server:
                     self._policy.limiter.leave(address)
 
     def _serve(self, link: Link, address: str, *, counted: bool, full: bool) -> None:
-        """Be the reader of a connection. Waits until it has ended."""
+        """Run a connection in its reader, the current greenlet. Waits until it has ended."""
         reader = gevent.getcurrent()
         assert isinstance(reader, gevent.Greenlet)  # StreamServer spawns one a connection
         self._readers.add(reader)
         if counted:
             link.pace = TokenBucket(self._config.limits, self.counts)
         try:
-            if self._opened(link, address, reader):
+            if self._open_link(link, address, reader):
                 limits = self._config.limits
                 session = Session(link, self._hub, self._timeline, limits, self._policy, converse)
                 reason = session.run(full=full)
@@ -254,8 +256,8 @@ class Server:
         finally:
             self._readers.discard(reader)
 
-    def _refused(self, address: str, *, counted: bool) -> Reason | None:
-        """Give the reason for which a connection is not taken in; if there is none, count it."""
+    def _rejection_reason(self, address: str, *, counted: bool) -> Reason | None:
+        """Return why a connection is rejected; if it is not, count it."""
         if self._stopping:
             return SHUTDOWN
         if len(self._readers) - self._operator_slots >= self._max_connections:
@@ -266,42 +268,42 @@ class Server:
             return None
         return self._policy.limiter.enter(address, time.monotonic())
 
-    def _opened(self, link: Link, address: str, reader: "gevent.Greenlet[..., None]") -> bool:
-        """Let a link make ready; say whether it is. Waits."""
-        self._opening.add(reader)
+    def _open_link(self, link: Link, address: str, reader: "gevent.Greenlet[..., None]") -> bool:
+        """Complete the handshake of a link; return whether it succeeded. Waits."""
+        self._in_handshake.add(reader)
         try:
             link.open(self._config.limits.handshake_seconds)
         except OSError as error:
             self.rejections.note("handshake", f"{address}, {error}")
-            link.close(FULL_SECONDS)
+            link.close(REJECT_SECONDS)
             return False
         finally:
-            self._opening.discard(reader)
+            self._in_handshake.discard(reader)
         return True
 
     def _reject(self, link: Link, address: str, reason: Reason) -> None:
-        """Say why, and close. Waits a little, unless too many are being told at once."""
+        """Send the reason and close. Waits briefly, unless too many are rejected at once."""
         self.rejections.note(WHY.get(reason, reason.code), address)
         self._rejecting += 1
-        patient = self._rejecting <= _HEARING
+        patient = self._rejecting <= _MAX_REJECTING
         try:
             if patient:
                 link.open(self._config.limits.handshake_seconds)
             link.reject(reason)
         except OSError:
-            pass  # it has not waited for that, or cannot be told
+            pass  # the client has closed, or cannot receive the reason
         finally:
-            link.close(FULL_SECONDS if patient else 0)
+            link.close(REJECT_SECONDS if patient else 0)
             self._rejecting -= 1
 
 
 def _half_until(end: float) -> float:
-    """Give half of the seconds that are left until a monotonic time."""
+    """Return half of the seconds left until a monotonic time."""
     return max((end - time.monotonic()) / 2, 0)
 
 
-def _most(limits: Limits) -> int:
-    """Give how many may be inside: accepting must not take the descriptors that storing needs."""
+def _connection_limit(limits: Limits) -> int:
+    """Return the maximum number of connections: the database needs descriptors too."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     most = max(allowed - RESERVED_DESCRIPTORS, allowed // 2)
     if limits.connections is not None and limits.connections > most:

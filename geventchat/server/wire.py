@@ -1,7 +1,7 @@
-"""Wire forms: how events are encoded for one kind of client. Whoever encodes knows the framing.
+"""Wire forms: how events are encoded for one kind of client, framing included.
 
-A turn is encoded once per form, and the same bytes go to all who have that form. Another form is
-another class here, and nothing else.
+A turn is encoded once per form, and all recipients with that form get the same bytes. A further
+form needs only a further class here.
 """
 
 from typing import Final, Protocol
@@ -10,18 +10,18 @@ from geventchat.protocol import events, frames
 
 
 class Form(Protocol):
-    """One way to encode events."""
+    """An encoding of events."""
 
     @property
     def rich(self) -> bool:
-        """Whether its clients get all events, their own posts among them."""
+        """Whether its clients get all events, including their own posts."""
 
     def encode(self, event: events.Event) -> bytes:
-        """Return the frame of an event; nothing if this form has none for it. Never waits."""
+        """Return the frame of an event; empty if this form has none for it. Never waits."""
 
 
 class _Plain:
-    """The body of a post and a null byte; what the server has to say is a line."""
+    """The text of a post and a null byte; errors and notices are a line of text."""
 
     rich = False
 

@@ -9,7 +9,7 @@ from geventchat.client import tls_context
 
 
 class Authority:
-    """Signs certificates, and knows where it has put them."""
+    """Signs certificates and knows the paths of their files."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -18,7 +18,7 @@ class Authority:
         self._signs.cert_pem.write_to_path(self.ca)
 
     def issue(self, name: str, *hosts: str) -> str:
-        """Give a file with a key and its certificate, for these hosts or for this machine."""
+        """Return the path of a key with its certificate, for these hosts or for this machine."""
         file = self._folder / f"{name}.pem"
         file.touch(0o600)
         cert = self._signs.issue_cert(*(hosts or ("localhost", "127.0.0.1")))
@@ -26,5 +26,5 @@ class Authority:
         return str(file)
 
     def trust(self) -> SSLContext:
-        """Give what a client has that trusts what is signed here."""
+        """Return the context of a client that trusts this authority."""
         return tls_context(self.ca)

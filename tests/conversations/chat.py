@@ -1,4 +1,4 @@
-"""A real server, everybody who comes to it, and its clock, which the test turns."""
+"""A real server, its clients, and its clock, which the test advances."""
 
 import json
 import socket as native
@@ -17,80 +17,80 @@ from geventchat.server.participant import Participant
 from geventchat.server.server import Server
 from tests.conversations.peers import Plain, Rich, encode
 
-_Guest = TypeVar("_Guest", bound=Plain)
+_Peer = TypeVar("_Peer", bound=Plain)
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
 class Chat:
-    """A server and its guests."""
+    """A server and its clients."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self.address = server.address
-        self.guests: list[Plain] = []
+        self.peers: list[Plain] = []
         self._stopped = False
 
-    def later(self, seconds: float) -> None:
-        """Let the server look at its clock as if so many seconds had gone by."""
+    def advance_clock(self, seconds: float) -> None:
+        """Run the server's timers as if that many seconds had passed."""
         self.server._hub.tick(time.monotonic() + seconds)
 
     def plain(self) -> Plain:
-        """Let a plain client connect, and give it when it is a member."""
-        return self.plains(1)[0]
+        """Connect a plain client; return it once it is a member of the lobby."""
+        return self.plain_clients(1)[0]
 
-    def plains(self, count: int) -> list[Plain]:
-        """Let plain clients connect, and give them when they are members."""
-        peers = [self.came(Plain(self.address)) for _ in range(count)]
-        self.knock()
+    def plain_clients(self, count: int) -> list[Plain]:
+        """Connect plain clients; return them once they are members of the lobby."""
+        peers = [self.track(Plain(self.address)) for _ in range(count)]
+        self.wait_accepted()
         return peers
 
     def rich(self, nick: str | None = None, **options: Any) -> Rich:
-        """Let a rich client come in, and give it when its rooms have answered."""
-        return self.came(Rich(self.address, nick, **options))
+        """Connect a rich client; return it once its rooms have answered."""
+        return self.track(Rich(self.address, nick, **options))
 
     def refused(self, **hello: Any) -> list[dict[str, Any]]:
-        """Say hello where it is answered with the end; give all that was heard."""
+        """Send a hello that the server rejects; return all events until it closes."""
         with Plain(self.address) as peer:
             said = {"type": "hello", "version": 1, "client": "refused-client-x", **hello}
             peer.send(b"\x1e" + encode(said))
             return [json.loads(frame) for frame in peer.rest()]
 
-    def riches(self, *nicks: str) -> list[Rich]:
-        """Let rich clients come in, and give them when each knows of all."""
+    def rich_clients(self, *nicks: str) -> list[Rich]:
+        """Connect rich clients; return them once each has heard of all."""
         peers = [self.rich(nick) for nick in nicks]
         for peer in peers:
             peer.pong()
         return peers
 
-    def came(self, guest: _Guest) -> _Guest:
-        """Take somebody in who hangs up when the test ends."""
+    def track(self, peer: _Peer) -> _Peer:
+        """Close a client when the test ends; return it."""
         # Without it a second small request waits for the kernel to acknowledge the first: 40 ms.
-        guest.socket.setsockopt(native.IPPROTO_TCP, native.TCP_NODELAY, 1)
-        self.guests.append(guest)
-        return guest
+        peer.socket.setsockopt(native.IPPROTO_TCP, native.TCP_NODELAY, 1)
+        self.peers.append(peer)
+        return peer
 
-    def knock(self) -> None:
-        """Return when all who connected before are inside: the server lets them in, in order."""
+    def wait_accepted(self) -> None:
+        """Wait until all earlier connections are accepted: the server accepts them in order."""
         with Rich(self.address, rooms=[]):
             pass
 
     def stop(self) -> None:
-        """Let everybody hang up, and stop; once is enough."""
-        for guest in self.guests:
-            guest.socket.close()
-        self.guests.clear()
+        """Close all clients and stop the server; further calls do nothing."""
+        for peer in self.peers:
+            peer.socket.close()
+        self.peers.clear()
         if not self._stopped:
             self._stopped = True
             self.server.stop()
 
-    def gone(self, peer: Rich) -> None:
-        """Return when the server knows that a client is gone."""
+    def wait_disconnected(self, peer: Rich) -> None:
+        """Wait until the server has noticed that a client disconnected."""
         with gevent.Timeout(5):
-            while any(session.nick == peer.nick for session in self.inside()):
+            while any(session.nick == peer.nick for session in self.sessions()):
                 gevent.sleep(0.001)
 
-    def inside(self) -> Collection[Participant]:
-        """Give all who are here."""
+    def sessions(self) -> Collection[Participant]:
+        """Return all sessions of the server."""
         return self.server._hub.sessions
 
 
@@ -102,9 +102,9 @@ def chatting(
     options: Mapping[str, Any] | None = None,
     **limits: Any,
 ) -> Iterator[Chat]:
-    """Run a server with these options and limits, whose guests hang up before it stops.
+    """Run a server with these options and limits, whose clients close before it stops.
 
-    Once a second a server looks at its clock; this one does so `later`, unless the clock is to run.
+    Its timers run only at `advance_clock`, unless `clock` is true.
     """
     options = {"admin": "none", **(options or {})}
     config = Config(port=0, timeline=timeline, limits=Limits(**limits), **options)
@@ -118,6 +118,6 @@ def chatting(
 
 
 def drop(peer: Plain) -> None:
-    """Let a client vanish without a goodbye, not even the kernel's."""
+    """Close a client with a TCP reset."""
     peer.socket.setsockopt(native.SOL_SOCKET, native.SO_LINGER, _NO_LINGER)
     peer.socket.close()

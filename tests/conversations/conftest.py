@@ -18,8 +18,8 @@ Serve = Callable[..., Address]
 @contextmanager
 def serving(timeline: str, *, drain_seconds: int = 10, **limits: int) -> Iterator[Server]:
     """Run a server in this process, on a port of its own."""
-    told = {"admin": "none", "timeline": timeline, "drain_seconds": drain_seconds}
-    config = Config.of({"port": 0, "limits": limits, **told})
+    options = {"admin": "none", "timeline": timeline, "drain_seconds": drain_seconds}
+    config = Config.of({"port": 0, "limits": limits, **options})
     server = Server(config, Console(LogWriter(None), echo=False))
     server.start()
     try:
@@ -30,27 +30,27 @@ def serving(timeline: str, *, drain_seconds: int = 10, **limits: int) -> Iterato
 
 @pytest.fixture(params=["memory", "sqlite"])
 def timeline(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Name each timeline in turn."""
+    """Return the setting of each timeline in turn."""
     return "memory:" if request.param == "memory" else f"sqlite:{tmp_path}/chat.db"
 
 
 @pytest.fixture
 def address() -> Iterator[Address]:
-    """Give the address of a server with the usual limits, that keeps posts in memory."""
+    """Return the address of a server with default limits and posts in memory."""
     with serving("memory:") as server:
         yield server.address
 
 
 @pytest.fixture
 def stored(timeline: str) -> Iterator[Address]:
-    """Give the address of a server, once for each timeline."""
+    """Return the address of a server, once for each timeline."""
     with serving(timeline) as server:
         yield server.address
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Give a function that starts a server: a timeline (memory:) and limits give an address."""
+    """Return a function that starts a server with a timeline and limits; it returns the address."""
     with ExitStack() as stack:
 
         def start(timeline: str = "memory:", **limits: Any) -> Address:
@@ -61,13 +61,13 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def chat() -> Iterator[Chat]:
-    """Give a server that keeps posts in memory, with its guests and its clock."""
+    """Return a server with posts in memory, with its clients and its clock."""
     with chatting() as chat:
         yield chat
 
 
 @pytest.fixture
 def stored_chat(timeline: str) -> Iterator[Chat]:
-    """Give such a server, once for each timeline."""
+    """Return such a server, once for each timeline."""
     with chatting(timeline) as chat:
         yield chat

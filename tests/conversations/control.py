@@ -1,4 +1,4 @@
-"""Two who talk while somebody else misbehaves, and to whom nothing of that may come."""
+"""Two clients that talk while others misbehave, and must not notice it."""
 
 import time
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from gevent.ssl import SSLContext
 from tests.conversations.peers import SECONDS, Bystanders, Rich
 
 MOST_SECONDS: Final = 0.25
-"""Within which every say is acknowledged, whatever others do."""
+"""Maximum time to the acknowledgement of a message, whatever other clients do."""
 _PAUSE_SECONDS: Final = 0.002
 _rooms: Final = count(1)
 
 
 class Control:
-    """One speaks in a room of their own without a break, and the other hears it.
+    """Two clients in a room of their own: one posts without a pause, the other receives.
 
-    From coming in to going out: so before, during and after what happens meanwhile.
+    They talk for the whole block: before, during and after the disturbance.
     """
 
     def __init__(self, address: tuple[str, int], **hello: Any) -> None:
@@ -30,13 +30,13 @@ class Control:
         # Without it a second small request waits for the kernel to acknowledge the first: 40 ms.
         self._speaker.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.seconds: list[float] = []
-        """How long each say took to be acknowledged, and what kept it from being said."""
+        """Times to the acknowledgement of each message, including delays before sending it."""
         self._over = False
         self._talk: gevent.Greenlet[[], None] | None = None
 
     def __enter__(self) -> Self:
         self._say()
-        self._talk = gevent.spawn(self._speak)
+        self._talk = gevent.spawn(self._post)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -52,14 +52,14 @@ class Control:
             self._hearer.socket.close()
 
     def check(self) -> None:
-        """Check that all was acknowledged in time, and heard, once and in order."""
+        """Check that all messages were acknowledged in time, and received once and in order."""
         self._say()
         heard = self._hearer.posts(len(self.seconds), self._room)
         said = [(number, str(number)) for number in range(1, len(self.seconds) + 1)]
         assert [(post["position"], post["text"]) for post in heard] == said
         assert max(self.seconds) < MOST_SECONDS
 
-    def _speak(self) -> None:
+    def _post(self) -> None:
         while not self._over:
             due = time.monotonic() + _PAUSE_SECONDS
             gevent.sleep(_PAUSE_SECONDS)
@@ -76,6 +76,6 @@ class Control:
 
 @contextmanager
 def beside(address: tuple[str, int], *, tls: SSLContext | None = None) -> Iterator[Bystanders]:
-    """Give those in the lobby beside whom others misbehave, while the two of a control talk."""
+    """Return bystanders in the lobby, while two control clients talk."""
     with Control(address, tls=tls), Bystanders(address, tls=tls) as bystanders:
         yield bystanders

@@ -1,6 +1,6 @@
-"""Two clients as small as can be, written against docs/protocol.md alone.
+"""Two minimal clients, written only from docs/protocol.md.
 
-Every wait has a limit, so what does not come fails the test and does not hang it.
+Every wait has a limit, so a missing event fails the test and does not hang it.
 """
 
 import json
@@ -38,7 +38,7 @@ class Plain:
         self.socket.close()
 
     def send(self, *pieces: bytes) -> None:
-        """Send bytes as they are, each piece by itself."""
+        """Send bytes unchanged, each piece by itself."""
         for piece in pieces:
             self.socket.sendall(piece)
 
@@ -49,12 +49,12 @@ class Plain:
             self.socket.sendall(piece)
             read()
 
-    def meet(self) -> None:
-        """Say so in the lobby; when that is heard there, this client is a member."""
+    def join_lobby(self) -> None:
+        """Post in the lobby; once the post is delivered, this client is a member."""
         self.send(b"* we have met\0")
 
     def frame(self) -> bytes:
-        """Give the next frame without its null byte. Raises EOFError at the end."""
+        """Return the next frame without its null byte. Raises EOFError at the end."""
         while b"\0" not in self._heard:
             data = self.socket.recv(65_536)
             if not data:
@@ -64,18 +64,18 @@ class Plain:
         return frame
 
     def frames(self, number: int) -> list[bytes]:
-        """Give so many frames."""
+        """Return the next frames."""
         return [self.frame() for _ in range(number)]
 
     def until(self, last: bytes) -> list[bytes]:
-        """Give the frames before one: it shows that nothing else came, without waiting for it."""
+        """Return the frames before `last`, which proves silence without waiting."""
         heard = []
         while (frame := self.frame()) != last:
             heard.append(frame)
         return heard
 
     def rest(self) -> list[bytes]:
-        """Give all that still comes before the server closes."""
+        """Return all frames until the server closes."""
         heard = []
         try:
             while True:
@@ -89,7 +89,7 @@ class Plain:
 
 
 class Rich(Plain):
-    """A client that has said hello; events are the JSON objects that came."""
+    """A client that has sent hello; its events are decoded JSON objects."""
 
     def __init__(
         self,
@@ -115,24 +115,24 @@ class Rich(Plain):
             self.welcome = self.event()
         self.nick: str = self.welcome["nick"]
         self.greeting = self.pong()
-        """What followed the welcome: rooms joined, their posts, rejections."""
+        """Events after the welcome: rooms joined, their posts, errors."""
 
     def say(self, room: str, text: str, key: str | None = None) -> None:
-        """Say something; nothing is awaited."""
+        """Send a message without waiting."""
         self.tell("say", room=room, text=text, **({"key": key} if key else {}))
 
     def tell(self, kind: str, **fields: Any) -> None:
-        """Send a request; nothing is awaited."""
+        """Send a request without waiting."""
         self.send(encode({"type": kind, **fields}))
 
     def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
-        """Send a request with an id and give its direct answer; what came before it is dropped."""
+        """Send a request with an id and return its answer; events before it are dropped."""
         number = str(next(_numbers))
         self.tell(kind, id=number, **fields)
         return self.hear(lambda event: event.get("id") == number)[-1]
 
     def event(self) -> dict[str, Any]:
-        """Give the next event; what others said before the welcome is an event of no type."""
+        """Return the next event; a plain message from before the welcome has no type."""
         frame = self.frame()
         try:
             event = json.loads(frame)
@@ -141,14 +141,14 @@ class Rich(Plain):
         return event if isinstance(event, dict) else {"frame": frame}
 
     def hear(self, last: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-        """Give the events up to and with the first for which `last` holds."""
+        """Return the events up to and including the first for which `last` is true."""
         heard = [self.event()]
         while not last(heard[-1]):
             heard.append(self.event())
         return heard
 
     def posts(self, number: int, room: str | None = None) -> list[dict[str, Any]]:
-        """Give the next so many posts, of one room if it is named; other events are dropped."""
+        """Return the next posts, of one room if it is named; other events are dropped."""
         posts: list[dict[str, Any]] = []
         while len(posts) < number:
             event = self.event()
@@ -157,26 +157,26 @@ class Rich(Plain):
         return posts
 
     def pong(self) -> list[dict[str, Any]]:
-        """Give all that came before the answer to a ping: a barrier that needs no clock.
+        """Return all events before the answer to a ping: a barrier that needs no clock.
 
-        What the server had put for this client when it read the ping is among it.
+        They include everything that the server had queued for this client when it read the ping.
         """
         number = str(next(_numbers))
         self.tell("ping", id=number)
         return self.hear(lambda event: event.get("id") == number)[:-1]
 
     def closing(self) -> list[dict[str, Any]]:
-        """Give all events until the server closes."""
+        """Return all events until the server closes."""
         return [json.loads(frame) for frame in self.rest()]
 
 
 class Bystanders:
-    """A rich and a plain client in the lobby, beside whom others misbehave."""
+    """A rich and a plain client in the lobby, which must not notice misbehaving clients."""
 
     def __init__(self, address: tuple[str, int], *, tls: SSLContext | None = None) -> None:
         self.rich = Rich(address, tls=tls)
         self.plain = Plain(address, tls=tls)
-        self.plain.meet()
+        self.plain.join_lobby()
         self.rich.posts(1)
         self._all = ["* we have met"]
 
@@ -187,10 +187,10 @@ class Bystanders:
         self.rich.socket.close()
         self.plain.socket.close()
 
-    def heard(self, *others: str) -> None:
-        """Check that they hear each other, since the last time these others, and nothing else.
+    def check_heard(self, *others: str) -> None:
+        """Check that they hear each other, the given messages since the last check, and no more.
 
-        The record holds what they heard and no more.
+        The stored history must contain the same messages.
         """
         assert self.plain.frames(len(others)) == [text.encode() for text in others]
         self.rich.say("lobby", "from rich")
@@ -204,15 +204,15 @@ class Bystanders:
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """Give the frame of a message."""
+    """Return the frame of a message."""
     return json.dumps(message, ensure_ascii=False).encode() + b"\0"
 
 
 def of(kind: str, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give the events of one type."""
+    """Return the events of one type."""
     return [event for event in events if event["type"] == kind]
 
 
 def texts(events: list[dict[str, Any]]) -> list[str]:
-    """Give the texts of the posts among events."""
+    """Return the texts of the posts among events."""
     return [post["text"] for post in of("post", events)]

@@ -1,6 +1,6 @@
-"""Clients that seal records of TLS themselves, for Python's `ssl` never says what these say.
+"""Clients that encrypt TLS records themselves, since Python's `ssl` never sends such records.
 
-The keys are taken from what it logs. The sockets are native: these clients run in threads.
+The keys come from its key log. The sockets are native: these clients run in threads.
 """
 
 import hmac
@@ -20,16 +20,16 @@ from tests.conversations.peers import SECONDS
 _DATA: Final = b"\x17"
 _HANDSHAKE: Final = b"\x16"
 _CLIENT_HELLOS: Final = b"\x01\0\0\0" * 4_000
-"""Type and length: they are refused before they are read any further."""
+"""Type and length; the server rejects them before it reads further."""
 _KEY_UPDATE: Final = b"\x18\0\0\x01\0"
-"""One that asks for none in return."""
+"""A key update that requests none in return."""
 
 _SECRETS: Final = "CLIENT_RANDOM ", "CLIENT_TRAFFIC_SECRET_0 "
-"""How the lines of the log begin that hold the secret of TLS 1.2 and of 1.3."""
+"""Start of the key log lines with the secrets of TLS 1.2 and 1.3."""
 
 
-def begin_again(address: tuple[str, int], folder: Path, *, data: bytes) -> None:
-    """Begin a handshake 256,000 times, with records of data between; read to the end then. Waits.
+def restart_handshakes(address: tuple[str, int], folder: Path, *, data: bytes) -> None:
+    """Start a handshake 256,000 times, with data records in between; then read to the end. Waits.
 
     RFC 5246: PRF in 5, keys in 6.3, records in 6.2.3.3.
     """
@@ -41,7 +41,7 @@ def begin_again(address: tuple[str, int], folder: Path, *, data: bytes) -> None:
         keys += hmac.digest(secret, link + seed, "sha256")
     cipher, salt, numbers = AESGCM(keys[:16]), keys[32:36], count(1)
 
-    def sealed(kind: bytes, content: bytes) -> bytes:
+    def encrypt(kind: bytes, content: bytes) -> bytes:
         number = next(numbers).to_bytes(8)
         head = kind + b"\x03\x03"
         extra = number + head + len(content).to_bytes(2)
@@ -50,20 +50,20 @@ def begin_again(address: tuple[str, int], folder: Path, *, data: bytes) -> None:
 
     records = b""
     for _ in range(64):
-        records += sealed(_HANDSHAKE, _CLIENT_HELLOS)
+        records += encrypt(_HANDSHAKE, _CLIENT_HELLOS)
         if data:
-            records += sealed(_DATA, data)
+            records += encrypt(_DATA, data)
     _say(sock, records)
 
 
-def change_keys(address: tuple[str, int], folder: Path) -> None:
-    """Take new keys 10,000 times and ask for none in return; read to the end then. Waits.
+def update_keys(address: tuple[str, int], folder: Path) -> None:
+    """Send 10,000 key updates that request none in return; then read to the end. Waits.
 
     RFC 8446: keys in 7.1 to 7.3, records in 5.2.
     """
     sock, _, _, secret = _connect(address, folder, ssl.TLSVersion.TLSv1_3)
 
-    def derived(label: bytes, size: int) -> bytes:
+    def derive(label: bytes, size: int) -> bytes:
         label = b"tls13 " + label
         info = size.to_bytes(2) + len(label).to_bytes(1) + label + b"\0"
         return HKDFExpand(SHA384(), size, info).derive(secret)
@@ -72,15 +72,15 @@ def change_keys(address: tuple[str, int], folder: Path) -> None:
     head = _DATA + b"\x03\x03" + (len(content) + 16).to_bytes(2)
     records = b""
     for _ in range(10_000):
-        records += head + AESGCM(derived(b"key", 32)).encrypt(derived(b"iv", 12), content, head)
-        secret = derived(b"traffic upd", 48)
+        records += head + AESGCM(derive(b"key", 32)).encrypt(derive(b"iv", 12), content, head)
+        secret = derive(b"traffic upd", 48)
     _say(sock, records)
 
 
 def _connect(
     address: tuple[str, int], folder: Path, version: ssl.TLSVersion
 ) -> tuple[socket.socket, bytes, bytes, bytes]:
-    """Shake hands; the connection, what came meanwhile, the client's random and its secret."""
+    """Complete a handshake; return the connection, data received, client random and secret."""
     log = folder / "keys"
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -109,7 +109,7 @@ def _connect(
 
 
 def _say(sock: socket.socket, records: bytes) -> None:
-    """Send them, read to the end. Raises TimeoutError if there is none."""
+    """Send records and read to the end. Raises TimeoutError if there is none."""
     with sock, suppress(ConnectionError):
         sock.sendall(records)
         while sock.recv(65_536):

@@ -1,4 +1,4 @@
-"""Connections are counted by where they come from; who has too many is told so and let go."""
+"""Limits per address: excess connections are rejected with the reason."""
 
 import socket
 
@@ -12,15 +12,15 @@ STRANGER = "127.0.0.9"
 NOBODY = {"trust": ()}
 
 
-def knocked(chat: Chat, source: str = STRANGER) -> list[bytes]:
-    """Connect from an address, hang up at once, and give what was heard before the end."""
+def connect_briefly(chat: Chat, source: str = STRANGER) -> list[bytes]:
+    """Connect from an address, close at once, and return what was received before the end."""
     with Plain(chat.address, source=source) as peer:
         peer.shut()
         return peer.rest()
 
 
-def left(chat: Chat, number: int) -> None:
-    """Return when so many connections are left."""
+def wait_connections(chat: Chat, number: int) -> None:
+    """Wait until that many connections are wait_connections."""
     with gevent.Timeout(5):
         while len(chat.server._readers) > number:
             gevent.sleep(0.001)
@@ -32,13 +32,13 @@ def test_an_address_over_its_connection_limit_is_rejected_and_others_are_not() -
         Bystanders(chat.address) as bystanders,
     ):
         here = [Rich(chat.address, source=STRANGER) for _ in range(2)]
-        (line,) = knocked(chat)
+        (line,) = connect_briefly(chat)
         assert line.startswith(b"* geventchat: Your address has as many connections")
-        assert knocked(chat, "127.0.0.8") == []
+        assert connect_briefly(chat, "127.0.0.8") == []
         here[0].socket.close()
-        left(chat, 3)
-        assert knocked(chat) == []
-        bystanders.heard()
+        wait_connections(chat, 3)
+        assert connect_briefly(chat) == []
+        bystanders.check_heard()
         assert chat.server.rejections.counts == {"address": 1}
         here[1].socket.close()
 
@@ -48,11 +48,11 @@ def test_an_address_that_connects_too_often_is_asked_to_wait() -> None:
         chatting(options=NOBODY, arrivals_per_minute=5) as chat,
         Bystanders(chat.address) as bystanders,
     ):
-        assert [knocked(chat) for _ in range(5)] == [[]] * 5
-        (line,) = knocked(chat)
+        assert [connect_briefly(chat) for _ in range(5)] == [[]] * 5
+        (line,) = connect_briefly(chat)
         assert line.startswith(b"* geventchat: Your address has connected too often. Wait a minute")
-        assert knocked(chat, "127.0.0.8") == []
-        bystanders.heard()
+        assert connect_briefly(chat, "127.0.0.8") == []
+        bystanders.check_heard()
         assert chat.server.rejections.counts == {"arrivals": 1}
 
 
@@ -62,17 +62,17 @@ def test_a_reconnecting_client_is_not_counted_as_a_new_connection() -> None:
         for _ in range(10):
             with Rich(chat.address, client=client, source=STRANGER) as ann:
                 ann.pong()
-        assert [knocked(chat) for _ in range(2)] == [[]] * 2
-        assert len(knocked(chat)) == 1
+        assert [connect_briefly(chat) for _ in range(2)] == [[]] * 2
+        assert len(connect_briefly(chat)) == 1
 
 
 def test_an_address_may_open_at_most_a_quarter_of_the_rooms() -> None:
     with chatting(options=NOBODY, rooms=8) as chat:
-        ann = chat.came(Rich(chat.address, rooms=["a", "b", "c"], source=STRANGER))
+        ann = chat.track(Rich(chat.address, rooms=["a", "b", "c"], source=STRANGER))
         assert [event["room"] for event in of("joined", ann.greeting)] == ["a", "b"]
         (error,) = of("error", ann.greeting)
         assert (error["code"], error["room"]) == ("too_many_rooms", "c")
-        bob = chat.came(Rich(chat.address, rooms=["c", "d"], source="127.0.0.8"))
+        bob = chat.track(Rich(chat.address, rooms=["c", "d"], source="127.0.0.8"))
         assert len(of("joined", bob.greeting)) == 2
         assert ann.ask("join", room="c")["type"] == "joined"
         assert ann.ask("join", room="e")["code"] == "too_many_rooms"
@@ -84,38 +84,38 @@ def test_trusted_networks_are_not_counted() -> None:
     with chatting(
         options={"trust": ("127.0.0.9/32",)}, arrivals_per_minute=3, connections_per_address=3
     ) as chat:
-        here = [chat.came(Rich(chat.address, source=STRANGER)) for _ in range(10)]
+        here = [chat.track(Rich(chat.address, source=STRANGER)) for _ in range(10)]
         assert here[-1].ask("who", room="lobby")["count"] == 10
-        assert [len(knocked(chat, "127.0.0.8")) for _ in range(5)] == [0, 0, 0, 1, 1]
+        assert [len(connect_briefly(chat, "127.0.0.8")) for _ in range(5)] == [0, 0, 0, 1, 1]
 
 
 def test_a_full_server_rejects_trusted_networks_too() -> None:
     with chatting(connections=2) as chat:
-        here = chat.riches("Ann", "Bob")
-        (line,) = knocked(chat)
+        here = chat.rich_clients("Ann", "Bob")
+        (line,) = connect_briefly(chat)
         assert b"full" in line
         assert here[0].pong() == []
 
 
 def test_an_incomplete_frame_ends_its_connection_after_30_seconds(chat: Chat) -> None:
-    """However often a byte of it comes. Who has begun none may be silent for ever."""
-    silent, dripping = chat.plains(2)
+    """Even if bytes of it keep arriving. A client between frames may be silent without limit."""
+    silent, dripping = chat.plain_clients(2)
     rich = chat.rich(rooms=[])
     dripping.send(b"hel")
     rich.send(b'{"type":')
-    chat.knock()
-    chat.later(29)
+    chat.wait_accepted()
+    chat.advance_clock(29)
     dripping.send(b"l")
-    chat.knock()
-    chat.later(29)
+    chat.wait_accepted()
+    chat.advance_clock(29)
     dripping.send(b"o\0hel")  # another one
     assert silent.frame() == b"hello"
-    chat.later(31)
+    chat.advance_clock(31)
     line = b"* geventchat: Message not completed within 30 seconds."
     assert dripping.rest() == [line]
     bye = rich.closing()[-1]
     assert (bye["code"], bye["reconnect"]) == ("idle", True)
-    chat.later(1_000)
+    chat.advance_clock(1_000)
     silent.send(b"I am here\0q\0")
     assert silent.rest() == []
 
@@ -123,7 +123,7 @@ def test_an_incomplete_frame_ends_its_connection_after_30_seconds(chat: Chat) ->
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has none")
 def test_tcp_keepalive_detects_a_vanished_peer_within_90_seconds(chat: Chat) -> None:
     chat.plain()
-    session = next(iter(chat.inside()))
+    session = next(iter(chat.sessions()))
     sock = session.link.sink._sock  # type: ignore[attr-defined]
     idle, each, count, unheard = (
         sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))

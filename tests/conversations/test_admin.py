@@ -1,4 +1,4 @@
-"""The admin port: whether the server is ready, and what it has counted."""
+"""The admin port: readiness and metrics."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from geventchat.server.server import Server
 from geventchat.server.timeline.sqlite import schema
 from geventchat.server.transport.outbox import ITEM_BYTES
 from tests.conversations.chat import Chat, chatting
-from tests.server.house import Wall
+from tests.server.hub_harness import RecordingConsole
 from tests.server.timeline.test_rollback_guard import put_in_the_way
 
 
@@ -32,7 +32,7 @@ def chat(tmp_path: Path) -> Iterator[Chat]:
 
 
 def get(chat: Chat, path: str) -> tuple[int, str]:
-    """Ask for a page, in a native thread: these tests are not patched."""
+    """Request a page in a native thread: these tests are not patched."""
     address = chat.server.admin_address
     assert address is not None
 
@@ -45,12 +45,12 @@ def get(chat: Chat, path: str) -> tuple[int, str]:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
-    told: tuple[int, str] = gevent.get_hub().threadpool.apply(ask)
-    return told
+    page: tuple[int, str] = gevent.get_hub().threadpool.apply(ask)
+    return page
 
 
 def figures(chat: Chat) -> dict[str, float]:
-    """Give the server's own figures, by name and labels."""
+    """Return the metrics of the server by name and labels."""
     status, text = get(chat, "/metrics")
     assert status == 200
     return {
@@ -99,7 +99,7 @@ def test_a_rollback_guard_that_cannot_be_written_shows_in_the_metrics(
 
 
 def test_messages_deliveries_and_connections_are_counted(chat: Chat) -> None:
-    ann, bob = chat.riches("Ann", "Bob")
+    ann, bob = chat.rich_clients("Ann", "Bob")
     chat.plain()
     before = figures(chat)
     ann.say("lobby", "hi")
@@ -120,7 +120,7 @@ def test_messages_deliveries_and_connections_are_counted(chat: Chat) -> None:
 
     bob.tell("bye")
     bob.closing()
-    chat.gone(bob)
+    chat.wait_disconnected(bob)
     assert figures(chat)['connections_closed_total{reason="quit"}'] >= 1
 
 
@@ -130,15 +130,15 @@ def test_top_lists_the_busiest_rooms_and_the_slowest_clients(chat: Chat) -> None
     for text in ("one", "two"):
         ann.say("den", text)
     ann.posts(2)
-    (inside,) = chat.inside()
-    inside.outbox.put(b"not flushed yet")  # nobody else runs before it is asked for
+    (inside,) = chat.sessions()
+    inside.outbox.put(b"not flushed yet")  # no other greenlet runs before the request
     status, text = get(chat, "/top")
-    told = json.loads(text)
+    page = json.loads(text)
     assert status == 200
-    (room,) = told["rooms"]
+    (room,) = page["rooms"]
     assert (room["room"], room["members"]) == ("den", 1)
     assert 0 < room["messages_per_second"] <= 0.4
-    assert told["clients"] == [
+    assert page["clients"] == [
         {"nick": "Ann", "address": "127.0.0.1", "door": "tcp", "outbox_bytes": 15 + ITEM_BYTES}
     ]
 
@@ -198,7 +198,7 @@ def test_slow_requests_do_not_block_the_admin_port(
 
 
 def ask(chat: Chat, request: bytes) -> bytes:
-    """Send some bytes on a connection of their own, and give what is answered until its end."""
+    """Send bytes on a new connection; return the answer until its end."""
     address = chat.server.admin_address
     assert address is not None
     answer = b""
@@ -292,11 +292,11 @@ def test_a_taken_admin_port_is_an_error_only_if_it_was_configured(
 ) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        asked = Server(Config(port=0, timeline="memory:", admin=address), Wall())
+        asked = Server(Config(port=0, timeline="memory:", admin=address), RecordingConsole())
         with pytest.raises(BadOption, match=f"--admin {address}: address already in use"):
             asked.start()
         with patch("geventchat.server.server.DEFAULT_ADMIN", address):
-            server = Server(Config(port=0, timeline="memory:"), Wall())
+            server = Server(Config(port=0, timeline="memory:"), RecordingConsole())
             server.start()
             assert server.admin_address is None
             server.stop()

@@ -7,7 +7,7 @@ import pytest
 from geventchat.server.session import session as session_module
 from tests.conversations.chat import chatting
 from tests.conversations.peers import encode, of
-from tests.conversations.test_slow import TEXT, Sluggish, talk
+from tests.conversations.test_slow import TEXT, SlowReader, talk
 
 SMALL: dict[str, Any] = {"outbox_bytes": 64 << 10}
 
@@ -29,7 +29,7 @@ def test_a_client_that_reads_gets_all_history_that_it_asks_for_at_once(
         answers = [ann.event() for _ in requests]
         assert [answer["id"] for answer in answers] == [str(number) for number in range(50)]
         assert {len(answer["posts"]) for answer in answers} == {500}
-        assert max(session.outbox.size for session in chat.inside()) <= 300_000
+        assert max(session.outbox.size for session in chat.sessions()) <= 300_000
         assert ann.pong() == []
 
 
@@ -37,7 +37,7 @@ def test_a_client_that_reads_gets_every_list_of_members_that_it_asks_for_at_once
     with chatting(**SMALL) as chat:
         for number in range(60):
             chat.rich(f"{number:0>32}")
-        ann = Sluggish(chat)
+        ann = SlowReader(chat)
         ann.hello(chat)
         requests = [{"type": "who", "room": "lobby", "id": str(number)} for number in range(500)]
         ann.send(b"".join(map(encode, requests)))
@@ -53,13 +53,13 @@ def test_a_client_that_does_not_read_what_it_asks_for_is_closed_as_slow(
     monkeypatch.setattr(session_module, "STALLED_SECONDS", 0.1)
     with chatting(outbox_bytes=1 << 20) as chat:
         talk(chat, 40)
-        slow, ann = Sluggish(chat), chat.rich("Ann")
+        slow, ann = SlowReader(chat), chat.rich("Ann")
         slow.hello(chat, nick="Slow", rooms={})
         join, history = {"type": "join", "room": "lobby"}, {"type": "history", "room": "lobby"}
         slow.send(encode(join) + encode(history | {"limit": 500}) * 50)
-        while "Slow" in {session.nick for session in chat.inside()}:
+        while "Slow" in {session.nick for session in chat.sessions()}:
             ann.pong()
-            assert max(session.outbox.size for session in chat.inside()) <= 1 << 20
+            assert max(session.outbox.size for session in chat.sessions()) <= 1 << 20
         *answers, bye = slow.rest()
         assert b'"code":"slow"' in bye
         assert len(answers) < 50

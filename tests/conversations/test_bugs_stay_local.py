@@ -1,4 +1,4 @@
-"""Our own bugs: each takes down the one connection it met, says so, and is in the log once."""
+"""Bugs in the server: each ends only its connection, with an error, and is logged once."""
 
 import logging
 from typing import Any, Final, NoReturn
@@ -15,19 +15,19 @@ from tests.conversations.conftest import Address
 from tests.conversations.peers import Bystanders, Plain, Rich, texts
 
 
-class Unheard(BaseException):
-    """Nothing that anybody catches by name."""
+class UnexpectedBug(BaseException):
+    """An exception that no handler names."""
 
 
 BUGS: Final[list[type[BaseException]]] = [
     ValueError, AssertionError, KeyError, RecursionError, StopIteration, MemoryError, OSError,
-    TimeoutError, SystemExit, KeyboardInterrupt, Unheard,
+    TimeoutError, SystemExit, KeyboardInterrupt, UnexpectedBug,
 ]  # fmt: skip
 
 
 @pytest.fixture(params=BUGS)
 def bug(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the server fail at `typing`, in one way after the other."""
+    """Make the server fail at `typing`, in one way after the other."""
     kind: type[BaseException] = request.param
 
     def fail(*_: object) -> NoReturn:
@@ -42,7 +42,7 @@ def is_internal(bye: dict[str, Any]) -> bool:
 
 
 @pytest.mark.usefixtures("bug")
-def test_a_bug_ends_one_connection_and_the_others_go_on(address: Address) -> None:
+def test_a_bug_ends_one_connection_and_no_other(address: Address) -> None:
     with Bystanders(address) as bystanders, Rich(address, "ann") as ann:
         ann.say("lobby", "before", key="k1")
         ann.posts(1)
@@ -51,7 +51,7 @@ def test_a_bug_ends_one_connection_and_the_others_go_on(address: Address) -> Non
         (bye,) = ann.closing()
         assert is_internal(bye)
         assert bye["after_ms"] > 0
-        bystanders.heard("before")
+        bystanders.check_heard("before")
 
 
 @pytest.mark.usefixtures("bug")
@@ -78,7 +78,7 @@ def test_a_client_that_met_a_bug_can_resume(address: Address) -> None:
             assert again.nick == "ann"
             again.say("lobby", "back")
             assert again.posts(1)[0]["author"] == "ann"
-            bystanders.heard("back")
+            bystanders.check_heard("back")
 
 
 def test_a_bug_met_a_hundred_times_leaks_nothing(
@@ -91,7 +91,7 @@ def test_a_bug_met_a_hundred_times_leaks_nothing(
             with Rich(address, client="client-that-comes-back") as ann:
                 ann.tell("typing", room="lobby")
                 assert is_internal(ann.closing()[-1])
-        bystanders.heard()
+        bystanders.check_heard()
         assert len(bystanders.rich.ask("who", room="lobby")["nicks"]) == 3
 
 
@@ -104,7 +104,7 @@ def test_a_bug_in_the_welcome_ends_one_connection(
             ann.send(b'\x1e{"type":"hello","version":1,"client":"client-without-luck"}\0')
             (line,) = ann.rest()
         assert line.startswith(b"* geventchat: ")
-        bystanders.heard()
+        bystanders.check_heard()
         with Rich(address, client="client-without-luck") as again:
             assert texts(again.greeting)
 
@@ -115,7 +115,7 @@ def test_a_bug_after_the_welcome_ends_one_connection(
     ann = chat.rich("Ann")
     with monkeypatch.context() as broken:
         broken.setattr(replay, "_send", None)
-        bob = chat.came(Plain(chat.address))
+        bob = chat.track(Plain(chat.address))
         ann.say("lobby", "hello Bob")
         ann.posts(1)
         bob.send(b'\x1e{"type":"hello","version":1,"client":"client-without-luck"}\0')
@@ -131,7 +131,7 @@ def test_a_plain_client_gets_a_line_when_a_bug_ends_its_connection(
     def fail(*_: object) -> NoReturn:
         raise kind("a secret of ours")
 
-    one, other, third = chat.plains(3)
+    one, other, third = chat.plain_clients(3)
     with monkeypatch.context() as broken:
         broken.setattr(Session, "submit", fail)
         one.send(b"hello\0")
@@ -148,18 +148,18 @@ def test_a_bug_while_leaving_still_closes_the_connection(
     def fail(*_: object) -> NoReturn:
         raise ValueError("a bug of ours")
 
-    one, other = chat.plains(2)
+    one, other = chat.plain_clients(2)
     with monkeypatch.context() as broken:
         broken.setattr(Hub, "remove", fail)
         one.send(b"q\0")
         assert one.rest() == []
     other.send(b"still here\0")
-    chat.knock()
+    chat.wait_accepted()
     assert "a bug of ours" in capfd.readouterr().err
 
 
-def test_a_bug_does_not_stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It strikes each second by itself, also after a bug: the one test that waits for it."""
+def test_a_bug_does_not_stop_the_timers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The timers run each second, also after a bug; the only test that waits for them."""
     with chatting(clock=True, ping_seconds=1) as chat:
         struck = Event()
 

@@ -1,4 +1,4 @@
-"""A system clock that is wrong, or is set: what it says is wrong then, and nothing else."""
+"""A system clock that is wrong or set affects only the times shown."""
 
 import time
 
@@ -16,7 +16,7 @@ def test_a_system_clock_that_jumps_does_not_disturb_clients(
     says = [IN_1970]
     monkeypatch.setattr(time, "time", lambda: says[0])
     with chatting(timeline, clock=True) as chat, Control(chat.address):
-        ann, bob = chat.riches("Ann", "Bob")
+        ann, bob = chat.rich_clients("Ann", "Bob")
         for key, says[0] in enumerate((IN_1970, IN_2026, IN_1970)):
             ann.say("lobby", "hello", key=str(key))
             ann.posts(1)

@@ -1,6 +1,6 @@
-"""A server that cannot go on ends and says so; it never stays without hearing or storing.
+"""A server that loses a core greenlet shuts down; it never runs without receiving or storing.
 
-Each is a process of its own, so that the exit code and the log are the real ones.
+Each runs as a process, so that the exit code and the log are the real ones.
 """
 
 import re
@@ -18,11 +18,11 @@ from tests.conversations.peers import Rich, of
 from tests.process import served
 
 WOUNDED = "tests.conversations.wounded"
-SUPERVISED = ("timeline", "tending", "delivery", "clock")
+SUPERVISED = ("timeline", "maintenance", "delivery", "clock")
 
 
 def health(log_lines: list[str]) -> int:
-    """Ask for /healthz where the log says that it is; give the status."""
+    """Request /healthz at the address in the log; return the status."""
     (line,) = log_lines
     (address,) = re.findall(r"http://127\.0\.0\.1:\d+", line)
     try:
@@ -73,7 +73,7 @@ def test_healthz_is_503_from_the_moment_a_core_greenlet_ended(
         assert process.wait(6) == 1
 
 
-def test_a_commit_that_hangs_does_not_hold_the_ending(tmp_path: Path) -> None:
+def test_a_hanging_commit_does_not_delay_the_shutdown(tmp_path: Path) -> None:
     with served(tmp_path, "--drain-seconds", "2", program=WOUNDED) as process:
         with Rich(process.address, "ann") as ann:
             ann.say("lobby", "acknowledged", key="k")
@@ -87,6 +87,6 @@ def test_a_commit_that_hangs_does_not_hold_the_ending(tmp_path: Path) -> None:
             assert of("post", ann.closing()) == []
         assert process.wait(5) == 1
         assert time.monotonic() - began < 3.5
-        assert process.lines("not everything could be stored in time")
+        assert process.lines("some messages were not stored in time")
         with closing(sqlite3.connect(f"{tmp_path}/chat.db")) as db:
             assert db.execute("SELECT text FROM posts").fetchall() == [("acknowledged",)]

@@ -1,4 +1,4 @@
-"""When descriptors run out, connected clients go on, and others are rejected or wait."""
+"""Without free descriptors connected clients are served, and others are rejected or wait."""
 
 import sys
 import time
@@ -21,17 +21,17 @@ def test_connections_over_the_descriptor_limit_are_rejected_with_the_reason(tmp_
         for peer in late:
             (line,) = peer.rest()
             assert line == b"* geventchat: The server is full. Try again later."
-        bystanders.heard()
+        bystanders.check_heard()
         assert len(server.lines("(full=")) <= 3
         for peer in crowd[:10]:
             peer.send(b"q\0")
             peer.rest()
             peer.socket.close()
         began = time.monotonic()
-        while (knock := _knock(server.address)) and time.monotonic() < began + 2:
+        while (knock := _try_connect(server.address)) and time.monotonic() < began + 2:
             assert b"full" in knock[0]
         assert knock == []
-        bystanders.heard()
+        bystanders.check_heard()
 
 
 def test_a_limit_above_the_descriptors_is_warned_of_with_both_numbers(tmp_path: Path) -> None:
@@ -57,9 +57,9 @@ def test_without_descriptors_the_server_waits_and_accepts_again_within_2_seconds
                 peer.send(b"q\0")
             while not server.lines("(descriptors="):
                 assert time.monotonic() < began + 5
-            bystanders.heard()
-            while time.monotonic() < began + 1.2:  # so long that it has tried more than once
-                bystanders.heard()
+            bystanders.check_heard()
+            while time.monotonic() < began + 1.2:  # long enough for more than one try
+                bystanders.check_heard()
                 time.sleep(0.05)
             server.allow(1_000)
             freed = time.monotonic()
@@ -67,10 +67,10 @@ def test_without_descriptors_the_server_waits_and_accepts_again_within_2_seconds
             assert time.monotonic() < freed + 2
         assert len(server.lines("(descriptors=")) <= time.monotonic() - began + 1
         assert server.lines("Traceback") == []
-        bystanders.heard()
+        bystanders.check_heard()
 
 
-def _knock(address: tuple[str, int]) -> list[bytes]:
+def _try_connect(address: tuple[str, int]) -> list[bytes]:
     with Plain(address) as peer:
         peer.shut()
         return peer.rest()

@@ -1,4 +1,4 @@
-"""Direct texts: for one nick, live, at most once, and in no record."""
+"""Direct messages: to one nick, live, at most once, and never stored."""
 
 import time
 
@@ -10,9 +10,9 @@ from tests.conversations.chat import Chat, drop
 def test_a_direct_message_reaches_only_its_recipient_and_is_answered_with_sent(
     stored_chat: Chat,
 ) -> None:
-    """`sent` says to whom; nobody else hears of it."""
+    """`sent` names the recipient; nobody else receives anything."""
     plain = stored_chat.plain()
-    ann, bob, eve = stored_chat.riches("Ann", "Bob", "Eve")
+    ann, bob, eve = stored_chat.rich_clients("Ann", "Bob", "Eve")
     sent = ann.ask("direct", to="bob", text="for you")
     assert sent == {"type": "sent", "id": sent["id"], "to": "Bob"}
     direct = bob.event()
@@ -24,7 +24,7 @@ def test_a_direct_message_reaches_only_its_recipient_and_is_answered_with_sent(
 
 
 def test_a_direct_message_is_not_stored(stored_chat: Chat) -> None:
-    ann, _ = stored_chat.riches("Ann", "Bob")
+    ann, _ = stored_chat.rich_clients("Ann", "Bob")
     ann.ask("direct", to="Bob", text="for you")
     assert ann.ask("history", room="lobby", limit=500)["posts"] == []
 
@@ -61,7 +61,7 @@ def test_a_rich_guest_can_receive_direct_messages(chat: Chat) -> None:
 
 
 def test_a_plain_guest_is_no_such_nick(chat: Chat) -> None:
-    """A plain client could not tell it from what is said in the lobby."""
+    """A plain client could not distinguish it from a message in the lobby."""
     plain, ann = chat.plain(), chat.rich("Ann")
     plain.send(b"here I am\0")
     (post,) = ann.posts(1)
@@ -71,9 +71,9 @@ def test_a_plain_guest_is_no_such_nick(chat: Chat) -> None:
 
 
 def test_a_nick_that_is_held_but_away_is_no_such_nick(chat: Chat) -> None:
-    ann, bob = chat.riches("Ann", "Bob")
+    ann, bob = chat.rich_clients("Ann", "Bob")
     drop(bob)
-    chat.gone(bob)
+    chat.wait_disconnected(bob)
     assert ann.ask("direct", to="Bob", text="come back")["code"] == "no_such_nick"
     again = chat.rich(client=bob.client)
     assert again.nick == "Bob"

@@ -1,7 +1,7 @@
-"""A disk that fails: nothing is acknowledged, nobody is sent away, and it passes by itself.
+"""A failing disk: no message is acknowledged, no client disconnected, and no restart is needed.
 
-The failures are the kernel's own: the server, a process of its own, may not write beyond a file's
-end, or is told that what it wrote did not reach the disk.
+The failures are those of the kernel: the server, a separate process, has a file size limit, or its
+fsync fails.
 """
 
 import os
@@ -30,7 +30,7 @@ CLIENT = "a-client-that-stays"
 
 @contextmanager
 def full_disk(server: Process, folder: Path) -> Iterator[None]:
-    """Let no file of the server become larger than the log of its database is now."""
+    """Limit the file size of the server to the current size of its write-ahead log."""
     size = os.path.getsize(folder / "chat.db-wal")
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
     yield
@@ -40,21 +40,21 @@ def full_disk(server: Process, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def failing_fsync(server: Process) -> Iterator[None]:
-    """Let the kernel say of everything that is written that it did not reach the disk."""
+    """Make every fsync of the server fail."""
     fault = ["-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO"]
     command = ["strace", "-f", *fault, "-o", os.devnull, "-p", str(server.pid)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
         assert strace.stderr is not None
-        if "attached" not in (told := strace.stderr.readline()):
-            pytest.skip(told)  # few may do this to a process that is not their child
+        if "attached" not in (line := strace.stderr.readline()):
+            pytest.skip(line)  # often forbidden for a process that is not a child
         try:
             yield
         finally:
-            strace.send_signal(signal.SIGINT)  # lets go of the server
+            strace.send_signal(signal.SIGINT)  # detaches from the server
 
 
 def refused(client: Rich, text: str, key: str) -> None:
-    """Let a client say what cannot be stored."""
+    """Send a message that cannot be stored."""
     client.say("lobby", text, key=key)
     error = client.hear(lambda event: event["type"] == "error")[-1]
     assert (error["code"], error["key"]) == ("storage", key)
@@ -106,7 +106,7 @@ def test_an_unacknowledged_message_uses_no_position_even_after_a_kill(tmp_path: 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 def test_a_failed_fsync_is_not_trusted_the_next_time(tmp_path: Path) -> None:
-    """The kernel says of the same pages that they are written when it is asked once more."""
+    """The kernel reports the same pages as written at the next fsync."""
     with (
         served(tmp_path) as server,
         Rich(server.address, "Ann", client=CLIENT) as ann,
@@ -139,7 +139,7 @@ def test_a_full_log_disk_does_not_delay_clients() -> None:
 
 @contextmanager
 def logging_to(output: IO[bytes]) -> Iterator[tuple["subprocess.Popen[bytes]", Address]]:
-    """Run a server that shows messages there. It cannot tell its port, so that is looked up."""
+    """Run a server that prints to a full disk; its port is looked up, since it cannot print it."""
     options = ["--port", "0", "--admin", "none", "--timeline", "memory:", "--echo"]
     command = [sys.executable, "-m", "geventchat", "serve", *options]
     with subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as server:

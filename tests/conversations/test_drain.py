@@ -1,6 +1,6 @@
-"""A server that is told to end while everyone talks: what it took is kept, and it ends in time.
+"""Shutdown while all clients talk: messages received are stored, and it ends in time.
 
-It is a process of its own, so that the signals and the exit code are the real ones.
+The server is a process, so that the signals and the exit code are the real ones.
 """
 
 import signal
@@ -22,7 +22,7 @@ CLIENTS = 100
 
 
 class Talker:
-    """Says one thing after the other until the connection ends."""
+    """Sends messages one after the other until the connection ends."""
 
     def __init__(self, process: Process, number: int) -> None:
         self._room = f"room-{number % 10}"
@@ -32,7 +32,7 @@ class Talker:
         self.heard: list[dict[str, Any]] = []
 
     def talk(self) -> None:
-        """Say the next thing as soon as the last was heard; hear all until the end."""
+        """Send each message once the last was received; read everything until the end."""
         self._say()
         with suppress(EOFError, ConnectionResetError):
             while True:
@@ -42,18 +42,18 @@ class Talker:
         self._rich.socket.close()
 
     def stored(self) -> set[str]:
-        """Give the keys of what it heard of its own: the server has acknowledged that."""
+        """Return the keys of its own posts that it received: these are acknowledged."""
         return {post["key"] for post in of("post", self.heard) if post.get("key") in self.said}
 
     def _say(self) -> None:
         self.said.append(f"{self._number}-{len(self.said)}")
-        with suppress(OSError):  # the connection is gone: its end is what is heard next
+        with suppress(OSError):  # the connection is lost: the reader sees its end next
             self._rich.say(self._room, "something", key=self.said[-1])
 
 
 @contextmanager
 def talking(process: Process) -> Iterator[list[Talker]]:
-    """Let everyone talk, until all connections have ended."""
+    """Make all clients talk until all connections have ended."""
     talkers = [Talker(process, number) for number in range(CLIENTS)]
     greenlets = [gevent.spawn(talker.talk) for talker in talkers]
     with gevent.Timeout(10):
@@ -64,8 +64,8 @@ def talking(process: Process) -> Iterator[list[Talker]]:
     assert all(greenlet.ready() for greenlet in greenlets)
 
 
-def until_nobody_is_let_in(process: Process) -> None:
-    """Wait until the first signal was seen."""
+def wait_not_accepting(process: Process) -> None:
+    """Wait until the server has received the first signal."""
     with gevent.Timeout(5), suppress(ConnectionRefusedError):
         while True:
             socket.create_connection(process.address).close()
@@ -73,14 +73,14 @@ def until_nobody_is_let_in(process: Process) -> None:
 
 
 def send_nulls(sender: native.socket) -> None:
-    """Send null bytes, and nothing but them, until the connection ends. Waits in its thread."""
+    """Send only null bytes until the connection ends. Blocks its thread."""
     with suppress(ConnectionError):
         while True:
             sender.sendall(bytes(16 << 20))
 
 
-def kept(folder: Path) -> list[str]:
-    """Give the keys of what is in the file."""
+def stored_keys(folder: Path) -> list[str]:
+    """Return the keys of the posts in the file."""
     with closing(sqlite3.connect(folder / "chat.db")) as db:
         return [key for (key,) in db.execute("SELECT key FROM posts")]
 
@@ -93,7 +93,7 @@ def test_messages_taken_before_shutdown_are_stored_and_answered(tmp_path: Path) 
         assert process.wait(10) == 0
         assert time.monotonic() - began < 10
     stored = [key for talker in talkers for key in talker.stored()]
-    assert sorted(kept(tmp_path)) == sorted(stored)
+    assert sorted(stored_keys(tmp_path)) == sorted(stored)
     byes = [talker.heard[-1] for talker in talkers]
     assert {(bye["type"], bye["code"], bye["reconnect"]) for bye in byes} == {
         ("bye", "shutdown", True)
@@ -106,14 +106,14 @@ def test_a_second_signal_exits_at_once_and_loses_nothing_acknowledged(
 ) -> None:
     with (
         served(tmp_path, "--trust", "127.0.0.0/8", "--admin", "none") as process,
-        Rich(process.address),  # as long as this one stays, the server waits
+        Rich(process.address),  # the server waits for this client
         talking(process) as talkers,
     ):
         process.signal(signal.SIGTERM)
-        until_nobody_is_let_in(process)
+        wait_not_accepting(process)
         process.signal(signal.SIGTERM)
         assert process.wait(2) == 128 + signal.SIGTERM
-    keys = kept(tmp_path)
+    keys = stored_keys(tmp_path)
     assert len(keys) == len(set(keys))
     assert {key for talker in talkers for key in talker.stored()} <= set(keys)
 

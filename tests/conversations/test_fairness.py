@@ -1,4 +1,4 @@
-"""One client's many requests do not keep the others waiting."""
+"""Many requests of one client do not delay the others."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ def test_a_client_with_few_requests_is_answered_before_a_client_with_many(
     table: dict[Any, Any] = handlers._TABLE
     ping = table[requests.Ping]
 
-    def noted(session: Session, request: requests.Ping) -> None:
+    def observed(session: Session, request: requests.Ping) -> None:
         answered.append(session.nick)
         ping(session, request)
 
     with Rich(address, "ann") as ann, Rich(address, "bob") as bob:
-        monkeypatch.setitem(table, requests.Ping, noted)
+        monkeypatch.setitem(table, requests.Ping, observed)
         monkeypatch.setattr(session, "SLICE_SECONDS", 0)  # every request is a slice
         ann.send(b'{"type":"ping"}\0' * 2_000)
         bob.pong()

@@ -1,4 +1,4 @@
-"""Who sends too quickly is read more slowly: nothing is lost by that, and nobody else is kept."""
+"""Rate limits: a client that sends too quickly is throttled; no message is lost or delayed."""
 
 import time
 from collections.abc import Iterator
@@ -13,44 +13,44 @@ from tests.conversations.peers import Bystanders, Plain, Rich, encode, of, texts
 STRANGER = "127.0.0.9"
 
 
-def until_paused(chat: Chat) -> None:
-    """Return when somebody is paused."""
+def wait_throttled(chat: Chat) -> None:
+    """Wait until a client is throttled."""
     with gevent.Timeout(5):
         while not chat.server.counts["pauses"]:
             gevent.sleep(0.001)
 
 
-def pour(peer: Plain, data: bytes) -> None:
-    """Send until all is sent or the server has closed."""
+def send_all(peer: Plain, data: bytes) -> None:
+    """Send until everything is sent or the server has closed."""
     with suppress(OSError):
         peer.send(data)
 
 
 @pytest.fixture
-def open_house() -> Iterator[Chat]:
-    """Give a server that trusts nobody."""
+def untrusting() -> Iterator[Chat]:
+    """Return a server without trusted networks."""
     with chatting(options={"trust": ()}, messages_per_second=50) as chat:
         yield chat
 
 
-def test_messages_sent_too_quickly_arrive_later_complete_and_in_order(open_house: Chat) -> None:
-    ann, bob = open_house.riches("Ann", "Bob")
+def test_messages_sent_too_quickly_arrive_later_complete_and_in_order(untrusting: Chat) -> None:
+    ann, bob = untrusting.rich_clients("Ann", "Bob")
     said = [str(number) for number in range(30)]
     began = time.monotonic()
     for text in said:
         ann.say("lobby", text)
     assert texts(bob.posts(30)) == said
     assert time.monotonic() - began > 25 / 50 - 0.1
-    assert open_house.server.counts["pauses"] >= 20
+    assert untrusting.server.counts["pauses"] >= 20
     assert texts(ann.pong()) == said
 
 
 @pytest.mark.parametrize("dropped", [True, False])
-def test_reconnecting_does_not_reset_the_rate_limit(open_house: Chat, dropped: bool) -> None:
-    ann = open_house.rich("Ann")
+def test_reconnecting_does_not_reset_the_rate_limit(untrusting: Chat, dropped: bool) -> None:
+    ann = untrusting.rich("Ann")
     began = time.monotonic()
     for number in range(8):
-        again = open_house.rich("Ann", client=ann.client)
+        again = untrusting.rich("Ann", client=ann.client)
         for text in range(4):
             again.say("lobby", f"{number}.{text}")
         assert len(again.posts(4)) == 4
@@ -59,8 +59,8 @@ def test_reconnecting_does_not_reset_the_rate_limit(open_house: Chat, dropped: b
     assert time.monotonic() - began > (8 * 5 - 5) / 50 - 0.1
 
 
-def test_a_plain_client_is_paused_too(open_house: Chat) -> None:
-    flooder, hearer = open_house.plains(2)
+def test_a_plain_client_is_paused_too(untrusting: Chat) -> None:
+    flooder, hearer = untrusting.plain_clients(2)
     said = [b"%d" % number for number in range(30)]
     began = time.monotonic()
     flooder.send(b"\0".join(said) + b"\0q\0")
@@ -69,16 +69,16 @@ def test_a_plain_client_is_paused_too(open_house: Chat) -> None:
     assert flooder.rest() == []
 
 
-def test_a_large_message_counts_as_many(open_house: Chat) -> None:
-    flooder, hearer = open_house.plains(2)
+def test_a_large_message_counts_as_many(untrusting: Chat) -> None:
+    flooder, hearer = untrusting.plain_clients(2)
     began = time.monotonic()
     flooder.send(b"x" * 60_000 + b"\0", b"after it\0")
     assert len(hearer.frames(2)) == 2
     assert time.monotonic() - began > 10 / 50 - 0.1
 
 
-def test_empty_frames_count_like_any_other(open_house: Chat) -> None:
-    flooder, hearer = open_house.plains(2)
+def test_empty_frames_count_like_any_other(untrusting: Chat) -> None:
+    flooder, hearer = untrusting.plain_clients(2)
     began = time.monotonic()
     flooder.send(b"\0" * 30 + b"hello\0")
     assert hearer.frame() == b"hello"
@@ -89,7 +89,7 @@ def test_empty_frames_count_like_any_other(open_house: Chat) -> None:
 
 def test_a_throttled_client_still_hears_the_others() -> None:
     with chatting(options={"trust": ()}, messages_at_once=2, messages_per_second=3) as chat:
-        ann, bob = chat.riches("Ann", "Bob")
+        ann, bob = chat.rich_clients("Ann", "Bob")
         for _ in range(3):
             ann.say("lobby", "from ann")
         time.sleep(0.4)  # a token for bob
@@ -102,9 +102,9 @@ def test_while_a_client_is_paused_its_ping_clock_stands_still() -> None:
         ann = chat.rich("Ann", rooms=[])
         for number in range(4):
             ann.tell("ping", id=str(number))
-        until_paused(chat)
+        wait_throttled(chat)
         for seconds in (30, 60, 90, 120):
-            chat.later(seconds)
+            chat.advance_clock(seconds)
         heard = [ann.event() for _ in range(4)]
         assert [event["type"] for event in heard] == ["pong"] * 4
 
@@ -114,22 +114,22 @@ def test_only_a_client_that_keeps_its_buffer_full_for_long_is_closed() -> None:
         chatting(options={"trust": ("127.0.0.1/32",)}, flood_seconds=1) as chat,
         Bystanders(chat.address) as bystanders,
     ):
-        rich = chat.came(Rich(chat.address, "Eve", rooms=["aside"], source=STRANGER))
-        pasting = chat.came(Plain(chat.address, source=STRANGER))
-        flooding = chat.came(Plain(chat.address, source=STRANGER))
+        rich = chat.track(Rich(chat.address, "Eve", rooms=["aside"], source=STRANGER))
+        pasting = chat.track(Plain(chat.address, source=STRANGER))
+        flooding = chat.track(Plain(chat.address, source=STRANGER))
         pasting.send(b"\0" * 10_000)
-        gevent.spawn(pour, flooding, b"\0" * 10_000_000)
-        gevent.spawn(pour, rich, b"{}\0" * 1_000_000)
+        gevent.spawn(send_all, flooding, b"\0" * 10_000_000)
+        gevent.spawn(send_all, rich, b"{}\0" * 1_000_000)
         assert flooding.rest() == [b"* geventchat: Disconnected: sending too much too fast."]
         bye = rich.closing()[-1]
         assert (bye["code"], bye["reconnect"]) == ("flood", True)
-        bystanders.heard()
-        assert len(chat.inside()) == 3
+        bystanders.check_heard()
+        assert len(chat.sessions()) == 3
 
 
-def test_a_shutdown_takes_what_a_throttled_client_had_sent() -> None:
+def test_a_shutdown_stores_messages_received_from_a_throttled_client() -> None:
     with chatting(options={"trust": ()}, messages_at_once=2, messages_per_second=1) as chat:
-        ann, bob = chat.riches("Ann", "Bob")
+        ann, bob = chat.rich_clients("Ann", "Bob")
         ann.send(
             b"".join(
                 encode({"type": "say", "room": "lobby", "text": str(number)})
@@ -137,9 +137,9 @@ def test_a_shutdown_takes_what_a_throttled_client_had_sent() -> None:
             )
         )
         bob.posts(1)
-        until_paused(chat)
+        wait_throttled(chat)
         began = time.monotonic()
-        chat.server.ask_to_stop()
+        chat.server.request_stop()
         stopping = gevent.spawn(chat.server.stop)
         assert texts(bob.posts(49)) == [str(number) for number in range(1, 50)]
         for peer in (ann, bob):

@@ -17,7 +17,7 @@ def test_text_piped_into_a_connection_is_delivered(stored: Address) -> None:
         nc.send(b"hi\0")
         nc.shut()
         assert nc.rest() == []
-        bystanders.heard("hi")
+        bystanders.check_heard("hi")
 
 
 def test_all_whole_frames_of_a_plain_client_are_delivered(stored: Address) -> None:
@@ -26,7 +26,7 @@ def test_all_whole_frames_of_a_plain_client_are_delivered(stored: Address) -> No
         ann.send("\0".join([*said, ""]).encode())
         ann.shut()
         assert ann.rest() == []
-        bystanders.heard(*said)
+        bystanders.check_heard(*said)
 
 
 def test_all_posts_of_a_rich_client_come_back_with_their_keys(stored: Address) -> None:
@@ -41,7 +41,7 @@ def test_all_posts_of_a_rich_client_come_back_with_their_keys(stored: Address) -
         ann.shut()
         posts = of("post", ann.closing())
         assert [(post["key"], post["text"]) for post in posts] == [(f"k{n}", n) for n in said]
-        bystanders.heard(*said)
+        bystanders.check_heard(*said)
 
 
 def test_every_request_is_answered_after_the_half_close(stored: Address) -> None:
@@ -70,7 +70,7 @@ def test_all_requests_may_be_sent_before_any_answer_is_read(stored: Address) -> 
         assert heard[0]["nonce"] == "n"
         assert heard[1]["type"] == "joined"
         assert heard[-1]["key"] == "k1"
-        bystanders.heard("hello and goodbye")
+        bystanders.check_heard("hello and goodbye")
 
 
 def test_a_bye_before_the_half_close_is_answered_after_everything(stored: Address) -> None:
@@ -89,7 +89,7 @@ def test_a_frame_cut_off_by_the_end_is_dropped(address: Address, cut: bytes) -> 
         ann.send(b"whole\0" + cut)
         ann.shut()
         assert ann.rest() == []
-        bystanders.heard("whole")
+        bystanders.check_heard("whole")
 
 
 def test_a_request_cut_off_by_the_end_is_dropped(address: Address) -> None:
@@ -100,7 +100,7 @@ def test_a_request_cut_off_by_the_end_is_dropped(address: Address) -> None:
         heard = ann.closing()
         assert texts(heard) == ["whole"]
         assert of("error", heard) == []
-        bystanders.heard("whole")
+        bystanders.check_heard("whole")
 
 
 def test_a_client_that_closes_without_sending_anything_has_no_effect(address: Address) -> None:
@@ -108,12 +108,12 @@ def test_a_client_that_closes_without_sending_anything_has_no_effect(address: Ad
         for client in (ann, bob):
             client.shut()
             assert client.rest() == []
-        bystanders.heard()
+        bystanders.check_heard()
 
 
 def test_messages_of_others_before_the_half_close_are_still_delivered(address: Address) -> None:
     with Bystanders(address) as bystanders, Rich(address) as ann:
-        bystanders.heard()
+        bystanders.check_heard()
         ann.shut()
         assert texts(ann.closing()) == ["from rich", "from plain"]
 
@@ -123,7 +123,7 @@ def test_a_replay_is_delivered_to_its_end(stored_chat: Chat) -> None:
     speaker.send((b"x" * 1_000 + b"\0") * 500)
     ann.hear(lambda event: event.get("position") == 500)
     epoch = ann.ask("join", room="lobby")["epoch"]
-    caller = stored_chat.came(Plain(stored_chat.address))
+    caller = stored_chat.track(Plain(stored_chat.address))
     rooms = {"lobby": {"epoch": epoch, "position": 0}}
     caller.send(b"\x1e" + encode(HELLO | {"rooms": rooms}))
     caller.shut()
@@ -131,8 +131,8 @@ def test_a_replay_is_delivered_to_its_end(stored_chat: Chat) -> None:
     assert [post["position"] for post in posts] == list(range(1, 501))
 
 
-def test_the_others_see_it_leave(chat: Chat) -> None:
-    """A plain client that ends so has gone, like any other."""
+def test_a_half_closed_client_is_announced_as_left(chat: Chat) -> None:
+    """A plain client that half-closes leaves like any other."""
     ann, plain = chat.rich("Ann"), chat.plain()
     plain.send(b"goodbye\0")
     plain.shut()
@@ -142,7 +142,7 @@ def test_the_others_see_it_leave(chat: Chat) -> None:
 
 
 def test_bye_comes_after_everything_before_it(stored_chat: Chat) -> None:
-    """A `bye` is answered last, with its id; what follows it in the same piece is not."""
+    """A `bye` is answered last, with its id; requests after it in the same piece are not."""
     ann = stored_chat.rich("Ann")
     says = [encode({"type": "say", "room": "lobby", "text": str(number)}) for number in range(100)]
     bye = [{"type": "bye", "id": "b"}, {"type": "say", "room": "lobby", "text": "too late"}]

@@ -1,4 +1,4 @@
-"""Hello: what the welcome says, what follows it, and a client that comes on a second connection."""
+"""Hello: the welcome, the events after it, and a second connection of a client."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ CLIENT = "client-of-a-test-of-hello"
 
 
 def hello(peer: Plain, **fields: Any) -> dict[str, Any]:
-    """Say hello with these fields, and give what the server answers first."""
+    """Send hello with these fields; return the first answer."""
     peer.send(b"\x1e" + encode({"type": "hello", "version": 1, "client": CLIENT, **fields}))
     answer: dict[str, Any] = json.loads(peer.frame())
     return answer
@@ -276,7 +276,7 @@ def test_nothing_is_lost_between_two_connections_of_one_client(stored: Address) 
             *before, bye = first.closing()
             assert bye["code"] == "replaced"
         assert of("joined", second.greeting)[0]["recovered"] is True
-        # Until the second came the first heard everything, and then nothing more.
+        # The first receives everything until the second connects, and then nothing.
         heard += positions(before)
         assert heard == list(range(read + 1, read + len(heard) + 1))
         read = cursor["position"]

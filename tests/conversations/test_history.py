@@ -1,4 +1,4 @@
-"""History: older posts in pages, oldest first, and whether anything older is kept."""
+"""History: older posts in pages, oldest first, and whether there are older ones."""
 
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,14 @@ from tests.conversations.peers import Rich, texts
 
 
 def talk(ann: Rich, number: int) -> None:
-    """Say so many things in the room `r` and hear them."""
+    """Post messages in the room `r` and receive them."""
     for each in range(1, number + 1):
         ann.say("r", f"{each}")
     ann.posts(number, "r")
 
 
 def page(ann: Rich, **fields: Any) -> tuple[list[int], bool]:
-    """Ask for history of the room `r`; give the positions, and whether that is all."""
+    """Request the history of the room `r`; return the positions, and whether it is complete."""
     history = ann.ask("history", room="r", **fields)
     assert (history["type"], history["room"]) == ("history", "r")
     return [post["position"] for post in history["posts"]], history["complete"]
@@ -97,7 +97,7 @@ def test_a_page_is_bounded_in_bytes_and_the_pages_still_meet(stored: Address) ->
 
 
 def test_a_page_of_text_that_json_escapes_fits_in_a_frame(stored: Address) -> None:
-    # JSON spells this character in six bytes: what came in few frames would go out in large ones.
+    # JSON escapes this character in six bytes: posts from few frames would need large ones.
     with Rich(stored, rooms=["r"]) as ann:
         for _ in range(30):
             ann.send(b'{"type":"say","room":"r","text":"' + b"\\u0001" * 10_000 + b'"}\0')

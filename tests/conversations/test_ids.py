@@ -42,8 +42,8 @@ def test_the_answer_carries_the_id(stored_chat: Chat, request_: dict[str, Any], 
 
 
 def test_posts_carry_no_id(chat: Chat) -> None:
-    """They are for everybody: their author knows them by their key."""
-    ann, bob = chat.riches("Ann", "Bob")
+    """They are sent to all members: their author recognises them by the key."""
+    ann, bob = chat.rich_clients("Ann", "Bob")
     ann.tell("say", room="lobby", text="one", id="1", key="k")
     for peer in (ann, bob):
         (post,) = peer.posts(1)
@@ -51,7 +51,7 @@ def test_posts_carry_no_id(chat: Chat) -> None:
 
 
 def test_events_sent_to_others_carry_no_id(chat: Chat) -> None:
-    ann, bob = chat.riches("Ann", "Bob")
+    ann, bob = chat.rich_clients("Ann", "Bob")
     ann.ask("topic", room="lobby", topic="tea")
     ann.ask("nick", nick="Anna")
     ann.ask("direct", to="Bob", text="hello")
@@ -62,7 +62,7 @@ def test_events_sent_to_others_carry_no_id(chat: Chat) -> None:
 
 
 def test_answers_come_in_the_order_of_the_requests(chat: Chat) -> None:
-    """Of those that are answered without the record being asked."""
+    """For requests that are answered without storage."""
     ann = chat.rich("Ann")
     for number in range(100):
         ann.tell(("ping", "who", "nonsense")[number % 3], room="lobby", id=str(number))

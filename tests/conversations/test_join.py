@@ -1,4 +1,4 @@
-"""Joining: what is replayed, the seam between replay and live, and leaving."""
+"""Joining: replay, the transition from replay to live, and leaving."""
 
 import random
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from tests.conversations.peers import Rich, of
 
 
 def talk(ann: Rich, room: str, number: int) -> None:
-    """Say so many things and hear them."""
+    """Post messages and receive them."""
     for each in range(1, number + 1):
         ann.say(room, f"{each}")
     ann.posts(number, room)
@@ -23,7 +23,7 @@ def positions(events: list[dict[str, Any]]) -> list[int]:
 
 
 def join(peer: Rich, room: str, **cursor: Any) -> tuple[dict[str, Any], list[int]]:
-    """Join a room; give `joined` and the positions of what is replayed."""
+    """Join a room; return `joined` and the positions of the replayed posts."""
     joined = peer.ask("join", room=room, **cursor)
     assert joined["type"] == "joined"
     return joined, positions(peer.pong())
@@ -101,7 +101,7 @@ def test_the_epoch_is_one_for_all_rooms(stored: Address) -> None:
 @pytest.mark.parametrize(
     ("position", "recovered", "first"), [(40, True, 41), (39, False, 51), (0, False, 51)]
 )
-def test_a_cursor_below_what_was_trimmed_is_not_recovered(
+def test_a_cursor_before_the_oldest_post_is_not_recovered(
     serve: Serve, position: int, recovered: bool, first: int
 ) -> None:
     address = serve(memory_posts_per_room=60)
@@ -113,7 +113,7 @@ def test_a_cursor_below_what_was_trimmed_is_not_recovered(
         assert replayed == list(range(first, 101))
 
 
-def test_a_trimmed_room_replays_what_is_left(serve: Serve) -> None:
+def test_a_trimmed_room_replays_the_retained_posts(serve: Serve) -> None:
     address = serve(memory_posts_per_room=5)
     with Rich(address, rooms=["r"]) as ann, Rich(address, rooms={}) as bob:
         talk(ann, "r", 12)
@@ -130,7 +130,7 @@ def test_a_long_replay_comes_in_pages_and_without_a_gap(
         for number in range(20):
             ann.say("r", f"{number:>50000}")
             ann.posts(1)
-        # Without a cursor the replay is bounded at some 256 KiB, the newest; with one it is whole.
+        # Without a cursor the replay is the newest 256 KiB; with one it is complete.
         epoch = ann.greeting[0]["epoch"]
         given = None if cursor is None else {"epoch": epoch, "position": cursor}
         with Rich(stored, rooms={"r": given}) as bob:
@@ -139,7 +139,7 @@ def test_a_long_replay_comes_in_pages_and_without_a_gap(
             assert len(replayed) == 20 if cursor == 0 else len(replayed) in (5, 6)
 
 
-def test_joining_a_room_one_is_in_answers_joined_and_replays_nothing(stored: Address) -> None:
+def test_joining_a_joined_room_is_answered_and_replays_nothing(stored: Address) -> None:
     with Rich(stored, rooms=["r"]) as ann, Rich(stored, rooms=["r"]) as bob:
         talk(ann, "r", 3)
         bob.posts(3)
@@ -204,7 +204,7 @@ def test_a_client_that_resumes_with_its_cursor_misses_nothing(stored: Address) -
         assert replayed == [4, 5, 6, 7, 8, 9]
 
 
-def test_what_is_joined_left_and_joined_in_one_packet_ends_joined(stored: Address) -> None:
+def test_a_join_leave_and_join_in_one_packet_ends_joined(stored: Address) -> None:
     with Rich(stored, rooms=["r"]) as ann, Rich(stored, rooms={}) as bob:
         talk(ann, "r", 3)
         request = b'{"type":"join","room":"r"}\0{"type":"leave","room":"r"}\0'
@@ -232,8 +232,8 @@ def test_no_more_rooms_than_the_limit_can_be_joined_until_one_is_left(serve: Ser
         assert ann.ask("join", room="c")["type"] == "joined"
 
 
-class Wanderer:
-    """A member that comes and goes in every way there is, and keeps what it heard, in order."""
+class RestlessMember:
+    """A member that joins and leaves in every way, and keeps the posts it received in order."""
 
     def __init__(self, address: Address, epoch: str, seed: int) -> None:
         self._address = address
@@ -242,8 +242,8 @@ class Wanderer:
         self.heard: list[int] = []
         self.ways: list[str] = []
 
-    def wander(self, total: int) -> None:
-        """Hear everything up to the position `total`."""
+    def act_randomly(self, total: int) -> None:
+        """Receive everything up to the position `total`."""
         self._peer = Rich(self._address, rooms={"r": self._cursor})
         self._take(self._peer.greeting)
         while self._position < total:
@@ -304,7 +304,7 @@ class Wanderer:
 
     def _replace(self) -> None:
         former = self._peer
-        self._resume()  # with what it has read so far; the rest goes to nobody
+        self._resume()  # from what it has read so far; the rest is lost
         with former:
             assert former.closing()[-1]["code"] == "replaced"
 
@@ -322,11 +322,11 @@ def test_a_member_that_joins_and_leaves_hears_each_position_once_and_in_order(
                 while ann.event().get("key") != key:
                     pass
 
-    # One stays throughout: its life of the room is the one to which the others are compared.
+    # One member stays throughout: the others are compared with it.
     with Rich(stored, rooms=["r"]) as stays:
         epoch = stays.greeting[0]["epoch"]
-        wanderers = [Wanderer(stored, epoch, seed) for seed in range(12)]
-        wandering = [spawn(wanderer.wander, talkers * each) for wanderer in wanderers]
+        wanderers = [RestlessMember(stored, epoch, seed) for seed in range(12)]
+        wandering = [spawn(wanderer.act_randomly, talkers * each) for wanderer in wanderers]
         chatting = [spawn(chatter) for _ in range(talkers)]
         joinall(chatting, raise_error=True)
         joinall(wandering, raise_error=True)
@@ -343,7 +343,7 @@ def test_a_room_that_empties_while_posts_are_pending_loses_none(stored: Address)
     visits = 20
     with ExitStack() as doors:
         for visit in range(visits):
-            # Nobody else need be in the room: it may be forgotten and made anew each time.
+            # The room may be empty: then it is forgotten and reopened each time.
             cursor = {"epoch": epoch, "position": len(heard)}
             ann = doors.enter_context(Rich(stored, rooms={"r": cursor}))
             assert of("joined", ann.greeting)[0]["recovered"] is True
@@ -352,7 +352,7 @@ def test_a_room_that_empties_while_posts_are_pending_loses_none(stored: Address)
             if visit % 2:
                 ann.tell("leave", room="r")
                 heard += positions(ann.hear(lambda event: event["type"] == "left"))
-            else:  # half-closed: what was sent is honoured, though nobody reads what it became
+            else:  # half-closed: messages sent are stored, although nobody reads the answers
                 ann.shut()
         cursor = {"epoch": epoch, "position": len(heard)}
         ann = doors.enter_context(Rich(stored, rooms={"r": cursor}))

@@ -1,4 +1,4 @@
-"""A server that is killed loses nothing that was heard; its clients go on where they were."""
+"""A killed server loses no delivered message; its clients resume where they were."""
 
 import signal
 from contextlib import ExitStack
@@ -16,13 +16,13 @@ SAID = 100
 
 
 def join(chat: Connection) -> Joined:
-    """Give the first join; what is said from then on must come."""
+    """Return the first `joined`; all later posts must be received."""
     with gevent.Timeout(SECONDS):
         return next(event for event in chat if isinstance(event, Joined))
 
 
 def heard(chat: Connection, last: str) -> list[object]:
-    """Give what is heard up to a post."""
+    """Return the posts up to a text."""
     events: list[object] = []
     with gevent.Timeout(4 * SECONDS):
         for event in chat:

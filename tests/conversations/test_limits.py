@@ -1,4 +1,4 @@
-"""Limits: who meets one is told which, keeps what it has, and takes nothing from the others."""
+"""Limits: a client that exceeds one gets an error that names it; nobody else is affected."""
 
 import json
 import logging
@@ -109,7 +109,7 @@ def test_the_lobby_can_always_be_joined(serve: Serve, rooms: int) -> None:
     with Rich(address, rooms=taken) as ann:
         assert len(of("joined", ann.greeting)) == rooms
         with Bystanders(address) as bystanders:
-            bystanders.heard()
+            bystanders.check_heard()
         assert ann.ask("join", room="lobby")["type"] == "joined"
 
 
@@ -121,7 +121,7 @@ def test_a_full_server_says_so_and_closes() -> None:
             (line,) = late.rest()
             assert line.startswith(NOTICE)
             assert b"full" in line
-            bystanders.heard()
+            bystanders.check_heard()
 
 
 def test_a_full_server_says_so_to_a_rich_client_too() -> None:
@@ -131,7 +131,7 @@ def test_a_full_server_says_so_to_a_rich_client_too() -> None:
             late.send(b'\x1e{"type":"hello","version":1,"client":"client-that-is-late"}\0')
             (bye,) = map(json.loads, late.rest())
             assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", "full", True)
-            bystanders.heard()
+            bystanders.check_heard()
 
 
 def test_a_full_server_says_so_to_silent_clients_and_to_a_crowd(
@@ -145,12 +145,12 @@ def test_a_full_server_says_so_to_silent_clients_and_to_a_crowd(
             for late in crowd:
                 (line,) = late.rest()
                 assert b"full" in line
-            bystanders.heard()
+            bystanders.check_heard()
     assert server.rejections.counts == {"full": 40}
-    told = [record.getMessage() for record in caplog.records]
-    assert sum("connected from 127.0.0.1" in line for line in told) == 2
-    assert sum(" disconnected (" in line for line in told) == 2
-    assert sum("(full=" in line for line in told) <= 3
+    lines = [record.getMessage() for record in caplog.records]
+    assert sum("connected from 127.0.0.1" in line for line in lines) == 2
+    assert sum(" disconnected (" in line for line in lines) == 2
+    assert sum("(full=" in line for line in lines) <= 3
 
 
 @pytest.fixture
@@ -160,19 +160,19 @@ def operator_file(tmp_path: Path) -> str:
     return str(file)
 
 
-def test_a_full_server_keeps_its_places_for_operators(operator_file: str) -> None:
+def test_operator_slots_of_a_full_server_are_not_for_others(operator_file: str) -> None:
     with chatting(options={"operator_file": operator_file, "trust": ("127.0.0.1/32",)}) as chat:
         chat.server._max_connections = 0
         for _ in range(8):
-            chat.came(Plain(chat.address, source="127.0.0.9"))
-        (line,) = chat.came(Plain(chat.address, source="127.0.0.9")).rest()
+            chat.track(Plain(chat.address, source="127.0.0.9"))
+        (line,) = chat.track(Plain(chat.address, source="127.0.0.9")).rest()
         assert b"full" in line
         assert chat.rich("Olga", token="the-token-of-a-test").nick == "Olga"
 
 
 def test_an_operator_can_connect_to_a_full_server(operator_file: str) -> None:
     with chatting(options={"operator_file": operator_file}) as chat:
-        _, bob = chat.riches("Ann", "Bob")
+        _, bob = chat.rich_clients("Ann", "Bob")
         chat.server._max_connections = 2
         assert chat.refused(token="a-token-that-is-wrong")[-1]["code"] == "full"
         olga = chat.rich("Olga", token="the-token-of-a-test")
@@ -196,7 +196,7 @@ def test_a_full_server_accepts_again_after_a_client_leaves() -> None:
             bystanders.rich.pong()
             with Plain(server.address) as bob:
                 bob.send(b"there was room\0")
-                bystanders.heard("there was room")
+                bystanders.check_heard("there was room")
 
 
 def test_rejected_connections_are_not_counted() -> None:
@@ -208,6 +208,6 @@ def test_rejected_connections_are_not_counted() -> None:
             server._max_connections = 3
             with Plain(server.address) as ann:
                 ann.send(b"hello\0")
-                bystanders.heard("hello")
+                bystanders.check_heard("hello")
             for late in turned_away:
                 late.socket.close()

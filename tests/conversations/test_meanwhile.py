@@ -1,4 +1,4 @@
-"""What a room is told while a newcomer still reads is not lost on it."""
+"""Events in a room during a replay reach the new member afterwards."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from tests.conversations.conftest import Address
 from tests.conversations.peers import Rich, of
 
 
-def test_a_newcomer_hears_what_changed_during_its_replay(
+def test_changes_during_a_replay_are_sent_after_it(
     address: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Rich(address, "ann") as ann:

@@ -1,4 +1,4 @@
-"""Nicks: one owner each, kept for a client that dropped, free at once after a goodbye."""
+"""Nicks: one owner each, held for a dropped client, free at once after a bye."""
 
 import pytest
 from gevent import joinall, spawn
@@ -9,13 +9,13 @@ from tests.conversations.peers import Plain, Rich, encode, of
 
 
 def drop(peer: Rich) -> None:
-    """End a connection without bye, and come back when the server has let it go."""
+    """End a connection without bye, and reconnect once the server has noticed."""
     peer.shut()
     peer.rest()
 
 
 def quit_(peer: Rich) -> None:
-    """Say goodbye, and come back when the server has let it go."""
+    """Send bye, and reconnect once the server has ended the session."""
     peer.tell("bye")
     peer.rest()
 

@@ -26,11 +26,11 @@ def started(peer: Rich, room: str) -> bool:
 
 
 def visitor(chat: Chat, source: str) -> Rich:
-    return chat.came(Rich(chat.address, rooms=[], source=source))
+    return chat.track(Rich(chat.address, rooms=[], source=source))
 
 
 def quick(**limits: int) -> dict[str, Any]:
-    """Give limits with which nobody is paused."""
+    """Return limits without throttling."""
     return {"messages_at_once": 1_000, "messages_per_second": 1_000, **limits}
 
 

@@ -1,4 +1,4 @@
-"""Bad input in quantity: the others lose nothing by it, and do not wait either."""
+"""Bad input in quantity: other clients lose nothing and are not delayed."""
 
 import json
 import random
@@ -16,13 +16,13 @@ from tests.conversations.peers import Bystanders, Plain, Rich, encode, of
 
 STRANGER: Final = "127.0.0.9"
 LATE_SECONDS: Final = 0.5
-"""What the others' round may take at most: two messages, both heard, and the history, on a machine
+"""Maximum time of a round of the others: two messages received, and the history, on a machine
 that runs the nuisance and other tests beside it."""
 
 
 @contextmanager
-def undisturbed(chat: Chat) -> Iterator[None]:
-    """Let two talk to each other all the while; whatever happens, they are heard, and soon."""
+def talking_clients(chat: Chat) -> Iterator[None]:
+    """Keep two clients talking; whatever happens, their messages are delivered quickly."""
     rounds: list[float] = []
     over = Event()
 
@@ -30,8 +30,8 @@ def undisturbed(chat: Chat) -> Iterator[None]:
         with Bystanders(chat.address) as bystanders:
             due, last = time.monotonic(), False
             for _ in range(150):  # whose history is one page
-                bystanders.heard()
-                rounds.append(time.monotonic() - due)  # also what kept it from beginning
+                bystanders.check_heard()
+                rounds.append(time.monotonic() - due)  # including delays before it
                 if last:
                     return
                 due = time.monotonic() + 0.01
@@ -49,13 +49,13 @@ def undisturbed(chat: Chat) -> Iterator[None]:
 
 @pytest.fixture
 def chat() -> Iterator[Chat]:
-    """Give a server that trusts those at 127.0.0.1, and nobody else."""
+    """Return a server that trusts only 127.0.0.1."""
     with chatting(options={"trust": ("127.0.0.1/32",)}, flood_seconds=1) as chat:
         yield chat
 
 
-def pour(peer: Plain, *pieces: bytes) -> None:
-    """Send as much of this as the server takes."""
+def send_all(peer: Plain, *pieces: bytes) -> None:
+    """Send as much of this as the server accepts."""
     with suppress(OSError):
         peer.send(*pieces)
 
@@ -77,8 +77,8 @@ PLAIN: Final = {
 def test_noise_does_not_delay_other_clients(
     chat: Chat, pieces: list[bytes], line: str | None, source: str
 ) -> None:
-    with undisturbed(chat), Plain(chat.address, source=source) as bad:
-        sending = gevent.spawn(pour, bad, *pieces)
+    with talking_clients(chat), Plain(chat.address, source=source) as bad:
+        sending = gevent.spawn(send_all, bad, *pieces)
         if line == "too fast" and source != STRANGER:  # a trusted client cannot flood
             sending.get()
             bad.shut()
@@ -142,19 +142,19 @@ RICH: Final = {
 def test_many_requests_of_one_client_do_not_delay_others(
     chat: Chat, data: bytes, kinds: set[str] | None, source: str
 ) -> None:
-    with undisturbed(chat), Rich(chat.address, "Eve", rooms=[], source=source) as bad:
-        gevent.spawn(pour, bad, data)
+    with talking_clients(chat), Rich(chat.address, "Eve", rooms=[], source=source) as bad:
+        gevent.spawn(send_all, bad, data)
         heard = [bad.event() for _ in range(2 if data.count(b"\0") > 4 else 1)]
-        told = {
+        announced = {
             f"error:{event['code']}" if event["type"] == "error" else event["type"]
             for event in heard
         }
-        assert kinds is None or told <= kinds
+        assert kinds is None or announced <= kinds
 
 
 def test_ten_thousand_frames_in_one_read_are_served_in_slices(chat: Chat) -> None:
-    """With nobody kept waiting, and as if each had come by itself."""
-    with undisturbed(chat), Rich(chat.address, "Ann", rooms=["aside"]) as ann:
+    """Nobody is delayed, and each is handled as if it had arrived by itself."""
+    with talking_clients(chat), Rich(chat.address, "Ann", rooms=["aside"]) as ann:
         data = b"".join(
             encode({"type": "say", "room": "aside", "text": str(number)})
             for number in range(10_000)
@@ -166,17 +166,17 @@ def test_ten_thousand_frames_in_one_read_are_served_in_slices(chat: Chat) -> Non
 
 def test_renames_are_announced_at_the_rate_limit_of_their_client(chat: Chat) -> None:
     ann = chat.rich("Ann", rooms=["aside"])
-    with undisturbed(chat), Rich(chat.address, "Eve", rooms=["aside"], source=STRANGER) as bad:
-        gevent.spawn(pour, bad, many(1_000, type="nick", nick="eve{n}"))
+    with talking_clients(chat), Rich(chat.address, "Eve", rooms=["aside"], source=STRANGER) as bad:
+        gevent.spawn(send_all, bad, many(1_000, type="nick", nick="eve{n}"))
         for _ in range(2):
             bad.event()
-        told = of("presence", ann.pong())
-        assert len(told) < 10
+        announced = of("presence", ann.pong())
+        assert len(announced) < 10
 
 
 @pytest.mark.parametrize("text", ["\ufeff", " ", "\u200b" * 1_000, "a" + "\u0301" * 10_000])
 def test_unusual_text_is_delivered_as_text(chat: Chat, text: str) -> None:
-    ann, bob = chat.riches("Ann", "Bob")
+    ann, bob = chat.rich_clients("Ann", "Bob")
     ann.say("lobby", text)
     assert bob.posts(1)[0]["text"] == text
 
@@ -186,7 +186,7 @@ def test_unusual_text_is_delivered_as_text(chat: Chat, text: str) -> None:
     ["\x1b]52;c;eA==\x07", "\x1bP+q\x1b\\", "a\rb", "a\x08b", "\x9b31m", "\x7f", "\u202etxet"],
 )
 def test_terminal_escapes_are_delivered_unchanged(chat: Chat, text: str) -> None:
-    """It is for whoever shows it to make it harmless."""
+    """Escaping is the task of the client that shows it."""
     ann = chat.rich("Ann")
     plain = chat.plain()
     ann.say("lobby", text)

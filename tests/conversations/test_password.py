@@ -1,4 +1,4 @@
-"""A server with a password: who does not know it hears nothing, and is nobody to those inside."""
+"""A password: a client without it receives nothing and is invisible to the others."""
 
 import logging
 from collections.abc import Iterator
@@ -17,51 +17,51 @@ NEEDS: Final = b"* geventchat: This server requires a password."
 
 
 @pytest.fixture
-def house() -> Iterator[Chat]:
-    """Give a server with a password."""
+def protected() -> Iterator[Chat]:
+    """Return a server with a password."""
     with chatting(options={"password": PASSWORD}) as chat:
         yield chat
 
 
 def member(chat: Chat, nick: str | None = None, **options: Any) -> Rich:
-    """Let somebody come in who knows the password."""
+    """Connect a client with the password."""
     return chat.rich(nick, password=PASSWORD, **options)
 
 
-def test_the_right_password_is_accepted(house: Chat) -> None:
-    ann, bob = member(house, "Ann"), member(house, "Bob")
+def test_the_right_password_is_accepted(protected: Chat) -> None:
+    ann, bob = member(protected, "Ann"), member(protected, "Bob")
     ann.say("lobby", "hello")
     assert texts(bob.posts(1)) == ["hello"]
 
 
 @pytest.mark.parametrize("password", [None, "", PASSWORD[:-1], f"{PASSWORD} ", "CORRÉCT HORSE"])
 def test_a_wrong_or_missing_password_ends_the_connection_with_the_reason(
-    house: Chat, password: str | None
+    protected: Chat, password: str | None
 ) -> None:
-    ann = member(house, "Ann")
-    (bye,) = house.refused(nick="Eve", password=password)
+    ann = member(protected, "Ann")
+    (bye,) = protected.refused(nick="Eve", password=password)
     assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", "password", False)
     assert ann.pong() == []
-    assert [session.nick for session in house.inside()] == ["Ann"]
+    assert [session.nick for session in protected.sessions()] == ["Ann"]
 
 
 def test_a_wrong_password_is_logged_as_a_rejection_and_not_as_a_connection(
-    house: Chat, caplog: pytest.LogCaptureFixture
+    protected: Chat, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "geventchat")
-    member(house, "Ann")
-    house.refused(password="wrong")
-    house.stop()
-    told = [record.getMessage() for record in caplog.records]
-    assert "rejected a connection (password=1, last from 127.0.0.1)" in told
-    assert [line for line in told if " connected " in line] == [
+    member(protected, "Ann")
+    protected.refused(password="wrong")
+    protected.stop()
+    lines = [record.getMessage() for record in caplog.records]
+    assert "rejected a connection (password=1, last from 127.0.0.1)" in lines
+    assert [line for line in lines if " connected " in line] == [
         "guest-1 connected from 127.0.0.1, 1 client online"
     ]
 
 
-def test_a_plain_client_is_rejected_and_its_messages_reach_nobody(house: Chat) -> None:
-    ann = member(house, "Ann")
-    plain = house.came(Plain(house.address))
+def test_a_plain_client_is_rejected_and_its_messages_reach_nobody(protected: Chat) -> None:
+    ann = member(protected, "Ann")
+    plain = protected.track(Plain(protected.address))
     plain.send(b"let me in\0and hear me\0")
     assert plain.rest() == [NEEDS]
     assert ann.pong() == []
@@ -80,9 +80,9 @@ def test_a_plain_client_is_rejected_and_its_messages_reach_nobody(house: Chat) -
     ],
     ids=lambda sent: repr(sent[:20]),
 )
-def test_frames_before_hello_reach_nobody(house: Chat, sent: bytes) -> None:
-    ann = member(house, "Ann")
-    with Control(house.address, password=PASSWORD), Plain(house.address) as eve:
+def test_frames_before_hello_reach_nobody(protected: Chat, sent: bytes) -> None:
+    ann = member(protected, "Ann")
+    with Control(protected.address, password=PASSWORD), Plain(protected.address) as eve:
         eve.send(sent)
         eve.shut()
         eve.rest()
@@ -90,11 +90,11 @@ def test_frames_before_hello_reach_nobody(house: Chat, sent: bytes) -> None:
     assert ann.ask("history", room="lobby", limit=5)["posts"] == []
 
 
-def test_a_connection_before_hello_receives_nothing_and_is_not_counted(house: Chat) -> None:
-    ann, bob = member(house, "Ann"), member(house, "Bob")
-    silent = house.came(Plain(house.address))
-    member(house, rooms=[])  # by then the silent one was let in, if it ever is
-    house.later(2)
+def test_a_connection_before_hello_receives_nothing_and_is_not_counted(protected: Chat) -> None:
+    ann, bob = member(protected, "Ann"), member(protected, "Bob")
+    silent = protected.track(Plain(protected.address))
+    member(protected, rooms=[])  # by then the silent one would have been accepted
+    protected.advance_clock(2)
     ann.say("lobby", "a secret")
     assert texts(bob.posts(1)) == ["a secret"]
     assert ann.ask("who", room="lobby")["nicks"] == ["Ann", "Bob"]
@@ -105,77 +105,80 @@ def test_a_connection_before_hello_receives_nothing_and_is_not_counted(house: Ch
 
 def test_a_connection_without_hello_is_closed_after_ten_seconds() -> None:
     assert Limits().hello_seconds == 10
-    with chatting(options={"password": PASSWORD}, hello_seconds=0.05) as house:
-        ann = member(house, "Ann")
-        silent, slow = house.came(Plain(house.address)), house.came(Plain(house.address))
+    with chatting(options={"password": PASSWORD}, hello_seconds=0.05) as protected:
+        ann = member(protected, "Ann")
+        silent, slow = (
+            protected.track(Plain(protected.address)),
+            protected.track(Plain(protected.address)),
+        )
         slow.send(b'\x1e{"type":"hel')
         assert silent.rest() == [NEEDS]
         assert slow.rest() == [NEEDS]
         assert ann.pong() == []
 
 
-def test_an_invalid_hello_is_rejected_as_without_a_password(house: Chat) -> None:
-    plain = house.came(Plain(house.address))
+def test_an_invalid_hello_is_rejected_as_without_a_password(protected: Chat) -> None:
+    plain = protected.track(Plain(protected.address))
     plain.send(b'\x1e{"type":"say","room":"lobby","text":"hello"}\0')
     error, bye = plain.rest()
     assert b'"forbidden"' in error
     assert b'"protocol"' in bye
 
 
-def test_a_wrong_password_does_not_replace_an_open_connection(house: Chat) -> None:
-    ann = member(house, "Ann")
-    house.refused(client=ann.client, password="wrong")
+def test_a_wrong_password_does_not_replace_an_open_connection(protected: Chat) -> None:
+    ann = member(protected, "Ann")
+    protected.refused(client=ann.client, password="wrong")
     assert ann.pong() == []
 
 
 def test_wrong_passwords_are_limited_per_minute_and_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with chatting(options={"password": PASSWORD, "trust": ()}) as house:
-        ann = member(house, "Ann")
+    with chatting(options={"password": PASSWORD, "trust": ()}) as protected:
+        ann = member(protected, "Ann")
         for _ in range(5):
-            (bye,) = house.refused(password="wrong")
+            (bye,) = protected.refused(password="wrong")
             assert bye["text"] == "Wrong password."
         for password in ("wrong", PASSWORD):
-            (bye,) = house.refused(password=password)
+            (bye,) = protected.refused(password=password)
             assert (bye["code"], bye["text"][:17]) == ("password", "Too many wrong at")
-        assert member(house, "Bob", source="127.0.0.9").nick == "Bob"
+        assert member(protected, "Bob", source="127.0.0.9").nick == "Bob"
         assert ann.pong()[-1]["nick"] == "Bob"
 
 
 def test_wrong_passwords_of_others_do_not_lock_out_a_known_client() -> None:
-    with chatting(options={"password": PASSWORD, "trust": ()}) as house:
-        ann, bob = member(house, "Ann"), member(house, "Bob")
+    with chatting(options={"password": PASSWORD, "trust": ()}) as protected:
+        ann, bob = member(protected, "Ann"), member(protected, "Bob")
         drop(ann)
-        house.gone(ann)
+        protected.wait_disconnected(ann)
         for _ in range(6):
-            house.refused(password="wrong")
-        assert member(house, client=ann.client).nick == "Ann"
-        assert member(house, client=bob.client).nick == "Bob"
-        (bye,) = house.refused(password="wrong", client=ann.client)
+            protected.refused(password="wrong")
+        assert member(protected, client=ann.client).nick == "Ann"
+        assert member(protected, client=bob.client).nick == "Bob"
+        (bye,) = protected.refused(password="wrong", client=ann.client)
         assert bye["text"] == "Wrong password."
 
 
-def test_a_missing_password_does_not_count_as_a_wrong_one(house: Chat) -> None:
-    with chatting(options={"password": PASSWORD, "trust": ()}) as house:
+def test_a_missing_password_does_not_count_as_a_wrong_one(protected: Chat) -> None:
+    with chatting(options={"password": PASSWORD, "trust": ()}) as protected:
         for _ in range(9):
-            house.refused()
-        assert member(house, "Ann").nick == "Ann"
+            protected.refused()
+        assert member(protected, "Ann").nick == "Ann"
 
 
-def test_a_trusted_network_has_no_limit_of_wrong_passwords(house: Chat) -> None:
+def test_a_trusted_network_has_no_limit_of_wrong_passwords(protected: Chat) -> None:
     for _ in range(9):
-        house.refused(password="wrong")
-    assert member(house, "Ann").nick == "Ann"
+        protected.refused(password="wrong")
+    assert member(protected, "Ann").nick == "Ann"
 
 
 def test_operators_need_no_password(tmp_path: Path) -> None:
     file = tmp_path / "operator"
     file.write_text("the-token-of-a-test")
     options = {"password": PASSWORD, "operator_file": str(file)}
-    with chatting(options=options) as house:
-        assert house.rich("Olga", token="the-token-of-a-test").nick == "Olga"
-        (bye,) = house.refused(token="wrong")
+    with chatting(options=options) as protected:
+        assert protected.rich("Olga", token="the-token-of-a-test").nick == "Olga"
+        (bye,) = protected.refused(token="wrong")
         assert bye["code"] == "password"
 
 

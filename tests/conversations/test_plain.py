@@ -1,4 +1,4 @@
-"""The original chat: null-terminated text, and nothing else to know."""
+"""The original protocol: null-terminated text."""
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ def test_a_message_reaches_all_others_byte_for_byte_and_not_its_sender(
     stored_chat: Chat,
 ) -> None:
     """Each frame reaches every other member of the lobby as it was sent, and not its sender."""
-    one, other, third = stored_chat.plains(3)
+    one, other, third = stored_chat.plain_clients(3)
     one.send(b"first\0")
     assert other.frame() == third.frame() == b"first"
     other.send("zwei \U0001f600\0".encode())
@@ -29,22 +29,22 @@ def test_a_message_reaches_all_others_byte_for_byte_and_not_its_sender(
 
 
 def test_connecting_is_answered_with_silence(chat: Chat) -> None:
-    """The server says nothing on connect."""
-    one, other = chat.plains(2)
+    """The server sends nothing on connect."""
+    one, other = chat.plain_clients(2)
     say(other, "the first word")
     assert one.frame() == b"the first word"
 
 
 def test_a_client_that_never_speaks_hears_everything(chat: Chat) -> None:
     """A client is a full member from the moment it connects; it need not speak."""
-    listener, speaker = chat.plains(2)
+    listener, speaker = chat.plain_clients(2)
     for text in ("one", "two"):
         say(speaker, text)
         assert listener.frame() == text.encode()
 
 
 def test_a_plain_client_does_not_hear_earlier_messages(chat: Chat) -> None:
-    early, speaker = chat.plains(2)
+    early, speaker = chat.plain_clients(2)
     say(speaker, "before")
     assert early.frame() == b"before"
     late = chat.plain()
@@ -53,8 +53,8 @@ def test_a_plain_client_does_not_hear_earlier_messages(chat: Chat) -> None:
 
 
 def test_a_frame_of_exactly_the_limit_passes(chat: Chat) -> None:
-    """What a client sends has at most 65,536 bytes before the null byte: bytes, not characters."""
-    one, other = chat.plains(2)
+    """A frame has at most 65,536 bytes before the null byte: bytes, not characters."""
+    one, other = chat.plain_clients(2)
     whole = b"x" * (MAX_FRAME_BYTES - 2) + "é".encode()
     one.send(whole + b"\0")
     assert other.frame() == whole
@@ -62,7 +62,7 @@ def test_a_frame_of_exactly_the_limit_passes(chat: Chat) -> None:
 
 def test_a_character_may_come_in_pieces(chat: Chat) -> None:
     """A frame may arrive in any number of pieces: here each byte is read by itself."""
-    one, other = chat.plains(2)
+    one, other = chat.plain_clients(2)
     pinger = chat.rich(rooms=[])
     for byte in "naïve \U0001f600".encode() + b"\0":
         one.send(bytes([byte]))
@@ -71,14 +71,14 @@ def test_a_character_may_come_in_pieces(chat: Chat) -> None:
 
 
 def test_many_frames_may_come_in_one_piece(chat: Chat) -> None:
-    one, other = chat.plains(2)
+    one, other = chat.plain_clients(2)
     said = [str(number) for number in range(1_000)]
     say(one, *said)
     assert other.frames(1_000) == [text.encode() for text in said]
 
 
-def test_empty_frames_mean_nothing(chat: Chat) -> None:
-    one, other = chat.plains(2)
+def test_empty_frames_are_ignored(chat: Chat) -> None:
+    one, other = chat.plain_clients(2)
     one.send(b"\0\0\0something\0\0more\0")
     assert other.frames(2) == [b"something", b"more"]
 
@@ -106,11 +106,11 @@ def test_empty_frames_mean_nothing(chat: Chat) -> None:
     ],
 )
 def test_text_is_text_whatever_it_looks_like(chat: Chat, text: str) -> None:
-    """There are no commands, and blank text is text, too.
+    """There are no commands, and blank text is text too.
 
-    Even what means something at the very beginning of a connection means nothing later.
+    Bytes with a meaning at the start of a connection have none later.
     """
-    one, other = chat.plains(2)
+    one, other = chat.plain_clients(2)
     say(one, "something first", text, "and on")
     assert other.frames(3) == [b"something first", text.encode(), b"and on"]
     say(other, "nothing came back")
@@ -120,7 +120,7 @@ def test_text_is_text_whatever_it_looks_like(chat: Chat, text: str) -> None:
 @pytest.mark.parametrize("text", ["\x1e", "\x1ehello", "\x1e {", "\x1e\x1e{}", "{", "/", " "])
 def test_only_the_mark_and_a_brace_begin_a_rich_connection(chat: Chat, text: str) -> None:
     """U+001E before anything but `{` is text, in the first frame as well."""
-    one, other = chat.plains(2)
+    one, other = chat.plain_clients(2)
     say(one, text, "and on")
     assert other.frames(2) == [text.encode(), b"and on"]
     say(other, "nothing came back")
@@ -129,7 +129,7 @@ def test_only_the_mark_and_a_brace_begin_a_rich_connection(chat: Chat, text: str
 
 def test_a_hello_that_comes_later_is_text(chat: Chat) -> None:
     """The first frame decides what a connection is; nothing changes it."""
-    one, other = chat.plains(2)
+    one, other = chat.plain_clients(2)
     hello = '\x1e{"type":"hello","version":1,"client":"abcdefghijklmnop","nonce":"n"}'
     say(one, "plain", hello)
     assert other.frames(2) == [b"plain", hello.encode()]
@@ -139,7 +139,7 @@ def test_a_hello_that_comes_later_is_text(chat: Chat) -> None:
 
 def test_a_refused_first_frame_still_makes_the_connection_plain(chat: Chat) -> None:
     """The first frame decides, were it not even UTF-8."""
-    one, other = chat.plains(2)
+    one, other = chat.plain_clients(2)
     hello = b'\x1e{"type":"hello","version":1,"client":"abcdefghijklmnop","nonce":"n"}'
     one.send(b"\xff\0" + hello + b"\0")
     assert one.frame().startswith(b"* geventchat: ")
@@ -147,9 +147,9 @@ def test_a_refused_first_frame_still_makes_the_connection_plain(chat: Chat) -> N
 
 
 def test_q_closes_and_is_not_relayed(stored_chat: Chat) -> None:
-    """A frame that is exactly `q` goes to nobody and ends the connection; what was said before it
-    is said, what comes after it is not."""
-    one, other, third = stored_chat.plains(3)
+    """A frame that is exactly `q` is not relayed and ends the connection; frames before it are
+    delivered, frames after it are not."""
+    one, other, third = stored_chat.plain_clients(3)
     say(one, "goodbye", "q", "not any more")
     assert one.rest() == []
     assert other.frame() == third.frame() == b"goodbye"
@@ -158,7 +158,7 @@ def test_q_closes_and_is_not_relayed(stored_chat: Chat) -> None:
 
 
 def test_q_may_be_the_first_word(chat: Chat) -> None:
-    one, other, third = chat.plains(3)
+    one, other, third = chat.plain_clients(3)
     say(one, "q")
     assert one.rest() == []
     say(third, "marker")
@@ -166,8 +166,8 @@ def test_q_may_be_the_first_word(chat: Chat) -> None:
 
 
 def test_all_members_hear_the_same_order(stored_chat: Chat) -> None:
-    """All in a room see one order; what one sender says is in it as it was sent."""
-    speakers, listeners = stored_chat.plains(3), stored_chat.plains(3)
+    """All members receive the same order, which keeps the order of each sender."""
+    speakers, listeners = stored_chat.plain_clients(3), stored_chat.plain_clients(3)
     rich = stored_chat.rich()
     for number in range(0, 40, 2):
         for name, speaker in zip("abc", speakers, strict=True):
@@ -184,7 +184,7 @@ def test_all_members_hear_the_same_order(stored_chat: Chat) -> None:
 
 
 def test_plain_and_rich_members_hear_each_other(chat: Chat) -> None:
-    """A plain member is a guest with a number to rich ones; they are bodies alone to it."""
+    """Rich members see a plain one as a numbered guest; it receives only their texts."""
     plain, rich = chat.plain(), chat.rich("Ann")
     say(plain, "from plain")
     presence, post = rich.event(), rich.event()
@@ -198,7 +198,7 @@ def test_plain_and_rich_members_hear_each_other(chat: Chat) -> None:
 
 def test_any_text_cut_anywhere_arrives_as_it_was_sent(chat: Chat) -> None:
     """Every plain member gets exactly the bytes that were sent, however they were cut."""
-    sender, other, third = chat.plains(3)
+    sender, other, third = chat.plain_clients(3)
     pinger = chat.rich(rooms=[])
     say(sender, "the first frame decides, so it was another")
     assert other.frame() == third.frame()

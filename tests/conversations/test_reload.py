@@ -1,6 +1,6 @@
-"""Settings are read again while clients talk: they notice nothing, and all of it holds or nothing.
+"""Reload while clients talk: they are not affected, and all settings are applied or none.
 
-What reads files does so in a native thread; a pipe with nobody at its other end makes that last.
+Files are read in a native thread; a pipe without a writer makes that block.
 """
 
 import os
@@ -14,7 +14,7 @@ import gevent
 import pytest
 from gevent.lock import BoundedSemaphore
 
-from geventchat.cli.serve import _hung_up
+from geventchat.cli.serve import _on_hangup
 from geventchat.cli.settings import Resolved
 from geventchat.config import BadOption, Config, Limits
 from tests.conversations.chat import Chat, chatting
@@ -22,7 +22,7 @@ from tests.conversations.chat import Chat, chatting
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
-    """Give the files that a server reads again, by setting."""
+    """Return the files that a reload reads, by setting."""
     found = {"password_file": tmp_path / "password", "operator_file": tmp_path / "token"}
     found["password_file"].write_text("sesame")
     found["operator_file"].write_text("the-token-of-a-test")
@@ -82,7 +82,7 @@ def test_an_unusable_file_changes_no_settings(
 
 def hang_up(server: Mock, reloading: BoundedSemaphore, config: Config) -> None:
     found = Resolved(config, {}, {})
-    _hung_up(server, Mock(), lambda: found, reloading, had_terminal=False)
+    _on_hangup(server, Mock(), lambda: found, reloading, had_terminal=False)
 
 
 def test_concurrent_reloads_run_one_after_the_other() -> None:
@@ -125,5 +125,5 @@ def test_a_reload_reads_settings_in_a_native_thread() -> None:
 
     server = Mock(operator_file=None)
     server.reload.return_value = []
-    _hung_up(server, Mock(), read, BoundedSemaphore(1), had_terminal=False)
+    _on_hangup(server, Mock(), read, BoundedSemaphore(1), had_terminal=False)
     assert threads != [threading.get_native_id()]

@@ -1,4 +1,4 @@
-"""A session that is ending acts no more, whichever of two connections the loop serves first."""
+"""An ending session changes nothing, whichever of two connections the loop serves first."""
 
 import json
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ HELLO: Final = {"type": "hello", "version": 1, "client": CLIENT, "nonce": "n"}
 
 
 @pytest.fixture
-def brief() -> Iterator[Chat]:
-    """Give a server at which a nick is held for a second."""
+def short_hold() -> Iterator[Chat]:
+    """Return a server that holds nicks for one second."""
     with chatting(nick_hold_seconds=1) as chat:
         yield chat
 
@@ -25,14 +25,14 @@ def hello(**fields: Any) -> bytes:
     return b"\x1e" + encode(HELLO | fields)
 
 
-def at_once(*sent: tuple[Plain, bytes]) -> None:
-    """Send from each without letting the server run, so that it finds all of them readable."""
+def send_together(*sent: tuple[Plain, bytes]) -> None:
+    """Send from each without running the server, so that all become readable at once."""
     for peer, data in sent:
         assert peer.socket.send(data) == len(data)
 
 
-def welcomed(peer: Plain) -> str:
-    """Give the nick of the welcome that comes."""
+def nick_of_welcome(peer: Plain) -> str:
+    """Return the nick in the next welcome."""
     while (event := json.loads(peer.frame()))["type"] != "welcome":
         pass
     return str(event["nick"])
@@ -43,37 +43,37 @@ ORDERS: Final = list(permutations(range(2)))
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_rename_of_a_replaced_connection_leaks_no_nick(
-    brief: Chat, order: tuple[int, ...]
+    short_hold: Chat, order: tuple[int, ...]
 ) -> None:
-    watcher = brief.rich("watcher")
-    old = brief.rich("Victim", client=CLIENT)
-    new = brief.came(Plain(brief.address))
-    brief.knock()
+    watcher = short_hold.rich("watcher")
+    old = short_hold.rich("Victim", client=CLIENT)
+    new = short_hold.track(Plain(short_hold.address))
+    short_hold.wait_accepted()
     sent = [(old, encode({"type": "nick", "nick": "Other"})), (new, hello(rooms={}))]
-    at_once(*(sent[each] for each in order))
-    nick = welcomed(new)
+    send_together(*(sent[each] for each in order))
+    nick = nick_of_welcome(new)
     assert nick in ("Victim", "Other")
     assert [bye["code"] for bye in of("bye", old.closing())] == ["replaced"]
     (other,) = {"Victim", "Other"} - {nick}
     assert watcher.ask("nick", nick=nick)["code"] == "nick_in_use"
     assert watcher.ask("nick", nick=other)["type"] == "renamed"
     new.socket.close()
-    brief.knock()
-    brief.later(2)
+    short_hold.wait_accepted()
+    short_hold.advance_clock(2)
     assert watcher.ask("nick", nick=nick)["type"] == "renamed"
 
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_join_of_a_replaced_connection_does_not_change_who_is_there(
-    brief: Chat, order: tuple[int, ...]
+    short_hold: Chat, order: tuple[int, ...]
 ) -> None:
-    watcher = brief.rich("watcher")
-    old = brief.rich("Ann", client=CLIENT, rooms=[])
-    new = brief.came(Plain(brief.address))
-    brief.knock()
+    watcher = short_hold.rich("watcher")
+    old = short_hold.rich("Ann", client=CLIENT, rooms=[])
+    new = short_hold.track(Plain(short_hold.address))
+    short_hold.wait_accepted()
     sent = [(old, encode({"type": "join", "room": "lobby"})), (new, hello())]
-    at_once(*(sent[each] for each in order))
-    assert welcomed(new) == "Ann"
+    send_together(*(sent[each] for each in order))
+    assert nick_of_welcome(new) == "Ann"
     old.closing()
     members = watcher.ask("who", room="lobby")
     assert sorted(members["nicks"]) == ["Ann", "watcher"]
@@ -93,7 +93,7 @@ def test_a_join_of_a_replaced_connection_does_not_change_who_is_there(
     ],
     ids=lambda request: request["type"],
 )
-def test_a_kicked_client_acts_no_more(
+def test_requests_of_a_kicked_client_have_no_effect(
     tmp_path: Any, order: tuple[int, ...], request_sent: dict[str, Any]
 ) -> None:
     options = {"operator_file": f"{tmp_path}/token"}
@@ -106,7 +106,7 @@ def test_a_kicked_client_acts_no_more(
             peer.pong()
         kick = encode({"type": "admin", "action": "kick", "target": "victim", "id": "k"})
         sent = [(victim, encode(request_sent)), (operator, kick)]
-        at_once(*(sent[each] for each in order))
+        send_together(*(sent[each] for each in order))
         assert operator.hear(lambda event: event.get("id") == "k")[-1]["connections_closed"] == 1
         victim.closing()
         heard = watcher.pong()
@@ -114,14 +114,16 @@ def test_a_kicked_client_acts_no_more(
         assert [event["type"] for event in heard[left:]] == ["presence"]
 
 
-def test_the_nick_of_a_replaced_connection_stays_with_the_new_one(brief: Chat) -> None:
-    old = brief.rich("Ann", client=CLIENT)
-    new = brief.came(Plain(brief.address))
-    brief.knock()
-    third = brief.rich("Bob")
+def test_the_nick_of_a_replaced_connection_stays_with_the_new_one(short_hold: Chat) -> None:
+    old = short_hold.rich("Ann", client=CLIENT)
+    new = short_hold.track(Plain(short_hold.address))
+    short_hold.wait_accepted()
+    third = short_hold.rich("Bob")
     bye = encode({"type": "bye"})
-    at_once((old, bye), (new, hello()), (third, encode({"type": "nick", "nick": "Ann", "id": "t"})))
-    owner = welcomed(new)
+    send_together(
+        (old, bye), (new, hello()), (third, encode({"type": "nick", "nick": "Ann", "id": "t"}))
+    )
+    owner = nick_of_welcome(new)
     answer = third.hear(lambda event: event.get("id") == "t")[-1]
     assert (owner == "Ann") != (answer["type"] == "renamed")
     assert isinstance(third, Rich)

@@ -1,4 +1,4 @@
-"""Rooms: one under all spellings of its name, apart from the others, gone when nobody is left."""
+"""Rooms: one for all spellings of a name, separate from others, forgotten when empty."""
 
 from pathlib import Path
 
@@ -125,7 +125,7 @@ def test_memory_has_another_epoch_after_a_restart() -> None:
 
 @pytest.mark.parametrize("way", ["leave", "bye", "drop"])
 def test_a_room_without_members_and_posts_is_forgotten(serve: Serve, way: str) -> None:
-    address = serve(rooms=2)  # the lobby, where ann is, and one more
+    address = serve(rooms=2)  # the lobby, with ann, and one more
     with Rich(address) as ann, Rich(address, rooms=["one"]) as bob:
         error = ann.ask("join", room="two")
         assert (error["code"], error["room"]) == ("too_many_rooms", "two")
@@ -140,7 +140,7 @@ def test_a_room_without_members_and_posts_is_forgotten(serve: Serve, way: str) -
         assert ann.ask("join", room="two")["type"] == "joined"
 
 
-def test_the_lobby_is_there_even_where_there_are_no_more_rooms(serve: Serve) -> None:
+def test_the_lobby_exists_even_at_the_room_limit(serve: Serve) -> None:
     address = serve(rooms=1)
     with Rich(address, rooms=["one"]) as ann, Plain(address) as eve, Rich(address) as bob:
         eve.send(b"hello\0")

@@ -1,4 +1,4 @@
-"""Rooms: they begin with their first member, end with their last, and their record remains."""
+"""Rooms: opened for their first member, forgotten after their last; posts remain stored."""
 
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.peers import texts
@@ -15,7 +15,7 @@ def test_any_number_of_rooms_may_be_opened_and_left() -> None:
 
 
 def test_over_the_room_limit_only_new_rooms_are_refused() -> None:
-    """`too_many_rooms`, also when it is the server that has no more; the lobby always exists."""
+    """`too_many_rooms`, also at the limit of the server; the lobby always exists."""
     with chatting(rooms=3) as chat:
         ann = chat.rich("Ann", rooms=["one", "two", "three"])
         error = ann.ask("join", room="four")
@@ -29,7 +29,7 @@ def test_over_the_room_limit_only_new_rooms_are_refused() -> None:
 
 
 def test_a_room_can_be_left_and_joined_in_one_piece(stored_chat: Chat) -> None:
-    """What is on the way to the record when a room empties is not lost to who comes next."""
+    """Posts that are being stored when a room empties are not lost for the next member."""
     ann = stored_chat.rich("Ann", rooms=["attic"])
     say = b'{"type":"say","room":"attic","text":"%d"}\0'
     leave = b'{"type":"leave","room":"attic"}\0'

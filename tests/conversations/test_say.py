@@ -1,4 +1,4 @@
-"""Saying: the post is the acknowledgement, and a repetition is stored once."""
+"""Posting: the post is the acknowledgement, and a repetition is stored once."""
 
 import time
 from pathlib import Path
@@ -109,7 +109,7 @@ def test_positions_continue_when_the_clock_is_set_back(
             ann.say("lobby", "x")
             (post,) = ann.posts(1)
             assert post["time"] == seconds * 1000
-        bystanders.heard(*["x"] * len(times))
+        bystanders.check_heard(*["x"] * len(times))
 
 
 def test_a_say_without_a_key_is_a_post_each_time(stored: Address) -> None:

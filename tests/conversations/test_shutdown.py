@@ -1,4 +1,4 @@
-"""Shutdown: everyone is told, what was said is kept, and nobody is let in any more."""
+"""Shutdown: all clients are notified, messages are stored, and no connection is accepted."""
 
 import json
 import time
@@ -18,7 +18,7 @@ from tests.conversations.peers import Plain, Rich, encode, of, texts
 
 @contextmanager
 def stopping(server: Server) -> Iterator[None]:
-    """Let a server stop while its clients listen; it has stopped in the end."""
+    """Stop a server while its clients read; it has stopped at the end of the block."""
     stop = gevent.spawn(server.stop)
     yield
     stop.get(timeout=5)
@@ -44,7 +44,7 @@ def test_reconnect_times_are_spread() -> None:
 
 def test_plain_clients_get_a_line_at_shutdown(timeline: str) -> None:
     with serving(timeline) as server, Plain(server.address) as ann, Plain(server.address) as bob:
-        bob.meet()
+        bob.join_lobby()
         assert ann.frame() == b"* we have met"
         with stopping(server), ann, bob:
             for client in (ann, bob):
@@ -57,7 +57,7 @@ def test_messages_sent_right_before_shutdown_are_delivered_and_stored(tmp_path: 
     said = [str(number) for number in range(50)]
     with serving(timeline) as server:
         with Rich(server.address) as ann, Plain(server.address) as bob:
-            bob.meet()
+            bob.join_lobby()
             ann.posts(1)
             for text in said:
                 ann.say("lobby", text, key=f"k{text}")
@@ -88,7 +88,7 @@ def test_the_last_message_of_a_plain_client_is_stored(tmp_path: Path) -> None:
 
 
 def test_everything_received_before_shutdown_is_stored_and_delivered(tmp_path: Path) -> None:
-    """Also what no reader had looked at yet."""
+    """Including frames that no reader has read yet."""
     timeline = f"sqlite:{tmp_path}/chat.db"
     says = [
         {"type": "say", "room": "lobby", "text": str(number), "key": str(number)}
@@ -96,9 +96,9 @@ def test_everything_received_before_shutdown_is_stored_and_delivered(tmp_path: P
     ]
     with serving(timeline) as server:
         with Rich(server.address) as ann, Plain(server.address) as bob:
-            bob.meet()
+            bob.join_lobby()
             ann.posts(1)
-            # Nothing switches from here until the server stops, so nothing of this is read yet.
+            # Nothing switches until the server stops, so none of this is read yet.
             bob.socket.send(b"".join(b"%d\0" % number for number in range(200)))
             ann.socket.send(b"".join(map(encode, says)))
             with stopping(server), ann, bob:
@@ -112,7 +112,7 @@ def test_everything_received_before_shutdown_is_stored_and_delivered(tmp_path: P
 
 def test_a_client_that_never_stops_sending_does_not_delay_shutdown() -> None:
     with serving("memory:", drain_seconds=1) as server, Plain(server.address) as bob:
-        bob.meet()
+        bob.join_lobby()
         talking = gevent.spawn(_talk, bob)
         began = time.monotonic()
         server.stop()
@@ -171,8 +171,8 @@ def test_an_incomplete_frame_or_hello_does_not_delay_shutdown() -> None:
 
 
 def test_shutdown_announces_no_leaves(chat: Chat) -> None:
-    """They will be back."""
-    ann, bob = chat.riches("Ann", "Bob")
+    """They will reconnect."""
+    ann, bob = chat.rich_clients("Ann", "Bob")
     with stopping(chat.server), ann, bob:
         for peer in (ann, bob):
             assert [event["type"] for event in peer.closing()] == ["bye"]
@@ -185,7 +185,7 @@ def test_an_unacknowledged_message_repeated_after_a_restart_is_stored_once(tmp_p
         for number in range(300)
     ]
     with chatting(timeline) as chat:
-        ann, bob = chat.riches("Ann", "Bob")
+        ann, bob = chat.rich_clients("Ann", "Bob")
         ann.send(b"".join(map(encode, says)))
         bob.posts(1)
         with stopping(chat.server), ann, bob:
@@ -206,7 +206,7 @@ def test_an_unacknowledged_message_repeated_after_a_restart_is_stored_once(tmp_p
 def test_a_client_that_does_not_close_does_not_delay_shutdown(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Clients have a moment to take their last words; then the server ends all the same."""
+    """Clients have a moment to read the farewell; then the server ends anyway."""
     monkeypatch.setattr(session, "_GOODBYE_SECONDS", 0.05)
     ann, plain = chat.rich(), chat.plain()
     chat.server.stop()

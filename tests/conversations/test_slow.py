@@ -1,4 +1,4 @@
-"""Slow readers: they cost at most their outbox, are told to come back, and hold up nobody."""
+"""Slow readers: their memory is limited, they are asked to reconnect, and delay nobody."""
 
 import json
 import socket as native
@@ -16,29 +16,29 @@ from tests.conversations.peers import Plain, encode, of
 OUTBOX_BYTES = 64 << 10
 TEXT = "x" * 8_000
 ENOUGH = 200
-"""Posts of TEXT that are more than an outbox and all that the kernel holds: 1.6 MB."""
+"""Number of posts of TEXT that exceed an outbox and the kernel's buffers: 1.6 MB."""
 
 
-class Sluggish(Plain):
-    """A client for whom the kernel holds little, and who reads when told to."""
+class SlowReader(Plain):
+    """A client with a small kernel buffer that reads only when the test says so."""
 
     def __init__(self, chat: Chat) -> None:
         self.socket = socket.socket()
         self.socket.setsockopt(native.SOL_SOCKET, native.SO_RCVBUF, 4_096)
         self.socket.connect(chat.address)
         self._heard = b""
-        chat.came(self)
+        chat.track(self)
 
     def hello(self, chat: Chat, **fields: Any) -> None:
-        """Say hello, and wait until the server has heard it."""
+        """Send hello, and wait until the server has read it."""
         client = fields.pop("client", "a-client-that-reads-late")
         hello = {"type": "hello", "version": 1, "client": client, "nonce": "n"}
         self.send(b"\x1e" + encode(hello | fields))
         assert self.frame().startswith(b'{"type":"welcome"')
-        chat.knock()
+        chat.wait_accepted()
 
     def events(self, count: int) -> list[dict[str, Any]]:
-        """Give so many events; quicker than one by one."""
+        """Return the next events; faster than one by one."""
         pieces = [self._heard]
         missing = count - self._heard.count(b"\0")
         while missing > 0:
@@ -50,22 +50,22 @@ class Sluggish(Plain):
 
 
 def talk(chat: Chat, count: int) -> list[int]:
-    """Let so many posts be heard by a good reader; give the largest outbox after each."""
+    """Post messages that a good reader receives; return the largest outbox after each."""
     speaker, listener = chat.plain(), chat.rich("Listener")
     sizes = []
     for number in range(count):
         speaker.send(f"{number} {TEXT}\0".encode())
         (post,) = listener.posts(1)
         assert post["text"].startswith(f"{number} ")
-        sizes.append(max(session.outbox.size for session in chat.inside()))
+        sizes.append(max(session.outbox.size for session in chat.sessions()))
     return sizes
 
 
 def test_a_plain_client_that_never_reads_is_closed_at_its_outbox_limit() -> None:
-    """Over its outbox it is closed; the others hear everything meanwhile."""
+    """It is closed at its outbox limit; the others receive everything."""
     with chatting(outbox_bytes=OUTBOX_BYTES) as chat:
-        slow = Sluggish(chat)
-        chat.knock()
+        slow = SlowReader(chat)
+        chat.wait_accepted()
         sizes = talk(chat, ENOUGH)
         assert OUTBOX_BYTES / 2 < max(sizes) <= OUTBOX_BYTES
         assert sizes[-1] == 0
@@ -76,9 +76,9 @@ def test_a_plain_client_that_never_reads_is_closed_at_its_outbox_limit() -> None
 
 
 def test_a_rich_client_that_never_reads_hears_bye_slow_and_resumes_without_a_gap() -> None:
-    """What it heard is dense up to the `bye`, and the rest follows when it comes back."""
+    """It receives everything up to the `bye`, and the rest when it reconnects."""
     with chatting(outbox_bytes=OUTBOX_BYTES) as chat:
-        slow = Sluggish(chat)
+        slow = SlowReader(chat)
         slow.hello(chat)
         joined = of("joined", [json.loads(slow.frame())])[0]
         talk(chat, ENOUGH)
@@ -98,23 +98,23 @@ def test_a_rich_client_that_never_reads_hears_bye_slow_and_resumes_without_a_gap
 
 def test_a_client_that_reads_late_but_within_its_limit_misses_nothing() -> None:
     with chatting() as chat:
-        late = Sluggish(chat)
-        chat.knock()
+        late = SlowReader(chat)
+        chat.wait_accepted()
         talk(chat, 100)
         assert [int(text.split()[0]) for text in late.frames(100)] == list(range(100))
 
 
 def test_a_client_that_reads_nothing_of_its_replay_does_not_delay_others() -> None:
-    """A replay is sent at the client's own pace; one page of it is in memory."""
+    """A replay is sent at the client's pace; one page of it is in memory."""
     with chatting(outbox_bytes=1 << 20) as chat:
         talk(chat, ENOUGH)
-        slow = Sluggish(chat)
+        slow = SlowReader(chat)
         epoch = chat.rich("Ann").ask("join", room="lobby")["epoch"]
         slow.hello(chat, rooms={"lobby": {"epoch": epoch, "position": 0}})
         bob = chat.rich("Bob")
         bob.say("lobby", "the last")
         bob.posts(1)
-        assert max(session.outbox.size for session in chat.inside()) <= 300_000
+        assert max(session.outbox.size for session in chat.sessions()) <= 300_000
         events = [json.loads(slow.frame()) for _ in range(1 + ENOUGH)]
         while events[-1].get("text") != "the last":
             events.append(json.loads(slow.frame()))
@@ -123,17 +123,17 @@ def test_a_client_that_reads_nothing_of_its_replay_does_not_delay_others() -> No
 
 
 def test_a_replay_of_many_short_posts_stays_within_its_limit(tmp_path: Path) -> None:
-    """One page of it is in memory; what else is for the client meanwhile is not too much."""
+    """One page of it is in memory; other events for the client fit as well."""
     with chatting(f"sqlite:{tmp_path}/chat.db") as chat:
         ann, speaker = chat.rich("Ann"), chat.plain()
         speaker.send(b"x\0" * 30_000)
         ann.hear(lambda event: event.get("position") == 30_000)
         epoch = ann.ask("join", room="lobby")["epoch"]
-        slow = Sluggish(chat)
+        slow = SlowReader(chat)
         slow.hello(chat, nick="Slow", rooms={"lobby": {"epoch": epoch, "position": 0}})
         assert json.loads(slow.frame())["type"] == "joined"
         assert json.loads(slow.frame())["position"] == 1
-        assert max(session.outbox.size for session in chat.inside()) <= 400_000
+        assert max(session.outbox.size for session in chat.sessions()) <= 400_000
         assert ann.ask("direct", to="Slow", text="meanwhile")["type"] == "sent"
         events = slow.events(29_999 + 1)
         assert [post["position"] for post in of("post", events)] == list(range(2, 30_001))
@@ -147,7 +147,7 @@ def test_a_replay_that_is_overtaken_by_a_trim_ends_with_slow_and_the_next_join_s
     with chatting(f"sqlite:{tmp_path}/chat.db") as chat:
         talk(chat, ENOUGH)
         epoch = chat.rich("Ann").ask("join", room="lobby")["epoch"]
-        slow = Sluggish(chat)
+        slow = SlowReader(chat)
         slow.hello(chat, rooms={"lobby": {"epoch": epoch, "position": 0}})
         assert json.loads(slow.frame())["recovered"] is True
         timeline = chat.server._timeline
@@ -167,11 +167,11 @@ def test_a_replay_that_is_overtaken_by_a_trim_ends_with_slow_and_the_next_join_s
         assert len(of("post", posts)) == kept
 
 
-def test_a_client_cannot_pile_up_answers_either() -> None:
-    """What it asks for is bounded like what others say."""
+def test_unread_answers_count_against_the_outbox_limit() -> None:
+    """Answers count against the same limit as messages of others."""
     with chatting(outbox_bytes=OUTBOX_BYTES) as chat:
         talk(chat, 20)
-        slow, ann = Sluggish(chat), chat.rich("Ann")
+        slow, ann = SlowReader(chat), chat.rich("Ann")
         slow.hello(chat, rooms={})
         history = {"type": "history", "room": "lobby", "limit": 500}
         slow.send((encode({"type": "join", "room": "lobby"}) + encode(history)) * 50)

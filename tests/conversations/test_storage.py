@@ -1,6 +1,6 @@
-"""When the record cannot be read or written: who asked is told, and nothing half done remains.
+"""Storage errors: the client gets an error, and nothing is left half done.
 
-The file is made to refuse for real: it is locked, or SQLite itself is told to allow no more.
+The errors are real: the file is locked, or SQLite has a limit on pages.
 """
 
 import sqlite3
@@ -19,7 +19,7 @@ from tests.conversations.peers import encode, texts
 
 @pytest.fixture
 def chat(tmp_path: Path) -> Iterator[Chat]:
-    """A server that has to ask the disk for all that it reads."""
+    """A server without a cache: all reads come from the disk."""
     with chatting(f"sqlite:{tmp_path}/chat.db") as chat:
         record(chat)._recent = RecentPosts(0)
         yield chat
@@ -33,7 +33,7 @@ def record(chat: Chat) -> SqliteTimeline:
 
 @contextmanager
 def unwritable(chat: Chat) -> Iterator[None]:
-    """Let another program keep the file, and the server lose its patience at once."""
+    """Lock the file from another program, with a short timeout in the server."""
     store = record(chat)._store
     assert store.db is not None
     store.db.execute("PRAGMA busy_timeout = 10")
@@ -55,8 +55,8 @@ def unreadable(chat: Chat) -> Iterator[None]:
 
 
 def test_a_message_that_cannot_be_stored_is_not_delivered_and_uses_no_position(chat: Chat) -> None:
-    """`storage`: it was not stored, and saying it again with the same key stores it once."""
-    ann, bob = chat.riches("Ann", "Bob")
+    """`storage`: it was not stored, and repeating it with the same key stores it once."""
+    ann, bob = chat.rich_clients("Ann", "Bob")
     ann.say("lobby", "one")
     ann.posts(1)
     with unwritable(chat):
@@ -84,7 +84,7 @@ def test_a_batch_that_fails_fails_as_a_whole(chat: Chat) -> None:
 
 
 def test_a_plain_client_whose_message_cannot_be_stored_gets_a_line(chat: Chat) -> None:
-    one, other = chat.plains(2)
+    one, other = chat.plain_clients(2)
     with unwritable(chat):
         one.send(b"lost\0")
         assert one.frame().startswith(b"* geventchat: ")
@@ -93,7 +93,7 @@ def test_a_plain_client_whose_message_cannot_be_stored_gets_a_line(chat: Chat) -
 
 
 def test_a_topic_that_cannot_be_stored_is_not_set(chat: Chat) -> None:
-    ann, bob = chat.riches("Ann", "Bob")
+    ann, bob = chat.rich_clients("Ann", "Bob")
     with unwritable(chat):
         assert ann.ask("topic", room="lobby", topic="tea")["code"] == "storage"
     assert bob.pong() == []
@@ -110,7 +110,7 @@ def test_a_history_that_cannot_be_read_is_an_error(chat: Chat) -> None:
 
 
 def test_a_join_whose_history_cannot_be_read_fails(chat: Chat) -> None:
-    """Who gets the error is outside, can join again, and then hears everything."""
+    """The client is not a member then; when it joins again it receives everything."""
     ann, bob = chat.rich("Ann", rooms=["attic"]), chat.rich("Bob", rooms=[])
     ann.say("attic", "one")
     ann.posts(1)

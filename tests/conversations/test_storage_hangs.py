@@ -11,12 +11,12 @@ from tests.conversations.peers import encode
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let clients wait for storage only a moment."""
+    """Shorten the time that clients wait for storage."""
     monkeypatch.setattr(session_module, "_SETTLE_SECONDS", 0.05)
 
 
 def lose_submissions(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing be stored from now on, and nothing fail either."""
+    """Make submissions get no verdict from now on."""
     monkeypatch.setattr(chat.server._timeline, "append", lambda submission: None)
 
 

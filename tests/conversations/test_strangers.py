@@ -1,6 +1,6 @@
-"""Programs that speak another protocol are told so in that protocol, and closed.
+"""Clients of other protocols get an error in their protocol and are closed.
 
-Nothing of what they send reaches anybody, least of all what a web page lets a browser send here.
+Nothing that they send is relayed, such as a request that a web page makes a browser send here.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def bystanders(address: Address) -> Iterator[Bystanders]:
 
 
 def answer_to(stranger: Plain) -> bytes:
-    """All that comes until the server closes; it need not be a frame."""
+    """Return all bytes until the server closes; they need not be frames."""
     answer = b""
     while data := stranger.socket.recv(65_536):
         answer += data
@@ -55,7 +55,7 @@ def test_an_http_request_is_answered_in_http_and_not_relayed(
         assert b"\r\nConnection: close" in head
         assert b"\r\nContent-Length: %d" % len(body) in head
         assert b"geventchat" in body
-        bystanders.heard()
+        bystanders.check_heard()
 
 
 @pytest.mark.parametrize("size", [1, 5, 20])
@@ -69,7 +69,7 @@ def test_an_http_request_is_recognised_in_any_pieces(
         pieces = [line[start : start + size] for start in range(0, len(line), size)]
         browser.trickle(*pieces, rest, read=bystanders.rich.pong)
         assert answer_to(browser).startswith(b"HTTP/1.1 400 ")
-        bystanders.heard()
+        bystanders.check_heard()
 
 
 def test_an_http_client_that_continues_is_ignored(address: Address, bystanders: Bystanders) -> None:
@@ -77,7 +77,7 @@ def test_an_http_client_that_continues_is_ignored(address: Address, bystanders: 
         pieces = [b"POST / HTTP/1.1\r\n", b"Host: x\r\n\r\n", b"\0hello\0", b"again\0"]
         browser.trickle(*pieces, read=bystanders.rich.pong)
         assert answer_to(browser).count(b"HTTP/1.1 ") == 1
-        bystanders.heard()
+        bystanders.check_heard()
 
 
 TLS = bytes.fromhex("1603010200010001fc0303") + bytes(range(256)) * 2
@@ -93,7 +93,7 @@ def test_a_tls_or_ssh_client_gets_an_answer_and_is_closed(
         pieces = [hello[start : start + size] for start in range(0, 12, size)]
         stranger.trickle(*pieces, read=bystanders.rich.pong)
         assert answer_to(stranger).startswith(answer)
-        bystanders.heard()
+        bystanders.check_heard()
 
 
 def test_nothing_after_a_tls_record_or_an_ssh_banner_is_relayed(
@@ -104,7 +104,7 @@ def test_nothing_after_a_tls_record_or_an_ssh_banner_is_relayed(
         ssh.send(SSH + b"\0hello\0")
         answer_to(tls)
         answer_to(ssh)
-        bystanders.heard()
+        bystanders.check_heard()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_first_frame_that_only_begins_like_a_stranger_is_chat(
 ) -> None:
     with Plain(address) as ann:
         ann.send(text.encode() + b"\0", b"and more\0")
-        bystanders.heard(text, "and more")
+        bystanders.check_heard(text, "and more")
 
 
 @pytest.mark.parametrize("first", [b"hello\0", b"\0"])
@@ -146,4 +146,4 @@ def test_after_its_first_bytes_a_client_may_send_anything(
 ) -> None:
     with Plain(address) as ann:
         ann.send(first + text.encode() + b"\0")
-        bystanders.heard(*filter(None, [first.rstrip(b"\0").decode(), text]))
+        bystanders.check_heard(*filter(None, [first.rstrip(b"\0").decode(), text]))

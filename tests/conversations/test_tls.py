@@ -1,4 +1,4 @@
-"""Over TLS conversations are the same, and clients that do not speak it disturb nobody."""
+"""TLS: the protocol is the same, and clients that do not use it disturb nobody."""
 
 import logging
 import ssl
@@ -20,7 +20,7 @@ from tests.conversations.certificates import Authority
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.control import beside
 from tests.conversations.peers import Bystanders, Plain, Rich, encode, texts
-from tests.conversations.sealed import begin_again, change_keys
+from tests.conversations.sealed import restart_handshakes, update_keys
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def trust(authority: Authority) -> SSLContext:
 
 
 def serial(peer: Plain) -> object:
-    """The serial number of the certificate that the server showed."""
+    """Return the serial number of the server's certificate."""
     assert isinstance(peer.socket, SSLSocket)
     cert = peer.socket.getpeercert()
     assert isinstance(cert, dict)
@@ -42,15 +42,17 @@ def serial(peer: Plain) -> object:
 
 
 @pytest.fixture
-def house(authority: Authority) -> Iterator[Chat]:
-    """A server that speaks TLS."""
+def secure(authority: Authority) -> Iterator[Chat]:
+    """Return a server with TLS."""
     with chatting(options={"tls_cert": authority.issue("server")}) as chat:
         yield chat
 
 
-def shaken(house: Chat, trust: SSLContext) -> tuple[socket.socket, ssl.SSLObject, ssl.MemoryBIO]:
-    """A connection, its end of TLS, and the handshake's last message, which is not sent yet."""
-    raw = house.came(Plain(house.address)).socket
+def before_last_handshake_message(
+    secure: Chat, trust: SSLContext
+) -> tuple[socket.socket, ssl.SSLObject, ssl.MemoryBIO]:
+    """Return a connection, its TLS object, and the last handshake message, not sent yet."""
+    raw = secure.track(Plain(secure.address)).socket
     inward, outward = ssl.MemoryBIO(), ssl.MemoryBIO()
     end = trust.wrap_bio(inward, outward, server_hostname="localhost")
     while True:
@@ -62,30 +64,30 @@ def shaken(house: Chat, trust: SSLContext) -> tuple[socket.socket, ssl.SSLObject
             inward.write(raw.recv(65_536))
 
 
-def test_plain_and_rich_clients_talk_over_tls(house: Chat, trust: SSLContext) -> None:
-    with Bystanders(house.address, tls=trust) as bystanders:
-        bystanders.heard()
-        with Plain(house.address, tls=trust) as ann:
+def test_plain_and_rich_clients_talk_over_tls(secure: Chat, trust: SSLContext) -> None:
+    with Bystanders(secure.address, tls=trust) as bystanders:
+        bystanders.check_heard()
+        with Plain(secure.address, tls=trust) as ann:
             ann.send("é\0".encode(), b"q\0")
             assert ann.rest() == []
-        bystanders.heard("é")
+        bystanders.check_heard("é")
 
 
 def test_data_that_comes_with_the_end_of_the_handshake_is_read(
-    house: Chat, trust: SSLContext
+    secure: Chat, trust: SSLContext
 ) -> None:
-    """A client of TLS 1.3 speaks with its last word of the handshake: often they are one piece."""
-    with Bystanders(house.address, tls=trust) as bystanders:
+    """A TLS 1.3 client sends data right after its last handshake message, often in one piece."""
+    with Bystanders(secure.address, tls=trust) as bystanders:
         for _ in range(10):
-            raw, end, outward = shaken(house, trust)
+            raw, end, outward = before_last_handshake_message(secure, trust)
             end.write(b"at once\0")
             raw.sendall(outward.read())
-            bystanders.heard("at once")
+            bystanders.check_heard("at once")
             raw.close()
 
 
-def test_a_frame_may_arrive_in_any_records(house: Chat, trust: SSLContext) -> None:
-    with Plain(house.address, tls=trust) as ann, Plain(house.address, tls=trust) as bob:
+def test_a_frame_may_arrive_in_any_records(secure: Chat, trust: SSLContext) -> None:
+    with Plain(secure.address, tls=trust) as ann, Plain(secure.address, tls=trust) as bob:
         bob.send(b"hello\0")
         assert ann.frame() == b"hello"
         for piece in (b"a", b"b", b"c\0d", b"\0", b"x" * 60_000, b"y" * 5_000 + b"\0"):
@@ -93,11 +95,11 @@ def test_a_frame_may_arrive_in_any_records(house: Chat, trust: SSLContext) -> No
         assert bob.frames(3) == [b"abc", b"d", b"x" * 60_000 + b"y" * 5_000]
 
 
-def test_a_record_may_arrive_in_any_pieces(house: Chat, trust: SSLContext) -> None:
-    """However many of them give nothing yet, and however often."""
+def test_a_record_may_arrive_in_any_pieces(secure: Chat, trust: SSLContext) -> None:
+    """However many of them contain no complete frame."""
     said = [str(number) + "x" * 16_000 for number in range(10)]
-    with Bystanders(house.address, tls=trust) as bystanders:
-        raw, end, outward = shaken(house, trust)
+    with Bystanders(secure.address, tls=trust) as bystanders:
+        raw, end, outward = before_last_handshake_message(secure, trust)
         for text in said:
             end.write(text.encode() + b"\0")
             while piece := outward.read(2_000):
@@ -108,9 +110,11 @@ def test_a_record_may_arrive_in_any_pieces(house: Chat, trust: SSLContext) -> No
         assert bystanders.plain.frame() == b"done"
 
 
-def test_a_burst_of_megabytes_arrives_complete_and_in_order(house: Chat, trust: SSLContext) -> None:
-    """More than a socket takes at once, in items that are larger than one record."""
-    with Rich(house.address, tls=trust) as ann, Rich(house.address, tls=trust) as bob:
+def test_a_burst_of_megabytes_arrives_complete_and_in_order(
+    secure: Chat, trust: SSLContext
+) -> None:
+    """More than a socket accepts at once, in items larger than one record."""
+    with Rich(secure.address, tls=trust) as ann, Rich(secure.address, tls=trust) as bob:
         said = [f"{number} " + chr(97 + number % 26) * 60_000 for number in range(60)]
         sending = gevent.spawn(
             ann.send, *(encode({"type": "say", "room": "lobby", "text": text}) for text in said)
@@ -125,13 +129,13 @@ def test_a_slow_reader_over_tls_receives_whole_items_and_then_the_reason(
     authority: Authority, trust: SSLContext
 ) -> None:
     options = {"tls_cert": authority.issue("server")}
-    with chatting(options=options, outbox_bytes=300_000) as house:
-        slow = house.came(Plain(house.address, tls=trust))
-        ann = house.came(Rich(house.address, "Ann", tls=trust))
+    with chatting(options=options, outbox_bytes=300_000) as secure:
+        slow = secure.track(Plain(secure.address, tls=trust))
+        ann = secure.track(Rich(secure.address, "Ann", tls=trust))
         slow.send(b"hello\0")
         ann.posts(1)
         said = 0
-        while len(house.inside()) == 2:
+        while len(secure.sessions()) == 2:
             ann.say("lobby", f"{said} " + "x" * 20_000)
             ann.posts(1)
             said += 1
@@ -143,30 +147,30 @@ def test_a_slow_reader_over_tls_receives_whole_items_and_then_the_reason(
         assert numbers
 
 
-def test_a_half_closed_client_still_receives_its_answers(house: Chat, trust: SSLContext) -> None:
-    with Rich(house.address, "Ann", tls=trust) as ann:
+def test_a_half_closed_client_still_receives_its_answers(secure: Chat, trust: SSLContext) -> None:
+    with Rich(secure.address, "Ann", tls=trust) as ann:
         ann.say("lobby", "the last")
         end_sending(ann.socket)
         assert texts(ann.closing()) == ["the last"]
 
 
-def test_an_end_that_arrives_with_data_is_noticed(house: Chat, trust: SSLContext) -> None:
-    """The socket says nothing then: a client that ends TLS keeps the connection for the answers."""
-    with Bystanders(house.address, tls=trust) as bystanders:
-        raw, end, outward = shaken(house, trust)
+def test_an_end_that_arrives_with_data_is_noticed(secure: Chat, trust: SSLContext) -> None:
+    """The socket signals nothing then: a client that ends TLS stays connected for the answers."""
+    with Bystanders(secure.address, tls=trust) as bystanders:
+        raw, end, outward = before_last_handshake_message(secure, trust)
         raw.sendall(outward.read())
         bystanders.rich.pong()
         end.write(b"the last\0")
-        with suppress(ssl.SSLWantReadError):  # the server has not said the same yet
+        with suppress(ssl.SSLWantReadError):  # the server has not closed TLS yet
             end.unwrap()
         raw.sendall(outward.read())
         while raw.recv(65_536):
             pass
-        bystanders.heard("the last")
+        bystanders.check_heard("the last")
 
 
-def test_our_own_clients_speak_tls(house: Chat, trust: SSLContext) -> None:
-    host, port = house.address
+def test_geventchat_clients_connect_over_tls(secure: Chat, trust: SSLContext) -> None:
+    host, port = secure.address
     with (
         Connection(host, port, nick="Ann", tls=trust) as ann,
         PlainConnection(host, port, trust) as plain,
@@ -178,14 +182,14 @@ def test_our_own_clients_speak_tls(house: Chat, trust: SSLContext) -> None:
 
 
 def test_a_client_that_does_not_trust_the_certificate_does_not_connect(
-    house: Chat, authority: Authority
+    secure: Chat, authority: Authority
 ) -> None:
     with pytest.raises(OSError, match=r"not trusted: unable to get local issuer|self-signed"):
-        Connection(*house.address, tls=True)
+        Connection(*secure.address, tls=True)
     with chatting(options={"tls_cert": authority.issue("other", "example.org")}) as other:
         with pytest.raises(OSError, match=r"not trusted: .*not valid for '127.0.0.1'"):
             Connection(*other.address, tls=authority.trust())
-        assert not other.inside()
+        assert not other.sessions()
 
 
 def test_a_tls_client_on_a_plain_port_is_told_so_in_tls(chat: Chat, trust: SSLContext) -> None:
@@ -207,28 +211,28 @@ def test_a_tls_client_on_a_plain_port_is_told_so_in_tls(chat: Chat, trust: SSLCo
     ],
 )
 def test_a_client_without_tls_is_answered_and_logged_in_one_line(
-    house: Chat,
+    secure: Chat,
     trust: SSLContext,
     caplog: pytest.LogCaptureFixture,
     said: bytes,
     answer: bytes,
 ) -> None:
-    with beside(house.address, tls=trust) as bystanders:
-        with caplog.at_level(logging.INFO), socket.create_connection(house.address) as peer:
+    with beside(secure.address, tls=trust) as bystanders:
+        with caplog.at_level(logging.INFO), socket.create_connection(secure.address) as peer:
             peer.sendall(said)
             heard = b"".join(iter(lambda: peer.recv(1_000), b""))
         assert heard.startswith(answer)
         lines = [record.getMessage() for record in caplog.records]
         assert len([line for line in lines if "rejected a connection (handshake=1" in line]) == 1
-        assert house.server.rejections.counts == {"handshake": 1}
-        bystanders.heard()
+        assert secure.server.rejections.counts == {"handshake": 1}
+        bystanders.check_heard()
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_a_browser_is_told_how_to_connect(
-    house: Chat, trust: SSLContext, *, encrypted: bool
+def test_a_browser_gets_instructions_to_connect(
+    secure: Chat, trust: SSLContext, *, encrypted: bool
 ) -> None:
-    with Plain(house.address, tls=trust if encrypted else None) as browser:
+    with Plain(secure.address, tls=trust if encrypted else None) as browser:
         browser.send(b"GET / HTTP/1.1\r\n\r\n")
         page = b"".join(iter(lambda: browser.socket.recv(1_000), b"")).partition(b"\r\n\r\n")[2]
         assert page.endswith(b"not HTTP. Connect with: geventchat connect --tls\n")
@@ -237,36 +241,36 @@ def test_a_browser_is_told_how_to_connect(
 @pytest.mark.parametrize("begun", [b"", b"\x16\x03\x01\x02\x00\x01"])
 def test_a_handshake_times_out(authority: Authority, trust: SSLContext, begun: bytes) -> None:
     options = {"tls_cert": authority.issue("server")}
-    with chatting(options=options, handshake_seconds=0.05) as house:
-        with beside(house.address, tls=trust) as bystanders, Plain(house.address) as silent:
+    with chatting(options=options, handshake_seconds=0.05) as secure:
+        with beside(secure.address, tls=trust) as bystanders, Plain(secure.address) as silent:
             silent.send(begun)
             silent.rest()
-            bystanders.heard()
-        assert house.server.rejections.counts == {"handshake": 1}
+            bystanders.check_heard()
+        assert secure.server.rejections.counts == {"handshake": 1}
 
 
 @pytest.mark.parametrize(
     "talk",
-    [partial(begin_again, data=b""), partial(begin_again, data=b"\0"), change_keys],
+    [partial(restart_handshakes, data=b""), partial(restart_handshakes, data=b"\0"), update_keys],
     ids=["handshakes", "handshakes and data", "keys"],
 )
 def test_endless_tls_control_traffic_delays_nobody_and_is_closed(
-    house: Chat, trust: SSLContext, tmp_path: Path, talk: Callable[[tuple[str, int], Path], None]
+    secure: Chat, trust: SSLContext, tmp_path: Path, talk: Callable[[tuple[str, int], Path], None]
 ) -> None:
-    with beside(house.address, tls=trust) as bystanders:
-        gevent.get_hub().threadpool.apply(talk, (house.address, tmp_path))
-        bystanders.heard()
+    with beside(secure.address, tls=trust) as bystanders:
+        gevent.get_hub().threadpool.apply(talk, (secure.address, tmp_path))
+        bystanders.check_heard()
 
 
 def test_a_rejected_client_is_told_why_over_tls(authority: Authority, trust: SSLContext) -> None:
     options = {"tls_cert": authority.issue("server")}
     with (
-        chatting(options=options, connections=2) as house,
-        Bystanders(house.address, tls=trust) as bystanders,
+        chatting(options=options, connections=2) as secure,
+        Bystanders(secure.address, tls=trust) as bystanders,
     ):
-        with Plain(house.address, tls=trust) as late:
+        with Plain(secure.address, tls=trust) as late:
             assert late.rest() == [b"* geventchat: The server is full. Try again later."]
-        bystanders.heard()
+        bystanders.check_heard()
 
 
 def test_a_client_banned_during_its_handshake_is_not_let_in(
@@ -275,40 +279,40 @@ def test_a_client_banned_during_its_handshake_is_not_let_in(
     (tmp_path / "operator").write_text("the-token-of-a-test")
     options = {"tls_cert": authority.issue("server"), "operator_file": f"{tmp_path}/operator"}
     with (
-        chatting(options=options) as house,
-        Plain(house.address, source="127.0.0.9") as mallory,
-        Bystanders(house.address, tls=trust) as bystanders,  # who are accepted after it
+        chatting(options=options) as secure,
+        Plain(secure.address, source="127.0.0.9") as mallory,
+        Bystanders(secure.address, tls=trust) as bystanders,  # accepted after it
     ):
-        with Rich(house.address, token="the-token-of-a-test", rooms=[], tls=trust) as olga:
+        with Rich(secure.address, token="the-token-of-a-test", rooms=[], tls=trust) as olga:
             assert olga.ask("admin", action="ban", target="127.0.0.9")["connections_closed"] == 0
         mallory.socket = trust.wrap_socket(mallory.socket, server_hostname="localhost")
         mallory.send(b"still here\0")
         assert mallory.rest() == [b"* geventchat: Your address is banned."]
-        bystanders.heard()
+        bystanders.check_heard()
 
 
-def test_a_server_stops_at_once_though_a_handshake_is_incomplete(house: Chat) -> None:
-    with Plain(house.address):
+def test_an_incomplete_handshake_does_not_delay_shutdown(secure: Chat) -> None:
+    with Plain(secure.address):
         gevent.sleep(0.01)
         with gevent.Timeout(3):
-            house.stop()
+            secure.stop()
 
 
 def test_a_reload_reads_the_certificate_and_keeps_the_old_one_if_it_is_bad(
     authority: Authority, trust: SSLContext, tmp_path: Path
 ) -> None:
     file = Path(authority.issue("renewed"))
-    with chatting(options={"tls_cert": str(file)}) as house:
-        here = house.came(Rich(house.address, "Ann", tls=trust))
+    with chatting(options={"tls_cert": str(file)}) as secure:
+        here = secure.track(Rich(secure.address, "Ann", tls=trust))
         first = serial(here)
-        config = house.server._config
+        config = secure.server._config
         authority.issue("renewed")
-        assert house.server.reload(config) == []
-        second = serial(house.came(Rich(house.address, tls=trust)))
+        assert secure.server.reload(config) == []
+        second = serial(secure.track(Rich(secure.address, tls=trust)))
         assert first != second
         file.write_text("not a certificate")
         with pytest.raises(BadOption, match=r"--tls-cert .*: holds no certificate"):
-            house.server.reload(config)
-        assert serial(house.came(Rich(house.address, tls=trust))) == second
+            secure.server.reload(config)
+        assert serial(secure.track(Rich(secure.address, tls=trust))) == second
         here.say("lobby", "still here")
         assert texts(here.posts(1)) == ["still here"]

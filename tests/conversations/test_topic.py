@@ -1,4 +1,4 @@
-"""Topics: what a room is about, told to those who are in it and to those who come."""
+"""Topics: announced to the members of a room, and sent to those who join."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ from tests.conversations.peers import Rich, of
 
 
 def test_the_setter_is_answered_and_the_others_hear_the_topic(stored_chat: Chat) -> None:
-    """`topic` sets what the room is about, for everybody in it, and says by whom."""
-    ann, bob = stored_chat.riches("Ann", "Bob")
+    """`topic` sets the topic of a room for all members, and names the setter."""
+    ann, bob = stored_chat.rich_clients("Ann", "Bob")
     answer = ann.ask("topic", room="lobby", topic="tea\nand cake")
-    told = {"type": "topic", "room": "lobby", "topic": "tea\nand cake", "by": "Ann"}
-    assert answer == told | {"id": answer["id"]}
-    assert bob.event() == told
+    changed = {"type": "topic", "room": "lobby", "topic": "tea\nand cake", "by": "Ann"}
+    assert answer == changed | {"id": answer["id"]}
+    assert bob.event() == changed
     assert ann.pong() == []
 
 
@@ -30,14 +30,14 @@ def test_plain_members_hear_nothing(chat: Chat) -> None:
     assert plain.frame() == b"marker"
 
 
-def test_a_newcomer_hears_the_topic_when_joining(stored_chat: Chat) -> None:
+def test_joined_contains_the_topic(stored_chat: Chat) -> None:
     ann = stored_chat.rich("Ann", rooms=["attic"])
     ann.ask("topic", room="attic", topic="dust")
     assert stored_chat.rich(rooms=["attic"]).greeting[0]["topic"] == "dust"
 
 
 def test_an_empty_topic_clears_it(stored_chat: Chat) -> None:
-    ann, bob = stored_chat.riches("Ann", "Bob")
+    ann, bob = stored_chat.rich_clients("Ann", "Bob")
     ann.ask("topic", room="lobby", topic="tea")
     ann.ask("topic", room="lobby", topic="")
     assert [event["topic"] for event in (bob.event(), bob.event())] == ["tea", ""]
@@ -45,7 +45,7 @@ def test_an_empty_topic_clears_it(stored_chat: Chat) -> None:
 
 
 def test_a_topic_survives_the_room_and_a_restart(timeline: str) -> None:
-    """What a room was about is in the record; with a file it outlives the server, too."""
+    """The topic is stored; in a file it survives the server too."""
     with chatting(timeline) as chat:
         ann = chat.rich("Ann", rooms=["attic"])
         ann.ask("topic", room="attic", topic="dust")
@@ -59,8 +59,8 @@ def test_a_topic_survives_the_room_and_a_restart(timeline: str) -> None:
 def test_a_topic_is_announced_even_if_its_setter_disconnects(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or those inside would have another topic than those who come after the room was empty."""
-    ann, bob = chat.riches("Ann", "Bob")
+    """Otherwise members and later ones would have different topics."""
+    ann, bob = chat.rich_clients("Ann", "Bob")
     timeline = chat.server._timeline
     assert isinstance(timeline, MemoryTimeline)
     store, asked, slow = timeline._store, Event(), Event()
@@ -104,13 +104,13 @@ def test_a_topic_has_at_most_500_characters(chat: Chat, length: int, type_: str)
 
 
 def answer(peer: Rich, request_id: str) -> dict[str, Any]:
-    """Give the answer to a request that was sent before."""
+    """Return the answer to an earlier request."""
     return peer.hear(lambda event: event.get("id") == request_id)[-1]
 
 
 def test_all_members_agree_on_the_topic_when_several_are_set_at_once(stored_chat: Chat) -> None:
     """Each setter is answered under its own id, and nobody ends with another than the room has."""
-    ann, bob, eve = stored_chat.riches("Ann", "Bob", "Eve")
+    ann, bob, eve = stored_chat.rich_clients("Ann", "Bob", "Eve")
     for number in range(30):
         setters = [(peer, f"{peer.nick} {number}") for peer in (ann, bob)]
         for peer, topic in setters:

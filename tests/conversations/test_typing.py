@@ -1,10 +1,10 @@
-"""Typing: told to the others at once, kept nowhere, answered with nothing."""
+"""Typing: sent to the others at once, never stored, not answered."""
 
 from tests.conversations.chat import Chat
 
 
 def test_typing_is_sent_to_the_others_at_once(chat: Chat) -> None:
-    ann, bob = chat.riches("Ann", "Bob")
+    ann, bob = chat.rich_clients("Ann", "Bob")
     ann.tell("typing", room="lobby")
     assert bob.event() == {"type": "typing", "room": "lobby", "nick": "Ann"}
     assert ann.pong() == []
@@ -18,7 +18,7 @@ def test_plain_members_hear_nothing(chat: Chat) -> None:
 
 
 def test_a_post_comes_after_its_typing(chat: Chat) -> None:
-    ann, bob = chat.riches("Ann", "Bob")
+    ann, bob = chat.rich_clients("Ann", "Bob")
     ann.tell("typing", room="lobby")
     ann.say("lobby", "there")
     assert [bob.event()["type"], bob.event()["type"]] == ["typing", "post"]

@@ -1,4 +1,4 @@
-"""Who: the nicks of those who are in a room in the eyes of the others."""
+"""Who: the nicks of the announced members of a room."""
 
 import pytest
 

@@ -1,7 +1,7 @@
-"""A server that loses a part of itself when it is told to: `geventchat serve` with two signals.
+"""`geventchat serve` with two signals that break it.
 
-SIGUSR1 ends the greenlet that the environment names in LOSE, with an error or, if KILL is set, as
-if somebody had killed it. SIGUSR2 lets every commit from then on hang, as on a disk that is gone.
+SIGUSR1 ends the greenlet that the environment names in LOSE, with an error or, if KILL is set, by a
+kill. SIGUSR2 makes all later commits hang, as on a lost disk.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Fuzzing: whatever bytes come in, nothing but the declared errors comes out.
+"""Fuzzing: no input raises anything but the declared errors.
 
-`make fuzz` lets Atheris look for such bytes; the corpus it leaves runs with every test.
+`make fuzz` runs Atheris to find such input; its corpus runs with the tests.
 """

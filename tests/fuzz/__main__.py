@@ -1,10 +1,10 @@
-"""`make fuzz`: let Atheris look for bytes that break a promise, and keep the cases that taught it.
+"""`make fuzz`: run Atheris on each target, and keep the cases that reach new branches.
 
     python -m tests.fuzz [--runs 250000] [TARGET ...]
 
-Each target runs in a process of its own. What breaks a promise is left in a file whose name is
-told, with its traceback; the exit code is then 1. The cases that reached something new are merged
-into the corpus.
+Each target runs in a process of its own. A failing input is saved in a file, whose name is printed
+with the traceback; the exit code is then 1. Cases that reached new branches are merged into the
+corpus.
 """
 
 import argparse
@@ -28,7 +28,7 @@ _MOST_BYTES: Final = 512
 
 
 def main() -> int:
-    """Fuzz the targets that were named, or all; return the exit code."""
+    """Fuzz the named targets, or all; return the exit code."""
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=250_000, help="cases for each target")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _fuzz(target: str, runs: int) -> bool:
-    """Run a target, keep what it found; say whether nothing broke."""
+    """Run a target and keep new cases; return whether it passed."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         kept, found, words = (Path(folder, name) for name in ("kept", "found", "words"))
@@ -51,17 +51,19 @@ def _fuzz(target: str, runs: int) -> bool:
         words.write_text("".join(f'"{word}"\n' for word in _WORDS), "ascii")
         bounds = f"-runs={runs}", f"-max_len={_MOST_BYTES}", f"-dict={words}", "-verbosity=0"
         whole = _atheris(target, *bounds, str(found), str(kept))
-        # Adds to what is kept the cases that reach something no other does.
+        # Adds the cases to the corpus that reach new branches.
         if _atheris(target, "-merge=1", str(kept), str(found)):
             corpus.keep(target, (path.read_bytes() for path in kept.iterdir()))
     outcome = "nothing broke" if whole else "BROKEN"
     seconds, cases = time.monotonic() - began, len(corpus.cases(target))
-    print(f"{target}: {runs:,} cases in {seconds:.0f} s, {outcome}; {cases} are kept", flush=True)
+    print(
+        f"{target}: {runs:,} cases in {seconds:.0f} s, {outcome}; {cases} in the corpus", flush=True
+    )
     return whole
 
 
 def _atheris(target: str, *arguments: str) -> bool:
-    """Run Atheris on a target; show what it says if something broke."""
+    """Run Atheris on a target; print its output if it failed."""
     command = [sys.executable, "-m", "tests.fuzz.engine", target, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

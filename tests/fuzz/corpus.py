@@ -9,7 +9,7 @@ _FOLDER: Final = Path(__file__).with_name("cases")
 
 
 def cases(target: str) -> list[bytes]:
-    """Return the cases that are kept for a target."""
+    """Return the cases of a target."""
     lines = _FOLDER.joinpath(f"{target}.txt").read_text("ascii").splitlines()
     return [ast.literal_eval(line) for line in lines]
 

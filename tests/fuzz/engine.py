@@ -5,7 +5,7 @@ import sys
 
 import atheris
 
-# What is imported here tells the fuzzer which of its branches a case took.
+# Modules imported here are instrumented: the fuzzer sees their branches.
 with atheris.instrument_imports(include=["geventchat", "tests.fuzz.targets"]):
     from tests.fuzz.targets import TARGETS
 

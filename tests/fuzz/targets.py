@@ -1,7 +1,7 @@
-"""What is fuzzed: functions of bytes that return, or fail because a promise is broken.
+"""Fuzz targets: functions of bytes that return, or fail if a property is violated.
 
 Only declared errors are caught. Each kind of outcome has a line of its own, so that the fuzzer sees
-that a case reached it: what happens in C is not visible to it.
+that a case reached it: C code is not visible to it.
 """
 
 import tempfile
@@ -50,7 +50,7 @@ def a_request(data: bytes) -> None:
     try:
         request = requests.decode(data)
     except ProtocolError as error:
-        _told(error.text)
+        _check_sentence(error.text)
         for name in (error.request_id, error.key):
             assert name is None or 1 <= len(name) <= 64
         match error.code:
@@ -90,7 +90,7 @@ def _look(request: requests.AnyRequest) -> None:
 
 
 def an_event(data: bytes) -> None:
-    """What a server says is an event, unknown, or what the client's link takes for a fault."""
+    """A frame of a server is an event, an unknown one, or a declared error of the client."""
     try:
         event = events.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -100,13 +100,13 @@ def an_event(data: bytes) -> None:
 
 
 def a_name(data: bytes) -> None:
-    """A name is refused with a sentence, or stays what it is when it is given again."""
+    """A name is refused with a sentence, or its normal form is stable."""
     text = data.decode(errors="replace")
     for make in (names.nick, names.room):
         try:
             name = make(text)
         except Refused as refusal:
-            _told(refusal.text)
+            _check_sentence(refusal.text)
             continue
         assert make(name) == name
         assert 1 <= len(name) <= names.MAX_NAME_LENGTH
@@ -115,26 +115,26 @@ def a_name(data: bytes) -> None:
 
 
 def shown_text(data: bytes) -> None:
-    """What is shown of others' text neither acts on a terminal nor breaks a line."""
+    """Escaped text has no effect on a terminal and no line break."""
     shown = visible.visible(data.decode(errors="surrogateescape"))
     shown.encode()
     assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in shown)
 
 
 def settings(data: bytes) -> None:
-    """A file of settings can be used, or one line says what is wrong with it."""
+    """A file of settings is valid, or is refused with one line."""
     _SETTINGS.write_bytes(data)
     try:
         found = from_file(_SETTINGS)
     except BadOption as error:
-        _told(visible.visible(str(error)))  # as the command line prints it
+        _check_sentence(visible.visible(str(error)))  # as the command line prints it
         return
     Config.of(found)
     assert not [value for value in found.values() if isinstance(value, str) and "\0" in value]
 
 
-def _told(text: str) -> None:
-    """Check that a sentence can be sent to whoever is to be told."""
+def _check_sentence(text: str) -> None:
+    """Check that a sentence can be sent to any client."""
     text.encode()
     assert "\0" not in text
     assert len(text) < 1_000

@@ -1,7 +1,7 @@
-"""Bugs that a server of this kind may have, put in on purpose: the checker has to see each.
+"""Bugs to inject into the server: the checker has to detect each.
 
-Each is a function that breaks the server in whose process it is called. `CAUGHT_BY` names the
-checks of which at least one has to say so.
+Each is a function that breaks the server in its process. `CAUGHT_BY` names the checks of which at
+least one has to report a violation.
 """
 
 import os
@@ -28,13 +28,13 @@ _every: dict[str, int] = {}
 
 
 def _now(name: str, every: int) -> bool:
-    """Say so once in so many times."""
+    """Return true every n-th time."""
     _every[name] = _every.get(name, 0) + 1
     return _every[name] % every == 0
 
 
 def acknowledge_before_commit() -> None:
-    """Commit only every tenth batch; the others are told of before."""
+    """Commit only every tenth batch; acknowledge the others before."""
     real = Store._try_to_store
 
     class Lazy:
@@ -64,8 +64,8 @@ def acknowledge_what_failed() -> None:
     def store_some(self: Store, submitted: list[Submission]) -> Batch:
         if not _now("store", 10):
             return real(self, submitted)
-        rooms = self._rooms_of(self._ready(), submitted)
-        return Batch(self._number(rooms, dict.fromkeys(rooms, 1), submitted).entries)
+        rooms = self._rooms_of(self._connection(), submitted)
+        return Batch(self._assign_positions(rooms, dict.fromkeys(rooms, 1), submitted).entries)
 
     Store.store = store_some  # type: ignore[method-assign]
 
@@ -117,7 +117,7 @@ def swap() -> None:
     held: list[Batch] = []
 
     def deliver(self: Submissions, batch: Batch) -> None:
-        if not held and _now("swap", 5):  # seen only if the next is of the same room
+        if not held and _now("swap", 5):  # visible only if the next batch is for the same room
             held.append(batch)
             return
         real(self, batch)
@@ -128,12 +128,12 @@ def swap() -> None:
 
 
 def keep_the_epoch() -> None:
-    """Do not notice that an older copy was put back."""
-    RollbackGuard.contradicts = lambda *_: False  # type: ignore[method-assign]
+    """Do not notice that an older copy was restored."""
+    RollbackGuard.detects_rollback = lambda *_: False  # type: ignore[method-assign]
 
 
 def always_recovered() -> None:
-    """Say recovered whatever the client's cursor is."""
+    """Answer `recovered` whatever the client's cursor is."""
     real = replay.joined
 
     def joined(session: Session, room: Room, recovered: bool | None, request_id: str | None) -> Any:
@@ -143,7 +143,7 @@ def always_recovered() -> None:
 
 
 def never_recovered() -> None:
-    """Give up what could have been recovered."""
+    """Do not recover although it is possible."""
     real = replay.enter
 
     def enter(session: Any, member: Any, cursor: Any, request_id: Any) -> None:
@@ -153,7 +153,7 @@ def never_recovered() -> None:
 
 
 def forget_keys() -> None:
-    """Store what is said again a second time."""
+    """Store a repeated message a second time."""
     schema._TABLES = schema._TABLES.replace("CREATE UNIQUE INDEX", "CREATE INDEX")  # type: ignore[misc]
     store._INSERT = "INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # type: ignore[misc]
 
@@ -169,7 +169,7 @@ def change_a_text() -> None:
 
 
 def invent() -> None:
-    """Say something that nobody said."""
+    """Store a message that nobody sent."""
     real = Store.store
 
     def more(self: Store, submitted: list[Submission]) -> Batch:
@@ -183,14 +183,14 @@ def invent() -> None:
 
 def leave_a_hole() -> None:
     """Use up a position for nothing."""
-    real = Store._number
+    real = Store._assign_positions
 
     def number(self: Store, rooms: Any, made: Any, submitted: list[Submission]) -> Any:
         if _now("hole", 20) and rooms[submitted[0].room].top:
             rooms[submitted[0].room].top += 1
         return real(self, rooms, made, submitted)
 
-    Store._number = number  # type: ignore[method-assign]
+    Store._assign_positions = number  # type: ignore[method-assign]
 
 
 def misplace() -> None:
@@ -207,7 +207,7 @@ def misplace() -> None:
 
 
 def misnumber_the_answer() -> None:
-    """Answer what is said again with the position after its own."""
+    """Answer a repeated message with the position after its own."""
     real = Submissions.deliver
 
     def deliver(self: Submissions, batch: Batch) -> None:
@@ -218,7 +218,7 @@ def misnumber_the_answer() -> None:
 
 
 def stop_to_deliver() -> None:
-    """Forget to let some members hear after they have joined."""
+    """Do not make some members live after their replay."""
     real = Hub.go_live
 
     def go_live(self: Hub, member: Any) -> None:
@@ -229,7 +229,7 @@ def stop_to_deliver() -> None:
 
 
 def lose_the_log() -> None:
-    """Throw away what was not moved to the file yet, at each start."""
+    """Delete the write-ahead log at each start."""
     real = SqliteTimeline.__init__
 
     def init(self: SqliteTimeline, deliver: Any, path: str, *more: Any) -> None:

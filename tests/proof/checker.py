@@ -1,7 +1,7 @@
-"""Whether what the clients wrote down, and what the server has kept, can be true of a good server.
+"""Checks the logs of the clients, and the posts in the database, for violations.
 
-Works offline, on the files alone. Each check has a name, which docs/proof.md explains; what it
-finds is a line with that name before it.
+Works offline, on the files alone. Each check has a name, which docs/proof.md explains; a violation
+is a line that starts with that name.
 """
 
 import json
@@ -17,8 +17,8 @@ CHECKS = (
 _SHOWN = 5
 
 
-class Kept(NamedTuple):
-    """A post as the server has it in the end."""
+class StoredPost(NamedTuple):
+    """A post in the database at the end."""
 
     room: str
     position: int
@@ -28,19 +28,19 @@ class Kept(NamedTuple):
 
 @dataclass
 class Run:
-    """What is to be judged."""
+    """The input of the checks."""
 
     lines: list[list[Any]]
-    """Those of all clients, each in its order: time, kind, client, and what."""
+    """The log of all clients, in the order of each: time, kind, client, details."""
     epoch: str
-    kept: list[Kept]
+    stored: list[StoredPost]
     rolled_back: bool = False
-    """Whether an older copy was put back, so that what was acknowledged may be gone."""
+    """Whether an older copy was restored, so that acknowledged messages may be lost."""
 
 
 @dataclass
 class Verdict:
-    """What was found, and how much there was to find it in."""
+    """Violations, and the amount of data checked."""
 
     found: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     counts: Counter[str] = field(default_factory=Counter)
@@ -51,75 +51,76 @@ class Verdict:
 
     def lines(self) -> list[str]:
         """Return the first few of each check."""
-        told = []
+        lines = []
         for check, texts in self.found.items():
-            told += [f"{check}: {text}" for text in texts[:_SHOWN]]
+            lines += [f"{check}: {text}" for text in texts[:_SHOWN]]
             if len(texts) > _SHOWN:
-                told.append(f"{check}: and {len(texts) - _SHOWN:,} more")
-        return told
+                lines.append(f"{check}: and {len(texts) - _SHOWN:,} more")
+        return lines
 
 
 def check(run: Run) -> Verdict:
-    """Judge a run."""
+    """Check a run."""
     verdict = Verdict()
     verdict.counts.update(line[1] for line in run.lines)
-    verdict.counts["kept"] = len(run.kept)
-    said = {line[4]: line for line in run.lines if line[1] == "says"}
-    _what_is_kept(run, said, verdict)
-    _what_was_acknowledged(run, said, verdict)
-    _what_was_seen(run, said, verdict)
-    _real_time(run, said, verdict)
+    verdict.counts["stored"] = len(run.stored)
+    sent = {line[4]: line for line in run.lines if line[1] == "says"}
+    _check_stored(run, sent, verdict)
+    _check_acknowledged(run, sent, verdict)
+    _check_received(run, sent, verdict)
+    _check_real_time(run, sent, verdict)
     by_client: dict[str, list[list[Any]]] = defaultdict(list)
     for line in run.lines:
         by_client[line[2]].append(line)
     tops: dict[str, int] = {}
-    for post in run.kept:
+    for post in run.stored:
         tops[post.room] = max(tops.get(post.room, 0), post.position)
     for client, lines in by_client.items():
-        _one_client(client, lines, tops, verdict)
+        _check_client(client, lines, tops, verdict)
     return verdict
 
 
-def _what_is_kept(run: Run, said: dict[str, list[Any]], verdict: Verdict) -> None:
-    keys: dict[str, Kept] = {}
+def _check_stored(run: Run, sent: dict[str, list[Any]], verdict: Verdict) -> None:
+    keys: dict[str, StoredPost] = {}
     last: dict[str, int] = {}
-    for post in run.kept:
+    for post in run.stored:
         if post.position != last.get(post.room, 0) + 1:
             verdict.add(
-                "hole", f"{post.room}: {post.position} is kept after {last.get(post.room, 0)}"
+                "hole", f"{post.room}: {post.position} is stored after {last.get(post.room, 0)}"
             )
         last[post.room] = post.position
-        if post.key is None or post.key not in said:
-            verdict.add("invented", f"{post.room} {post.position}: nobody said {post.text[:40]!r}")
+        if post.key is None or post.key not in sent:
+            verdict.add("invented", f"{post.room} {post.position}: nobody sent {post.text[:40]!r}")
             continue
         if post.key in keys:
             verdict.add(
-                "doubled", f"{post.key} is kept at {keys[post.key].position} and {post.position}"
+                "doubled", f"{post.key} is stored at {keys[post.key].position} and {post.position}"
             )
         keys[post.key] = post
-        _, _, _, room, _, text = said[post.key]
+        _, _, _, room, _, text = sent[post.key]
         if room != post.room:
-            verdict.add("misplaced", f"{post.key} was said in {room} and is kept in {post.room}")
+            verdict.add("misplaced", f"{post.key} was sent to {room} and is stored in {post.room}")
         if text != post.text:
-            verdict.add("changed", f"{post.key} is kept as {post.text[:40]!r}")
+            verdict.add("changed", f"{post.key} is stored as {post.text[:40]!r}")
 
 
-def _what_was_acknowledged(run: Run, said: dict[str, list[Any]], verdict: Verdict) -> None:
-    positions = {post.key: post.position for post in run.kept}
+def _check_acknowledged(run: Run, sent: dict[str, list[Any]], verdict: Verdict) -> None:
+    positions = {post.key: post.position for post in run.stored}
     for line in run.lines:
         if line[1] in ("ok", "again"):
             _, _, _, _, key, position = line
             if key not in positions:
                 if not run.rolled_back:
-                    verdict.add("lost", f"{key} was acknowledged at {position} and is not kept")
+                    verdict.add("lost", f"{key} was acknowledged at {position} and is not stored")
             elif positions[key] != position:
                 verdict.add(
-                    "misnumbered", f"{key} was acknowledged at {position}, kept at {positions[key]}"
+                    "misnumbered",
+                    f"{key} was acknowledged at {position}, stored at {positions[key]}",
                 )
 
 
-def _what_was_seen(run: Run, said: dict[str, list[Any]], verdict: Verdict) -> None:
-    kept = {(post.room, post.position): post for post in run.kept}
+def _check_received(run: Run, sent: dict[str, list[Any]], verdict: Verdict) -> None:
+    stored = {(post.room, post.position): post for post in run.stored}
     first: dict[tuple[str, str, int], list[Any]] = {}
     for line in run.lines:
         if line[1] != "saw":
@@ -132,28 +133,31 @@ def _what_was_seen(run: Run, said: dict[str, list[Any]], verdict: Verdict) -> No
                 "changed", f"{place} is {text[:40]!r} to {client}, {other[7][:40]!r} to {other[2]}"
             )
         author = text.partition(":")[0]
-        if author not in said:
-            verdict.add("invented", f"{client} saw {text[:40]!r}, which nobody said")
-        elif said[author][5] != text:
-            verdict.add("changed", f"{client} saw {text[:40]!r} for {author}")
-        elif said[author][3] != room:
-            verdict.add("misplaced", f"{author} was said in {said[author][3]} and seen in {room}")
+        if author not in sent:
+            verdict.add("invented", f"{client} received {text[:40]!r}, which nobody sent")
+        elif sent[author][5] != text:
+            verdict.add("changed", f"{client} received {text[:40]!r} for {author}")
+        elif sent[author][3] != room:
+            verdict.add(
+                "misplaced", f"{author} was sent to {sent[author][3]} and received in {room}"
+            )
         if epoch == run.epoch and not run.rolled_back:
-            post = kept.get((room, position))
+            post = stored.get((room, position))
             if post is None:
-                verdict.add("ghost", f"{client} saw {place}, which is not kept")
+                verdict.add("ghost", f"{client} received {place}, which is not stored")
             elif post.text != text:
                 verdict.add(
-                    "changed", f"{client} saw {text[:40]!r} at {place}, kept is {post.text[:40]!r}"
+                    "changed",
+                    f"{client} received {text[:40]!r} at {place}, stored is {post.text[:40]!r}",
                 )
 
 
-def _real_time(run: Run, said: dict[str, list[Any]], verdict: Verdict) -> None:
-    """Whoever was acknowledged before another began to speak comes before him."""
+def _check_real_time(run: Run, sent: dict[str, list[Any]], verdict: Verdict) -> None:
+    """A message acknowledged before another was sent must have a lower position."""
     if run.rolled_back:
         return
     events: dict[str, list[tuple[int, int, int, str]]] = defaultdict(list)
-    positions = {post.key: post for post in run.kept}
+    positions = {post.key: post for post in run.stored}
     for line in run.lines:
         at, kind = line[0], line[1]
         if kind in ("says", "ok") and (post := positions.get(line[4])):
@@ -166,21 +170,21 @@ def _real_time(run: Run, said: dict[str, list[Any]], verdict: Verdict) -> None:
             elif position < newest:
                 verdict.add(
                     "late",
-                    f"{room}: {key} was said after {newest} was acknowledged, and is {position}",
+                    f"{room}: {key} was sent after {newest} was acknowledged, and is {position}",
                 )
 
 
-def _one_client(
+def _check_client(
     client: str, lines: Iterable[list[Any]], tops: dict[str, int], verdict: Verdict
 ) -> None:
-    """Follow what one client saw, in the order in which it did."""
+    """Check what one client received, in its order."""
     at: dict[str, tuple[str, int] | None] = {}
     gaps: set[str] = set()
     claims: dict[str, tuple[int, bool]] = {}
     for line in lines:
         match line[1]:
             case "gap":
-                verdict.counts["gaps told"] += 1
+                verdict.counts["gaps"] += 1
             case "joined":
                 _, _, _, room, epoch, position, oldest, recovered, asked = line
                 if asked is not None:
@@ -225,7 +229,7 @@ def _one_client(
 
 
 def load(paths: Iterable[str]) -> list[list[Any]]:
-    """Read the files of the clients."""
+    """Read the logs of the clients."""
     lines = []
     for path in paths:
         with open(path, encoding="utf-8") as file:

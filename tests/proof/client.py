@@ -1,10 +1,10 @@
-"""Some clients in a process of their own, which write down what they did and what they saw.
+"""Some clients in a process, which log everything they do and receive.
 
     python -m tests.proof.client PORT FIRST COUNT SEED FILE
 
-They talk until standard input says `stop`, and then hear on until it tells the newest positions and
-they have come to them. Each line of the file is written before the system call that says something,
-or after the one that heard it; times are of the machine's monotonic clock, in nanoseconds.
+They talk until they read `stop` from standard input, and then receive until they have reached the
+newest positions, which follow on standard input. Each line of the log is written before the system
+call that sends, or after the one that receives; times are monotonic, in nanoseconds.
 """
 
 import json
@@ -42,14 +42,14 @@ _LEVEL_SECONDS: Final = 10
 
 
 class Chat(Connection):
-    """A connection with a name, that writes down what its application does."""
+    """A named connection that logs what its application does."""
 
     name: str
     file: TextIO
 
 
-class Watched(Reader):
-    """A reader that writes down what comes from the socket, before anything else sees it."""
+class LoggingReader(Reader):
+    """A reader that logs what it receives from the socket, before anything else sees it."""
 
     name: str
     file: TextIO
@@ -86,7 +86,7 @@ class Watched(Reader):
         return super()._open(nick, rooms)
 
 
-def note(chat: Chat | Watched, kind: str, *what: object) -> None:
+def note(chat: Chat | LoggingReader, kind: str, *what: object) -> None:
     """Write a line."""
     chat.file.write(json.dumps([time.monotonic_ns(), kind, chat.name, *what]) + "\n")
 
@@ -106,17 +106,17 @@ def talk(chat: Chat, dice: random.Random, stop: Signal) -> None:
         else:
             note(chat, "ok", room, key, position)
             if dice.random() < 0.1:
-                say_again(chat, room, text, key)
+                repeat(chat, room, text, key)
 
 
-def say_again(chat: Chat, room: str, text: str, key: str) -> None:
+def repeat(chat: Chat, room: str, text: str, key: str) -> None:
     """Send a stored message again, as after a missed acknowledgement."""
     with suppress(Refused, TimeoutError, Ended):
         note(chat, "again", room, key, chat.say(room, text, key=key))
 
 
 def listen(chat: Chat, dice: random.Random) -> None:
-    """Hear everything; now and then be slow, or lose the connection."""
+    """Receive everything; sometimes read slowly, or lose the connection."""
     while True:
         try:
             for event in chat:
@@ -138,23 +138,23 @@ def listen(chat: Chat, dice: random.Random) -> None:
 
 
 def main() -> None:
-    """Be so many clients."""
+    """Run the clients."""
     port, first, count, seed = map(int, sys.argv[1:5])
     backoff.MAX_SECONDS = 0.2  # type: ignore[misc]
-    library.Reader = Watched  # type: ignore[attr-defined]
+    library.Reader = LoggingReader  # type: ignore[attr-defined]
     library.ANSWER_SECONDS = 10  # type: ignore[misc]
     library.CLOSE_SECONDS = 2  # type: ignore[misc]
     stop = Signal()
     with open(sys.argv[5], "w", encoding="utf-8") as file:
         chats = []
         for number in range(first, first + count):
-            Watched.name, Watched.file = f"c{number}", file
+            LoggingReader.name, LoggingReader.file = f"c{number}", file
             chat = Chat("127.0.0.1", port, nick=f"c{number}", rooms=ROOMS)
-            assert isinstance(chat._reader, Watched)
+            assert isinstance(chat._reader, LoggingReader)
             for each in (chat, chat._reader):
                 each.name, each.file = f"c{number}", file
             chats.append(chat)
-            Watched.name = ""
+            LoggingReader.name = ""
         dice = [random.Random(seed * 1_000 + number) for number in range(2 * count)]
         listening = [gevent.spawn(listen, chat, dice.pop()) for chat in chats]
         talking = [gevent.spawn(talk, chat, dice.pop(), stop) for chat in chats]

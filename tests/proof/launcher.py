@@ -1,9 +1,9 @@
-"""A server that is killed at a chosen moment, or has a bug put in: `geventchat serve` and no other.
+"""`geventchat serve` that is killed at a chosen moment, or has an injected bug.
 
     python -m tests.proof.launcher MOMENT BUG serve …
 
-MOMENT is `-`, or what `moments.py` knows; BUG is `-` or a name of `bugs.py`. An error of the disk
-is not answered with the signal that would end the process.
+MOMENT is `-` or a name of `moments.py`; BUG is `-` or a name of `bugs.py`. The signal for a file
+over the size limit is ignored, so that it is an error and does not end the process.
 """
 
 import signal
@@ -14,7 +14,7 @@ from tests.proof import bugs, moments
 
 if __name__ == "__main__":
     moment, bug = sys.argv[1:3]
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a file that may not grow is an error, no end
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an error of write, not the end
     if moment != "-":
         moments.kill_at(moment)
     if bug != "-":

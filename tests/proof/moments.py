@@ -1,4 +1,4 @@
-"""When a server may be killed: at the worst moments there are."""
+"""The moments at which a server can be killed."""
 
 import functools
 import os
@@ -21,8 +21,8 @@ MOMENTS: Final[dict[str, tuple[type, str, bool]]] = {
     "before a batch is delivered": (Timeline, "_deliver", False),
     "while a room takes its turn": (Turn, "put", True),
     "after a walk through a room": (Delivery, "_walk", True),
-    "before the guard is written": (RollbackGuard, "saw", False),
-    "after the guard is written": (RollbackGuard, "saw", True),
+    "before the guard is written": (RollbackGuard, "update", False),
+    "after the guard is written": (RollbackGuard, "update", True),
     "before a trim": (Store, "trim", False),
     "after a trim": (Store, "trim", True),
     "at the start, before it listens": (Server, "start", False),
@@ -31,7 +31,7 @@ MOMENTS: Final[dict[str, tuple[type, str, bool]]] = {
 
 
 def _die(*_: object) -> None:
-    """End as by kill -9: nothing is flushed, nobody is told."""
+    """Kill this process with SIGKILL: nothing is flushed, and no client is notified."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -1,4 +1,4 @@
-"""A server under clients, and what befalls both: kills, a full disk, pauses, an older copy."""
+"""Injects faults into a server under load: kills, a full disk, pauses, an older copy."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtests.support.address import free_port
-from tests.proof.checker import Kept, Run, load
+from tests.proof.checker import Run, StoredPost, load
 from tests.proof.moments import FIRST_BOOT, MOMENTS
 
 HERE: Final = Path(__file__).parents[2]
@@ -28,27 +28,27 @@ _OPTIONS: Final = ("--trust", "127.0.0.0/8", "--log-format", "json")
 
 
 class Failed(Exception):
-    """The run itself did not come to its end."""
+    """The run did not complete."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to befall the server."""
+    """The faults of a run."""
 
     kills: int
     clients: int
     seed: int
     bug: str = "-"
     moments: tuple[str, ...] = tuple(MOMENTS)
-    """At which it may be killed, besides at random."""
+    """Moments at which the server may be killed, in addition to random ones."""
     at_random: float = 0.6
-    """The share of the kills that choose no moment."""
+    """The share of kills at a random time."""
     roll_back: bool = False
-    """Put an older copy back, once, half way."""
+    """Restore an older copy once, half way."""
 
 
 class Server:
-    """A server that comes back each time on the same port, with the same posts."""
+    """A server that restarts on the same port, with the same database."""
 
     def __init__(self, folder: Path, bug: str) -> None:
         self.database = folder / "chat.db"
@@ -84,14 +84,14 @@ class Server:
             self._process.send_signal(number)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until it is gone; say whether it is."""
+        """Wait until it has ended; return whether it has."""
         assert self._process is not None
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
         return not self.runs()
 
     def fill_disk(self, full: bool) -> None:
-        """Forbid the files to grow, or allow it again."""
+        """Set or remove a limit of the file size."""
         if self._process is None or not self.runs():
             return
         size = max(path.stat().st_size for path in self.database.parent.glob("chat.db*"))
@@ -103,7 +103,7 @@ class Server:
 
 
 class Clients:
-    """Processes of clients, and the files they write."""
+    """Client processes and their logs."""
 
     def __init__(self, folder: Path, plan: Plan, port: int) -> None:
         self._processes = []
@@ -127,14 +127,14 @@ class Clients:
             process.communicate()
 
     def expect(self, word: str) -> None:
-        """Wait until every process has said a word."""
+        """Wait until every process has printed a line."""
         for process in self._processes:
             assert process.stdout is not None
             if process.stdout.readline() != f"{word}\n":
                 raise Failed(f"clients ended before they were {word}")
 
     def tell(self, line: str) -> None:
-        """Tell every process something."""
+        """Send a line to every process."""
         for process in self._processes:
             assert process.stdin is not None
             process.stdin.write(f"{line}\n")
@@ -155,7 +155,7 @@ class Clients:
 
 
 def run(plan: Plan, folder: Path) -> tuple[Run, Counter[str], list[float]]:
-    """Run the plan; return what is to be checked, the faults, and the seconds of each start."""
+    """Run the plan; return the data to check, the faults, and the duration of each start."""
     dice = random.Random(plan.seed)
     server = Server(folder, plan.bug)
     faults: Counter[str] = Counter()
@@ -167,26 +167,26 @@ def run(plan: Plan, folder: Path) -> tuple[Run, Counter[str], list[float]]:
         clients = stack.enter_context(Clients(folder, plan, server.port))
         clients.expect("ready")
         for number in range(plan.kills):
-            _befall(plan, server, clients, dice, faults)
+            _inject_fault(plan, server, clients, dice, faults)
             if plan.roll_back and number == plan.kills // 2:
                 _roll_back(server, folder)
-                faults["older copy put back"] += 1
-        _let_live(server)
+                faults["older copy restored"] += 1
+        _run_for(server)
         clients.tell("stop")
         clients.expect("silent")
-        epoch, kept = _kept(server.database)
+        epoch, stored = _stored_posts(server.database)
         tops: dict[str, int] = {}
-        for post in kept:
+        for post in stored:
             tops[post.room] = post.position
         clients.tell(json.dumps(tops))
         clients.end()
         server.signal(signal.SIGTERM)
         if not server.wait(15):
             raise Failed("the server does not end")
-    return Run(load(clients.files), epoch, kept, plan.roll_back), faults, server.ready_seconds
+    return Run(load(clients.files), epoch, stored, plan.roll_back), faults, server.ready_seconds
 
 
-def _befall(
+def _inject_fault(
     plan: Plan, server: Server, clients: Clients, dice: random.Random, faults: Counter[str]
 ) -> None:
     """Kill the server once, sometimes after another fault."""
@@ -229,7 +229,7 @@ def _befall(
 
 
 def _roll_back(server: Server, folder: Path) -> None:
-    """Put back a copy from two seconds ago, as one would after a loss of the disk."""
+    """Restore a copy that is two seconds old, as after a loss of the disk."""
     copy = folder / "copy"
     with closing(sqlite3.connect(server.database)) as db, closing(sqlite3.connect(copy)) as to:
         db.backup(to)
@@ -244,17 +244,17 @@ def _roll_back(server: Server, folder: Path) -> None:
     time.sleep(1.0)
 
 
-def _let_live(server: Server) -> None:
+def _run_for(server: Server) -> None:
     time.sleep(1.0)
     if not server.runs():
         server.start()
 
 
-def _kept(database: Path) -> tuple[str, list[Kept]]:
+def _stored_posts(database: Path) -> tuple[str, list[StoredPost]]:
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as db:
         (epoch,) = db.execute("SELECT epoch FROM store").fetchone()
         rows = db.execute(
             "SELECT rooms.name, position, key, text FROM posts"
             " JOIN rooms ON rooms.id = posts.room ORDER BY rooms.name, position"
         ).fetchall()
-    return epoch, [Kept(*row) for row in rows]
+    return epoch, [StoredPost(*row) for row in rows]

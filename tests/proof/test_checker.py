@@ -1,17 +1,17 @@
-"""The checker on a run of a few lines: silent about what is right, and each check sees its own."""
+"""The checker on a run of a few lines: no false violations, and each check detects its kind."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.proof.checker import CHECKS, Kept, Run, check
+from tests.proof.checker import CHECKS, Run, StoredPost, check
 
 Lines = list[list[Any]]
 
 
 def run() -> Run:
-    """Ann says two things, Bob one between them; both hear all, Bob over two connections."""
+    """Ann sends two messages, Bob one in between; both receive all, Bob on two connections."""
     lines: Lines = [
         [1, "joined", "ann", "one", "e", 0, 1, None, None],
         [2, "joined", "bob", "one", "e", 0, 1, None, None],
@@ -32,26 +32,26 @@ def run() -> Run:
         [40, "end", "ann", {"one": 3}],
         [41, "end", "bob", {"one": 3}],
     ]
-    kept = [
-        Kept("one", 1, "ann-1", "ann-1: a"),
-        Kept("one", 2, "bob-1", "bob-1: b"),
-        Kept("one", 3, "ann-2", "ann-2: c"),
+    stored = [
+        StoredPost("one", 1, "ann-1", "ann-1: a"),
+        StoredPost("one", 2, "bob-1", "bob-1: b"),
+        StoredPost("one", 3, "ann-2", "ann-2: c"),
     ]
-    return Run(lines, "e", kept)
+    return Run(lines, "e", stored)
 
 
-def test_what_is_right_is_not_blamed() -> None:
+def test_a_correct_run_has_no_violations() -> None:
     verdict = check(run())
     assert verdict.found == {}
     assert (verdict.counts["says"], verdict.counts["ok"], verdict.counts["saw"]) == (3, 2, 6)
 
 
 def lose(it: Run) -> None:
-    it.kept.pop()
+    it.stored.pop()
 
 
 def double(it: Run) -> None:
-    it.kept.append(Kept("one", 4, "ann-1", "ann-1: a"))
+    it.stored.append(StoredPost("one", 4, "ann-1", "ann-1: a"))
 
 
 def hear_twice(it: Run) -> None:
@@ -59,15 +59,15 @@ def hear_twice(it: Run) -> None:
 
 
 def invent(it: Run) -> None:
-    it.kept.append(Kept("one", 4, None, "never said"))
+    it.stored.append(StoredPost("one", 4, None, "never said"))
 
 
 def change(it: Run) -> None:
     it.lines[5][7] = "ann-1: A"
 
 
-def change_what_is_kept(it: Run) -> None:
-    it.kept[0] = it.kept[0]._replace(text="ann-1: A")
+def change_stored(it: Run) -> None:
+    it.stored[0] = it.stored[0]._replace(text="ann-1: A")
 
 
 def misplace(it: Run) -> None:
@@ -75,10 +75,10 @@ def misplace(it: Run) -> None:
 
 
 def leave_a_hole(it: Run) -> None:
-    it.kept[2] = it.kept[2]._replace(position=4)
+    it.stored[2] = it.stored[2]._replace(position=4)
 
 
-def show_what_is_not_kept(it: Run) -> None:
+def receive_unstored(it: Run) -> None:
     it.lines += [
         [50, "says", "ann", "one", "ann-3", "ann-3: d"],
         [51, "saw", "bob", "one", "e", 4, None, "ann-3: d"],
@@ -111,9 +111,9 @@ def leave_behind(it: Run) -> None:
 
 
 def come_late(it: Run) -> None:
-    it.kept[1:] = [
-        Kept("one", 2, "ann-2", "ann-2: c"),
-        Kept("one", 3, "bob-1", "bob-1: b"),
+    it.stored[1:] = [
+        StoredPost("one", 2, "ann-2", "ann-2: c"),
+        StoredPost("one", 3, "bob-1", "bob-1: b"),
     ]
     it.lines.insert(11, [26, "ok", "bob", "one", "bob-1", 3])
 
@@ -126,10 +126,10 @@ def come_late(it: Run) -> None:
         (hear_twice, "doubled"),
         (invent, "invented"),
         (change, "changed"),
-        (change_what_is_kept, "changed"),
+        (change_stored, "changed"),
         (misplace, "misplaced"),
         (leave_a_hole, "hole"),
-        (show_what_is_not_kept, "ghost"),
+        (receive_unstored, "ghost"),
         (misnumber, "misnumbered"),
         (pass_over, "unnoticed"),
         (lie, "lied"),
@@ -139,12 +139,12 @@ def come_late(it: Run) -> None:
         (come_late, "late"),
     ],
 )
-def test_each_check_sees_its_own(breaks: Callable[[Run], None], by: str) -> None:
+def test_each_check_detects_its_kind_of_violation(breaks: Callable[[Run], None], by: str) -> None:
     it = run()
     breaks(it)
     assert by in check(it).found
 
 
-def test_every_check_is_seen_to_work() -> None:
-    marks = getattr(test_each_check_sees_its_own, "pytestmark")  # noqa: B009
+def test_every_check_is_covered_by_a_violation() -> None:
+    marks = getattr(test_each_check_detects_its_kind_of_violation, "pytestmark")  # noqa: B009
     assert {by for _, by in marks[0].args[1]} == set(CHECKS)

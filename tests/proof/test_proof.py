@@ -1,4 +1,4 @@
-"""The proof in short: a server that is killed under clients, and a bug that is seen.
+"""The proof in short: a server that is killed under load, and a bug that is detected.
 
 `make proof` is the long form, with more kills, and all the bugs.
 """
@@ -25,13 +25,13 @@ def test_a_server_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> No
 
 
 def test_a_server_with_a_bug_is_caught(tmp_path: Path) -> None:
-    """So the silence above means something; `make proof ARGS=--bugs` puts in all of them."""
+    """Otherwise the test above would prove nothing; `make proof ARGS=--bugs` injects all bugs."""
     judged, _, _ = run(
         Plan(kills=2, clients=10, seed=5, bug=duplicate_on_resume.__name__), tmp_path
     )
     assert "doubled" in check(judged).found
 
 
-def test_each_bug_names_checks_that_there_are() -> None:
+def test_each_bug_names_existing_checks() -> None:
     assert len(CAUGHT_BY) >= 15
     assert {check for checks in CAUGHT_BY.values() for check in checks} <= set(CHECKS)

@@ -1,6 +1,6 @@
-"""A second framing, as unlike the first as a framing may be: it keeps the seam honest.
+"""A second framing, as different from the first as possible, to test the interface.
 
-It begins with a handshake, says the length before the content, and has a control frame that it
+It starts with a handshake, sends the length before the content, and has a control frame that it
 answers itself.
 """
 

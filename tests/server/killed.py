@@ -1,4 +1,4 @@
-"""A store that is killed with -9 before each of its statements in turn; a process of its own.
+"""A store that is killed with SIGKILL before each of its statements in turn; runs as a process.
 
     python -m tests.server.killed boot|migrate|store|trim DATABASE FOLDER
 
@@ -21,7 +21,7 @@ from tests.server.record import say
 
 
 def dies_before(number: int, path: Path, act: str) -> None:
-    """Do something to a database, but never the n-th statement of it."""
+    """Run an operation on a database, and die before its n-th statement."""
     real = schema.connect
     statements = itertools.count(1)
 
@@ -45,13 +45,13 @@ def dies_before(number: int, path: Path, act: str) -> None:
         record.db.set_trace_callback(die)
         in_ten_days = time.time() + 10 * 24 * 60 * 60
         vars(time)["time"] = lambda: in_ten_days
-        record.retention.keep = RetentionPolicy(days=1)
+        record.retention.policy = RetentionPolicy(days=1)
         while record.trim():
             pass
 
 
 def main() -> None:
-    """Kill and copy until one lives to the end."""
+    """Kill and copy until one run completes."""
     act, database, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     for number in itertools.count(1):
         place = folder / str(number)

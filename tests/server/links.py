@@ -1,4 +1,4 @@
-"""A link without a socket: it takes what the test lets it take, and says what the test tells it."""
+"""A link without a socket: the test decides what it accepts and what it receives."""
 
 import errno
 import math
@@ -16,9 +16,9 @@ from geventchat.server.wire import JSON
 
 
 class FakeLink:
-    """Keeps the contract of `Link`, and insists that its users keep theirs.
+    """Implements the contract of `Link`, and asserts that its users keep theirs.
 
-    While one greenlet waits in `send`, no other may offer anything: it would land inside a frame.
+    While one greenlet waits in `send`, no other may send: its data would land inside a frame.
     """
 
     address = "nowhere"
@@ -28,14 +28,14 @@ class FakeLink:
 
     def __init__(self, room: int | None = None) -> None:
         self.room = room
-        """Bytes that are taken before it is full; None: whatever is offered."""
+        """Bytes that it accepts before it is full; None: unlimited."""
         self.taken = bytearray()
-        """All that was taken, in order."""
+        """All accepted bytes, in order."""
         self.offered: list[bytes | memoryview] = []
-        """What was offered, the very objects."""
+        """The very objects that were passed to it."""
         self.lost = False
         self.closed = False
-        self.heard = math.inf  # always just now: its slices never end, and no ping is due
+        self.heard = math.inf  # always recent: its slices never end, and no ping is due
         self.begun = 0.0
         self.listening = False
         self.pace: TokenBucket | None = None
@@ -49,7 +49,7 @@ class FakeLink:
         return self
 
     def take(self, count: int | None) -> None:
-        """Make room for this many more bytes, or for all that may come."""
+        """Accept this many more bytes, or any number."""
         self.room = None if count is None else (self.room or 0) + count
         self._changed.set()
 
@@ -60,12 +60,12 @@ class FakeLink:
         self._said.put(None)
 
     def say(self, *frames: bytes) -> None:
-        """Let the client say something."""
+        """Receive frames from the client."""
         for frame in frames:
             self._said.put(frame)
 
     def shut(self) -> None:
-        """Let the client say no more."""
+        """End the input from the client."""
         self._said.put(None)
 
     def drain(self) -> None:

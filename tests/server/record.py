@@ -1,4 +1,4 @@
-"""A timeline in a test's hand: what is said in one turn, and the batch that came of it."""
+"""A timeline under test: submissions of one turn, and the batch they result in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ def _remembered(submission: Submission) -> Submission:
 
 @dataclass
 class Verdicts:
-    """A batch, as far as one can compare it."""
+    """The comparable part of a batch."""
 
     posts: list[tuple[str, int, str]] = field(default_factory=list)
     repeated: list[tuple[str, int]] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Verdicts:
 
 
 def posts_of(batch: Batch) -> list[Post]:
-    """Give the posts of a batch."""
+    """Return the posts of a batch."""
     return [entry for entry, _ in batch.entries if isinstance(entry, Post)]
 
 
@@ -66,7 +66,7 @@ def count_of(batch: Batch) -> int:
 
 
 class Record:
-    """A timeline that has started, and the batches it has delivered."""
+    """A started timeline and the batches it has delivered."""
 
     def __init__(self, open_timeline: Open) -> None:
         self._open = open_timeline
@@ -75,7 +75,7 @@ class Record:
         self.reopen()
 
     def reopen(self) -> None:
-        """Open the same again, as a new server would."""
+        """Open the same timeline again, as a new server would."""
         self.batches: list[Batch] = []
         self.timeline = self._open(self._deliver)
         self.timeline.start()
@@ -83,9 +83,9 @@ class Record:
             self.timeline.open(room)
 
     def turn(self, *submissions: Submission) -> Batch:
-        """Let these be submitted in one turn of the loop; give what became of them.
+        """Submit these in one round of the loop; return their batch.
 
-        Their rooms are open, then and after each `reopen`.
+        Their rooms are open from then on, also after each `reopen`.
         """
         self.open(*(each.room for each in submissions))
         assert not self.timeline._submitted
@@ -94,14 +94,14 @@ class Record:
         return self.wait()
 
     def open(self, *rooms: str) -> None:
-        """Open rooms, for as long as this record lasts."""
+        """Open rooms, also after each `reopen`."""
         for room in rooms:
             if room not in self._rooms:
                 self._rooms.add(room)
                 self.timeline.open(room)
 
     def wait(self) -> Batch:
-        """Wait for the next batch and take it."""
+        """Wait for the next batch and return it."""
         with gevent.Timeout(5):
             while not self.batches:
                 self._came.clear()
@@ -152,5 +152,5 @@ def in_file(path: Path, recent_bytes: int = RECENT_BYTES) -> Open:
 
 
 def on_disk(path: Path) -> Open:
-    """Open a file of which nothing is in memory: what is read comes from the disk."""
+    """Open a file without a cache: all reads come from the disk."""
     return in_file(path, recent_bytes=0)

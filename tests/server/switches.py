@@ -1,4 +1,4 @@
-"""Proof that a stretch of code never lets another greenlet run."""
+"""Asserts that a block of code never lets another greenlet run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +26,6 @@ def never_switches() -> Iterator[None]:
 
 
 def let_run() -> None:
-    """Let everything run that can run without time going by."""
-    for _ in range(12):  # each lets one more round of callbacks run; none of ours takes as many
+    """Run all greenlets that are ready without waiting for time."""
+    for _ in range(12):  # rounds of callbacks, more than any test needs
         gevent.sleep(0)

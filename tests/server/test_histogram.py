@@ -1,4 +1,4 @@
-"""What a histogram of times promises."""
+"""The histogram of durations."""
 
 from hypothesis import given
 from hypothesis import strategies as st

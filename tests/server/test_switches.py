@@ -1,4 +1,4 @@
-"""The proof that nothing switches would notice if something did."""
+"""`never_switches` detects a switch."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ import pytest
 from tests.server.switches import never_switches
 
 
-def test_a_stretch_that_never_switches_passes() -> None:
+def test_a_block_that_never_switches_passes() -> None:
     with never_switches():
         other = gevent.spawn(len, "")
     other.join()
@@ -17,6 +17,6 @@ def test_a_stretch_that_never_switches_passes() -> None:
 
 
 @pytest.mark.parametrize("wait", [lambda: gevent.sleep(0), lambda: gevent.spawn(len, "").join()])
-def test_a_stretch_that_lets_others_run_does_not(wait: Callable[[], object]) -> None:
+def test_a_block_that_switches_fails(wait: Callable[[], object]) -> None:
     with pytest.raises(AssertionError, match="switch from"), never_switches():
         wait()

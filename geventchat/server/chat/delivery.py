@@ -1,9 +1,9 @@
-"""Delivery: rooms take their turns, in slices short enough that nobody waits for a large room.
+"""Delivery: rooms take their turns, in slices so short that a large room delays nobody.
 
-Everything that walks members or sessions shares one budget of 2 ms for each round of the event
-loop. What does not fit goes on in a greenlet that yields between slices, rooms in rotation; those
-with few members to go come first, one for each step of a larger one. Within a slice nothing
-switches.
+All work on members or sessions shares a budget of 2 ms per round of the event loop. The rest
+continues in a greenlet that yields between slices. Rooms take steps in rotation; those with few
+recipients left have a queue of their own, with one step for each step of a larger room. Within a
+slice nothing switches.
 """
 
 import logging
@@ -23,76 +23,76 @@ from geventchat.server.transport.outbox import Outbox
 
 SLICE_SECONDS: Final = 0.002
 _WALK: Final = 64
-"""Members that are put to before what was put is flushed: how far a room goes in its rotation."""
-_LOOK: Final = 16
-"""Flushes, or steps of other work, between two looks at the clock: some 100 us."""
+"""Recipients per step of a room; the outboxes are flushed after as many."""
+_CLOCK_STEPS: Final = 16
+"""Flushes, or steps of errands, between two checks of the clock: some 100 us."""
 
 _log = logging.getLogger(__name__)
 
 
 class Rounds(Protocol):
-    """The event loop, as far as delivery needs it."""
+    """The part of the event loop that delivery uses."""
 
     @property
     def iteration(self) -> int:
-        """The number of the round that is going on."""
+        """The number of the current round."""
 
 
 class Delivery:
-    """Rooms that have something to say, and outboxes that were put to and not yet flushed."""
+    """Rooms with pending events, and outboxes that are not flushed yet."""
 
     def __init__(self) -> None:
         self._small: deque[Room] = deque()
-        """Rooms that are through with their turn in one step,"""
+        """Rooms that complete their turn in one step."""
         self._large: deque[Room] = deque()
-        """and those that are not."""
-        self._touched: deque[Outbox] = deque()
+        """Rooms that need more steps."""
+        self._unflushed: deque[Outbox] = deque()
         self._errands: deque[Iterator[None]] = deque()
-        """Other work, cut into small steps."""
+        """Other work, in small steps."""
         self._more = Event()
         self._loop: Rounds = gevent.get_hub().loop  # libev has it
         self._working = False
         self._round = -1
-        """The round of the event loop that the budget is of."""
+        """The round of the event loop that the budget is for."""
         self._left = 0.0
         self.turn_times = Histogram()
-        """How long turns took, yields included."""
+        """Duration of turns, yields included."""
         self.heard_times = Histogram()
-        """How long the first message of a turn took, from its coming until all had it."""
+        """Time from receiving the first message of a turn to its last recipient."""
         self.delivered = 0
-        """Posts times the members that heard them."""
+        """Number of deliveries: posts times recipients."""
 
     def start(self) -> None:
-        """Begin to work off what does not fit in the slice it came with."""
-        self.greenlet = gevent.spawn(self._go_on)
+        """Start the greenlet for work that exceeds the budget of a round."""
+        self.greenlet = gevent.spawn(self._run)
         self.greenlet.name = "delivery"
 
     @property
     def idle(self) -> bool:
-        """Whether everything was delivered."""
-        return not (self._small or self._large or self._touched or self._errands)
+        """Whether no work is left."""
+        return not (self._small or self._large or self._unflushed or self._errands)
 
     def add(self, room: Room) -> None:
-        """Let a room take turns until nothing more is pending; then call `work`."""
+        """Queue a room for turns until it has nothing pending; the caller then calls `work`."""
         if not room.busy:
             room.busy = True
             self._queue(room)
 
     def tell(self, room: Room, event: events.Event, exclude: Participant | None = None) -> None:
-        """Let the rich members of a room hear an event in its next turn; then call `work`."""
+        """Send an event to the rich members of a room in its next turn; then call `work`."""
         if room.tell(event, exclude):
             self.add(room)
 
     def errand(self, steps: Iterator[None]) -> None:
-        """Do work that is cut into small steps, within the budget; then call `work`."""
+        """Queue other work in small steps, within the budget; then call `work`."""
         self._errands.append(steps)
 
     def work(self) -> None:
-        """Do what the budget of this round allows; the rest goes on by itself. Never waits."""
+        """Work for the budget of this round; a greenlet continues with the rest. Never waits."""
         if self._slice():
             self._more.set()
 
-    def _go_on(self) -> None:
+    def _run(self) -> None:
         while True:
             self._more.wait()
             self._more.clear()
@@ -101,8 +101,8 @@ class Delivery:
                 gevent.sleep(1e-9)
 
     def _slice(self) -> bool:
-        """Work for what is left of the budget; return whether anything is left to do."""
-        if self._working:  # an errand gave rooms something to say: the slice it runs in goes on
+        """Work for the rest of the budget; return whether any work is left."""
+        if self._working:  # an errand added events to rooms: the slice it runs in continues
             return False
         iteration = self._loop.iteration
         if iteration != self._round:
@@ -120,28 +120,28 @@ class Delivery:
         return more
 
     def _work_until(self, end: float) -> bool:
-        """Work until a time of `perf_counter`; return whether anything is left to do."""
-        touched, small, large, errands = self._touched, self._small, self._large, self._errands
-        while touched or small or large or errands:
+        """Work until a time of `perf_counter`; return whether any work is left."""
+        unflushed, small, large, errands = self._unflushed, self._small, self._large, self._errands
+        while unflushed or small or large or errands:
             if errands and self._run_errand(end):
                 return True
-            while (small or large) and len(touched) < _WALK:
+            while (small or large) and len(unflushed) < _WALK:
                 if small:
                     self._walk(small.popleft())
                 if large:
                     self._walk(large.popleft())
-            while touched:
-                for _ in range(min(_LOOK, len(touched))):
-                    touched.popleft().flush()
+            while unflushed:
+                for _ in range(min(_CLOCK_STEPS, len(unflushed))):
+                    unflushed.popleft().flush()
                 if time.perf_counter() > end:
                     return not self.idle
         return False
 
     def _run_errand(self, end: float) -> bool:
-        """Go some steps of the first errand; return whether the time is up."""
+        """Run some steps of the first errand; return whether the time is up."""
         steps = self._errands[0]
         try:
-            for _ in range(_LOOK):
+            for _ in range(_CLOCK_STEPS):
                 next(steps)
             self._errands.rotate(-1)
         except StopIteration:
@@ -157,14 +157,14 @@ class Delivery:
         (self._small if left <= _WALK else self._large).append(room)
 
     def _walk(self, room: Room) -> None:
-        """Let a room go on with its turn, a few members far, and stand behind the others."""
+        """Continue a room's turn by one step, and queue the room behind the others."""
         turn = room.turn
         try:
             turn = turn or room.begin_turn()
             if turn is None:
                 room.busy = False
                 return
-            self._touched.extend(turn.put(_WALK))
+            self._unflushed.extend(turn.put(_WALK))
             done = turn.done
         except Exception:  # a bug in one turn must not end the others
             _log.exception("a turn of the room %r failed", room.name)

@@ -1,4 +1,4 @@
-"""Who goes by which nick: one owner each, none that only looks like another."""
+"""Nicks: each has one owner, and none looks like another."""
 
 from typing import Final, Generic, TypeVar
 
@@ -9,21 +9,21 @@ Owner = TypeVar("Owner")
 
 
 class Nicks(Generic[Owner]):
-    """Every nick in use or held, with its owner. Nothing here waits."""
+    """All nicks in use or held, with their owners. Nothing here waits."""
 
     def __init__(self) -> None:
         self._owners: dict[str, tuple[Owner, str]] = {}
-        """By folded nick: who has it, and what it looks like as it is spelled."""
-        self._looks: dict[str, str] = {}
+        """Owner and skeleton by folded nick; the skeleton is that of its current spelling."""
+        self._skeletons: dict[str, str] = {}
         self._guests = 0
 
     def guest(self) -> str:
-        """Draw the next guest's name. It is nobody's until it is given."""
+        """Return the name of the next guest; it is not assigned yet."""
         self._guests += 1
         return f"{names.GUEST}{self._guests}"
 
     def take(self, text: str, owner: Owner) -> str:
-        """Give a nick to an owner, who may have another spelling of it already; give its spelling.
+        """Assign a nick and return it normalized; the owner may have another spelling of it.
 
         Raises Refused `bad_nick`, `nick_in_use` or `nick_too_similar`.
         """
@@ -31,29 +31,29 @@ class Nicks(Generic[Owner]):
         holder = self.owner(nick)
         if holder is not None and holder is not owner:
             raise Refused("nick_in_use", f"The nick {nick} is in use. Choose another.")
-        alike = self._looks.get(names.skeleton(nick))
-        if alike is not None and self._owners[alike][0] is not owner:
+        similar = self._skeletons.get(names.skeleton(nick))
+        if similar is not None and self._owners[similar][0] is not owner:
             text = f"The nick {nick} looks like another in use. Choose another."
             raise Refused("nick_too_similar", text)
         self.give(nick, owner)
         return nick
 
     def give(self, nick: str, owner: Owner) -> None:
-        """Hand a nick that was checked before, or a guest's, to an owner."""
-        self.free(nick)  # its spelling may have had another look
-        folded, look = names.fold(nick), names.skeleton(nick)
-        self._owners[folded] = owner, look
-        self._looks[look] = folded
+        """Assign a nick that was checked before, or a guest's, to an owner."""
+        self.free(nick)  # its former spelling may have another skeleton
+        folded, skeleton = names.fold(nick), names.skeleton(nick)
+        self._owners[folded] = owner, skeleton
+        self._skeletons[skeleton] = folded
 
     def free(self, nick: str) -> None:
-        """Let a nick go, however it is spelled; one that nobody has is no error."""
+        """Release a nick in any spelling; no error if it is not in use."""
         folded = names.fold(nick)
-        _, look = self._owners.pop(folded, (None, ""))
-        if self._looks.get(look) == folded:
-            del self._looks[look]
+        _, skeleton = self._owners.pop(folded, (None, ""))
+        if self._skeletons.get(skeleton) == folded:
+            del self._skeletons[skeleton]
 
     def owner(self, text: str) -> Owner | None:
-        """Give who goes by a nick, however it is spelled."""
+        """Return the owner of a nick in any spelling."""
         if len(text) > _LONGEST:
             return None
         owner, _ = self._owners.get(names.fold(text), (None, ""))

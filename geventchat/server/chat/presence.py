@@ -1,6 +1,7 @@
-"""Presence: what the others in a room are told of who comes, goes, or takes another nick.
+"""Presence: announces joins, leaves and renames to a room.
 
-A crowd is told of by its number alone. Nothing here waits; what is told goes out with `work`.
+In a crowded room only the number of members is announced. Nothing here waits; events are sent by
+the next `Delivery.work`.
 """
 
 from typing import Final
@@ -11,44 +12,44 @@ from geventchat.server.chat.room import Room
 from geventchat.server.participant import Participant
 
 CROWDED: Final = 200
-"""Members above which presence is a number."""
+"""Number of members above which only the number is announced."""
 _UNCROWDED: Final = 150
 
 
 class Presence:
-    """Keeps each room's `count` and `crowded`, and tells the room."""
+    """Updates each room's `count` and `crowded`, and announces changes."""
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
         self._counted: set[Room] = set()
-        """Crowded rooms whose number has changed."""
+        """Crowded rooms whose number of members has changed."""
 
     def came(self, room: Room, participant: Participant) -> None:
-        """Tell the others that somebody is here."""
+        """Count a new member and announce it to the others."""
         room.count += 1
         room.crowded = room.crowded or room.count > CROWDED
         presence = events.Presence(room=room.name, nick=participant.nick, event="join")
         self._tell(room, presence, participant)
 
     def went(self, room: Room, nick: str) -> None:
-        """Tell those who are here that somebody is not."""
+        """Count a member less and announce it to the others."""
         room.count -= 1
         room.crowded = room.crowded and room.count >= _UNCROWDED
         self._tell(room, events.Presence(room=room.name, nick=nick, event="leave"))
 
     def stays_away(self, room: Room, nick: str) -> None:
-        """Tell that somebody is gone who dropped and did not come back here, if that is so."""
+        """Announce the leave of a dropped client that did not resume in this room, if any."""
         if nick in room.away:
             room.away.discard(nick)
             self.went(room, nick)
 
     def renamed(self, room: Room, participant: Participant, former: str) -> None:
-        """Tell the others a nick that was another; a crowd is not told."""
+        """Announce a rename to the others, unless the room is crowded."""
         if not room.crowded and room.tell_rename(participant, former):
             self._delivery.add(room)
 
     def count(self) -> None:
-        """Tell the crowded rooms how many they are, if that has changed."""
+        """Announce the number of members to crowded rooms in which it has changed."""
         counted, self._counted = self._counted, set()
         for room in counted:
             self._delivery.tell(room, events.Presence(room=room.name, count=room.count))

@@ -1,6 +1,6 @@
-"""What each request of a rich client does: one function each, and a table that finds it.
+"""Handlers of the requests of rich clients: one function each, and a table of them.
 
-They run in the session's reader. What they raise as Refused the session answers with `error`.
+They run in the session's reader, which answers Refused with `error`.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from geventchat.server.session.replay import enter, joined
 from geventchat.server.session.session import Session
 
 _MEMBERS: Final = 500
-"""Nicks that `members` gives at most."""
+"""Maximum number of nicks in `members`."""
 
 
 def answer(session: Session, request: requests.AnyRequest) -> None:
@@ -31,9 +31,9 @@ def answer(session: Session, request: requests.AnyRequest) -> None:
 
 
 def welcome(session: Session, hello: requests.Hello) -> None:
-    """Answer hello: `welcome`, then each room. Waits. Raises Ending if it is not let in."""
+    """Handle hello: `welcome`, then each room. Waits. Raises Ending if it is not admitted."""
     client = hashlib.blake2b(hello.client.encode(), digest_size=16).digest()
-    session.form = session.link.form  # what follows it hears as events, even if that is goodbye
+    session.form = session.link.form  # everything from here on is sent as events, `bye` included
     rejections: list[Refused] = []
     if hello.token is not None:
         try:
@@ -47,7 +47,7 @@ def welcome(session: Session, hello: requests.Hello) -> None:
         except Ending as ending:
             if hello.password is not None or not rejections:
                 raise
-            # It hoped that the token would do, so what is wrong with that is what it has to know.
+            # The client relied on the token, so report what is wrong with that.
             raise Ending(replace(ending.reason, text=rejections[0].text)) from None
     if former is not None:
         session.policy.limiter.forgive(session.address, time.monotonic())
@@ -97,7 +97,7 @@ def _say(session: Session, request: requests.Say) -> None:
 def _join(session: Session, request: requests.Join) -> None:
     name = names.room(request.room)
     member = session.rooms.get(name)
-    if member is not None:  # nothing to replay: it hears the room
+    if member is not None:  # nothing to replay
         session.reply(joined(session, member.room, None, request.id))
         return
     cursor = None
@@ -167,7 +167,7 @@ def _ping(session: Session, request: requests.Ping) -> None:
 
 
 def _pong(session: Session, request: requests.Pong) -> None:
-    """It has done its work by being heard."""
+    """Do nothing: any input counts as a sign of life."""
 
 
 def _bye(session: Session, request: requests.Bye) -> None:
@@ -181,11 +181,11 @@ def _admin(session: Session, request: requests.Admin) -> None:
 
 
 def _hello(session: Session, request: requests.Hello) -> None:
-    raise Refused("forbidden", "Hello is said once, at the beginning.")
+    raise Refused("forbidden", "Only the first message may be hello.")
 
 
 def _member(session: Session, name: str) -> Member:
-    """Give the session's membership of a room. Raises Refused `bad_room`, `not_joined`."""
+    """Return the session's membership of a room. Raises Refused `bad_room`, `not_joined`."""
     name = names.room(name)
     member = session.rooms.get(name)
     if member is None:

@@ -21,13 +21,13 @@ from geventchat.server.session.shield import shielded
 from geventchat.server.slices import in_slices
 
 _SHOWN: Final = 500
-"""Rules in the response at most."""
+"""Maximum number of rules in a response."""
 _STRIDE: Final = 100
 """Sessions per slice when rules are applied: some 0.5 ms."""
 
 Done = tuple[list[Rule], int]
 """The rules that were created, removed or found, and the number of connections closed."""
-About = tuple[str, str, str]
+Target = tuple[str, str, str]
 """Type, lookup value and name of a target."""
 
 
@@ -35,7 +35,7 @@ def run(session: Session, request: Admin) -> events.Admin:
     """Carry out an action and save it. Waits. Raises Refused."""
     if request.token is not None or not session.operator:
         session.policy.authenticate_operator(session, request.token, request.action)
-    if request.action in _AT_ONCE:
+    if request.action in _WITHOUT_RULES:
         return _act(session, request)
     return shielded(partial(_act, session, request))
 
@@ -43,7 +43,7 @@ def run(session: Session, request: Admin) -> events.Admin:
 def _act(session: Session, request: Admin) -> events.Admin:
     policy = session.policy
     rules, ended = _TABLE[request.action](session, request)
-    changed = rules if request.action not in _AT_ONCE else []
+    changed = rules if request.action not in _WITHOUT_RULES else []
     until = changed[0].until if changed and request.action not in _UNDONE else None
     audit(
         session,
@@ -54,7 +54,7 @@ def _act(session: Session, request: Admin) -> events.Admin:
         reason=request.reason,
         connections_closed=ended or None,
     )
-    if request.action not in _AT_ONCE:
+    if request.action not in _WITHOUT_RULES:
         policy.save_rules()
     return events.Admin(
         action=request.action,
@@ -68,7 +68,7 @@ def _act(session: Session, request: Admin) -> events.Admin:
 def _kick(session: Session, request: Admin) -> Done:
     text = KICKED.text if request.reason is None else f"{KICKED.text[:-1]}: {request.reason}"
     ended = 0
-    for other in _found(session, request):
+    for other in _sessions_to_kick(session, request):
         if other is not session:
             other.end(replace(KICKED, text=text))
             ended += 1
@@ -77,23 +77,23 @@ def _kick(session: Session, request: Admin) -> Done:
     return [], ended
 
 
-def _forbid(session: Session, request: Admin) -> Done:
+def _ban_or_mute(session: Session, request: Admin) -> Done:
     """Handle `ban` and `mute`."""
-    rules = _made(session, request, _about(session, request))
+    rules = _new_rules(session, request, _targets(session, request))
     own = session.client, [session.nick], session.address
     if Rules(rules).of_client(request.action, *own, session.policy.clock()) is not None:
         raise Refused("forbidden", f"That would also {request.action} you.")
-    return _enact(session, rules), _apply_to_all(session)
+    return _put_in_force(session, rules), _apply_to_all(session)
 
 
-def _lock(session: Session, request: Admin) -> Done:
+def _lock_or_freeze(session: Session, request: Admin) -> Done:
     """Handle `lock` and `freeze`."""
     room = names.room(_target(request))
-    return _enact(session, _made(session, request, [("room", room, room)])), 0
+    return _put_in_force(session, _new_rules(session, request, [("room", room, room)])), 0
 
 
 def _close(session: Session, request: Admin) -> Done:
-    return _enact(session, _made(session, request, [("server", "", "")])), 0
+    return _put_in_force(session, _new_rules(session, request, [("server", "", "")])), 0
 
 
 def _undo(session: Session, request: Admin) -> Done:
@@ -111,7 +111,7 @@ def _list(session: Session, request: Admin) -> Done:
     return session.policy.rules.in_force(session.policy.clock()), 0
 
 
-def _made(session: Session, request: Admin, about: Iterable[About]) -> list[Rule]:
+def _new_rules(session: Session, request: Admin, targets: Iterable[Target]) -> list[Rule]:
     now = session.policy.clock()
     return [
         Rule(
@@ -124,11 +124,11 @@ def _made(session: Session, request: Admin, about: Iterable[About]) -> list[Rule
             reason=request.reason or "",
             value=value,
         )
-        for target_type, value, target in about
+        for target_type, value, target in targets
     ]
 
 
-def _enact(session: Session, rules: list[Rule]) -> list[Rule]:
+def _put_in_force(session: Session, rules: list[Rule]) -> list[Rule]:
     session.policy.rules.make(rules, session.policy.clock())
     return rules
 
@@ -146,7 +146,7 @@ def _apply_to_all(session: Session) -> int:
     return ended
 
 
-def _about(session: Session, request: Admin) -> Iterator[About]:
+def _targets(session: Session, request: Admin) -> Iterator[Target]:
     """Yield the targets of a ban or a mute: an address, or a nick and its client."""
     target, target_type = _target(request), request.target_type
     if target_type == "room":
@@ -175,7 +175,7 @@ def _about(session: Session, request: Admin) -> Iterator[About]:
         raise _nobody(target)
 
 
-def _found(session: Session, request: Admin) -> list[Participant]:
+def _sessions_to_kick(session: Session, request: Admin) -> list[Participant]:
     """Return the sessions to kick."""
     hub, target = session.hub, _target(request)
     if request.target_type == "room":
@@ -221,8 +221,8 @@ def _nobody(target: str) -> Refused:
     return Refused("no_such_nick", f"{target} is not online.")
 
 
-_AT_ONCE: Final = "kick", "list"
-"""They change no rules, and never wait."""
+_WITHOUT_RULES: Final = "kick", "list"
+"""Actions that change no rules and never wait."""
 _UNDONE: Final = {
     "unban": "ban",
     "unmute": "mute",
@@ -232,10 +232,10 @@ _UNDONE: Final = {
 }
 _TABLE: Final[dict[str, Callable[[Session, Admin], Done]]] = {
     "kick": _kick,
-    "ban": _forbid,
-    "mute": _forbid,
-    "lock": _lock,
-    "freeze": _lock,
+    "ban": _ban_or_mute,
+    "mute": _ban_or_mute,
+    "lock": _lock_or_freeze,
+    "freeze": _lock_or_freeze,
     "close": _close,
     "list": _list,
     **dict.fromkeys(_UNDONE, _undo),

@@ -1,8 +1,8 @@
-"""Catching up: a client reads what it has missed at its own pace, then hears live, seamlessly.
+"""Replay: a client that joins or resumes receives missed posts at its own pace, then live posts.
 
-While a member catches up, turns do not reach it. The session's reader takes pages from the
-timeline, each only when the socket has taken the last, so a storm of clients that resume holds one
-page each and no more. When the member is level with its room it goes live in the same breath.
+During a replay a member is not a recipient of turns. The session's reader takes pages from the
+timeline, each only when the socket has accepted the last, so each of many resuming clients holds at
+most one page. A member that has caught up with its room goes live without a switch in between.
 """
 
 from typing import Final
@@ -19,7 +19,7 @@ _TURN_SECONDS: Final = 30.0
 
 
 def enter(session: Session, member: Member, cursor: Cursor | None, request_id: str | None) -> None:
-    """Answer a join with `joined`, replay what is missed, and let the member hear. Waits."""
+    """Answer a join with `joined`, replay missed posts, and make the member live. Waits."""
     room, timeline = member.room, session.timeline
     position = None
     if cursor is not None and cursor.epoch == timeline.epoch:
@@ -27,28 +27,28 @@ def enter(session: Session, member: Member, cursor: Cursor | None, request_id: s
         if oldest - 1 <= cursor.position <= newest:
             position = cursor.position
     while position is not None and position > room.position:
-        # It heard the turn that is still going on, on a connection that is gone.
+        # A former connection of the client got posts of the turn that is still in progress.
         if not room.after_turn(_TURN_SECONDS):
             raise Ending(INTERNAL)
     recovered = None if cursor is None else position is not None
     session.reply(joined(session, room, recovered, request_id))
     count, topic = room.count, room.topic
     try:
-        _read_on(session, member, position)
-    except Refused as refusal:  # a member who could not be made to hear is none
+        _replay(session, member, position)
+    except Refused as refusal:  # no membership without a complete replay
         session.hub.leave(member)
         refusal.room = room.name
         raise
     session.hub.go_live(member)
-    # What the room was told meanwhile went to those who were live.
+    # Changes during the replay were announced to live members only.
     if room.topic != topic:
         session.answer(events.Topic(room=room.name, topic=room.topic, by=room.topic_by))
     if room.count != count:
         session.answer(events.Presence(room=room.name, count=room.count))
 
 
-def _read_on(session: Session, member: Member, position: int | None) -> None:
-    """Send what was said after a position, or the newest, until the member is level."""
+def _replay(session: Session, member: Member, position: int | None) -> None:
+    """Send all posts after a position, or the newest ones, until the member has caught up."""
     room, timeline = member.room, session.timeline
     if position is None:
         position = room.position
@@ -57,7 +57,7 @@ def _read_on(session: Session, member: Member, position: int | None) -> None:
         session.check()
         posts = timeline.since(room.name, position, room.position)
         if not posts or posts[0].position != position + 1:
-            raise Ending(SLOW)  # a trim has overtaken the reader
+            raise Ending(SLOW)  # retention has deleted posts that are still to be replayed
         position = posts[-1].position
         _send(session, posts)
 
@@ -65,7 +65,7 @@ def _read_on(session: Session, member: Member, position: int | None) -> None:
 def joined(
     session: Session, room: Room, recovered: bool | None, request_id: str | None
 ) -> events.Joined:
-    """Give the answer to a join as the room is now."""
+    """Return the answer to a join with the current state of the room."""
     return events.Joined(
         room=room.name,
         epoch=session.timeline.epoch,
@@ -79,7 +79,7 @@ def joined(
 
 
 def _send(session: Session, posts: list[Post]) -> None:
-    """Send a page, and wait until the socket has taken it; if it did at once, others come first."""
+    """Send a page and wait until the socket has accepted it; yield if it did at once."""
     if posts:
         encode = session.form.encode
         session.put(b"".join([encode(post) for post in posts]))

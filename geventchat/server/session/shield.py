@@ -1,4 +1,4 @@
-"""What is begun and has to be finished, although the session that asked for it may be ended."""
+"""Runs functions that must complete even if their session ends meanwhile."""
 
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -8,16 +8,16 @@ import gevent
 from geventchat.protocol.errors import Refused
 
 _SECONDS: Final = 60.0
-"""How long it may take: a disk may hang."""
+"""Timeout: a disk may hang."""
 
 _T = TypeVar("_T")
 
 
 def shielded(function: Callable[[], _T]) -> _T:
-    """Run a function to its end and give what it gives. Waits. Raises what it raises.
+    """Run a function to its end and return its result. Waits. Raises what it raises.
 
-    It runs in a greenlet of its own, so that an Ending which is thrown at who waits for it here
-    does not leave it half done: a rule that is made and not on disk, a topic stored and not told.
+    It runs in a greenlet of its own, so that an Ending thrown into the waiting greenlet does not
+    leave it half done: a rule in force but not on disk, a topic stored but not announced.
     """
     running = gevent.spawn(_outcome, function)
     running.name = "shielded"
@@ -28,7 +28,7 @@ def shielded(function: Callable[[], _T]) -> _T:
 
 
 def _outcome(function: Callable[[], _T]) -> _T | Refused:
-    """Give what a function gives or is refused, which is no reason to log that a greenlet died."""
+    """Return the result or the Refused of a function; a raised one would be logged as a crash."""
     try:
         return function()
     except Refused as refusal:

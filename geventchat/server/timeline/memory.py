@@ -1,4 +1,4 @@
-"""The timeline in memory: as quick as it gets, gone with the process."""
+"""The timeline in memory: the fastest, lost when the process ends."""
 
 import logging
 import secrets
@@ -15,22 +15,22 @@ from geventchat.server.timeline import (
     Batch,
     Submission,
     Timeline,
+    newest_page,
     size_of,
-    within_page,
 )
 
 _POST_BYTES: Final = 400
-"""What a post takes besides its text: the record, its place, its key. Measured, CPython 3.11."""
+"""Memory for a post without its text: objects, index, key. Measured, CPython 3.11."""
 _ROOM_BYTES: Final = 200
-"""What the top of a room that was ever used takes, and its name."""
+"""Memory for the name and newest position of a room."""
 _ROOMS_SHARE: Final = 4
-"""Of all bytes one in so many may be used for tops and topics, which are never forgotten."""
+"""Names, newest positions and topics, which are never deleted, may take 1/4 of all bytes."""
 
 _log = logging.getLogger(__name__)
 
 
 class _Record:
-    """One room's posts, by position: as long as there are any."""
+    """One room's posts by position; exists while there are any."""
 
     __slots__ = ("keys", "oldest", "posts", "size")
 
@@ -50,9 +50,9 @@ def _topic_size(topic: str) -> int:
 
 
 class MemoryTimeline(Timeline):
-    """Keeps the newest posts of each room; when all together are too large, the largest give.
+    """Keeps the newest posts of each room; above the total limit the largest rooms are trimmed.
 
-    A room that was trimmed keeps its top, so positions are never used twice.
+    A trimmed room keeps its newest position, so positions are never reused.
     """
 
     def __init__(
@@ -64,24 +64,24 @@ class MemoryTimeline(Timeline):
         self._total_bytes = total_bytes
         self._size = 0
         self._rooms_size = 0
-        """Bytes of tops and topics."""
+        """Bytes of names, newest positions and topics."""
         self._tops: dict[str, int] = {}
         self._topics: dict[str, str] = {}
         self._rooms: dict[str, _Record] = {}
         self._by_size: list[OrderedDict[_Record, None]] = [OrderedDict() for _ in range(64)]
-        """Records by the bits that their size takes: a large one is found without asking all."""
+        """Records by the bit length of their size, to find a large one without a scan."""
 
     def configure(self, limits: Limits) -> None:
-        """Nothing here changes while the server runs."""
+        """Do nothing: these limits need a restart."""
 
     def open(self, room: str) -> None:
-        """All rooms are."""
+        """Do nothing: all rooms are open."""
 
     def hold(self, room: str) -> None:
-        """All rooms are open."""
+        """Do nothing: all rooms are open."""
 
     def release(self, room: str) -> None:
-        """All rooms stay open."""
+        """Do nothing: all rooms stay open."""
 
     def position(self, room: str) -> int:
         return self._tops.get(room, 0)
@@ -110,7 +110,7 @@ class MemoryTimeline(Timeline):
             return []
         end = min(end, self.position(room) + 1)
         first = max(end - limit, record.oldest)
-        return within_page([record.posts[position][0] for position in range(first, end)])
+        return newest_page([record.posts[position][0] for position in range(first, end)])
 
     def topic(self, room: str) -> str:
         return self._topics.get(room, "")
@@ -120,7 +120,7 @@ class MemoryTimeline(Timeline):
         return self._rooms_size > self._total_bytes // _ROOMS_SHARE
 
     def _take_turns(self) -> None:
-        while submitted := self._taken():
+        while submitted := self._take_submitted():
             began = time.perf_counter()
             batch = self._store(submitted)
             self.store_times.observe(time.perf_counter() - began)
@@ -136,7 +136,7 @@ class MemoryTimeline(Timeline):
                     self._set_topic(each, batch)
                 else:
                     self._add(each, now, batch)
-            except Exception:  # a bug; what is stored has its position and is delivered
+            except Exception:  # a bug; entries stored so far are delivered
                 _log.exception("storing a message failed")
                 if len(batch.entries) == stored:
                     batch.failed.append(each.number)
@@ -167,10 +167,10 @@ class MemoryTimeline(Timeline):
             self._rooms_size += _ROOM_BYTES
         self._resize(record, _size(post))
         if len(record.posts) > self._posts_per_room:
-            self._let_go(record)
+            self._evict_oldest(record)
 
     def _set_topic(self, submission: Submission, batch: Batch) -> None:
-        """Keep a topic, unless there is no place for a longer one than the room has."""
+        """Store a topic; fail it if it is longer than the former one and there is no space."""
         room, topic = submission.room, submission.text
         former = self._topics.get(room, "")
         grows = _topic_size(topic) - _topic_size(former)
@@ -187,13 +187,13 @@ class MemoryTimeline(Timeline):
         )
 
     def _trim(self) -> None:
-        """Let go of the oldest posts of the largest rooms, or of some more than half as large."""
+        """Evict the oldest posts of the largest rooms, or of some more than half as large."""
         for records in reversed(self._by_size):
             while records and self._size > self._total_bytes:
-                self._let_go(next(iter(records)))
+                self._evict_oldest(next(iter(records)))
 
-    def _let_go(self, record: _Record) -> None:
-        """Let go of the oldest post of a room, and of the record with its last."""
+    def _evict_oldest(self, record: _Record) -> None:
+        """Evict the oldest post of a room, and the record with its last post."""
         post, client = record.posts.pop(record.oldest)
         record.oldest += 1
         if post.key is not None:

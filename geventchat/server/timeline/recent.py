@@ -1,33 +1,33 @@
-"""The newest posts in memory: who was away for a moment is served without the disk."""
+"""A cache of the newest posts: clients that reconnect quickly resume without disk reads."""
 
 import sys
 from collections import deque
 from typing import Final
 
 from geventchat.protocol.events import Post
-from geventchat.server.timeline import PAGE_BYTES, size_of, within_page
+from geventchat.server.timeline import PAGE_BYTES, newest_page, size_of
 
 _POST_BYTES: Final = 400
-"""What a post takes besides its text,"""
+"""Memory for a post without its text. Measured, CPython 3.11."""
 _ROOM_BYTES: Final = 800
-"""and a room besides its posts. Measured, CPython 3.11."""
+"""Memory for a room without its posts."""
 
 
 class RecentPosts:
-    """Posts of all rooms, so many bytes of them in all: the oldest make room.
+    """The newest posts of all rooms, limited in bytes; the oldest are evicted.
 
-    Of each room it holds the newest, without a hole. Nothing here waits.
+    The posts of each room have no hole. Nothing here waits.
     """
 
     def __init__(self, most_bytes: int) -> None:
         self.size = 0
-        """Bytes that it takes."""
+        """Bytes in use."""
         self._most_bytes = most_bytes
         self._order: deque[Post] = deque()
         self._rooms: dict[str, deque[Post]] = {}
 
     def add(self, post: Post) -> None:
-        """Take in the post that follows the last of its room."""
+        """Add the post that follows the last of its room."""
         self._order.append(post)
         posts = self._rooms.get(post.room)
         if posts is None:
@@ -36,16 +36,16 @@ class RecentPosts:
         posts.append(post)
         self.size += _size(post)
         while self.size > self._most_bytes:
-            self._let_go()
+            self._evict_oldest()
 
     def clear(self) -> None:
-        """Forget everything: what was added last may have left a hole."""
+        """Evict everything, since the last additions may have left a hole."""
         self._order.clear()
         self._rooms.clear()
         self.size = 0
 
     def since(self, room: str, after: int, upto: int) -> list[Post] | None:
-        """Give a page of the posts beyond `after` up to `upto`; None: not all of them are here."""
+        """Return a page of the posts after `after` up to `upto`; None if any is missing here."""
         page: list[Post] = []
         size = 0
         posts = self._rooms.get(room)
@@ -61,14 +61,14 @@ class RecentPosts:
         return page
 
     def before(self, room: str, low: int, end: int) -> list[Post] | None:
-        """Give a page of the last posts from `low` to below `end`; None: not all are here."""
+        """Return a page of the last posts from `low` to below `end`; None if any is missing."""
         posts = self._rooms.get(room)
         if posts is None or posts[0].position > low or posts[-1].position < end - 1:
             return None
         first = posts[0].position
-        return within_page([posts[position - first] for position in range(low, end)])
+        return newest_page([posts[position - first] for position in range(low, end)])
 
-    def _let_go(self) -> None:
+    def _evict_oldest(self) -> None:
         post = self._order.popleft()
         self.size -= _size(post)
         posts = self._rooms[post.room]

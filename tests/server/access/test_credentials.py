@@ -1,4 +1,4 @@
-"""Secrets are compared, not shown; wrong tries are counted; files hold one line."""
+"""Secrets are compared and never shown; wrong attempts are counted; files hold one line."""
 
 import os
 import stat

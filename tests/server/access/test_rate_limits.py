@@ -1,4 +1,4 @@
-"""How many may come from an address, counted by the clock that a test turns."""
+"""Connection limits per address, with a clock that the test controls."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_an_address_has_256_connections_and_60_new_ones_a_minute() -> None:
     assert (Limits().connections_per_address, Limits().arrivals_per_minute) == (256, 60)
 
 
-def test_an_address_has_so_many_connections_and_others_as_many() -> None:
+def test_each_address_has_its_own_connection_limit() -> None:
     door = limiter(connections_per_address=2)
     assert [door.enter(ANN, 0) for _ in range(3)] == [None, None, TOO_MANY]
     assert door.enter(BOB, 0) is None

@@ -1,4 +1,4 @@
-"""Rules: what they are about, how long they hold, and that many cost no more than few."""
+"""Rules: their targets and durations, and that many cost no more than few."""
 
 import itertools
 import time
@@ -21,7 +21,7 @@ def rule(action: str, target_type: str, value: str, **fields: object) -> Rule:
 
 
 def of_address(text: str, action: str = "ban") -> Rules:
-    """Give rules of which one is about an address or network."""
+    """Return rules with one for an address or network."""
     meant = network(text)
     assert meant is not None
     return Rules([rule(action, "address", str(meant))])

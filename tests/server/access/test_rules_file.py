@@ -1,4 +1,4 @@
-"""The file of rules: what is saved is loaded, whole or not at all, and nothing else is taken."""
+"""The rules file: saved rules are loaded, all or none, and invalid files are rejected."""
 
 import errno
 import os

@@ -17,7 +17,7 @@ from geventchat.server.chat.room import Member, Room
 from geventchat.server.chat.turn import Pending
 from geventchat.server.session.session import Session
 from geventchat.server.timeline import Batch
-from tests.server.house import House, heard, link_of, submitted
+from tests.server.hub_harness import Harness, heard, link_of, submitted
 from tests.server.switches import let_run
 
 _STEPS = 16
@@ -32,35 +32,35 @@ class OneRound:
 
 @pytest.fixture
 def thin_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a slice end as soon as the clock is looked at."""
+    """Make each slice end at the first check of the clock."""
     monkeypatch.setattr(delivery_module, "SLICE_SECONDS", -1.0)
 
 
-def crowd(house: House, count: int, name: str) -> tuple[Room, list[Session]]:
-    """Give a room with so many plain members who have one post to hear."""
+def crowd(harness: Harness, count: int, name: str) -> tuple[Room, list[Session]]:
+    """Return a room with that many plain members and one pending post."""
     room = Room(name, 0, "")
-    members = [house.session() for _ in range(count)]
+    members = [harness.session() for _ in range(count)]
     for each in members:
         room.add(Member(each, room))
         room.go_live(room.members[each])
-    author = house.session(rich=True)
+    author = harness.session(rich=True)
     author._unacknowledged += 1
     room.post(Post(name, 1, "anna", 0, "one"), Pending(author, None, 0.0))
     return room, members
 
 
-def house_of_one_round() -> tuple[House, OneRound]:
-    house, loop = House(), OneRound()
-    house.hub.delivery._loop = loop
-    return house, loop
+def house_of_one_round() -> tuple[Harness, OneRound]:
+    harness, loop = Harness(), OneRound()
+    harness.hub.delivery._loop = loop
+    return harness, loop
 
 
 @pytest.mark.usefixtures("thin_slices")
 def test_all_work_of_one_round_shares_one_budget() -> None:
     """However many clients cause work in a round, their sum is bounded."""
-    house, loop = house_of_one_round()
-    delivery = house.hub.delivery
-    rooms = [crowd(house, 20, str(number)) for number in range(50)]
+    harness, loop = house_of_one_round()
+    delivery = harness.hub.delivery
+    rooms = [crowd(harness, 20, str(number)) for number in range(50)]
 
     def reached() -> int:
         return sum(bool(link_of(each).offered) for _, members in rooms for each in members)
@@ -81,7 +81,7 @@ def test_what_one_round_has_no_time_for_is_done_in_the_next_ones() -> None:
     delivery = Delivery()
     delivery._loop = loop
     delivery.start()
-    room, members = crowd(House(), 200, "lobby")
+    room, members = crowd(Harness(), 200, "lobby")
     delivery.add(room)
     delivery.work()
     with gevent.Timeout(5):
@@ -94,16 +94,16 @@ def test_what_one_round_has_no_time_for_is_done_in_the_next_ones() -> None:
 
 @pytest.mark.usefixtures("thin_slices")
 def test_the_verdicts_of_a_large_batch_are_given_in_steps() -> None:
-    house, loop = house_of_one_round()
-    author = house.session(rich=True)
-    author.rooms = house.hub.add(author)
+    harness, loop = house_of_one_round()
+    author = harness.session(rich=True)
+    author.rooms = harness.hub.add(author)
     count = 500
     failed = [submitted(author, "x", key=str(number)).number for number in range(count)]
-    house.hub.submissions.deliver(Batch(failed=failed))
+    harness.hub.submissions.deliver(Batch(failed=failed))
     counts = [len(heard(author))]
-    while not house.hub.delivery.idle:
+    while not harness.hub.delivery.idle:
         loop.iteration += 1
-        house.hub.submissions.deliver(Batch())
+        harness.hub.submissions.deliver(Batch())
         counts.append(len(heard(author)))
     assert max(after - before for before, after in pairwise([0, *counts])) <= _STEPS
     answers = [events.decode(frame) for frame in heard(author)]
@@ -114,18 +114,18 @@ def test_the_verdicts_of_a_large_batch_are_given_in_steps() -> None:
 
 @pytest.mark.usefixtures("thin_slices")
 def test_what_is_due_each_second_is_done_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    house, loop = house_of_one_round()
+    harness, loop = house_of_one_round()
     ticked: list[Session] = []
     monkeypatch.setattr(Session, "tick", lambda session, now: ticked.append(session))
-    sessions = [house.session() for _ in range(100)]
+    sessions = [harness.session() for _ in range(100)]
     for session in sessions:
-        session.rooms = house.hub.add(session)
+        session.rooms = harness.hub.add(session)
     counts = [0]
-    house.hub.tick(time.monotonic())
+    harness.hub.tick(time.monotonic())
     counts.append(len(ticked))
-    while not house.hub.delivery.idle:
+    while not harness.hub.delivery.idle:
         loop.iteration += 1
-        house.hub.delivery.work()
+        harness.hub.delivery.work()
         counts.append(len(ticked))
     assert max(after - before for before, after in pairwise(counts)) <= _STEPS
     assert ticked == sessions
@@ -134,10 +134,10 @@ def test_what_is_due_each_second_is_done_in_steps(monkeypatch: pytest.MonkeyPatc
 def test_a_bug_in_the_clock_of_one_session_does_not_skip_the_others(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    house = House()
-    sessions = [house.session() for _ in range(5)]
+    harness = Harness()
+    sessions = [harness.session() for _ in range(5)]
     for session in sessions:
-        session.rooms = house.hub.add(session)
+        session.rooms = harness.hub.add(session)
     ticked: list[Session] = []
 
     def tick(session: Session, now: float) -> None:
@@ -146,15 +146,15 @@ def test_a_bug_in_the_clock_of_one_session_does_not_skip_the_others(
             raise ValueError("a bug of ours")
 
     monkeypatch.setattr(Session, "tick", tick)
-    house.hub.tick(time.monotonic())
-    while house.delivering:
-        house.slice()
+    harness.hub.tick(time.monotonic())
+    while harness.delivering:
+        harness.slice()
     assert ticked == sessions
     assert caplog.text.count("ValueError: a bug of ours") == 1
 
 
 def test_an_errand_with_a_bug_ends_alone(caplog: pytest.LogCaptureFixture) -> None:
-    house = House()
+    harness = Harness()
     done: list[int] = []
 
     def errand(number: int) -> Iterator[None]:
@@ -165,39 +165,39 @@ def test_an_errand_with_a_bug_ends_alone(caplog: pytest.LogCaptureFixture) -> No
         done.append(number)
 
     for number in range(3):
-        house.hub.delivery.errand(errand(number))
-    while house.delivering:
-        house.slice()
+        harness.hub.delivery.errand(errand(number))
+    while harness.delivering:
+        harness.slice()
     assert sorted(done) == [0, 2]
     assert caplog.text.count("ValueError: a bug of ours") == 1
 
 
 def test_an_errand_may_give_rooms_something_to_say() -> None:
     """What it says is heard in the same way as if a client had said it."""
-    house = House()
-    room, [member] = crowd(house, 1, "lobby")
+    harness = Harness()
+    room, [member] = crowd(harness, 1, "lobby")
 
     def errand() -> Iterator[None]:
-        house.hub.delivery.add(room)
-        house.hub.delivery.work()
+        harness.hub.delivery.add(room)
+        harness.hub.delivery.work()
         yield
 
-    house.hub.delivery.errand(errand())
-    while house.delivering:
-        house.slice()
+    harness.hub.delivery.errand(errand())
+    while harness.delivering:
+        harness.slice()
     assert heard(member) == [b"one"]
 
 
 def test_a_blocked_event_loop_shows_in_its_lag() -> None:
     """The one test here that takes a second: what is measured is the real clock."""
-    house = House()
-    house.hub.start()
+    harness = Harness()
+    harness.hub.start()
     try:
         let_run()
         gevent.spawn(partial(get_original("time", "sleep"), 0.4)).join()
         with gevent.Timeout(5):
-            while len(house.hub.clock.delays) == 1:
+            while len(harness.hub.clock.delays) == 1:
                 gevent.sleep(0.01)
-        assert 0.3 <= max(house.hub.clock.delays) < 5
+        assert 0.3 <= max(harness.hub.clock.delays) < 5
     finally:
-        house.hub.stop()
+        harness.hub.stop()

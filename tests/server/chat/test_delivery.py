@@ -1,4 +1,4 @@
-"""What delivery promises: short slices, rooms in turn, and nobody who waits for a large room."""
+"""Delivery: short slices, rooms in rotation, and no delay by a large room."""
 
 from collections.abc import Iterator
 
@@ -11,13 +11,13 @@ from geventchat.server.chat.delivery import Delivery
 from geventchat.server.chat.room import Member, Room
 from geventchat.server.chat.turn import Pending
 from geventchat.server.session.session import Session
-from tests.server.house import House, Rounds, heard, link_of
+from tests.server.hub_harness import Harness, Rounds, heard, link_of
 from tests.server.switches import let_run, never_switches
 
 
 @pytest.fixture
 def thin_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a slice end as soon as the clock is looked at."""
+    """Make each slice end at the first check of the clock."""
     monkeypatch.setattr(delivery_module, "SLICE_SECONDS", -1.0)
 
 
@@ -30,10 +30,10 @@ def delivery() -> Iterator[Delivery]:
 
 
 def crowd(count: int, name: str = "lobby") -> tuple[Room, list[Session]]:
-    """Give a room with so many plain members."""
-    house = House()
+    """Return a room with that many plain members."""
+    harness = Harness()
     room = Room(name, 0, "")
-    members = [house.session() for _ in range(count)]
+    members = [harness.session() for _ in range(count)]
     for each in members:
         room.add(Member(each, room))
         room.go_live(room.members[each])
@@ -41,13 +41,13 @@ def crowd(count: int, name: str = "lobby") -> tuple[Room, list[Session]]:
 
 
 def post(room: Room, text: str) -> None:
-    author = House().session(rich=True)
+    author = Harness().session(rich=True)
     author._unacknowledged += 1
     assert room.post(Post(room.name, room.newest + 1, "anna", 0, text), Pending(author, None, 0.0))
 
 
 def made() -> Delivery:
-    """Give a delivery each of whose slices has a budget of its own."""
+    """Return a delivery in which each slice has a budget of its own."""
     delivery = Delivery()
     delivery._loop = Rounds()
     return delivery
@@ -57,8 +57,8 @@ def busy(delivery: Delivery) -> bool:
     return not delivery.idle
 
 
-def work_off(delivery: Delivery) -> None:
-    """Let delivery do all there is; on a machine that is busy that takes more than one slice."""
+def deliver_all(delivery: Delivery) -> None:
+    """Deliver everything; on a busy machine that takes more than one slice."""
     delivery.work()
     while busy(delivery):
         delivery.work()
@@ -73,7 +73,7 @@ def test_a_turn_that_fits_in_a_slice_is_delivered_at_once(delivery: Delivery) ->
     post(room, "one")
     with never_switches():
         delivery.add(room)
-        work_off(delivery)
+        deliver_all(delivery)
     assert [heard(each) for each in members] == [[b"one"]] * 10
     assert (room.position, room.busy) == (1, False)
 
@@ -83,23 +83,23 @@ def test_a_room_takes_turns_until_nothing_is_pending(delivery: Delivery) -> None
     for text in ("one", "two"):
         post(room, text)
         delivery.add(room)
-    work_off(delivery)
+    deliver_all(delivery)
     post(room, "three")
     delivery.add(room)
-    work_off(delivery)
+    deliver_all(delivery)
     assert heard(member) == [b"one", b"two", b"three"]
 
 
 def test_a_room_with_nothing_pending_takes_no_turn(delivery: Delivery) -> None:
     room, _ = crowd(3)
     delivery.add(room)
-    work_off(delivery)
+    deliver_all(delivery)
     assert not room.busy
 
 
 @pytest.mark.usefixtures("thin_slices")
 def test_a_large_room_is_delivered_to_in_slices() -> None:
-    delivery = made()  # not started: it works only when it is told to
+    delivery = made()  # not started: it works only when called
     room, members = crowd(500)
     post(room, "one")
     delivery.add(room)
@@ -194,7 +194,7 @@ def test_members_who_read_nothing_do_not_delay_others(delivery: Delivery) -> Non
     post(room, "one")
     delivery.add(room)
     with never_switches():
-        work_off(delivery)
+        deliver_all(delivery)
     assert room.position == 1
     assert [heard(each) for each in members[1::2]] == [[b"one"]] * 10
     for each in members[::2]:
@@ -209,7 +209,7 @@ def test_lost_members_do_not_delay_others(delivery: Delivery) -> None:
         link_of(each).lose()
     post(room, "one")
     delivery.add(room)
-    work_off(delivery)
+    deliver_all(delivery)
     assert [heard(each) for each in members[1::2]] == [[b"one"]] * 10
     assert all(each._reason is not None for each in members[::2])
 
@@ -219,14 +219,14 @@ def test_a_failed_turn_stops_neither_its_room_nor_the_others(
 ) -> None:
     broken, [one] = crowd(1, "broken")
     sound, [other] = crowd(1, "sound")
-    post(broken, "\ud800")  # no text that a door lets in, and nothing that can be encoded
+    post(broken, "\ud800")  # not valid text, and cannot be encoded
     post(sound, "one")
     for room in (broken, sound):
         delivery.add(room)
-    work_off(delivery)
+    deliver_all(delivery)
     assert heard(other) == [b"one"]
     assert "broken" in caplog.text
     post(broken, "two")
     delivery.add(broken)
-    work_off(delivery)
+    deliver_all(delivery)
     assert heard(one) == [b"two"]

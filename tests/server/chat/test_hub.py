@@ -1,4 +1,4 @@
-"""What the hub promises: who is here, what the others are told, and batches handed on at once."""
+"""The hub: sessions and nicks, presence, and delivery of batches."""
 
 import gc
 import hashlib
@@ -13,33 +13,33 @@ from geventchat.server.chat.hub import Away
 from geventchat.server.session.session import Session
 from geventchat.server.timeline import Batch, Submission
 from geventchat.server.wire import JSON
-from tests.server.house import House, heard, link_of, submitted
+from tests.server.hub_harness import Harness, heard, link_of, submitted
 from tests.server.switches import let_run, never_switches
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def harness() -> Harness:
+    return Harness()
 
 
-def plain(house: House) -> Session:
-    """Let a plain client in."""
-    session = house.session()
+def plain(harness: Harness) -> Session:
+    """Connect a plain client."""
+    session = harness.session()
     with never_switches():
-        session.rooms = house.hub.add(session)
+        session.rooms = harness.hub.add(session)
     return session
 
 
-def rich(house: House, nick: str, *rooms: str, client: str | None = None) -> Session:
-    """Let a rich client in, level with its rooms."""
-    session = plain(house)
+def rich(harness: Harness, nick: str, *rooms: str, client: str | None = None) -> Session:
+    """Connect a rich client that is live in its rooms."""
+    session = plain(harness)
     with never_switches():
-        house.hub.authenticate(session, hashlib.blake2b((client or nick).encode()).digest(), JSON)
+        harness.hub.authenticate(session, hashlib.blake2b((client or nick).encode()).digest(), JSON)
         if nick and session.nick != nick:
-            house.hub.rename(session, nick)
+            harness.hub.rename(session, nick)
         for room in rooms or ("lobby",):
-            house.hub.go_live(house.hub.join(session, room))
-        house.hub.finish_resume(session)
+            harness.hub.go_live(harness.hub.join(session, room))
+        harness.hub.finish_resume(session)
     forget(session)
     return session
 
@@ -49,8 +49,8 @@ def forget(*sessions: Session) -> None:
         link_of(session).taken.clear()
 
 
-def told(session: Session) -> list[Event]:
-    """Give what a rich session was told since it was last asked."""
+def seen(session: Session) -> list[Event]:
+    """Return the events that a rich session received since the last call."""
     found = [events.decode(frame) for frame in heard(session)]
     forget(session)
     return [event for event in found if event is not None]
@@ -70,43 +70,43 @@ def batch(*posts: Submission, first: int = 1) -> Batch:
     )
 
 
-def deliver(house: House, what: Batch) -> None:
+def deliver(harness: Harness, what: Batch) -> None:
     with never_switches():
-        house.hub.submissions.deliver(what)
+        harness.hub.submissions.deliver(what)
 
 
 # Batches
 
 
-def test_a_batch_reaches_exactly_the_members_of_its_rooms(house: House) -> None:
-    anna, bert = rich(house, "anna", "attic"), rich(house, "bert", "attic", "cellar")
-    carl, guest = rich(house, "carl", "cellar"), plain(house)
+def test_a_batch_reaches_exactly_the_members_of_its_rooms(harness: Harness) -> None:
+    anna, bert = rich(harness, "anna", "attic"), rich(harness, "bert", "attic", "cellar")
+    carl, guest = rich(harness, "carl", "cellar"), plain(harness)
     forget(anna, bert, carl)
-    deliver(house, batch(said(anna, "up", "attic")))
-    deliver(house, batch(said(carl, "down", "cellar")))
-    deliver(house, batch(said(guest, "hall")))
+    deliver(harness, batch(said(anna, "up", "attic")))
+    deliver(harness, batch(said(carl, "down", "cellar")))
+    deliver(harness, batch(said(guest, "hall")))
     up, down = Post("attic", 1, "anna", 0, "up"), Post("cellar", 1, "carl", 0, "down")
-    assert (told(anna), told(bert), told(carl)) == ([up], [up, down], [down])
+    assert (seen(anna), seen(bert), seen(carl)) == ([up], [up, down], [down])
     assert heard(guest) == []
 
 
-def test_posts_are_delivered_in_timeline_order(house: House) -> None:
-    anna, guest = rich(house, "anna"), plain(house)
-    deliver(house, batch(*[said(anna, str(number)) for number in range(100)]))
+def test_posts_are_delivered_in_timeline_order(harness: Harness) -> None:
+    anna, guest = rich(harness, "anna"), plain(harness)
+    deliver(harness, batch(*[said(anna, str(number)) for number in range(100)]))
     assert heard(guest) == [b"%d" % number for number in range(100)]
-    assert [post.position for post in told(anna) if isinstance(post, Post)] == list(range(1, 101))
+    assert [post.position for post in seen(anna) if isinstance(post, Post)] == list(range(1, 101))
 
 
-def test_every_author_has_its_verdict_once_the_batch_is_delivered(house: House) -> None:
-    anna = rich(house, "anna")
+def test_every_author_has_its_verdict_once_the_batch_is_delivered(harness: Harness) -> None:
+    anna = rich(harness, "anna")
     here, away = said(anna, "here"), said(anna, "away", "empty")
     again, other, lost = (said(anna, text, key=text) for text in ("again", "other", "lost"))
     what = batch(here, away)
     what.repeated, what.conflicts = [(again.number, 7)], [other.number]
     what.failed = [lost.number]
-    deliver(house, what)
+    deliver(harness, what)
     assert anna._unacknowledged == 0
-    sent, conflict, failure, post = told(anna)
+    sent, conflict, failure, post = seen(anna)
     assert sent == events.Sent(room="lobby", key="again", position=7)
     assert isinstance(conflict, events.Error)
     assert (conflict.code, conflict.key, conflict.room) == ("key_conflict", "other", "lobby")
@@ -115,59 +115,59 @@ def test_every_author_has_its_verdict_once_the_batch_is_delivered(house: House) 
     assert isinstance(post, Post)
 
 
-def test_a_plain_author_whose_message_was_not_stored_gets_a_line(house: House) -> None:
-    guest, other = plain(house), plain(house)
-    deliver(house, Batch(failed=[said(guest, "lost").number]))
+def test_a_plain_author_whose_message_was_not_stored_gets_a_line(harness: Harness) -> None:
+    guest, other = plain(harness), plain(harness)
+    deliver(harness, Batch(failed=[said(guest, "lost").number]))
     [line] = heard(guest)
     assert line.startswith(b"* geventchat: ")
     assert (guest._unacknowledged, heard(other)) == (0, [])
 
 
-def test_delivering_never_switches_whatever_the_members_do(house: House) -> None:
-    people = [rich(house, f"nick{number}") for number in range(20)]
-    guests = [plain(house) for _ in range(20)]
+def test_delivering_never_switches_whatever_the_members_do(harness: Harness) -> None:
+    people = [rich(harness, f"nick{number}") for number in range(20)]
+    guests = [plain(harness) for _ in range(20)]
     for each in (*people[::3], *guests[::3]):
         link_of(each).room = 10
     for each in (*people[1::3], *guests[1::3]):
         link_of(each).lose()
     for turn in range(5):
         said_now = [said(each, f"text {turn}") for each in (*people, *guests)]
-        deliver(house, batch(*said_now, first=40 * turn + 1))
+        deliver(harness, batch(*said_now, first=40 * turn + 1))
     let_run()
     assert len(heard(guests[2])) == 5 * 39
 
 
-def test_a_post_stored_before_the_room_was_opened_is_not_delivered_twice(house: House) -> None:
-    timeline = house.timeline
-    anna = rich(house, "anna", "attic")
+def test_a_post_stored_before_the_room_was_opened_is_not_delivered_twice(harness: Harness) -> None:
+    timeline = harness.timeline
+    anna = rich(harness, "anna", "attic")
     timeline.append(said(anna, "one", "attic"))
     timeline.store()
-    house.hub.leave(anna.rooms["attic"])
-    bert = rich(house, "bert", "attic")
+    harness.hub.leave(anna.rooms["attic"])
+    bert = rich(harness, "bert", "attic")
     assert bert.rooms["attic"].room.position == 1
-    timeline.hand_on()
-    assert told(bert) == []
+    timeline.deliver_next()
+    assert seen(bert) == []
     assert anna._unacknowledged == 0
     timeline.append(said(bert, "two", "attic"))
     timeline.store()
-    timeline.hand_on()
-    [post] = told(bert)
+    timeline.deliver_next()
+    [post] = seen(bert)
     assert isinstance(post, Post)
     assert (post.position, post.text) == (2, "two")
 
 
 def test_an_empty_room_is_forgotten_and_reopened_at_its_position(
-    house: House,
+    harness: Harness,
 ) -> None:
-    anna = rich(house, "anna", "attic")
-    house.timeline.append(said(anna, "one", "attic"))
-    house.timeline.store()
-    house.timeline.hand_on()
-    house.set_topic(anna, "tea", "attic")
-    house.timeline.store()
-    house.timeline.hand_on()
-    house.hub.leave(anna.rooms["attic"])
-    member = house.hub.join(anna, "attic")
+    anna = rich(harness, "anna", "attic")
+    harness.timeline.append(said(anna, "one", "attic"))
+    harness.timeline.store()
+    harness.timeline.deliver_next()
+    harness.set_topic(anna, "tea", "attic")
+    harness.timeline.store()
+    harness.timeline.deliver_next()
+    harness.hub.leave(anna.rooms["attic"])
+    member = harness.hub.join(anna, "attic")
     assert (member.room.position, member.room.topic, member.room.count) == (1, "tea", 1)
 
 
@@ -175,226 +175,226 @@ def test_an_empty_room_is_forgotten_and_reopened_at_its_position(
 
 
 def test_a_client_cannot_join_more_rooms_than_the_limit() -> None:
-    house = House(rooms_per_client=2)
-    anna = rich(house, "anna", "one", "two")
+    harness = Harness(rooms_per_client=2)
+    anna = rich(harness, "anna", "one", "two")
     with pytest.raises(Refused) as refused:
-        house.hub.join(anna, "three")
+        harness.hub.join(anna, "three")
     assert (refused.value.code, refused.value.room) == ("too_many_rooms", "three")
-    house.hub.leave(anna.rooms["one"])
-    house.hub.join(anna, "three")
+    harness.hub.leave(anna.rooms["one"])
+    harness.hub.join(anna, "three")
 
 
 def test_the_room_limit_never_excludes_the_lobby() -> None:
-    house = House(rooms=2)
-    anna = rich(house, "anna", "one", "two")
+    harness = Harness(rooms=2)
+    anna = rich(harness, "anna", "one", "two")
     with pytest.raises(Refused) as refused:
-        house.hub.join(anna, "three")
+        harness.hub.join(anna, "three")
     assert refused.value.code == "too_many_rooms"
-    plain(house)
-    house.hub.join(rich(house, "bert", "one"), "two")
+    plain(harness)
+    harness.hub.join(rich(harness, "bert", "one"), "two")
 
 
-def test_a_member_that_left_hears_nothing_more_from_the_room(house: House) -> None:
-    anna, bert = rich(house, "anna", "attic"), rich(house, "bert", "attic")
-    house.hub.leave(anna.rooms["attic"])
+def test_a_member_that_left_hears_nothing_more_from_the_room(harness: Harness) -> None:
+    anna, bert = rich(harness, "anna", "attic"), rich(harness, "bert", "attic")
+    harness.hub.leave(anna.rooms["attic"])
     forget(anna)
-    deliver(house, batch(said(bert, "one", "attic")))
-    assert told(anna) == []
+    deliver(harness, batch(said(bert, "one", "attic")))
+    assert seen(anna) == []
 
 
-# What the others are told
+# Presence
 
 
-def test_an_event_is_announced_at_once(house: House) -> None:
-    anna, bert = rich(house, "anna"), rich(house, "bert")
+def test_an_event_is_delivered_at_once(harness: Harness) -> None:
+    anna, bert = rich(harness, "anna"), rich(harness, "bert")
     forget(anna)
     with never_switches():
-        house.hub.tell(anna.rooms["lobby"].room, events.Typing("lobby", "bert"), bert)
-    assert (told(anna), told(bert)) == ([events.Typing("lobby", "bert")], [])
+        harness.hub.tell(anna.rooms["lobby"].room, events.Typing("lobby", "bert"), bert)
+    assert (seen(anna), seen(bert)) == ([events.Typing("lobby", "bert")], [])
 
 
-def test_the_join_and_leave_of_a_rich_member_are_announced(house: House) -> None:
-    anna = rich(house, "anna")
-    bert = rich(house, "bert")
-    assert told(anna) == [Presence(room="lobby", nick="bert", event="join")]
-    assert told(bert) == []
-    house.hub.leave(bert.rooms["lobby"])
-    assert told(anna) == [Presence(room="lobby", nick="bert", event="leave")]
+def test_the_join_and_leave_of_a_rich_member_are_announced(harness: Harness) -> None:
+    anna = rich(harness, "anna")
+    bert = rich(harness, "bert")
+    assert seen(anna) == [Presence(room="lobby", nick="bert", event="join")]
+    assert seen(bert) == []
+    harness.hub.leave(bert.rooms["lobby"])
+    assert seen(anna) == [Presence(room="lobby", nick="bert", event="leave")]
     assert anna.rooms["lobby"].room.count == 1
 
 
-def test_the_join_of_a_plain_member_is_announced_once(house: House) -> None:
-    anna, guest = rich(house, "anna"), plain(house)
+def test_the_join_of_a_plain_member_is_announced_once(harness: Harness) -> None:
+    anna, guest = rich(harness, "anna"), plain(harness)
     room = anna.rooms["lobby"].room
-    assert (told(anna), room.count) == ([], 1)
+    assert (seen(anna), room.count) == ([], 1)
     for _ in range(2):
-        house.hub.announce(guest.rooms["lobby"])
-    house.slice()
-    assert told(anna) == [Presence(room="lobby", nick=guest.nick, event="join")]
+        harness.hub.announce(guest.rooms["lobby"])
+    harness.slice()
+    assert seen(anna) == [Presence(room="lobby", nick=guest.nick, event="join")]
     assert room.count == 2
-    house.hub.remove(guest, LOST)
-    assert told(anna) == [Presence(room="lobby", nick=guest.nick, event="leave")]
+    harness.hub.remove(guest, LOST)
+    assert seen(anna) == [Presence(room="lobby", nick=guest.nick, event="leave")]
     assert room.count == 1
 
 
-def test_a_departed_session_is_not_kept_alive(house: House) -> None:
-    """Thousands may come and go within a second."""
-    guest = plain(house)
-    house.hub.remove(guest, QUIT)
+def test_a_departed_session_is_not_kept_alive(harness: Harness) -> None:
+    """Thousands may connect and leave within a second."""
+    guest = plain(harness)
+    harness.hub.remove(guest, QUIT)
     was = id(guest)
     del guest
     gc.collect()
     assert was not in [id(each) for each in gc.get_objects() if isinstance(each, Session)]
 
 
-def test_an_unannounced_plain_member_leaves_silently(house: House) -> None:
-    anna, guest = rich(house, "anna"), plain(house)
+def test_an_unannounced_plain_member_leaves_silently(harness: Harness) -> None:
+    anna, guest = rich(harness, "anna"), plain(harness)
     member = guest.rooms["lobby"]
-    house.hub.remove(guest, LOST)
-    house.hub.announce(member)
-    house.slice()
-    assert told(anna) == []
+    harness.hub.remove(guest, LOST)
+    harness.hub.announce(member)
+    harness.slice()
+    assert seen(anna) == []
 
 
-def test_a_rename_is_announced_in_every_room_of_its_owner(house: House) -> None:
-    anna = rich(house, "anna", "attic", "cellar")
-    bert, carl = rich(house, "bert", "attic"), rich(house, "carl", "cellar")
+def test_a_rename_is_announced_in_every_room_of_its_owner(harness: Harness) -> None:
+    anna = rich(harness, "anna", "attic", "cellar")
+    bert, carl = rich(harness, "bert", "attic"), rich(harness, "carl", "cellar")
     forget(anna, bert)
-    assert house.hub.rename(anna, "Hanna") == "Hanna"
+    assert harness.hub.rename(anna, "Hanna") == "Hanna"
     for other, room in ((bert, "attic"), (carl, "cellar")):
-        assert told(other) == [Presence(room=room, nick="anna", event="rename", new_nick="Hanna")]
-    assert house.hub.find_rich("hanna") is anna
-    assert rich(house, "anna").nick == "anna"
+        assert seen(other) == [Presence(room=room, nick="anna", event="rename", new_nick="Hanna")]
+    assert harness.hub.find_rich("hanna") is anna
+    assert rich(harness, "anna").nick == "anna"
 
 
-def test_the_console_shows_who_is_who(house: House) -> None:
-    ann = rich(house, "ann")
-    guest, _ = house.wall.nicks.pop()
-    house.hub.remove(ann, LOST)
-    back = rich(house, "", client="ann")
-    house.hub.rename(back, "anna")
+def test_the_console_shows_who_is_who(harness: Harness) -> None:
+    ann = rich(harness, "ann")
+    guest, _ = harness.console.nicks.pop()
+    harness.hub.remove(ann, LOST)
+    back = rich(harness, "", client="ann")
+    harness.hub.rename(back, "anna")
     assert guest.startswith("guest-")
-    assert house.wall.nicks[0][0].startswith("guest-")  # as whom it came back
-    assert [nick for _, nick in house.wall.nicks] == ["ann", "anna"]
+    assert harness.console.nicks[0][0].startswith("guest-")  # the name under which it reconnected
+    assert [nick for _, nick in harness.console.nicks] == ["ann", "anna"]
 
 
-def test_a_drop_is_not_announced_while_the_nick_is_held(house: House) -> None:
-    anna, bert = rich(house, "anna"), rich(house, "bert")
+def test_a_drop_is_not_announced_while_the_nick_is_held(harness: Harness) -> None:
+    anna, bert = rich(harness, "anna"), rich(harness, "bert")
     forget(anna)
     room = anna.rooms["lobby"].room
-    house.hub.remove(bert, LOST)
-    assert (told(anna), room.count) == ([], 2)
+    harness.hub.remove(bert, LOST)
+    assert (seen(anna), room.count) == ([], 2)
     with pytest.raises(Refused):
-        house.hub.find_rich("bert")
-    back = rich(house, "", client="bert")
-    assert (back.nick, told(anna), room.count) == ("bert", [], 2)
-    assert house.hub.find_rich("bert") is back
+        harness.hub.find_rich("bert")
+    back = rich(harness, "", client="bert")
+    assert (back.nick, seen(anna), room.count) == ("bert", [], 2)
+    assert harness.hub.find_rich("bert") is back
 
 
-def test_a_held_nick_cannot_be_taken(house: House) -> None:
-    bert = rich(house, "bert")
-    house.hub.remove(bert, SLOW)
+def test_a_held_nick_cannot_be_taken(harness: Harness) -> None:
+    bert = rich(harness, "bert")
+    harness.hub.remove(bert, SLOW)
     with pytest.raises(Refused) as refused:
-        house.hub.rename(rich(house, "anna"), "bert")
+        harness.hub.rename(rich(harness, "anna"), "bert")
     assert refused.value.code == "nick_in_use"
 
 
-def test_a_bye_is_announced_at_once_and_frees_the_nick(house: House) -> None:
+def test_a_bye_is_announced_at_once_and_frees_the_nick(harness: Harness) -> None:
     for reason in (QUIT, KICKED):
-        anna, bert = rich(house, "anna"), rich(house, "bert")
+        anna, bert = rich(harness, "anna"), rich(harness, "bert")
         forget(anna)
-        house.hub.remove(bert, reason)
-        assert told(anna) == [Presence(room="lobby", nick="bert", event="leave")]
-        assert house.hub.rename(anna, "bert") == "bert"
-        house.hub.remove(anna, QUIT)
+        harness.hub.remove(bert, reason)
+        assert seen(anna) == [Presence(room="lobby", nick="bert", event="leave")]
+        assert harness.hub.rename(anna, "bert") == "bert"
+        harness.hub.remove(anna, QUIT)
 
 
-def test_when_a_hold_ends_the_leave_is_announced_and_the_nick_is_free(house: House) -> None:
-    anna, bert = rich(house, "anna"), rich(house, "bert")
+def test_when_a_hold_ends_the_leave_is_announced_and_the_nick_is_free(harness: Harness) -> None:
+    anna, bert = rich(harness, "anna"), rich(harness, "bert")
     forget(anna)
-    house.hub.remove(bert, LOST)
-    away = house.hub._clients[bert.client]
+    harness.hub.remove(bert, LOST)
+    away = harness.hub._clients[bert.client]
     assert isinstance(away, Away)
-    house.hub.tick(away.until - 0.001)
-    assert told(anna) == []
-    house.hub.tick(away.until)
-    assert told(anna) == [Presence(room="lobby", nick="bert", event="leave")]
+    harness.hub.tick(away.until - 0.001)
+    assert seen(anna) == []
+    harness.hub.tick(away.until)
+    assert seen(anna) == [Presence(room="lobby", nick="bert", event="leave")]
     assert anna.rooms["lobby"].room.count == 1
-    assert house.hub.rename(anna, "bert") == "bert"
+    assert harness.hub.rename(anna, "bert") == "bert"
 
 
-def test_a_returning_client_leaves_the_rooms_it_does_not_rejoin(house: House) -> None:
-    anna = rich(house, "anna", "attic", "cellar")
-    bert = rich(house, "bert", "attic", "cellar")
+def test_a_returning_client_leaves_the_rooms_it_does_not_rejoin(harness: Harness) -> None:
+    anna = rich(harness, "anna", "attic", "cellar")
+    bert = rich(harness, "bert", "attic", "cellar")
     forget(anna)
-    house.hub.remove(bert, LOST)
-    rich(house, "", "attic", client="bert")
-    assert told(anna) == [Presence(room="cellar", nick="bert", event="leave")]
+    harness.hub.remove(bert, LOST)
+    rich(harness, "", "attic", client="bert")
+    assert seen(anna) == [Presence(room="cellar", nick="bert", event="leave")]
 
 
-def test_a_client_returning_under_another_nick_is_renamed(house: House) -> None:
-    anna, bert = rich(house, "anna"), rich(house, "bert")
+def test_a_client_returning_under_another_nick_is_renamed(harness: Harness) -> None:
+    anna, bert = rich(harness, "anna"), rich(harness, "bert")
     forget(anna)
-    house.hub.remove(bert, LOST)
-    rich(house, "robert", client="bert")
-    assert told(anna) == [Presence(room="lobby", nick="bert", event="rename", new_nick="robert")]
+    harness.hub.remove(bert, LOST)
+    rich(harness, "robert", client="bert")
+    assert seen(anna) == [Presence(room="lobby", nick="bert", event="rename", new_nick="robert")]
     assert anna.rooms["lobby"].room.count == 2
 
 
 def test_a_second_connection_silently_replaces_the_first(
-    house: House,
+    harness: Harness,
 ) -> None:
-    anna, first = rich(house, "anna"), rich(house, "bert")
+    anna, first = rich(harness, "anna"), rich(harness, "bert")
     forget(anna)
-    second = rich(house, "", client="bert")
+    second = rich(harness, "", client="bert")
     assert (first._reason, second.nick) == (REPLACED, "bert")
-    house.hub.remove(first, REPLACED)
-    assert (told(anna), anna.rooms["lobby"].room.count) == ([], 2)
-    assert house.hub.find_rich("bert") is second
+    harness.hub.remove(first, REPLACED)
+    assert (seen(anna), anna.rooms["lobby"].room.count) == ([], 2)
+    assert harness.hub.find_rich("bert") is second
 
 
 def test_a_crowded_room_hears_only_its_count_once_a_second(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(presence, "CROWDED", 3)
     monkeypatch.setattr(presence, "_UNCROWDED", 2)
-    anna, bert, carl = (rich(house, nick) for nick in ("anna", "bert", "carl"))
-    told(anna)
-    dora = rich(house, "dora")
-    house.hub.rename(bert, "robert")
-    assert told(anna) == []
-    house.hub.tick(0)
-    house.hub.tick(0)
-    assert told(anna) == [Presence(room="lobby", count=4)]
+    anna, bert, carl = (rich(harness, nick) for nick in ("anna", "bert", "carl"))
+    seen(anna)
+    dora = rich(harness, "dora")
+    harness.hub.rename(bert, "robert")
+    assert seen(anna) == []
+    harness.hub.tick(0)
+    harness.hub.tick(0)
+    assert seen(anna) == [Presence(room="lobby", count=4)]
     for each in (bert, carl):
-        house.hub.leave(each.rooms["lobby"])
-    assert told(anna) == []
-    house.hub.tick(0)
-    assert told(anna) == [Presence(room="lobby", count=2)]
-    house.hub.leave(dora.rooms["lobby"])  # under so many it is no crowd any more
-    assert told(anna) == [Presence(room="lobby", nick="dora", event="leave")]
+        harness.hub.leave(each.rooms["lobby"])
+    assert seen(anna) == []
+    harness.hub.tick(0)
+    assert seen(anna) == [Presence(room="lobby", count=2)]
+    harness.hub.leave(dora.rooms["lobby"])  # below this number it is no longer crowded
+    assert seen(anna) == [Presence(room="lobby", nick="dora", event="leave")]
 
 
-def test_members_include_dropped_clients_whose_nick_is_held(house: House) -> None:
-    anna, bert = rich(house, "anna"), rich(house, "bert")
-    plain(house)
-    house.hub.remove(bert, LOST)
+def test_members_include_dropped_clients_whose_nick_is_held(harness: Harness) -> None:
+    anna, bert = rich(harness, "anna"), rich(harness, "bert")
+    plain(harness)
+    harness.hub.remove(bert, LOST)
     room = anna.rooms["lobby"].room
-    assert house.hub.nicks_in(room, 500) == ["anna", "bert"]
-    assert house.hub.nicks_in(room, 1) == ["anna"]
+    assert harness.hub.nicks_in(room, 500) == ["anna", "bert"]
+    assert harness.hub.nicks_in(room, 1) == ["anna"]
     assert room.count == 2
 
 
-def test_end_all_ends_every_session(house: House) -> None:
-    sessions = [plain(house), rich(house, "anna")]
-    house.hub.end_all(KICKED)
+def test_end_all_ends_every_session(harness: Harness) -> None:
+    sessions = [plain(harness), rich(harness, "anna")]
+    harness.hub.end_all(KICKED)
     assert [each._reason for each in sessions] == [KICKED, KICKED]
 
 
-def test_departed_sessions_leave_nothing_behind(house: House) -> None:
-    sessions = [plain(house), rich(house, "anna", "attic"), rich(house, "bert")]
+def test_departed_sessions_leave_nothing_behind(harness: Harness) -> None:
+    sessions = [plain(harness), rich(harness, "anna", "attic"), rich(harness, "bert")]
     for each in sessions:
-        house.hub.remove(each, QUIT)
-    hub = house.hub
+        harness.hub.remove(each, QUIT)
+    hub = harness.hub
     for kept in (hub.sessions, hub.rooms, hub._clients, hub._nicks._owners):
         assert not kept

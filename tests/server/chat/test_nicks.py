@@ -1,4 +1,4 @@
-"""What the register of nicks promises: one owner each, and none that only looks like another."""
+"""Nicks: one owner each, and none that looks like another."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from geventchat.server.chat.nicks import Nicks
 
 
 def refusal(nicks: Nicks[str], nick: str, owner: str) -> str:
-    """Give the code with which a nick is refused."""
+    """Return the error code for a nick."""
     with pytest.raises(Refused) as refused:
         nicks.take(nick, owner)
     assert nick in refused.value.text
@@ -150,7 +150,7 @@ Step = tuple[str, str]
 
 @given(st.lists(st.tuples(st.sampled_from(FORMS), st.sampled_from("abc")), max_size=30))
 def test_no_two_owners_ever_have_nicks_that_are_or_look_the_same(steps: list[Step]) -> None:
-    """Each has one nick, as sessions do: whoever gets another frees the former."""
+    """Each owner has one nick, like a session: a new one releases the former."""
     nicks: Nicks[str] = Nicks()
     held: dict[str, str] = {}
     for form, owner in steps:

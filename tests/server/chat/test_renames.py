@@ -10,7 +10,7 @@ from geventchat.protocol import events
 from geventchat.protocol.events import Presence, Typing
 from geventchat.server.chat.room import Member, Room
 from geventchat.server.session.session import Session
-from tests.server.house import House, heard, link_of
+from tests.server.hub_harness import Harness, heard, link_of
 
 Heard: TypeAlias = Sequence[events.Event | None]
 Told: TypeAlias = list[tuple[str | None, str | None]]
@@ -20,20 +20,20 @@ class Place:
     """A room with somebody who listens, and others with nicks."""
 
     def __init__(self, *nicks: str) -> None:
-        self.house = House()
+        self.harness = Harness()
         self.room = Room("lobby", 0, "")
         self.listener = self._member("listener")
         self.members = {nick: self._member(nick) for nick in nicks}
 
     def _member(self, nick: str) -> Session:
-        session = self.house.session(rich=True)
+        session = self.harness.session(rich=True)
         session.nick = nick
         self.room.add(Member(session, self.room))
         self.room.go_live(self.room.members[session])
         return session
 
     def rename(self, who: str, *nicks: str) -> None:
-        """Let the member who began as `who` take other nicks."""
+        """Rename the member that started as `who`."""
         for nick in nicks:
             session = self.members[who]
             former, session.nick = session.nick, nick

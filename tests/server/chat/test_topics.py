@@ -9,14 +9,14 @@ from geventchat.server.chat.room import Member, Room
 from geventchat.server.chat.turn import Pending
 from geventchat.server.session.session import Session
 from geventchat.server.transport.outbox import Outbox
-from tests.server.house import House, heard, link_of
+from tests.server.hub_harness import Harness, heard, link_of
 
 
 class Recorder(Outbox):
     """An outbox that only remembers what was put."""
 
     def __init__(self) -> None:
-        super().__init__(link_of(House().session()), 1 << 20, lambda reason: None)
+        super().__init__(link_of(Harness().session()), 1 << 20, lambda reason: None)
         self.items: list[bytes | memoryview] = []
 
     def put(self, item: bytes | memoryview) -> None:
@@ -31,12 +31,12 @@ class Place:
     """A room of rich members whose outboxes remember what was put."""
 
     def __init__(self, count: int) -> None:
-        self.house = House()
+        self.harness = Harness()
         self.room = Room("lobby", 0, "")
         self.members = [self._member() for _ in range(count)]
 
     def _member(self) -> Session:
-        session = self.house.session(rich=True)
+        session = self.harness.session(rich=True)
         session.outbox = Recorder()
         self.room.add(Member(session, self.room))
         self.room.go_live(self.room.members[session])
@@ -61,7 +61,7 @@ def put(session: Session) -> Recorder:
 
 
 def copied(members: list[Session]) -> int:
-    """Give the bytes that were put, each object and what is shared counted once."""
+    """Return the number of bytes put, with shared objects counted once."""
     sizes: dict[int, int] = {}
     for member in members:
         for item in put(member).items:
@@ -95,7 +95,7 @@ def test_only_the_newest_topic_of_a_turn_is_told_and_every_setter_is_answered_wi
 def test_a_setter_that_turns_do_not_reach_is_answered_all_the_same() -> None:
     place = Place(1)
     ann = place.members[0]
-    late = place.house.session(rich=True)
+    late = place.harness.session(rich=True)
     place.room.add(Member(late, place.room))
     place.members.append(late)
     place.set_topic(late, "tea", "a")

@@ -10,7 +10,7 @@ from geventchat.server.chat.room import Member, Room
 from geventchat.server.chat.turn import Pending
 from geventchat.server.session.session import Session
 from geventchat.server.transport.outbox import Outbox
-from tests.server.house import House, Rounds, heard, link_of
+from tests.server.hub_harness import Harness, Rounds, heard, link_of
 from tests.server.switches import let_run
 
 
@@ -25,9 +25,9 @@ class Place:
     """A room of rich members, and a delivery that works when it is told to."""
 
     def __init__(self, count: int) -> None:
-        house = House()
+        harness = Harness()
         self.room = Room("lobby", 0, "")
-        self.members = [house.session(rich=True) for _ in range(count)]
+        self.members = [harness.session(rich=True) for _ in range(count)]
         for each in self.members:
             self.room.add(Member(each, self.room))
             self.room.go_live(self.room.members[each])
@@ -35,7 +35,7 @@ class Place:
         self.delivery._loop = Rounds()
 
     def post(self, text: str) -> Session:
-        """Let the first member say something; give it."""
+        """Post as the first member; return the post."""
         author = self.members[0]
         author._unacknowledged += 1
         post = Post("lobby", self.room.newest + 1, "anna", 0, text)

@@ -27,7 +27,7 @@ class Window:
         os.close(end)
 
     def lines(self) -> list[str]:
-        """Close the printer and give all it wrote."""
+        """Close the printer and return its output."""
         self.printer.close(5)
         with os.fdopen(self._end, encoding="utf-8", closefd=False) as stream:
             return stream.read().splitlines()
@@ -54,7 +54,7 @@ Logger = Callable[[str], logging.Logger]
 
 @pytest.fixture
 def logger(window: Window) -> Iterator[Logger]:
-    """Give a logger whose records go to the window, in this form."""
+    """Return a logger that writes to the window in this format."""
     logger = logging.Logger("geventchat.test")  # noqa: LOG001 - of this test alone
 
     def with_form(form: str) -> logging.Logger:
@@ -129,7 +129,7 @@ def test_with_json_each_line_is_an_object_and_echo_only_adds_messages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def shown(*, echo: bool) -> list[dict[str, object]]:
-        """Give what a server's window has of one conversation, without times."""
+        """Return the lines of a server for one conversation, without times."""
         reading, end = os.pipe()
         with os.fdopen(end, "w") as stdout:
             monkeypatch.setattr(sys, "stdout", stdout)
@@ -176,13 +176,13 @@ def test_a_stopped_terminal_never_blocks_the_caller() -> None:
 def test_a_flood_is_summarised_by_the_number_of_dropped_lines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Every line is either shown or counted."""
+    """Each line is either written or counted as dropped."""
     monkeypatch.setattr("geventchat.server.logs.writer.PAUSE_SECONDS", 0)
     reading, end = os.pipe()
     printer = LogWriter(end)
     console = Console(printer, echo=True)
     flood = 2 * WAITING_LINES
-    # Far more than the pipe takes, and nobody reads it yet.
+    # Far more than the pipe holds, and nobody reads it yet.
     for _ in range(flood):
         console.said("lobby", "guest-3", "x" * 1_000)
     text = b""
@@ -313,11 +313,11 @@ def test_a_record_that_cannot_be_formatted_is_a_line_and_nothing_on_standard_err
     log.handlers[0].flush()
     log.warning("all is well")
 
-    *told, last = window.lines()
+    *lines, last = window.lines()
     assert "all is well" in last
-    assert len(told) == min(times, 11)
-    assert all("cannot format the log record of " in line for line in told)
-    assert all(__file__ in line for line in told)
+    assert len(lines) == min(times, 11)
+    assert all("cannot format the log record of " in line for line in lines)
+    assert all(__file__ in line for line in lines)
     assert capfd.readouterr().err == ""
 
 
@@ -356,12 +356,12 @@ def test_frequent_records_are_summarised_after_a_second(
     log = logger(form)
     for number in range(2_000):
         log.info("guest-%d came", number)
-    gevent.sleep(0.01)  # by then it is over, however late its end is
+    gevent.sleep(0.01)  # by then it has ended
     log.info("guest-2000 came")
 
-    *first, told, last = window.lines()
+    *first, summary, last = window.lines()
     assert len(first) == 10
-    assert "1,990 more like this: guest-1999 came" in told
+    assert "1,990 more like this: guest-1999 came" in summary
     assert "guest-2000 came" in last
 
 

@@ -1,4 +1,4 @@
-"""What the log says of rejected connections."""
+"""Log lines about rejected connections."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""A log under attack: some lines of a kind, and how many more there were."""
+"""A log under attack: some lines per kind, and the number of further ones."""
 
 import logging
 
@@ -20,9 +20,9 @@ def test_ten_of_a_kind_are_written_and_the_rest_is_one_summary() -> None:
     coming = [record("%s", f"guest-{n} came", event="connected", clients=n) for n in range(1_000)]
     assert admitted(repeats, coming) == EACH_SECOND == 10
 
-    (told,) = repeats.summary()
-    assert told.getMessage() == "990 more like this: guest-999 came"
-    assert vars(told)["details"] == {"event": "connected", "clients": 999, "repeats": 990}
+    (summary,) = repeats.summary()
+    assert summary.getMessage() == "990 more like this: guest-999 came"
+    assert vars(summary)["details"] == {"event": "connected", "clients": 999, "repeats": 990}
 
 
 def test_a_summary_of_one_is_the_record_itself() -> None:

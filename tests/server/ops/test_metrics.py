@@ -1,4 +1,4 @@
-"""What is counted, as Prometheus reads it, at a price that others do not feel."""
+"""Metrics for Prometheus, collected without delaying clients."""
 
 import threading
 from collections import Counter
@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import ProcessCollector
 
 from geventchat.server.ops.metrics import Metrics
-from tests.server.house import House
+from tests.server.hub_harness import Harness
 
 
 def test_process_metrics_are_read_outside_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,6 +19,6 @@ def test_process_metrics_are_read_outside_of_the_hub(monkeypatch: pytest.MonkeyP
         return collect(self)
 
     monkeypatch.setattr(ProcessCollector, "collect", collected)
-    assert b"\nprocess_open_fds " in Metrics(House().hub, Counter(), Counter()).text()
+    assert b"\nprocess_open_fds " in Metrics(Harness().hub, Counter(), Counter()).text()
     assert len(threads) == 1
     assert threads != [threading.get_native_id()]

@@ -1,4 +1,4 @@
-"""What the admin port tells of rooms and clients: the ten that are most, at any number of them."""
+"""/top: the ten busiest rooms and slowest clients, at any number of them."""
 
 import time
 from collections import Counter
@@ -16,45 +16,45 @@ from geventchat.server.chat.turn import Pending
 from geventchat.server.ops.metrics import Metrics
 from geventchat.server.ops.top import MOST, top
 from geventchat.server.session.session import Session
-from tests.server.house import House, link_of
+from tests.server.hub_harness import Harness, link_of
 from tests.server.links import FakeLink
 
 
-def visit(house: House, room: str) -> Session:
-    """Let somebody in who hears one room and the lobby."""
-    session = house.session()
-    house.hub.add(session)
-    house.hub.go_live(house.hub.join(session, room))
+def visit(harness: Harness, room: str) -> Session:
+    """Add a client in one room and the lobby."""
+    session = harness.session()
+    harness.hub.add(session)
+    harness.hub.go_live(harness.hub.join(session, room))
     return session
 
 
-def say(house: House, session: Session, room: str, times: int = 1) -> None:
+def say(harness: Harness, session: Session, room: str, times: int = 1) -> None:
     for _ in range(times):
-        house.say(session, "hi", room)
-    house.timeline.store()
-    house.timeline.hand_on()
+        harness.say(session, "hi", room)
+    harness.timeline.store()
+    harness.timeline.deliver_next()
 
 
-def fill(house: House, count: int) -> None:
-    """Let guests in who have so many bytes to hear as there were guests before."""
+def fill(harness: Harness, count: int) -> None:
+    """Add guests; the n-th has n bytes queued."""
     for size in range(count):
-        session = house.session(FakeLink(room=0))
+        session = harness.session(FakeLink(room=0))
         session.locked_out = FULL  # in no room
-        house.hub.add(session)
+        harness.hub.add(session)
         session.outbox.put(bytes(size))
 
 
 def test_the_busiest_rooms_come_first_and_quiet_ones_are_left_out() -> None:
-    house = House()
+    harness = Harness()
     for name, times in (("one", 10), ("two", 20), ("none", 0)):
-        say(house, visit(house, name), name, times)
-    rooms = top(house.hub).rooms
+        say(harness, visit(harness, name), name, times)
+    rooms = top(harness.hub).rooms
     assert [(room.room, room.members) for room in rooms] == [("two", 1), ("one", 1)]
     assert rooms[0].messages_per_second > rooms[1].messages_per_second > 0
 
 
 def test_a_rate_converges_for_a_steady_room_and_decays() -> None:
-    room, author = Room("one", 0, ""), House().session()
+    room, author = Room("one", 0, ""), Harness().session()
     for second in range(1, 61):
         author._unacknowledged += 2
         for position in (2 * second - 1, 2 * second):
@@ -74,28 +74,28 @@ def test_a_quiet_room_has_no_rate() -> None:
 
 
 def test_the_slowest_clients_come_first_and_up_to_date_ones_are_left_out() -> None:
-    house = House()
-    level, slow = visit(house, "one"), visit(house, "one")
+    harness = Harness()
+    level, slow = visit(harness, "one"), visit(harness, "one")
     link_of(slow).room = 0
     slow.put(b"x" * 100)
     slow.nick = "sam"
-    assert top(house.hub).clients == [SlowClient("sam", "nowhere", "none", slow.outbox.size)]
+    assert top(harness.hub).clients == [SlowClient("sam", "nowhere", "none", slow.outbox.size)]
     assert level.outbox.size == 0
 
 
 def test_the_list_is_bounded() -> None:
-    house = House()
-    fill(house, 3 * MOST)
-    sizes = [client.outbox_bytes for client in top(house.hub).clients]
+    harness = Harness()
+    fill(harness, 3 * MOST)
+    sizes = [client.outbox_bytes for client in top(harness.hub).clients]
     assert sizes == sorted(sizes, reverse=True)
     assert len(sizes) == MOST
-    assert sizes[0] == max(session.outbox.size for session in house.hub.sessions)
+    assert sizes[0] == max(session.outbox.size for session in harness.hub.sessions)
 
 
 @pytest.mark.parametrize("look", [top, lambda hub: Metrics(hub, Counter(), Counter()).text()])
-def test_going_through_all_sessions_does_not_block_the_hub(look: Callable[[Hub], object]) -> None:
-    house = House()
-    fill(house, 3_000)
+def test_listing_all_sessions_does_not_block_the_hub(look: Callable[[Hub], object]) -> None:
+    harness = Harness()
+    fill(harness, 3_000)
     served: list[float] = []
 
     def other() -> None:
@@ -104,20 +104,20 @@ def test_going_through_all_sessions_does_not_block_the_hub(look: Callable[[Hub],
             gevent.sleep(1e-9)
 
     greenlet = gevent.spawn(other)
-    look(house.hub)
+    look(harness.hub)
     greenlet.kill()
     assert len(served) >= 5
 
 
 def test_clients_may_connect_and_disconnect_meanwhile() -> None:
-    house = House()
-    fill(house, 1_000)
+    harness = Harness()
+    fill(harness, 1_000)
 
     def change() -> None:
-        house.hub.sessions.clear()
-        visit(house, "new")
+        harness.hub.sessions.clear()
+        visit(harness, "new")
 
     gevent.spawn(change)
-    assert len(top(house.hub).clients) == MOST
-    assert [session.nick for session in house.hub.sessions] == ["guest-1001"]
-    assert top(house.hub).rooms == []
+    assert len(top(harness.hub).clients) == MOST
+    assert [session.nick for session in harness.hub.sessions] == ["guest-1001"]
+    assert top(harness.hub).rooms == []

@@ -11,7 +11,7 @@ from geventchat.server.session import handlers
 from geventchat.server.session.session import Session
 from geventchat.server.transport.token_bucket import TokenBucket
 from geventchat.server.wire import JSON
-from tests.server.house import House, heard, link_of
+from tests.server.hub_harness import Harness, heard, link_of
 
 
 class Charged(TokenBucket):
@@ -26,19 +26,19 @@ class Charged(TokenBucket):
 
 
 @pytest.fixture
-def house() -> House:
-    return House(rooms_per_client=1_000)
+def harness() -> Harness:
+    return Harness(rooms_per_client=1_000)
 
 
-def rich(house: House, nick: str, *rooms: str) -> Session:
-    """Let a rich client in, level with its rooms."""
-    session = house.session()
-    session.rooms = house.hub.add(session)
-    house.hub.authenticate(session, hashlib.blake2b(nick.encode()).digest(), JSON)
-    house.hub.rename(session, nick)
+def rich(harness: Harness, nick: str, *rooms: str) -> Session:
+    """Connect a rich client that is live in its rooms."""
+    session = harness.session()
+    session.rooms = harness.hub.add(session)
+    harness.hub.authenticate(session, hashlib.blake2b(nick.encode()).digest(), JSON)
+    harness.hub.rename(session, nick)
     for room in rooms:
-        house.hub.go_live(house.hub.join(session, room))
-    house.hub.finish_resume(session)
+        harness.hub.go_live(harness.hub.join(session, room))
+    harness.hub.finish_resume(session)
     return session
 
 
@@ -46,86 +46,86 @@ def rooms(count: int) -> list[str]:
     return [f"room-{number}" for number in range(count)]
 
 
-def price(house: House, session: Session, request: requests.AnyRequest) -> float:
-    """Let a session ask for something; give the tokens that this takes."""
+def price(harness: Harness, session: Session, request: requests.AnyRequest) -> float:
+    """Handle a request of a session; return the tokens it costs."""
     link_of(session).pace = pace = Charged()
     handlers.answer(session, request)
     link_of(session).pace = None
     return pace.tokens
 
 
-def crowd(house: House, count: int, *names: str) -> None:
+def crowd(harness: Harness, count: int, *names: str) -> None:
     for number in range(count):
-        rich(house, f"other{number}", *names)
+        rich(harness, f"other{number}", *names)
 
 
-def test_a_rename_in_many_rooms_takes_more_tokens_than_one_in_few(house: House) -> None:
-    few, many = rich(house, "few", *rooms(2)), rich(house, "many", *rooms(200))
-    small = price(house, few, requests.Nick(nick="few1"))
-    large = price(house, many, requests.Nick(nick="many1"))
+def test_a_rename_in_many_rooms_takes_more_tokens_than_one_in_few(harness: Harness) -> None:
+    few, many = rich(harness, "few", *rooms(2)), rich(harness, "many", *rooms(200))
+    small = price(harness, few, requests.Nick(nick="few1"))
+    large = price(harness, many, requests.Nick(nick="many1"))
     assert 0 < small < 1 < 10 < large
 
 
-def test_a_rename_takes_more_tokens_the_more_members_hear_it(house: House) -> None:
-    crowd(house, 150, "large")
-    small = price(house, rich(house, "ann", "small"), requests.Nick(nick="ann1"))
-    large = price(house, rich(house, "bob", "large"), requests.Nick(nick="bob1"))
+def test_a_rename_takes_more_tokens_the_more_members_hear_it(harness: Harness) -> None:
+    crowd(harness, 150, "large")
+    small = price(harness, rich(harness, "ann", "small"), requests.Nick(nick="ann1"))
+    large = price(harness, rich(harness, "bob", "large"), requests.Nick(nick="bob1"))
     assert small < large
 
 
 @pytest.mark.parametrize("kind", [requests.Join, requests.Leave, requests.Typing])
 def test_what_a_room_is_told_takes_more_tokens_in_a_larger_room(
-    house: House, kind: type[requests.Join | requests.Leave | requests.Typing]
+    harness: Harness, kind: type[requests.Join | requests.Leave | requests.Typing]
 ) -> None:
-    crowd(house, 150, "large")
-    crowd(house, 1, "small")
+    crowd(harness, 150, "large")
+    crowd(harness, 1, "small")
     prices = []
     for number, room in enumerate(("small", "large")):
-        session = rich(house, f"ann{number}", *([] if kind is requests.Join else [room]))
-        prices.append(price(house, session, kind(room=room)))
+        session = rich(harness, f"ann{number}", *([] if kind is requests.Join else [room]))
+        prices.append(price(harness, session, kind(room=room)))
     assert 0 < prices[0] < prices[1]
 
 
 def test_a_topic_takes_more_tokens_in_a_larger_room(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Session, "wait_acknowledged", lambda session: None)
-    crowd(house, 150, "large")
-    ann = rich(house, "ann", "large", "small")
-    small = price(house, ann, requests.Topic(room="small", topic="tea"))
-    large = price(house, ann, requests.Topic(room="large", topic="tea"))
+    crowd(harness, 150, "large")
+    ann = rich(harness, "ann", "large", "small")
+    small = price(harness, ann, requests.Topic(room="small", topic="tea"))
+    large = price(harness, ann, requests.Topic(room="large", topic="tea"))
     assert 0 < small < large
 
 
-def test_a_say_takes_no_more_tokens_in_a_larger_room(house: House) -> None:
-    crowd(house, 150, "large")
-    ann = rich(house, "ann", "large")
-    assert price(house, ann, requests.Say(room="large", text="hi")) == 0
+def test_a_say_takes_no_more_tokens_in_a_larger_room(harness: Harness) -> None:
+    crowd(harness, 150, "large")
+    ann = rich(harness, "ann", "large")
+    assert price(harness, ann, requests.Say(room="large", text="hi")) == 0
 
 
-def test_a_crowd_that_hears_only_a_number_costs_no_more_than_a_small_room(house: House) -> None:
-    crowd(house, 201, "crowd")
-    ann, bob = rich(house, "ann"), rich(house, "bob")
-    small = price(house, ann, requests.Join(room="small"))
-    assert 0 < price(house, bob, requests.Join(room="crowd")) <= small
+def test_a_crowd_that_hears_only_a_number_costs_no_more_than_a_small_room(harness: Harness) -> None:
+    crowd(harness, 201, "crowd")
+    ann, bob = rich(harness, "ann"), rich(harness, "bob")
+    small = price(harness, ann, requests.Join(room="small"))
+    assert 0 < price(harness, bob, requests.Join(room="crowd")) <= small
 
 
 def test_who_in_a_large_room_lists_at_most_500_nicks_and_counts_all(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It does not even look at the others: hundreds may ask at once."""
-    crowd(house, 700, "large")
-    ann = rich(house, "ann", "large")
+    crowd(harness, 700, "large")
+    ann = rich(harness, "ann", "large")
     link_of(ann).taken.clear()
     asked: list[int] = []
-    nicks_in = house.hub.nicks_in
+    nicks_in = harness.hub.nicks_in
 
     def counted(room: object, most: int) -> list[str]:
         nicks = nicks_in(room, most)  # type: ignore[arg-type]
         asked.append(len(nicks))
         return nicks
 
-    monkeypatch.setattr(house.hub, "nicks_in", counted)
+    monkeypatch.setattr(harness.hub, "nicks_in", counted)
     handlers.answer(ann, requests.Who(room="large"))
     members = events.decode(heard(ann)[-1])
     assert isinstance(members, events.Members)

@@ -1,4 +1,4 @@
-"""Whatever bit is flipped, it is refused at the start or when it is read, or changes nothing."""
+"""Any bit flip is refused at the start or when it is read, or changes nothing."""
 
 import shutil
 from contextlib import suppress
@@ -20,7 +20,7 @@ PAGE = 4_096
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database of some pages, which nobody uses."""
+    """Return a database of some pages that is not in use."""
     path = tmp_path_factory.mktemp("whole") / "chat.db"
     record = Record(in_file(path))
     for turn in range(6):
@@ -44,7 +44,7 @@ def posts(whole: Path) -> dict[str, list[Post]]:
         record.close()
 
 
-# Half of them where tables are described and rooms named: few bytes, and much hangs on them.
+# Half of them in table definitions and names of rooms: few bytes that matter much.
 @settings(max_examples=150)
 @given(at=st.one_of(st.integers(0, 5 * PAGE - 1), st.integers(0)), bit=st.integers(0, 7))
 def test_no_flipped_bit_shortens_or_changes_the_history(

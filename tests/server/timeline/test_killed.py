@@ -1,4 +1,4 @@
-"""Killed between any two statements, a store is what it was, or what it was to become."""
+"""A store killed between any two statements has the state before or after."""
 
 import shutil
 import sqlite3
@@ -14,8 +14,8 @@ from tests.server.record import Record, in_file, say, verdicts
 from tests.server.timeline.test_sqlite import SCHEMA_1
 
 
-def remains(act: str, path: Path, folder: Path) -> list[Path]:
-    """Give the databases that were left, one for each statement before which it was killed."""
+def databases_after_kills(act: str, path: Path, folder: Path) -> list[Path]:
+    """Return the databases left by kills before each statement."""
     folder.mkdir()
     subprocess.run(
         [sys.executable, "-m", "tests.server.killed", act, str(path), str(folder)], check=True
@@ -39,7 +39,7 @@ def texts(record: Record, room: str = "lobby") -> list[str]:
 
 
 def test_a_kill_while_the_database_is_created_is_repaired_at_the_next_start(tmp_path: Path) -> None:
-    for left in remains("boot", tmp_path / "chat.db", tmp_path / "left"):
+    for left in databases_after_kills("boot", tmp_path / "chat.db", tmp_path / "left"):
         with opened(left) as record:
             epoch = record.timeline.epoch
             assert verdicts(record.turn(say("one"))).posts == [("lobby", 1, "one")]
@@ -51,7 +51,7 @@ def test_a_kill_during_a_migration_is_repaired_at_the_next_start(tmp_path: Path)
     path = tmp_path / "chat.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.executescript(SCHEMA_1)
-    for left in remains("migrate", path, tmp_path / "left"):
+    for left in databases_after_kills("migrate", path, tmp_path / "left"):
         with opened(left) as record:
             assert record.timeline.epoch == "an-epoch-of-a-first-version"
             assert texts(record) == ["one", "two"]
@@ -60,7 +60,7 @@ def test_a_kill_during_a_migration_is_repaired_at_the_next_start(tmp_path: Path)
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A database with posts, which nobody uses."""
+    """Return a database with posts that is not in use."""
     path = tmp_path / "chat.db"
     with opened(path) as record:
         record.turn(say("one", "k1"), say("two", "k2"), say("three"))
@@ -72,7 +72,7 @@ def test_a_kill_during_a_commit_keeps_the_whole_batch_or_nothing(
 ) -> None:
     with opened(path) as record:
         epoch = record.timeline.epoch
-    for left in remains("store", path, tmp_path / "left"):
+    for left in databases_after_kills("store", path, tmp_path / "left"):
         with opened(left) as record:
             assert record.timeline.epoch == epoch
             stored = texts(record, "another") == ["hi"]
@@ -85,14 +85,14 @@ def test_a_kill_during_a_commit_keeps_the_whole_batch_or_nothing(
 def test_a_kill_during_a_trim_leaves_no_hole_and_reuses_no_position(
     path: Path, tmp_path: Path
 ) -> None:
-    for left in remains("trim", path, tmp_path / "left"):
+    for left in databases_after_kills("trim", path, tmp_path / "left"):
         with opened(left) as record:
             assert texts(record) in (["one", "two", "three"], [])
             assert verdicts(record.turn(say("four"))).posts == [("lobby", 4, "four")]
 
 
 def test_a_truncated_write_ahead_log_loses_whole_batches_only(tmp_path: Path) -> None:
-    """The log is what a power failure may leave torn; what was synced before it stays."""
+    """A power failure may truncate the log; commits synced before are intact."""
     path = tmp_path / "chat.db"
     with opened(path) as record:
         for number in range(5):

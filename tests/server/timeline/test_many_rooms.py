@@ -11,7 +11,7 @@ from gevent.monkey import get_original
 
 from geventchat.server.timeline.sqlite import SqliteTimeline, store
 from geventchat.server.timeline.sqlite.retention import RetentionPolicy, StoredRoom
-from geventchat.server.timeline.sqlite.schema import COUNT, connect
+from geventchat.server.timeline.sqlite.schema import UPDATE_TOTALS, connect
 from geventchat.server.timeline.sqlite.store import Store
 from tests.server.record import Record, on_disk, posts_of, say, set_topic, verdicts
 from tests.server.switches import let_run
@@ -39,16 +39,16 @@ def store_of(record: Record) -> Store:
 
 
 def add_rooms(path: Path, count: int) -> None:
-    """Let so many rooms be in a file, with a topic and a post each."""
+    """Add that many rooms to a file, with a topic and a post each."""
     with closing(sqlite3.connect(path)) as db, db:
         for number in range(1_000, 1_000 + count):
             db.execute("INSERT INTO rooms VALUES (?, ?, 'tea', 0)", (number, f"r{number}"))
             db.execute("INSERT INTO posts VALUES (?, 1, 0, 'a', 'x', x'', NULL, 0)", (number,))
-        db.executescript(COUNT)
+        db.executescript(UPDATE_TOTALS)
 
 
 def made(path: Path, rooms: int) -> Path:
-    """Give a database that a server made, with so many rooms more."""
+    """Return a database of a server with that many more rooms."""
     record = Record(on_disk(path))
     record.turn(say("one"), set_topic("tea", room="attic"))
     record.close()
@@ -73,7 +73,7 @@ def counted(db: sqlite3.Connection | None) -> Iterator[list[int]]:
 
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Give the statements of every connection that stores, which grow while there are more."""
+    """Return the list to which all statements of the store's connections are added."""
     traced: list[str] = []
 
     def connected(path: str) -> sqlite3.Connection:
@@ -128,7 +128,7 @@ def test_a_trim_that_finds_nothing_costs_the_same_however_many_rooms_there_are(
     for rooms in (100, MANY):
         record = Record(on_disk(made(tmp_path / f"{rooms}.db", rooms)))
         timeline_store = store_of(record)
-        timeline_store.retention.keep = RetentionPolicy(posts_per_room=5, total_bytes=1 << 30)
+        timeline_store.retention.policy = RetentionPolicy(posts_per_room=5, total_bytes=1 << 30)
         with counted(timeline_store.db) as operations:
             for _ in range(10):
                 assert not timeline_store.trim()
@@ -145,7 +145,7 @@ def test_a_trim_finds_a_room_among_many_that_has_too_much(path: Path) -> None:
     record.close()
     record.reopen()
     timeline_store = store_of(record)
-    timeline_store.retention.keep = RetentionPolicy(posts_per_room=3)
+    timeline_store.retention.policy = RetentionPolicy(posts_per_room=3)
     while not timeline_store.retention.rounds:
         timeline_store.trim()
     assert record.timeline.oldest("r1250") == 8
@@ -160,7 +160,7 @@ def test_topics_never_cost_posts(record: Record) -> None:
         topics = [set_topic("t" * 500, room=f"r{n}") for n in range(start, start + 500)]
         assert len(record.turn(*topics).entries) == 500
     timeline_store = store_of(record)
-    timeline_store.retention.keep = RetentionPolicy(total_bytes=1 << 20)
+    timeline_store.retention.policy = RetentionPolicy(total_bytes=1 << 20)
     while timeline_store.trim() or not timeline_store.retention.rounds:
         pass
     assert len(record.everything()) == 500
@@ -181,7 +181,7 @@ def test_what_rooms_and_topics_take_is_counted_and_known_after_a_restart(
     record.close()
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         stored = db.execute("SELECT room_bytes, posts FROM store").fetchone()
-        db.executescript(COUNT)
+        db.executescript(UPDATE_TOTALS)
         assert stored == db.execute("SELECT room_bytes, posts FROM store").fetchone() == known
     record.reopen()
     assert (store_of(record).room_bytes, store_of(record).posts) == known

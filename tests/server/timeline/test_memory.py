@@ -1,4 +1,4 @@
-"""What the timeline in memory promises of its own: it never holds more than it was told to."""
+"""The timeline in memory: it never exceeds its limits."""
 
 import sys
 from collections import Counter
@@ -29,8 +29,8 @@ def ends(record: Record, room: str = "lobby") -> tuple[int, int]:
     return record.timeline.oldest(room), record.timeline.position(room)
 
 
-def held(record: Record) -> int:
-    """Give the bytes of text that are kept in all rooms."""
+def stored_bytes(record: Record) -> int:
+    """Return the bytes of text in all rooms."""
     assert isinstance(record.timeline, MemoryTimeline)
     return sum(
         sys.getsizeof(post.text)
@@ -85,8 +85,8 @@ def test_all_rooms_together_stay_within_the_byte_limit(start: Start) -> None:
     record = start(10_000, 100_000)
     for turn in range(50):
         record.turn(*[say("x" * (turn * 37 % 997), room=str(room)) for room in range(7)])
-        assert held(record) < 100_000
-    assert held(record) > 30_000
+        assert stored_bytes(record) < 100_000
+    assert stored_bytes(record) > 30_000
 
 
 def test_the_largest_room_is_trimmed_first(start: Start) -> None:
@@ -108,7 +108,7 @@ def test_a_trimmed_room_continues_its_positions(start: Start) -> None:
     assert ends(record) == (3, 3)
 
 
-def test_a_room_without_posts_keeps_only_its_top(start: Start) -> None:
+def test_a_room_without_posts_takes_memory_only_for_its_position(start: Start) -> None:
     record = start(10_000, 10_000)
     for number in range(100):
         record.fill(["x" * 1_000], room=str(number))
@@ -119,12 +119,12 @@ def test_a_room_without_posts_keeps_only_its_top(start: Start) -> None:
     assert verdicts(record.turn(say("on", room="0"))).posts == [("0", 2, "on")]
 
 
-def test_what_a_turn_costs_does_not_grow_with_the_rooms(start: Start) -> None:
+def test_the_cost_of_a_turn_does_not_grow_with_the_rooms(start: Start) -> None:
     assert longest_turn(start, rooms=500) == longest_turn(start, rooms=50)
 
 
 def longest_turn(start: Start, rooms: int) -> int:
-    """Give the most calls that a turn with one post took, of enough to renew a full record."""
+    """Return the maximum number of calls in a turn of one post, in a full timeline."""
     timeline = start(10_000, rooms * 1_000).timeline
     assert isinstance(timeline, MemoryTimeline)
     counted: Counter[str] = Counter()

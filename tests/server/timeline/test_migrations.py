@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from geventchat.server.timeline.sqlite.schema import VERSION, room_bytes, sum_of
+from geventchat.server.timeline.sqlite.schema import VERSION, checksum, room_bytes
 from tests.server.record import Record, on_disk, say, set_topic, verdicts
 from tests.server.timeline.test_sqlite import SCHEMA_1
 
@@ -46,13 +46,13 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "chat.db"
     with closing(sqlite3.connect(path)) as db, db:
         db.executescript(SCHEMA_2)
-        rows = [(*post, sum_of(*post)) for post in POSTS]
+        rows = [(*post, checksum(*post)) for post in POSTS]
         db.executemany("INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
     return path
 
 
 def sums(path: Path) -> tuple[int, int, int]:
-    """Give the version of a database, the posts ever stored, and what rooms and topics take."""
+    """Return the version of a database and its totals: posts, and size of rooms and topics."""
     with closing(sqlite3.connect(path)) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         posts, rooms = db.execute("SELECT posts, room_bytes FROM store").fetchone()
@@ -100,7 +100,9 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
 ) -> None:
     before = path.read_bytes()
     with monkeypatch.context() as broken:
-        broken.setattr("geventchat.server.timeline.sqlite.schema._FROM_2", "UPDATE nothing SET x")
+        broken.setattr(
+            "geventchat.server.timeline.sqlite.schema._UPGRADE_FROM_2", "UPDATE nothing SET x"
+        )
         with pytest.raises(Exception, match="nothing"):
             Record(on_disk(path))
     with closing(sqlite3.connect(path)) as db:

@@ -1,4 +1,4 @@
-"""Any sequence of turns, on every timeline, against a dict of what a record is."""
+"""Any sequence of turns, on each timeline, compared with a model in a dict."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -23,8 +23,8 @@ SAYS = st.builds(
 )
 
 
-class Kept:
-    """One post that the model keeps."""
+class ModelPost:
+    """One post of the model."""
 
     def __init__(self, said: Submission) -> None:
         self.text = said.text
@@ -33,15 +33,15 @@ class Kept:
 
 
 class TimelineModel(RuleBasedStateMachine):
-    """What a timeline is: dense positions, each say of a key once, pages that agree."""
+    """A timeline: positions without holes, one post per key, consistent pages."""
 
     kept: int
-    """Posts that are kept of each room."""
+    """Limit of posts per room."""
 
     def __init__(self) -> None:
         super().__init__()
         self.record = Record(self.opening())
-        self.rooms: dict[str, dict[int, Kept]] = defaultdict(dict)
+        self.rooms: dict[str, dict[int, ModelPost]] = defaultdict(dict)
         self.tops: dict[str, int] = defaultdict(int)
 
     def opening(self) -> Open:
@@ -51,7 +51,7 @@ class TimelineModel(RuleBasedStateMachine):
     def turn(self, said: list[Submission]) -> None:
         expected = Verdicts()
         for each in said:
-            self.judge(each, expected)
+            self.expect(each, expected)
         batch = self.record.turn(*said)
         found = verdicts(batch)
         assert found.posts == expected.posts
@@ -59,7 +59,7 @@ class TimelineModel(RuleBasedStateMachine):
         assert sorted(found.conflicts) == sorted(expected.conflicts)
         assert found.failed == []
 
-    def judge(self, said: Submission, expected: Verdicts) -> None:
+    def expect(self, said: Submission, expected: Verdicts) -> None:
         room = self.rooms[said.room]
         if said.key is not None:
             for position, post in room.items():
@@ -71,7 +71,7 @@ class TimelineModel(RuleBasedStateMachine):
                     return
         self.tops[said.room] += 1
         top = self.tops[said.room]
-        room[top] = Kept(said)
+        room[top] = ModelPost(said)
         room.pop(top - self.kept, None)
         expected.posts.append((said.room, top, said.text))
 

@@ -1,4 +1,4 @@
-"""The newest posts in memory: what is read there is what the disk would have given."""
+"""The cache of the newest posts: reads from it equal reads from the disk."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +39,7 @@ def posts(number: int, text: str = "x", room: str = "lobby") -> list[Post]:
     recent_bytes=st.sampled_from([0, 1_300, 2_200, 5_000, PAGE_BYTES, 1 << 24]),
     kept=st.none() | st.integers(1, 4),
 )
-def test_at_its_edge_the_ring_gives_what_the_disk_gives(
+def test_reads_at_the_edge_of_the_cache_equal_reads_from_the_disk(
     turns: list[list[tuple[str, str]]], recent_bytes: int, kept: int | None
 ) -> None:
     with recording(recent_bytes) as (record, timeline):
@@ -86,7 +86,7 @@ def test_the_oldest_posts_of_all_rooms_are_evicted_first() -> None:
     assert ring.since("lobby", 2, 3) is None
 
 
-def test_the_ring_is_bounded_in_bytes() -> None:
+def test_the_cache_is_bounded_in_bytes() -> None:
     ring = RecentPosts(10_000)
     for number in range(1, 500):
         ring.add(Post(f"room {number % 7}", number, "anna", 0, "☃" * (number % 40)))
@@ -94,16 +94,16 @@ def test_the_ring_is_bounded_in_bytes() -> None:
     assert len(ring._rooms) == 7
 
 
-def test_an_emptied_ring_uses_no_bytes() -> None:
+def test_an_emptied_cache_uses_no_bytes() -> None:
     ring = RecentPosts(2_000)
     for post in posts(3):
         ring.add(post)
-    ring.add(Post("other", 1, "anna", 0, "x" * 10_000))  # more than all there may be
+    ring.add(Post("other", 1, "anna", 0, "x" * 10_000))  # more than the limit
     assert ring.size == 0
     assert ring.since("lobby", 2, 3) is None
 
 
-def test_posts_not_yet_in_the_ring_are_read_from_the_disk() -> None:
+def test_posts_not_yet_in_the_cache_are_read_from_the_disk() -> None:
     ring = RecentPosts(10_000)
     assert ring.since("lobby", 0, 1) is None
     for post in posts(3):

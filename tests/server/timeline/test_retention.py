@@ -1,4 +1,4 @@
-"""What is let go of, and what is not: the oldest, in steps, never a position twice."""
+"""Retention: the oldest posts are deleted in steps, and positions are never reused."""
 
 import sqlite3
 import tempfile
@@ -32,10 +32,10 @@ def record(path: Path) -> Iterator[Record]:
 
 
 def trim(record: Record, keep: RetentionPolicy) -> int:
-    """Trim as far as it goes; give the steps that took."""
+    """Trim until nothing is left to delete; return the number of steps."""
     assert isinstance(record.timeline, SqliteTimeline)
     steps = 0
-    record.timeline._store.retention.keep = keep
+    record.timeline._store.retention.policy = keep
     while record.timeline._store.trim():
         steps += 1
     return steps
@@ -94,7 +94,7 @@ def test_the_file_shrinks_and_the_largest_room_is_trimmed_first(record: Record, 
 def test_a_step_takes_no_longer_because_posts_are_long(
     record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends when its time is over, and goes on where it was."""
+    """A step ends when its time is over, and the next continues there."""
     monkeypatch.setattr(retention, "_STEP_SECONDS", 0)
     record.fill(["x" * 10_000] * 20)
     timeline = record.timeline

@@ -15,15 +15,15 @@ from tests.server.record import Record, on_disk, say
 @pytest.fixture
 def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
     """A record that looks after its file all the time."""
-    monkeypatch.setattr(sqlite, "_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(store, "COUNT_SECONDS", 0)
+    monkeypatch.setattr(sqlite, "_MAINTENANCE_SECONDS", 0.001)
+    monkeypatch.setattr(store, "TOTALS_SECONDS", 0)
     record = Record(on_disk(tmp_path / "chat.db"))
     yield record
     record.close()
 
 
 def put_in_the_way(folder: Path) -> Path:
-    """Let a folder be where the guard is written anew, which stops even root."""
+    """Create a folder at the path of the new guard file, so that writing fails even for root."""
     place = folder / "chat.db.guard.new"
     with gevent.Timeout(5):
         while True:
@@ -42,7 +42,7 @@ def wait_until(record: Record, *, failing: bool) -> None:
 
 
 def rounds(record: Record, count: int) -> None:
-    """Let the file be looked after so many times, with something new each time."""
+    """Run maintenance that many times, with a new post each time."""
     for number in range(count):
         record.fill([str(number)])
         gevent.sleep(0.005)
@@ -59,14 +59,13 @@ def test_a_guard_that_cannot_be_written_is_logged_once_and_again_when_it_can(
     rounds(record, 5)
     lines = [each.message for each in caplog.records]
     assert lines == [
-        "a restored older copy will not be noticed: cannot write"
-        f" {tmp_path}/chat.db.guard: Is a directory"
+        f"rollback guard disabled: cannot write {tmp_path}/chat.db.guard: Is a directory"
     ]
     in_the_way.rmdir()
     wait_until(record, failing=False)
     rounds(record, 5)
     (line,) = [each.message for each in caplog.records][1:]
-    assert line == "a restored older copy will be noticed again"
+    assert line == "rollback guard enabled again"
     assert not record.timeline.failing
 
 

@@ -1,4 +1,4 @@
-"""What the timeline in a SQLite file promises of its own: on disk, whole, and ours alone."""
+"""The timeline in a SQLite file: durable, checked, and exclusive to one server."""
 
 import os
 import sqlite3
@@ -34,8 +34,8 @@ def record(path: Path) -> Iterator[Record]:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a commit fail as soon as another program has the file locked."""
+def short_lock_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a commit fail at once if another program has the file locked."""
     monkeypatch.setattr(schema, "LOCKED_SECONDS", 0.01)
 
 
@@ -43,10 +43,10 @@ def other_program(path: Path) -> "closing[sqlite3.Connection]":
     return closing(sqlite3.connect(path, isolation_level=None))
 
 
-# What is stored stays
+# Durability
 
 
-def test_everything_survives_a_restart(record: Record) -> None:
+def test_posts_and_topics_survive_a_restart(record: Record) -> None:
     record.turn(say("one", "k"), say("two", room="other"), say("three"))
     record.turn(set_topic("tea"))
     epoch, posts = record.timeline.epoch, record.everything()
@@ -126,7 +126,7 @@ def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
     assert (tmp_path / name).is_file()
 
 
-# What cannot be stored
+# Storage errors
 
 POISON = """
 CREATE TRIGGER poisoned BEFORE INSERT ON posts WHEN new.text = 'poison'
@@ -136,7 +136,7 @@ BEGIN SELECT raise(ABORT, 'poisoned'); END
 
 @pytest.fixture
 def poisoned(record: Record, path: Path) -> Record:
-    """A record whose transaction fails when a post says `poison`."""
+    """A timeline whose transaction fails if a post contains `poison`."""
     with other_program(path) as db:
         db.execute(POISON)
     return record
@@ -185,10 +185,10 @@ def test_after_a_failure_the_timeline_continues_and_the_log_says_why(
     assert len(poisoned.turn(say("private")).entries) == 1
     assert "poisoned" in caplog.text
     assert [each.levelname for each in caplog.records] == ["ERROR"] * 3
-    assert "private" not in caplog.text  # what was said is nobody's business
+    assert "private" not in caplog.text  # no message texts in the log
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_lock_timeout")
 def test_a_file_that_another_program_keeps_locked_fails_the_batch(path: Path) -> None:
     record = Record(on_disk(path))
     with other_program(path) as db:
@@ -199,7 +199,7 @@ def test_a_file_that_another_program_keeps_locked_fails_the_batch(path: Path) ->
     record.close()
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_lock_timeout")
 def test_a_topic_that_cannot_be_stored_is_refused(path: Path) -> None:
     record = Record(on_disk(path))
     record.turn(set_topic("tea"))
@@ -220,12 +220,12 @@ def test_a_full_disk_fails_the_batch_and_nothing_else(record: Record) -> None:
     (pages,) = db.execute("PRAGMA page_count").fetchone()
     db.execute(f"PRAGMA max_page_count = {pages}")
     assert len(record.turn(say("two"), say("x" * 100_000)).failed) == 2
-    # There is space again: SQLite's own limit ended with the connection that failed.
+    # There is space again: the limit of SQLite ended with the failed connection.
     assert verdicts(record.turn(say("two"))).posts == [("lobby", 2, "two")]
 
 
 def test_a_failed_commit_that_reached_the_disk_is_rolled_back(record: Record, path: Path) -> None:
-    """A log that was written, but not to the disk's end, may be found whole by who opens it."""
+    """A log that was written but not synced may be complete when it is opened again."""
     record.turn(say("one"))
     record.turn(set_topic("tea"))
     store = record.timeline._store  # type: ignore[attr-defined]
@@ -270,7 +270,7 @@ def test_a_page_that_cannot_be_read_is_refused(record: Record, path: Path) -> No
         record.timeline.before("lobby", 2, 1)
 
 
-# The disk and the hub
+# The disk and the event loop
 
 
 def test_the_loop_continues_while_the_disk_is_busy(record: Record, path: Path) -> None:
@@ -291,7 +291,7 @@ def test_submissions_while_the_disk_is_busy_become_one_batch(record: Record, pat
     with other_program(path) as db:
         db.execute("BEGIN IMMEDIATE")
         record.timeline.append(say("first"))
-        while record.timeline._submitted:  # until the first has gone to be stored
+        while record.timeline._submitted:  # until the first is being stored
             gevent.sleep(0)
         for number in range(50):
             record.timeline.append(say(str(number)))
@@ -317,7 +317,7 @@ def test_while_one_batch_is_delivered_the_next_is_stored(path: Path) -> None:
     stored_meanwhile = []
 
     def deliver(batch: Batch) -> None:
-        """Take long over the first batch, until the other thread has stored the second."""
+        """Block on the first batch until the other thread has stored the second."""
         if posts_of(batch)[0].text == "first":
             end = time.monotonic() + 5
             while count() < 2 and time.monotonic() < end:
@@ -342,11 +342,11 @@ def test_while_one_batch_is_delivered_the_next_is_stored(path: Path) -> None:
     assert stored_meanwhile == [2]
 
 
-# Whose file it is
+# Files that can be used
 
 
 def unusable(path: Path) -> str:
-    """Give the reason for which a path is refused."""
+    """Return why a path is refused."""
     with pytest.raises(BadOption) as refused:
         SqliteTimeline(lambda batch: None, str(path))
     assert refused.value.option == "--timeline"
@@ -401,7 +401,7 @@ def test_a_newer_servers_database_is_refused_and_untouched(record: Record, path:
     record.reopen()
 
 
-def test_a_file_that_is_no_database_is_refused_and_untouched(path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused_and_untouched(path: Path) -> None:
     path.write_text("Dear diary, " * 1_000)
     assert unusable(path) == "file is not a database"
     assert path.read_text() == "Dear diary, " * 1_000
@@ -422,15 +422,15 @@ def test_a_directory_is_refused(tmp_path: Path) -> None:
     assert list(place.iterdir()) == []
 
 
-def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+def test_a_path_in_a_missing_directory_is_refused(tmp_path: Path) -> None:
     assert unusable(tmp_path / "none" / "chat.db") == "No such file or directory"
     (tmp_path / "file").touch()
     assert unusable(tmp_path / "file" / "chat.db") == "Not a directory"
 
 
 @pytest.fixture
-def open_place() -> Iterator[Path]:
-    """Give a folder that any user may write to, which those of pytest are not for root's guests."""
+def public_folder() -> Iterator[Path]:
+    """Return a folder that any user may write to; those of pytest are private to root."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         place.chmod(0o777)
@@ -438,8 +438,8 @@ def open_place() -> Iterator[Path]:
 
 
 @contextmanager
-def somebody_else() -> Iterator[None]:
-    """Be a user who is bound by permissions, if this one is not."""
+def unprivileged() -> Iterator[None]:
+    """Switch to a user without root's permissions."""
     if os.geteuid() != 0:
         yield
         return
@@ -451,8 +451,8 @@ def somebody_else() -> Iterator[None]:
 
 
 @pytest.fixture
-def all_may_read() -> Iterator[None]:
-    """Let what is made without a mode be for everybody to read."""
+def permissive_umask() -> Iterator[None]:
+    """Set a umask with which new files are world-readable."""
     former = os.umask(0o022)
     yield
     os.umask(former)
@@ -462,7 +462,7 @@ def modes(folder: Path) -> dict[str, int]:
     return {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
 
 
-@pytest.mark.usefixtures("all_may_read")
+@pytest.mark.usefixtures("permissive_umask")
 def test_created_files_are_readable_by_their_owner_only(path: Path, tmp_path: Path) -> None:
     path.symlink_to(tmp_path / "there.db")
     record = Record(on_disk(path))
@@ -473,7 +473,7 @@ def test_created_files_are_readable_by_their_owner_only(path: Path, tmp_path: Pa
     record.close()
 
 
-@pytest.mark.usefixtures("all_may_read")
+@pytest.mark.usefixtures("permissive_umask")
 def test_an_existing_file_keeps_its_mode(path: Path, tmp_path: Path) -> None:
     path.touch()
     path.chmod(0o640)
@@ -484,23 +484,23 @@ def test_an_existing_file_keeps_its_mode(path: Path, tmp_path: Path) -> None:
     record.close()
 
 
-def test_a_place_that_cannot_be_written_to_is_refused(open_place: Path) -> None:
-    open_place.chmod(0o555)
-    with somebody_else():
-        assert unusable(open_place / "chat.db") == "Permission denied"
-    assert list(open_place.iterdir()) == []
+def test_a_directory_that_cannot_be_written_to_is_refused(public_folder: Path) -> None:
+    public_folder.chmod(0o555)
+    with unprivileged():
+        assert unusable(public_folder / "chat.db") == "Permission denied"
+    assert list(public_folder.iterdir()) == []
 
 
 def test_a_file_that_cannot_be_written_to_is_refused_and_untouched(
-    path: Path, open_place: Path
+    path: Path, public_folder: Path
 ) -> None:
     Record(on_disk(path)).close()
     before = path.read_bytes()
-    # Another file: of the former SQLite may still have an open descriptor, and use it again.
-    path = open_place / "copy.db"
+    # Another file: SQLite may still have a descriptor of the former open, and reuse it.
+    path = public_folder / "copy.db"
     path.write_bytes(before)
     path.chmod(0o444)
-    with somebody_else():
+    with unprivileged():
         assert "readonly" in unusable(path)
     assert path.read_bytes() == before
 
@@ -615,7 +615,7 @@ def test_a_say_that_may_repeat_a_damaged_post_is_no_conflict(
 
 
 def copy(path: Path, to: Path) -> None:
-    """Copy a database that nobody uses."""
+    """Copy a database that is not in use."""
     to.write_bytes(path.read_bytes())
 
 
@@ -670,8 +670,8 @@ def test_a_restored_identical_copy_keeps_its_epoch(
     assert record.timeline.epoch == epoch
 
 
-def test_a_stale_broken_or_missing_witness_keeps_the_epoch(record: Record, path: Path) -> None:
-    """It is behind after a crash, and may be cut off by a power failure."""
+def test_a_stale_broken_or_missing_guard_file_keeps_the_epoch(record: Record, path: Path) -> None:
+    """It is behind after a crash, and may be truncated by a power failure."""
     record.turn(say("one"))
     epoch = record.timeline.epoch
     record.close()
@@ -700,12 +700,12 @@ def test_a_large_file_is_checked_while_the_server_runs(
     with pytest.raises(BadOption, match="damaged"):
         Record(on_disk(path))
 
-    monkeypatch.setattr(schema, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(schema, "CHECK_SECONDS", 0.0)
     record = Record(on_disk(path))
     assert isinstance(record.timeline, SqliteTimeline)
-    assert record.timeline._looking is not None
+    assert record.timeline._check is not None
     assert verdicts(record.turn(say("goes on"))).posts == [("lobby", 2_001, "goes on")]
-    record.timeline._looking.join(5)
+    record.timeline._check.join(5)
     record.close()
     assert f"{path} is damaged" in caplog.text
 
@@ -714,6 +714,6 @@ def test_shutdown_does_not_wait_for_the_check_of_a_large_file(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     Record(on_disk(path)).close()
-    monkeypatch.setattr(schema, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(schema, "CHECK_SECONDS", 0.0)
     Record(on_disk(path)).close()
     assert not caplog.text

@@ -1,4 +1,4 @@
-"""What every timeline promises, whatever it keeps its record in."""
+"""Properties of every timeline, in memory and in a file."""
 
 import time
 from collections.abc import Iterator
@@ -109,7 +109,7 @@ def test_reading_position_and_oldest_never_switches(record: Record) -> None:
         assert record.timeline.topic("lobby") == ""
 
 
-def test_a_post_is_in_the_record_before_it_is_delivered(opening: Open) -> None:
+def test_a_post_is_stored_before_it_is_delivered(opening: Open) -> None:
     stored: list[int] = []
 
     def deliver(batch: Batch) -> None:
@@ -127,7 +127,7 @@ def test_a_post_is_in_the_record_before_it_is_delivered(opening: Open) -> None:
     assert stored == [2, 2]
 
 
-# Said once
+# Repetitions
 
 
 def test_a_key_repeated_in_one_turn_is_one_post(record: Record) -> None:
@@ -313,7 +313,7 @@ def test_a_topic_before_the_first_post_uses_no_position(record: Record) -> None:
     assert record.timeline.topic("fresh") == "tea"
 
 
-# Life
+# Start and end
 
 
 def test_an_epoch_is_long_and_each_store_has_its_own(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The link over a pair of sockets: the same promises with each framing over each stream."""
+"""The link over a socket pair: the same tests with each framing over each stream."""
 
 import time
 from collections import Counter
@@ -37,7 +37,7 @@ FRAMINGS: dict[str, type[Framing]] = {"null": NullFraming, "counted": CountedFra
 
 
 class Ends:
-    """Both ends of a connection; a greenlet reads the link as a session does."""
+    """Both ends of a connection; a greenlet reads the link like a session."""
 
     def __init__(self, stream: str, framing: str) -> None:
         self.stream, self.framing = stream, framing
@@ -68,7 +68,7 @@ class Ends:
         return b"".join(len(each).to_bytes(2) + each for each in contents)
 
     def say(self, data: bytes) -> None:
-        """Send bytes, and let them be read before anything else is sent."""
+        """Send bytes, and wait until they have been read."""
         before = self.link.heard
         self.peer.sendall(data)
         with gevent.Timeout(5):
@@ -87,14 +87,14 @@ class Ends:
         return b"".join(iter(lambda: self.peer.recv(65_536), b""))
 
     def end(self) -> None:
-        """Let the peer send no more."""
+        """Close the sending side of the peer."""
         if isinstance(self.peer, ssl.SSLSocket):
             end_sending(self.peer)
         else:
             self.peer.shutdown(socket.SHUT_WR)
 
     def ended(self) -> list[bytes]:
-        """Wait until the link yields no more; what it has yielded. Raises what it raised."""
+        """Wait for the end of the frames and return them. Raises what the link raised."""
         assert self.reader is not None
         self.reader.get(timeout=5)
         return self.heard
@@ -128,14 +128,14 @@ def framing(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def ends(stream: str, framing: str) -> Iterator[Ends]:
-    """Both ends, after their handshakes."""
+    """Return both ends after their handshakes."""
     with ends_of(stream, framing) as ends:
         ends.shake_hands()
         yield ends
 
 
 class Tokens(TokenBucket):
-    """Counts the tokens that are taken and the bytes that wait meanwhile."""
+    """Counts the tokens taken and the bytes waiting meanwhile."""
 
     def __init__(self, pause: float) -> None:
         super().__init__(Limits(), Counter())
@@ -228,7 +228,7 @@ def test_each_frame_costs_a_token_and_large_ones_more(ends: Ends) -> None:
     assert ends.heard == [b"a", b"x" * 9_000, b"b"]
 
 
-def test_what_a_paused_client_has_sent_is_counted_to_the_byte(ends: Ends) -> None:
+def test_bytes_received_from_a_throttled_client_are_counted_exactly(ends: Ends) -> None:
     ends.link.pace = pace = Tokens(1e-6)
     ends.peer.sendall(ends.encode(b"one", b"two", b"three"))
     ends.end()
@@ -247,8 +247,8 @@ def test_a_frame_over_the_limit_ends_the_connection(ends: Ends) -> None:
     assert ends.heard == [b"small"]
 
 
-def test_the_last_words_arrive_though_the_client_is_still_sending(ends: Ends) -> None:
-    """A socket that is closed with input unread is reset, and what was sent may be lost."""
+def test_the_farewell_arrives_though_the_client_is_still_sending(ends: Ends) -> None:
+    """Closing a socket with unread input resets it, and sent data may be lost."""
     ends.peer.sendall(ends.encode(b"nobody reads this"))
     ends.link.reject(FULL)
     closing = gevent.spawn(ends.link.close, 5)
@@ -323,7 +323,7 @@ def test_a_handshake_of_the_framing_has_a_limit(stream: str, *, hang_up: bool) -
             opening.get()
 
 
-def test_a_client_in_the_clear_is_answered_by_the_framing_though_tls_was_expected(
+def test_a_client_without_tls_is_answered_by_the_framing(
     framing: str,
 ) -> None:
     said = {
@@ -347,7 +347,7 @@ def test_a_client_in_the_clear_is_answered_by_the_framing_though_tls_was_expecte
         (b"\x16\x03\x01", b"\x15\x03\x01"),
     ],
 )
-def test_the_last_words_to_a_stranger_are_in_its_own_language(
+def test_the_farewell_to_another_protocol_is_in_that_protocol(
     stream: str, said: bytes, answer: bytes
 ) -> None:
     with ends_of(stream, "null") as ends:
@@ -363,7 +363,7 @@ def test_the_last_words_to_a_stranger_are_in_its_own_language(
 
 
 @pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\n\r\n", b"SSH-2.0-x\r\n", b"\x16\x03\x01"])
-def test_a_stranger_that_hangs_up_at_once_is_still_recognised(said: bytes) -> None:
+def test_another_protocol_is_recognised_even_if_its_client_closes_at_once(said: bytes) -> None:
     with ends_of("tcp", "null") as ends:
         ends.peer.sendall(said)
         ends.peer.close()
@@ -376,11 +376,11 @@ def test_a_stranger_that_hangs_up_at_once_is_still_recognised(said: bytes) -> No
 def test_the_address_is_a_value_and_the_peer_is_for_logs() -> None:
     with ends_of("tcp", "null") as ends:
         assert (ends.link.address, ends.link.peer) == ("somewhere", "somewhere:1")
-        ends.link.address = "2001:db8::1"  # as a proxy in front may tell
+        ends.link.address = "2001:db8::1"  # as reported by a proxy
         assert ends.link.peer == "2001:db8::1:1"
 
 
-def test_a_link_that_nobody_listens_to_closes_in_time(ends: Ends) -> None:
+def test_a_link_whose_peer_does_not_read_closes_in_time(ends: Ends) -> None:
     began = time.monotonic()
     ends.link.close(0.01)
     assert time.monotonic() < began + 2

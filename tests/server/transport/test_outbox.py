@@ -1,4 +1,4 @@
-"""What the outbox promises: whole items in order, bounded in bytes, and never a wait to put one."""
+"""The outbox: whole items in order, bounded in bytes, and `put` never waits."""
 
 import gevent
 import pytest
@@ -14,7 +14,7 @@ LIMIT = 1 << 20
 
 
 class Client:
-    """An outbox and both its neighbours."""
+    """An outbox with its link and its session."""
 
     def __init__(self, room: int | None = None, limit: int = LIMIT) -> None:
         self.link = FakeLink(room)
@@ -100,7 +100,7 @@ def test_a_client_that_caught_up_is_sent_to_directly_again() -> None:
 def test_a_turn_behind_a_writer_waits_for_it() -> None:
     client = Client(room=0)
     client.turn(b"one\0")
-    client.link.take(None)  # there is room, but the writer, who comes first, has not run yet
+    client.link.take(None)  # there is room, but the writer has not run yet
     client.turn(b"two\0")
     let_run()
     assert client.heard == b"one\0two\0"
@@ -236,7 +236,7 @@ def test_a_client_behind_is_sent_to_in_pieces_of_64_kib() -> None:
     assert len(later) < 15
 
 
-# Waiting until nothing is held
+# Draining
 
 
 def test_an_empty_outbox_is_drained() -> None:
@@ -290,7 +290,7 @@ def test_an_outbox_that_is_not_drained_in_time_says_so() -> None:
 
 
 def test_an_outbox_whose_connection_is_lost_at_a_flush_is_not_drained() -> None:
-    """Or who catches up would go through all its pages for nobody, without letting others run."""
+    """Otherwise a replay would read all its pages without yielding, for a lost connection."""
     client = Client()
     client.link.lose()
     client.turn(b"a page\0")
@@ -306,7 +306,7 @@ def test_a_lost_connection_is_not_waited_for() -> None:
     assert waiting.get(timeout=5) is False
 
 
-# The last words
+# The farewell
 
 
 def finish(client: Client, last: bytes = b"bye\0", *, all_of_it: bool = True) -> None:
@@ -314,7 +314,7 @@ def finish(client: Client, last: bytes = b"bye\0", *, all_of_it: bool = True) ->
         client.outbox.finish(last, all_of_it=all_of_it, seconds=1)
 
 
-def test_the_last_words_follow_what_is_held() -> None:
+def test_the_farewell_follows_the_queued_items() -> None:
     client = Client(room=2)
     client.turn(b"one\0", b"two\0")
     client.turn(b"three\0")
@@ -336,7 +336,7 @@ def test_an_abrupt_end_sends_only_the_item_begun_and_the_last_words() -> None:
     assert client.heard == b"one\0bye\0"
 
 
-def test_unflushed_items_come_before_the_last_words() -> None:
+def test_unflushed_items_come_before_the_farewell() -> None:
     client = Client()
     client.outbox.put(b"one\0")
     client.outbox.put(b"two\0")
@@ -372,7 +372,7 @@ def test_nothing_is_taken_after_the_last_words() -> None:
     assert (client.heard, client.ends) == (b"bye\0", [])
 
 
-def test_there_may_be_no_last_words() -> None:
+def test_the_farewell_may_be_empty() -> None:
     client = Client(room=0)
     client.turn(b"one\0")
     let_run()
@@ -391,7 +391,7 @@ def test_a_client_that_reads_nothing_delays_the_end_only_up_to_the_limit() -> No
     assert client.heard == b"on"
 
 
-def test_unread_last_words_delay_the_end_only_up_to_the_limit() -> None:
+def test_an_unread_farewell_delays_the_end_only_up_to_the_limit() -> None:
     client = Client(room=0)
     with gevent.Timeout(5):
         client.outbox.finish(b"bye\0", all_of_it=True, seconds=0.001)

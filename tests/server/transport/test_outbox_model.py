@@ -1,4 +1,4 @@
-"""An outbox among a putting server, a slow socket and a client that may vanish, in any order."""
+"""An outbox with puts, a slow socket and a client that may vanish, in any order."""
 
 import pytest
 from hypothesis import settings
@@ -14,7 +14,7 @@ LIMIT = 1_000
 
 
 class OutboxModel(RuleBasedStateMachine):
-    """What arrives is a prefix of what was put, and at the end all of it, unless the end came."""
+    """Received bytes are a prefix of the items, and in the end all of them unless it is closed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class OutboxModel(RuleBasedStateMachine):
         self.outbox = Outbox(self.link, LIMIT, self.ends.append)
         self.put_so_far: list[bytes] = []
         self.since_empty = 0
-        """What the items count that were put since the outbox was empty."""
+        """Size of the items put since the outbox was empty."""
 
     @rule(length=st.integers(0, 400) | st.integers(0, 30))
     def put(self, length: int) -> None:

@@ -1,4 +1,4 @@
-"""How quickly a client may speak, by the clock that a test turns."""
+"""The rate limit of messages, with a clock that the test controls."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ from geventchat.server.transport.token_bucket import TokenBucket
 
 
 def paces(pace: TokenBucket, *moments: float, tokens: int = 1) -> list[float]:
-    """Give the pause before each message that comes at a moment."""
+    """Return the pause before each message at a time."""
     return [round(pace.take(tokens, moment), 3) for moment in moments]
 
 
@@ -41,7 +41,7 @@ def test_a_long_message_delays_the_next_one() -> None:
 def test_no_message_delays_the_next_by_more_than_30_seconds() -> None:
     pace = TokenBucket(Limits(), Counter())
     assert paces(pace, 0.0, tokens=1_000_000) == [0]
-    assert paces(pace, 0.0) == [28]  # of the 30 the bucket gives what it held
+    assert paces(pace, 0.0) == [28]  # 30 less the tokens in the bucket
 
 
 def test_only_a_client_with_too_much_waiting_for_too_long_is_closed() -> None:

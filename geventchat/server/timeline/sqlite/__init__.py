@@ -1,8 +1,8 @@
 """The timeline in a SQLite file: every post is on disk before anyone sees it.
 
-Two native threads do all the work, so the disk never stops the hub: one stores, one reads pages for
-those who catch up from further back than the ring in memory, so that a storm of them does not delay
-commits. While one batch is being delivered the next is already being stored.
+Two native threads do all disk work, so the disk never blocks the hub: one stores, one reads pages
+for clients that resume from further back than the cache, so that many of them do not delay commits.
+While one batch is being delivered the next is already being stored.
 """
 
 import logging
@@ -23,7 +23,7 @@ from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch, Submission, Timeline, failed
 from geventchat.server.timeline.recent import RecentPosts
-from geventchat.server.timeline.sqlite.integrity import look
+from geventchat.server.timeline.sqlite.integrity import check
 from geventchat.server.timeline.sqlite.lock import lock, unusable
 from geventchat.server.timeline.sqlite.reader import Damaged, Reader
 from geventchat.server.timeline.sqlite.retention import RetentionPolicy, StoredRoom
@@ -31,16 +31,17 @@ from geventchat.server.timeline.sqlite.schema import connect
 from geventchat.server.timeline.sqlite.store import Store
 
 RECENT_BYTES: Final = 16 << 20
-"""What the newest posts may take in memory: some 30,000 short ones."""
-_BREATH_SECONDS: Final = 0.02
-_PAUSE_SECONDS: Final = 1.0
+"""Size of the cache of the newest posts: some 30,000 short ones."""
+_STEP_SECONDS: Final = 0.02
+"""Pause between two steps of trimming."""
+_MAINTENANCE_SECONDS: Final = 1.0
 _DISK_SECONDS: Final = 30
-"""How long somebody waits for a page or a room."""
-_LAST_SECONDS: Final = 0.1
-"""What closing waits at least for a thread that is about to be done."""
+"""Timeout for loading a page or a room."""
+_MIN_CLOSE_SECONDS: Final = 0.1
+"""How long closing waits at least for a thread."""
 
 _UNKNOWN: Final = StoredRoom(0)
-"""A room that nobody has open: whoever still reads there is ending."""
+"""Stands for a room that is not open; a session that still reads there is ending."""
 
 _T = TypeVar("_T")
 
@@ -48,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 
 class SqliteTimeline(Timeline):
-    """Keeps everything in the file at `path`, which one server at a time may use.
+    """Stores everything in the file at `path`, which one server at a time may use.
 
     Raises BadSetting if the file cannot be used; it is then untouched.
     """
@@ -61,7 +62,7 @@ class SqliteTimeline(Timeline):
         *,
         recent_bytes: int = RECENT_BYTES,
     ) -> None:
-        """`limits`: what is kept of the history; all of it, unless told."""
+        """Open the file; without `limits`, all history is retained."""
         super().__init__(deliver)
         self._recent = RecentPosts(recent_bytes)
         self._path = path
@@ -86,17 +87,17 @@ class SqliteTimeline(Timeline):
                 path,
             )
         self._users: Counter[str] = Counter()
-        """How often each open room is held open."""
-        self._looking: gevent.Greenlet[[], None] | None = None
-        self._tending: gevent.Greenlet[[], None] | None = None
-        self._complaint = repr(None)
-        self._guard_complaint: str | None = None
+        """Number of holders of each open room."""
+        self._check: gevent.Greenlet[[], None] | None = None
+        self._maintenance: gevent.Greenlet[[], None] | None = None
+        self._logged_outcome = repr(None)
+        self._logged_guard_error: str | None = None
         self._known_damage: set[tuple[str, int]] = set()
         self._writer_thread = ThreadPool(1)
         self._reader_thread = ThreadPool(1)
 
     def configure(self, limits: Limits) -> None:
-        self._store.retention.keep = RetentionPolicy.of(limits)
+        self._store.retention.policy = RetentionPolicy.of(limits)
 
     @property
     def failing(self) -> bool:
@@ -104,13 +105,13 @@ class SqliteTimeline(Timeline):
 
     @property
     def guard_failing(self) -> bool:
-        return self._store.guard.trouble is not None
+        return self._store.guard.error is not None
 
     def open(self, room: str) -> None:
         self._users[room] += 1
         if room not in self._store.rooms:
             try:
-                self._in(self._writer_thread, self._store.open, room)
+                self._run_in(self._writer_thread, self._store.open, room)
             except BaseException:
                 gevent.spawn(self._release_behind_thread, room)
                 raise
@@ -143,7 +144,7 @@ class SqliteTimeline(Timeline):
         after = max(after, stored.oldest - 1)
         page = self._recent.since(room, after, upto)
         if page is None:
-            page = self._in(self._reader_thread, self._reader.since, room, stored, after, upto)
+            page = self._run_in(self._reader_thread, self._reader.since, room, stored, after, upto)
         return page
 
     def before(self, room: str, end: int, limit: int) -> list[Post]:
@@ -151,28 +152,28 @@ class SqliteTimeline(Timeline):
         end = min(end, stored.top + 1)
         page = self._recent.before(room, max(end - limit, stored.oldest), end)
         if page is None:
-            page = self._in(self._reader_thread, self._reader.before, room, stored, end, limit)[
+            page = self._run_in(self._reader_thread, self._reader.before, room, stored, end, limit)[
                 ::-1
             ]
         return page
 
     def start(self) -> None:
         super().start()
-        self._tending = gevent.spawn(self._tend)
-        self._tending.name = "tending"
-        if not self._store.looked_at:
-            self._looking = gevent.spawn(self._look)
-            self._looking.name = "looking"
+        self._maintenance = gevent.spawn(self._maintain)
+        self._maintenance.name = "maintenance"
+        if not self._store.fully_checked:
+            self._check = gevent.spawn(self._check_file)
+            self._check.name = "check"
 
     @property
     def greenlets(self) -> list["gevent.Greenlet[..., None]"]:
-        tending = [self._tending] if self._tending is not None else []
-        return [*super().greenlets, *tending]
+        maintenance = [self._maintenance] if self._maintenance is not None else []
+        return [*super().greenlets, *maintenance]
 
     def close(self, seconds: float) -> bool:
         end = time.monotonic() + seconds
         stored = super().close(seconds)
-        gevent.killall([each for each in (self._tending, self._looking) if each is not None])
+        gevent.killall([each for each in (self._maintenance, self._check) if each is not None])
         # A thread may hang with the disk; then the process ends without it.
         if not (_idle(self._writer_thread, end) and _idle(self._reader_thread, end)):
             return False
@@ -186,8 +187,8 @@ class SqliteTimeline(Timeline):
     def _take_turns(self) -> None:
         stored: Batch | None = None
         while True:
-            # Nothing to deliver: wait. Else only look whether there is more to store meanwhile.
-            taken = self._taken() if stored is None or self._submitted else []
+            # Without a batch to deliver, wait for submissions; else only take pending ones.
+            taken = self._take_submitted() if stored is None or self._submitted else []
             began = time.perf_counter()
             storing = (
                 self._writer_thread.spawn(_outcome, self._store.store, taken) if taken else None
@@ -196,56 +197,55 @@ class SqliteTimeline(Timeline):
                 self._deliver(stored)
             stored = None
             if storing is not None:
-                stored = self._stored(storing.get(), taken)
+                stored = self._finish_turn(storing.get(), taken)
                 self.store_times.observe(time.perf_counter() - began)
             if stored is None and self._closing and not self._submitted:
                 return
 
-    def _look(self) -> None:
-        """Look at a large file to its end, which there was no time for at the start."""
+    def _check_file(self) -> None:
+        """Complete the check of a file that was too large to check at the start."""
         with closing(connect(self._path, readonly=True)) as db:
             try:
-                found = look(db)
+                found = check(db)
             except sqlite3.Error as error:
                 found = str(error)
         if found:
             _log.error("%s is damaged (%s); see docs/operations.md", self._path, found)
 
-    def _tend(self) -> None:
-        """Once a second: look after the file, and delete the oldest, with a breath each step."""
+    def _maintain(self) -> None:
+        """Maintain the file once a second, and trim it in steps with pauses in between."""
         while True:
             outcome: bool | Exception | None = self._writer_thread.apply(
-                _outcome, (self._store.tend,)
+                _outcome, (self._store.maintain,)
             )
-            if outcome is None and self._store.retention.keep:
+            if outcome is None and self._store.retention.policy:
                 outcome = self._writer_thread.apply(_outcome, (self._store.trim,))
-            if isinstance(outcome, Exception) and repr(outcome) != self._complaint:
+            if isinstance(outcome, Exception) and repr(outcome) != self._logged_outcome:
                 _log.error("%s: maintenance failed: %s", self._path, outcome)
-            self._complaint = repr(outcome)  # a disk may be full for days
-            self._look_at_guard()
-            gevent.sleep(_BREATH_SECONDS if outcome is True else _PAUSE_SECONDS)
+            self._logged_outcome = repr(outcome)  # once: a disk may be full for days
+            self._log_guard_state()
+            gevent.sleep(_STEP_SECONDS if outcome is True else _MAINTENANCE_SECONDS)
 
-    def _look_at_guard(self) -> None:
-        """Log once that the guard cannot be written, and once that it can be again."""
-        trouble, former = self._store.guard.trouble, self._guard_complaint
-        if trouble != former:
-            self._guard_complaint = trouble
-            if trouble is not None:
-                text = "a restored older copy will not be noticed: cannot write %s"
-                _log.error(text, trouble)
+    def _log_guard_state(self) -> None:
+        """Log once when the guard cannot be written, and once when it can be again."""
+        error = self._store.guard.error
+        if error != self._logged_guard_error:
+            self._logged_guard_error = error
+            if error is not None:
+                _log.error("rollback guard disabled: cannot write %s", error)
             else:
-                _log.info("a restored older copy will be noticed again")
+                _log.info("rollback guard enabled again")
 
-    def _stored(self, outcome: Batch | Exception | None, taken: list[Submission]) -> Batch:
-        """Return what became of a turn. What is in a batch is on disk, whatever else fails."""
+    def _finish_turn(self, outcome: Batch | Exception | None, taken: list[Submission]) -> Batch:
+        """Return the batch of a turn; if it was stored, whatever else fails here."""
         if isinstance(outcome, Batch):
             posts = [entry for entry, _ in outcome.entries if isinstance(entry, Post)]
             self.posts_stored += len(posts)
             try:
                 for post in posts:
                     self._recent.add(post)
-            except Exception:  # a bug; the disk has it all
-                _log.exception("keeping posts in memory failed")
+            except Exception:  # a bug; everything is on disk
+                _log.exception("caching posts failed")
                 self._recent.clear()
             return outcome
         if isinstance(outcome, sqlite3.Error):
@@ -254,18 +254,18 @@ class SqliteTimeline(Timeline):
             _log.error("storing %d messages failed", len(taken), exc_info=outcome)
         return failed(taken)
 
-    def _in(self, pool: ThreadPool, function: Callable[..., _T], *arguments: object) -> _T:
+    def _run_in(self, pool: ThreadPool, function: Callable[..., _T], *arguments: object) -> _T:
         """Run a function in a native thread and wait for it. Raises Refused `storage`."""
         try:
             with gevent.Timeout(_DISK_SECONDS, TimeoutError):
                 running: AsyncResult[_T | Exception]
                 running = pool.spawn(_outcome, function, *arguments)
                 outcome: _T | Exception = running.get()  # type: ignore[assignment]
-        except TimeoutError:  # the thread hangs with the disk
+        except TimeoutError:  # the disk hangs, and the thread with it
             _log.error("database error: no answer within %d s", _DISK_SECONDS)
             raise Refused("storage", "The server could not read or write its database.") from None
         if isinstance(outcome, Damaged):
-            if outcome.place not in self._known_damage:  # once: everybody who joins asks for it
+            if outcome.place not in self._known_damage:  # once: every join reads it
                 self._known_damage.add(outcome.place)
                 _log.error("%s: %s; see `geventchat history check`", self._path, outcome)
             raise Refused("storage", "Some messages in this room are corrupted.")
@@ -280,7 +280,7 @@ class SqliteTimeline(Timeline):
 def _idle(pool: ThreadPool, end: float) -> bool:
     """Wait until a pool has no task, up to a monotonic time; return whether it has none."""
     try:
-        with gevent.Timeout(max(end - time.monotonic(), _LAST_SECONDS), TimeoutError):
+        with gevent.Timeout(max(end - time.monotonic(), _MIN_CLOSE_SECONDS), TimeoutError):
             pool.join()
     except TimeoutError:
         return False
@@ -288,9 +288,10 @@ def _idle(pool: ThreadPool, end: float) -> bool:
 
 
 def _outcome(function: Callable[..., _T], *arguments: object) -> _T | Exception:
-    """Give what a function gives, or what it raises.
+    """Return the result of a function, or the exception it raises.
 
-    In a native thread nothing is logged: logging's locks are the hub's. The pool would print it.
+    Native threads must not log, since the locks of logging belong to the hub; a pool would print
+    the exception.
     """
     try:
         return function(*arguments)

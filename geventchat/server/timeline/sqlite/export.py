@@ -1,7 +1,7 @@
-"""A database as lines of JSON and back, and whether it is whole: what `geventchat history` does.
+"""Export, import and integrity check of a database, for `geventchat history`.
 
-The first line names the format; then come rooms, each followed by its posts in order. All of it
-blocks: these run in a process of their own, beside a server or in its stead.
+The first line of an export names the format; then come rooms, each followed by its posts in order.
+All functions block: they run in a process of their own.
 """
 
 import sqlite3
@@ -13,8 +13,8 @@ import msgspec
 
 from geventchat.protocol import names
 from geventchat.protocol.errors import Refused
-from geventchat.server.timeline.sqlite.integrity import missing
-from geventchat.server.timeline.sqlite.schema import COUNT, is_whole, sum_of
+from geventchat.server.timeline.sqlite.integrity import missing_posts
+from geventchat.server.timeline.sqlite.schema import UPDATE_TOTALS, checksum, is_intact
 
 FORMAT: Final = {"geventchat": "history", "version": 1}
 _LOST: Final = "(This message was damaged on the server's disk and is lost.)"
@@ -24,25 +24,25 @@ _ROWS: Final = (
 )
 
 
-class Bad(Exception):
-    """A line cannot be brought in: which, and why."""
+class ImportFailed(Exception):
+    """A line cannot be imported; the message says which, and why."""
 
 
-class Found(msgspec.Struct, kw_only=True, frozen=True):
-    """What is known of a post, or only its position if it is `damaged`."""
+class StoredPost(msgspec.Struct, kw_only=True, frozen=True):
+    """A post as it is stored; only its position is known if it is `damaged`."""
 
     position: int
     time: int = 0
     author: str = ""
     text: str = ""
     client: str = ""
-    """The hash of its author's client in hexadecimal digits; nothing for plain ones."""
+    """Hash of the author's client id in hexadecimal digits; empty for plain clients."""
     key: str | None = None
     damaged: bool = False
 
 
 class RoomLine(msgspec.Struct, kw_only=True, tag="room"):
-    """Begins a room. `top`: its newest position, also of a room that was trimmed empty."""
+    """Starts a room. `top` is its newest position, also if that post was trimmed."""
 
     name: str
     topic: str = ""
@@ -50,13 +50,13 @@ class RoomLine(msgspec.Struct, kw_only=True, tag="room"):
 
 
 class PostLine(msgspec.Struct, kw_only=True, tag="post"):
-    """A post of the room that began last."""
+    """A post of the room of the last `RoomLine`."""
 
-    post: Found
+    post: StoredPost
 
 
 def rooms(db: sqlite3.Connection) -> list[tuple[int, RoomLine]]:
-    """Give the rooms by their numbers."""
+    """Return all rooms with their ids, by name."""
     with _texts_as(db, lambda text: text.decode(errors="replace")):
         found = db.execute("SELECT id, name, topic, top FROM rooms ORDER BY name").fetchall()
     return [
@@ -64,10 +64,10 @@ def rooms(db: sqlite3.Connection) -> list[tuple[int, RoomLine]]:
     ]
 
 
-def posts(db: sqlite3.Connection, room: int) -> Iterator[Found]:
-    """Yield the posts of a room, dense; those that are damaged or missing as such.
+def posts(db: sqlite3.Connection, room: int) -> Iterator[StoredPost]:
+    """Yield the posts of a room without a hole; damaged and missing ones as `damaged`.
 
-    Raises sqlite3.DatabaseError at the end if nobody can tell how far the room went.
+    Raises sqlite3.DatabaseError at the end if the newest position cannot be determined.
     """
     last: int | None = None
     damaged = 0
@@ -77,15 +77,15 @@ def posts(db: sqlite3.Connection, room: int) -> Iterator[Found]:
         elif last is None or post.position > last:
             first = post.position - damaged if last is None else last + 1
             for position in range(max(first, 1), post.position):
-                yield Found(position=position, damaged=True)
+                yield StoredPost(position=position, damaged=True)
             yield post
             last, damaged = post.position, 0
     for position in range((last or 0) + 1, (last or 0) + 1 + damaged):
-        yield Found(position=position, damaged=True)
+        yield StoredPost(position=position, damaged=True)
 
 
-def lines(db: sqlite3.Connection) -> Iterator[bytes]:
-    """Yield all there is, a line each without its end."""
+def export_lines(db: sqlite3.Connection) -> Iterator[bytes]:
+    """Yield the lines of an export, without line ends."""
     yield msgspec.json.encode(FORMAT)
     for number, room in rooms(db):
         yield msgspec.json.encode(room)
@@ -93,25 +93,25 @@ def lines(db: sqlite3.Connection) -> Iterator[bytes]:
             yield msgspec.json.encode(PostLine(post=post))
 
 
-def bring_in(db: sqlite3.Connection, given: Iterable[bytes]) -> int:
-    """Store what `lines` gave in a database that is empty; give the number of posts.
+def import_lines(db: sqlite3.Connection, lines: Iterable[bytes]) -> int:
+    """Store the lines of an export in an empty database; return the number of posts.
 
-    Its epoch is its own: newer posts may have been lost, and their positions will be used again.
-    All or nothing. Raises Bad.
+    The epoch is new: newer posts may have been lost, and their positions will be reused.
+    All or nothing. Raises ImportFailed.
     """
     decode = msgspec.json.Decoder(RoomLine | PostLine).decode
     (taken,) = db.execute("SELECT count(*) FROM rooms").fetchone()
     if taken:
-        raise Bad("the database is not empty")
+        raise ImportFailed("the database is not empty")
     count = 0
     room, position = 0, 0
-    numbered = enumerate(given, 1)
+    numbered = enumerate(lines, 1)
     try:
         _, first = next(numbered, (1, b""))
         if msgspec.json.decode(first) != FORMAT:
-            raise Bad("line 1: this is no history that geventchat wrote")
+            raise ImportFailed("line 1: this is no history that geventchat wrote")
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Bad("line 1: this is no history that geventchat wrote") from None
+        raise ImportFailed("line 1: this is no history that geventchat wrote") from None
     db.execute("BEGIN IMMEDIATE")
     try:
         for number, line in numbered:
@@ -123,8 +123,8 @@ def bring_in(db: sqlite3.Connection, given: Iterable[bytes]) -> int:
                     position = _add(db, room, position, item.post)
                     count += 1
             except (Refused, ValueError, RecursionError, sqlite3.IntegrityError) as error:
-                raise Bad(f"line {number}: {error}") from None
-        db.execute(COUNT)
+                raise ImportFailed(f"line {number}: {error}") from None
+        db.execute(UPDATE_TOTALS)
         db.execute("COMMIT")
     except BaseException:
         db.execute("ROLLBACK")
@@ -133,14 +133,14 @@ def bring_in(db: sqlite3.Connection, given: Iterable[bytes]) -> int:
 
 
 def damage(db: sqlite3.Connection) -> Iterator[str]:
-    """Yield what is wrong, a line each; nothing if the database is whole."""
+    """Yield a line for each problem in the database."""
     try:
         for (found,) in db.execute("PRAGMA integrity_check").fetchall():
             if found != "ok":
                 yield found
     except sqlite3.DatabaseError as error:
         yield str(error)
-    if found := out_of_reach(db):
+    if found := unreachable_posts(db):
         yield found
     for number, room in rooms(db):
         for post in posts(db, number):
@@ -148,25 +148,25 @@ def damage(db: sqlite3.Connection) -> Iterator[str]:
                 yield f"{room.name}: the post at position {post.position} is damaged or missing"
 
 
-def out_of_reach(db: sqlite3.Connection) -> str:
-    """Say whether there may be posts that nothing here can find."""
+def unreachable_posts(db: sqlite3.Connection) -> str:
+    """Describe posts that the other functions cannot find; empty if there are none."""
     try:
-        return missing(db)
+        return missing_posts(db)
     except sqlite3.DatabaseError as error:
         return str(error)
 
 
-def _read(db: sqlite3.Connection, room: int) -> Iterator[Found | None]:
-    """Yield the posts of a room; None for one whose position may be what is damaged of it.
+def _read(db: sqlite3.Connection, room: int) -> Iterator[StoredPost | None]:
+    """Yield the posts of a room; None for a damaged one, whose position may be wrong too.
 
     Where the file itself is damaged, each position is tried alone until one can be read again.
     """
-    with _texts_as(db, bytes):  # a byte that was changed may have made a text none
+    with _texts_as(db, bytes):  # a damaged text may not be UTF-8
         last, top = 0, None
         while True:
             try:
                 for row in db.execute(_ROWS, (room, last)):
-                    post = _found(room, *row)
+                    post = _stored_post(room, *row)
                     yield post
                     last = post.position if post is not None else last + 1
                 return
@@ -175,7 +175,7 @@ def _read(db: sqlite3.Connection, room: int) -> Iterator[Found | None]:
                 last = (last or _end(db, room, "min") - 1) + 1
                 if last > top:
                     raise
-                yield Found(position=last, damaged=True)
+                yield StoredPost(position=last, damaged=True)
 
 
 @contextmanager
@@ -187,24 +187,24 @@ def _texts_as(db: sqlite3.Connection, factory: Callable[[bytes], object]) -> Ite
         db.text_factory = str
 
 
-def _found(
+def _stored_post(
     room: int, position: int, at: int, author: bytes, text: bytes, client: Any, key: Any, total: int
-) -> Found | None:
-    """Give a post as it was read, each text as its bytes, if it is as it was stored."""
+) -> StoredPost | None:
+    """Return a post from its row, in which texts are bytes; None if it is damaged."""
     try:
         texts = author.decode(), text.decode(), key.decode() if key is not None else None
     except (UnicodeDecodeError, AttributeError):
         return None
-    if not is_whole(room, position, at, texts[0], texts[1], client, texts[2], total):
+    if not is_intact(room, position, at, texts[0], texts[1], client, texts[2], total):
         return None
-    return Found(
+    return StoredPost(
         position=position, time=at, author=texts[0], text=texts[1],
         client=(client or b"").hex(), key=texts[2],
     )  # fmt: skip
 
 
 def _end(db: sqlite3.Connection, room: int, which: str) -> int:
-    """Give the newest or the oldest position of a room, 1 if it cannot be read."""
+    """Return the newest or the oldest position of a room, 1 if it cannot be read."""
     try:
         (position,) = db.execute(
             f"SELECT {which}(position) FROM posts WHERE room = ?", (room,)
@@ -218,7 +218,7 @@ def _begin(db: sqlite3.Connection, room: RoomLine) -> int:
     if names.room(room.name) != room.name:
         raise ValueError(f"{room.name!r} is not the name of a room")
     if "\0" in room.topic or not 0 <= room.top < 1 << 53:
-        raise ValueError("no server has such a room")
+        raise ValueError("not a valid room")
     cursor = db.execute(
         "INSERT INTO rooms (name, topic, top) VALUES (?, ?, ?)", (room.name, room.topic, room.top)
     )
@@ -226,16 +226,16 @@ def _begin(db: sqlite3.Connection, room: RoomLine) -> int:
     return cursor.lastrowid
 
 
-def _add(db: sqlite3.Connection, room: int, last: int, post: Found) -> int:
+def _add(db: sqlite3.Connection, room: int, last: int, post: StoredPost) -> int:
     if not room:
         raise ValueError("a post comes before its room")
     if not 1 <= post.position < 1 << 53 or (last and post.position != last + 1):
         raise ValueError(f"position {post.position} comes after {last}")
     if "\0" in post.author + post.text + (post.key or "") or not 0 <= post.time < 1 << 53:
-        raise ValueError("no server has such a post")
+        raise ValueError("not a valid post")
     author, text, client = post.author, post.text, bytes.fromhex(post.client)
-    if post.damaged:  # said aloud, lest the record be silently shortened
+    if post.damaged:  # visible in the room, so that no message is lost silently
         author, text = "server", _LOST
     row = (room, post.position, post.time, author, text, client, post.key)
-    db.execute("INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, sum_of(*row)))
+    db.execute("INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, checksum(*row)))
     return post.position

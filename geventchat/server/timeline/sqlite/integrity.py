@@ -1,8 +1,8 @@
-"""Whether a file is whole but for the posts' texts, which takes reading all of it.
+"""Integrity check of a whole file, except the texts of posts.
 
-SQLite vouches for its structure alone. A bit that is flipped in the name of a room or in a position
-would make another room, or end a history sooner: so names are compared with their index, and the
-posts of each room are counted.
+SQLite checks only the structure. A bit flip in the name of a room or in a position would make
+another room, or end a history sooner; so names are compared with their index, and the posts of each
+room are counted.
 """
 
 import sqlite3
@@ -12,31 +12,30 @@ import gevent
 from gevent.event import AsyncResult
 from gevent.threadpool import ThreadPool
 
-_UNCOUNTED: Final = """
+_INCOMPLETE_ROOM: Final = """
 SELECT name FROM (
     SELECT room, min(position) AS low, max(position) AS high, count(*) AS number
     FROM posts GROUP BY room
 ) LEFT JOIN rooms ON rooms.id = room
 GROUP BY +room HAVING count(*) > 1 OR number != high - low + 1 OR name IS NULL
 """
-# Out of order, a room is met twice; the plus keeps SQLite from relying on their order again.
+# If rows are out of order a room appears twice; the plus keeps SQLite from relying on their order.
 
-LOOK_SECONDS: float = 1.0
-"""How long a look may hold up a start; a large file that is not in memory takes longer."""
+CHECK_SECONDS: float = 1.0
+"""How long the check may delay a start; a large file that is not in memory takes longer."""
 
 
-def look(db: sqlite3.Connection, seconds: float | None = None) -> str | None:
-    """Give what is damaged, nothing if it is whole, None if that could not be told in time.
+def check(db: sqlite3.Connection, seconds: float | None = None) -> str | None:
+    """Return what is damaged, empty if nothing is, None if the check did not end in time.
 
-    In a native thread, for which this waits. The connection must have nothing else to do meanwhile.
-    Raises sqlite3.Error.
+    Waits for a native thread. Nothing else may use the connection meanwhile. Raises sqlite3.Error.
     """
     pool = ThreadPool(1)
-    looking: AsyncResult[str | sqlite3.Error] = pool.spawn(_look, db)
+    checking: AsyncResult[str | sqlite3.Error] = pool.spawn(_check, db)
     limit = gevent.Timeout(seconds)
     try:
         with limit:
-            found = looking.get()
+            found = checking.get()
     except gevent.Timeout as late:
         if late is not limit:
             raise
@@ -50,19 +49,22 @@ def look(db: sqlite3.Connection, seconds: float | None = None) -> str | None:
     return found
 
 
-def _look(db: sqlite3.Connection) -> str | sqlite3.Error:
-    """Give what is found, or what fails: the pool would print it."""
+def _check(db: sqlite3.Connection) -> str | sqlite3.Error:
+    """Return what is damaged, or the exception: the pool would print it."""
     try:
-        for check in "integrity_check(rooms)", "quick_check(1)":
-            (found,) = db.execute(f"PRAGMA {check}").fetchone()
+        for pragma in "integrity_check(rooms)", "quick_check(1)":
+            (found,) = db.execute(f"PRAGMA {pragma}").fetchone()
             if found != "ok":
                 return str(found)
-        return missing(db)
+        return missing_posts(db)
     except sqlite3.Error as error:
         return error
 
 
-def missing(db: sqlite3.Connection) -> str:
-    """Say of which room posts are missing or out of reach, if any are. Raises sqlite3.Error."""
-    found = db.execute(_UNCOUNTED).fetchone()
+def missing_posts(db: sqlite3.Connection) -> str:
+    """Name a room with missing or unreachable posts; empty if there is none.
+
+    Raises sqlite3.Error.
+    """
+    found = db.execute(_INCOMPLETE_ROOM).fetchone()
     return f"posts of {found[0] or 'some room'} are missing" if found else ""

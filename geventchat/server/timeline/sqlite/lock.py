@@ -1,4 +1,4 @@
-"""The lock that lets one server at a time use a database, and names it to the others."""
+"""The lock that allows one server at a time to use a database, with its process id."""
 
 import errno
 import fcntl
@@ -9,9 +9,9 @@ from geventchat.config import BadSetting
 
 
 def lock(path: str) -> IO[str]:
-    """Take the file for this process alone, whatever it is called, while the lock is open.
+    """Lock a database, also under other names of it, until the returned file is closed.
 
-    Raises BadSetting, which names the process that has it.
+    Raises BadSetting, which names the process that holds the lock.
     """
     if os.path.isdir(path):
         raise unusable(path, os.strerror(errno.EISDIR))
@@ -22,7 +22,7 @@ def lock(path: str) -> IO[str]:
         raise unusable(path, error.strerror or str(error)) from None
     try:
         fcntl.flock(taken, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Not one that a server which was refused has just taken away.
+        # Not a lock file that another server has just removed.
         ours = os.path.samestat(os.fstat(taken.fileno()), os.stat(taken.name))
     except OSError:
         ours = False
@@ -42,5 +42,5 @@ def _private(path: str, flags: int) -> int:
 
 
 def unusable(path: str, reason: str) -> BadSetting:
-    """Give the complaint about a database that cannot be used."""
+    """Return the error for a database that cannot be used."""
     return BadSetting("timeline", f"sqlite:{path}", reason)

@@ -1,4 +1,4 @@
-"""Reading the record, page by page, in a thread of its own and one short transaction each."""
+"""Reads posts by the page, in a thread of its own and in one short transaction each."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any, Final
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import PAGE_BYTES, size_of
 from geventchat.server.timeline.sqlite.retention import StoredRoom
-from geventchat.server.timeline.sqlite.schema import connect, is_whole
+from geventchat.server.timeline.sqlite.schema import connect, is_intact
 
 _READ: Final = (
     "SELECT position, time, author, text, client, key, sum FROM posts"
@@ -17,7 +17,7 @@ _READ: Final = (
 
 
 class Damaged(sqlite3.DatabaseError):
-    """A post is not as it was stored, or not there."""
+    """A post is damaged or missing."""
 
     def __init__(self, room: str, position: int) -> None:
         super().__init__(f"the post at position {position} of {room} is damaged or missing")
@@ -25,15 +25,15 @@ class Damaged(sqlite3.DatabaseError):
 
 
 class Reader:
-    """A connection that can only read."""
+    """A read-only connection."""
 
     def __init__(self, path: str) -> None:
         self._db = connect(path, readonly=True)
 
     def since(self, name: str, room: StoredRoom, after: int, upto: int) -> list[Post]:
-        """Return the posts of a room beyond `after` up to `upto`, until they fill a page.
+        """Return the posts of a room after `after` up to `upto`, until they fill a page.
 
-        Raises sqlite3.Error, Damaged if one of them is.
+        Raises sqlite3.Error, or Damaged if one of them is.
         """
         upto = min(upto, room.top)
         return self._page(name, room, after, upto, upto - after, 1)
@@ -41,7 +41,7 @@ class Reader:
     def before(self, name: str, room: StoredRoom, end: int, limit: int) -> list[Post]:
         """Return the last posts of a room below `end`, the newest first, until they fill a page.
 
-        Raises sqlite3.Error, Damaged if one of them is.
+        Raises sqlite3.Error, or Damaged if one of them is.
         """
         return self._page(name, room, 0, min(end - 1, room.top), limit, -1)
 
@@ -60,7 +60,7 @@ class Reader:
             for row in self._rows(number, after, upto, limit, step):
                 position, at, author, text, _, key, _ = row
                 want = want or position
-                if position != want or not is_whole(number, *row):
+                if position != want or not is_intact(number, *row):
                     raise Damaged(name, want)
                 post = Post(name, position, author, at, text, key)
                 size += size_of(post)
@@ -70,10 +70,10 @@ class Reader:
                 page.append(post)
                 want += step
         except sqlite3.OperationalError as error:
-            if "decode" in str(error):  # not even text any more
+            if "decode" in str(error):  # a damaged text that is no UTF-8
                 raise Damaged(name, want or after + 1) from None
             raise
-        # Looked at last: it moves before posts go, and what is gone is not missing.
+        # `oldest` is read last: it moves before posts are deleted, and those are not missing.
         low = max(after + 1, room.oldest)
         if step > 0 and low <= upto and (not page or page[0].position > low):
             raise Damaged(name, low)

@@ -1,9 +1,9 @@
-"""Deleting the oldest posts: by age, by number in a room, by the size of the file.
+"""Retention: deletes the oldest posts by age, by number in a room, and by the size of the file.
 
-In steps of a few milliseconds between two batches, oldest first, so that what is kept of a room has
-no hole; keys go with their posts. A room that is trimmed empty remembers its top. What a step costs
-does not depend on how many rooms there are: it looks at those that were written to, and at the next
-few of a walk around all rooms that have posts.
+It runs in steps of a few milliseconds between two batches, oldest posts first, so that the history
+of a room has no hole; keys are deleted with their posts. A room that is trimmed empty remembers its
+newest position. The cost of a step does not depend on the number of rooms: it examines those that
+were written to, and the next few of a walk around all rooms with posts.
 """
 
 import sqlite3
@@ -15,15 +15,15 @@ from typing import Final, Self
 from geventchat.config import Limits
 
 STEP_POSTS: Final = 200
-"""Posts that one step deletes at most,"""
+"""Maximum number of posts deleted in one step."""
 _STEP_SECONDS: Final = 0.002
-"""and how long it may take: a commit may have to wait for it."""
-_BIT_POSTS: Final = 5
-_BIT_PAGES: Final = 16
+"""Maximum duration of a step: a commit may have to wait for it."""
+_BATCH_POSTS: Final = 5
+_BATCH_PAGES: Final = 16
 _STEP_ROOMS: Final = 50
-"""Rooms of the walk that one step looks at: some 0.5 ms."""
+"""Rooms of the walk that one step examines: some 0.5 ms."""
 _FREE: Final = 8
-"""The file gives space back to the disk when more than one page in so many is free."""
+"""Space is released to the disk while more than 1/8 of the pages are free."""
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 
 
@@ -33,15 +33,15 @@ class StoredRoom:
 
     id: int
     top: int = 0
-    """Its newest position, also when that post was deleted."""
+    """The newest position, even if that post was deleted."""
     oldest: int = 1
-    """Its oldest kept position; one beyond the top if none is."""
+    """The position of the oldest post; one past `top` if there is none."""
     topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """What is kept; None: no bound."""
+    """Limits of the history; None: no limit."""
 
     days: int | None = None
     posts_per_room: int | None = None
@@ -49,7 +49,7 @@ class RetentionPolicy:
 
     @classmethod
     def of(cls, limits: Limits) -> Self:
-        """Return what these limits say of history."""
+        """Return the policy in the limits of a server."""
         return cls(limits.history_days, limits.history_posts_per_room, limits.history_bytes)
 
     def __bool__(self) -> bool:
@@ -58,83 +58,83 @@ class RetentionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class TrimStep:
-    """A room's posts up to a position are to be deleted."""
+    """Delete a room's posts up to a position."""
 
     room: StoredRoom
     upto: int
 
 
 class Retention:
-    """Finds what is to be deleted next. `rooms` are the open ones, by name; used by one thread."""
+    """Finds the next posts to delete. `rooms` are the open ones by name. Used by one thread."""
 
     def __init__(self, rooms: Mapping[str, StoredRoom]) -> None:
         self._open = rooms
-        self.keep = RetentionPolicy()
+        self.policy = RetentionPolicy()
         self._written: dict[int, None] = {}
-        """Ids of rooms that were written to and not looked at since, in order."""
-        self._walked = 0
-        """The id that the walk around all rooms has come to."""
+        """Ids of rooms that were written to and not examined since, in order."""
+        self._walk_position = 0
+        """The id of the last room that the walk has examined."""
         self.rounds = 0
-        """How often the walk has been around."""
+        """Number of completed walks around all rooms."""
 
-    def wrote(self, room: StoredRoom) -> None:
+    def note_written(self, room: StoredRoom) -> None:
         """Note that a room has new posts."""
-        if self.keep.posts_per_room is not None:
+        if self.policy.posts_per_room is not None:
             self._written[room.id] = None
 
     def next(self, db: sqlite3.Connection, now_ms: int, room_bytes: int) -> TrimStep | None:
-        """Return what is to be deleted now; None: nothing among the rooms that were looked at.
+        """Return the next step; None: nothing to delete in the rooms that were examined.
 
-        `room_bytes` is what rooms and topics take in the file: they never cost posts.
+        `room_bytes` is the size of rooms and topics in the file, for which no post is deleted.
         Raises sqlite3.Error.
         """
-        keep = self.keep
-        if keep.posts_per_room is not None:
+        policy = self.policy
+        if policy.posts_per_room is not None:
             while self._written:
                 room = self._room(db, next(iter(self._written)))
-                if (trim := _too_many(room, keep.posts_per_room)) is not None:
+                if (trim := _too_many(room, policy.posts_per_room)) is not None:
                     return trim
                 del self._written[room.id]
         self._written.clear()
         walked = [self._room(db, room) for room in self._walk(db)]
-        if keep.total_bytes is not None and _used_bytes(db) - room_bytes > keep.total_bytes:
+        if policy.total_bytes is not None and _used_bytes(db) - room_bytes > policy.total_bytes:
             largest = max([*self._open.values(), *walked], key=_kept, default=None)
             if largest is not None and _kept(largest):
                 return TrimStep(largest, min(largest.top, largest.oldest + STEP_POSTS - 1))
         for room in walked:
             trim = None
-            if keep.posts_per_room is not None:
-                trim = _too_many(room, keep.posts_per_room)
-            if trim is None and keep.days is not None:
-                trim = _too_old(db, room, now_ms - keep.days * _DAY_MS)
+            if policy.posts_per_room is not None:
+                trim = _too_many(room, policy.posts_per_room)
+            if trim is None and policy.days is not None:
+                trim = _too_old(db, room, now_ms - policy.days * _DAY_MS)
             if trim is not None:
-                self._walked = room.id - 1  # there may be more of it
+                self._walk_position = room.id - 1  # there may be more of it
                 return trim
         return None
 
     def _walk(self, db: sqlite3.Connection) -> list[int]:
-        """Return the ids of the next rooms that have posts; a walk ends after the last."""
+        """Return the ids of the next rooms with posts; the last ends the walk."""
         found: list[int] = []
         while len(found) < _STEP_ROOMS:
             (room,) = db.execute(
-                "SELECT min(room) FROM posts WHERE room > ?", (self._walked,)
+                "SELECT min(room) FROM posts WHERE room > ?", (self._walk_position,)
             ).fetchone()
             if room is None:
-                self._walked = 0
+                self._walk_position = 0
                 self.rounds += 1
                 break
             found.append(room)
-            self._walked = room
+            self._walk_position = room
         return found
 
     def _room(self, db: sqlite3.Connection, number: int) -> StoredRoom:
-        """Return a room, the very object if it is open, for `oldest` to move where it is read."""
+        """Load a room; if it is open return that object, since readers use its `oldest`."""
         name, room = load(db, "id", number)
         return self._open.get(name, room)
 
 
 def load(db: sqlite3.Connection, by: str, value: object) -> tuple[str, StoredRoom]:
-    """Return a room and its name, found `by` its name or id. Raises LookupError, sqlite3.Error."""
+    """Load a room `by` name or id; return its name too. Raises LookupError, sqlite3.Error."""
     row = db.execute(f"SELECT id, name, topic, top FROM rooms WHERE {by} = ?", (value,)).fetchone()
     if row is None:
         raise LookupError(value)
@@ -152,8 +152,8 @@ def delete(db: sqlite3.Connection, trim: TrimStep) -> None:
     """
     room = trim.room
     db.execute("BEGIN IMMEDIATE")
-    for _ in _bits():
-        room.oldest = min(room.oldest + _BIT_POSTS, trim.upto + 1)
+    for _ in _until_step_ends():
+        room.oldest = min(room.oldest + _BATCH_POSTS, trim.upto + 1)
         db.execute("DELETE FROM posts WHERE room = ? AND position < ?", (room.id, room.oldest))
         if room.oldest > trim.upto:
             break
@@ -161,17 +161,17 @@ def delete(db: sqlite3.Connection, trim: TrimStep) -> None:
     db.execute("COMMIT")
 
 
-def give_back(db: sqlite3.Connection) -> bool:
-    """Give free space back to the disk, a step of it; return whether there was any to give.
+def release_space(db: sqlite3.Connection) -> bool:
+    """Release free space to the disk for one step; return whether there may be more.
 
-    Some is left, for what comes next. Raises sqlite3.Error.
+    Some is left for new posts. Raises sqlite3.Error.
     """
-    for _ in _bits():
+    for _ in _until_step_ends():
         pages, free = _pages(db)
         if free * _FREE <= pages:
             return False
-        # As a script: `execute` stops at the first row, of which this gives one for each page.
-        db.executescript(f"PRAGMA incremental_vacuum({_BIT_PAGES})")
+        # As a script: `execute` stops at the first row, and this returns a row for each page.
+        db.executescript(f"PRAGMA incremental_vacuum({_BATCH_PAGES})")
     return True
 
 
@@ -199,7 +199,7 @@ def _too_old(db: sqlite3.Connection, room: StoredRoom, before_ms: int) -> TrimSt
     return TrimStep(room, upto) if upto else None
 
 
-def _bits() -> Iterator[None]:
+def _until_step_ends() -> Iterator[None]:
     """Yield, at least once, until a step has taken long enough."""
     end = time.perf_counter() + _STEP_SECONDS
     yield
@@ -215,7 +215,7 @@ def _used_bytes(db: sqlite3.Connection) -> int:
 
 
 def _pages(db: sqlite3.Connection) -> tuple[int, int]:
-    """Return how many pages the file has, and how many of them are free."""
+    """Return the number of pages of the file, and of the free ones among them."""
     (pages,) = db.execute("PRAGMA page_count").fetchone()
     (free,) = db.execute("PRAGMA freelist_count").fetchone()
     return pages, free

@@ -1,4 +1,4 @@
-"""Storing the record: the one connection that writes, used by one native thread.
+"""Stores posts and topics: the only connection that writes, used by one native thread.
 
 SQLite before 3.51.3 can corrupt a file that two connections write and checkpoint.
 """
@@ -14,22 +14,22 @@ from geventchat.server.timeline.sqlite.retention import (
     Retention,
     StoredRoom,
     delete,
-    give_back,
     load,
+    release_space,
 )
 from geventchat.server.timeline.sqlite.rollback_guard import RollbackGuard
 from geventchat.server.timeline.sqlite.schema import (
+    checksum,
     connect,
-    durable,
-    is_whole,
+    is_intact,
+    make_durable,
     new_epoch,
     prepare,
     room_bytes,
-    sum_of,
 )
 
-COUNT_SECONDS: Final = 0.9
-"""How often it is written down how much there is; looked at once a second."""
+TOTALS_SECONDS: Final = 0.9
+"""Minimum interval between two writes of the totals; due once a second."""
 _INSERT: Final = (
     "INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (client, key, room) WHERE key IS NOT NULL DO NOTHING"
@@ -37,7 +37,7 @@ _INSERT: Final = (
 
 
 class _Turn:
-    """What one turn writes."""
+    """The entries of one turn, and the rows to write for them."""
 
     def __init__(self) -> None:
         self.entries: list[tuple[Entry, int]] = []
@@ -47,25 +47,25 @@ class _Turn:
 
 
 class Store:
-    """The rooms as they are stored, and what changes them. Raises sqlite3.Error."""
+    """The stored rooms, and all changes of them. Raises sqlite3.Error."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self.guard = RollbackGuard(path)
         self.rooms: dict[str, StoredRoom] = {}
-        """The open rooms. This thread puts them in; their user takes them out."""
-        self._doubtful: dict[str, StoredRoom] = {}
-        """Rooms that the last transaction would change, as they are known to be stored."""
+        """The open rooms. This thread adds them; the timeline removes them."""
+        self._unconfirmed: dict[str, StoredRoom] = {}
+        """Rooms of a transaction that is not known to be committed, as they were before it."""
         self.posts = 0
-        """How many were ever stored; after a crash, up to a second ago."""
+        """Number of posts ever stored; after a crash, up to one second before it."""
         self.room_bytes = 0
-        """What rooms and topics take in the file."""
-        self._counted = (0, 0)
-        """The two as they are in the file."""
-        self._counted_at = 0.0
+        """Size of rooms and topics in the file."""
+        self._written_totals = (0, 0)
+        """`posts` and `room_bytes` as they are in the file."""
+        self._totals_written_at = 0.0
         self.retention = Retention(self.rooms)
         self.renewed = False
-        """Whether the record began a new life when it was opened."""
+        """Whether a rollback was detected at the start, and a new epoch started."""
         self.db: sqlite3.Connection | None = connect(path)
         try:
             self._open(self.db)
@@ -74,106 +74,100 @@ class Store:
             raise
 
     def _open(self, db: sqlite3.Connection) -> None:
-        """Make the tables ours, and learn what they hold."""
-        self.looked_at = prepare(db)
-        self.learn()
-        if self.guard.contradicts(self.epoch, self.posts):
+        """Prepare the tables, load the totals, and start a new epoch after a rollback."""
+        self.fully_checked = prepare(db)
+        self.reload()
+        if self.guard.detects_rollback(self.epoch, self.posts):
             self.renew()
             self.renewed = True
 
-    def learn(self) -> None:
-        """Learn anew what the file says of the whole record."""
+    def reload(self) -> None:
+        """Load the epoch and the totals from the file."""
         self.epoch, self.posts, self.room_bytes = (
-            self._ready().execute("SELECT epoch, posts, room_bytes FROM store").fetchone()
+            self._connection().execute("SELECT epoch, posts, room_bytes FROM store").fetchone()
         )
-        self._counted = self.posts, self.room_bytes
+        self._written_totals = self.posts, self.room_bytes
 
     def renew(self) -> None:
-        """Begin a new life of the record: nobody's position in it counts any more."""
+        """Start a new epoch, which makes the positions of all clients void."""
         self.epoch = new_epoch()
-        db = self._ready()
+        db = self._connection()
         db.execute("UPDATE store SET epoch = ?", (self.epoch,))
-        self.guard.saw(self.epoch, self.posts)
+        self.guard.update(self.epoch, self.posts)
 
     def close(self) -> None:
-        """Close the connection; the guard has seen all."""
+        """Write the totals and the guard, and close the connection."""
         if self.db is not None:
             with suppress(sqlite3.Error):
-                self._count(self.db, at_once=True)
+                self._write_totals(self.db, at_once=True)
             self.db.close()
             self.db = None
 
     def open(self, name: str) -> None:
-        """Keep a room in `rooms`, as it is stored."""
+        """Load a room into `rooms`."""
         if name not in self.rooms:
             self.rooms[name] = self._guarded_load(name)
 
-    # What is submitted
-
     def store(self, submitted: list[Submission]) -> Batch:
-        """Store submissions in one transaction, or nothing of it."""
+        """Store submissions in one transaction, or none of them."""
         try:
-            return self._try_to_store(self._ready(), submitted, Batch())
+            return self._try_to_store(self._connection(), submitted, Batch())
         except BaseException:
-            self._give_up()
+            self._discard_connection()
             raise
 
     def trim(self) -> bool:
-        """Delete what is to be kept no longer, one step of it; return whether anything went."""
+        """Take one step of retention; return whether there was anything to do."""
         try:
-            db = self._ready()
-            # No fsync of its own: what a power failure brings back will go again.
+            db = self._connection()
+            # Without fsync: posts that reappear after a power failure are deleted again.
             db.execute("PRAGMA synchronous = NORMAL")
             trim = self.retention.next(db, int(time.time() * 1000), self.room_bytes)
             if trim is not None:
                 delete(db, trim)
-            went = trim is not None or give_back(db)
-            durable(db)
+            trimmed = trim is not None or release_space(db)
+            make_durable(db)
         except BaseException:
-            self._give_up()
+            self._discard_connection()
             raise
-        return went
+        return trimmed
 
-    def tend(self) -> None:
-        """Do what is due once a second: count, and find out whether a failed disk works again."""
+    def maintain(self) -> None:
+        """Write the totals, and reconnect if the disk failed. Due once a second."""
         try:
-            self._count(self._ready())
+            self._write_totals(self._connection())
         except BaseException:
-            self._give_up()
+            self._discard_connection()
             raise
 
-    def _count(self, db: sqlite3.Connection, *, at_once: bool = False) -> None:
-        """Write down how much there is, if it is time to.
-
-        First in the file, so that the guard never knows more.
-        """
+    def _write_totals(self, db: sqlite3.Connection, *, at_once: bool = False) -> None:
+        """Write the totals if that is due, to the file first: the guard must never be ahead."""
         now = time.monotonic()
-        if not at_once and now - self._counted_at < COUNT_SECONDS:
+        if not at_once and now - self._totals_written_at < TOTALS_SECONDS:
             return
         counts = self.posts, self.room_bytes
-        if counts != self._counted:
+        if counts != self._written_totals:
             db.execute("UPDATE store SET posts = ?, room_bytes = ?", counts)
-            self._counted = counts
-        self.guard.saw(self.epoch, self.posts)
-        self._counted_at = now
+            self._written_totals = counts
+        self.guard.update(self.epoch, self.posts)
+        self._totals_written_at = now
 
-    def _ready(self) -> sqlite3.Connection:
-        """Return the connection, a new one if the last has failed."""
+    def _connection(self) -> sqlite3.Connection:
+        """Return the connection, a new one if the last failed."""
         if self.db is None:
             self.db = connect(self._path)
-            durable(self.db)
-            self._take_back(self.db)
+            make_durable(self.db)
+            self._roll_back_unacknowledged(self.db)
         return self.db
 
-    def _take_back(self, db: sqlite3.Connection) -> None:
-        """Let the file hold what is known to be stored, and no more.
+    def _roll_back_unacknowledged(self, db: sqlite3.Connection) -> None:
+        """Delete the posts of a failed commit, whose authors were notified that it failed.
 
-        A commit that failed may be whole in the log all the same, and be found there. Nobody has
-        heard of it, and its authors were told that it is not stored. This commit is written over
-        it, and shows that the disk is good again.
+        Such a commit may be complete in the WAL and be found there, but nothing of it was
+        delivered. The commit here overwrites it, and shows that the disk works again.
         """
         db.execute("BEGIN IMMEDIATE")
-        for name, known in self._doubtful.items():
+        for name, known in self._unconfirmed.items():
             found = db.execute("SELECT id FROM rooms WHERE name = ?", (name,)).fetchone()
             if found is None:
                 continue
@@ -182,7 +176,7 @@ class Store:
                 self.rooms[name].id = number
             db.execute("DELETE FROM posts WHERE room = ? AND position > ?", (number, known.top))
             db.execute("UPDATE rooms SET topic = ? WHERE id = ?", (known.topic, number))
-        for room in self.rooms.values():  # a trim that failed may have moved it
+        for room in self.rooms.values():  # a failed trim may have moved `oldest`
             (low,) = db.execute(
                 "SELECT min(position) FROM posts WHERE room = ?", (room.id,)
             ).fetchone()
@@ -192,15 +186,15 @@ class Store:
             (self.epoch, self.posts, self.room_bytes),
         )
         db.execute("COMMIT")
-        self._counted = self.posts, self.room_bytes
-        self._doubtful = {}
+        self._written_totals = self.posts, self.room_bytes
+        self._unconfirmed = {}
 
-    def _give_up(self) -> None:
-        """Let go of a connection that has failed.
+    def _discard_connection(self) -> None:
+        """Close a failed connection.
 
-        What it holds in its memory may not be what is on the disk: after an fsync that failed the
-        kernel takes pages for written which are not, and would say so the next time it is asked.
-        The next connection writes them anew, from the end of the last commit that did succeed.
+        Its view of the file may be wrong: after a failed fsync the kernel marks pages as clean that
+        were not written, and the next fsync would succeed. The next connection writes them again,
+        from the end of the last successful commit.
         """
         db, self.db = self.db, None
         if db is not None:
@@ -212,13 +206,13 @@ class Store:
 
     def _guarded_load(self, name: str) -> StoredRoom:
         try:
-            return self._load(self._ready(), name)
+            return self._load(self._connection(), name)
         except BaseException:
-            self._give_up()
+            self._discard_connection()
             raise
 
     def _load(self, db: sqlite3.Connection, name: str) -> StoredRoom:
-        """Return a room as it is stored; with the id 0 if it is not."""
+        """Return a room as it is stored, with the id 0 if it is not."""
         try:
             return load(db, "name", name)[1]
         except LookupError:
@@ -228,47 +222,47 @@ class Store:
         self, db: sqlite3.Connection, submitted: list[Submission], batch: Batch
     ) -> Batch:
         rooms = self._rooms_of(db, submitted)
-        # As they are known to be stored, unless the commit succeeds.
-        self._doubtful = {
+        # The state to roll back to unless the commit succeeds.
+        self._unconfirmed = {
             name: StoredRoom(room.id, room.top, room.oldest, room.topic)
             for name, room in rooms.items()
         }
         db.execute("BEGIN IMMEDIATE")
         made = self._add_rooms(db, rooms)
         before = db.total_changes
-        turn = self._number(rooms, made, submitted)
+        turn = self._assign_positions(rooms, made, submitted)
         db.executemany(_INSERT, turn.rows)
         if db.total_changes - before != len(turn.rows):
-            # Something was said before: rare, so only now is each looked up.
+            # Some submission is a repetition: rare, so only now each is looked up.
             db.execute("ROLLBACK")
             db.execute("BEGIN IMMEDIATE")
-            fresh, again = self._once(db, rooms, submitted, batch)
+            fresh, again = self._deduplicate(db, rooms, submitted, batch)
             wanted = {each.room for each in fresh}
             made = self._add_rooms(db, {name: rooms[name] for name in wanted})
-            turn = self._number(rooms, made, fresh)
+            turn = self._assign_positions(rooms, made, fresh)
             db.executemany(_INSERT, turn.rows)
             places = {number: entry for entry, number in turn.entries}
             for each, first in again:
                 post = places[first.number]
                 assert isinstance(post, Post)
-                _judge(batch, each, post.position, first.text)
+                _add_verdict(batch, each, post.position, first.text)
         for name, topic in turn.topics.items():
             number = made.get(name) or rooms[name].id
             db.execute("UPDATE rooms SET topic = ? WHERE id = ?", (topic, number))
         db.execute("COMMIT")
-        self._doubtful = {}
+        self._unconfirmed = {}
         self._apply(rooms, made, turn)
         batch.entries = turn.entries
         return batch
 
     def _apply(self, rooms: dict[str, StoredRoom], made: dict[str, int], turn: _Turn) -> None:
-        """Know as stored what was committed."""
+        """Update rooms and totals after a commit."""
         for name, number in made.items():
             rooms[name].id = number
             self.room_bytes += room_bytes("")
         for name, top in turn.tops.items():
             rooms[name].top = top
-            self.retention.wrote(rooms[name])
+            self.retention.note_written(rooms[name])
         for name, topic in turn.topics.items():
             self.room_bytes += room_bytes(topic) - room_bytes(rooms[name].topic)
             rooms[name].topic = topic
@@ -277,7 +271,7 @@ class Store:
     def _rooms_of(
         self, db: sqlite3.Connection, submitted: list[Submission]
     ) -> dict[str, StoredRoom]:
-        """Return the rooms of submissions; one that is not open any more is looked up."""
+        """Return the rooms of submissions; those that are no longer open are loaded."""
         rooms: dict[str, StoredRoom] = {}
         for each in submitted:
             if each.room not in rooms:
@@ -286,7 +280,7 @@ class Store:
         return rooms
 
     def _add_rooms(self, db: sqlite3.Connection, rooms: dict[str, StoredRoom]) -> dict[str, int]:
-        """Make rows for the rooms that have none; return their ids, which count from commit on."""
+        """Insert the rooms that are not stored yet; return their ids, valid after the commit."""
         made: dict[str, int] = {}
         for name, room in rooms.items():
             if not room.id:
@@ -295,10 +289,10 @@ class Store:
                 made[name] = cursor.lastrowid
         return made
 
-    def _number(
+    def _assign_positions(
         self, rooms: dict[str, StoredRoom], made: dict[str, int], submitted: list[Submission]
     ) -> _Turn:
-        """Give submissions their places: entries, and the rows of the posts."""
+        """Assign positions to submissions; return the entries, and the rows of the posts."""
         now = int(time.time() * 1000)
         turn = _Turn()
         entries, rows, tops = turn.entries, turn.rows, turn.tops
@@ -314,20 +308,20 @@ class Store:
             room = known.id or made[name]
             position = tops[name] = (tops.get(name) or known.top) + 1
             entries.append((Post(name, position, author, now, text, key), each.number))
-            total = sum_of(room, position, now, author, text, client, key)
+            total = checksum(room, position, now, author, text, client, key)
             rows.append((room, position, now, author, text, client, key, total))
         return turn
 
-    def _once(
+    def _deduplicate(
         self,
         db: sqlite3.Connection,
         rooms: dict[str, StoredRoom],
         submitted: list[Submission],
         batch: Batch,
     ) -> tuple[list[Submission], list[tuple[Submission, Submission]]]:
-        """Return the first submissions of each key, and those that repeat one of this very turn.
+        """Return the first submission of each key, and repetitions paired with their first.
 
-        What is stored already gets its verdict in the batch.
+        Repetitions of stored posts get their verdict in the batch.
         """
         fresh: list[Submission] = []
         firsts: dict[tuple[bytes, str, str], Submission] = {}
@@ -338,10 +332,10 @@ class Store:
                 continue
             slot = each.client, each.key, each.room
             stored = _stored_before(db, rooms[each.room].id, each)
-            if stored is not None and not is_whole(*stored):
-                batch.failed.append(each.number)  # whether it repeats that post cannot be known
+            if stored is not None and not is_intact(*stored):
+                batch.failed.append(each.number)  # the damaged text cannot be compared
             elif stored is not None:
-                _judge(batch, each, stored[1], stored[4])
+                _add_verdict(batch, each, stored[1], stored[4])
             elif slot in firsts:
                 again.append((each, firsts[slot]))
             else:
@@ -353,7 +347,7 @@ class Store:
 def _stored_before(
     db: sqlite3.Connection, room: int, submission: Submission
 ) -> tuple[int, int, int, Any, Any, Any, Any, int] | None:
-    """Return the post that has the key of a submission, with its room, if there is one."""
+    """Return the row of the stored post with the key of a submission, if there is one."""
     db.text_factory = _lenient
     try:
         found: tuple[int, int, int, Any, Any, Any, Any, int] | None = db.execute(
@@ -366,11 +360,11 @@ def _stored_before(
 
 
 def _lenient(text: bytes) -> str:
-    """Return a damaged text too, for its sum to show it."""
+    """Decode a text even if it is damaged; its checksum will not match."""
     return text.decode("utf-8", "replace")
 
 
-def _judge(batch: Batch, submission: Submission, position: int, text: str) -> None:
+def _add_verdict(batch: Batch, submission: Submission, position: int, text: str) -> None:
     if text == submission.text:
         batch.repeated.append((submission.number, position))
     else:

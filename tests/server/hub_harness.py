@@ -1,4 +1,4 @@
-"""A hub with everything around it in a test's hand: when is stored, delivered, read and sent."""
+"""A hub whose surroundings the test controls: when posts are stored, delivered, read and sent."""
 
 import time
 from collections import deque
@@ -22,8 +22,8 @@ from tests.server.links import FakeLink
 from tests.server.switches import never_switches
 
 
-class Wall(Console):
-    """A console that shows nothing, and remembers who took which nick."""
+class RecordingConsole(Console):
+    """A console that prints nothing and records renames."""
 
     def __init__(self) -> None:
         self.nicks: list[tuple[str, str]] = []
@@ -45,38 +45,38 @@ class Wall(Console):
 
 
 class SteppedTimeline(MemoryTimeline):
-    """Stores and delivers when it is told to, never by itself; readings may be held back.
+    """Stores and delivers only when the test says so; reads can be delayed.
 
-    Positions count from `store` on and posts are heard from `hand_on` on, as with a disk.
+    As with a disk, positions change at `store` and posts are delivered at `deliver_next`.
     """
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub.submissions.deliver, posts_per_room=1 << 30, total_bytes=1 << 60)
         self.stored: deque[Batch] = deque()
-        self.held_back = False
-        """Whether readings wait for `let_read`."""
+        self.hold_readers = False
+        """Whether reads wait for `resume_reader`."""
         self.readers: deque[Event] = deque()
 
     def store(self) -> None:
-        """Store what was appended."""
+        """Store the appended submissions as one batch."""
         if self._submitted:
             submitted, self._submitted = self._submitted, []
             self.stored.append(self._store(submitted))
 
-    def hand_on(self) -> None:
-        """Deliver the oldest batch that is stored and not delivered."""
+    def deliver_next(self) -> None:
+        """Deliver the oldest stored batch."""
         if self.stored:
             with never_switches():
-                self._hand_on(self.stored.popleft())
+                self._on_batch(self.stored.popleft())
 
-    def let_read(self) -> None:
-        """Let the reader who waits longest have its page, as it was when it asked."""
+    def resume_reader(self) -> None:
+        """Return to the longest waiting reader its page, as it was when it asked."""
         if self.readers:
             self.readers.popleft().set()
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is on its way."""
+        """Whether nothing is pending."""
         return not (self._submitted or self.stored or self.readers)
 
     def since(self, room: str, after: int, upto: int) -> list[Post]:
@@ -90,14 +90,14 @@ class SteppedTimeline(MemoryTimeline):
         return posts
 
     def _wait(self) -> None:
-        if self.held_back:
+        if self.hold_readers:
             turn = Event()
             self.readers.append(turn)
             turn.wait()
 
 
 class Rounds:
-    """A loop that is always in another round: each slice has a budget of its own."""
+    """A loop that reports a new round each time: each slice has a budget of its own."""
 
     def __init__(self) -> None:
         self._rounds = count()
@@ -107,13 +107,13 @@ class Rounds:
         return next(self._rounds)
 
 
-class House:
-    """A hub, its timeline, and sessions that nobody runs unless the test does."""
+class Harness:
+    """A hub, its timeline, and sessions that run only if the test runs them."""
 
     def __init__(self, **limits: Any) -> None:
         self.limits = Limits(**limits)
-        self.wall = Wall()
-        self.hub = Hub(self.limits, self.wall)
+        self.console = RecordingConsole()
+        self.hub = Hub(self.limits, self.console)
         self.hub.delivery._loop = Rounds()
         self.policy = Policy()
         self.timeline = self.hub.timeline = SteppedTimeline(self.hub)
@@ -126,17 +126,17 @@ class House:
         return session
 
     def say(self, session: Session, text: str, room: str = "lobby") -> None:
-        """Let a session say something."""
+        """Submit a message of a session."""
         self.timeline.append(submitted(session, text, room))
 
     def set_topic(self, session: Session, topic: str, room: str = "lobby") -> None:
-        """Let a session set a topic."""
+        """Submit a topic of a session."""
         submission = submitted(session, topic, room)
         submission.is_topic = True
         self.timeline.append(submission)
 
     def slice(self) -> None:
-        """Let delivery work for one slice."""
+        """Run one slice of delivery."""
         with never_switches():
             self.hub.submissions.deliver(Batch())
 
@@ -149,7 +149,7 @@ class House:
 def submitted(
     session: Session, text: str, room: str = "lobby", key: str | None = None
 ) -> Submission:
-    """Give something that a session says, of which the hub knows; its verdict is to come."""
+    """Return a submission of a session that the hub counts as pending."""
     hub = session.hub
     hub.submissions._number += 1
     submission = Submission(hub.submissions._number, room, session.nick, text, session.client, key)
@@ -165,7 +165,7 @@ def link_of(session: Session) -> FakeLink:
 
 
 def heard(session: Session) -> list[bytes]:
-    """Give the frames that a session's client has heard."""
+    """Return the frames that a session's client has received."""
     *frames, rest = bytes(link_of(session).taken).split(b"\0")
     assert rest == b""
     return frames
