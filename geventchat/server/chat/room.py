@@ -170,36 +170,34 @@ class Room:
         items = self._take_events() if self._events else []
         size = len(items) * _TOLD_BYTES
         settled: list[Pending] = []
-        asked: list[Pending] = []
-        topic: int | None = None
+        topics: list[int] = []
         taken = posts = 0
         position = self.position
         for entry, pending in self.pending:
-            size += _topic_size(entry) if isinstance(entry, Topic) else size_of(entry)
+            author = pending.author if pending is not None else None
+            if isinstance(entry, Post):
+                size += size_of(entry)
+                item = Item(entry, author)
+            else:
+                size += _topic_size(entry)
+                item = Item(entry, None, (pending,) if pending is not None else ())
             if size > TURN_BYTES and (taken or items):
                 break
             taken += 1
-            author = None
             if pending is not None:
                 settled.append(pending)
-                author = pending.author
-            if isinstance(entry, Topic):
-                if pending is not None:
-                    asked.append(pending)
-                if topic is not None:  # of topics only the newest is told, at its place
-                    items[topic] = None
-                topic, author = len(items), None
-            else:
+            if isinstance(entry, Post):
                 posts += 1
                 position = entry.position
-            items.append(Item(entry, author))
-        if topic is not None:
-            self._answer_with(items, topic, asked)
+            else:
+                topics.append(len(items))
+            items.append(item)
+        if topics:
+            items = self._with_newest(items, topics)
         recipients: Iterable[Member] = self.live.values()
         if not posts:
             recipients = (member for member in recipients if member.form.rich)
-        heard = [item for item in items if item is not None]
-        self.turn = Turn(heard, list(recipients), posts, position, settled)
+        self.turn = Turn(items, list(recipients), posts, position, settled)
         self.pending = self.pending[taken:]  # not earlier: what meets a bug is given up as a whole
         return self.turn
 
@@ -239,24 +237,30 @@ class Room:
             self._turned.set()
             self._turned = None
 
-    def _take_events(self, *, all_of_them: bool = False) -> list[Item | None]:
+    def _take_events(self, *, all_of_them: bool = False) -> list[Item]:
         """Return the events of the next turn, which others may follow."""
         most = len(self._events) if all_of_them else max(TURN_BYTES // _TOLD_BYTES, 1)
-        items = self._events[:most]
+        items = [item for item in self._events[:most] if item is not None]
         self._events = self._events[most:]
         self._renames.clear()
         self._released.clear()
         self._typing.clear()
         return items
 
-    def _answer_with(self, items: list[Item | None], topic: int, asked: list[Pending]) -> None:
-        """Answer everybody who set a topic in a turn with the newest, which is at an index."""
-        item = items[topic]
-        assert item is not None
-        items[topic] = Item(item.event, asked=tuple(asked))
+    def _with_newest(self, items: list[Item], topics: list[int]) -> list[Item]:
+        """Return the items with only the newest of the topics, which are at some indices.
+
+        It answers everybody who set one.
+        """
+        asked = tuple(pending for index in topics for pending in items[index].asked)
+        newest = topics.pop()
+        event = items[newest].event
         for each in asked:
             if each.author not in self.live:  # turns do not reach it
-                each.author.answer(replace(item.event, id=each.request_id))
+                each.author.answer(replace(event, id=each.request_id))
+        items[newest] = Item(event, None, asked)
+        overtaken = set(topics)
+        return [item for index, item in enumerate(items) if index not in overtaken]
 
 
 def _topic_size(topic: Topic) -> int:

@@ -222,11 +222,8 @@ class Store:
         self, db: sqlite3.Connection, submitted: list[Submission], batch: Batch
     ) -> Batch:
         rooms = self._rooms_of(db, submitted)
-        # The state to roll back to unless the commit succeeds.
-        self._unconfirmed = {
-            name: StoredRoom(room.id, room.top, room.oldest, room.topic)
-            for name, room in rooms.items()
-        }
+        # What to roll back to unless the commit succeeds: only then are these rooms changed.
+        self._unconfirmed = rooms
         db.execute("BEGIN IMMEDIATE")
         made = self._add_rooms(db, rooms)
         before = db.total_changes
