@@ -46,10 +46,9 @@ class Submissions:
     ) -> None:
         """Submit a member's text as a post or as its room's topic; the verdict comes later.
 
-        Raises Ending, and Refused `too_many_rooms` if it would start a room that may not be.
+        Raises Refused `too_many_rooms` if it would start a room that may not be.
         """
         participant, room = member.participant, member.room
-        participant.check()
         if room.unused:
             self._begin_room(timeline, limits, participant, room)
         self._number = number = self._number + 1

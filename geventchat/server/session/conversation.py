@@ -23,7 +23,8 @@ def converse(session: Session) -> None:
     take = _take_first
     try:
         for frame in session.link.frames(session.outbox):
-            session.check()
+            if session.ending is not None:  # it was ended while this frame was on its way
+                raise Ending(session.ending)
             try:
                 take(session, frame)
             except ProtocolError as error:

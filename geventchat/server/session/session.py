@@ -68,9 +68,30 @@ class Session:
     """One client. `run` is its life."""
 
     __slots__ = (
-        "_began", "_closing", "_converse", "_drained", "_pinged", "_reader", "_reason", "_settled",
-        "_unacknowledged", "bad_frames", "bye_id", "client", "form", "hub", "limits", "link",
-        "locked_out", "muted", "nick", "operator", "outbox", "policy", "rooms", "timeline",
+        "_began",
+        "_closing",
+        "_converse",
+        "_drained",
+        "_pinged",
+        "_reader",
+        "_settled",
+        "_unacknowledged",
+        "bad_frames",
+        "bye_id",
+        "client",
+        "ending",
+        "form",
+        "hub",
+        "limits",
+        "link",
+        "locked_out",
+        "muted",
+        "nick",
+        "operator",
+        "outbox",
+        "policy",
+        "rooms",
+        "timeline",
         "topics_unanswered",
     )  # fmt: skip
 
@@ -114,7 +135,8 @@ class Session:
         """Frames that were not UTF-8."""
         self._began = 0.0
         self._reader: greenlet | None = None
-        self._reason: Reason | None = None
+        self.ending: Reason | None = None
+        """Why it ends; from then on it takes no frame and changes nothing."""
         self._closing = False
 
     @property
@@ -172,14 +194,14 @@ class Session:
                 self._drained.set()
             if late is not None:
                 late.kill(block=False)
-            reason = self._reason or reason
+            reason = self.ending or reason
             self._say_goodbye(reason)
         return reason
 
     def end(self, reason: Reason) -> None:
         """End the session for this reason, unless it is ending already. Never waits."""
-        if self._reason is None and not self._closing:
-            self._reason = reason
+        if self.ending is None and not self._closing:
+            self.ending = reason
             gevent.get_hub().loop.run_callback(self._interrupt, reason)
 
     def check(self) -> None:
@@ -188,8 +210,8 @@ class Session:
         The reader may run once more before it is interrupted, if it was ready when `end` was
         called. Never waits.
         """
-        if self._reason is not None:
-            raise Ending(self._reason)
+        if self.ending is not None:
+            raise Ending(self.ending)
 
     def drain(self) -> Event:
         """End the session with `shutdown` once all it has sent so far has its verdict.

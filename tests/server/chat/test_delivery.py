@@ -211,7 +211,7 @@ def test_lost_members_do_not_delay_others(delivery: Delivery) -> None:
     delivery.add(room)
     deliver_all(delivery)
     assert [heard(each) for each in members[1::2]] == [[b"one"]] * 10
-    assert all(each._reason is not None for each in members[::2])
+    assert all(each.ending is not None for each in members[::2])
 
 
 def test_a_failed_turn_stops_neither_its_room_nor_the_others(

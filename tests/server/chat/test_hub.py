@@ -347,7 +347,7 @@ def test_a_second_connection_silently_replaces_the_first(
     anna, first = rich(harness, "anna"), rich(harness, "bert")
     forget(anna)
     second = rich(harness, "", client="bert")
-    assert (first._reason, second.nick) == (REPLACED, "bert")
+    assert (first.ending, second.nick) == (REPLACED, "bert")
     harness.hub.remove(first, REPLACED)
     assert (seen(anna), anna.rooms["lobby"].room.count) == ([], 2)
     assert harness.hub.find_rich("bert") is second
@@ -388,7 +388,7 @@ def test_members_include_dropped_clients_whose_nick_is_held(harness: Harness) ->
 def test_end_all_ends_every_session(harness: Harness) -> None:
     sessions = [plain(harness), rich(harness, "anna")]
     harness.hub.end_all(KICKED)
-    assert [each._reason for each in sessions] == [KICKED, KICKED]
+    assert [each.ending for each in sessions] == [KICKED, KICKED]
 
 
 def test_departed_sessions_leave_nothing_behind(harness: Harness) -> None:

@@ -264,7 +264,7 @@ def test_a_turn_of_any_text_fits_into_an_outbox_that_holds_something(character: 
         fixture.post(character * (65_536 // len(character.encode())), author)
     turn = fixture.begin()
     fixture.put(turn, 2)
-    assert slow._reason is None
+    assert slow.ending is None
     link_of(slow).take(None)
     let_run()
     assert len(heard(slow)) == 1 + turn.posts

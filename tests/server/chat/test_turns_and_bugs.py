@@ -50,7 +50,7 @@ class Place:
 
 
 def code(session: Session) -> str | None:
-    return session._reason.code if session._reason is not None else None
+    return session.ending.code if session.ending is not None else None
 
 
 def test_a_bug_with_one_member_ends_that_member_and_the_others_hear_the_turn(
