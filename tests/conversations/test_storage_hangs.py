@@ -39,11 +39,12 @@ def test_a_client_whose_messages_are_not_stored_in_time_is_told_so(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_setter_whose_topic_is_not_stored_in_time_is_told_so(
+def test_a_client_whose_topic_is_not_stored_in_time_is_ended_at_its_next_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with chatting() as chat:
         ann = chat.rich("Ann")
         lose_submissions(chat, monkeypatch)
         ann.tell("topic", room="lobby", topic="tea")
+        ann.tell("ping")
         assert json.loads(ann.rest()[-1])["code"] == "internal"
