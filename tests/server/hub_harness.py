@@ -28,16 +28,16 @@ class RecordingConsole(Console):
     def __init__(self) -> None:
         self.nicks: list[tuple[str, str]] = []
 
-    def came(self, who: str, address: str, clients: int) -> None:
+    def connected(self, who: str, address: str, clients: int) -> None:
         pass
 
-    def named(self, former: str, nick: str) -> None:
+    def renamed(self, former: str, nick: str) -> None:
         self.nicks.append((former, nick))
 
-    def left(self, who: str, reason: str, clients: int) -> None:
+    def disconnected(self, who: str, reason: str, clients: int) -> None:
         pass
 
-    def said(self, room: str, author: str, text: str) -> None:
+    def message(self, room: str, author: str, text: str) -> None:
         pass
 
     def line(self, text: str) -> None:

@@ -1,6 +1,6 @@
-"""How many may come from where, how quickly, and how the others hear of those who may not.
+"""Limits by address: connections at a time, new ones a minute, new rooms a day.
 
-What is remembered of an address is forgotten by itself. Nothing here waits.
+Addresses are forgotten when their counts have run out. Nothing here waits.
 """
 
 from collections import Counter
@@ -13,29 +13,27 @@ from geventchat.config import Limits
 from geventchat.protocol.errors import FULL, Reason
 from geventchat.server.access.rules import network, parsed
 
-TOO_MANY: Final = replace(
-    FULL, text="Your address has as many connections as it may have. End one first."
-)
+TOO_MANY: Final = replace(FULL, text="Too many connections from your address. Close one first.")
 TOO_OFTEN: Final = replace(
-    FULL, text="Your address has connected too often. Wait a minute before you try again."
+    FULL, text="Too many connection attempts from your address. Try again in a minute."
 )
 WHY: Final = {TOO_MANY: "address", TOO_OFTEN: "arrivals"}
-"""How rejections are counted whose codes do not tell them apart."""
+"""The names of rejections that share a code."""
 RETURNS_PER_MINUTE: Final = 600
-"""Of those who were here before how many, from one address, are not counted as new."""
+"""Reconnects of one address that are not counted as new connections."""
 _MINUTE: Final = 60.0
 DAY: Final = 24 * 60 * 60.0
 _ORIGINS: Final = 10_000
-"""Whose newest connections are remembered."""
+"""Addresses remembered at most."""
 
 
 def origin(address: str) -> str:
-    """Give what stands for an address where they are counted: an IPv6 address is its /64."""
+    """Return the network by which an address is counted: for IPv6 its /64."""
     return str(network(address) or address)
 
 
 class Trust:
-    """Networks whose clients are not counted."""
+    """Networks that have no limits by address."""
 
     def __init__(self, networks: Sequence[str] = ()) -> None:
         self._networks = [ip_network(each) for each in networks]
@@ -46,7 +44,7 @@ class Trust:
 
 
 class ConnectionLimiter:
-    """Counts the connections of each address: those it has, and the new ones of a minute."""
+    """Counts the connections of each address: open ones, and new ones in the last minute."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -54,9 +52,9 @@ class ConnectionLimiter:
         self._new, self._returned = Buckets(), Buckets()
 
     def enter(self, address: str, now: float) -> Reason | None:
-        """Count a connection that was accepted, or give the reason for which it must not stay.
+        """Count an accepted connection, or return why it is rejected.
 
-        `now` is the monotonic clock's. What has entered has to `leave`.
+        `now` is the monotonic time. A counted connection has to `leave`.
         """
         network = origin(address)
         if self._inside[network] >= self.limits.connections_per_address:
@@ -67,16 +65,16 @@ class ConnectionLimiter:
         return None
 
     def leave(self, address: str) -> None:
-        """A connection that had entered is gone."""
+        """Remove a counted connection."""
         network = origin(address)
         self._inside[network] -= 1
         if self._inside[network] <= 0:
             del self._inside[network]
 
     def forgive(self, address: str, now: float) -> None:
-        """Do not count a connection as a new one: its client was here before.
+        """Take back the count of a new connection: its client has reconnected.
 
-        Unless that is how it tries to wear the server out.
+        Up to RETURNS_PER_MINUTE, so that endless reconnects are counted in the end.
         """
         network = origin(address)
         if self._returned.acquire(network, RETURNS_PER_MINUTE, now):
@@ -84,17 +82,17 @@ class ConnectionLimiter:
 
 
 class Buckets:
-    """A leaky bucket for each origin, which holds what comes in a period; forgotten when empty."""
+    """A leaky bucket for each network; it empties within a period and is then forgotten."""
 
     def __init__(self, period: float = _MINUTE) -> None:
         """`period`: in seconds."""
         self._period = period
-        # One number each: when it will be empty. Whoever came last is last, so those that are
-        # forgotten are in front.
+        # One number each: when it will be empty. In the order of use, so the first can be forgotten
+        # first.
         self._empty: dict[str, float] = {}
 
     def acquire(self, network: str, limit: int, now: float) -> bool:
-        """Pour one in, of so many that leak out in a period; False: the bucket is full."""
+        """Take one of `limit` places, which come back over the period; False: none is left."""
         empty = max(self._empty.pop(network, now), now)
         each = self._period / limit
         fits = empty + each <= now + self._period
@@ -103,7 +101,7 @@ class Buckets:
         return fits
 
     def refund(self, network: str, limit: int) -> None:
-        """Take out one that was poured in."""
+        """Give one place back."""
         if network in self._empty:
             self._empty[network] -= self._period / limit
 

@@ -1,4 +1,4 @@
-"""The rules of operators: what is forbidden, for whom, until when.
+"""The rules of operators: what is forbidden, to which clients, until when.
 
 No I/O and no clock: the caller passes the time. Rules are looked up by key, so the cost of a check
 does not grow with their number.

@@ -127,7 +127,7 @@ class Hub:
             member = self._add(participant, self._enter(participant, names.LOBBY))
             self.go_live(member)
             self._newcomers[member] = time.monotonic() + _NEWCOMER_SECONDS
-            self._console.came(participant.nick, participant.address, len(self.sessions))
+            self._console.connected(participant.nick, participant.address, len(self.sessions))
         return rooms
 
     def authenticate(self, participant: Participant, client: bytes, form: Form) -> None:
@@ -138,7 +138,7 @@ class Hub:
         participant.check()
         if participant.locked_out is not None:
             participant.locked_out = None
-            self._console.came(participant.nick, participant.address, len(self.sessions))
+            self._console.connected(participant.nick, participant.address, len(self.sessions))
         for member in list(self.sessions[participant].values()):
             self._remove(member)
         participant.form = form
@@ -149,7 +149,7 @@ class Hub:
             former = self._drop(former)
         self._clients[client] = participant
         if former is not None:
-            self._console.named(participant.nick, former.nick)
+            self._console.renamed(participant.nick, former.nick)
             participant.nick = former.nick
             self._absent[participant] = former.rooms
             if participant.pace is not None and former.pace is not None:
@@ -178,7 +178,7 @@ class Hub:
         self.sessions.pop(participant, None)
         self._absent.pop(participant, None)
         if participant.locked_out is None:
-            self._console.left(participant.nick, reason.code, len(self.sessions))
+            self._console.disconnected(participant.nick, reason.code, len(self.sessions))
         self.delivery.work()
 
     def _drop(self, participant: Participant) -> Away:
@@ -214,7 +214,7 @@ class Hub:
         if names.fold(nick) != names.fold(former):
             self._nicks.free(former)
         participant.nick = nick
-        self._console.named(former, nick)
+        self._console.renamed(former, nick)
         for room in self._absent.get(participant, ()):  # it returns under another nick
             if former in room.away:
                 room.away.remove(former)
@@ -280,7 +280,7 @@ class Hub:
         return member
 
     def go_live(self, member: Member) -> None:
-        """Let turns reach a member that has received everything up to its room's position."""
+        """Make a member live that has received everything up to its room's position."""
         if member.active:
             member.room.go_live(member)
 

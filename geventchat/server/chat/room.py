@@ -81,7 +81,7 @@ class Room:
         self._renames: dict[Participant, tuple[int, str]] = {}
         """The index of a participant's rename in `_events`, and the nick it started from."""
         self._released: dict[str, Participant | None] = {}
-        """Nicks released in `_events`, and by whom if all of that was renames of one."""
+        """Nicks released in `_events`, and the participant if only its renames did."""
         self._typing: set[Participant] = set()
         self.turn: Turn | None = None
         self.busy = False
@@ -104,7 +104,7 @@ class Room:
         self.rich_members -= member.form.rich
 
     def go_live(self, member: Member) -> None:
-        """Let turns reach a member that has received exactly everything up to `position`."""
+        """Make a member live that has received exactly everything up to `position`."""
         self.live[member.participant] = member
         if self.turn is not None:
             self.turn.recipients.append(member)

@@ -86,7 +86,7 @@ class Submissions:
             elif pending is not None:
                 self._acknowledge_alone(entry, pending)
             if isinstance(entry, Post):
-                self._console.said(entry.room, entry.author, entry.text)
+                self._console.message(entry.room, entry.author, entry.text)
         if batch.repeated or batch.conflicts or batch.failed:
             self._delivery.errand(self._verdicts(batch))
         self._delivery.work()

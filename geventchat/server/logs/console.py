@@ -32,22 +32,22 @@ class Console:
         self._echo = echo
         self._for_a_person = echo and not json
 
-    def came(self, who: str, address: str, clients: int) -> None:
+    def connected(self, who: str, address: str, clients: int) -> None:
         """Show that somebody connected from an address; `clients` are connected now."""
         text = f"{who} connected from {address}, {_online(clients)}"
         self._tell(text, event="connected", nick=who, address=address, clients=clients)
 
-    def named(self, former: str, nick: str) -> None:
+    def renamed(self, former: str, nick: str) -> None:
         """Show that somebody changed nicks."""
         text = f"{former} is now known as {nick}"
         self._tell(text, event="renamed", former_nick=former, nick=nick)
 
-    def left(self, who: str, reason: str, clients: int) -> None:
+    def disconnected(self, who: str, reason: str, clients: int) -> None:
         """Show that somebody disconnected, why, and that `clients` are still connected."""
         text = f"{who} disconnected ({reason}), {_online(clients)}"
         self._tell(text, event="disconnected", nick=who, reason=reason, clients=clients)
 
-    def said(self, room: str, author: str, text: str) -> None:
+    def message(self, room: str, author: str, text: str) -> None:
         """Show a message, if messages are shown."""
         if self._echo and self._printer.admits():
             if len(text) > SHOWN_CHARACTERS:

@@ -51,13 +51,13 @@ class Link(Protocol):
         """
 
     def drain(self) -> None:
-        """Let `frames` end once it has yielded what has arrived so far. Never waits."""
+        """End `frames` once it has yielded what has arrived so far. Never waits."""
 
     def farewell(self, reason: Reason) -> bytes:
         """Encode the last words to a client that does not understand `bye`."""
 
     def reject(self, reason: Reason) -> None:
-        """Tell a client without a session why it is turned away. Never waits. Raises OSError."""
+        """Send a client without a session why it is rejected. Never waits. Raises OSError."""
 
     def close(self, seconds: float) -> None:
         """End sending, read on up to `seconds` so that the last words arrive, close. Waits."""
@@ -103,7 +103,7 @@ class Framing(Protocol):
     form: ClassVar[Form]
     """The wire form of its rich clients."""
     overhead: ClassVar[int]
-    """The bytes that a frame takes besides its content, at least."""
+    """The least number of bytes that a frame adds to its content."""
     skipped: int
     """Frames in the last bytes fed that have nothing for the session: empty or control frames."""
 

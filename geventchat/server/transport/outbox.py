@@ -1,11 +1,11 @@
-"""The outbox: what one client has still to hear, bounded in bytes, flushed once a turn.
+"""The outbox: what is queued for one client, bounded in bytes, flushed once a turn.
 
 Nothing here waits but `wait_for_room`, `drained` and `finish`. Four things must hold:
 
 1. `put` and `flush` never switch: rooms are being walked when they are called.
 2. Items leave in the order they were put, each whole, whoever sends them.
 3. At most one writer greenlet per socket, and only while the socket does not take what is put.
-4. What is held is bounded: over the bound the client is slow, and its session is told to end.
+4. The queue is bounded: above the limit the client is slow, and its session is ended.
 """
 
 import logging
@@ -19,11 +19,11 @@ from gevent.queue import SimpleQueue
 from geventchat.protocol.errors import INTERNAL, LOST, SLOW, Reason
 
 ITEM_BYTES: Final = 64
-"""What an item counts besides its length, since small ones cost more than they carry."""
+"""What an item counts in addition to its length, since small ones cost more than that."""
 _CHUNK_BYTES: Final = 64 << 10
-"""What the writer takes into its hand at a time."""
+"""What the writer sends at a time."""
 STALLED_SECONDS: Final = 60.0
-"""How long a socket may take nothing of what is sent to it."""
+"""How long a socket may accept nothing."""
 
 
 _log = logging.getLogger(__name__)
@@ -33,18 +33,21 @@ class Sink(Protocol):
     """The sending side of a link."""
 
     def try_send(self, data: bytes | memoryview) -> int:
-        """Send what the socket takes at once; give how many bytes. Never waits. Raises OSError."""
+        """Send what the socket takes at once; return the number of bytes. Never waits.
+
+        Raises OSError.
+        """
 
     def send(self, data: bytes | memoryview, seconds: float) -> None:
         """Send all of it. Waits. Raises OSError, TimeoutError after seconds without progress."""
 
 
-def _nobody(reason: Reason) -> None:
-    """Nobody is left to be told."""
+def _ignore(reason: Reason) -> None:
+    """Do nothing: the session is over."""
 
 
 class Outbox:
-    """One client's queue. `end` is told when the client is slow or its connection is lost."""
+    """One client's queue. `end` is called when the client is slow or its connection is lost."""
 
     __slots__ = (
         "_closed",
@@ -162,7 +165,7 @@ class Outbox:
             pass  # nobody is left to hear it, or has not heard it in time
         if self._writer is not None:
             self._writer.kill()
-        self._end = _nobody  # not the session, whom it would keep alive as the session keeps it
+        self._end = _ignore  # the session and its outbox would keep each other alive
 
     def _break(self, reason: Reason) -> None:
         """Send no more: an item may have been sent in part."""

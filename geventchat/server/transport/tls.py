@@ -217,7 +217,7 @@ def _believer(cert: str) -> SSLContext:
 
 
 def _shake_hands(server: SSLContext, client: SSLContext) -> None:
-    """Let both shake hands in memory. Raises SSLCertVerificationError, as when it has expired."""
+    """Shake hands in memory. Raises SSLCertVerificationError, for example if it has expired."""
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [client.wrap_bio(down, up), server.wrap_bio(up, down, server_side=True)]
     for _ in range(4):

@@ -67,10 +67,10 @@ def logger(window: Window) -> Iterator[Logger]:
 
 
 def test_connects_renames_and_disconnects_are_lines(window: Window, console: Console) -> None:
-    console.came("guest-3", "192.0.2.1", 2)
-    console.named("guest-3", "ann")
-    console.left("ann", "quit", 1)
-    console.came("guest-4", "192.0.2.1", 1_234)
+    console.connected("guest-3", "192.0.2.1", 2)
+    console.renamed("guest-3", "ann")
+    console.disconnected("ann", "quit", 1)
+    console.connected("guest-4", "192.0.2.1", 1_234)
 
     assert window.lines() == [
         "guest-3 connected from 192.0.2.1, 2 clients online",
@@ -81,15 +81,15 @@ def test_connects_renames_and_disconnects_are_lines(window: Window, console: Con
 
 
 def test_a_message_is_a_line_with_time_room_and_author(window: Window, console: Console) -> None:
-    console.said("lobby", "guest-3", "hello")
+    console.message("lobby", "guest-3", "hello")
 
     (line,) = window.lines()
     assert re.fullmatch(r"\d\d:\d\d #lobby guest-3: hello", line)
 
 
 def test_escape_sequences_are_escaped(window: Window, console: Console) -> None:
-    console.said("lobby", "\x1bguest", "\x1b[2Jgone\n12:34 #lobby boss: forged\u202e")
-    console.came("\x9bwho", "192.0.2.1", 1)
+    console.message("lobby", "\x1bguest", "\x1b[2Jgone\n12:34 #lobby boss: forged\u202e")
+    console.connected("\x9bwho", "192.0.2.1", 1)
 
     message, came = window.lines()
     assert message.endswith(r"#lobby \x1bguest: \x1b[2Jgone\n12:34 #lobby boss: forged\u202e")
@@ -97,14 +97,14 @@ def test_escape_sequences_are_escaped(window: Window, console: Console) -> None:
 
 
 def test_a_huge_message_is_truncated_and_says_by_how_much(window: Window, console: Console) -> None:
-    console.said("lobby", "guest-3", "x" * (SHOWN_CHARACTERS + 61_440))
+    console.message("lobby", "guest-3", "x" * (SHOWN_CHARACTERS + 61_440))
 
     (line,) = window.lines()
     assert line.endswith(f"guest-3: {'x' * SHOWN_CHARACTERS}… (61,440 more characters)")
 
 
 def test_without_echo_messages_are_not_shown(window: Window) -> None:
-    Console(window.printer, echo=False).said("lobby", "guest-3", "private")
+    Console(window.printer, echo=False).message("lobby", "guest-3", "private")
 
     assert window.lines() == []
 
@@ -114,8 +114,8 @@ def test_without_echo_connects_and_disconnects_are_log_records(
 ) -> None:
     console = Console(window.printer, echo=False)
     with caplog.at_level(logging.INFO, "geventchat"):
-        console.came("guest-3", "192.0.2.1", 2)
-        console.left("guest-3", "slow", 1)
+        console.connected("guest-3", "192.0.2.1", 2)
+        console.disconnected("guest-3", "slow", 1)
         console.line("the server says this")
 
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
@@ -135,8 +135,8 @@ def test_with_json_each_line_is_an_object_and_echo_only_adds_messages(
             monkeypatch.setattr(sys, "stdout", stdout)
             monkeypatch.setattr(logging.getLogger(), "handlers", [])
             console = open_console(Config(log_format="json", echo=echo))
-            console.came("guest-3", "192.0.2.1", 1)
-            console.said("lobby", "guest-3", "gr\u00fc\u00dfe\x1b[2J")
+            console.connected("guest-3", "192.0.2.1", 1)
+            console.message("lobby", "guest-3", "gr\u00fc\u00dfe\x1b[2J")
             console.line("the server says this")
             console.close(5)
         with os.fdopen(reading, encoding="utf-8") as stream:
@@ -164,7 +164,7 @@ def test_a_stopped_terminal_never_blocks_the_caller() -> None:
     try:
         begun = time.monotonic()
         for _ in range(3 * WAITING_LINES):
-            console.said("lobby", "guest-3", "x" * 4_096)
+            console.message("lobby", "guest-3", "x" * 4_096)
         console.close(0.05)
 
         assert time.monotonic() - begun < 5
@@ -184,7 +184,7 @@ def test_a_flood_is_summarised_by_the_number_of_dropped_lines(
     flood = 2 * WAITING_LINES
     # Far more than the pipe holds, and nobody reads it yet.
     for _ in range(flood):
-        console.said("lobby", "guest-3", "x" * 1_000)
+        console.message("lobby", "guest-3", "x" * 1_000)
     text = b""
     while not text.endswith(b" lines\n"):
         text += os.read(reading, 1 << 20)
@@ -213,7 +213,7 @@ def test_with_json_the_summary_of_dropped_lines_is_an_object(
         console = open_console(Config(log_format="json", echo=True))
         flood = 5_000
         for _ in range(flood):
-            console.said("lobby", "guest-3", "x" * 1_000)
+            console.message("lobby", "guest-3", "x" * 1_000)
         shown = left_out = 0
         while shown + left_out < flood:
             event = json.loads(stream.readline())
@@ -236,9 +236,9 @@ def test_a_closed_terminal_blocks_nothing() -> None:
     os.close(end)
     console = Console(printer, echo=True)
     for _ in range(2 * WAITING_LINES):
-        console.said("lobby", "guest-3", "hello")
+        console.message("lobby", "guest-3", "hello")
     console.close(5)
-    console.came("guest-3", "192.0.2.1", 1)
+    console.connected("guest-3", "192.0.2.1", 1)
 
     assert not printer.admits()
 
@@ -249,7 +249,7 @@ def test_a_full_disk_blocks_nothing() -> None:
     os.close(full)
     began = time.monotonic()
     for _ in range(2 * WAITING_LINES):
-        console.said("lobby", "guest-3", "hello")
+        console.message("lobby", "guest-3", "hello")
     console.close(0.05)
     assert time.monotonic() - began < 5
 
@@ -277,7 +277,7 @@ def test_without_standard_output_lines_are_dropped() -> None:
     printer = LogWriter(None)
     console = Console(printer, echo=True)
     for _ in range(2 * WAITING_LINES):
-        console.came("guest-3", "192.0.2.1", 1)
+        console.connected("guest-3", "192.0.2.1", 1)
     assert not printer.admits()
     assert printer._lines.empty()
     console.close(5)
@@ -409,7 +409,7 @@ def test_messages_are_shown_on_a_terminal_by_default(
         with os.fdopen(end, "w") as stdout:
             monkeypatch.setattr(sys, "stdout", stdout)
             console = open_console(config)
-            console.said("lobby", "guest-3", "hello")
+            console.message("lobby", "guest-3", "hello")
             console.line("end")
             console.close(5)
             shown = ""
