@@ -13,7 +13,7 @@ import click
 from geventchat.cli.options import as_given, names, option
 from geventchat.cli.settings import config_file, resolve
 from geventchat.config import Config
-from geventchat.config.checks import BadOption, BadSetting
+from geventchat.config.checks import BadOption, BadSetting, scheme_and_path
 from geventchat.config.file import checked
 from geventchat.protocol.visible import visible
 
@@ -156,10 +156,10 @@ def _posts(db: sqlite3.Connection) -> int:
 
 def _path(timeline: str) -> str:
     given = names(click.get_current_context())["timeline"]
-    kind, _, path = checked(given, "timeline", timeline).partition(":")
-    if kind != "sqlite":
+    scheme, path = scheme_and_path(checked(given, "timeline", timeline))
+    if scheme != "sqlite":
         raise BadSetting("timeline", timeline, "has no stored history; use sqlite:PATH")
-    return str(path)
+    return path
 
 
 @contextmanager

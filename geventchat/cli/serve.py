@@ -161,10 +161,11 @@ def _has_terminal() -> bool:
 
 
 def _start_line(config: Config, host: str, port: int) -> str:
-    kind, _, path = config.timeline.partition(":")
-    kept = "kept in memory only, lost on exit" if kind == "memory" else f"stored in {path}"
+    from geventchat.server.factory import kept
+
     tls = " with TLS" if config.tls_cert is not None else ""
-    return f"geventchat {__version__} listening on {_address(host, port)}{tls}, messages {kept}"
+    listening = f"listening on {_address(host, port)}{tls}"
+    return f"geventchat {__version__} {listening}, messages {kept(config)}"
 
 
 def _address(host: str, port: int) -> str:

@@ -68,10 +68,16 @@ def host(value: object) -> str:
 def timeline(value: object) -> str:
     """Accept the name of a timeline."""
     if isinstance(value, str):
-        kind, _, path = value.partition(":")
-        if value == "memory:" or (kind == "sqlite" and path not in ("", ":memory:")):
+        scheme, path = scheme_and_path(value)
+        if value == "memory:" or (scheme == "sqlite" and path not in ("", ":memory:")):
             return value
     raise ValueError("is neither memory: nor sqlite:PATH")
+
+
+def scheme_and_path(timeline: str) -> tuple[str, str]:
+    """Split the name of a timeline."""
+    scheme, _, path = timeline.partition(":")
+    return scheme, path
 
 
 def networks(value: object) -> tuple[str, ...]:

@@ -1,23 +1,17 @@
 """Creates the parts of a server from its config, or only checks it. Reads files, which blocks."""
 
-import errno
 import os
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from ssl import SSLContext
 from typing import NamedTuple
-from urllib.parse import quote
 
 from geventchat.config import BadSetting, Config, secrets
+from geventchat.config.checks import scheme_and_path
 from geventchat.server.access import credentials
 from geventchat.server.access.policy import Policy
 from geventchat.server.access.rules_file import RulesFile
 from geventchat.server.timeline import Batch, Timeline
-from geventchat.server.timeline.memory import MemoryTimeline
-from geventchat.server.timeline.sqlite import SqliteTimeline
-from geventchat.server.timeline.sqlite.lock import unusable
-from geventchat.server.timeline.sqlite.schema import identify
+from geventchat.server.timeline.registry import KINDS, Kind
 from geventchat.server.transport import listener, tls
 
 
@@ -28,13 +22,8 @@ def check(config: Config) -> None:
     """
     password(config)
     tls.load(config.tls_cert, config.tls_key)
-    kind, _, path = config.timeline.partition(":")
-    if kind == "sqlite" and not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
-        raise BadSetting("timeline", config.timeline, "no file can be made there")
-    if kind == "sqlite" and os.path.isdir(path):
-        raise BadSetting("timeline", config.timeline, os.strerror(errno.EISDIR))
-    if kind == "sqlite" and os.path.isfile(path):
-        _check_database(path)
+    kind, path = _kind(config)
+    kind.check(path)
     listener.listen(config.host, 0).close()
     if (file := operator_file(config)) is not None:
         _rules_file(file).load()
@@ -42,34 +31,29 @@ def check(config: Config) -> None:
             secrets.read_token("operator_file", file)
 
 
-def _check_database(path: str) -> None:
-    # Without `immutable`, reading would create files beside it, or wait for a lock.
-    try:
-        with closing(sqlite3.connect(f"file:{quote(path)}?immutable=1", uri=True)) as db:
-            identify(db)
-    except (sqlite3.Error, UnicodeError) as error:
-        raise unusable(path, str(error)) from None
-
-
 def open_timeline(config: Config, deliver: Callable[[Batch], None]) -> Timeline:
     """Create the timeline of a config. Raises BadSetting."""
-    kind, _, path = config.timeline.partition(":")
-    if kind == "memory" and not path:
-        limits = config.limits
-        return MemoryTimeline(
-            deliver,
-            posts_per_room=limits.memory_posts_per_room,
-            total_bytes=limits.memory_bytes,
-        )
-    if kind == "sqlite" and path:
-        return SqliteTimeline(deliver, path, config.limits)
-    raise BadSetting("timeline", config.timeline, "is neither memory: nor sqlite:PATH")
+    kind, path = _kind(config)
+    return kind.create(deliver, path, config.limits)
+
+
+def kept(config: Config) -> str:
+    """Return where messages are kept, for a log line."""
+    kind, path = _kind(config)
+    return kind.kept.format(path=path)
 
 
 def operator_file(config: Config) -> str | None:
     """Return the path of the operator token; None: there are no operators."""
-    kind, _, path = config.timeline.partition(":")
-    return config.operator_file or (f"{path}.operator" if kind == "sqlite" else None)
+    kind, path = _kind(config)
+    if config.operator_file is None and kind.operator_file is not None:
+        return kind.operator_file.format(path=path)
+    return config.operator_file
+
+
+def _kind(config: Config) -> tuple[Kind, str]:
+    scheme, path = scheme_and_path(config.timeline)
+    return KINDS[scheme], path
 
 
 def password(config: Config) -> str | None:

@@ -1,11 +1,15 @@
-"""The lock that allows one server at a time to use a database, with its process id."""
+"""Whether a database can be used, and the lock that allows one server at a time to do so."""
 
 import errno
 import fcntl
 import os
+import sqlite3
+from contextlib import closing
 from typing import IO
+from urllib.parse import quote
 
 from geventchat.config import BadSetting
+from geventchat.server.timeline.sqlite.schema import identify
 
 
 def lock(path: str) -> IO[str]:
@@ -35,6 +39,22 @@ def lock(path: str) -> IO[str]:
     taken.write(f"{os.getpid()}\n")
     taken.flush()
     return taken
+
+
+def check_path(path: str) -> None:
+    """Raise BadSetting if no server can use a database at a path. Creates nothing."""
+    if not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
+        raise unusable(path, "no file can be made there")
+    if os.path.isdir(path):
+        raise unusable(path, os.strerror(errno.EISDIR))
+    if not os.path.isfile(path):
+        return
+    # Without `immutable`, reading would create files beside it, or wait for a lock.
+    try:
+        with closing(sqlite3.connect(f"file:{quote(path)}?immutable=1", uri=True)) as db:
+            identify(db)
+    except (sqlite3.Error, UnicodeError) as error:
+        raise unusable(path, str(error)) from None
 
 
 def _private(path: str, flags: int) -> int:
