@@ -21,18 +21,6 @@ _STEP_OPERATIONS = 100
 """Operations of SQLite's machine between two calls of what counts them."""
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
-
-
-@pytest.fixture
-def record(path: Path) -> Iterator[Record]:
-    record = Record(on_disk(path))
-    yield record
-    record.close()
-
-
 def store_of(record: Record) -> Store:
     assert isinstance(record.timeline, SqliteTimeline)
     return record.timeline._store

@@ -2,7 +2,6 @@
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,18 +16,6 @@ from geventchat.server.timeline.sqlite.retention import STEP_POSTS, RetentionPol
 from tests.server.record import Record, on_disk, say, verdicts
 
 DAY_MS = 24 * 60 * 60 * 1000
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
-
-
-@pytest.fixture
-def record(path: Path) -> Iterator[Record]:
-    record = Record(on_disk(path))
-    yield record
-    record.close()
 
 
 def trim(record: Record, keep: RetentionPolicy) -> int:

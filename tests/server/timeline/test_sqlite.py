@@ -22,18 +22,6 @@ NOBODY = 65_534
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "chat.db"
-
-
-@pytest.fixture
-def record(path: Path) -> Iterator[Record]:
-    record = Record(on_disk(path))
-    yield record
-    record.close()
-
-
-@pytest.fixture
 def short_lock_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a commit fail at once if another program has the file locked."""
     monkeypatch.setattr(schema, "LOCKED_SECONDS", 0.01)
