@@ -20,7 +20,7 @@ def connect_briefly(chat: Chat, source: str = STRANGER) -> list[bytes]:
 
 
 def wait_connections(chat: Chat, number: int) -> None:
-    """Wait until that many connections are wait_connections."""
+    """Wait until no more than that many connections are left."""
     with gevent.Timeout(5):
         while len(chat.server._readers) > number:
             gevent.sleep(0.001)
