@@ -11,14 +11,13 @@ Nothing here waits but `after_turn`.
 import logging
 import math
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeAlias
 
 from gevent.event import Event
-from msgspec.structs import replace
 
 from geventchat.protocol import events
 from geventchat.protocol.events import Post, Topic
-from geventchat.server.chat.turn import Item, Pending, Recipient, Turn
+from geventchat.server.chat.turn import Pending, Recipient, Turn
 from geventchat.server.participant import Participant
 from geventchat.server.timeline import Entry, size_of
 
@@ -28,6 +27,8 @@ _TOLD_BYTES: Final = 256
 """An upper estimate for an event that is not an entry."""
 _RATE_SECONDS: Final = 5.0
 """How far back the rate of posts looks; what is older fades."""
+
+_Event: TypeAlias = tuple[events.Event, Participant | None]
 
 _log = logging.getLogger(__name__)
 
@@ -76,8 +77,11 @@ class Room:
         """The number of announced members, including held nicks."""
         self.crowded = False
         self.pending: list[tuple[Entry, Pending | None]] = []
-        self._events: list[Item | None] = []
-        """Pending events that are not entries, in order; None: superseded by a later one."""
+        self._events: list[_Event | None] = []
+        """Pending events that are not entries, each with who does not receive it; in order.
+
+        None: superseded by a later one.
+        """
         self._renames: dict[Participant, tuple[int, str]] = {}
         """The index of a participant's rename in `_events`, and the nick it started from."""
         self._released: dict[str, Participant | None] = {}
@@ -133,7 +137,7 @@ class Room:
             self._typing.add(exclude)
         if isinstance(event, events.Presence) and event.event == "leave":
             self._released[event.nick or ""] = None
-        self._events.append(Item(event, exclude))
+        self._events.append((event, exclude))
         return True
 
     def tell_rename(self, participant: Participant, former: str) -> bool:
@@ -155,7 +159,7 @@ class Room:
         releaser = self._released.get(former, participant)
         self._released[former] = participant if releaser is participant else None
         event = events.Presence(room=self.name, nick=former, event="rename", new_nick=nick)
-        self._events[place] = Item(event, participant) if nick != former else None
+        self._events[place] = (event, participant) if nick != former else None
         return True
 
     @property
@@ -167,39 +171,28 @@ class Room:
         """Begin the next turn, if anything is pending."""
         if not self.waiting:
             return None
-        items = self._take_events() if self._events else []
-        size = len(items) * _TOLD_BYTES
-        settled: list[Pending] = []
-        topics: list[int] = []
+        told = self._take_events() if self._events else []
+        size = len(told) * _TOLD_BYTES
         taken = posts = 0
         position = self.position
-        for entry, pending in self.pending:
-            author = pending.author if pending is not None else None
-            if isinstance(entry, Post):
-                size += size_of(entry)
-                item = Item(entry, author)
-            else:
-                size += _topic_size(entry)
-                item = Item(entry, None, (pending,) if pending is not None else ())
-            if size > TURN_BYTES and (taken or items):
+        for entry, _ in self.pending:
+            size += size_of(entry) if isinstance(entry, Post) else _topic_size(entry)
+            if size > TURN_BYTES and (taken or told):
                 break
             taken += 1
-            if pending is not None:
-                settled.append(pending)
             if isinstance(entry, Post):
                 posts += 1
                 position = entry.position
-            else:
-                topics.append(len(items))
-            items.append(item)
-        if topics:
-            items = self._with_newest(items, topics)
         recipients: Iterable[Member] = self.live.values()
         if not posts:
             recipients = (member for member in recipients if member.form.rich)
-        self.turn = Turn(items, list(recipients), posts, position, settled)
+        turn = Turn(told, self.pending[:taken], list(recipients), posts, position)
+        for author, answer in turn.answers():
+            if author not in self.live:  # turns do not reach it
+                author.answer(answer)
+        self.turn = turn
         self.pending = self.pending[taken:]  # not earlier: what meets a bug is given up as a whole
-        return self.turn
+        return turn
 
     def end_turn(self, turn: Turn) -> None:
         """Finish a turn that has reached every live member."""
@@ -208,8 +201,9 @@ class Room:
             self.position = turn.position
             self._rate = self.rate(turn.began) + turn.posts / _RATE_SECONDS
             self._rated = turn.began
-        for pending in turn.settled:
-            pending.author.acknowledged()
+        for _, pending in turn.entries:
+            if pending is not None:
+                pending.author.acknowledged()
         self._wake()
 
     def rate(self, now: float) -> float:
@@ -237,30 +231,15 @@ class Room:
             self._turned.set()
             self._turned = None
 
-    def _take_events(self, *, all_of_them: bool = False) -> list[Item]:
+    def _take_events(self, *, all_of_them: bool = False) -> list[_Event]:
         """Return the events of the next turn, which others may follow."""
         most = len(self._events) if all_of_them else max(TURN_BYTES // _TOLD_BYTES, 1)
-        items = [item for item in self._events[:most] if item is not None]
+        taken = [each for each in self._events[:most] if each is not None]
         self._events = self._events[most:]
         self._renames.clear()
         self._released.clear()
         self._typing.clear()
-        return items
-
-    def _with_newest(self, items: list[Item], topics: list[int]) -> list[Item]:
-        """Return the items with only the newest of the topics, which are at some indices.
-
-        It answers everybody who set one.
-        """
-        asked = tuple(pending for index in topics for pending in items[index].asked)
-        newest = topics.pop()
-        event = items[newest].event
-        for each in asked:
-            if each.author not in self.live:  # turns do not reach it
-                each.author.answer(replace(event, id=each.request_id))
-        items[newest] = Item(event, None, asked)
-        overtaken = set(topics)
-        return [item for index, item in enumerate(items) if index not in overtaken]
+        return taken
 
 
 def _topic_size(topic: Topic) -> int:

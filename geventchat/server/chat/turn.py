@@ -6,7 +6,7 @@ exclusions cost no more than their number. Nothing here waits.
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -14,8 +14,9 @@ from msgspec.structs import replace
 
 from geventchat.protocol import events
 from geventchat.protocol.errors import INTERNAL
-from geventchat.protocol.events import Post
+from geventchat.protocol.events import Post, Topic
 from geventchat.server.participant import Participant
+from geventchat.server.timeline import Entry
 from geventchat.server.transport.outbox import Outbox
 from geventchat.server.wire import Form
 
@@ -34,16 +35,6 @@ class Pending(Struct, frozen=True):
     """When it was submitted, by the clock of turns."""
 
 
-class Item(Struct, frozen=True):
-    """One event of a turn."""
-
-    event: events.Event
-    exclude: Participant | None = None
-    """The participant that does not receive it."""
-    asked: tuple[Pending, ...] = ()
-    """Those that receive it as the answer to a request."""
-
-
 class Recipient:
     """A member as a turn sees it."""
 
@@ -60,34 +51,51 @@ class Turn:
     """What the members of a room receive next, and how many have it."""
 
     __slots__ = (
-        "_encoded", "began", "items", "position", "posts", "recipients", "settled", "walked"
+        "_asked", "_encoded", "began", "entries", "position", "posts", "recipients", "told",
+        "topic", "walked",
     )  # fmt: skip
 
     def __init__(
         self,
-        items: list[Item],
+        told: list[tuple[events.Event, Participant | None]],
+        entries: list[tuple[Entry, Pending | None]],
         recipients: list[Recipient],
         posts: int,
         position: int,
-        settled: list[Pending],
     ) -> None:
-        self.items = items
+        self.told = told
+        """What is not an entry, each with the participant that does not receive it."""
+        self.entries = entries
+        """What follows them, each with who waits for its verdict here."""
         self.recipients = recipients
         """The members to reach; grows while it is walked."""
         self.posts = posts
-        """How many of the items are posts."""
+        """How many of the entries are posts."""
         self.position = position
         """The newest that is delivered when it ends."""
-        self.settled = settled
-        """The authors to acknowledge when the turn ends."""
         self.walked = 0
         self.began = time.perf_counter()
+        self.topic: Topic | None = None
+        """The newest of its topics, the only one that is sent. It answers all who set one."""
+        self._asked: list[Pending] = []
+        if len(entries) > posts:
+            for entry, pending in entries:
+                if isinstance(entry, Topic):
+                    self.topic = entry
+                    if pending is not None:
+                        self._asked.append(pending)
         self._encoded: dict[Form, _Encoded] = {}
 
     @property
     def came(self) -> float:
         """When the first of its entries was submitted here, as far as known."""
-        return self.settled[0].came if self.settled else self.began
+        return next((pending.came for _, pending in self.entries if pending), self.began)
+
+    def answers(self) -> Iterator[tuple[Participant, Topic]]:
+        """Yield the answer to each request that set a topic, and who sent that."""
+        for each in self._asked:
+            assert self.topic is not None
+            yield each.author, replace(self.topic, id=each.request_id)
 
     def put(self, count: int) -> list[Outbox]:
         """Put the turn into the outboxes of the next `count` members; return those to be flushed.
@@ -128,7 +136,7 @@ class Turn:
         return self.walked == len(self.recipients)
 
     def _encode(self, form: Form) -> "_Encoded":
-        encoded = self._encoded[form] = _Encoded(form, self.items)
+        encoded = self._encoded[form] = _Encoded(form, self)
         return encoded
 
 
@@ -137,37 +145,40 @@ class _Encoded:
 
     __slots__ = ("blob", "own")
 
-    def __init__(self, form: Form, items: list[Item]) -> None:
+    def __init__(self, form: Form, turn: Turn) -> None:
         self.own: dict[Participant, list[tuple[int, int, bytes]]] = {}
         """Ranges of the blob to cut out for a participant, and what to put in their place."""
         own, encode, rich = self.own, form.encode, form.rich
         parts = []
         start = 0
-        for item in items:
-            event, exclude = item.event, item.exclude
+        for event, exclude in turn.told:
             part = encode(event)
             parts.append(part)
             end = start + len(part)
-            # In a rich form authors receive their own posts.
-            if (
-                exclude is not None
-                and exclude.form is form
-                and not (rich and isinstance(event, Post))
-            ):
+            if exclude is not None and exclude.form is form:
                 own.setdefault(exclude, []).append((start, end, b""))
-            if item.asked and rich:
-                self._answer(form, event, item.asked, start, end)
+            start = end
+        for entry, pending in turn.entries:
+            is_post = isinstance(entry, Post)
+            if not is_post and entry is not turn.topic:
+                continue
+            part = encode(entry)
+            parts.append(part)
+            end = start + len(part)
+            if not is_post:
+                if rich:
+                    self._answer(form, turn, start, end)
+            # In a rich form authors receive their own posts.
+            elif pending is not None and not rich and pending.author.form is form:
+                own.setdefault(pending.author, []).append((start, end, b""))
             start = end
         self.blob = b"".join(parts)
 
-    def _answer(
-        self, form: Form, event: events.Event, asked: Iterable[Pending], start: int, end: int
-    ) -> None:
-        """Replace an event by the answers for those who requested it."""
+    def _answer(self, form: Form, turn: Turn, start: int, end: int) -> None:
+        """Replace the topic by the answers for those who requested it."""
         answers: dict[Participant, list[bytes]] = {}
-        for each in asked:
-            answer = form.encode(replace(event, id=each.request_id))
-            answers.setdefault(each.author, []).append(answer)
+        for author, answer in turn.answers():
+            answers.setdefault(author, []).append(form.encode(answer))
         for author, several in answers.items():
             self.own.setdefault(author, []).append((start, end, b"".join(several)))
 

@@ -101,10 +101,11 @@ class Timeline(ABC):
 
     def append(self, submission: Submission) -> None:
         """Queue a submission for the next turn; `deliver` gets its verdict. Never waits."""
+        if not self._submitted:
+            # The event switches to the turns only after every reader that is readable now has run,
+            # so one turn takes the submissions of them all.
+            self._wake.set()
         self._submitted.append(submission)
-        # The event switches to the turns only after every reader that is readable now has run, so
-        # one turn takes the submissions of them all.
-        self._wake.set()
 
     def close(self, seconds: float) -> bool:
         """Store and deliver all appended submissions, then end; return whether it was in time.
