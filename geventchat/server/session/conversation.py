@@ -29,6 +29,7 @@ def converse(session: Session) -> None:
                 take(session, frame)
             except ProtocolError as error:
                 _report(session, error)
+            del frame  # or an idle client would keep it in memory
             take = _take_rich if session.form.rich else _take_plain
             session.yield_if_due()
     except ProtocolError as error:  # one after which the link gives no more frames

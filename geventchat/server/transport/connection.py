@@ -64,6 +64,7 @@ class Connection:
             if self._draining:
                 gevent.sleep(1e-9)  # the session does so between frames; null bytes make none
             elif not here and not stream.ended:
+                data = frame = b""  # an idle client would keep its last message in memory
                 self.listening = True
                 hub.wait(readable)
                 self.listening = False
