@@ -7,9 +7,9 @@ from typing import Final
 
 import gevent
 
-_BEAT_SECONDS: Final = 0.05
+_BEAT_SECONDS: Final = 0.1
 """How often the delay is measured: a loop that blocks for longer shows, whenever it does."""
-_BEATS: Final = 20
+_BEATS: Final = 10
 """Beats between two calls."""
 
 
