@@ -57,7 +57,7 @@ class Delivery:
         self._left = 0.0
         self.turn_times = Histogram()
         """Duration of turns, yields included."""
-        self.heard_times = Histogram()
+        self.delivery_times = Histogram()
         """Time from receiving the first message of a turn to its last recipient."""
         self.delivered = 0
         """Number of deliveries: posts times recipients."""
@@ -177,7 +177,7 @@ class Delivery:
             self.turn_times.observe(now - turn.began)
             self.delivered += turn.posts * len(turn.recipients)
             if turn.posts:
-                self.heard_times.observe(now - turn.came)
+                self.delivery_times.observe(now - turn.submitted_at)
             if not room.waiting:
                 room.busy = False
                 return

@@ -275,7 +275,7 @@ class Hub:
             room.away.discard(participant.nick)
         else:
             participant.charge(0 if room.crowded else room.rich_members)
-            self._presence.came(room, participant)
+            self._presence.joined(room, participant)
         self.delivery.work()
         return member
 
@@ -316,7 +316,7 @@ class Hub:
         """Announce a plain guest, once."""
         if not member.announced and member.active:
             member.announced = True
-            self._presence.came(member.room, member.participant)
+            self._presence.joined(member.room, member.participant)
             self.delivery.work()
 
     def _enter(self, participant: Participant, name: str) -> Room:
@@ -354,7 +354,7 @@ class Hub:
         del self.sessions[member.participant][room.name]
         self._newcomers.pop(member, None)
         if member.announced:
-            self._presence.went(room, member.participant.nick)
+            self._presence.left(room, member.participant.nick)
         if not room.members:  # the timeline has all there is to know
             self.rooms.pop(room.name)
             self.timeline.release(room.name)

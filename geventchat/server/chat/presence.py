@@ -24,14 +24,14 @@ class Presence:
         self._counted: set[Room] = set()
         """Crowded rooms whose number of members has changed."""
 
-    def came(self, room: Room, participant: Participant) -> None:
+    def joined(self, room: Room, participant: Participant) -> None:
         """Count a new member and announce it to the others."""
         room.count += 1
         room.crowded = room.crowded or room.count > CROWDED
         presence = events.Presence(room=room.name, nick=participant.nick, event="join")
         self._tell(room, presence, participant)
 
-    def went(self, room: Room, nick: str) -> None:
+    def left(self, room: Room, nick: str) -> None:
         """Count a member less and announce it to the others."""
         room.count -= 1
         room.crowded = room.crowded and room.count >= _UNCROWDED
@@ -41,7 +41,7 @@ class Presence:
         """Announce the leave of a dropped client that did not resume in this room, if any."""
         if nick in room.away:
             room.away.discard(nick)
-            self.went(room, nick)
+            self.left(room, nick)
 
     def renamed(self, room: Room, participant: Participant, former: str) -> None:
         """Announce a rename to the others, unless the room is crowded."""

@@ -23,7 +23,7 @@ from geventchat.server.timeline import Entry, size_of
 
 TURN_BYTES: Final = 256 << 10
 """What one turn takes, but for a single longer post."""
-_TOLD_BYTES: Final = 256
+_EVENT_BYTES: Final = 256
 """An upper estimate for an event that is not an entry."""
 _RATE_SECONDS: Final = 5.0
 """How far back the rate of posts looks; what is older fades."""
@@ -171,13 +171,13 @@ class Room:
         """Begin the next turn, if anything is pending."""
         if not self.waiting:
             return None
-        told = self._take_events() if self._events else []
-        size = len(told) * _TOLD_BYTES
+        taken_events = self._take_events() if self._events else []
+        size = len(taken_events) * _EVENT_BYTES
         taken = posts = 0
         position = self.position
         for entry, _ in self.pending:
             size += size_of(entry) if isinstance(entry, Post) else _topic_size(entry)
-            if size > TURN_BYTES and (taken or told):
+            if size > TURN_BYTES and (taken or taken_events):
                 break
             taken += 1
             if isinstance(entry, Post):
@@ -186,7 +186,7 @@ class Room:
         recipients: Iterable[Member] = self.live.values()
         if not posts:
             recipients = (member for member in recipients if member.form.rich)
-        turn = Turn(told, self.pending[:taken], list(recipients), posts, position)
+        turn = Turn(taken_events, self.pending[:taken], list(recipients), posts, position)
         for author, answer in turn.answers():
             if author not in self.live:  # turns do not reach it
                 author.answer(answer)
@@ -233,7 +233,7 @@ class Room:
 
     def _take_events(self, *, all_of_them: bool = False) -> list[_Event]:
         """Return the events of the next turn, which others may follow."""
-        most = len(self._events) if all_of_them else max(TURN_BYTES // _TOLD_BYTES, 1)
+        most = len(self._events) if all_of_them else max(TURN_BYTES // _EVENT_BYTES, 1)
         taken = [each for each in self._events[:most] if each is not None]
         self._events = self._events[most:]
         self._renames.clear()
@@ -243,4 +243,4 @@ class Room:
 
 
 def _topic_size(topic: Topic) -> int:
-    return _TOLD_BYTES + 6 * len(topic.topic)  # JSON may spell a character in six
+    return _EVENT_BYTES + 6 * len(topic.topic)  # JSON may spell a character in six

@@ -12,9 +12,8 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from geventchat.protocol import events
 from geventchat.protocol.errors import INTERNAL
-from geventchat.protocol.events import Post, Topic
+from geventchat.protocol.events import Event, Post, Topic
 from geventchat.server.participant import Participant
 from geventchat.server.timeline import Entry
 from geventchat.server.transport.outbox import Outbox
@@ -31,7 +30,7 @@ class Pending(Struct, frozen=True):
 
     author: Participant
     request_id: str | None
-    came: float
+    submitted_at: float
     """When it was submitted, by the clock of turns."""
 
 
@@ -51,19 +50,19 @@ class Turn:
     """What the members of a room receive next, and how many have it."""
 
     __slots__ = (
-        "_asked", "_encoded", "began", "entries", "position", "posts", "recipients", "told",
+        "_asked", "_encoded", "began", "entries", "events", "position", "posts", "recipients",
         "topic", "walked",
     )  # fmt: skip
 
     def __init__(
         self,
-        told: list[tuple[events.Event, Participant | None]],
+        events: list[tuple[Event, Participant | None]],
         entries: list[tuple[Entry, Pending | None]],
         recipients: list[Recipient],
         posts: int,
         position: int,
     ) -> None:
-        self.told = told
+        self.events = events
         """What is not an entry, each with the participant that does not receive it."""
         self.entries = entries
         """What follows them, each with who waits for its verdict here."""
@@ -87,9 +86,9 @@ class Turn:
         self._encoded: dict[Form, _Encoded] = {}
 
     @property
-    def came(self) -> float:
+    def submitted_at(self) -> float:
         """When the first of its entries was submitted here, as far as known."""
-        return next((pending.came for _, pending in self.entries if pending), self.began)
+        return next((pending.submitted_at for _, pending in self.entries if pending), self.began)
 
     def answers(self) -> Iterator[tuple[Participant, Topic]]:
         """Yield the answer to each request that set a topic, and who sent that."""
@@ -151,7 +150,7 @@ class _Encoded:
         own, encode, rich = self.own, form.encode, form.rich
         parts = []
         start = 0
-        for event, exclude in turn.told:
+        for event, exclude in turn.events:
             part = encode(event)
             parts.append(part)
             end = start + len(part)

@@ -70,7 +70,7 @@ class Metrics:
         text = "How long it took to pass what was new in a room to all its members."
         yield _times("fanout_seconds", text, delivery.turn_times)
         text = "From the arrival of a message until all live members had it."
-        yield _times("delivery_seconds", text, delivery.heard_times)
+        yield _times("delivery_seconds", text, delivery.delivery_times)
         outbox = GaugeMetricFamily(
             "geventchat_outbox_bytes", "Bytes queued per client.", labels=["quantile"]
         )
