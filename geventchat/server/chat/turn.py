@@ -25,7 +25,7 @@ _JOINED_BYTES: Final = 16 << 10
 _log = logging.getLogger(__name__)
 
 
-class Pending(Struct, frozen=True):
+class Pending(Struct, frozen=True, gc=False):
     """The author that waits for the verdict on a submission."""
 
     author: Participant

@@ -36,7 +36,7 @@ Entry: TypeAlias = Post | Topic
 """One item of the ordered history."""
 
 
-class Submission(Struct, eq=False):
+class Submission(Struct, eq=False, gc=False):
     """A post or topic to be stored, which then becomes an entry."""
 
     number: int
