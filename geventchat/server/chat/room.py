@@ -169,7 +169,7 @@ class Room:
 
     def begin_turn(self) -> Turn | None:
         """Begin the next turn, if anything is pending."""
-        if not self.waiting:
+        if not (self.pending or self._events):
             return None
         taken_events = self._take_events() if self._events else []
         size = len(taken_events) * _EVENT_BYTES
@@ -187,9 +187,10 @@ class Room:
         if not posts:
             recipients = (member for member in recipients if member.form.rich)
         turn = Turn(taken_events, self.pending[:taken], list(recipients), posts, position)
-        for author, answer in turn.answers():
-            if author not in self.live:  # turns do not reach it
-                author.answer(answer)
+        if turn.topic is not None:
+            for author, answer in turn.answers():
+                if author not in self.live:  # turns do not reach it
+                    author.answer(answer)
         self.turn = turn
         self.pending = self.pending[taken:]  # not earlier: what meets a bug is given up as a whole
         return turn
@@ -204,7 +205,8 @@ class Room:
         for _, pending in turn.entries:
             if pending is not None:
                 pending.author.acknowledged()
-        self._wake()
+        if self._turned is not None:
+            self._wake(self._turned)
 
     def rate(self, now: float) -> float:
         """Return the recent posts per second at a time of `perf_counter`."""
@@ -218,7 +220,8 @@ class Room:
         for _, pending in dropped:
             if pending is not None:
                 pending.author.acknowledged()
-        self._wake()
+        if self._turned is not None:
+            self._wake(self._turned)
 
     def after_turn(self, seconds: float) -> bool:
         """Wait until a turn has ended, for some seconds; return whether one has."""
@@ -226,10 +229,9 @@ class Room:
             self._turned = Event()
         return self._turned.wait(seconds)
 
-    def _wake(self) -> None:
-        if self._turned is not None:
-            self._turned.set()
-            self._turned = None
+    def _wake(self, turned: Event) -> None:
+        turned.set()
+        self._turned = None
 
     def _take_events(self, *, all_of_them: bool = False) -> list[_Event]:
         """Return the events of the next turn, which others may follow."""

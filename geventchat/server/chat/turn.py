@@ -88,7 +88,10 @@ class Turn:
     @property
     def submitted_at(self) -> float:
         """When the first of its entries was submitted here, as far as known."""
-        return next((pending.submitted_at for _, pending in self.entries if pending), self.began)
+        for _, pending in self.entries:
+            if pending is not None:
+                return pending.submitted_at
+        return self.began
 
     def answers(self) -> Iterator[tuple[Participant, Topic]]:
         """Yield the answer to each request that set a topic, and who sent that."""
