@@ -348,7 +348,6 @@ class Session:
         if reason is SHUTDOWN:  # everybody gets what was submitted before
             self.hub.delivered.wait(_SETTLE_SECONDS)
         try:
-            self.hub.remove(self, reason)
             if not self.rich:
                 self.policy.rules.forget(self.nick)
         finally:
@@ -359,6 +358,7 @@ class Session:
         if self.rich and reason is not LOST:
             last = self.form.encode(self._bye(reason))
         elif reason not in (LOST, QUIT):
+            self.hub.remove(self, reason)
             last = self.link.farewell(reason)
         self.outbox.finish(last, all_of_it=reason in _GENTLE, seconds=_GOODBYE_SECONDS)
         self.link.close(_GOODBYE_SECONDS)

@@ -35,7 +35,7 @@ class Connection:
         self.address = address
         self._port = port
         self.door = door
-        self.heard = time.monotonic()
+        self.heard = 0.0
         self.begun = 0.0
         self.listening = False
         self.pace: TokenBucket | None = None

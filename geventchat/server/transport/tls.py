@@ -17,6 +17,8 @@ from gevent import socket as gevent_socket
 from gevent.ssl import SSLContext
 
 from geventchat.config import BadSetting
+from geventchat.protocol import frames
+from geventchat.server.transport.base import SilentClient
 from geventchat.server.transport.tcp import READ_BYTES, TcpStream
 
 _RECORD_BYTES: Final = 16 << 10
@@ -56,6 +58,8 @@ class TlsStream(TcpStream):
             self._shake_hands()
         except OSError as error:
             if not self._head.startswith(_HANDSHAKE):
+            if not self._head and not isinstance(error, TimeoutError):
+                raise SilentClient(str(error)) from None
                 with suppress(OSError):  # in the clear; it may not have waited for that
                     super().try_send(misplaced(self._head))
             if isinstance(error, ssl.SSLError) and error.reason:
