@@ -6,6 +6,7 @@ from typing import Final
 from geventchat.protocol import events, frames, names, requests
 from geventchat.protocol.errors import (
     NOT_UTF8,
+    MISPLACED_HELLO,
     PROTOCOL,
     QUIT,
     Ending,
@@ -50,6 +51,8 @@ def _take_first(session: Session, frame: bytes) -> None:
     except ProtocolError as error:
         session.form = session.link.form
         _report(session, error)
+        if frames.holds_hello(frame):  # it may hold secrets
+            raise Ending(MISPLACED_HELLO)
         raise Ending(PROTOCOL) from None
     handlers.welcome(session, hello)
 
@@ -68,6 +71,8 @@ def _take_plain(session: Session, frame: bytes) -> None:
     try:
         session.submit(lobby, text)
     except Refused as refusal:
+    if frames.is_rich(frame) and frames.holds_hello(frame):  # after another frame
+        raise Ending(MISPLACED_HELLO)
         session.refuse(refusal, None)
 
 

@@ -114,6 +114,9 @@ class Framing(Protocol):
     def __init__(self, frame_bytes: int, how: str) -> None:
         """`frame_bytes`: the largest frame; `how`: the way to connect, as clients are told."""
 
+    held: bytes
+    """The client's first bytes, while more of them may show that it speaks something else."""
+
     @property
     def opening(self) -> bool:
         """Whether its own handshake is still incomplete: until then it yields no frame."""
@@ -127,6 +130,9 @@ class Framing(Protocol):
 
         Raises ProtocolError with the reason that ends the connection.
         """
+
+    def release(self) -> Iterator[bytes]:
+        """Yield the frames of what is `held`, because nothing more came."""
 
     def replies(self) -> bytes:
         """Take what it has to send itself: its handshake, answers to control frames."""
