@@ -139,9 +139,11 @@ def test_q_closes_and_is_not_relayed(stored_chat: Chat) -> None:
     assert other.frame() == b"marker"
 
 
-def test_q_may_be_the_first_word(chat: Chat) -> None:
+@pytest.mark.parametrize("word", ["q", "q\r"])
+def test_q_may_be_the_first_word(chat: Chat, word: str) -> None:
+    """Telnet sends CR NUL for Enter."""
     one, other, third = chat.plain_clients(3)
-    say(one, "q")
+    say(one, word)
     assert one.rest() == []
     say(third, "marker")
     assert other.frame() == b"marker"

@@ -1,12 +1,13 @@
 """The conversation: a client's frames, taken one by one until it sends no more."""
 
+import re
 from dataclasses import replace
 from typing import Final
 
 from geventchat.protocol import events, frames, names, requests
 from geventchat.protocol.errors import (
-    NOT_UTF8,
     MISPLACED_HELLO,
+    NOT_UTF8,
     PROTOCOL,
     QUIT,
     Ending,
@@ -17,6 +18,14 @@ from geventchat.server.session import handlers
 from geventchat.server.session.session import Session
 
 _MOST_BAD_FRAMES: Final = 3
+_NOT_TEXT: Final = "That message is not UTF-8 and was not passed on."
+_NO_TELNET: Final = (
+    "That message holds commands of telnet and was not passed on. Connect raw, not with telnet."
+)
+_QUIT_WORDS: Final = b"q", b"q\r"
+"""The second is what Enter makes of the first in telnet: CR NUL."""
+# RFC 854: IAC, then a command; WILL, WONT, DO and DONT have an option.
+_TELNET: Final = re.compile(rb"\xff[\xf0-\xfa]|\xff[\xfb-\xfe][\x00-\x31]")
 
 
 def converse(session: Session) -> None:
@@ -33,6 +42,8 @@ def converse(session: Session) -> None:
             del frame  # or an idle client would keep it in memory
             take = _take_rich if session.form.rich else _take_plain
             session.yield_if_due()
+        if session.link.begun and not session.rich and not session.draining:
+            session.put(frames.notice(f"The last message was not passed on. {frames.NULL_HINT}"))
     except ProtocolError as error:  # one after which the link gives no more frames
         raise Ending(replace(error.reason or PROTOCOL, text=error.text)) from None
 
@@ -40,6 +51,8 @@ def converse(session: Session) -> None:
 def _take_first(session: Session, frame: bytes) -> None:
     """Learn from a connection's first frame whether it is rich."""
     if not frames.is_rich(frame):
+        if frames.holds_hello(frame):  # it may hold secrets
+            raise Ending(MISPLACED_HELLO)
         if session.locked_out is not None:
             raise Ending(session.locked_out)
         _take_plain(session, frame)
@@ -51,28 +64,25 @@ def _take_first(session: Session, frame: bytes) -> None:
     except ProtocolError as error:
         session.form = session.link.form
         _report(session, error)
-        if frames.holds_hello(frame):  # it may hold secrets
-            raise Ending(MISPLACED_HELLO)
         raise Ending(PROTOCOL) from None
     handlers.welcome(session, hello)
 
 
 def _take_plain(session: Session, frame: bytes) -> None:
-    if frame == b"q":
+    if frame in _QUIT_WORDS:
         raise Ending(QUIT)
+    if frames.is_rich(frame) and frames.holds_hello(frame):  # after another frame
+        raise Ending(MISPLACED_HELLO)
     try:
         text = frame.decode()
     except UnicodeDecodeError:
-        raise ProtocolError(
-            "not_utf8", "That message is not UTF-8 and was not passed on."
-        ) from None
+        text = _NO_TELNET if _TELNET.search(frame) else _NOT_TEXT
+        raise ProtocolError("not_utf8", text) from None
     lobby = session.rooms[names.LOBBY]
     session.hub.announce(lobby)
     try:
         session.submit(lobby, text)
     except Refused as refusal:
-    if frames.is_rich(frame) and frames.holds_hello(frame):  # after another frame
-        raise Ending(MISPLACED_HELLO)
         session.refuse(refusal, None)
 
 

@@ -16,7 +16,7 @@ from gevent.event import Event
 from greenlet import greenlet
 
 from geventchat.config import Limits
-from geventchat.protocol import events, requests
+from geventchat.protocol import events, frames, requests
 from geventchat.protocol.errors import (
     FULL,
     IDLE,
@@ -158,6 +158,11 @@ class Session:
     def pace(self) -> TokenBucket | None:
         """Its rate limit; None: it has none."""
         return self.link.pace
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server asked it to take what has arrived, and no more."""
+        return self._drained is not None
 
     def run(self, *, full: bool = False) -> Reason:
         """Serve the client from its first byte to goodbye; return why the session ended.
@@ -301,7 +306,10 @@ class Session:
         if self.link.begun and self.link.listening:
             seconds = self.limits.frame_seconds
             if now - self.link.begun >= seconds:
-                self.end(replace(IDLE, text=f"Message not completed within {seconds} seconds."))
+                text = f"Message not completed within {seconds} seconds."
+                if not self.form.rich:
+                    text = f"{text} {frames.NULL_HINT}"
+                self.end(replace(IDLE, text=text))
         if self.form.rich:
             self._ping(now)
 
@@ -350,6 +358,7 @@ class Session:
         try:
             if not self.rich:
                 self.policy.rules.forget(self.nick)
+            self.hub.remove(self, reason)
         finally:
             self._close(reason)
 
@@ -358,7 +367,6 @@ class Session:
         if self.rich and reason is not LOST:
             last = self.form.encode(self._bye(reason))
         elif reason not in (LOST, QUIT):
-            self.hub.remove(self, reason)
             last = self.link.farewell(reason)
         self.outbox.finish(last, all_of_it=reason in _GENTLE, seconds=_GOODBYE_SECONDS)
         self.link.close(_GOODBYE_SECONDS)
