@@ -57,7 +57,8 @@ def test_a_frame_that_is_not_utf8_is_answered_with_one_line_and_not_relayed(
         b"\xff\xfb\x1f\xff\xfb\x20\xff\xfb\x18hello\r",
         b"hello\xff\xfd\x01\r",
         b"\xff\xf4\xff\xfd\x06",
-        b"\xff\xfa\x1f",
+        b"\xff\xfd",
+        b"\xff\xfa\x1f\x50\xff\xf0",
     ],
 )
 def test_commands_of_telnet_are_named_and_not_relayed(
@@ -68,6 +69,15 @@ def test_commands_of_telnet_are_named_and_not_relayed(
         bystanders.check_heard("but this is\r")
         (line,) = telnet.until(b"from rich")
         assert b"raw, not with telnet" in line
+
+
+def test_an_option_of_telnet_with_null_bytes_in_it_is_not_relayed(
+    address: Address, bystanders: Bystanders
+) -> None:
+    with Plain(address) as telnet:
+        telnet.send(b"hello\0\xff\xfb\x1f\xff\xfa\x1f\0P\0\x18\xff\xf0and on\0")
+        assert b"raw, not with telnet" in telnet.rest()[-1]
+        bystanders.check_heard("hello")
 
 
 def test_the_third_frame_that_is_not_utf8_closes(address: Address, bystanders: Bystanders) -> None:

@@ -24,8 +24,10 @@ _NO_TELNET: Final = (
 )
 _QUIT_WORDS: Final = b"q", b"q\r"
 """The second is what Enter makes of the first in telnet: CR NUL."""
-# RFC 854: IAC, then a command; WILL, WONT, DO and DONT have an option.
-_TELNET: Final = re.compile(rb"\xff[\xf0-\xfa]|\xff[\xfb-\xfe][\x00-\x31]")
+# RFC 854: IAC, then a command; WILL, WONT, DO and DONT have an option, which may be the null byte.
+_TELNET: Final = re.compile(rb"\xff(?:[\xf0-\xfa]|[\xfb-\xfe][\x00-\x31]|[\xfb-\xfd]\Z)")
+_BEGUN_OPTION: Final = re.compile(rb"\xff\xfa(?:(?!\xff\xf0).)*\Z", re.DOTALL)
+"""A subnegotiation with a null byte in it: what follows is no text either."""
 
 
 def converse(session: Session) -> None:
@@ -76,6 +78,8 @@ def _take_plain(session: Session, frame: bytes) -> None:
     try:
         text = frame.decode()
     except UnicodeDecodeError:
+        if _BEGUN_OPTION.search(frame):
+            raise Ending(replace(NOT_UTF8, text=_NO_TELNET)) from None
         text = _NO_TELNET if _TELNET.search(frame) else _NOT_TEXT
         raise ProtocolError("not_utf8", text) from None
     lobby = session.rooms[names.LOBBY]
