@@ -19,7 +19,7 @@ class CountedFraming:
     doors: ClassVar = "counted", "sealed"
     form: ClassVar = JSON
     overhead: ClassVar = 2
-    held = b""
+    held: bytes | None = None
 
     def __init__(self, frame_bytes: int, how: str) -> None:
         self.opening = True

@@ -114,8 +114,8 @@ class Framing(Protocol):
     def __init__(self, frame_bytes: int, how: str) -> None:
         """`frame_bytes`: the largest frame; `how`: the way to connect, as clients are told."""
 
-    held: bytes
-    """The client's first bytes, while more of them may show that it speaks something else."""
+    held: bytes | None
+    """The first bytes, while more may show that they are of another protocol; None: decided."""
 
     @property
     def opening(self) -> bool:

@@ -61,7 +61,6 @@ class Connection:
     def frames(self, outbox: Outbox) -> Iterator[bytes]:
         stream, framing, hub = self.sink, self._framing, gevent.get_hub()
         readable = stream.readable
-        due = 0.0
         here = stream.unread() > 0  # what came with the end of a handshake wakes nobody
         while True:
             if self._draining:
@@ -91,8 +90,7 @@ class Connection:
                 self.begun = 0.0
                 yield frame
             if framing.held:
-                due = due or self.heard + _HOLD_SECONDS
-                here = self._more_comes(due)
+                here = self._more_comes((self.begun or self.heard) + _HOLD_SECONDS)
                 if not here:
                     yield from framing.release()
             if framing.skipped:

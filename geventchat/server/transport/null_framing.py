@@ -19,7 +19,7 @@ _REASONS: Final[dict[frames.Stranger, Reason]] = {"proxy": PROXY, "utf16": MISPL
 class NullFraming(frames.Decoder):
     """See `Framing`."""
 
-    __slots__ = "_how", "_looking", "_stranger", "held"
+    __slots__ = "_how", "_stranger", "held"
     doors: ClassVar = "tcp", "tls"
     form: ClassVar = JSON
     overhead: ClassVar = 1
@@ -28,24 +28,21 @@ class NullFraming(frames.Decoder):
     def __init__(self, frame_bytes: int, how: str) -> None:
         super().__init__(frame_bytes)
         self._how = how
-        self._looking = True
-        """Whether the first bytes may still turn out to be another protocol's."""
+        self.held: bytes | None = b""
         self._stranger: frames.Stranger | None = None
-        self.held = b""
 
     @property
     def begun(self) -> bool:
-        return self._part is not None
+        return self._part is not None or bool(self.held)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        if self._looking:
+        if self.held is not None:
             data = self._look(data)
         return frames.Decoder.feed(self, data)  # `super()` costs more, for every read
 
     def release(self) -> Iterator[bytes]:
-        held, self.held = self.held, b""
-        self._looking = False
-        return frames.Decoder.feed(self, held)
+        held, self.held = self.held, None
+        return frames.Decoder.feed(self, held or b"")
 
     def replies(self) -> bytes:
         return b""
@@ -75,7 +72,7 @@ class NullFraming(frames.Decoder):
 
         The first bytes or the first line tell, so a trickle is not looked at again for each piece.
         """
-        data, self.held = self.held + data, b""
+        data, self.held = (self.held or b"") + data, b""
         begun = self._part or b""
         if not begun or len(begun) + len(data) <= _FIRST_BYTES or b"\n" in data:
             head = bytes(begun) + data
@@ -88,7 +85,8 @@ class NullFraming(frames.Decoder):
                     return data
                 self.held = data
                 return b""
-        self._looking = b"\n" not in data and b"\0" not in data
+        if b"\n" in data or b"\0" in data:
+            self.held = None
         return data
 
     def _page(self) -> bytes:
