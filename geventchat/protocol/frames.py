@@ -22,20 +22,21 @@ NULL_HINT: Final = r"A message ends with a null byte, as printf 'hi\0' writes it
 WRONG_PORT: Final = "This port speaks "
 """Begins the notice to a client whose first bytes do not fit: connecting again cannot help."""
 
-Stranger = Literal["tls", "ssh", "http", "proxy", "utf16"]
+Stranger = Literal["tls", "ssh", "http", "proxy", "wide"]
 # RFC 9112, 3: a method is a token, and a target holds no space.
 _REQUEST_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^\0\r\n ]+ HTTP/1\.\d\r\n")
 # proxy-protocol.txt of HAProxy, 2.1: a line of 107 bytes at most. 2.2: 12 bytes begin version 2.
 _PROXY_LINE: Final = re.compile(rb"PROXY (?:TCP4|TCP6|UNKNOWN)(?: [^\0\r\n]*)?\r\n")
 _PROXY_LINE_BYTES: Final = 107
-_WITH_NULL: Final[dict[bytes, Stranger]] = {
-    b"\r\n\r\n\0\r\nQUIT\n": "proxy",
-    # Each character of a hello in UTF-16 would be a message.
-    b"\x1e\0{\0": "utf16",
-    b"\0\x1e\0{": "utf16",
-    b"\xff\xfe\x1e\0{\0": "utf16",
-    b"\xfe\xff\0\x1e\0{": "utf16",
-}
+_PROXY_SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
+# Each character of such a hello would be a message of its own.
+_WIDE_HELLOS: Final = tuple(
+    (mark + begin).encode(encoding)
+    for mark in ("", "\ufeff")
+    for begin in ("\x1e{", '{"')
+    for encoding in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+)
+_WITH_NULL: Final = (_PROXY_SIGNATURE, *_WIDE_HELLOS)
 """First bytes that hold a null byte, so that a part of them could be a whole frame."""
 
 
@@ -45,9 +46,9 @@ def _spelled(word: str) -> list[str]:
 
 
 # Of text without its backslashes, so that one escaped twice is found too.
-_TYPE: Final = rf"""(?<!\w){"".join(_spelled("type"))}["']?\s*[:=][\s\[]*(?P<quote>["'])?"""
+_TYPE: Final = rf"""(?<!\w){"".join(_spelled("type"))}["']?\s*[:=][\s\[]*(?P<quote>["']\s*)?"""
 _HELLO: Final = re.compile(
-    rf"""{_TYPE}(?:{"".join(_spelled("hello"))}(?:(?(quote)["']|\s*[,}}\]])|\s*\Z)"""
+    rf"""{_TYPE}(?:{"".join(_spelled("hello"))}(?:(?(quote)\s*["']|\s*[,}}\]])|\s*\Z)"""
     rf"""|{"(?:".join(_spelled("hell"))}{")?" * 3}\Z)""".encode(),
     re.IGNORECASE,
 )
@@ -95,9 +96,11 @@ def stranger(head: bytes) -> Stranger | None:
         return "ssh"
     if _REQUEST_LINE.match(head):
         return "http"
-    if _PROXY_LINE.match(head, 0, _PROXY_LINE_BYTES):
+    if head.startswith(_PROXY_SIGNATURE) or _PROXY_LINE.match(head, 0, _PROXY_LINE_BYTES):
         return "proxy"
-    return next((kind for first, kind in _WITH_NULL.items() if head.startswith(first)), None)
+    if head.startswith(_WIDE_HELLOS):
+        return "wide"
+    return None
 
 
 def undecided(head: bytes) -> bool:

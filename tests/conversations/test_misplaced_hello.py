@@ -55,15 +55,18 @@ def test_a_hello_after_another_frame_is_refused_and_closed(
     bystanders.check_heard(*["hello"] * (first == b"hello\0"))
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("mark", ["\x1e", "\ufeff\x1e", "\ufeff", ""])
 @pytest.mark.parametrize("size", [1, 1_000])
-def test_a_hello_in_utf_16_is_refused_before_its_first_character_is_heard(
+def test_a_hello_in_utf_16_or_32_is_refused_before_its_first_character_is_heard(
     stored_chat: Chat, bystanders: Bystanders, encoding: str, mark: str, size: int
 ) -> None:
-    hello = (mark + "\x1e" + HELLO.decode()).encode(encoding)
+    hello = (mark + HELLO.decode()).encode(encoding)
     with Plain(stored_chat.address) as peer:
-        pieces = [hello[start : start + size] for start in range(0, 6, size)]
+        last = len((mark + '{"').encode(encoding))
+        if mark.endswith("\x1e"):
+            last -= len('"'.encode(encoding))
+        pieces = [hello[start : start + size] for start in range(0, last, size)]
         peer.trickle(*pieces, read=bystanders.rich.pong)
         (line,) = peer.rest()
     assert line.startswith(LINE)

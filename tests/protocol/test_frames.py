@@ -208,8 +208,9 @@ def test_any_other_first_frame_makes_it_plain(text: bytes) -> None:
         pytest.param(b"PROXY TCP6 ::1 ::2 5 6\r\n", 24, "proxy", id="PROXY 1 of IPv6"),
         pytest.param(b"PROXY UNKNOWN\r\n", 15, "proxy", id="PROXY 1 without an address"),
         pytest.param(b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", 12, "proxy", id="PROXY 2"),
-        pytest.param("\x1e{".encode("utf-16-le"), 4, "utf16", id="a hello in UTF-16"),
-        pytest.param("\ufeff\x1e{".encode("utf-16-be"), 6, "utf16", id="and with its mark"),
+        pytest.param("\x1e{".encode("utf-16-le"), 4, "wide", id="a hello in UTF-16"),
+        pytest.param("\ufeff\x1e{".encode("utf-16-be"), 6, "wide", id="and with its mark"),
+        pytest.param('{"'.encode("utf-32-be"), 8, "wide", id="and in UTF-32, without U+001E"),
     ],
 )
 def test_a_stranger_is_known_as_soon_as_its_first_bytes_tell(

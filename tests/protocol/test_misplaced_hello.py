@@ -31,6 +31,7 @@ WRITTEN_OTHERWISE = {
     "escapes throughout": rb'{"\u0074\u0079\u0070\u0065":"\u0068\u0065\u006c\u006c\u006f"}',
     "two types": b'{"type":"say","type":"hello"}',
     "upper case": b'{"TYPE":"HELLO"}',
+    "blanks in the value": b'{"type":" hello "}',
     "single quotes": b"{'type': 'hello'}",
     "no quotes": b"{type: hello}",
     "a string of JSON": json.dumps(HELLO.decode()).encode(),

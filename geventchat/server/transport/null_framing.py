@@ -12,7 +12,7 @@ _TLS_ALERT: Final = b"\x15\x03\x01\x00\x02\x02\x0a"
 """RFC 8446, 6: an alert record; fatal, unexpected_message."""
 # RFC 4253, 4.2: a server may send lines before its version; a client shows or drops them.
 _SSH_LINE: Final = b"This port speaks geventchat, not SSH.\r\n"
-_REASONS: Final[dict[frames.Stranger, Reason]] = {"proxy": PROXY, "utf16": MISPLACED_HELLO}
+_REASONS: Final[dict[frames.Stranger, Reason]] = {"proxy": PROXY, "wide": MISPLACED_HELLO}
 """Where it is not HTTP, which stands for all programs that connect by accident."""
 
 
