@@ -15,7 +15,7 @@ from gevent.ssl import SSLContext
 
 from geventchat.client.tls import connect
 from geventchat.protocol import events, frames, requests
-from geventchat.protocol.errors import LOST, ProtocolError, Reason
+from geventchat.protocol.errors import LOST, PROTOCOL, ProtocolError, Reason
 from geventchat.protocol.events import AnyEvent, Bye, Ping, Welcome
 from geventchat.protocol.requests import Hello, Request
 
@@ -161,7 +161,10 @@ class SocketLink:
         """
         if frame.startswith(_NOTICE):
             text = frame[len(_NOTICE) :].decode(errors="replace")
-            self._bye = Bye(code=LOST.code, text=text, reconnect=True)
+            if text.startswith(frames.WRONG_PORT):  # hello would only tell its secrets again
+                self._bye = Bye(code=PROTOCOL.code, text=text, reconnect=PROTOCOL.reconnect)
+            else:
+                self._bye = Bye(code=LOST.code, text=text, reconnect=True)
             return None
         try:
             event = events.decode(frame)

@@ -51,6 +51,19 @@ TOO_LARGE: Final = Reason("too_large", False, "The frame is larger than this ser
 NOT_UTF8: Final = Reason("not_utf8", False, "Three frames were not UTF-8.")
 PROTOCOL: Final = Reason("protocol", False, "The first message must be hello.")
 HTTP: Final = Reason("http", False, "This is a chat port; it does not speak HTTP, TLS or SSH.")
+PROXY: Final = Reason(
+    "proxy",
+    False,
+    "This port speaks geventchat, not the PROXY protocol. Turn that off in the proxy, for example "
+    "send-proxy of HAProxy.",
+)
+MISPLACED_HELLO: Final = Reason(
+    "misplaced_hello",
+    False,
+    "This port speaks geventchat in UTF-8: a hello begins with U+001E and {, which must be the "
+    "very first bytes of a connection. Nothing of yours was passed on.",
+)
+"""Never sent with this code: who makes that mistake has no rich connection."""
 REPLACED: Final = Reason("replaced", False, "Replaced by a newer connection of this client.")
 KICKED: Final = Reason("kicked", False, "Kicked by an operator.")
 BANNED: Final = Reason("banned", False, "You are banned from this server.")

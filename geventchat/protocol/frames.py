@@ -17,10 +17,44 @@ RICH_MARK: Final = "\x1e"
 """U+001E, record separator: with `{` it starts the hello of a rich connection."""
 NOTICE: Final = "* geventchat: "
 """Prefix of lines that plain clients get from the server itself."""
+NULL_HINT: Final = r"A message ends with a null byte, as printf 'hi\0' writes it."
+"""What a client is told whose message has no end."""
+WRONG_PORT: Final = "This port speaks "
+"""Begins the notice to a client whose first bytes do not fit: connecting again cannot help."""
 
-Stranger = Literal["tls", "ssh", "http"]
+Stranger = Literal["tls", "ssh", "http", "proxy", "wide"]
 # RFC 9112, 3: a method is a token, and a target holds no space.
 _REQUEST_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^\0\r\n ]+ HTTP/1\.\d\r\n")
+# proxy-protocol.txt of HAProxy, 2.1: a line of 107 bytes at most. 2.2: 12 bytes begin version 2.
+_PROXY_LINE: Final = re.compile(rb"PROXY (?:TCP4|TCP6|UNKNOWN)(?: [^\0\r\n]*)?\r\n")
+_PROXY_LINE_BYTES: Final = 107
+_PROXY_SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
+# Each character of such a hello would be a message of its own.
+_WIDE_HELLOS: Final = tuple(
+    (mark + begin).encode(encoding)
+    for mark in ("", "\ufeff")
+    for begin in ("\x1e{", '{"')
+    for encoding in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+)
+_WITH_NULL: Final = (_PROXY_SIGNATURE, *_WIDE_HELLOS)
+"""First bytes that hold a null byte, so that a part of them could be a whole frame."""
+
+
+def _spelled(word: str) -> list[str]:
+    """Return patterns of a word's letters, as they are or as JSON may spell them."""
+    return [rf"(?:{c}|u00(?:{ord(c):x}|{ord(c.upper()):x}))" for c in word]
+
+
+# Of text without its backslashes, so that one escaped twice is found too.
+_TYPE: Final = rf"""(?<!\w){"".join(_spelled("type"))}["']?\s*[:=][\s\[]*(?P<quote>["']\s*)?"""
+_HELLO: Final = re.compile(
+    rf"""{_TYPE}(?:{"".join(_spelled("hello"))}(?:(?(quote)\s*["']|\s*[,}}\]])|\s*\Z)"""
+    rf"""|{"(?:".join(_spelled("hell"))}{")?" * 3}\Z)""".encode(),
+    re.IGNORECASE,
+)
+"""A type of hello, in JSON or what resembles it, which may be cut off."""
+_OTHER_TYPE: Final = re.compile(rf"""{_TYPE}[^"']+["']""".encode(), re.IGNORECASE)
+_HELLO_FIELD: Final = re.compile(rb"""["'](version|client|nonce|token|password)["']\s*:""")
 
 
 def encode(text: str) -> bytes:
@@ -38,6 +72,19 @@ def is_rich(frame: bytes) -> bool:
     return frame.startswith(b"\x1e{")
 
 
+def holds_hello(frame: bytes) -> bool:
+    """Whether a frame holds a hello, or the beginning of one, wherever it begins.
+
+    An object with a `type` of `hello`, decodable or not; or one without a type, perhaps because it
+    is cut off, with two of the fields that only hello has.
+    """
+    text = frame[frame.find(b"{") :].replace(b"\\", b"") if b"{" in frame else b""
+    if _HELLO.search(text):
+        return True
+    fields = {found[1] for found in _HELLO_FIELD.finditer(text)}
+    return len(fields) > 1 and not _OTHER_TYPE.search(text)
+
+
 def stranger(head: bytes) -> Stranger | None:
     """Detect another protocol by the first bytes of a connection.
 
@@ -49,7 +96,16 @@ def stranger(head: bytes) -> Stranger | None:
         return "ssh"
     if _REQUEST_LINE.match(head):
         return "http"
+    if head.startswith(_PROXY_SIGNATURE) or _PROXY_LINE.match(head, 0, _PROXY_LINE_BYTES):
+        return "proxy"
+    if head.startswith(_WIDE_HELLOS):
+        return "wide"
     return None
+
+
+def undecided(head: bytes) -> bool:
+    """Whether more bytes could make a stranger of these, though they hold whole frames."""
+    return any(first.startswith(head) for first in _WITH_NULL)
 
 
 class Decoder:

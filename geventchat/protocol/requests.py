@@ -213,6 +213,8 @@ def _invalid(frame: bytes, complaint: str) -> ProtocolError:
         text = f"Unknown message type {str(head.type)[:64]!r}."
         return ProtocolError("unknown_type", text, request_id=request_id, key=key)
     what, _, where = complaint.partition(" - at `$")
+    if what.startswith("Expected `int") and what.endswith(", got `float`"):
+        what = "Expected a whole number, written as 7 and not as 7.0"
     field = where.rstrip("`").lstrip(".")
     text = f"{field}: {what}." if field else f"{what}."
     return ProtocolError("bad_field", text, request_id=request_id, key=key)

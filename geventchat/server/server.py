@@ -13,7 +13,7 @@ from gevent.ssl import SSLContext
 
 from geventchat.config import ADMIN_PORT, BadSetting, Config, Limits
 from geventchat.protocol import names
-from geventchat.protocol.errors import FULL, LOST, SHUTDOWN, Reason
+from geventchat.protocol.errors import FULL, LOST, QUIT, SHUTDOWN, Reason
 from geventchat.server import factory
 from geventchat.server.access.policy import Policy
 from geventchat.server.access.rate_limits import WHY
@@ -28,11 +28,13 @@ from geventchat.server.session.session import Session
 from geventchat.server.threads import FILE_SECONDS, in_thread
 from geventchat.server.timeline import Timeline
 from geventchat.server.transport import tls
-from geventchat.server.transport.base import Link
+from geventchat.server.transport.base import Link, SilentClient
 from geventchat.server.transport.listener import Door
 from geventchat.server.transport.null_framing import NullFraming
 from geventchat.server.transport.token_bucket import TokenBucket
 
+_UNREMARKABLE: Final = LOST, QUIT, SHUTDOWN
+"""Endings of connections nobody noticed that are no rejections."""
 DEFAULT_ADMIN: Final = f"127.0.0.1:{ADMIN_PORT}"
 REJECT_SECONDS: Final = 1.0
 """How long a rejected client has to read the reason."""
@@ -251,8 +253,10 @@ class Server:
                 limits = self._config.limits
                 session = Session(link, self._hub, self._timeline, limits, self._policy, converse)
                 reason = session.run(full=full)
-                if session.locked_out is not None and reason is not LOST:
+                if not session.nick and reason not in _UNREMARKABLE:
                     self.rejections.note(reason.code, address)
+                if not link.heard and reason is LOST:
+                    self._forgive(address)
         finally:
             self._readers.discard(reader)
 
@@ -273,6 +277,10 @@ class Server:
         self._in_handshake.add(reader)
         try:
             link.open(self._config.limits.handshake_seconds)
+        except SilentClient:
+            self._forgive(address)
+            link.close(0)
+            return False
         except OSError as error:
             self.rejections.note("handshake", f"{address}, {error}")
             link.close(REJECT_SECONDS)
@@ -280,6 +288,10 @@ class Server:
         finally:
             self._in_handshake.discard(reader)
         return True
+
+    def _forgive(self, address: str) -> None:
+        """Take back the count of a connection that was only a look whether the port is open."""
+        self._policy.limiter.forgive(address, time.monotonic())
 
     def _reject(self, link: Link, address: str, reason: Reason) -> None:
         """Send the reason and close. Waits briefly, unless too many are rejected at once."""

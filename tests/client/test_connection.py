@@ -19,6 +19,7 @@ from geventchat.client import (
     inbox,
     socket_link,
 )
+from geventchat.protocol.errors import MISPLACED_HELLO, PROXY
 from geventchat.protocol.events import Bye, Members, Ping, Pong
 from tests.client.peer import Listener, Peer, conversation, meanwhile
 
@@ -81,6 +82,21 @@ def test_a_notice_instead_of_the_welcome_is_the_reason(listener: Listener) -> No
     peer.socket.close()
     with pytest.raises(Ended, match="The server is full"):
         connecting.get()
+
+
+@pytest.mark.parametrize("text", [MISPLACED_HELLO.text, PROXY.text, "This port speaks TLS."])
+def test_an_answer_that_the_hello_was_not_understood_is_final(
+    listener: Listener, text: str
+) -> None:
+    """Connecting again would only tell its secrets again."""
+    connecting = meanwhile(lambda: Connection("127.0.0.1", listener.port))
+    peer = listener.accept()
+    peer.frame()
+    peer.tell(b"* geventchat: " + text.encode())
+    peer.socket.close()
+    with pytest.raises(Ended, match="This port speaks") as caught:
+        connecting.get()
+    assert not caught.value.bye.reconnect
 
 
 def test_events_come_in_order_and_end_with_the_connection() -> None:

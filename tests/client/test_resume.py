@@ -25,6 +25,7 @@ from geventchat.client import (
     backoff,
     pending_says,
 )
+from geventchat.protocol.errors import PROXY
 from geventchat.protocol.events import Bye
 from tests.client.peer import Listener, Peer, meanwhile
 
@@ -203,6 +204,21 @@ def test_a_bye_without_reconnect_instead_of_the_welcome_ends_the_stream(listener
         assert isinstance(away, Disconnected)
         assert chat.ended is not None
         assert chat.ended.code == "banned"
+
+
+def test_a_client_that_comes_back_behind_a_proxy_does_not_tell_its_secrets_for_ever(
+    listener: Listener,
+) -> None:
+    with resuming(listener) as (chat, peer):
+        peer.socket.close()
+        again = listener.accept()
+        again.frame()
+        again.tell(b"* geventchat: " + PROXY.text.encode())
+        again.socket.close()
+        (away,) = chat
+        assert isinstance(away, Disconnected)
+        assert chat.ended is not None
+        assert (chat.ended.code, chat.ended.text) == ("protocol", PROXY.text)
 
 
 def test_it_retries_until_there_is_a_welcome(listener: Listener) -> None:

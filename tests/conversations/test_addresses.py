@@ -1,20 +1,24 @@
 """Limits per address: excess connections are rejected with the reason."""
 
+import logging
 import socket
+import time
 
 import gevent
 import pytest
 
-from tests.conversations.chat import Chat, chatting
+from geventchat.server.access.rate_limits import RETURNS_PER_MINUTE
+from tests.conversations.chat import Chat, chatting, drop
 from tests.conversations.peers import Bystanders, Plain, Rich, of
 
 STRANGER = "127.0.0.9"
 NOBODY = {"trust": ()}
 
 
-def connect_briefly(chat: Chat, source: str = STRANGER) -> list[bytes]:
-    """Connect from an address, close at once, and return what was received before the end."""
+def connect_briefly(chat: Chat, source: str = STRANGER, said: bytes = b"q\0") -> list[bytes]:
+    """Connect from an address, say this, and return what was received before the end."""
     with Plain(chat.address, source=source) as peer:
+        peer.send(said)
         peer.shut()
         return peer.rest()
 
@@ -66,6 +70,47 @@ def test_a_reconnecting_client_is_not_counted_as_a_new_connection() -> None:
         assert len(connect_briefly(chat)) == 1
 
 
+def test_a_health_check_takes_no_place_of_a_user_and_is_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with (
+        caplog.at_level(logging.DEBUG),
+        chatting(options=NOBODY, arrivals_per_minute=5) as chat,
+        Bystanders(chat.address) as bystanders,
+    ):
+        caplog.clear()
+        for number in range(30):
+            if number % 2:
+                assert connect_briefly(chat, said=b"") == []
+            else:
+                drop(Plain(chat.address, source=STRANGER))
+        wait_connections(chat, 2)
+        assert caplog.text == ""
+        assert chat.server.rejections.counts == {}
+        bystanders.check_heard()
+        assert bystanders.rich.pong() == []
+        with Plain(chat.address, source=STRANGER) as user:
+            user.send(b"here I am\0")
+            bystanders.check_heard("here I am")
+
+
+def test_endless_silent_connections_are_counted_in_the_end() -> None:
+    with chatting(options=NOBODY, arrivals_per_minute=5) as chat:
+        limiter = chat.server._policy.limiter
+        for _ in range(RETURNS_PER_MINUTE):
+            limiter.forgive(STRANGER, time.monotonic())
+        assert [len(connect_briefly(chat, said=b"")) for _ in range(6)] == [0, 0, 0, 0, 0, 1]
+
+
+def test_a_health_check_takes_no_number_of_a_guest(chat: Chat) -> None:
+    ann = chat.rich("Ann")
+    for _ in range(5):
+        connect_briefly(chat, said=b"")
+    with Plain(chat.address) as plain:
+        plain.send(b"hi\0")
+        assert ann.posts(1)[0]["author"] == "guest-2"
+
+
 def test_an_address_may_open_at_most_a_quarter_of_the_rooms() -> None:
     with chatting(options=NOBODY, rooms=8) as chat:
         ann = chat.track(Rich(chat.address, rooms=["a", "b", "c"], source=STRANGER))
@@ -111,8 +156,9 @@ def test_an_incomplete_frame_ends_its_connection_after_30_seconds(chat: Chat) ->
     dripping.send(b"o\0hel")  # another one
     assert silent.frame() == b"hello"
     chat.advance_clock(31)
-    line = b"* geventchat: Message not completed within 30 seconds."
-    assert dripping.rest() == [line]
+    (line,) = dripping.rest()
+    assert line.startswith(b"* geventchat: Message not completed within 30 seconds. ")
+    assert rb"printf 'hi\0'" in line
     bye = rich.closing()[-1]
     assert (bye["code"], bye["reconnect"]) == ("idle", True)
     chat.advance_clock(1_000)

@@ -51,6 +51,35 @@ def test_a_frame_that_is_not_utf8_is_answered_with_one_line_and_not_relayed(
         assert b"UTF-8" in lines[0]
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"\xff\xfb\x1f\xff\xfb\x20\xff\xfb\x18hello\r",
+        b"hello\xff\xfd\x01\r",
+        b"\xff\xf4\xff\xfd\x06",
+        b"\xff\xfd",
+        b"\xff\xfa\x1f\x50\xff\xf0",
+    ],
+)
+def test_commands_of_telnet_are_named_and_not_relayed(
+    address: Address, bystanders: Bystanders, frame: bytes
+) -> None:
+    with Plain(address) as telnet:
+        telnet.send(frame + b"\0", b"but this is\r\0")
+        bystanders.check_heard("but this is\r")
+        (line,) = telnet.until(b"from rich")
+        assert b"raw, not with telnet" in line
+
+
+def test_an_option_of_telnet_with_null_bytes_in_it_is_not_relayed(
+    address: Address, bystanders: Bystanders
+) -> None:
+    with Plain(address) as telnet:
+        telnet.send(b"hello\0\xff\xfb\x1f\xff\xfa\x1f\0P\0\x18\xff\xf0and on\0")
+        assert b"raw, not with telnet" in telnet.rest()[-1]
+        bystanders.check_heard("hello")
+
+
 def test_the_third_frame_that_is_not_utf8_closes(address: Address, bystanders: Bystanders) -> None:
     with Plain(address) as bad:
         bad.send(b"one\0\xff\0\xff\0two\0\xff\0three\0")
@@ -424,9 +453,9 @@ def test_an_oversized_hello_ends_the_connection_and_is_not_relayed(serve: Serve)
 STRANGE = {
     "64 KiB of null bytes": (bytes(65_536), 0),
     "a million empty frames": (bytes(1_000_000), 0),
-    "a frame without an end": (b"x" * 65_536, 0),
-    "a mail program": (b"EHLO example.org\r\nMAIL FROM:<a@example.org>\r\n", 0),
-    "a database": (b"*1\r\n$4\r\nPING\r\n", 0),
+    "a frame without an end": (b"x" * 65_536, 1),
+    "a mail program": (b"EHLO example.org\r\nMAIL FROM:<a@example.org>\r\n", 1),
+    "a database": (b"*1\r\n$4\r\nPING\r\n", 1),
     "a file server": (b"\0\0\0\x85\xffSMBr\0\0\xc0\0", 2),
     "64 KiB at random": (Random(1).randbytes(65_536), 4),
 }

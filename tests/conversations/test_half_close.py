@@ -20,6 +20,19 @@ def test_text_piped_into_a_connection_is_delivered(stored: Address) -> None:
         bystanders.check_heard("hi")
 
 
+def test_one_that_hangs_up_at_once_is_heard(chat: Chat) -> None:
+    """Even with unread messages, for which its system resets the connection."""
+    listener, talker = chat.plain_clients(2)
+    said = [b"one %d" % number for number in range(50)]
+    for text in said:
+        with Plain(chat.address) as sender:
+            chat.wait_accepted()
+            talker.send(b"talk\0")
+            sender.send(text + b"\0")
+    heard = listener.frames(2 * len(said))
+    assert [text for text in heard if text != b"talk"] == said
+
+
 def test_all_whole_frames_of_a_plain_client_are_delivered(stored: Address) -> None:
     said = [str(number) for number in range(300)]
     with Bystanders(stored) as bystanders, Plain(stored) as ann:
@@ -88,7 +101,9 @@ def test_a_frame_cut_off_by_the_end_is_dropped(address: Address, cut: bytes) -> 
     with Bystanders(address) as bystanders, Plain(address) as ann:
         ann.send(b"whole\0" + cut)
         ann.shut()
-        assert ann.rest() == []
+        (line,) = ann.rest()
+        assert line.startswith(b"* geventchat: ")
+        assert rb"printf 'hi\0'" in line  # says what completes a message
         bystanders.check_heard("whole")
 
 

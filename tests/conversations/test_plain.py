@@ -89,7 +89,8 @@ def test_empty_frames_are_ignored(chat: Chat) -> None:
         "/help",
         "/quit",
         '{"type":"say","room":"lobby","text":"no"}',
-        '\x1e{"type":"hello","version":1,"client":"abcdefghijklmnop"}',
+        '{"type":"hello","version":1,"client":"abcdefghijklmnop"}',
+        '\x1e{"type":"say","room":"lobby","text":"no"}',
         "\x1e",
         "* geventchat: Goodbye.",
         " ",
@@ -127,25 +128,6 @@ def test_only_the_mark_and_a_brace_begin_a_rich_connection(chat: Chat, text: str
     assert one.frame() == b"nothing came back"
 
 
-def test_a_hello_that_comes_later_is_text(chat: Chat) -> None:
-    """The first frame decides what a connection is; nothing changes it."""
-    one, other = chat.plain_clients(2)
-    hello = '\x1e{"type":"hello","version":1,"client":"abcdefghijklmnop","nonce":"n"}'
-    say(one, "plain", hello)
-    assert other.frames(2) == [b"plain", hello.encode()]
-    say(other, "still plain")
-    assert one.frame() == b"still plain"
-
-
-def test_a_refused_first_frame_still_makes_the_connection_plain(chat: Chat) -> None:
-    """The first frame decides, were it not even UTF-8."""
-    one, other = chat.plain_clients(2)
-    hello = b'\x1e{"type":"hello","version":1,"client":"abcdefghijklmnop","nonce":"n"}'
-    one.send(b"\xff\0" + hello + b"\0")
-    assert one.frame().startswith(b"* geventchat: ")
-    assert other.frame() == hello
-
-
 def test_q_closes_and_is_not_relayed(stored_chat: Chat) -> None:
     """A frame that is exactly `q` is not relayed and ends the connection; frames before it are
     delivered, frames after it are not."""
@@ -157,9 +139,11 @@ def test_q_closes_and_is_not_relayed(stored_chat: Chat) -> None:
     assert other.frame() == b"marker"
 
 
-def test_q_may_be_the_first_word(chat: Chat) -> None:
+@pytest.mark.parametrize("word", ["q", "q\r"])
+def test_q_may_be_the_first_word(chat: Chat, word: str) -> None:
+    """Telnet sends CR NUL for Enter."""
     one, other, third = chat.plain_clients(3)
-    say(one, "q")
+    say(one, word)
     assert one.rest() == []
     say(third, "marker")
     assert other.frame() == b"marker"

@@ -5,11 +5,13 @@ Nothing that they send is relayed, such as a request that a web page makes a bro
 
 from collections.abc import Iterator
 
+import gevent
 import pytest
 
+from tests.conversations.chat import Chat, chatting
 from tests.conversations.conftest import Address
 from tests.conversations.control import beside
-from tests.conversations.peers import Bystanders, Plain
+from tests.conversations.peers import Bystanders, Plain, Rich
 
 
 @pytest.fixture
@@ -80,8 +82,85 @@ def test_an_http_client_that_continues_is_ignored(address: Address, bystanders: 
         bystanders.check_heard()
 
 
+PROXY = {
+    "version 1": b"PROXY TCP4 192.0.2.1 192.0.2.2 5555 4040\r\n",
+    "version 1 of a check": b"PROXY UNKNOWN\r\n",
+    "version 2": b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\1\x7f\0\0\1\x30\x39\x0f\xc8",
+    "version 2 of a check": b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+}
+
+
+@pytest.mark.parametrize("size", [1, 3, 1_000])
+@pytest.mark.parametrize("after", [b"", b"hello\0", b'\x1e{"type":"hello","version":1}\0'])
+@pytest.mark.parametrize("header", PROXY.values(), ids=PROXY)
+def test_a_header_of_the_proxy_protocol_is_named_and_nothing_is_relayed(
+    address: Address, bystanders: Bystanders, header: bytes, after: bytes, size: int
+) -> None:
+    with Plain(address) as proxy:
+        end = header.rindex(b"\n") + 1
+        pieces = [header[start : min(start + size, end)] for start in range(0, end, size)]
+        proxy.trickle(*pieces[:-1], read=bystanders.rich.pong)
+        proxy.send(pieces[-1] + header[end:] + after)
+        proxy.shut()
+        (line,) = proxy.rest()
+        assert line.startswith(b"* geventchat: This port speaks geventchat")
+        assert b"PROXY" in line
+        bystanders.check_heard()
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [[b"\r\n\r\n"], [b"\r\n\r\n", b"\r\n"], [b"\r\n\r\n", b"\r\nQUIT"], [b"\x1e"]],
+)
+@pytest.mark.parametrize("size", [1, 1_000])
+def test_a_first_frame_that_could_begin_a_header_is_a_message_if_nothing_follows(
+    address: Address, bystanders: Bystanders, frames: list[bytes], size: int
+) -> None:
+    with Plain(address) as ann, Rich(address, rooms=[]) as pinger:
+        data = b"".join(frame + b"\0" for frame in frames)
+        pieces = [data[start : start + size] for start in range(0, len(data), size)]
+        ann.trickle(*pieces, read=pinger.pong)
+        bystanders.check_heard(*[frame.decode() for frame in frames])  # after a second
+        ann.send(b"and more\0")
+        bystanders.check_heard("and more")
+
+
+def test_a_first_frame_that_could_begin_a_header_is_a_message_at_the_end(
+    address: Address, bystanders: Bystanders
+) -> None:
+    with Plain(address) as ann:
+        ann.send(b"\r\n\r\n\0")
+        ann.shut()
+        assert ann.rest() == []
+        bystanders.check_heard("\r\n\r\n")
+
+
+@pytest.mark.parametrize("line", [b"PING\r\n", b"EHLO x\r\n", b"stats\r\n", b"hi\n"])
+def test_a_line_without_a_null_byte_is_relayed_to_nobody_and_the_hint_says_why(
+    chat: Chat, line: bytes
+) -> None:
+    with Bystanders(chat.address) as bystanders, Plain(chat.address) as one:
+        one.send(line)
+        bystanders.rich.pong()
+        chat.advance_clock(31)
+        assert rb"printf 'hi\0'" in one.rest()[-1]
+        bystanders.check_heard()
+
+
 TLS = bytes.fromhex("1603010200010001fc0303") + bytes(range(256)) * 2
 SSH = b"SSH-2.0-OpenSSH_9.9\r\n"
+
+
+def test_a_program_of_another_protocol_is_logged_by_its_name() -> None:
+    with chatting() as chat:
+        for head in (*PROXY.values(), HTTP["GET"], TLS, SSH):
+            with Plain(chat.address) as stranger:
+                stranger.send(head)
+                answer_to(stranger)
+        with gevent.Timeout(5):
+            while chat.sessions() or chat.server._readers:
+                gevent.sleep(0.001)
+        assert chat.server.rejections.counts == {"proxy": len(PROXY), "http": 3}
 
 
 @pytest.mark.parametrize("size", [1, 3, 10_000])
@@ -126,6 +205,12 @@ def test_nothing_after_a_tls_record_or_an_ssh_banner_is_relayed(
         "ssh-2.0-x",
         "\x16",
         "\x16\x02",
+        "PROXY TCP4 is down",
+        "PROXY TCP4 is down\n",
+        "PROXY servers\r\n",
+        "proxy TCP4 x\r\n",
+        "\r\n",
+        "\r\n\r\nQUIT\n",
         "\x15\x03\x01",
     ],
 )

@@ -17,7 +17,7 @@ from geventchat.client.plain import PlainConnection
 from geventchat.client.tls import end_sending
 from geventchat.config import BadOption
 from tests.conversations.certificates import Authority
-from tests.conversations.chat import Chat, chatting
+from tests.conversations.chat import Chat, chatting, drop
 from tests.conversations.control import beside
 from tests.conversations.peers import Bystanders, Plain, Rich, encode, texts
 from tests.conversations.sealed import restart_handshakes, update_keys
@@ -206,6 +206,8 @@ def test_a_tls_client_on_a_plain_port_is_told_so_in_tls(chat: Chat, trust: SSLCo
         ),
         (b"\x1e{}\0", b"* geventchat: This port speaks TLS"),
         (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 Bad Request"),
+        (b"PROXY TCP4 192.0.2.1 192.0.2.2 5 6\r\n\x16\x03", b"* geventchat: This port speaks gev"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0\x16\x03", b"* geventchat: This port speaks gev"),
         (b"\x16\x03\x01\xff\xff", b"\x15\x03"),
         (b"\x16\x03\x01\x00\x05junk!", b"\x15\x03"),
     ],
@@ -225,7 +227,22 @@ def test_a_client_without_tls_is_answered_and_logged_in_one_line(
         lines = [record.getMessage() for record in caplog.records]
         assert len([line for line in lines if "rejected a connection (handshake=1" in line]) == 1
         assert secure.server.rejections.counts == {"handshake": 1}
+        assert (b"QUIT" in said or b"PROXY" in said) == ("the PROXY protocol" in caplog.text)
         bystanders.check_heard()
+
+
+def test_a_health_check_of_a_tls_port_is_not_logged(
+    secure: Chat, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            Plain(secure.address).socket.close()
+            drop(Plain(secure.address))
+        with gevent.Timeout(5):
+            while secure.server._readers:
+                gevent.sleep(0.001)
+    assert caplog.text == ""
+    assert secure.server.rejections.counts == {}
 
 
 @pytest.mark.parametrize("encrypted", [False, True])

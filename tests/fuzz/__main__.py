@@ -17,7 +17,7 @@ from typing import Final
 
 from tests.fuzz import corpus
 
-TARGETS: Final = ("frames", "requests", "events", "names", "shown", "settings")
+TARGETS: Final = ("frames", "hello", "requests", "events", "names", "shown", "settings")
 _WORDS: Final = (
     "type hello say join leave nick who history direct topic typing ping pong bye post joined"
     " welcome version client nonce password rooms room epoch position text key id limit before to"

@@ -18,6 +18,7 @@ from geventchat.protocol.errors import ProtocolError, Refused
 from geventchat.protocol.frames import Decoder
 
 _LIMIT: Final = 64
+_HELLO: Final = b'{"type":"hello","version":1,"client":"abcdefghijklmnop","token":"secret"}'
 _SETTINGS: Final = Path(tempfile.gettempdir(), "geventchat-fuzz.toml")
 
 
@@ -27,6 +28,14 @@ def frames_in_any_pieces(data: bytes) -> None:
     pieces = [data[start : start + size] for start in range(0, len(data), size)]
     assert _heard([data]) == _heard(pieces)
     frames.stranger(data)
+    frames.undecided(data)
+
+
+def a_hello_in_it(data: bytes) -> None:
+    """A frame that holds a hello is known as such, whatever stands around it."""
+    frames.holds_hello(data)
+    cut = data[0] if data else 0
+    assert frames.holds_hello(data[:cut] + _HELLO + data[cut:])
 
 
 def _heard(pieces: list[bytes]) -> list[bytes | str]:
@@ -142,6 +151,7 @@ def _check_sentence(text: str) -> None:
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "frames": frames_in_any_pieces,
+    "hello": a_hello_in_it,
     "requests": a_request,
     "events": an_event,
     "names": a_name,

@@ -204,6 +204,13 @@ def test_any_other_first_frame_makes_it_plain(text: bytes) -> None:
         pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\n", 16, "http", id="GET"),
         pytest.param(b"POST /a?b=c HTTP/1.0\r\n\r\nq\0", 22, "http", id="POST"),
         pytest.param(b"CONNECT a:80 HTTP/1.1\r\n", 23, "http", id="CONNECT"),
+        pytest.param(b"PROXY TCP4 192.0.2.1 192.0.2.2 5 6\r\nhi", 36, "proxy", id="PROXY 1"),
+        pytest.param(b"PROXY TCP6 ::1 ::2 5 6\r\n", 24, "proxy", id="PROXY 1 of IPv6"),
+        pytest.param(b"PROXY UNKNOWN\r\n", 15, "proxy", id="PROXY 1 without an address"),
+        pytest.param(b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", 12, "proxy", id="PROXY 2"),
+        pytest.param("\x1e{".encode("utf-16-le"), 4, "wide", id="a hello in UTF-16"),
+        pytest.param("\ufeff\x1e{".encode("utf-16-be"), 6, "wide", id="and with its mark"),
+        pytest.param('{"'.encode("utf-32-be"), 8, "wide", id="and in UTF-32, without U+001E"),
     ],
 )
 def test_a_stranger_is_known_as_soon_as_its_first_bytes_tell(
@@ -229,10 +236,42 @@ def test_a_stranger_is_known_as_soon_as_its_first_bytes_tell(
         b"GET /\r\n HTTP/1.1\r\n",
         b" GET / HTTP/1.1\r\n",
         b"I like to speak HTTP/1.1\r\n",
+        b"PROXY TCP4 is down\0\r\n",
+        b"PROXY TCP4 is down\n",
+        b"PROXY TCP5 x\r\n",
+        b"PROXY TCP4x\r\n",
+        b"proxy TCP4 x\r\n",
+        b" PROXY TCP4 x\r\n",
+        b"PROXY TCP4 " + b"x" * 95 + b"\r\n",  # a byte too many
+        b"\r\n\r\n\0\r\nQUIT\r\n",
+        b"\r\n\r\n\0",
+        b"\x1e\0{}\0",
     ],
 )
 def test_text_that_merely_resembles_another_language_is_chat(head: bytes) -> None:
     assert frames.stranger(head) is None
+
+
+def test_a_proxy_line_may_have_107_bytes() -> None:
+    assert frames.stranger(b"PROXY TCP4 " + b"x" * 94 + b"\r\n") == "proxy"
+
+
+@pytest.mark.parametrize(
+    ("head", "undecided"),
+    [
+        (b"\r\n\r\n\0", True),
+        (b"\r\n\r\n\0\r\nQUIT", True),
+        (b"\r\n\r\n\0\r\nquit", False),
+        (b"\r\n\r\n\0\0", False),
+        (b"\x1e\0", True),
+        (b"\x1e\0h", False),
+        (b"hello\0", False),
+    ],
+)
+def test_first_bytes_are_undecided_while_more_could_make_a_stranger_of_them(
+    head: bytes, undecided: bool
+) -> None:
+    assert frames.undecided(head) == undecided
 
 
 def test_a_request_line_may_be_as_long_as_it_likes() -> None:
@@ -247,6 +286,7 @@ def test_a_request_is_looked_for_in_the_first_line_only() -> None:
 def test_any_first_bytes_can_be_asked_about(head: bytes) -> None:
     frames.stranger(head)
     frames.is_rich(head)
+    frames.undecided(head)
 
 
 def test_a_notice_is_a_frame_that_says_where_it_comes_from() -> None:

@@ -232,6 +232,24 @@ def test_a_request_of_two_types_is_refused() -> None:
 
 # What may not: fields
 
+
+@pytest.mark.parametrize(
+    ("field", "frame"),
+    [
+        ("version", '{"type":"hello","version":1.0,"client":"abcdefghijklmnop"}'),
+        ("position", '{"type":"join","room":"a","epoch":"e","position":7.0}'),
+        ("limit", '{"type":"history","room":"a","limit":50.0}'),
+        ("before", '{"type":"history","room":"a","limit":50,"before":7.5}'),
+        ("limit", '{"type":"history","room":"a","limit":5e1}'),
+    ],
+)
+def test_a_number_with_a_fraction_is_answered_with_how_to_write_it(field: str, frame: str) -> None:
+    """Lua, and some JavaScript, write 1.0 for 1."""
+    error = refused(frame)
+    assert error.code == "bad_field"
+    assert error.text == f"{field}: Expected a whole number, written as 7 and not as 7.0."
+
+
 NO_TEXT: Final = [5, True, ["a"], {"a": "b"}]
 NO_TOKEN: Final = [*NO_TEXT, "", "x" * 65]
 NO_POSITION: Final = [-1, 2**53 + 1, 2**64, 10**22, 7.0, 7.5, "7", True, [7]]

@@ -19,6 +19,7 @@ class CountedFraming:
     doors: ClassVar = "counted", "sealed"
     form: ClassVar = JSON
     overhead: ClassVar = 2
+    held: bytes | None = None
 
     def __init__(self, frame_bytes: int, how: str) -> None:
         self.opening = True
@@ -51,6 +52,9 @@ class CountedFraming:
             else:
                 self.skipped += 1
                 self._replies += PONG
+
+    def release(self) -> Iterator[bytes]:
+        raise AssertionError("nothing was held")
 
     def replies(self) -> bytes:
         replies, self._replies = self._replies, b""

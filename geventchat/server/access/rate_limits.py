@@ -20,7 +20,7 @@ TOO_OFTEN: Final = replace(
 WHY: Final = {TOO_MANY: "address", TOO_OFTEN: "arrivals"}
 """The names of rejections that share a code."""
 RETURNS_PER_MINUTE: Final = 600
-"""Reconnects of one address that are not counted as new connections."""
+"""Connections of one address that are not counted as new: reconnects, and health checks."""
 _MINUTE: Final = 60.0
 DAY: Final = 24 * 60 * 60.0
 _ORIGINS: Final = 10_000
@@ -72,9 +72,9 @@ class ConnectionLimiter:
             del self._inside[network]
 
     def forgive(self, address: str, now: float) -> None:
-        """Take back the count of a new connection: its client has reconnected.
+        """Take back the count of a new connection: its client has reconnected, or sent nothing.
 
-        Up to RETURNS_PER_MINUTE, so that endless reconnects are counted in the end.
+        Up to RETURNS_PER_MINUTE, so that endless ones are counted in the end.
         """
         network = origin(address)
         if self._returned.acquire(network, RETURNS_PER_MINUTE, now):

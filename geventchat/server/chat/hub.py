@@ -2,7 +2,7 @@
 
 All of it changes only in stretches that never switch. The hub decides when joins and leaves are
 announced: a lost connection not while the nick is held for its client, a plain guest only when it
-has spoken or stayed a second.
+has spoken or stayed a second. The log does not mention one before that either.
 """
 
 import logging
@@ -127,7 +127,6 @@ class Hub:
             member = self._add(participant, self._enter(participant, names.LOBBY))
             self.go_live(member)
             self._newcomers[member] = time.monotonic() + _NEWCOMER_SECONDS
-            self._console.connected(participant.nick, participant.address, len(self.sessions))
         return rooms
 
     def authenticate(self, participant: Participant, client: bytes, form: Form) -> None:
@@ -136,9 +135,9 @@ class Hub:
         The client's former connection, if it has one, is ended. Raises Ending.
         """
         participant.check()
-        if participant.locked_out is not None:
-            participant.locked_out = None
-            self._console.connected(participant.nick, participant.address, len(self.sessions))
+        participant.locked_out = None
+        if not self._introduced(participant):
+            self._introduce(participant)
         for member in list(self.sessions[participant].values()):
             self._remove(member)
         participant.form = form
@@ -163,8 +162,12 @@ class Hub:
         self.delivery.work()
 
     def remove(self, participant: Participant, reason: Reason) -> None:
-        """Remove a participant; if it may reconnect, its nick is held for its client."""
+        """Remove a participant; if it may reconnect, its nick is held for its client.
+
+        One that nobody has noticed loses its nick: a health check, or a client of something else.
+        """
         memberships = self.sessions.get(participant, {})
+        introduced = self._introduced(participant)
         self.closes[reason.code] += 1
         if self._clients.get(participant.client) is participant:
             away = self._drop(participant)
@@ -177,9 +180,20 @@ class Hub:
             self._remove(member)
         self.sessions.pop(participant, None)
         self._absent.pop(participant, None)
-        if participant.locked_out is None:
+        if introduced:
             self._console.disconnected(participant.nick, reason.code, len(self.sessions))
+        else:
+            self._nicks.take_back(participant.nick)
+            participant.nick = ""
         self.delivery.work()
+
+    def _introduced(self, participant: Participant) -> bool:
+        """Return whether a participant has said anything yet, or stayed for a second."""
+        members = self.sessions.get(participant, {}).values()
+        return bool(participant.client) or any(member.announced for member in members)
+
+    def _introduce(self, participant: Participant) -> None:
+        self._console.connected(participant.nick, participant.address, len(self.sessions))
 
     def _drop(self, participant: Participant) -> Away:
         """Remove a rich client from its rooms without announcing it yet."""
@@ -316,6 +330,7 @@ class Hub:
         """Announce a plain guest, once."""
         if not member.announced and member.active:
             member.announced = True
+            self._introduce(member.participant)
             self._presence.joined(member.room, member.participant)
             self.delivery.work()
 

@@ -22,6 +22,11 @@ class Nicks(Generic[Owner]):
         self._guests += 1
         return f"{names.GUEST}{self._guests}"
 
+    def take_back(self, guest: str) -> None:
+        """Give a guest's number to the next one, if it is the newest: nobody has seen it."""
+        if guest == f"{names.GUEST}{self._guests}":
+            self._guests -= 1
+
     def take(self, text: str, owner: Owner) -> str:
         """Assign a nick and return it normalized; the owner may have another spelling of it.
 

@@ -18,6 +18,9 @@ from geventchat.server.logs.writer import LogWriter
 SHOWN_CHARACTERS: Final = 4_096
 """Of a message; the timeline has all of it."""
 
+_LINE_ENDS: Final = "\r\n"
+"""What telnet and the like leave at the end of a message; no person wants to see it."""
+
 _package: Final = logging.getLogger("geventchat")
 
 
@@ -53,7 +56,7 @@ class Console:
             if len(text) > SHOWN_CHARACTERS:
                 more = len(text) - SHOWN_CHARACTERS
                 text = f"{text[:SHOWN_CHARACTERS]}… ({more:,} more characters)"
-            line = f"#{room} {author}: {text}"
+            line = f"#{room} {author}: {text.rstrip(_LINE_ENDS)}"
             if self._for_a_person:
                 line = f"{time.strftime('%H:%M')} {line}"
             self._tell(line, event="message", room=room, author=author, text=text)

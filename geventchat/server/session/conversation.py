@@ -1,10 +1,12 @@
 """The conversation: a client's frames, taken one by one until it sends no more."""
 
+import re
 from dataclasses import replace
 from typing import Final
 
 from geventchat.protocol import events, frames, names, requests
 from geventchat.protocol.errors import (
+    MISPLACED_HELLO,
     NOT_UTF8,
     PROTOCOL,
     QUIT,
@@ -16,6 +18,16 @@ from geventchat.server.session import handlers
 from geventchat.server.session.session import Session
 
 _MOST_BAD_FRAMES: Final = 3
+_NOT_TEXT: Final = "That message is not UTF-8 and was not passed on."
+_NO_TELNET: Final = (
+    "That message holds commands of telnet and was not passed on. Connect raw, not with telnet."
+)
+_QUIT_WORDS: Final = b"q", b"q\r"
+"""The second is what Enter makes of the first in telnet: CR NUL."""
+# RFC 854: IAC, then a command; WILL, WONT, DO and DONT have an option, which may be the null byte.
+_TELNET: Final = re.compile(rb"\xff(?:[\xf0-\xfa]|[\xfb-\xfe][\x00-\x31]|[\xfb-\xfd]\Z)")
+_BEGUN_OPTION: Final = re.compile(rb"\xff\xfa(?:(?!\xff\xf0).)*\Z", re.DOTALL)
+"""A subnegotiation with a null byte in it: what follows is no text either."""
 
 
 def converse(session: Session) -> None:
@@ -32,6 +44,8 @@ def converse(session: Session) -> None:
             del frame  # or an idle client would keep it in memory
             take = _take_rich if session.form.rich else _take_plain
             session.yield_if_due()
+        if session.link.begun and not session.rich and not session.draining:
+            session.put(frames.notice(f"The last message was not passed on. {frames.NULL_HINT}"))
     except ProtocolError as error:  # one after which the link gives no more frames
         raise Ending(replace(error.reason or PROTOCOL, text=error.text)) from None
 
@@ -39,6 +53,8 @@ def converse(session: Session) -> None:
 def _take_first(session: Session, frame: bytes) -> None:
     """Learn from a connection's first frame whether it is rich."""
     if not frames.is_rich(frame):
+        if frames.holds_hello(frame):  # it may hold secrets
+            raise Ending(MISPLACED_HELLO)
         if session.locked_out is not None:
             raise Ending(session.locked_out)
         _take_plain(session, frame)
@@ -55,14 +71,17 @@ def _take_first(session: Session, frame: bytes) -> None:
 
 
 def _take_plain(session: Session, frame: bytes) -> None:
-    if frame == b"q":
+    if frame in _QUIT_WORDS:
         raise Ending(QUIT)
+    if frames.is_rich(frame) and frames.holds_hello(frame):  # after another frame
+        raise Ending(MISPLACED_HELLO)
     try:
         text = frame.decode()
     except UnicodeDecodeError:
-        raise ProtocolError(
-            "not_utf8", "That message is not UTF-8 and was not passed on."
-        ) from None
+        if _BEGUN_OPTION.search(frame):
+            raise Ending(replace(NOT_UTF8, text=_NO_TELNET)) from None
+        text = _NO_TELNET if _TELNET.search(frame) else _NOT_TEXT
+        raise ProtocolError("not_utf8", text) from None
     lobby = session.rooms[names.LOBBY]
     session.hub.announce(lobby)
     try:

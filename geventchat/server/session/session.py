@@ -16,7 +16,7 @@ from gevent.event import Event
 from greenlet import greenlet
 
 from geventchat.config import Limits
-from geventchat.protocol import events, requests
+from geventchat.protocol import events, frames, requests
 from geventchat.protocol.errors import (
     FULL,
     IDLE,
@@ -158,6 +158,11 @@ class Session:
     def pace(self) -> TokenBucket | None:
         """Its rate limit; None: it has none."""
         return self.link.pace
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server asked it to take what has arrived, and no more."""
+        return self._drained is not None
 
     def run(self, *, full: bool = False) -> Reason:
         """Serve the client from its first byte to goodbye; return why the session ended.
@@ -301,7 +306,10 @@ class Session:
         if self.link.begun and self.link.listening:
             seconds = self.limits.frame_seconds
             if now - self.link.begun >= seconds:
-                self.end(replace(IDLE, text=f"Message not completed within {seconds} seconds."))
+                text = f"Message not completed within {seconds} seconds."
+                if not self.form.rich:
+                    text = f"{text} {frames.NULL_HINT}"
+                self.end(replace(IDLE, text=text))
         if self.form.rich:
             self._ping(now)
 
@@ -348,9 +356,9 @@ class Session:
         if reason is SHUTDOWN:  # everybody gets what was submitted before
             self.hub.delivered.wait(_SETTLE_SECONDS)
         try:
-            self.hub.remove(self, reason)
             if not self.rich:
                 self.policy.rules.forget(self.nick)
+            self.hub.remove(self, reason)
         finally:
             self._close(reason)
 

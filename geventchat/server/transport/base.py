@@ -9,6 +9,10 @@ from geventchat.server.transport.token_bucket import TokenBucket
 from geventchat.server.wire import Form
 
 
+class SilentClient(ConnectionError):
+    """The client hung up without having sent anything, as a health check does."""
+
+
 class Link(Protocol):
     """A session's way to its client, whichever door the client came through."""
 
@@ -17,7 +21,7 @@ class Link(Protocol):
     door: str
     """The name of the door."""
     heard: float
-    """When bytes last came, by the monotonic clock."""
+    """When bytes last came, by the monotonic clock; 0: none ever did."""
     begun: float
     """When the incomplete frame began, by the same clock; 0: there is none."""
     pace: TokenBucket | None
@@ -40,7 +44,7 @@ class Link(Protocol):
     def open(self, seconds: float) -> None:
         """Shake hands, within so many seconds, where stream or framing ask for that. Waits.
 
-        Raises OSError.
+        Raises OSError: SilentClient if the client did not even begin to.
         """
 
     def frames(self, outbox: Outbox) -> Iterator[bytes]:
@@ -110,6 +114,9 @@ class Framing(Protocol):
     def __init__(self, frame_bytes: int, how: str) -> None:
         """`frame_bytes`: the largest frame; `how`: the way to connect, as clients are told."""
 
+    held: bytes | None
+    """The first bytes, while more may show that they are of another protocol; None: decided."""
+
     @property
     def opening(self) -> bool:
         """Whether its own handshake is still incomplete: until then it yields no frame."""
@@ -123,6 +130,9 @@ class Framing(Protocol):
 
         Raises ProtocolError with the reason that ends the connection.
         """
+
+    def release(self) -> Iterator[bytes]:
+        """Yield the frames of what is `held`, because nothing more came."""
 
     def replies(self) -> bytes:
         """Take what it has to send itself: its handshake, answers to control frames."""

@@ -15,6 +15,8 @@ from geventchat.server.transport.token_bucket import TokenBucket
 from geventchat.server.wire import Form
 
 _TOKEN_BYTES: Final = 4 << 10
+_HOLD_SECONDS: Final = 1.0
+"""How long a client's first frame waits if more bytes may show that it is none."""
 _LOOK_SECONDS: Final = 1.0
 """How often the bytes are counted that a paused client has sent meanwhile."""
 
@@ -35,7 +37,7 @@ class Connection:
         self.address = address
         self._port = port
         self.door = door
-        self.heard = time.monotonic()
+        self.heard = 0.0
         self.begun = 0.0
         self.listening = False
         self.pace: TokenBucket | None = None
@@ -87,6 +89,10 @@ class Connection:
                     self._pause(pace, 1 + len(frame) // _TOKEN_BYTES, left)
                 self.begun = 0.0
                 yield frame
+            if framing.held:
+                here = self._more_comes((self.begun or self.heard) + _HOLD_SECONDS)
+                if not here:
+                    yield from framing.release()
             if framing.skipped:
                 if pace is not None:
                     self._pause(pace, framing.skipped, 0)
@@ -134,6 +140,14 @@ class Connection:
             with suppress(OSError):  # it may not have waited for that
                 self.reject(error.reason or PROTOCOL)
             raise ConnectionError(error.text) from None
+
+    def _more_comes(self, due: float) -> bool:
+        """Wait for more of the first bytes, until a monotonic time; return whether they came."""
+        if not self._draining:
+            seconds = max(due - time.monotonic(), 0)
+            with suppress(TimeoutError), gevent.Timeout(seconds, TimeoutError):
+                gevent.get_hub().wait(self.sink.readable)
+        return self.sink.unread() > 0
 
     def _wake(self) -> None:
         # As if something had come. Not `feed`: what a watcher fed by a greenlet sets off waits

@@ -17,6 +17,8 @@ from gevent import socket as gevent_socket
 from gevent.ssl import SSLContext
 
 from geventchat.config import BadSetting
+from geventchat.protocol import frames
+from geventchat.server.transport.base import SilentClient
 from geventchat.server.transport.tcp import READ_BYTES, TcpStream
 
 _RECORD_BYTES: Final = 16 << 10
@@ -26,6 +28,7 @@ _ASIDE_BYTES: Final = 64 << 10
 bytes that TLS may answer it in all: enough for 2,400 key changes, which last millions of records.
 """
 _HANDSHAKE: Final = b"\x16"
+_PROXY_HEADER: Final = "it sent a header of the PROXY protocol"
 
 
 class TlsStream(TcpStream):
@@ -55,6 +58,8 @@ class TlsStream(TcpStream):
         try:
             self._shake_hands()
         except OSError as error:
+            if not self._head and not isinstance(error, TimeoutError):
+                raise SilentClient(str(error)) from None
             if not self._head.startswith(_HANDSHAKE):
                 with suppress(OSError):  # in the clear; it may not have waited for that
                     super().try_send(misplaced(self._head))
@@ -148,7 +153,8 @@ class TlsStream(TcpStream):
                         raise ConnectionError("it hung up")
                     self._head = self._head or data
                     if not self._head.startswith(_HANDSHAKE):
-                        raise ConnectionError("it does not speak TLS")
+                        proxy = frames.stranger(self._head) == "proxy"
+                        raise ConnectionError(_PROXY_HEADER if proxy else "it does not speak TLS")
                     self._inward.write(data)
         finally:
             writable.close()

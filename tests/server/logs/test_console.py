@@ -87,6 +87,13 @@ def test_a_message_is_a_line_with_time_room_and_author(window: Window, console: 
     assert re.fullmatch(r"\d\d:\d\d #lobby guest-3: hello", line)
 
 
+def test_the_line_end_of_a_message_is_not_shown(window: Window, console: Console) -> None:
+    for text in ("hello\r", "hello\r\n", "hello\n", "a\r\nb\r\n"):
+        console.message("lobby", "guest-3", text)
+
+    assert [line.partition(": ")[2] for line in window.lines()] == [*["hello"] * 3, r"a\r\nb"]
+
+
 def test_escape_sequences_are_escaped(window: Window, console: Console) -> None:
     console.message("lobby", "\x1bguest", "\x1b[2Jgone\n12:34 #lobby boss: forged\u202e")
     console.connected("\x9bwho", "192.0.2.1", 1)

@@ -1,0 +1,72 @@
+"""The framing of the chat port: first bytes are known for what they are in any pieces."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geventchat.protocol import frames
+from geventchat.protocol.errors import ProtocolError
+from geventchat.server.transport.null_framing import NullFraming
+
+LIMIT = 200
+BEGINNINGS = [
+    b"\r\n\r\n\0\r\nQUIT\n",
+    b"PROXY TCP4 192.0.2.1 192.0.2.2 5 6\r\n",
+    b"\x1e\0{\0",
+    b"\xfe\xff\0\x1e\0{",
+    b"GET / HTTP/1.1\r\n",
+    b"SSH-2.0-x\r\n",
+    b"\x16\x03\x01",
+]
+
+
+@st.composite
+def first_bytes(draw: st.DrawFn) -> bytes:
+    """Bytes that begin like another protocol, to any length, or not at all."""
+    begin = draw(st.sampled_from(BEGINNINGS))
+    return begin[: draw(st.integers(0, len(begin)))] + draw(st.binary(max_size=40))
+
+
+def outcome(pieces: list[bytes]) -> list[bytes | str]:
+    """Return the frames of these pieces, and the protocol if it was recognised."""
+    framing = NullFraming(LIMIT, "knock twice")
+    heard: list[bytes | str] = []
+    try:
+        for piece in pieces:
+            heard += framing.feed(piece)
+        heard += framing.release()
+    except ProtocolError as error:
+        heard.append(error.reason.code if error.reason else "no reason")
+    return heard
+
+
+@given(first_bytes(), st.lists(st.integers(0, 60)))
+def test_where_the_first_bytes_are_cut_changes_nothing(data: bytes, points: list[int]) -> None:
+    edges = sorted({0, *(point for point in points if point < len(data)), len(data)})
+    pieces = [data[start:end] for start, end in pairwise(edges)]
+    assert outcome(pieces) == outcome([data] if data else [])
+
+
+@given(first_bytes())
+def test_what_is_no_other_protocol_comes_out_as_its_frames(data: bytes) -> None:
+    if frames.stranger(data) is None:
+        assert outcome([data[at : at + 1] for at in range(len(data))]) == [
+            frame for frame in data.split(b"\0")[:-1] if frame
+        ]
+
+
+@pytest.mark.parametrize("begin", BEGINNINGS)
+def test_no_frame_comes_out_of_another_protocol(begin: bytes) -> None:
+    (code,) = outcome([bytes([byte]) for byte in begin + b"\0hello\0"])
+    assert code in {"proxy", "http", "misplaced_hello"}
+
+
+def test_what_is_held_counts_as_an_incomplete_frame() -> None:
+    framing = NullFraming(LIMIT, "knock twice")
+    assert list(framing.feed(b"\r\n\r\n\0")) == []
+    begun = framing.begun
+    assert list(framing.release()) == [b"\r\n\r\n"]
+    assert (begun, framing.begun) == (True, False)
+    assert list(framing.feed(b"\r\n\r\n\0\r\nQUIT\n\0")) == [b"\r\n\r\n", b"\r\nQUIT\n"]
