@@ -1,5 +1,6 @@
 """Nicks: each has one owner, and none looks like another."""
 
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from geventchat.protocol import names
@@ -11,7 +12,9 @@ Owner = TypeVar("Owner")
 class Nicks(Generic[Owner]):
     """All nicks in use or held, with their owners. Nothing here waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, whose: Callable[[Owner], str] = lambda _: "is in use") -> None:
+        """`whose`: returns what is said of a nick of this owner to others who want it."""
+        self._whose = whose
         self._owners: dict[str, tuple[Owner, str]] = {}
         """Owner and skeleton by folded nick; the skeleton is that of its current spelling."""
         self._skeletons: dict[str, str] = {}
@@ -30,11 +33,13 @@ class Nicks(Generic[Owner]):
         nick = names.nick(text)
         holder = self.owner(nick)
         if holder is not None and holder is not owner:
-            raise Refused("nick_in_use", f"The nick {nick} is in use. Choose another.")
-        similar = self._skeletons.get(names.skeleton(nick))
-        if similar is not None and self._owners[similar][0] is not owner:
-            text = f"The nick {nick} looks like another in use. Choose another."
-            raise Refused("nick_too_similar", text)
+            text = f"The nick {nick} {self._whose(holder)}. Choose another."
+            raise Refused("nick_in_use", text)
+        similar = self._skeletons.get(names.skeleton(nick), "")
+        holder, _ = self._owners.get(similar, (None, ""))
+        if holder is not None and holder is not owner:
+            text = f"The nick {nick} looks like {similar}, which {self._whose(holder)}."
+            raise Refused("nick_too_similar", f"{text} Choose another.")
         self.give(nick, owner)
         return nick
 
