@@ -32,6 +32,7 @@ _SHOWN: Final = 500
 """Maximum number of rules in a response."""
 _STRIDE: Final = 100
 """Sessions per slice when rules are applied: some 0.5 ms."""
+_PLACE: Final = f"a duration goes into seconds (--seconds {durations.FORMS})"
 
 Done = tuple[list[Rule], int]
 """The rules that were created, removed or found, and the number of connections closed."""
@@ -53,7 +54,7 @@ def _check_fields(request: Admin) -> None:
     """Raise Refused if an action has a field that it would ignore, or a duration out of place."""
     action = request.action
     if request.target is not None and action in _OF_ALL:
-        raise Refused("bad_field", f"target: {action} takes no target; a duration is in seconds.")
+        raise Refused("bad_field", f"target: {action} takes no target; {_PLACE}.")
     if request.seconds is not None and action not in _UNDONE.values():
         raise Refused("bad_field", f"seconds: {action} has no duration.")
     if (
@@ -61,8 +62,7 @@ def _check_fields(request: Admin) -> None:
         and request.seconds is None
         and durations.begins_like_one(request.reason or "")
     ):
-        text = "reason: it begins like a duration, and there is no duration in seconds."
-        raise Refused("bad_field", text)
+        raise Refused("bad_field", f"reason: it begins like a duration; {_PLACE}.")
 
 
 def _act(session: Session, request: Admin) -> events.Admin:
@@ -140,8 +140,7 @@ def _lock_or_freeze(session: Session, request: Admin) -> Done:
     target = _target(request)
     room = names.room(target)
     if room not in session.hub.rooms and durations.begins_like_one(target):
-        text = f"target: there is nobody in a room {room}. A duration goes into seconds."
-        raise Refused("bad_field", text)
+        raise Refused("bad_field", f"target: there is nobody in a room {room}; {_PLACE}.")
     return _put_in_force(session, _new_rules(session, request, [("room", room, room)])), 0
 
 
