@@ -88,7 +88,7 @@ class Rules:
             and target_type in (None, rule.target_type)
             and (
                 names.fold(rule.target) in named
-                or (rule.target_type == "address" and rule.value in named)
+                or (rule.target_type == "address" and named & {rule.value, _unscoped(rule.value)})
             )
         ]
         for rule in lifted:
@@ -113,7 +113,7 @@ class Rules:
                 inside = ip_network((ip, length), strict=False)
                 rule = self.find(action, "address", str(inside), now)
                 if rule is None and _scope(inside):  # a rule without a scope is for all links
-                    rule = self.find(action, "address", _without_scope(inside), now)
+                    rule = self.find(action, "address", _unscoped(str(inside)), now)
                 if rule is not None:
                     return rule
         return None
@@ -196,8 +196,8 @@ def _scope(meant: Network) -> str | None:
     return getattr(meant.network_address, "scope_id", None)
 
 
-def _without_scope(meant: Network) -> str:
-    address, _, length = str(meant).partition("/")
+def _unscoped(value: str) -> str:
+    address, _, length = value.partition("/")
     return f"{address.partition('%')[0]}/{length}"
 
 

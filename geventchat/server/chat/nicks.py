@@ -18,6 +18,7 @@ class Nicks(Generic[Owner]):
         self._owners: dict[str, tuple[Owner, str]] = {}
         """Owner and skeleton by folded nick; the skeleton is that of its current spelling."""
         self._skeletons: dict[str, str] = {}
+        """The nick, as it is spelled, by skeleton."""
         self._guests = 0
 
     def guest(self) -> str:
@@ -36,7 +37,7 @@ class Nicks(Generic[Owner]):
             text = f"The nick {nick} {self._whose(holder)}. Choose another."
             raise Refused("nick_in_use", text)
         similar = self._skeletons.get(names.skeleton(nick), "")
-        holder, _ = self._owners.get(similar, (None, ""))
+        holder, _ = self._owners.get(names.fold(similar), (None, ""))
         if holder is not None and holder is not owner:
             text = f"The nick {nick} looks like {similar}, which {self._whose(holder)}."
             raise Refused("nick_too_similar", f"{text} Choose another.")
@@ -48,13 +49,13 @@ class Nicks(Generic[Owner]):
         self.free(nick)  # its former spelling may have another skeleton
         folded, skeleton = names.fold(nick), names.skeleton(nick)
         self._owners[folded] = owner, skeleton
-        self._skeletons[skeleton] = folded
+        self._skeletons[skeleton] = nick
 
     def free(self, nick: str) -> None:
         """Release a nick in any spelling; no error if it is not in use."""
         folded = names.fold(nick)
         _, skeleton = self._owners.pop(folded, (None, ""))
-        if self._skeletons.get(skeleton) == folded:
+        if names.fold(self._skeletons.get(skeleton, "")) == folded != "":
             del self._skeletons[skeleton]
 
     def owner(self, text: str) -> Owner | None:

@@ -168,6 +168,7 @@ def test_a_rule_is_removed_by_any_name_of_its_target() -> None:
         ("address", "192.0.2.0/24", "192.0.2.0/24", "192.0.2.9/24"),
         ("address", "2001:db8::/64", "2001:db8::/64", "2001:db8::1"),
         ("address", "fe80::1%eth0/128", "fe80::1%eth0/128", "FE80::1%eth0"),
+        ("address", "fe80::1%eth0/128", "fe80::1%eth0/128", "fe80::1"),
         ("guest", "guest-7", "guest-7", "Guest-7"),
     ):
         made = rule("mute", target_type, value, target=target)
