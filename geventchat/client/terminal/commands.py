@@ -14,6 +14,7 @@ from geventchat.client.terminal import formatting
 from geventchat.client.terminal.admin_report import report
 from geventchat.client.terminal.formatting import Line
 from geventchat.client.terminal.view import View
+from geventchat.protocol import durations
 from geventchat.protocol.names import fold
 from geventchat.protocol.requests import Action, TargetType
 
@@ -81,7 +82,8 @@ def run_command(line: str, chat: Connection, view: View) -> Iterable[Line]:
         needed = sum(not kind.startswith("[") for kind in command.arguments.split())
         more = len(rest.split()) < needed
         what = "Missing argument. Usage" if more else "Usage"
-        return [formatting.error(f"{what}: {command.usage}")]
+        forms = f"; TIME is {durations.FORMS}" if "TIME" in command.arguments else ""
+        return [formatting.error(f"{what}: {command.usage}{forms}")]
     return command.run(chat, view, **given)
 
 
@@ -189,7 +191,14 @@ def _admin_command(action: Action) -> Callable[..., Iterable[Line]]:
     ) -> Iterable[Line]:
         if action in _OF_ROOMS:
             room = room or view.current
-        seconds = int(time[:-1]) * _SECONDS[time[-1]] if time else None
+        last = (room if view.room(room or "") is None else "") if action in _OF_ROOMS else reason
+        if last and action in _TIMED and durations.begins_like_one(last):
+            text = f"{durations.shown(last)} begins like a duration and is none."
+            return [formatting.error(f"{text} TIME is {durations.FORMS}.")]
+        try:
+            seconds = durations.seconds(time) if time else None
+        except ValueError as error:
+            return [formatting.error(f"{error}.")]
         done = chat.admin(
             action, nick or target or room, target_type=target_type, seconds=seconds, reason=reason
         )
@@ -203,7 +212,7 @@ def _quit(chat: Connection, view: View) -> Iterable[Line]:
 
 
 _OF_ROOMS: Final = ("lock", "unlock", "freeze", "unfreeze")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_TIMED: Final = ("ban", "mute", "lock", "freeze", "close")
 _KINDS: Final = {
     "TARGET": Kind(
         r"(?P<target>\S+)(?:\s+by\s+(?P<target_type>address|nick|client))?",
@@ -211,7 +220,9 @@ _KINDS: Final = {
         "the user's address; or by nick, by client",
     ),
     "TIME": Kind(
-        r"(?P<time>[0-9]{1,12}[smhd])", "TIME", "duration: 90s, 10m, 2h, 7d; default: no end"
+        rf"(?:for\s+)?(?P<time>{durations.PATTERN})",
+        "TIME",
+        f"{durations.FORMS}; else until undone",
     ),
 }
 """By their name in the usage of commands."""
