@@ -417,21 +417,6 @@ def test_only_a_password_on_the_command_line_is_warned_of() -> None:
         assert "secret" not in output + errors
 
 
-def test_a_misspelt_variable_is_warned_of() -> None:
-    kubernetes = {"SERVICE_HOST": "10.0.0.1", "SERVICE_PORT": "4040", "PORT_4040_TCP_ADDR": "::1"}
-    wrong = {"HISTORY_DAYS": "30", "PASSWROD": "secret"}
-    others = {"TOKEN": "of-an-operator-of-this-server", "LOG_FORMAT": "json"}
-    given = {f"GEVENTCHAT_{name}": value for name, value in (kubernetes | wrong | others).items()}
-    done = run("config", **given)
-    assert done.returncode == 0
-    assert done.stderr.splitlines() == [
-        "geventchat: GEVENTCHAT_HISTORY_DAYS is not a known variable, "
-        "did you mean limits.history_days in a file for --config?",
-        "geventchat: GEVENTCHAT_PASSWROD is not a known variable, "
-        "did you mean GEVENTCHAT_PASSWORD?",
-    ]
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_the_server_cleanly(number: signal.Signals) -> None:
     with serving() as process:

@@ -115,10 +115,6 @@ def test_an_unknown_key_is_named_with_a_suggestion(tmp_path: Path, text: str, li
         ("limits.rooms = inf", "limits.rooms Infinity: is not a whole number"),
         ("limits.history_bytes = 1", "limits.history_bytes 1: is less than 1048576"),
         (
-            "limits.outbox_bytes = 100",
-            "limits.outbox_bytes 100: is less than limits.frame_bytes, 65536",
-        ),
-        (
             "limits.frame_bytes = 131_073",
             "limits.frame_bytes 131073: is not in the range 1 to 131072",
         ),
