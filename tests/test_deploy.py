@@ -70,6 +70,13 @@ def test_the_unit_does_not_restart_after_a_usage_error(service: dict[str, str]) 
     assert service["RestartPreventExitStatus"] == str(code)
 
 
+def test_the_unit_restarts_without_end_after_trouble_that_may_pass(service: dict[str, str]) -> None:
+    code = run("serve", "--port", "0", "--timeline", "memory:", "--host", "192.0.2.1").returncode
+    assert str(code) not in service["RestartPreventExitStatus"].split()
+    assert service["Restart"] == "on-failure"
+    assert "\nStartLimitIntervalSec=0\n" in UNIT.read_text("utf-8").partition("[Service]")[0]
+
+
 # The image
 
 

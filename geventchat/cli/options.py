@@ -59,7 +59,7 @@ def as_given(names: Mapping[str, str]) -> Iterator[None]:
         yield
     except BadSetting as error:
         name = names.get(error.name, error.option)
-        raise BadOption(name, error.value, error.reason) from None
+        raise BadOption(name, error.value, error.reason, temporary=error.temporary) from None
 
 
 def as_number(text: str) -> int | str:
