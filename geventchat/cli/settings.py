@@ -89,14 +89,25 @@ def warn_of_variables(context: click.Context) -> None:
         elif given not in known:
             near = difflib.get_close_matches(name.upper(), meant, n=1, cutoff=0.7)
             hint = f", did you mean {meant[near[0]]}?" if near else " and is ignored"
-            _warn(f"{given} is not a known variable{hint}")
+            warn(f"{given} is not a known variable{hint}")
         elif not value:
-            _warn(f"{given} is empty, which is the same as not set")
+            warn(f"{given} is empty, which is the same as not set")
     if links:
-        _warn(
+        warn(
             f"ignoring what Kubernetes or Docker sets for a service of this name: "
             f"{', '.join(links)}; in a pod, enableServiceLinks: false avoids that"
         )
+
+
+def world_readable(given: Resolved) -> list[str]:
+    """Return a warning for each secret that every user of the machine can read. Blocks."""
+    from geventchat.server import factory
+
+    return [
+        f"{given.names.get(setting, flag(setting))} {file} is world-readable;"
+        " run chmod 600 on it, or mount it with mode 0400"
+        for setting, file in factory.world_readable(given.config)
+    ]
 
 
 def _variables(command: click.Command) -> Iterator[str]:
@@ -107,7 +118,8 @@ def _variables(command: click.Command) -> Iterator[str]:
             yield from _variables(each)
 
 
-def _warn(text: str) -> None:
+def warn(text: str) -> None:
+    """Print a warning on standard error."""
     click.echo(visible(f"geventchat: {text}"), err=True)
 
 

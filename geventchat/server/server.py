@@ -9,7 +9,6 @@ from typing import Final
 
 import gevent
 from gevent.event import Event
-from gevent.ssl import SSLContext
 
 from geventchat.config import ADMIN_PORT, BadSetting, Config, Limits
 from geventchat.protocol import names
@@ -29,7 +28,7 @@ from geventchat.server.threads import FILE_SECONDS, in_thread
 from geventchat.server.timeline import Timeline
 from geventchat.server.transport import tls
 from geventchat.server.transport.base import Link
-from geventchat.server.transport.listener import Door
+from geventchat.server.transport.listener import Address, Door
 from geventchat.server.transport.null_framing import NullFraming
 from geventchat.server.transport.token_bucket import TokenBucket
 
@@ -73,14 +72,19 @@ class Server:
         self._timeline: Timeline
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Host and port of the first door."""
-        return self._doors[0].address
+    def address(self) -> Address:
+        """The first of `addresses`."""
+        return self.addresses[0]
 
     @property
-    def admin_address(self) -> tuple[str, int] | None:
-        """Host and port of the admin port, if there is one."""
-        return self._admin.address if self._admin is not None else None
+    def addresses(self) -> list[Address]:
+        """Hosts and port of the first door."""
+        return self._doors[0].addresses
+
+    @property
+    def admin_addresses(self) -> list[Address]:
+        """Hosts and port of the admin port; none if it is disabled."""
+        return self._admin.addresses if self._admin is not None else []
 
     @property
     def operator_file(self) -> str | None:
@@ -93,7 +97,7 @@ class Server:
         Without `ticking` no timer runs: for tests, which call it themselves.
         """
         config = self._config
-        context = tls.load(config.tls_cert, config.tls_key)
+        certificate = tls.load(config.tls_cert, config.tls_key)
         self._timeline = self._hub.timeline = factory.open_timeline(
             config, self._hub.submissions.deliver
         )
@@ -106,7 +110,7 @@ class Server:
             self._close_doors()
             self._timeline.close(0)
             raise
-        self._renew_doors(context, config.limits)
+        self._renew_doors(certificate, config.limits)
         self._timeline.start()
         self._hub.start(ticking=ticking)
         for greenlet in (*self._timeline.greenlets, *self._hub.greenlets):
@@ -208,9 +212,11 @@ class Server:
         self.rejections.close()
         return stored
 
-    def _renew_doors(self, context: SSLContext | None, limits: Limits) -> None:
-        how = "geventchat connect" if context is None else "geventchat connect --tls"
+    def _renew_doors(self, certificate: tls.Certificate | None, limits: Limits) -> None:
+        how = "geventchat connect" if certificate is None else "geventchat connect --tls"
+        self._metrics.certificate_expires = None if certificate is None else certificate.expires
         for door in self._doors:
+            context = None if certificate is None else certificate.context
             door.renew(context, limits.frame_bytes, how)
             self._hub.opens[door.name] += 0  # so that metrics show it from the start
 
