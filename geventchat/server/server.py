@@ -39,6 +39,8 @@ RESERVED_DESCRIPTORS: Final = 96
 """For the database, connections just accepted, and connections being rejected."""
 _MAX_REJECTING: Final = 16
 """Maximum number of rejected connections that are given REJECT_SECONDS at the same time."""
+_FEW_CONNECTIONS: Final = 1_000
+"""Fewer than these are warned of, unless they were set."""
 _OPERATOR_SLOTS: Final = 16
 """Connections accepted for hello by a full server, since they may be operators. Half of the slots
 are for trusted networks only, so that the clients that fill the server cannot take them all."""
@@ -315,4 +317,7 @@ def _connection_limit(limits: Limits) -> int:
     if limits.connections is not None and limits.connections > most:
         text = "limits.connections is %d, but the file descriptor limit allows only %d; using that"
         _log.warning(text, limits.connections, most)
+    elif limits.connections is None and most < _FEW_CONNECTIONS:
+        text = "the file descriptor limit (ulimit -n) is %d, which allows only %d connections"
+        _log.warning(text, allowed, most)
     return min(most, limits.connections or most)
