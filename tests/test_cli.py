@@ -582,7 +582,7 @@ def test_a_check_passes_what_a_server_made_and_leaves_it_alone(tmp_path: Path) -
 
 def test_sighup_reloads_the_settings_or_keeps_them(tmp_path: Path) -> None:
     file = tmp_path / "chat.toml"
-    file.write_text("limits.frame_bytes = 10")
+    file.write_text("limits.frame_bytes = 4096")
 
     def reload_log(text: str) -> list[str]:
         """Return the log lines, without times, of a reload of this file."""
@@ -603,29 +603,29 @@ def test_sighup_reloads_the_settings_or_keeps_them(tmp_path: Path) -> None:
 
     with serving("--config", str(file)) as process:
         number = port(first_line(process))
-        assert not taken(b"x" * 20)
+        assert not taken(b"x" * 5_000)
 
-        assert reload_log("limits.frame_bytes = 30") == [
+        assert reload_log("limits.frame_bytes = 8192") == [
             "INFO geventchat.cli.serve: settings reloaded"
         ]
-        assert taken(b"x" * 20)
+        assert taken(b"x" * 5_000)
 
         assert reload_log("limits.frame_bytes = 0") == [
             f"ERROR geventchat.cli.serve: reload failed, keeping current settings: {file}: "
-            "limits.frame_bytes 0: is not in the range 1 to 131072"
+            "limits.frame_bytes 0: is not in the range 4096 to 131072"
         ]
-        assert taken(b"x" * 20)
+        assert taken(b"x" * 5_000)
 
         assert reload_log('password_file = "/"') == [
             f"ERROR geventchat.cli.serve: reload failed, keeping current settings: {file}: "
             "password_file /: Is a directory"
         ]
 
-        assert reload_log('host = "::"\nlimits.frame_bytes = 10') == [
+        assert reload_log('host = "::"\nlimits.frame_bytes = 4096') == [
             "INFO geventchat.cli.serve: settings reloaded",
             "WARNING geventchat.cli.serve: changed settings that need a restart: host",
         ]
-        assert not taken(b"x" * 20)
+        assert not taken(b"x" * 5_000)
 
 
 def test_a_world_readable_secret_is_warned_of_at_the_start_and_on_reload(
