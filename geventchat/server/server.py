@@ -21,6 +21,7 @@ from geventchat.server.logs.console import Console
 from geventchat.server.logs.rejections import Rejections
 from geventchat.server.ops.admin_http import Admin
 from geventchat.server.ops.metrics import Metrics
+from geventchat.server.ops.supervisor import Supervisor
 from geventchat.server.ops.top import top
 from geventchat.server.session.conversation import converse
 from geventchat.server.session.session import Session
@@ -66,6 +67,7 @@ class Server:
         self.counts: Counter[str] = Counter()
         self._metrics = Metrics(self._hub, self.rejections.counts, self.counts)
         self._admin: Admin | None = None
+        self._supervisor = Supervisor()
         self._readers: set[gevent.Greenlet[..., None]] = set()
         self._in_handshake: set[gevent.Greenlet[..., None]] = set()
         """The readers whose handshake is not complete."""
@@ -122,6 +124,7 @@ class Server:
             door.start()
         if self._admin is not None:
             self._admin.start()
+        self._supervisor.ready()
 
     def reload(self, config: Config) -> list[str]:
         """Apply the settings that may change at runtime; return the names of others that differ.
@@ -198,6 +201,7 @@ class Server:
         """
         end = time.monotonic() + self._config.drain_seconds
         self._stopping = True
+        self._supervisor.stopping()
         self._close_doors()
         for reader in self._in_handshake:
             reader.kill(ConnectionAbortedError(SHUTDOWN.text), block=False)
