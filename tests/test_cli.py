@@ -416,6 +416,24 @@ def test_ctrl_c_ends_the_server_cleanly(number: signal.Signals) -> None:
     assert errors == ""
 
 
+def test_ctrl_c_while_the_program_loads_shows_no_traceback() -> None:
+    """At any module that it imports: here at the first of gevent, and at click."""
+    for module in ("gevent", "click"):
+        script = (
+            "import importlib.abc, os, runpy, signal, sys\n"
+            "class Finder(importlib.abc.MetaPathFinder):\n"
+            "    def find_spec(self, name, *_):\n"
+            f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+            "sys.meta_path.insert(0, Finder())\n"
+            "sys.argv[1:] = ['--version']\n"
+            "runpy.run_module('geventchat', run_name='__main__')\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=15, check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
 def test_a_server_survives_a_closed_output_pipe() -> None:
     with serving() as process:
         number = port(first_line(process))
