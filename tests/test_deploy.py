@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tomllib
@@ -68,6 +69,25 @@ def test_the_unit_does_not_kill_the_server_before_its_drain_ends(service: dict[s
 def test_the_unit_does_not_restart_after_a_usage_error(service: dict[str, str]) -> None:
     code = run("serve", "--port", "none").returncode
     assert service["RestartPreventExitStatus"] == str(code)
+
+
+def test_the_unit_waits_until_the_server_is_ready(tmp_path: Path, service: dict[str, str]) -> None:
+    assert service["Type"] == "notify"
+    assert int(service["WatchdogSec"]) > 30
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(15)
+        with serving(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="60000000") as process:
+            assert [systemd.recv(100) for _ in range(2)] == [b"READY=1", b"WATCHDOG=1"]
+            process.terminate()
+            assert systemd.recv(100).startswith(b"STOPPING=1")
+
+
+def test_the_unit_restarts_without_end_after_trouble_that_may_pass(service: dict[str, str]) -> None:
+    code = run("serve", "--port", "0", "--timeline", "memory:", "--host", "192.0.2.1").returncode
+    assert str(code) not in service["RestartPreventExitStatus"].split()
+    assert service["Restart"] == "on-failure"
+    assert "\nStartLimitIntervalSec=0\n" in UNIT.read_text("utf-8").partition("[Service]")[0]
 
 
 # The image

@@ -1,8 +1,9 @@
 """The command line: options become a Config, outcomes become exit codes.
 
 Precedence: flag, environment (`GEVENTCHAT_PORT` for `--port`), file, default. An unusable value is
-one line on standard error and exit code 2. Each command is a module, which imports what it needs
-when it runs, so that a server starts without the parts of a terminal.
+one line on standard error and exit code 2, or 75 if it may be usable later. Each command is a
+module, which imports what it needs when it runs, so that a server starts without the parts of a
+terminal.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ from geventchat.protocol.visible import visible
 
 UNUSABLE: Final = 2
 """Exit code: a value on the command line cannot be used."""
+TEMPORARY: Final = 75
+"""Exit code: it cannot be used at present; EX_TEMPFAIL of sysexits.h."""
 INTERRUPTED: Final = 130
 
 
@@ -35,13 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.MissingParameter as error:
         name = called(error.ctx, error.param).upper()
         where = error.ctx.command_path if error.ctx else "geventchat"
-        return _unusable(f"missing argument {name}; see {where} --help")
+        return _failed(f"missing argument {name}; see {where} --help")
     except click.BadParameter as error:
-        return _unusable(f"{called(error.ctx, error.param)}: {error.message}")
+        return _failed(f"{called(error.ctx, error.param)}: {error.message}")
     except click.ClickException as error:
-        return _unusable(error.format_message())
+        return _failed(error.format_message())
     except BadOption as error:
-        return _unusable(str(error))
+        return _failed(str(error), TEMPORARY if error.temporary else UNUSABLE)
     return code if isinstance(code, int) else 0
 
 
@@ -58,6 +61,6 @@ for command in (serve, connect, config, history, admin, top):
     commands.add_command(command)
 
 
-def _unusable(complaint: str) -> int:
+def _failed(complaint: str, code: int = UNUSABLE) -> int:
     click.echo(visible(f"geventchat: {complaint}"), err=True)
-    return UNUSABLE
+    return code

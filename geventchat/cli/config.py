@@ -3,7 +3,7 @@
 import click
 
 from geventchat.cli.options import as_given
-from geventchat.cli.settings import resolve, settings, warn_of_variables
+from geventchat.cli.settings import resolve, settings, warn, warn_of_variables, world_readable
 from geventchat.config.file import written
 
 
@@ -25,4 +25,6 @@ def config(context: click.Context, /, check: bool, **_: object) -> None:
 
     with as_given(found.names):
         check_files(found.config)
+    for warning in world_readable(found):
+        warn(warning)
     click.echo("A server can run with these settings.")

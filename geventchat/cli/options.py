@@ -3,23 +3,39 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import click
 from click.core import ParameterSource
 
 from geventchat.config import BadOption, BadSetting
 
+_LINK: Final = re.compile("(tcp|udp|sctp)://", re.IGNORECASE)
+"""How the value begins that Kubernetes and Docker links give to NAME_PORT for a service NAME."""
+
+
+class _Option(click.Option):
+    """An option whose variable is not read if it is that of a service."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        value = super().resolve_envvar_value(ctx)
+        return None if value is None or is_link(str(self.envvar), value) else value
+
 
 def option(*names: str, **attributes: Any) -> Callable[[Any], Any]:
     """Declare an option with an environment variable."""
     name = names[0].split("/")[0].strip("-").replace("-", "_")
-    return click.option(*names, envvar=variable(name), **attributes)
+    return click.option(*names, cls=_Option, envvar=variable(name), **attributes)
 
 
 def variable(name: str) -> str:
     """Return the environment variable of an option."""
     return f"GEVENTCHAT_{name.upper()}"
+
+
+def is_link(variable: str, value: str) -> bool:
+    """Return whether Kubernetes or a Docker link set a variable, to describe a service."""
+    return variable.endswith("_PORT") and _LINK.match(value) is not None
 
 
 def called(context: click.Context | None, parameter: click.Parameter | None) -> str:
@@ -43,7 +59,7 @@ def as_given(names: Mapping[str, str]) -> Iterator[None]:
         yield
     except BadSetting as error:
         name = names.get(error.name, error.option)
-        raise BadOption(name, error.value, error.reason) from None
+        raise BadOption(name, error.value, error.reason, temporary=error.temporary) from None
 
 
 def as_number(text: str) -> int | str:

@@ -4,7 +4,6 @@ import gc
 import logging
 import os
 import signal
-import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,13 +16,13 @@ from gevent.lock import BoundedSemaphore
 
 from geventchat import __version__
 from geventchat.cli.options import as_given
-from geventchat.cli.settings import Resolved, resolve, settings, warn_of_variables
+from geventchat.cli.settings import Resolved, resolve, settings, warn_of_variables, world_readable
 from geventchat.config import BadOption, Config
-from geventchat.config.checks import flag
 
 if TYPE_CHECKING:
     from geventchat.server.logs.console import Console
     from geventchat.server.server import Server
+    from geventchat.server.transport.listener import Address
 
 _log: Final = logging.getLogger(__name__)
 
@@ -70,13 +69,13 @@ def _serve(found: Resolved, reread: Callable[[], Resolved]) -> int:
                 had_terminal=_has_terminal(),
             )
         try:
-            console.line(_start_line(config, *server.address))
-            if server.admin_address is not None:
-                host, port = server.admin_address
-                console.line(f"/healthz, /metrics and /top are at http://{_address(host, port)}/")
+            console.line(_start_line(config, server.addresses))
+            if pages := [f"http://{_address(*each)}/" for each in server.admin_addresses]:
+                console.line(f"/healthz, /metrics and /top are at {' and '.join(pages)}")
             if server.operator_file is not None:
                 console.line(f"operator token file: {server.operator_file}")
-            _warn_of_world_readable(_world_readable(found, server))
+            for warning in world_readable(found):
+                _log.warning("%s", warning)
             server.wait()
         finally:
             stored = server.stop()
@@ -117,10 +116,10 @@ def _reload(server: "Server", reread: Callable[[], Resolved]) -> None:
 
     def read() -> tuple[Resolved, list[str]]:
         found = reread()
-        return found, _world_readable(found, server)
+        return found, world_readable(found)
 
     try:
-        found, world_readable = in_thread(read, FILE_SECONDS)
+        found, warnings = in_thread(read, FILE_SECONDS)
         with as_given(found.names):
             fixed = server.reload(found.config)
     except (BadOption, OSError) as error:
@@ -129,27 +128,8 @@ def _reload(server: "Server", reread: Callable[[], Resolved]) -> None:
     _log.info("settings reloaded")
     if fixed:
         _log.warning("changed settings that need a restart: %s", ", ".join(fixed))
-    _warn_of_world_readable(world_readable)
-
-
-def _world_readable(given: Resolved, server: "Server") -> list[str]:
-    """Return the setting and file of each world-readable secret. Blocks.
-
-    Group-readable is fine: that is how credentials are passed on.
-    """
-    files = {"password_file": given.config.password_file, "operator_file": server.operator_file}
-    found = []
-    for setting, file in files.items():
-        with suppress(OSError):  # reported when it is read
-            if file is not None and os.stat(file).st_mode & stat.S_IROTH:
-                found.append(f"{given.names.get(setting, flag(setting))} {file}")
-    return found
-
-
-def _warn_of_world_readable(files: list[str]) -> None:
-    for file in files:
-        text = "%s is world-readable; run chmod 600 on it"
-        _log.warning(text, file)
+    for warning in warnings:
+        _log.warning("%s", warning)
 
 
 def _has_terminal() -> bool:
@@ -160,11 +140,11 @@ def _has_terminal() -> bool:
     return True
 
 
-def _start_line(config: Config, host: str, port: int) -> str:
+def _start_line(config: Config, addresses: "list[Address]") -> str:
     from geventchat.server.factory import kept
 
     tls = " with TLS" if config.tls_cert is not None else ""
-    listening = f"listening on {_address(host, port)}{tls}"
+    listening = f"listening on {' and '.join(_address(*each) for each in addresses)}{tls}"
     return f"geventchat {__version__} {listening}, messages {kept(config)}"
 
 

@@ -2,7 +2,8 @@
 
 import difflib
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -10,10 +11,10 @@ from typing import Any, Final, NamedTuple
 import click
 from click.core import ParameterSource
 
-from geventchat.cli.options import as_number, called, option, variable
+from geventchat.cli.options import as_number, called, is_link, option, variable
 from geventchat.config import BadOption, Config, Limits
 from geventchat.config.checks import flag, truth
-from geventchat.config.file import checked, from_file
+from geventchat.config.file import checked, checked_limit, from_file
 from geventchat.protocol.visible import visible
 
 _GIVEN: Final = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
@@ -54,7 +55,7 @@ def resolve(context: click.Context) -> Resolved:
     if path == "":
         raise BadOption("--config", path, "is not the path of a file")
     found = {} if path is None else from_file(Path(path))
-    limits = found.get("limits", {})
+    limits = found.setdefault("limits", {})
     sources = dict.fromkeys([*found, *(f"limits.{name}" for name in limits)], str(path))
     names = {name: f"{path}: {name}" for name in sources}
     for parameter in context.command.params:
@@ -63,28 +64,81 @@ def resolve(context: click.Context) -> Resolved:
             by = called(context, parameter)
             found[name] = checked(by, name, context.params[name])
             sources[name] = names[name] = by
-    return Resolved(Config.of(found), sources, names)
+    for name, by in _LIMITS.items():
+        if text := os.environ.get(by):
+            limits[name] = checked_limit(by, name, as_number(text))
+            sources[f"limits.{name}"] = names[f"limits.{name}"] = by
+    config = Config.of(found)
+    _check_sizes(config.limits, names)
+    return Resolved(config, sources, names)
 
 
 def warn_of_variables(context: click.Context) -> None:
-    """Warn on standard error about variables whose name is close to that of a setting.
-
-    Not about every GEVENTCHAT_…: Kubernetes sets some of its own for a service of this name.
-    """
+    """Warn on standard error about variables of the environment that no command reads."""
     root = context.find_root().command
-    commands = root.commands.values() if isinstance(root, click.Group) else [root]
-    options = {str(each.name) for command in commands for each in command.params if each.envvar}
-    meant = {each.name: f"limits.{each.name} in a file for --config" for each in fields(Limits)}
-    meant |= {name: variable(name) for name in options}
-    for given in sorted(os.environ):
+    known = {*_variables(root), *_LIMITS.values(), variable("token")}  # which has no flag
+    meant = {name.removeprefix(variable("LIMITS_")): name for name in known}
+    meant |= {name.removeprefix(variable("")): name for name in known}
+    links = []
+    for given, value in sorted(os.environ.items()):
         before, prefix, name = given.partition(variable(""))
-        if before or not prefix or name.lower() in options:
+        if before or not prefix:
             continue
-        for near in difflib.get_close_matches(name.lower(), meant, n=1, cutoff=0.7):
-            text = f"geventchat: {given} is not a known variable, did you mean {meant[near]}?"
-            click.echo(visible(text), err=True)
+        if is_link(given, value) or (given not in known and _LINKS.fullmatch(name)):
+            links.append(given)
+        elif given not in known:
+            near = difflib.get_close_matches(name.upper(), meant, n=1, cutoff=0.7)
+            hint = f", did you mean {meant[near[0]]}?" if near else " and is ignored"
+            warn(f"{given} is not a known variable{hint}")
+        elif not value:
+            warn(f"{given} is empty, which is the same as not set")
+    if links:
+        warn(
+            f"ignoring what Kubernetes or Docker sets for a service of this name: "
+            f"{', '.join(links)}; in a pod, enableServiceLinks: false avoids that"
+        )
 
 
+def world_readable(given: Resolved) -> list[str]:
+    """Return a warning for each secret that every user of the machine can read. Blocks."""
+    from geventchat.server import factory
+
+    return [
+        f"{given.names.get(setting, flag(setting))} {file} is world-readable;"
+        " run chmod 600 on it, or mount it with mode 0400"
+        for setting, file in factory.world_readable(given.config)
+    ]
+
+
+def _variables(command: click.Command) -> Iterator[str]:
+    """Yield the variables that a command and its subcommands read."""
+    yield from (str(each.envvar) for each in command.params if each.envvar)
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            yield from _variables(each)
+
+
+def warn(text: str) -> None:
+    """Print a warning on standard error."""
+    click.echo(visible(f"geventchat: {text}"), err=True)
+
+
+def _check_sizes(limits: Limits, names: dict[str, str]) -> None:
+    """Raise BadOption if a client could not be sent what another may send."""
+    if limits.outbox_bytes < limits.frame_bytes:
+        by = names.get("limits.outbox_bytes", "limits.outbox_bytes")
+        than = names.get("limits.frame_bytes", "limits.frame_bytes")
+        reason = f"is less than {than}, {limits.frame_bytes}"
+        raise BadOption(by, limits.outbox_bytes, reason)
+
+
+_LIMITS: Final = {each.name: variable(f"limits_{each.name}") for each in fields(Limits)}
+"""The variable of each limit."""
+_LINKS: Final = re.compile(
+    r"(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+    r"|ENV_\w+"
+)
+"""Names, without the prefix, that Kubernetes and Docker links give to the parts of an address."""
 _NAMES: Final = {each.name for each in _FLAGS}
 
 

@@ -50,7 +50,9 @@ class Limits:
     frame_bytes: int = limit(
         65_536,
         "Longest frame that a client may send, without its null byte.",
-        checks.whole(1, 128 << 10),  # JSON may spell each byte in six; 1 MiB is what we may send
+        # At least a hello with a token, a password and some rooms; and as JSON may spell each byte
+        # in six, at most what we may send with 1 MiB.
+        checks.whole(4 << 10, 128 << 10),
     )
     frame_seconds: int = limit(30, "Time in which a frame has to be complete.")
     handshake_seconds: int = limit(5, "Time for the TLS handshake.")
@@ -201,12 +203,22 @@ class Config:
         return cls(**{**settings, "limits": Limits(**settings.get("limits", {}))})
 
     def renewed(self, other: "Config") -> tuple["Config", list[str]]:
-        """Return this with the `live` settings of another, and the names of what else differs."""
+        """Return this with the `live` settings of another, and the names of what else differs.
+
+        A password and TLS may be changed, but not removed.
+        """
         limits, fixed_limits = _renewed(self.limits, other.limits)
         config, fixed = _renewed(self, other)
+        for guards in _GUARDS:  # a file cut short, or not written yet, may not open the server
+            held = {name: getattr(self, name) for name in guards}
+            if any(held.values()) and not any(getattr(other, name) for name in guards):
+                config = replace(config, **held)
+                fixed += [name for name in guards if held[name]]
         fixed += [f"limits.{name}" for name in fixed_limits]
         return replace(config, limits=limits), fixed
 
+
+_GUARDS: Final = (("password", "password_file"), ("tls_cert", "tls_key"))
 
 _Record = TypeVar("_Record", Config, Limits)
 

@@ -3,19 +3,33 @@
 A check returns the value to store, or raises ValueError with the reason for the error message.
 """
 
+import errno
 import ipaddress
 import re
+import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final, Self
 
 Check = Callable[[Any], Any]
 
 
-class BadOption(Exception):
-    """An option has an unusable value; the text is its name, the value and the reason."""
+_PERMANENT: Final = frozenset(
+    {
+        errno.EACCES, errno.EAFNOSUPPORT, errno.EINVAL, errno.EISDIR, errno.ELOOP,
+        errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.ENOTSUP, errno.EPERM, errno.EROFS,
+    }
+)  # fmt: skip
+"""Errors of the system that do not pass by themselves, such as a file that is not there."""
 
-    def __init__(self, option: str, value: object, reason: str) -> None:
+
+class BadOption(Exception):
+    """An option has an unusable value; the text is its name, the value and the reason.
+
+    `temporary`: it may be usable later, unchanged, such as a port that is in use.
+    """
+
+    def __init__(self, option: str, value: object, reason: str, *, temporary: bool = False) -> None:
         shown = str(value)
         if not shown or shown != shown.strip():  # its ends would not be visible
             shown = f'"{shown}"'
@@ -23,6 +37,7 @@ class BadOption(Exception):
         self.option = option
         self.value = value
         self.reason = reason
+        self.temporary = temporary
 
 
 class BadSetting(BadOption):
@@ -31,9 +46,17 @@ class BadSetting(BadOption):
     It is named by its flag until the command line puts in the source of the value.
     """
 
-    def __init__(self, name: str, value: object, reason: str) -> None:
-        super().__init__(flag(name), value, reason)
+    def __init__(self, name: str, value: object, reason: str, *, temporary: bool = False) -> None:
+        super().__init__(flag(name), value, reason, temporary=temporary)
         self.name = name
+
+    @classmethod
+    def of(cls, name: str, value: object, error: OSError) -> Self:
+        """Return the error for a setting that the system cannot use."""
+        reason = error.strerror or str(error)
+        # The number of a gaierror is another one: that a name is not known may pass.
+        permanent = error.errno in _PERMANENT and not isinstance(error, socket.gaierror)
+        return cls(name, value, reason, temporary=not permanent)
 
 
 def flag(name: str) -> str:

@@ -18,7 +18,7 @@ def read(setting: str, path: str) -> str:
     try:
         text = Path(path).read_text("utf-8").removesuffix("\n").removesuffix("\r")
     except OSError as error:
-        raise BadSetting(setting, path, error.strerror or str(error)) from None
+        raise BadSetting.of(setting, path, error) from None
     except UnicodeDecodeError:
         raise BadSetting(setting, path, "is not UTF-8") from None
     if not 1 <= len(text) <= _MOST or not text.isprintable():

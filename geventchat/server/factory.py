@@ -1,8 +1,9 @@
 """Creates the parts of a server from its config, or only checks it. Reads files, which blocks."""
 
 import os
+import stat
 from collections.abc import Callable
-from ssl import SSLContext
+from contextlib import suppress
 from typing import NamedTuple
 
 from geventchat.config import BadSetting, Config, secrets
@@ -24,11 +25,30 @@ def check(config: Config) -> None:
     tls.load(config.tls_cert, config.tls_key)
     kind, path = _kind(config)
     kind.check(path)
-    listener.listen(config.host, 0).close()
+    listener.check(config.host)
     if (file := operator_file(config)) is not None:
         _rules_file(file).load()
         if os.path.exists(file) and os.path.getsize(file):  # an empty one is replaced at the start
             secrets.read_token("operator_file", file)
+
+
+def world_readable(config: Config) -> list[tuple[str, str]]:
+    """Return the setting and the file of each secret that every user of the machine can read.
+
+    Group-readable is fine: that is how credentials are passed on.
+    """
+    key = "tls_cert" if config.tls_key is None else "tls_key"
+    files = {
+        "password_file": config.password_file,
+        "operator_file": operator_file(config),
+        key: getattr(config, key),
+    }
+    found = []
+    for setting, file in files.items():
+        with suppress(OSError):  # reported when it is read
+            if file is not None and os.stat(file).st_mode & stat.S_IROTH:
+                found.append((setting, file))
+    return found
 
 
 def open_timeline(config: Config, deliver: Callable[[Batch], None]) -> Timeline:
@@ -72,7 +92,7 @@ class Secrets(NamedTuple):
 
     password: str | None
     token: str | None
-    tls: SSLContext | None
+    tls: tls.Certificate | None
 
 
 def read_secrets(config: Config) -> Secrets:

@@ -9,7 +9,6 @@ from typing import Final
 
 import gevent
 from gevent.event import Event
-from gevent.ssl import SSLContext
 
 from geventchat.config import ADMIN_PORT, BadSetting, Config, Limits
 from geventchat.protocol import names
@@ -22,6 +21,7 @@ from geventchat.server.logs.console import Console
 from geventchat.server.logs.rejections import Rejections
 from geventchat.server.ops.admin_http import Admin
 from geventchat.server.ops.metrics import Metrics
+from geventchat.server.ops.supervisor import Supervisor
 from geventchat.server.ops.top import top
 from geventchat.server.session.conversation import converse
 from geventchat.server.session.session import Session
@@ -29,7 +29,7 @@ from geventchat.server.threads import FILE_SECONDS, in_thread
 from geventchat.server.timeline import Timeline
 from geventchat.server.transport import tls
 from geventchat.server.transport.base import Link, SilentClient
-from geventchat.server.transport.listener import Door
+from geventchat.server.transport.listener import Address, Door
 from geventchat.server.transport.null_framing import NullFraming
 from geventchat.server.transport.token_bucket import TokenBucket
 
@@ -42,6 +42,8 @@ RESERVED_DESCRIPTORS: Final = 96
 """For the database, connections just accepted, and connections being rejected."""
 _MAX_REJECTING: Final = 16
 """Maximum number of rejected connections that are given REJECT_SECONDS at the same time."""
+_FEW_CONNECTIONS: Final = 1_000
+"""Fewer than these are warned of, unless they were set."""
 _OPERATOR_SLOTS: Final = 16
 """Connections accepted for hello although the server is full, or their address banned, since they
 may be operators. Half of the slots are for trusted networks only, so that the clients that fill the
@@ -68,6 +70,7 @@ class Server:
         self.counts: Counter[str] = Counter()
         self._metrics = Metrics(self._hub, self.rejections.counts, self.counts)
         self._admin: Admin | None = None
+        self._supervisor = Supervisor()
         self._readers: set[gevent.Greenlet[..., None]] = set()
         self._in_handshake: set[gevent.Greenlet[..., None]] = set()
         """The readers whose handshake is not complete."""
@@ -76,14 +79,19 @@ class Server:
         self._timeline: Timeline
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Host and port of the first door."""
-        return self._doors[0].address
+    def address(self) -> Address:
+        """The first of `addresses`."""
+        return self.addresses[0]
 
     @property
-    def admin_address(self) -> tuple[str, int] | None:
-        """Host and port of the admin port, if there is one."""
-        return self._admin.address if self._admin is not None else None
+    def addresses(self) -> list[Address]:
+        """Hosts and port of the first door."""
+        return self._doors[0].addresses
+
+    @property
+    def admin_addresses(self) -> list[Address]:
+        """Hosts and port of the admin port; none if it is disabled."""
+        return self._admin.addresses if self._admin is not None else []
 
     @property
     def operator_file(self) -> str | None:
@@ -96,7 +104,7 @@ class Server:
         Without `ticking` no timer runs: for tests, which call it themselves.
         """
         config = self._config
-        context = tls.load(config.tls_cert, config.tls_key)
+        certificate = tls.load(config.tls_cert, config.tls_key)
         self._timeline = self._hub.timeline = factory.open_timeline(
             config, self._hub.submissions.deliver
         )
@@ -109,7 +117,7 @@ class Server:
             self._close_doors()
             self._timeline.close(0)
             raise
-        self._renew_doors(context, config.limits)
+        self._renew_doors(certificate, config.limits)
         self._hub.quieten(self._policy.frozen)
         self._timeline.start()
         self._hub.start(ticking=ticking)
@@ -120,6 +128,7 @@ class Server:
             door.start()
         if self._admin is not None:
             self._admin.start()
+        self._supervisor.ready()
 
     def reload(self, config: Config) -> list[str]:
         """Apply the settings that may change at runtime; return the names of others that differ.
@@ -196,6 +205,7 @@ class Server:
         """
         end = time.monotonic() + self._config.drain_seconds
         self._stopping = True
+        self._supervisor.stopping()
         self._close_doors()
         for reader in self._in_handshake:
             reader.kill(ConnectionAbortedError(SHUTDOWN.text), block=False)
@@ -212,9 +222,11 @@ class Server:
         self.rejections.close()
         return stored
 
-    def _renew_doors(self, context: SSLContext | None, limits: Limits) -> None:
-        how = "geventchat connect" if context is None else "geventchat connect --tls"
+    def _renew_doors(self, certificate: tls.Certificate | None, limits: Limits) -> None:
+        how = "geventchat connect" if certificate is None else "geventchat connect --tls"
+        self._metrics.certificate_expires = None if certificate is None else certificate.expires
         for door in self._doors:
+            context = None if certificate is None else certificate.context
             door.renew(context, limits.frame_bytes, how)
             self._hub.opens[door.name] += 0  # so that metrics show it from the start
 
@@ -329,4 +341,7 @@ def _connection_limit(limits: Limits) -> int:
     if limits.connections is not None and limits.connections > most:
         text = "limits.connections is %d, but the file descriptor limit allows only %d; using that"
         _log.warning(text, limits.connections, most)
+    elif limits.connections is None and most < _FEW_CONNECTIONS:
+        text = "the file descriptor limit (ulimit -n) is %d, which allows only %d connections"
+        _log.warning(text, allowed, most)
     return min(most, limits.connections or most)

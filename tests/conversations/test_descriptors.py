@@ -45,6 +45,18 @@ def test_a_limit_above_the_descriptors_is_warned_of_with_both_numbers(tmp_path: 
         assert line.endswith(text)
 
 
+@pytest.mark.parametrize(("descriptors", "most"), [(100, 50), (200, 104)])
+def test_few_descriptors_are_warned_of_with_both_numbers(
+    tmp_path: Path, descriptors: int, most: int
+) -> None:
+    with served(tmp_path, descriptors=descriptors) as server:
+        (line,) = server.lines("WARNING")
+        assert line.endswith(
+            f"the file descriptor limit (ulimit -n) is {descriptors}, "
+            f"which allows only {most} connections"
+        )
+
+
 def test_without_descriptors_the_server_waits_and_accepts_again_within_2_seconds(
     tmp_path: Path,
 ) -> None:

@@ -17,6 +17,7 @@ from gevent.lock import BoundedSemaphore
 from geventchat.cli.serve import _on_hangup
 from geventchat.cli.settings import Resolved
 from geventchat.config import BadOption, Config, Limits
+from tests.conversations.certificates import Authority
 from tests.conversations.chat import Chat, chatting
 
 
@@ -78,6 +79,27 @@ def test_an_unusable_file_changes_no_settings(
     assert chat.server._config is before
     ann = chat.rich("Ann", password="sesame", token="the-token-of-a-test")
     assert ann.ask("admin", action="list")["rules"] == []
+
+
+def test_a_reload_never_removes_the_password(chat: Chat, files: dict[str, Path]) -> None:
+    """A settings file that is empty, or half written, may not open the server to all."""
+    assert chat.server.reload(Config(timeline="memory:", admin="none", port=0)) == [
+        "operator_file",
+        "password_file",
+    ]
+    (error,) = chat.refused(password=None)[-1:]
+    assert error["code"] == "password"
+    chat.rich("Ann", password="sesame")
+    files["password_file"].write_text("changed")
+    chat.server.reload(replace(chat.server._config, password_file=None, password="another"))
+    chat.rich("Bob", password="another")
+
+
+def test_a_reload_never_turns_tls_off(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with chatting(options={"tls_cert": authority.issue("server")}) as chat:
+        assert chat.server.reload(replace(chat.server._config, tls_cert=None)) == ["tls_cert"]
+        assert chat.server._doors[0].name == "tls"
 
 
 def hang_up(server: Mock, reloading: BoundedSemaphore, config: Config) -> None:

@@ -46,7 +46,7 @@ def dashboard() -> Iterator[str]:
 def page(dashboard: str) -> Iterator[Page]:
     """Yield the page with the Chat tab open; no error may occur in it."""
     if CHROMIUM is None:
-        if os.environ.get("GEVENTCHAT_BROWSER") == "required":
+        if os.environ.get("DASHBOARD_BROWSER") == "required":
             pytest.fail("Chromium is missing: apt-get install chromium")
         pytest.skip("Chromium is missing: apt-get install chromium")
     wrong: list[str] = []

@@ -86,10 +86,10 @@ def read_or_make_token(setting: str, path: str) -> str:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise BadSetting(setting, path, error.strerror or str(error)) from None
+        raise BadSetting.of(setting, path, error) from None
     token = secrets.token_urlsafe(32)
     try:
         replace(path, f"{token}\n".encode())
     except OSError as error:
-        raise BadSetting(setting, path, error.strerror or str(error)) from None
+        raise BadSetting.of(setting, path, error) from None
     return token

@@ -51,7 +51,7 @@ class RulesFile:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise BadSetting("operator_file", self.path, error.strerror or str(error)) from None
+            raise BadSetting.of("operator_file", self.path, error) from None
         except (ValueError, RecursionError) as error:  # msgspec's and Unicode's are ValueErrors
             text = f"does not hold rules: {error}; restore it, or delete it to start without rules"
             raise BadSetting("operator_file", self.path, text) from None

@@ -18,6 +18,7 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 from geventchat.config import BadSetting
 from geventchat.protocol.admin import Top
 from geventchat.server.ops.metrics import CONTENT_TYPE
+from geventchat.server.transport.listener import Address, listen
 
 _MAX_CONNECTIONS: Final = 16
 """At a time, so that they do not use up the file descriptors that storing needs."""
@@ -58,9 +59,9 @@ class _Handler(WSGIHandler):
 
 
 class Admin:
-    """Listens on an address. `health` returns why the server is not ready, or None if it is.
+    """Listens on all addresses of a host. `health`: why the server is not ready; None if it is.
 
-    Raises BadSetting if the address cannot be listened on.
+    Raises BadSetting if the host cannot be listened on.
     """
 
     def __init__(
@@ -76,26 +77,31 @@ class Admin:
         self._top = top
         self._names = {"localhost", socket.gethostname().lower(), host.lower()}
         try:
-            listener = _listen(host, port)
+            listeners = listen(host, port)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise BadSetting("admin", f"{host}:{port}", reason) from None
-        self.address: tuple[str, int] = listener.getsockname()[:2]
+            raise BadSetting.of("admin", f"{host}:{port}", error) from None
+        self.addresses: list[Address] = [each.getsockname()[:2] for each in listeners]
         self._connections: dict[Greenlet, None] = {}
         """Oldest first."""
-        self._server = WSGIServer(
-            listener, self._answer, log=None, error_log=None, spawn=self._spawn,
-            handler_class=_Handler, environ={"SERVER_NAME": host},  # or it is looked up
-        )  # fmt: skip
-        self._server.max_accept = 1  # so that each is read before it may have to make room
+        self._servers = [
+            WSGIServer(
+                listener, self._answer, log=None, error_log=None, spawn=self._spawn,
+                handler_class=_Handler, environ={"SERVER_NAME": host},  # or it is looked up
+            )
+            for listener in listeners
+        ]  # fmt: skip
+        for server in self._servers:
+            server.max_accept = 1  # so that each is read before it may have to make room
 
     def start(self) -> None:
         """Accept connections."""
-        self._server.start()
+        for server in self._servers:
+            server.start()
 
     def close(self) -> None:
         """Close the port and its connections. Waits for 0.1 s at most."""
-        self._server.stop()
+        for server in self._servers:
+            server.stop()
         connections = list(self._connections)
         gevent.killall(connections, block=False)
         gevent.joinall(connections, timeout=0.1)
@@ -149,16 +155,3 @@ class Admin:
             return name in self._names or bool(ip_address(name))
         except ValueError:
             return False
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()
-    except OSError:
-        listener.close()
-        raise
-    return listener

@@ -1,5 +1,6 @@
 """What a server counts, for Prometheus: plain numbers, put together only for a scrape."""
 
+import platform
 from collections import Counter
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from geventchat import __version__
 from geventchat.server.chat.hub import Hub
 from geventchat.server.histogram import Histogram
 from geventchat.server.slices import in_slices
@@ -29,6 +31,8 @@ class Metrics:
         self._rejected = rejected
         self._counts = counts
         self._process = ProcessCollector(registry=None)
+        self.certificate_expires: float | None = None
+        """As of `time.time`; None: the server does not speak TLS."""
 
     def text(self) -> bytes:
         """Return all of it in Prometheus's text format. Waits."""
@@ -79,6 +83,19 @@ class Metrics:
         yield outbox
         text = "Reads delayed because a client sent too quickly."
         yield _counter("reads_throttled", text, self._counts["pauses"])
+        expiry = GaugeMetricFamily(
+            "geventchat_certificate_expiry_timestamp_seconds", "When the TLS certificate expires."
+        )
+        if self.certificate_expires is not None:
+            expiry.add_metric([], self.certificate_expires)
+        yield expiry
+        build = GaugeMetricFamily(
+            "geventchat_build_info",
+            "Always 1; the labels are versions.",
+            labels=["version", "python"],
+        )
+        build.add_metric([__version__, platform.python_version()], 1)
+        yield build
         text = "The longest delay of the event loop in the last minute."
         yield _gauge("loop_lag_seconds", text, max(hub.clock.delays))
 

@@ -2,8 +2,8 @@
 
 import errno
 import socket
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
 
 import gevent
 from gevent import socket as gevent_socket
@@ -31,8 +31,14 @@ _INHERITED: Final = {
     "TCP_NODELAY": 1,
 }
 """Options that connections inherit from the listening socket, where the system has them."""
+_TRIES: Final = 20
+"""How often a port is looked for that is free at all addresses."""
+_ABSENT: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _AGAIN_SECONDS: Final = 0.5
 """How long accepting pauses when there are no descriptors."""
+
+
+Address: TypeAlias = tuple[str, int]
 
 
 class _Listener(StreamServer):
@@ -66,10 +72,10 @@ class _Listener(StreamServer):
 
 
 class Door:
-    """A way in: accepts connections at an address and hands each as a Link to `welcome`.
+    """A way in: accepts connections at all addresses of a host, hands each as a Link to `welcome`.
 
     `welcome` is called in a greenlet of that connection. `renew` before `start`. Raises BadSetting
-    if the address cannot be listened on.
+    if the host cannot be listened on.
     """
 
     def __init__(
@@ -85,13 +91,14 @@ class Door:
         self._tls: SSLContext | None = None
         self._frame_bytes = 0
         self._how = ""
-        self._server = _Listener(listen(host, port), self._handle, rejections)
+        self._servers = [
+            _Listener(listener, self._handle, rejections) for listener in _opened(host, port)
+        ]
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Host and port; with port 0 in the settings, the one that the system chose."""
-        host, port = self._server.socket.getsockname()[:2]
-        return host, port
+    def addresses(self) -> list[Address]:
+        """Hosts with the port; with port 0 in the settings, the one that the system chose."""
+        return [server.socket.getsockname()[:2] for server in self._servers]
 
     @property
     def name(self) -> str:
@@ -108,11 +115,13 @@ class Door:
 
     def start(self) -> None:
         """Begin to accept."""
-        self._server.start()
+        for server in self._servers:
+            server.start()
 
     def close(self) -> None:
         """Stop accepting; existing connections stay."""
-        self._server.close()
+        for server in self._servers:
+            server.close()
 
     def _handle(self, sock: gevent_socket.socket, address: tuple[Any, ...]) -> None:
         stream = TcpStream(sock) if self._tls is None else TlsStream(sock, self._tls)
@@ -136,27 +145,70 @@ def _host(address: tuple[Any, ...]) -> str:
     return host.removeprefix("::ffff:") if "." in host else host
 
 
-def listen(host: str, port: int) -> gevent_socket.socket:
-    """Open a listening socket, with what its connections inherit on Linux. Raises BadSetting."""
+def check(host: str) -> None:
+    """Raise BadSetting if a host cannot be listened on. Waits."""
+    for listener in _opened(host, 0):
+        listener.close()
+
+
+def _opened(host: str, port: int) -> list[gevent_socket.socket]:
     try:
-        family, _, _, _, address = gevent_socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        return listen(host, port)
     except OSError as error:
-        raise BadSetting("host", host, error.strerror or str(error)) from None
-    listener = gevent_socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _INHERITED.items():
-        if (option := getattr(socket, name, None)) is not None:
-            listener.setsockopt(socket.IPPROTO_TCP, option, value)
+        whole = error.errno in _ABSENT or isinstance(error, socket.gaierror)  # any port of it
+        name, value = ("host", host) if whole else ("port", port)
+        raise BadSetting.of(name, value, error) from None
+
+
+def listen(host: str, port: int) -> list[gevent_socket.socket]:
+    """Open a listening socket for each address of a host, with what its connections inherit.
+
+    With port 0 all have the same free port. An address that this machine does not have, such as
+    ::1 where IPv6 is disabled, is left out if there is another. Waits. Raises OSError.
+    """
+    found = gevent_socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+    for _ in range(_TRIES - 1 if port == 0 else 0):
+        try:
+            return _listen(addresses)
+        except OSError as error:  # the free port of the first address is taken at another
+            if error.errno != errno.EADDRINUSE:
+                raise
+    return _listen(addresses)
+
+
+def _listen(addresses: Sequence[tuple[int, tuple[Any, ...]]]) -> list[gevent_socket.socket]:
+    listeners: list[gevent_socket.socket] = []
+    absent = None
     try:
+        for family, (host, port, *scope) in addresses:
+            number = port or (listeners[0].getsockname()[1] if listeners else 0)
+            try:
+                listeners.append(_listener(family, (host, number, *scope)))
+            except OSError as error:
+                if error.errno not in _ABSENT:
+                    raise
+                absent = error
+        if absent is not None and not listeners:
+            raise absent
+    except OSError:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _listener(family: int, address: tuple[Any, ...]) -> gevent_socket.socket:
+    listener = gevent_socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _INHERITED.items():
+            if (option := getattr(socket, name, None)) is not None:
+                listener.setsockopt(socket.IPPROTO_TCP, option, value)
         listener.bind(address)
         listener.listen(BACKLOG)
-    except OSError as error:
+    except OSError:
         listener.close()
-        reason = (error.strerror or str(error)).lower()
-        if error.errno == errno.EADDRNOTAVAIL:  # no port of it could be had
-            raise BadSetting("host", host, reason) from None
-        raise BadSetting("port", port, reason) from None
+        raise
     return listener

@@ -10,7 +10,7 @@ import ssl
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 import gevent
 from gevent import socket as gevent_socket
@@ -29,6 +29,11 @@ bytes that TLS may answer it in all: enough for 2,400 key changes, which last mi
 """
 _HANDSHAKE: Final = b"\x16"
 _PROXY_HEADER: Final = "it sent a header of the PROXY protocol"
+_OUT_OF_TIME: Final = (9, 10)
+"""OpenSSL's codes for a certificate that is not yet valid, or has expired."""
+_MISMATCH: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""OpenSSL's reasons for another key; the last one: it is of another kind, such as EC for RSA."""
+_OTHER_KEY: Final = "is not the key of that certificate, which has to be the first one in its file"
 
 
 class TlsStream(TcpStream):
@@ -160,7 +165,15 @@ class TlsStream(TcpStream):
             writable.close()
 
 
-def load(cert: str | None, key: str | None) -> SSLContext | None:
+class Certificate(NamedTuple):
+    """The certificate that the server shows."""
+
+    context: SSLContext
+    expires: float
+    """The time, as of `time.time`, after which no client accepts it."""
+
+
+def load(cert: str | None, key: str | None) -> Certificate | None:
     """Load the certificate of a server; None: it has none and does not speak TLS.
 
     The key may be in the certificate's file. Raises BadSetting for files that cannot be used. Reads
@@ -171,42 +184,42 @@ def load(cert: str | None, key: str | None) -> SSLContext | None:
             raise BadSetting("tls_key", key, "requires --tls-cert")
         return None
     setting, file = ("tls_cert", cert) if key is None else ("tls_key", key)
-    mode = _mode(setting, file)
+    _check_file(setting, file)
     context = SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     try:
         believer = _believer(cert)
     except (OSError, ValueError) as error:
-        raise BadSetting("tls_cert", cert, _why(error, "holds no certificate")) from None
+        raise _refused("tls_cert", cert, error, "holds no certificate") from None
     try:
         context.load_cert_chain(cert, key, _passphrase)
     except (OSError, ValueError) as error:
-        raise BadSetting(setting, file, _why(error, "holds no key")) from None
-    if mode & stat.S_IROTH:
-        raise BadSetting(setting, file, "holds a key that others on this machine can read")
+        raise _refused(setting, file, error, "holds no key") from None
     try:
-        _shake_hands(context, believer)
+        expires = _shake_hands(context, believer)
     except ssl.SSLCertVerificationError as error:
-        raise BadSetting("tls_cert", cert, error.verify_message) from None
-    return context
+        # It may be renewed, and a clock may be wrong until it is set after a start.
+        temporary = error.verify_code in _OUT_OF_TIME
+        raise BadSetting("tls_cert", cert, error.verify_message, temporary=temporary) from None
+    return Certificate(context, expires)
 
 
-def _mode(setting: str, file: str) -> int:
+def _check_file(setting: str, file: str) -> None:
     try:
         mode = os.stat(file).st_mode
     except OSError as error:
-        raise BadSetting(setting, file, error.strerror or str(error)) from None
+        raise BadSetting.of(setting, file, error) from None
     if stat.S_ISDIR(mode):
         raise BadSetting(setting, file, os.strerror(errno.EISDIR))
-    return mode
 
 
-def _why(error: Exception, nothing_there: str) -> str:
+def _refused(setting: str, file: str, error: Exception, nothing_there: str) -> BadSetting:
     if isinstance(error, ssl.SSLError):
-        mismatch = error.reason == "KEY_VALUES_MISMATCH"
-        return "is not the key of that certificate" if mismatch else nothing_there
-    return getattr(error, "strerror", None) or str(error)
+        return BadSetting(setting, file, _OTHER_KEY if error.reason in _MISMATCH else nothing_there)
+    if isinstance(error, OSError):
+        return BadSetting.of(setting, file, error)
+    return BadSetting(setting, file, str(error))
 
 
 def _passphrase() -> str:
@@ -222,11 +235,16 @@ def _believer(cert: str) -> SSLContext:
     return context
 
 
-def _shake_hands(server: SSLContext, client: SSLContext) -> None:
-    """Shake hands in memory. Raises SSLCertVerificationError, for example if it has expired."""
+def _shake_hands(server: SSLContext, client: SSLContext) -> float:
+    """Shake hands in memory, and return when the certificate expires.
+
+    Raises SSLCertVerificationError, for example if it has expired.
+    """
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [client.wrap_bio(down, up), server.wrap_bio(up, down, server_side=True)]
     for _ in range(4):
         for end in ends:
             with suppress(ssl.SSLWantReadError):
                 end.do_handshake()
+    shown = ends[0].getpeercert() or {}
+    return ssl.cert_time_to_seconds(str(shown["notAfter"]))

@@ -24,7 +24,7 @@ from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch, Submission, Timeline, failed
 from geventchat.server.timeline.recent import RecentPosts
 from geventchat.server.timeline.sqlite.integrity import check
-from geventchat.server.timeline.sqlite.lock import lock, unusable
+from geventchat.server.timeline.sqlite.lock import lock, refused
 from geventchat.server.timeline.sqlite.reader import Damaged, Reader
 from geventchat.server.timeline.sqlite.retention import RetentionPolicy, StoredRoom
 from geventchat.server.timeline.sqlite.schema import connect
@@ -77,7 +77,7 @@ class SqliteTimeline(Timeline):
         except sqlite3.Error as error:
             os.unlink(self._lock.name)
             self._lock.close()
-            raise unusable(path, str(error)) from None
+            raise refused(path, error) from None
         self.configure(limits or Limits())
         self.epoch = self._store.epoch
         if self._store.renewed:

@@ -5,11 +5,16 @@ import fcntl
 import os
 import sqlite3
 from contextlib import closing
-from typing import IO
+from typing import IO, Final
 from urllib.parse import quote
 
 from geventchat.config import BadSetting
 from geventchat.server.timeline.sqlite.schema import identify
+
+_TEMPORARY: Final = (
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+)  # fmt: skip
 
 
 def lock(path: str) -> IO[str]:
@@ -23,7 +28,7 @@ def lock(path: str) -> IO[str]:
         name = os.path.realpath(path) + ".lock"
         taken = open(name, "a+", encoding="ascii", opener=_private)  # noqa: SIM115
     except OSError as error:
-        raise unusable(path, error.strerror or str(error)) from None
+        raise BadSetting.of("timeline", f"sqlite:{path}", error) from None
     try:
         fcntl.flock(taken, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Not a lock file that another server has just removed.
@@ -34,7 +39,8 @@ def lock(path: str) -> IO[str]:
         taken.seek(0)
         holder = taken.read().strip() or "unknown"
         taken.close()
-        raise unusable(path, f"in use by another server, process {holder}")
+        reason = f"in use by another server, process {holder}"
+        raise BadSetting("timeline", f"sqlite:{path}", reason, temporary=True)
     taken.truncate(0)
     taken.write(f"{os.getpid()}\n")
     taken.flush()
@@ -53,7 +59,9 @@ def check_path(path: str) -> None:
     try:
         with closing(sqlite3.connect(f"file:{quote(path)}?immutable=1", uri=True)) as db:
             identify(db)
-    except (sqlite3.Error, UnicodeError) as error:
+    except sqlite3.Error as error:
+        raise refused(path, error) from None
+    except UnicodeError as error:
         raise unusable(path, str(error)) from None
 
 
@@ -64,3 +72,10 @@ def _private(path: str, flags: int) -> int:
 def unusable(path: str, reason: str) -> BadSetting:
     """Return the error for a database that cannot be used."""
     return BadSetting("timeline", f"sqlite:{path}", reason)
+
+
+def refused(path: str, error: sqlite3.Error) -> BadSetting:
+    """Return the error for a database that SQLite cannot use, perhaps only at present."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    temporary = code in _TEMPORARY
+    return BadSetting("timeline", f"sqlite:{path}", str(error), temporary=temporary)
