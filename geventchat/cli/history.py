@@ -3,7 +3,7 @@
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final
@@ -84,7 +84,7 @@ def import_(timeline: str, file: Any) -> None:
             _print_progress(count, "lines read")
             yield line
 
-    with _exclusive(timeline) as store:
+    with _exclusive(timeline, create=True) as store:
         try:
             count = archive.import_lines(store.db, lines())
             store.reload()
@@ -165,17 +165,16 @@ def _path(timeline: str) -> str:
 @contextmanager
 def _read(timeline: str) -> Iterator[sqlite3.Connection]:
     """Open a read-only connection. Raises BadOption."""
-    from geventchat.server.timeline.sqlite.schema import APPLICATION_ID, VERSION, connect
+    from geventchat.server.timeline.sqlite.schema import VERSION, connect, identify
 
-    path = _path(timeline)
-    if not Path(path).is_file():
-        raise BadSetting("timeline", timeline, "file not found")
+    path = _existing(timeline)
     try:
         with closing(connect(path, readonly=True)) as db:
-            (application,) = db.execute("PRAGMA application_id").fetchone()
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if application != APPLICATION_ID or version != VERSION:
-                reason = "is not a database of this version; start the server once to upgrade it"
+            tables, version = identify(db)
+            if not tables:
+                raise BadSetting("timeline", timeline, "is empty; it holds no history")
+            if version != VERSION:
+                reason = "an older geventchat wrote this database; start the server once to upgrade"
                 raise BadSetting("timeline", timeline, reason)
             db.execute("BEGIN")  # for one snapshot of everything
             yield db
@@ -184,18 +183,31 @@ def _read(timeline: str) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def _exclusive(timeline: str) -> Iterator[Any]:
-    """Open the store of a database that no server uses. Raises BadOption."""
-    from geventchat.server.timeline.sqlite.lock import lock
+def _exclusive(timeline: str, *, create: bool = False) -> Iterator[Any]:
+    """Open the store of a database that no server uses. Raises BadOption.
+
+    What was created is removed again if the block fails.
+    """
+    from geventchat.server.timeline.sqlite.claim import Claim
     from geventchat.server.timeline.sqlite.store import Store
 
+    claim = Claim(_path(timeline) if create else _existing(timeline))
+    try:
+        with closing(Store(claim.path)) as store:
+            yield store
+    except sqlite3.Error as error:
+        raise claim.abandon(error) from None
+    except BaseException:
+        claim.abandon()
+        raise
+    claim.release()
+
+
+def _existing(timeline: str) -> str:
     path = _path(timeline)
-    with ExitStack() as stack:
-        stack.enter_context(lock(path))
-        try:
-            yield stack.enter_context(closing(Store(path)))
-        except sqlite3.Error as error:
-            raise BadSetting("timeline", timeline, str(error)) from None
+    if not Path(path).is_file():
+        raise BadSetting("timeline", timeline, "file not found")
+    return path
 
 
 def _print_progress(count: int, unit: str) -> None:

@@ -6,7 +6,6 @@ While one batch is being delivered the next is already being stored.
 """
 
 import logging
-import os
 import sqlite3
 import time
 from collections import Counter
@@ -23,8 +22,8 @@ from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch, Submission, Timeline, failed
 from geventchat.server.timeline.recent import RecentPosts
+from geventchat.server.timeline.sqlite.claim import Claim
 from geventchat.server.timeline.sqlite.integrity import check
-from geventchat.server.timeline.sqlite.lock import lock, unusable
 from geventchat.server.timeline.sqlite.reader import Damaged, Reader
 from geventchat.server.timeline.sqlite.retention import RetentionPolicy, StoredRoom
 from geventchat.server.timeline.sqlite.schema import connect
@@ -66,7 +65,7 @@ class SqliteTimeline(Timeline):
         super().__init__(deliver)
         self._recent = RecentPosts(recent_bytes)
         self._path = path
-        self._lock = lock(path)
+        self._claim = Claim(path)
         try:
             self._store = Store(path)
             try:
@@ -75,9 +74,7 @@ class SqliteTimeline(Timeline):
                 self._store.close()
                 raise
         except sqlite3.Error as error:
-            os.unlink(self._lock.name)
-            self._lock.close()
-            raise unusable(path, str(error)) from None
+            raise self._claim.abandon(error) from None
         self.configure(limits or Limits())
         self.epoch = self._store.epoch
         if self._store.renewed:
@@ -181,7 +178,7 @@ class SqliteTimeline(Timeline):
             pool.kill()
         self._reader.close()
         self._store.close()
-        self._lock.close()
+        self._claim.release()
         return stored
 
     def _take_turns(self) -> None:

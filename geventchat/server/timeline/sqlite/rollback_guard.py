@@ -13,6 +13,8 @@ import logging
 import os
 from pathlib import Path
 
+from geventchat.server.files import replace
+
 _log = logging.getLogger(__name__)
 
 
@@ -41,12 +43,9 @@ class RollbackGuard:
         """Write the guard file. If that fails no message is lost, and `error` says why."""
         if self._written == (epoch, posts):
             return
-        fresh = f"{self._path}.new"
+        data = json.dumps({"epoch": epoch, "posts": posts}).encode()
         try:
-            file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with open(file, "w", encoding="ascii") as stream:
-                json.dump({"epoch": epoch, "posts": posts}, stream)
-            os.replace(fresh, self._path)
+            replace(self._path, data, durable=False)
         except OSError as error:
             self.error = f"{self._path}: {error.strerror or error}"
             return
