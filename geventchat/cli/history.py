@@ -1,5 +1,6 @@
 """`geventchat history`: maintenance of the stored history without a server."""
 
+import itertools
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from geventchat.protocol.visible import visible
 _DEFAULT: Final = Config()
 _PROGRESS: Final = 100_000
 """Lines between two progress messages."""
+_LINE_BYTES: Final = 4 << 20
+"""More than any line of an export takes."""
 
 
 @click.group(invoke_without_command=True)
@@ -72,25 +75,37 @@ def export(timeline: str) -> int:
 @history.command("import")
 @_timeline
 @click.argument("file", type=click.File("rb"), default="-")
-def import_(timeline: str, file: Any) -> None:
+def import_(timeline: str, file: Any) -> int:
     """Create a database from an export in FILE or on standard input.
 
-    It gets a new epoch: clients that reconnect are told that posts may be missing.
+    It gets a new epoch: clients that reconnect are told that posts may be missing. If the export
+    is not complete nothing is imported, and the exit code is 1.
     """
-    from geventchat.server.timeline.sqlite import export as archive
+    from geventchat.server.timeline.sqlite import restore
 
     def lines() -> Iterator[bytes]:
-        for count, line in enumerate(file, 1):
+        for count in itertools.count(1):
+            try:
+                line = file.readline(_LINE_BYTES)
+            except OSError as error:
+                raise restore.ImportFailed(f"line {count}: {error.strerror or error}") from None
+            if not line:
+                return
             _print_progress(count, "lines read")
             yield line
 
-    with _exclusive(timeline, create=True) as store:
-        try:
-            count = archive.import_lines(store.db, lines())
+    name = getattr(file, "name", "-")
+    try:
+        with _exclusive(timeline, create=True) as store:
+            count = restore.import_lines(store.db, lines())
             store.reload()
-        except archive.ImportFailed as error:
-            raise BadOption("import", getattr(file, "name", "-"), str(error)) from None
+    except restore.Incomplete as error:
+        click.echo(visible(f"geventchat: import {name}: {error}"), err=True)
+        return 1
+    except restore.ImportFailed as error:
+        raise BadOption("import", name, str(error)) from None
     click.echo(f"{count:,} posts imported.")
+    return 0
 
 
 @history.command("check")
