@@ -12,7 +12,7 @@ import pytest
 
 from geventchat.cli import main
 from geventchat.config import BadSetting
-from geventchat.server.timeline.sqlite.lock import lock, refused
+from geventchat.server.timeline.sqlite.claim import Claim
 from tests.test_cli import run
 
 SERVE = ("serve", "--port", "0", "--admin", "none", "--timeline", "memory:")
@@ -49,8 +49,9 @@ def test_a_name_that_is_not_known_yet_may_pass(
 @pytest.mark.parametrize("command", ["serve --port 0", "history renew"])
 def test_a_database_in_use_may_pass(tmp_path: Path, command: str) -> None:
     timeline = f"sqlite:{tmp_path}/chat.db"
-    with lock(f"{tmp_path}/chat.db"):
-        done = run(*command.split(), "--timeline", timeline)
+    claim = Claim(f"{tmp_path}/chat.db")
+    done = run(*command.split(), "--timeline", timeline)
+    claim.release()
     assert done.returncode == 75
     reason = f"in use by another server, process {os.getpid()}"
     assert done.stderr == f"geventchat: --timeline {timeline}: {reason}\n"
@@ -86,10 +87,10 @@ def test_what_the_system_says_of_a_file_may_pass_or_not(number: int, temporary: 
         (sqlite3.SQLITE_READONLY, False),
     ],
 )
-def test_what_sqlite_says_may_pass_or_not(code: int, temporary: bool) -> None:
+def test_what_sqlite_says_may_pass_or_not(tmp_path: Path, code: int, temporary: bool) -> None:
     error = sqlite3.OperationalError("no luck")
     error.sqlite_errorcode = code
-    assert refused("chat.db", error).temporary is temporary
+    assert Claim(f"{tmp_path}/chat.db").abandon(error).temporary is temporary
 
 
 def test_a_file_of_another_program_never_works(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """`geventchat history`: maintenance of the stored history without a server."""
 
+import itertools
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,8 @@ from geventchat.protocol.visible import visible
 _DEFAULT: Final = Config()
 _PROGRESS: Final = 100_000
 """Lines between two progress messages."""
+_LINE_BYTES: Final = 4 << 20
+"""More than any line of an export takes."""
 
 
 @click.group(invoke_without_command=True)
@@ -72,25 +75,37 @@ def export(timeline: str) -> int:
 @history.command("import")
 @_timeline
 @click.argument("file", type=click.File("rb"), default="-")
-def import_(timeline: str, file: Any) -> None:
+def import_(timeline: str, file: Any) -> int:
     """Create a database from an export in FILE or on standard input.
 
-    It gets a new epoch: clients that reconnect are told that posts may be missing.
+    It gets a new epoch: clients that reconnect are told that posts may be missing. If the export
+    is not complete nothing is imported, and the exit code is 1.
     """
-    from geventchat.server.timeline.sqlite import export as archive
+    from geventchat.server.timeline.sqlite import restore
 
     def lines() -> Iterator[bytes]:
-        for count, line in enumerate(file, 1):
+        for count in itertools.count(1):
+            try:
+                line = file.readline(_LINE_BYTES)
+            except OSError as error:
+                raise restore.ImportFailed(f"line {count}: {error.strerror or error}") from None
+            if not line:
+                return
             _print_progress(count, "lines read")
             yield line
 
-    with _exclusive(timeline) as store:
-        try:
-            count = archive.import_lines(store.db, lines())
+    name = getattr(file, "name", "-")
+    try:
+        with _exclusive(timeline, create=True) as store:
+            count = restore.import_lines(store.db, lines())
             store.reload()
-        except archive.ImportFailed as error:
-            raise BadOption("import", getattr(file, "name", "-"), str(error)) from None
+    except restore.Incomplete as error:
+        click.echo(visible(f"geventchat: import {name}: {error}"), err=True)
+        return 1
+    except restore.ImportFailed as error:
+        raise BadOption("import", name, str(error)) from None
     click.echo(f"{count:,} posts imported.")
+    return 0
 
 
 @history.command("check")
@@ -116,8 +131,12 @@ def check(timeline: str) -> int:
 @_timeline
 @config_file
 @click.pass_context
-def trim(context: click.Context, /, **_: object) -> None:
-    """Delete the oldest posts, as a server with this --config would while it runs."""
+def trim(context: click.Context, /, **_: object) -> int:
+    """Delete the oldest posts, as a server with this --config would while it runs.
+
+    If the system clock may be wrong it says so first; run it again to confirm that it is right.
+    """
+    from geventchat.server.timeline.sqlite.clock import DAY_MS
     from geventchat.server.timeline.sqlite.retention import RetentionPolicy
 
     config = resolve(context).config
@@ -128,12 +147,21 @@ def trim(context: click.Context, /, **_: object) -> None:
         )
     with _exclusive(config.timeline) as store:
         store.retention.policy = keep
+        if ahead_ms := store.clock.ahead_ms(keep.away_ms) if keep.days else 0:
+            store.clock.confirm()
+            text = (
+                f"geventchat: nothing was deleted: by the system clock {ahead_ms / DAY_MS:.1f} days"
+                " have passed since the database was used; if that is right, run this again"
+            )
+            click.echo(text, err=True)
+            return 1
         before = _posts(store.db)
         # A step that deletes nothing has examined only some of the rooms.
         while store.trim() or store.retention.rounds < 2:
             pass
         count = before - _posts(store.db)
     click.echo(f"{count:,} posts deleted.")
+    return 0
 
 
 @history.command("renew")
@@ -165,17 +193,16 @@ def _path(timeline: str) -> str:
 @contextmanager
 def _read(timeline: str) -> Iterator[sqlite3.Connection]:
     """Open a read-only connection. Raises BadOption."""
-    from geventchat.server.timeline.sqlite.schema import APPLICATION_ID, VERSION, connect
+    from geventchat.server.timeline.sqlite.schema import VERSION, connect, identify
 
-    path = _path(timeline)
-    if not Path(path).is_file():
-        raise BadSetting("timeline", timeline, "file not found")
+    path = _existing(timeline)
     try:
         with closing(connect(path, readonly=True)) as db:
-            (application,) = db.execute("PRAGMA application_id").fetchone()
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if application != APPLICATION_ID or version != VERSION:
-                reason = "is not a database of this version; start the server once to upgrade it"
+            tables, version = identify(db)
+            if not tables:
+                raise BadSetting("timeline", timeline, "is empty; it holds no history")
+            if version != VERSION:
+                reason = "an older geventchat wrote this database; start the server once to upgrade"
                 raise BadSetting("timeline", timeline, reason)
             db.execute("BEGIN")  # for one snapshot of everything
             yield db
@@ -184,18 +211,31 @@ def _read(timeline: str) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def _exclusive(timeline: str) -> Iterator[Any]:
-    """Open the store of a database that no server uses. Raises BadOption."""
-    from geventchat.server.timeline.sqlite.lock import lock
+def _exclusive(timeline: str, *, create: bool = False) -> Iterator[Any]:
+    """Open the store of a database that no server uses. Raises BadOption.
+
+    What was created is removed again if the block fails.
+    """
+    from geventchat.server.timeline.sqlite.claim import Claim
     from geventchat.server.timeline.sqlite.store import Store
 
+    claim = Claim(_path(timeline) if create else _existing(timeline))
+    try:
+        with closing(Store(claim.path)) as store:
+            yield store
+    except sqlite3.Error as error:
+        raise claim.abandon(error) from None
+    except BaseException:
+        claim.abandon()
+        raise
+    claim.release()
+
+
+def _existing(timeline: str) -> str:
     path = _path(timeline)
-    with ExitStack() as stack:
-        stack.enter_context(lock(path))
-        try:
-            yield stack.enter_context(closing(Store(path)))
-        except sqlite3.Error as error:
-            raise BadSetting("timeline", timeline, str(error)) from None
+    if not Path(path).is_file():
+        raise BadSetting("timeline", timeline, "file not found")
+    return path
 
 
 def _print_progress(count: int, unit: str) -> None:

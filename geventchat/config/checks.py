@@ -53,10 +53,13 @@ class BadSetting(BadOption):
     @classmethod
     def of(cls, name: str, value: object, error: OSError) -> Self:
         """Return the error for a setting that the system cannot use."""
-        reason = error.strerror or str(error)
-        # The number of a gaierror is another one: that a name is not known may pass.
-        permanent = error.errno in _PERMANENT and not isinstance(error, socket.gaierror)
-        return cls(name, value, reason, temporary=not permanent)
+        return cls(name, value, error.strerror or str(error), temporary=may_pass(error))
+
+
+def may_pass(error: OSError) -> bool:
+    """Whether the same setting may work later, without a change by a person."""
+    # The number of a gaierror is another one: that a name is not known may pass.
+    return error.errno not in _PERMANENT or isinstance(error, socket.gaierror)
 
 
 def flag(name: str) -> str:

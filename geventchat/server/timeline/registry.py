@@ -7,7 +7,7 @@ from geventchat.config import Limits
 from geventchat.server.timeline import Batch, Timeline
 from geventchat.server.timeline.memory import MemoryTimeline
 from geventchat.server.timeline.sqlite import SqliteTimeline
-from geventchat.server.timeline.sqlite.lock import check_path
+from geventchat.server.timeline.sqlite.claim import check_path
 
 Deliver = Callable[[Batch], None]
 

@@ -1,12 +1,8 @@
 """The timeline in a SQLite file: durable, checked, and exclusive to one server."""
 
-import os
 import sqlite3
-import stat
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import gevent
@@ -17,8 +13,6 @@ from geventchat.protocol.errors import Refused
 from geventchat.server.timeline import Batch
 from geventchat.server.timeline.sqlite import SqliteTimeline, schema
 from tests.server.record import Record, Verdicts, on_disk, posts_of, say, set_topic, verdicts
-
-NOBODY = 65_534
 
 
 @pytest.fixture
@@ -328,178 +322,6 @@ def test_while_one_batch_is_delivered_the_next_is_stored(path: Path) -> None:
         db.execute("ROLLBACK")
     timeline.close(10)
     assert stored_meanwhile == [2]
-
-
-# Files that can be used
-
-
-def unusable(path: Path) -> str:
-    """Return why a path is refused."""
-    with pytest.raises(BadOption) as refused:
-        SqliteTimeline(lambda batch: None, str(path))
-    assert refused.value.option == "--timeline"
-    assert refused.value.value == f"sqlite:{path}"
-    assert "\n" not in str(refused.value)
-    return refused.value.reason
-
-
-def test_one_server_at_a_time_may_use_a_file(record: Record, path: Path) -> None:
-    record.fill(["one"])
-    reason = unusable(path)
-    assert "another server" in reason
-    assert str(os.getpid()) in reason
-    assert len(record.turn(say("two")).entries) == 1
-
-
-def test_a_file_is_in_use_under_any_of_its_names(record: Record, path: Path) -> None:
-    link = path.with_name("link.db")
-    link.symlink_to(path.name)
-    assert "another server" in unusable(link)
-
-
-def test_a_refused_server_does_not_disturb_the_running_one(record: Record, path: Path) -> None:
-    for _ in range(3):
-        assert str(os.getpid()) in unusable(path)
-
-
-def test_a_file_may_be_used_again_after_its_server_ended(record: Record) -> None:
-    for _ in range(3):
-        record.close()
-        record.reopen()
-
-
-def test_another_programs_database_is_refused_and_untouched(path: Path) -> None:
-    with other_program(path) as db:
-        db.execute("CREATE TABLE posts (precious TEXT)")
-    before = path.read_bytes()
-    assert unusable(path) == "this is another program's database"
-    assert path.read_bytes() == before
-
-
-def test_a_newer_servers_database_is_refused_and_untouched(record: Record, path: Path) -> None:
-    record.fill(["one"])
-    record.close()
-    with other_program(path) as db:
-        db.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
-    before = path.read_bytes()
-    assert unusable(path) == "a newer geventchat wrote this database"
-    assert path.read_bytes() == before
-    with other_program(path) as db:
-        db.execute(f"PRAGMA user_version = {schema.VERSION}")
-    record.reopen()
-
-
-def test_a_file_that_is_not_a_database_is_refused_and_untouched(path: Path) -> None:
-    path.write_text("Dear diary, " * 1_000)
-    assert unusable(path) == "file is not a database"
-    assert path.read_text() == "Dear diary, " * 1_000
-
-
-def test_a_database_that_is_locked_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Record(on_disk(path)).close()
-    monkeypatch.setattr(schema, "LOCKED_SECONDS", 0.01)
-    with other_program(path) as db:
-        db.execute("BEGIN EXCLUSIVE")
-        assert unusable(path) == "database is locked"
-
-
-def test_a_directory_is_refused(tmp_path: Path) -> None:
-    place = tmp_path / "place"
-    place.mkdir()
-    assert unusable(place) == "Is a directory"
-    assert list(place.iterdir()) == []
-
-
-def test_a_path_in_a_missing_directory_is_refused(tmp_path: Path) -> None:
-    assert unusable(tmp_path / "none" / "chat.db") == "No such file or directory"
-    (tmp_path / "file").touch()
-    assert unusable(tmp_path / "file" / "chat.db") == "Not a directory"
-
-
-@pytest.fixture
-def public_folder() -> Iterator[Path]:
-    """Return a folder that any user may write to; those of pytest are private to root."""
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        place.chmod(0o777)
-        yield place
-
-
-@contextmanager
-def unprivileged() -> Iterator[None]:
-    """Switch to a user without root's permissions."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-@pytest.fixture
-def permissive_umask() -> Iterator[None]:
-    """Set a umask with which new files are world-readable."""
-    former = os.umask(0o022)
-    yield
-    os.umask(former)
-
-
-def modes(folder: Path) -> dict[str, int]:
-    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
-
-
-@pytest.mark.usefixtures("permissive_umask")
-def test_created_files_are_readable_by_their_owner_only(path: Path, tmp_path: Path) -> None:
-    path.symlink_to(tmp_path / "there.db")
-    record = Record(on_disk(path))
-    record.fill(["secret"])
-    path.unlink()
-    made = ("there.db", "there.db-wal", "there.db-shm", "there.db.lock", "there.db.guard")
-    assert modes(tmp_path) == dict.fromkeys(made, 0o600)
-    record.close()
-
-
-@pytest.mark.usefixtures("permissive_umask")
-def test_an_existing_file_keeps_its_mode(path: Path, tmp_path: Path) -> None:
-    path.touch()
-    path.chmod(0o640)
-    record = Record(on_disk(path))
-    record.fill(["secret"])
-    found = modes(tmp_path)
-    assert [found[f"chat.db{end}"] for end in ("", "-wal", "-shm")] == [0o640] * 3
-    record.close()
-
-
-def test_a_directory_that_cannot_be_written_to_is_refused(public_folder: Path) -> None:
-    public_folder.chmod(0o555)
-    with unprivileged():
-        assert unusable(public_folder / "chat.db") == "Permission denied"
-    assert list(public_folder.iterdir()) == []
-
-
-def test_a_file_that_cannot_be_written_to_is_refused_and_untouched(
-    path: Path, public_folder: Path
-) -> None:
-    Record(on_disk(path)).close()
-    before = path.read_bytes()
-    # Another file: SQLite may still have a descriptor of the former open, and reuse it.
-    path = public_folder / "copy.db"
-    path.write_bytes(before)
-    path.chmod(0o444)
-    with unprivileged():
-        assert "readonly" in unusable(path)
-    assert path.read_bytes() == before
-
-
-def test_a_refused_server_may_try_again(path: Path) -> None:
-    path.write_text("Dear diary, " * 1_000)
-    unusable(path)
-    path.unlink()
-    record = Record(on_disk(path))
-    record.fill(["one"])
-    record.close()
 
 
 # Damage, older files, older copies

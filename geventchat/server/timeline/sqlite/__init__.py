@@ -6,7 +6,6 @@ While one batch is being delivered the next is already being stored.
 """
 
 import logging
-import os
 import sqlite3
 import time
 from collections import Counter
@@ -23,11 +22,12 @@ from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch, Submission, Timeline, failed
 from geventchat.server.timeline.recent import RecentPosts
+from geventchat.server.timeline.sqlite.claim import Claim
 from geventchat.server.timeline.sqlite.integrity import check
-from geventchat.server.timeline.sqlite.lock import lock, refused
 from geventchat.server.timeline.sqlite.reader import Damaged, Reader
 from geventchat.server.timeline.sqlite.retention import RetentionPolicy, StoredRoom
 from geventchat.server.timeline.sqlite.schema import connect
+from geventchat.server.timeline.sqlite.state_log import StateLog
 from geventchat.server.timeline.sqlite.store import Store
 
 RECENT_BYTES: Final = 16 << 20
@@ -66,7 +66,7 @@ class SqliteTimeline(Timeline):
         super().__init__(deliver)
         self._recent = RecentPosts(recent_bytes)
         self._path = path
-        self._lock = lock(path)
+        self._claim = Claim(path)
         try:
             self._store = Store(path)
             try:
@@ -75,9 +75,7 @@ class SqliteTimeline(Timeline):
                 self._store.close()
                 raise
         except sqlite3.Error as error:
-            os.unlink(self._lock.name)
-            self._lock.close()
-            raise refused(path, error) from None
+            raise self._claim.abandon(error) from None
         self.configure(limits or Limits())
         self.epoch = self._store.epoch
         if self._store.renewed:
@@ -91,21 +89,30 @@ class SqliteTimeline(Timeline):
         self._check: gevent.Greenlet[[], None] | None = None
         self._maintenance: gevent.Greenlet[[], None] | None = None
         self._logged_outcome = repr(None)
-        self._logged_guard_error: str | None = None
+        self._state_log = StateLog(self._store, path)
         self._known_damage: set[tuple[str, int]] = set()
         self._writer_thread = ThreadPool(1)
         self._reader_thread = ThreadPool(1)
 
     def configure(self, limits: Limits) -> None:
         self._store.retention.policy = RetentionPolicy.of(limits)
+        self._store.probe_bytes = limits.frame_bytes
 
     @property
     def failing(self) -> bool:
-        return self._store.db is None
+        return self._store.failing
 
     @property
     def guard_failing(self) -> bool:
         return self._store.guard.error is not None
+
+    @property
+    def posts_trimmed(self) -> int:
+        return self._store.trimmed
+
+    @property
+    def file_bytes(self) -> tuple[int, int]:
+        return self._store.space.database_bytes, self._store.space.wal_bytes
 
     def open(self, room: str) -> None:
         self._users[room] += 1
@@ -179,9 +186,10 @@ class SqliteTimeline(Timeline):
             return False
         for pool in (self._writer_thread, self._reader_thread):
             pool.kill()
+        self._state_log.note_trimmed(at_once=True)
         self._reader.close()
         self._store.close()
-        self._lock.close()
+        self._claim.release()
         return stored
 
     def _take_turns(self) -> None:
@@ -220,21 +228,15 @@ class SqliteTimeline(Timeline):
             )
             if outcome is None and self._store.retention.policy:
                 outcome = self._writer_thread.apply(_outcome, (self._store.trim,))
+            if self._store.failing and not outcome:
+                outcome = self._writer_thread.apply(_outcome, (self._store.probe,))
             if isinstance(outcome, Exception) and repr(outcome) != self._logged_outcome:
                 _log.error("%s: maintenance failed: %s", self._path, outcome)
             self._logged_outcome = repr(outcome)  # once: a disk may be full for days
-            self._log_guard_state()
+            self._state_log.note()
+            if outcome is not True:
+                self._state_log.note_trimmed()
             gevent.sleep(_STEP_SECONDS if outcome is True else _MAINTENANCE_SECONDS)
-
-    def _log_guard_state(self) -> None:
-        """Log once when the guard cannot be written, and once when it can be again."""
-        error = self._store.guard.error
-        if error != self._logged_guard_error:
-            self._logged_guard_error = error
-            if error is not None:
-                _log.error("rollback guard disabled: cannot write %s", error)
-            else:
-                _log.info("rollback guard enabled again")
 
     def _finish_turn(self, outcome: Batch | Exception | None, taken: list[Submission]) -> Batch:
         """Return the batch of a turn; if it was stored, whatever else fails here."""

@@ -1,31 +1,25 @@
-"""Export, import and integrity check of a database, for `geventchat history`.
+"""Export and integrity check of a database, for `geventchat history`.
 
-The first line of an export names the format; then come rooms, each followed by its posts in order.
-All functions block: they run in a process of their own.
+The first line of an export names the format; then come rooms, each followed by its posts in order;
+the last line has the counts, so that an export that was cut off is not taken for a whole one. All
+functions block: they run in a process of their own.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
 
-from geventchat.protocol import names
-from geventchat.protocol.errors import Refused
 from geventchat.server.timeline.sqlite.integrity import missing_posts
-from geventchat.server.timeline.sqlite.schema import UPDATE_TOTALS, checksum, is_intact
+from geventchat.server.timeline.sqlite.schema import is_intact
 
 FORMAT: Final = {"geventchat": "history", "version": 1}
-_LOST: Final = "(This message was damaged on the server's disk and is lost.)"
 _ROWS: Final = (
     "SELECT position, time, author, text, client, key, sum FROM posts WHERE room = ?"
     " AND position > ? ORDER BY position"
 )
-
-
-class ImportFailed(Exception):
-    """A line cannot be imported; the message says which, and why."""
 
 
 class StoredPost(msgspec.Struct, kw_only=True, frozen=True):
@@ -53,6 +47,13 @@ class PostLine(msgspec.Struct, kw_only=True, tag="post"):
     """A post of the room of the last `RoomLine`."""
 
     post: StoredPost
+
+
+class EndLine(msgspec.Struct, kw_only=True, tag="end"):
+    """Ends a complete export with the number of its rooms and posts."""
+
+    rooms: int
+    posts: int
 
 
 def rooms(db: sqlite3.Connection) -> list[tuple[int, RoomLine]]:
@@ -87,49 +88,13 @@ def posts(db: sqlite3.Connection, room: int) -> Iterator[StoredPost]:
 def export_lines(db: sqlite3.Connection) -> Iterator[bytes]:
     """Yield the lines of an export, without line ends."""
     yield msgspec.json.encode(FORMAT)
-    for number, room in rooms(db):
+    found, count = rooms(db), 0
+    for number, room in found:
         yield msgspec.json.encode(room)
         for post in posts(db, number):
             yield msgspec.json.encode(PostLine(post=post))
-
-
-def import_lines(db: sqlite3.Connection, lines: Iterable[bytes]) -> int:
-    """Store the lines of an export in an empty database; return the number of posts.
-
-    The epoch is new: newer posts may have been lost, and their positions will be reused.
-    All or nothing. Raises ImportFailed.
-    """
-    decode = msgspec.json.Decoder(RoomLine | PostLine).decode
-    (taken,) = db.execute("SELECT count(*) FROM rooms").fetchone()
-    if taken:
-        raise ImportFailed("the database is not empty")
-    count = 0
-    room, position = 0, 0
-    numbered = enumerate(lines, 1)
-    try:
-        _, first = next(numbered, (1, b""))
-        if msgspec.json.decode(first) != FORMAT:
-            raise ImportFailed("line 1: this is no history that geventchat wrote")
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ImportFailed("line 1: this is no history that geventchat wrote") from None
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        for number, line in numbered:
-            try:
-                item = decode(line)
-                if isinstance(item, RoomLine):
-                    room, position = _begin(db, item), 0
-                else:
-                    position = _add(db, room, position, item.post)
-                    count += 1
-            except (Refused, ValueError, RecursionError, sqlite3.IntegrityError) as error:
-                raise ImportFailed(f"line {number}: {error}") from None
-        db.execute(UPDATE_TOTALS)
-        db.execute("COMMIT")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    return count
+            count += 1
+    yield msgspec.json.encode(EndLine(rooms=len(found), posts=count))
 
 
 def damage(db: sqlite3.Connection) -> Iterator[str]:
@@ -212,30 +177,3 @@ def _end(db: sqlite3.Connection, room: int, which: str) -> int:
     except sqlite3.DatabaseError:
         return 1
     return position or 1
-
-
-def _begin(db: sqlite3.Connection, room: RoomLine) -> int:
-    if names.room(room.name) != room.name:
-        raise ValueError(f"{room.name!r} is not the name of a room")
-    if "\0" in room.topic or not 0 <= room.top < 1 << 53:
-        raise ValueError("not a valid room")
-    cursor = db.execute(
-        "INSERT INTO rooms (name, topic, top) VALUES (?, ?, ?)", (room.name, room.topic, room.top)
-    )
-    assert cursor.lastrowid is not None
-    return cursor.lastrowid
-
-
-def _add(db: sqlite3.Connection, room: int, last: int, post: StoredPost) -> int:
-    if not room:
-        raise ValueError("a post comes before its room")
-    if not 1 <= post.position < 1 << 53 or (last and post.position != last + 1):
-        raise ValueError(f"position {post.position} comes after {last}")
-    if "\0" in post.author + post.text + (post.key or "") or not 0 <= post.time < 1 << 53:
-        raise ValueError("not a valid post")
-    author, text, client = post.author, post.text, bytes.fromhex(post.client)
-    if post.damaged:  # visible in the room, so that no message is lost silently
-        author, text = "server", _LOST
-    row = (room, post.position, post.time, author, text, client, post.key)
-    db.execute("INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, checksum(*row)))
-    return post.position

@@ -13,6 +13,8 @@ from typing import Any, Final
 from urllib.parse import quote
 from zlib import crc32
 
+from geventchat.server.files import create
+from geventchat.server.timeline.sqlite.disk import WAL_BYTES
 from geventchat.server.timeline.sqlite.integrity import CHECK_SECONDS, check
 
 APPLICATION_ID: Final = 0x67766368  # "gvch"
@@ -101,10 +103,9 @@ def connect(path: str, *, readonly: bool = False) -> sqlite3.Connection:
     A database that is created, with the files of SQLite beside it, is readable by its owner only.
     """
     if not readonly:
-        create = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with suppress(OSError):  # it exists, or SQLite reports why it cannot be created
             # Never an existing one: closing it would release the locks of SQLite.
-            os.close(os.open(os.path.realpath(path), create, 0o600))
+            os.close(create(os.path.realpath(path)))
     return sqlite3.connect(
         f"file:{quote(path)}?mode=ro" if readonly else path,
         uri=readonly,
@@ -194,6 +195,7 @@ def make_durable(db: sqlite3.Connection) -> None:
     """Configure a connection so that a commit is on disk when it returns."""
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
+    db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
 
 
 def new_epoch() -> str:
