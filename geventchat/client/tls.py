@@ -6,6 +6,8 @@ from typing import Final
 from gevent import socket
 from gevent.ssl import SSLContext
 
+from geventchat.client import tcp
+
 CONNECT_SECONDS: Final = 10
 _PLAIN: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "SSLV3_ALERT_UNEXPECTED_MESSAGE")
 """OpenSSL's errors when the server does not speak TLS."""
@@ -36,7 +38,8 @@ def connect(host: str, port: int, tls: SSLContext | None) -> socket.socket:
 
     Verifies that the certificate is valid for the host. Raises OSError.
     """
-    plain = socket.create_connection((host, port), CONNECT_SECONDS)
+    plain = tcp.connect(host, port, CONNECT_SECONDS)
+    plain.settimeout(CONNECT_SECONDS)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if tls is None:
         return plain
