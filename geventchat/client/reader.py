@@ -141,6 +141,7 @@ class Reader:
                     code=LOST.code, text=LOST.text, reconnect=LOST.reconnect
                 )
             self.inbox.put(None)
+            self.pending_says.ended = self.ended
             self.pending_says.disconnected()
             self.replies.fail_all(self.ended)
             self.say_replies.fail_all(self.ended)
