@@ -6,11 +6,13 @@ when it runs, so that a server starts without the parts of a terminal.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import click
 
 from geventchat import __version__
+from geventchat.cli import output
 from geventchat.cli.admin import admin
 from geventchat.cli.config import config
 from geventchat.cli.connect import connect
@@ -21,6 +23,8 @@ from geventchat.cli.top import top
 from geventchat.config import BadOption
 from geventchat.protocol.visible import visible
 
+OUTPUT_FAILED: Final = 1
+"""Exit code: what a command prints could not be written."""
 UNUSABLE: Final = 2
 """Exit code: a value on the command line cannot be used."""
 INTERRUPTED: Final = 130
@@ -28,8 +32,10 @@ INTERRUPTED: Final = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. `arguments`: those of the process unless given."""
+    output.prepare()
     try:
         code = commands.main(arguments, prog_name="geventchat", standalone_mode=False)
+        output.flush()
     except click.Abort:
         return INTERRUPTED
     except click.MissingParameter as error:
@@ -42,6 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _unusable(error.format_message())
     except BadOption as error:
         return _unusable(str(error))
+    except output.OutputFailed as error:
+        output.give_up()
+        _complain(str(error.strerror))
+        return OUTPUT_FAILED
     return code if isinstance(code, int) else 0
 
 
@@ -59,5 +69,10 @@ for command in (serve, connect, config, history, admin, top):
 
 
 def _unusable(complaint: str) -> int:
-    click.echo(visible(f"geventchat: {complaint}"), err=True)
+    _complain(complaint)
     return UNUSABLE
+
+
+def _complain(text: str) -> None:
+    with suppress(OSError):  # there is no other place to say it
+        click.echo(visible(f"geventchat: {text}"), err=True)

@@ -1,12 +1,11 @@
 """`geventchat admin`: operator actions from the command line."""
 
-import os
 from typing import Any, Final, get_args
 
 import click
 
 from geventchat.cli.address import host_and_port
-from geventchat.cli.options import as_given, names, option, variable
+from geventchat.cli.options import as_given, names, option, secret, text
 from geventchat.config import BadOption
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.requests import Action, TargetType
@@ -18,7 +17,7 @@ _OF_ALL: Final = ("close", "open", "list")
 
 @click.command()
 @click.argument("action", type=click.Choice(get_args(Action)))
-@click.argument("target", required=False)
+@click.argument("target", required=False, type=text)
 @option(
     "--server",
     default="",
@@ -36,7 +35,7 @@ _OF_ALL: Final = ("close", "open", "list")
     "--target-type", type=click.Choice(get_args(TargetType)), help="How to interpret TARGET."
 )
 @click.option("--seconds", type=click.IntRange(min=1), help="Duration; default: until undone.")
-@click.option("--reason", help="Reason shown to the user.")
+@click.option("--reason", type=text, help="Reason shown to the user.")
 def admin(
     action: Action,
     target: str | None,
@@ -53,7 +52,7 @@ def admin(
     if target is not None and action in _OF_ALL:
         raise BadOption("TARGET", target, f"{action} takes no target")
     host, port = host_and_port(server)
-    token = os.environ.get(variable("token"))
+    token = secret("token")
     from geventchat.client import Connection, Ended, NotGeventchat, ServerError, tls_context
     from geventchat.client.terminal.admin_report import report
     from geventchat.config.secrets import read_token
@@ -64,12 +63,13 @@ def admin(
     try:
         trust = tls_context(ca) if tls or ca else False
         with Connection(host, port, rooms=(), token=token, resume=False, tls=trust) as chat:
-            for line in report(chat.admin(action, target, **options)):
-                click.echo(visible(line))
+            lines = list(report(chat.admin(action, target, **options)))
     except (Ended, NotGeventchat, Refused, ServerError, TimeoutError) as error:
         click.echo(f"geventchat: {visible(str(error))}", err=True)
         return 1
     except OSError as error:
         click.echo(f"geventchat: {host}:{port}: {error.strerror or error}", err=True)
         return 1
+    for line in lines:
+        click.echo(visible(line))
     return 0

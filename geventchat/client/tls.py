@@ -8,7 +8,7 @@ from gevent import socket
 from gevent.ssl import SSLContext
 
 from geventchat.client import tcp
-from geventchat.config.text import UTF_16, is_utf16
+from geventchat.protocol.text import UTF_16, is_utf16
 
 CONNECT_SECONDS: Final = 10
 _PLAIN: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "SSLV3_ALERT_UNEXPECTED_MESSAGE")

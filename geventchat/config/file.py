@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from geventchat.config import Config, Limits
 from geventchat.config.checks import BadOption
-from geventchat.config.text import decode
+from geventchat.protocol.text import decode
 from geventchat.protocol.visible import visible
 
 _EXAMPLES: Final = {"bool": "true", "int": "1_000_000"}

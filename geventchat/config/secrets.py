@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from geventchat.config.checks import BadSetting
-from geventchat.config.text import decode
+from geventchat.protocol.text import decode
 
 LEAST_TOKEN: Final = 16
 _MOST: Final = 1_024

@@ -1,7 +1,6 @@
 """`geventchat top`: a live dashboard of a server."""
 
 import sys
-from contextlib import suppress
 
 import click
 import gevent
@@ -35,6 +34,5 @@ def top(address: str, once: bool) -> int:
         why = getattr(error, "strerror", None) or error
         click.echo(f"geventchat: no admin port at {name}: {why}", err=True)
         return 1
-    with suppress(BrokenPipeError):  # the reader of the output has closed it
-        click.echo("\n".join(text.rstrip() for _, text in lines))
+    click.echo("\n".join(text.rstrip() for _, text in lines))
     return 0

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from gevent import socket
 
 from geventchat.client.terminal.errors import Failed
-from geventchat.config import text
+from geventchat.protocol import text
 
 MAX_LINE_BYTES: Final = 1 << 20
 """More than any server accepts; of a longer line no more is kept."""

@@ -7,7 +7,7 @@ import pytest
 from geventchat.client import tls_context
 from geventchat.config import BadOption, secrets
 from geventchat.config.file import from_file
-from geventchat.config.text import decode, is_utf16
+from geventchat.protocol.text import decode, is_utf16
 from tests.conversations.certificates import Authority
 
 
