@@ -8,6 +8,7 @@ from geventchat.cli.address import host_and_port
 from geventchat.cli.options import as_given, names, option, secret, text
 from geventchat.config import BadOption
 from geventchat.protocol.errors import Refused
+from geventchat.protocol.names import endpoint
 from geventchat.protocol.requests import Action, TargetType
 from geventchat.protocol.visible import visible
 
@@ -68,7 +69,7 @@ def admin(
         click.echo(f"geventchat: {visible(str(error))}", err=True)
         return 1
     except OSError as error:
-        click.echo(f"geventchat: {host}:{port}: {error.strerror or error}", err=True)
+        click.echo(f"geventchat: {endpoint(host, port)}: {error.strerror or error}", err=True)
         return 1
     for line in lines:
         click.echo(visible(line))

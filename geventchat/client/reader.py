@@ -195,7 +195,7 @@ class Reader:
         try:
             self.welcome = link.say_hello(hello)
         except NotGeventchat:
-            text = f"No geventchat server at {self._host}:{self._port}."
+            text = f"No geventchat server at {names.endpoint(self._host, self._port)}."
             raise NotGeventchat(text) from None
         self.nick = self.welcome.nick
         self._connected_at = time.monotonic()

@@ -7,6 +7,7 @@ import gevent
 
 from geventchat.cli.address import host_and_port
 from geventchat.config import ADMIN_PORT
+from geventchat.protocol.names import endpoint
 from geventchat.protocol.visible import visible
 
 
@@ -19,7 +20,7 @@ def top(address: str, once: bool) -> int:
     The address is that of its admin port, by default 127.0.0.1:4041. `q` quits.
     """
     host, port = host_and_port(address, ADMIN_PORT)
-    name = visible(f"{host}:{port}")
+    name = visible(endpoint(host, port))
     from geventchat.cli.top.page import NotAdminPort, fetch, page
     from geventchat.cli.top.screen import SECONDS, Screen
 

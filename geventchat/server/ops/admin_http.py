@@ -17,6 +17,7 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from geventchat.config import BadSetting
 from geventchat.protocol.admin import Top
+from geventchat.protocol.names import endpoint
 from geventchat.server.ops.metrics import CONTENT_TYPE
 
 _MAX_CONNECTIONS: Final = 16
@@ -79,7 +80,7 @@ class Admin:
             listener = _listen(host, port)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise BadSetting("admin", f"{host}:{port}", reason) from None
+            raise BadSetting("admin", endpoint(host, port), reason) from None
         self.address: tuple[str, int] = listener.getsockname()[:2]
         self._connections: dict[Greenlet, None] = {}
         """Oldest first."""
