@@ -22,8 +22,15 @@ class _File(io.FileIO):
 
 
 def prepare() -> None:
-    """Let writes to standard output raise OutputFailed; spell out what it has no characters for."""
-    if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
+    """Let writes to standard output raise OutputFailed; spell out what it has no characters for.
+
+    A terminal does not fail but go away, which those who draw on it handle.
+    """
+    if sys.stdout is not sys.__stdout__ or not isinstance(sys.stdout, io.TextIOWrapper):
+        return
+    if sys.stdout.isatty():
+        sys.stdout.reconfigure(errors="backslashreplace")
+    else:
         encoding, buffered = sys.stdout.encoding, sys.stdout.line_buffering
         raw = io.BufferedWriter(_File(sys.stdout.fileno(), "wb", closefd=False))
         sys.stdout = io.TextIOWrapper(raw, encoding, "backslashreplace", line_buffering=buffered)

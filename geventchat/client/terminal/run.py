@@ -19,7 +19,7 @@ from geventchat.client.terminal.client_id import client_id
 from geventchat.client.terminal.errors import Failed, complain
 from geventchat.client.tls import tls_context
 from geventchat.protocol.errors import PASSWORD, Refused
-from geventchat.protocol.names import LOBBY
+from geventchat.protocol.names import LOBBY, endpoint
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130
@@ -101,11 +101,12 @@ def _talk(options: Options, trust: SSLContext | None) -> int:
                 port,
                 nick=options.nick,
                 rooms=rooms,
-                client=client,
+                client=client.id,
                 password=options.password,
                 token=options.token,
                 tls=trust or False,
             )
+            client.keep()
             if at_terminal:
                 return app.rich(chat, rooms[0], host, port)
             with chat:
@@ -116,7 +117,7 @@ def _talk(options: Options, trust: SSLContext | None) -> int:
     except NotGeventchat as error:
         return _fail(f"{error} Use --plain for a server of the original protocol.")
     except OSError as error:
-        return _fail(f"{host}:{port}: {error.strerror or error}")
+        return _fail(f"{endpoint(host, port)}: {error.strerror or error}")
     except (Failed, Refused, TooLong, ServerError) as error:
         return _fail(str(error))
 
