@@ -15,6 +15,7 @@ from geventchat.cli.settings import config_file, resolve
 from geventchat.config import Config
 from geventchat.config.checks import BadOption, BadSetting, scheme_and_path
 from geventchat.config.file import checked
+from geventchat.protocol.text import BOM, UTF_16, is_utf16
 from geventchat.protocol.visible import visible
 
 _DEFAULT: Final = Config()
@@ -81,8 +82,10 @@ def import_(timeline: str, file: Any) -> None:
 
     def lines() -> Iterator[bytes]:
         for count, line in enumerate(file, 1):
+            if count == 1 and is_utf16(line):
+                raise archive.ImportFailed(UTF_16)
             _print_progress(count, "lines read")
-            yield line
+            yield line.removeprefix(BOM) if count == 1 else line
 
     with _exclusive(timeline) as store:
         try:
