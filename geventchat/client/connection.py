@@ -199,7 +199,7 @@ class Connection:
             raise
 
     def leave(self, room: str) -> Left:
-        """Leave a room."""
+        """Leave a room. What was not read of it is dropped; `cursors` knows until then how far."""
         return self._ask(requests.Leave(room=room, id=self._id()), Left)
 
     def rename(self, nick: str) -> Renamed:

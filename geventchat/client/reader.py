@@ -208,6 +208,10 @@ class Reader:
             case Joined() | Left() | Topic():
                 if isinstance(event, Joined) and event.recovered is False:
                     self.inbox.put(self._gap(event.room))
+                if isinstance(event, Left) and event.id is not None:
+                    # At once: the application may join again before it reads this.
+                    self.inbox.drop(event.room)
+                    self.cursors.leave(event.room)
                 self.replies.resolve(event.id, event)
             case Renamed(nick=nick):
                 self.nick = nick
