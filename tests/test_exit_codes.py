@@ -49,6 +49,7 @@ def test_a_name_that_is_not_known_yet_may_pass(
 @pytest.mark.parametrize("command", ["serve --port 0", "history renew"])
 def test_a_database_in_use_may_pass(tmp_path: Path, command: str) -> None:
     timeline = f"sqlite:{tmp_path}/chat.db"
+    (tmp_path / "chat.db").touch()
     claim = Claim(f"{tmp_path}/chat.db")
     done = run(*command.split(), "--timeline", timeline)
     claim.release()

@@ -76,6 +76,16 @@ def totals(path: Path) -> tuple[int, int]:
     return found
 
 
+def test_an_import_skips_a_byte_order_mark_and_names_utf_16(path: Path, tmp_path: Path) -> None:
+    exported = history("export", path).stdout
+    assert imported(tmp_path, f"\ufeff{exported}").stdout == "4 posts imported.\n"
+    file = tmp_path / "utf-16"
+    file.write_bytes(exported.encode("utf-16"))
+    done = history("import", tmp_path / "other.db", str(file))
+    assert done.returncode == 2
+    assert done.stderr == f"geventchat: import {file}: is UTF-16; save it as UTF-8\n"
+
+
 def test_an_import_updates_the_totals(path: Path, tmp_path: Path) -> None:
     """Posts ever stored, and the size of rooms and topics: no server has to count them again."""
     imported(tmp_path, history("export", path).stdout)

@@ -7,11 +7,13 @@ terminal.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import click
 
 from geventchat import __version__
+from geventchat.cli import output
 from geventchat.cli.admin import admin
 from geventchat.cli.config import config
 from geventchat.cli.connect import connect
@@ -22,6 +24,8 @@ from geventchat.cli.top import top
 from geventchat.config import BadOption
 from geventchat.protocol.visible import visible
 
+OUTPUT_FAILED: Final = 1
+"""Exit code: what a command prints could not be written."""
 UNUSABLE: Final = 2
 """Exit code: a value on the command line cannot be used."""
 TEMPORARY: Final = 75
@@ -31,8 +35,10 @@ INTERRUPTED: Final = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. `arguments`: those of the process unless given."""
+    output.prepare()
     try:
         code = commands.main(arguments, prog_name="geventchat", standalone_mode=False)
+        output.flush()
     except click.Abort:
         return INTERRUPTED
     except click.MissingParameter as error:
@@ -45,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(error.format_message())
     except BadOption as error:
         return _failed(str(error), TEMPORARY if error.temporary else UNUSABLE)
+    except output.OutputFailed as error:
+        output.give_up()
+        return _failed(str(error.strerror), OUTPUT_FAILED)
     return code if isinstance(code, int) else 0
 
 
@@ -62,5 +71,6 @@ for command in (serve, connect, config, history, admin, top):
 
 
 def _failed(complaint: str, code: int = UNUSABLE) -> int:
-    click.echo(visible(f"geventchat: {complaint}"), err=True)
+    with suppress(OSError):  # there is no other place to say it
+        click.echo(visible(f"geventchat: {complaint}"), err=True)
     return code

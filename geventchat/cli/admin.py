@@ -1,15 +1,15 @@
 """`geventchat admin`: operator actions from the command line."""
 
-import os
 from typing import Any, Final, get_args
 
 import click
 
 from geventchat.cli.address import host_and_port
-from geventchat.cli.options import as_given, names, option, variable
+from geventchat.cli.options import as_given, names, option, secret, text
 from geventchat.config import BadOption
 from geventchat.protocol import durations
 from geventchat.protocol.errors import Refused
+from geventchat.protocol.names import endpoint
 from geventchat.protocol.requests import Action, TargetType
 from geventchat.protocol.visible import visible
 
@@ -29,7 +29,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
 
 @click.command()
 @click.argument("action", type=click.Choice(get_args(Action)))
-@click.argument("target", required=False)
+@click.argument("target", required=False, type=text)
 @click.argument("rest", nargs=-1, metavar="")
 @option(
     "--server",
@@ -53,7 +53,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     metavar="SECONDS",
     help=f"Duration, also {durations.FORMS}; default: until undone.",
 )
-@click.option("--reason", help="Reason shown to the user.")
+@click.option("--reason", type=text, help="Reason shown to the user.")
 def admin(
     action: Action,
     target: str | None,
@@ -73,7 +73,7 @@ def admin(
     if rest:
         raise BadOption("TARGET", target, f"{rest[0]} is one word too many{_hint(rest[0])}")
     host, port = host_and_port(server)
-    token = os.environ.get(variable("token"))
+    token = secret("token")
     from geventchat.client import Connection, Ended, NotGeventchat, ServerError, tls_context
     from geventchat.client.terminal.admin_report import report
     from geventchat.config.secrets import read_token
@@ -84,14 +84,15 @@ def admin(
     try:
         trust = tls_context(ca) if tls or ca else False
         with Connection(host, port, rooms=(), token=token, resume=False, tls=trust) as chat:
-            for line in report(chat.admin(action, target, **options)):
-                click.echo(visible(line))
+            lines = list(report(chat.admin(action, target, **options)))
     except (Ended, NotGeventchat, Refused, ServerError, TimeoutError) as error:
         click.echo(f"geventchat: {visible(str(error))}", err=True)
         return 1
     except OSError as error:
-        click.echo(f"geventchat: {host}:{port}: {error.strerror or error}", err=True)
+        click.echo(f"geventchat: {endpoint(host, port)}: {error.strerror or error}", err=True)
         return 1
+    for line in lines:
+        click.echo(visible(line))
     return 0
 
 

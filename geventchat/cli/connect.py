@@ -1,18 +1,23 @@
 """`geventchat connect`: chat at a terminal or through a pipe."""
 
-import os
 from typing import Any
 
 import click
 
 from geventchat.cli.address import host_and_port
-from geventchat.cli.options import as_given, names, option, variable
+from geventchat.cli.options import as_given, names, option, secret, text
 
 
 @click.command()
 @click.argument("address", metavar="[HOST][:PORT]", default="")
-@option("--nick", help="Your nick; default: a guest.")
-@option("--room", "rooms", multiple=True, help="Room to join; may be repeated, the first is shown.")
+@option("--nick", type=text, help="Your nick; default: a guest.")
+@option(
+    "--room",
+    "rooms",
+    multiple=True,
+    type=text,
+    help="Room to join; may be repeated, the first is shown.",
+)
 @option(
     "--password-file",
     metavar="FILE",
@@ -29,7 +34,7 @@ def connect(
 ) -> int:
     """Connect to a chat server, by default on this machine."""
     host, port = host_and_port(address)
-    password, token = (os.environ.get(variable(name)) for name in ("password", "token"))
+    password, token = secret("password"), secret("token")
     from geventchat.client.terminal.run import Options, connect
     from geventchat.config.secrets import read
 

@@ -2,7 +2,6 @@
 
 import itertools
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import wraps
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from geventchat.cli import output
 from geventchat.cli.options import as_given, names, option
 from geventchat.cli.settings import config_file, resolve
 from geventchat.config import Config
@@ -61,10 +61,10 @@ def export(timeline: str) -> int:
     with _read(timeline) as db:
         lost = archive.unreachable_posts(db)
         for count, line in enumerate(archive.export_lines(db), 1):
-            sys.stdout.buffer.write(line + b"\n")
+            output.write(line)
             damaged += b'"damaged":true' in line  # in a text the quotes would be escaped
             _print_progress(count, "lines written")
-        sys.stdout.buffer.flush()
+        output.flush()
     if lost:
         click.echo(f"geventchat: {visible(lost)}", err=True)
     if damaged:

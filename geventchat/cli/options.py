@@ -1,5 +1,6 @@
 """Declares options of commands, and names them in errors as the user gave them."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -50,6 +51,31 @@ def called(context: click.Context | None, parameter: click.Parameter | None) -> 
 def names(context: click.Context) -> dict[str, str]:
     """Return how the user gave each option of a command."""
     return {str(each.name): called(context, each) for each in context.command.params}
+
+
+def text(value: str) -> str:
+    """Return an argument that is to be sent.
+
+    Without UTF-8 in the locale Python keeps its bytes as surrogates, which nothing can encode.
+    Raises click.BadParameter.
+    """
+    try:
+        return _as_utf8(value)
+    except UnicodeError:
+        raise click.BadParameter(f"{value} is not UTF-8") from None
+
+
+def secret(name: str) -> str | None:
+    """Return a secret from the environment. Raises BadOption."""
+    try:
+        return _as_utf8(os.environ.get(variable(name), "")) or None
+    except UnicodeError:
+        raise BadOption(variable(name), "given", "is not UTF-8") from None
+
+
+def _as_utf8(value: str) -> str:
+    surrogates = any("\ud800" <= character <= "\udfff" for character in value)
+    return os.fsencode(value).decode() if surrogates else value
 
 
 @contextmanager

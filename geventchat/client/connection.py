@@ -175,6 +175,15 @@ class Connection:
         self._send(requests.Say(room=room, text=text, key=key))
         return key
 
+    def wait_acknowledged(self, most_bytes: int = 0) -> None:
+        """Wait until all messages are stored or refused, or all but so many bytes of them.
+
+        Each that was refused is an Error among the events, with its key. Raises TimeoutError if
+        the server acknowledges nothing for 30 s (they are still sent after reconnecting), Ended.
+        """
+        with self._inbox.unbounded():
+            self._reader.pending_says.wait_acknowledged(most_bytes)
+
     def join(self, room: str, cursor: Cursor | None = None) -> Joined:
         """Join a room, from a cursor or from its newest posts."""
         cursors = self._reader.cursors
@@ -190,7 +199,7 @@ class Connection:
             raise
 
     def leave(self, room: str) -> Left:
-        """Leave a room."""
+        """Leave a room. What was not read of it is dropped; `cursors` knows until then how far."""
         return self._ask(requests.Leave(room=room, id=self._id()), Left)
 
     def rename(self, nick: str) -> Renamed:

@@ -48,6 +48,12 @@ class Cursors:
         """Remove a room that could not be joined."""
         self.rooms.pop(names.fold(room), None)
 
+    def leave(self, room: str) -> None:
+        """Remove a room that was left."""
+        self.rooms.pop(room, None)
+        self._epochs.pop(room, None)
+        self._begins.pop(room, None)
+
     def hear(self, event: ClientEvent) -> None:
         """Follow an event. Raises ServerError if a post is not the next one."""
         match event:
@@ -55,10 +61,8 @@ class Cursors:
                 self._post(room, position)
             case Joined(room=room):
                 self._joined(event)
-            case Left(room=room):
-                self.rooms.pop(room, None)
-                self._epochs.pop(room, None)
-                self._begins.pop(room, None)
+            case Left(room=room, id=None):
+                self.leave(room)
 
     def _joined(self, joined: Joined) -> None:
         room, epoch = joined.room, joined.epoch

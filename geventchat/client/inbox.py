@@ -7,11 +7,13 @@ from typing import Final
 from gevent.event import Event as Signal
 from gevent.queue import SimpleQueue
 
-from geventchat.client.events import ClientEvent
+from geventchat.client.events import ClientEvent, Gap
+from geventchat.protocol.events import Joined, Post, Presence, Topic, Typing
 
 MAX_UNREAD_BYTES: Final = 1 << 20
 MAX_BEFORE_ANSWER_BYTES: Final = 32 << 20
 """More than a server and two kernels buffer for one client, so more than can precede a reply."""
+_OF_A_ROOM: Final = (Post, Presence, Typing, Topic, Joined, Gap)
 _ITEM_BYTES: Final = 64  # overhead per event, so that small ones count too
 
 
@@ -61,6 +63,18 @@ class Inbox:
     def unread(self) -> list[ClientEvent]:
         """Return the buffered events without removing them. Never waits."""
         return [event for event, _ in self._events.queue if event is not None]
+
+    def drop(self, room: str) -> None:
+        """Remove the unread events of a room that the application has left."""
+        kept = list(self._events.queue)
+        self._events.queue.clear()
+        for event, size in kept:
+            if isinstance(event, _OF_A_ROOM) and event.room == room:
+                self._unread_bytes -= size
+            else:
+                self._events.queue.append((event, size))
+        if self._unread_bytes <= MAX_UNREAD_BYTES:
+            self._space.set()
 
     def wait_for_space(self) -> None:
         """Wait while the inbox is full, unless a caller waits for a reply."""

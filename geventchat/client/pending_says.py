@@ -14,6 +14,7 @@ from gevent.event import Event as Signal
 from geventchat.client.socket_link import Ended, SocketLink
 from geventchat.protocol import requests
 from geventchat.protocol.errors import Refused
+from geventchat.protocol.events import Bye
 from geventchat.protocol.requests import Say
 
 MAX_MESSAGES: Final = 10_000
@@ -35,6 +36,8 @@ class PendingSays:
         self._pending: dict[str, tuple[Say, int]] = {}  # by key, in order; with its bytes
         self._bytes = 0
         self._space = Signal()
+        self.ended: Bye | None = None
+        """Why there is no next connection; None: there may be one."""
         self._connected = True
         self._held: deque[Say] | None = None
         """Messages to send before others; None: send directly."""
@@ -52,6 +55,18 @@ class PendingSays:
     def full(self) -> bool:
         """Whether no more is accepted until one is acknowledged."""
         return len(self._pending) >= MAX_MESSAGES or self._bytes >= MAX_BYTES
+
+    def wait_acknowledged(self, most_bytes: int) -> None:
+        """Wait while more than so many bytes are pending.
+
+        Raises TimeoutError if nothing changes for 30 s, Ended.
+        """
+        while self._bytes > most_bytes:
+            if self.ended is not None:
+                raise Ended(self.ended)
+            self._space.clear()
+            if not self._space.wait(SPACE_SECONDS):
+                raise TimeoutError(f"No message was acknowledged within {SPACE_SECONDS} s.")
 
     def wait_for_space(self) -> None:
         """Wait up to 30 s while the queue is full and the connection lasts."""

@@ -35,7 +35,7 @@ class PlainConnection:
     def __init__(self, host: str, port: int, tls: SSLContext | None = None) -> None:
         """Connect, and do the TLS handshake if any, for up to 10 s each. Raises OSError."""
         self.ended: Bye | None = None
-        """Why the connection ended: `quit` after `say_all`, else `lost`."""
+        """Why the connection ended: `quit` if the server closed it after `say_all`, else `lost`."""
         self._said_all = False
         self._inbox = Inbox()
         self._sending = BoundedSemaphore(1)
@@ -66,11 +66,16 @@ class PlainConnection:
         return key
 
     def say_all(self) -> None:
-        """Half-close, and wait until the server closes or is silent for 30 s."""
+        """Half-close, and wait until the server closes or is silent for 30 s.
+
+        Raises Ended if the connection is lost, since the server may not have read everything.
+        """
         self._said_all = True
         with suppress(OSError):  # it may have closed first
             end_sending(self._socket)
         self._reader.join()
+        if self.ended is not None and self.ended.code != QUIT.code:
+            raise Ended(self.ended)
 
     def close(self) -> None:
         """Close the connection. Never waits."""
@@ -84,16 +89,17 @@ class PlainConnection:
 
     def _read(self) -> None:
         decoder = frames.Decoder(frames.MAX_SERVER_FRAME_BYTES)
-        reason = _CLOSED
+        reason = LOST
         try:
             while data := self._receive():
                 for frame in decoder.feed(data):
                     self._inbox.put(_post("", frame.decode(errors="replace")), len(frame))
                 self._inbox.wait_for_space()
+            reason = QUIT if self._said_all else _CLOSED
         except (OSError, ProtocolError) as error:
             reason = Reason(LOST.code, True, f"The connection was lost: {error}.")
         finally:
-            self._end(QUIT if self._said_all else reason)
+            self._end(reason)
             self._inbox.put(None)
 
     def _receive(self) -> bytes:

@@ -141,6 +141,7 @@ class Reader:
                     code=LOST.code, text=LOST.text, reconnect=LOST.reconnect
                 )
             self.inbox.put(None)
+            self.pending_says.ended = self.ended
             self.pending_says.disconnected()
             self.replies.fail_all(self.ended)
             self.say_replies.fail_all(self.ended)
@@ -194,7 +195,7 @@ class Reader:
         try:
             self.welcome = link.say_hello(hello)
         except NotGeventchat:
-            text = f"No geventchat server at {self._host}:{self._port}."
+            text = f"No geventchat server at {names.endpoint(self._host, self._port)}."
             raise NotGeventchat(text) from None
         self.nick = self.welcome.nick
         self._connected_at = time.monotonic()
@@ -207,6 +208,10 @@ class Reader:
             case Joined() | Left() | Topic():
                 if isinstance(event, Joined) and event.recovered is False:
                     self.inbox.put(self._gap(event.room))
+                if isinstance(event, Left) and event.id is not None:
+                    # At once: the application may join again before it reads this.
+                    self.inbox.drop(event.room)
+                    self.cursors.leave(event.room)
                 self.replies.resolve(event.id, event)
             case Renamed(nick=nick):
                 self.nick = nick

@@ -1,10 +1,14 @@
 """A client's socket, over TCP or TLS."""
 
 import ssl
+from pathlib import Path
 from typing import Final
 
 from gevent import socket
 from gevent.ssl import SSLContext
+
+from geventchat.client import tcp
+from geventchat.protocol.text import UTF_16, is_utf16
 
 CONNECT_SECONDS: Final = 10
 _PLAIN: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "SSLV3_ALERT_UNEXPECTED_MESSAGE")
@@ -23,11 +27,16 @@ def tls_context(ca: str | None = None) -> SSLContext:
         return context
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # or trust its own
     try:
-        context.load_verify_locations(ca)
-    except ssl.SSLError:
-        raise OSError(f"{ca} contains no certificate") from None
+        data = Path(ca).read_bytes()
     except OSError as error:
         raise OSError(f"{ca}: {error.strerror}") from None
+    if is_utf16(data):
+        raise OSError(f"{ca} {UTF_16}")
+    try:
+        # Certificates are ASCII; a byte order mark and what is written about them is not.
+        context.load_verify_locations(cadata=data.decode("ascii", errors="ignore"))
+    except (ssl.SSLError, ValueError):
+        raise OSError(f"{ca} contains no certificate") from None
     return context
 
 
@@ -36,7 +45,8 @@ def connect(host: str, port: int, tls: SSLContext | None) -> socket.socket:
 
     Verifies that the certificate is valid for the host. Raises OSError.
     """
-    plain = socket.create_connection((host, port), CONNECT_SECONDS)
+    plain = tcp.connect(host, port, CONNECT_SECONDS)
+    plain.settimeout(CONNECT_SECONDS)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if tls is None:
         return plain

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from geventchat.config import Config, Limits
 from geventchat.config.checks import BadOption
+from geventchat.protocol.text import decode
 from geventchat.protocol.visible import visible
 
 _EXAMPLES: Final = {"bool": "true", "int": "1_000_000"}
@@ -38,11 +39,13 @@ def from_file(path: Path) -> dict[str, Any]:
     Blocks. Raises BadOption, which names the file and the key.
     """
     try:
-        settings = tomllib.loads(path.read_text("utf-8"))
+        text = decode(path.read_bytes())
     except OSError as error:
         raise BadOption("--config", path, f"{error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BadOption("--config", path, "is not UTF-8") from None
+    except ValueError as error:
+        raise BadOption("--config", path, str(error)) from None
+    try:
+        settings = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadOption("--config", path, f"is not TOML: {error}") from None
     except (ValueError, RecursionError):  # limits of Python

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from geventchat.config.checks import BadSetting
+from geventchat.protocol.text import decode
 
 LEAST_TOKEN: Final = 16
 _MOST: Final = 1_024
@@ -16,11 +17,11 @@ def read(setting: str, path: str) -> str:
     Raises BadSetting, which names the setting and the file.
     """
     try:
-        text = Path(path).read_text("utf-8").removesuffix("\n").removesuffix("\r")
+        text = decode(Path(path).read_bytes()).removesuffix("\n").removesuffix("\r")
     except OSError as error:
         raise BadSetting.of(setting, path, error) from None
-    except UnicodeDecodeError:
-        raise BadSetting(setting, path, "is not UTF-8") from None
+    except ValueError as error:
+        raise BadSetting(setting, path, str(error)) from None
     if not 1 <= len(text) <= _MOST or not text.isprintable():
         reason = f"does not hold one line of 1 to {_MOST:,} characters; write the secret into it"
         raise BadSetting(setting, path, reason)

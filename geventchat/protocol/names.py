@@ -59,6 +59,11 @@ def room(text: str) -> str:
     return name
 
 
+def endpoint(host: str, port: int) -> str:
+    """Return HOST:PORT for people, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def fold(name: str) -> str:
     """Return the form in which equal names are identical: casefolded, then normalised."""
     return unicodedata.normalize("NFKC", name.casefold())

@@ -1,13 +1,13 @@
 """`geventchat top`: a live dashboard of a server."""
 
 import sys
-from contextlib import suppress
 
 import click
 import gevent
 
 from geventchat.cli.address import host_and_port
 from geventchat.config import ADMIN_PORT
+from geventchat.protocol.names import endpoint
 from geventchat.protocol.visible import visible
 
 
@@ -20,7 +20,7 @@ def top(address: str, once: bool) -> int:
     The address is that of its admin port, by default 127.0.0.1:4041. `q` quits.
     """
     host, port = host_and_port(address, ADMIN_PORT)
-    name = visible(f"{host}:{port}")
+    name = visible(endpoint(host, port))
     from geventchat.cli.top.page import NotAdminPort, fetch, page
     from geventchat.cli.top.screen import SECONDS, Screen
 
@@ -35,6 +35,5 @@ def top(address: str, once: bool) -> int:
         why = getattr(error, "strerror", None) or error
         click.echo(f"geventchat: no admin port at {name}: {why}", err=True)
         return 1
-    with suppress(BrokenPipeError):  # the reader of the output has closed it
-        click.echo("\n".join(text.rstrip() for _, text in lines))
+    click.echo("\n".join(text.rstrip() for _, text in lines))
     return 0

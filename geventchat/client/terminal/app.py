@@ -22,7 +22,7 @@ from geventchat.client.terminal.prompt import Prompt
 from geventchat.client.terminal.view import PendingSay, Room, View
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Joined
-from geventchat.protocol.names import LOBBY
+from geventchat.protocol.names import LOBBY, endpoint
 
 LAST_WORDS_SECONDS: Final = 10
 """How long to wait for pending messages after the user quits."""
@@ -34,7 +34,7 @@ def rich(chat: Connection, room: str, host: str, port: int) -> int:
     """Run in a room until the user or the server ends it; return the exit code."""
     view = View(room, chat.nick, date.today())
     prompt = Prompt(view, NameCompleter(view))
-    greeting = f"connected to {host}:{port} as {chat.nick}; /help lists commands"
+    greeting = f"connected to {endpoint(host, port)} as {chat.nick}; /help lists commands"
     prompt.show([formatting.notice(greeting)])
     return App(chat, view, prompt).run()
 
@@ -44,7 +44,7 @@ def plain(chat: PlainConnection, host: str, port: int) -> int:
     view = View(LOBBY, "", date.today())
     view.rooms[LOBBY] = Room(LOBBY, joined=True)
     prompt = Prompt(view, None)
-    prompt.show([formatting.notice(f"connected to {host}:{port} in plain mode; q quits")])
+    prompt.show([formatting.notice(f"connected to {endpoint(host, port)} in plain mode; q quits")])
     return App(chat, view, prompt).run()
 
 

@@ -4,18 +4,40 @@ A second client of the same server uses a second slot at the same time, so that 
 the other.
 """
 
-import fcntl
 import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-_SLOTS: Final = 16
+try:
+    import fcntl
+
+    _slots = 16
+except ImportError:  # not a Unix: without locks no file can be kept
+    _slots = 0
+
 _CLIENT: Final = re.compile(r"[A-Za-z0-9_-]{16,64}\Z")
+
+
+class ClientId:
+    """The id of one running client."""
+
+    def __init__(self, stored: str, file: int | None) -> None:
+        """`stored` is what the file holds, which may be no id."""
+        self._new = not _CLIENT.match(stored)
+        self.id = secrets.token_urlsafe(16) if self._new else stored
+        self._file = file
+
+    def keep(self) -> None:
+        """Store a new id, once there is a server that knows it: not for each mistyped host."""
+        if self._new and self._file is not None:
+            with suppress(OSError):  # no space: a new one next time
+                os.ftruncate(self._file, 0)
+                os.pwrite(self._file, f"{self.id}\n".encode(), 0)
 
 
 def folder() -> Path:
@@ -25,26 +47,31 @@ def folder() -> Path:
 
 
 @contextmanager
-def client_id(host: str, port: int) -> Iterator[str]:
+def client_id(host: str, port: int) -> Iterator[ClientId]:
     """Yield the client id for a server, locked while in use.
 
-    A new one each time if nothing can be stored, or if all slots are in use.
+    A new one each time if nothing can be stored, or if all slots are in use. A file that holds
+    nothing is not left behind.
     """
-    file = _first_free_slot(quote(f"{host}:{port}", safe=":"))
-    if file is None:
-        yield _draw()
+    slot = _first_free_slot(quote(f"{host}:{port}", safe=":"))
+    if slot is None:
+        yield ClientId("", None)
         return
+    path, file = slot
     try:
-        yield _read_or_draw(file)
+        yield ClientId(os.pread(file, 65, 0).decode(errors="replace").rstrip("\n"), file)
     finally:
+        with suppress(OSError):
+            if not os.fstat(file).st_size:
+                path.unlink()
         os.close(file)  # and with it the lock
 
 
-def _first_free_slot(name: str) -> int | None:
+def _first_free_slot(name: str) -> tuple[Path, int] | None:
     place = folder()
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for slot in range(1, _SLOTS + 1):
+        for slot in range(1, _slots + 1):
             path = place / (name if slot == 1 else f"{name}.{slot}")
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -52,21 +79,7 @@ def _first_free_slot(name: str) -> int | None:
             except BlockingIOError:
                 os.close(file)
             else:
-                return file
+                return path, file
     except OSError:
         pass  # no home or no space: not a reason to fail
     return None
-
-
-def _read_or_draw(file: int) -> str:
-    kept = os.pread(file, 65, 0).decode(errors="replace").rstrip("\n")
-    if _CLIENT.match(kept):
-        return kept
-    drawn = _draw()
-    os.ftruncate(file, 0)
-    os.pwrite(file, f"{drawn}\n".encode(), 0)
-    return drawn
-
-
-def _draw() -> str:
-    return secrets.token_urlsafe(16)

@@ -7,55 +7,58 @@ import os
 import secrets
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import gevent
 from gevent import socket
-from gevent.queue import Queue
 
-from geventchat.client.connection import Connection
+from geventchat.client.connection import Connection, TooLong
 from geventchat.client.events import Disconnected, Gap, Reconnected, ReconnectFailed
 from geventchat.client.plain import PlainConnection
 from geventchat.client.socket_link import Ended
+from geventchat.client.terminal.errors import Failed, complain
 from geventchat.client.terminal.formatting import local_time
-from geventchat.protocol.errors import Refused
-from geventchat.protocol.events import Error, Joined, Post
+from geventchat.client.terminal.sender import Sender
+from geventchat.protocol.events import Direct, Error, Joined, Post
+from geventchat.protocol.frames import MAX_FRAME_BYTES
 from geventchat.protocol.names import LOBBY
 from geventchat.protocol.visible import visible
 
-MAX_LINE_BYTES: Final = 1 << 20
-_STDIN: Final = 0
 _STDOUT: Final = 1
 _PIPE_BYTES: Final = 4096  # what a pipe takes at once when it takes anything
-
-Say = Callable[[str], object]
-Todo = str | Exception | None
-"""A message to send, an error to raise, or None: finished."""
-
-
-class Failed(Exception):
-    """An error, with a sentence for the user."""
+_WINDOW_BYTES: Final = 16 << 10
+"""What is on the way at once: half of what the server's flood control lets wait."""
+_PROGRESS_SECONDS: Final = 3.0
 
 
-def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> None:
+def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> int:
     """Send each line of standard input to a room, and print the posts of others.
 
-    Returns when the input has ended and everything is stored. With `listen` it reads no input, and
-    runs until the connection ends. Reconnects by itself, and reports that on standard error. Raises
-    Failed, Refused, TooLong, TimeoutError, Ended, and BrokenPipeError if the output is closed.
+    Returns how many lines were not sent, when the input has ended and all others are stored. With
+    `listen` it reads no input, and runs until the connection ends. Reconnects by itself, and
+    reports that on standard error. Raises Failed, TimeoutError, Ended, and BrokenPipeError if the
+    output is closed.
     """
     chat.ping()  # afterwards the errors of the hello have arrived
     first = chat.heard()
     for event in first:
         if isinstance(event, Error):
             raise Failed(event.text)
-    own: set[str] = set()
+    run = secrets.token_urlsafe(12)
 
-    def say(text: str) -> None:
-        key = secrets.token_urlsafe(16)
-        own.add(key)
-        _say_patiently(chat, room, text, key)
+    def settle(most_bytes: int = 0) -> None:
+        while True:
+            try:
+                return chat.wait_acknowledged(most_bytes)
+            except TimeoutError:
+                pass  # the server is slow or away; what it got is known by its key
+
+    def say(text: str, number: int) -> None:
+        settle(max(_WINDOW_BYTES - 2 * len(text), 0))
+        chat.send(room, text, key=f"{run}-{number}")
+
+    sender = Sender(say, settle)
 
     def heard() -> Iterator[str]:
         replayed: dict[str, int] = {}  # posts older than the join, by room
@@ -67,95 +70,123 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> None:
                     _note(event)
                     if isinstance(event, Gap):
                         replayed[event.room] = 0
+                elif isinstance(event, Direct):
+                    yield line(event)
                 elif isinstance(event, Post) and event.position > replayed.get(event.room, 0):
-                    if event.key in own:
-                        own.remove(event.key)
-                    else:
+                    if not (event.key and event.key.startswith(run)):
                         yield line(event)
+                elif isinstance(event, Error) and event.key and event.key.startswith(run):
+                    sender.refuse(int(event.key.rpartition("-")[2]), event.text)
 
-    _converse(chat, heard(), None if listen else say, chat.close)
+    at_terminal = sys.stderr is not None and sys.stderr.isatty()
+    progress = gevent.spawn(_progress, chat, sender) if at_terminal else None
+    try:
+        return _converse(chat, heard(), None if listen else sender, chat.close)
+    finally:
+        if progress:
+            progress.kill()
 
 
-def plain(chat: PlainConnection, *, listen: bool) -> None:
+def plain(chat: PlainConnection, *, listen: bool) -> int:
     """Like `rich`, with any server of the original protocol, where a line `q` ends it."""
-    heard = (visible(e.text) for e in chat if isinstance(e, Post) and e.key is None)
-    say = None if listen else lambda text: chat.send(LOBBY, text)
-    _converse(chat, heard, say, chat.say_all, quit="q")
+    heard = (_escaped(e.text) for e in chat if isinstance(e, Post) and e.key is None)
+
+    def say(text: str, _: int) -> None:
+        if (size := len(text.encode())) > MAX_FRAME_BYTES:  # geventchat would close for it
+            raise TooLong(f"Message too long: {size:,} of at most {MAX_FRAME_BYTES:,} bytes.")
+        chat.send(LOBBY, text)
+
+    sender = Sender(say, lambda: None, quit="q")
+    return _converse(chat, heard, None if listen else sender, chat.say_all)
 
 
-def line(post: Post) -> str:
-    """Format a post as one line: time, room, author and text."""
-    when = f"{local_time(post.time):%Y-%m-%d %H:%M:%S}"
-    return visible(f"{when} {post.room} {post.author}: {post.text}")
+def line(event: Post | Direct) -> str:
+    """Format a post as one line: time, room, author and text.
+
+    A direct message has DIRECT for its room, which no room is called, since they are lower case.
+    """
+    when = f"{local_time(event.time):%Y-%m-%d %H:%M:%S}"
+    room = "DIRECT" if isinstance(event, Direct) else event.room
+    return _escaped(f"{when} {room} {event.author}: {event.text}")
+
+
+def _escaped(text: str) -> str:
+    """Escape what is no part of a line, and the backslash, so that it can be undone."""
+    return visible(text.replace("\\", "\\\\"))
 
 
 def _converse(
     chat: Connection | PlainConnection,
     heard: Iterator[str],
-    say: Say | None,
+    sender: Sender | None,
     finish: Callable[[], None],
-    quit: str = "",
-) -> None:
-    todo: Queue[Todo] = Queue(1)
-    printing = gevent.spawn(_print, heard, todo, must_be_read=say is None)
-    reading = gevent.spawn(_read, todo, quit) if say else None
+) -> int:
+    printing = gevent.spawn(_outcome, lambda: _print(heard, must_be_read=sender is None))
+    sending = gevent.spawn(_outcome, sender.run) if sender else None
+    greenlets = [each for each in (sending, printing) if each]
+    ends: list[Any] = [*greenlets, *([sender.refused] if sender else [])]
     try:
-        while (item := todo.get()) is not None:
-            if isinstance(item, Exception):
-                raise item
-            if say:
-                say(item)
+        gevent.wait(ends, count=1)
+        _check(*greenlets)
         if chat.ended:
             raise Ended(chat.ended)
+        if sending:
+            sending.kill()
         finish()
         printing.join()
+        _check(printing)
     finally:
-        gevent.killall([greenlet for greenlet in (printing, reading) if greenlet])
+        gevent.killall(greenlets)
+    return sender.finish() if sender else 0
 
 
-def _say_patiently(chat: Connection, room: str, text: str, key: str) -> None:
-    """Send a message, retrying when rate limited, so that lines stay in order."""
-    while True:
-        try:
-            chat.say(room, text, key=key)
-        except Refused as refused:
-            if refused.retry_ms is None:
-                raise
-            gevent.sleep(refused.retry_ms / 1000)
-        except TimeoutError:
-            pass  # deduplicated by its key
-        else:
-            return
+def _outcome(act: Callable[[], None]) -> Exception | None:
+    """Return the error of a function that runs in a greenlet, which would print it."""
+    try:
+        act()
+    except (Failed, Ended, TimeoutError, OSError) as error:
+        return error
+    return None
+
+
+def _check(*greenlets: "gevent.Greenlet[..., Exception | None]") -> None:
+    for greenlet in greenlets:
+        if greenlet.ready() and isinstance(error := greenlet.value, Exception):
+            raise error
 
 
 def _note(event: Disconnected | ReconnectFailed | Reconnected | Gap) -> None:
     match event:
         case Disconnected(bye=bye):
-            text = f"{bye.text} Reconnecting."
+            complain(f"{bye.text} Reconnecting.")
         case ReconnectFailed(why=why):
-            text = f"reconnect failed, retrying: {why}"
+            complain(f"reconnect failed, retrying: {why}")
         case Reconnected(nick=nick):
-            text = f"reconnected as {nick}"
+            complain(f"reconnected as {nick}")
         case Gap(room=room):
-            text = f"some messages in {room} may be missing"
-    if sys.stderr is not None:
-        sys.stderr.write(visible(f"geventchat: {text}") + "\n")
+            complain(f"some messages in {room} may be missing")
 
 
-def _print(heard: Iterator[str], todo: "Queue[Todo]", *, must_be_read: bool) -> None:
+def _progress(chat: Connection, sender: Sender) -> None:
+    """Say now and then how far it is, while lines wait."""
+    shown = 0
+    while True:
+        gevent.sleep(_PROGRESS_SECONDS)
+        if chat.pending and sender.last > shown:
+            shown = sender.last
+            complain(f"{shown:,} lines sent")
+
+
+def _print(heard: Iterator[str], *, must_be_read: bool) -> None:
     try:
         for text in heard:
             _write(f"{text}\n".encode())
-    except BrokenPipeError as error:
+    except BrokenPipeError:
         if must_be_read:
-            todo.put(error)
-        else:
-            deque(heard, maxlen=0)  # the output is closed, but there is input to send
-            todo.put(None)
+            raise
+        deque(heard, maxlen=0)  # the output is closed, but there is input to send
     except OSError as error:
-        todo.put(Failed(f"Standard output: {error.strerror}."))
-    else:
-        todo.put(None)
+        raise Failed(error.strerror or str(error)) from None
 
 
 def _write(data: bytes) -> None:
@@ -163,41 +194,3 @@ def _write(data: bytes) -> None:
     while data and sys.stdout is not None:
         socket.wait_write(_STDOUT)
         data = data[os.write(_STDOUT, data[:_PIPE_BYTES]) :]
-
-
-def _read(todo: "Queue[Todo]", quit: str) -> None:
-    try:
-        for text in _texts(_lines()):
-            if text == quit:
-                break
-            todo.put(text)
-    except OSError as error:
-        todo.put(Failed(f"Standard input: {error.strerror}."))
-    except Failed as error:
-        todo.put(error)
-    else:
-        todo.put(None)
-
-
-def _texts(lines: Iterable[bytes]) -> Iterator[str]:
-    for number, data in enumerate(lines, 1):
-        try:
-            text = data.removesuffix(b"\r").decode()
-        except UnicodeDecodeError:
-            raise Failed(f"Line {number} of the input is not UTF-8.") from None
-        if text:
-            yield text
-
-
-def _lines() -> Iterator[bytes]:
-    rest = b""
-    while sys.stdin is not None:
-        socket.wait_read(_STDIN)
-        data = os.read(_STDIN, 65_536)
-        if not data:
-            break
-        *whole, rest = (rest + data).split(b"\n")
-        yield from whole
-        if len(rest) > MAX_LINE_BYTES:
-            raise Failed(f"A line of the input is longer than {MAX_LINE_BYTES:,} bytes.")
-    yield rest

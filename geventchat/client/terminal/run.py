@@ -16,10 +16,10 @@ from geventchat.client.plain import PlainConnection
 from geventchat.client.socket_link import Ended, NotGeventchat, ServerError
 from geventchat.client.terminal import piped
 from geventchat.client.terminal.client_id import client_id
+from geventchat.client.terminal.errors import Failed, complain
 from geventchat.client.tls import tls_context
 from geventchat.protocol.errors import PASSWORD, Refused
-from geventchat.protocol.names import LOBBY
-from geventchat.protocol.visible import visible
+from geventchat.protocol.names import LOBBY, endpoint
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130
@@ -94,38 +94,41 @@ def _talk(options: Options, trust: SSLContext | None) -> int:
             with PlainConnection(host, port, trust) as peer:
                 if at_terminal:
                     return app.plain(peer, host, port)
-                piped.plain(peer, listen=options.listen)
-            return 0
+                return _code(piped.plain(peer, listen=options.listen))
         with client_id(host, port) as client:
             chat = Connection(
                 host,
                 port,
                 nick=options.nick,
                 rooms=rooms,
-                client=client,
+                client=client.id,
                 password=options.password,
                 token=options.token,
                 tls=trust or False,
             )
+            client.keep()
             if at_terminal:
                 return app.rich(chat, rooms[0], host, port)
             with chat:
-                piped.rich(chat, rooms[0], listen=options.listen, history=options.history)
-            return 0
+                unsent = piped.rich(chat, rooms[0], listen=options.listen, history=options.history)
+                return _code(unsent)
     except BrokenPipeError:
         return 0  # the reader of the output has closed it
     except NotGeventchat as error:
         return _fail(f"{error} Use --plain for a server of the original protocol.")
     except OSError as error:
-        return _fail(f"{host}:{port}: {error.strerror or error}")
-    except (piped.Failed, Refused, TooLong, ServerError) as error:
+        return _fail(f"{endpoint(host, port)}: {error.strerror or error}")
+    except (Failed, Refused, TooLong, ServerError) as error:
         return _fail(str(error))
 
 
 def _fail(why: str) -> int:
-    if sys.stderr is not None:
-        sys.stderr.write(visible(f"geventchat: {why}") + "\n")
+    complain(why)
     return FAILED
+
+
+def _code(unsent: int) -> int:
+    return FAILED if unsent else 0
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -17,6 +17,7 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from geventchat.config import BadSetting
 from geventchat.protocol.admin import Top
+from geventchat.protocol.names import endpoint
 from geventchat.server.ops.metrics import CONTENT_TYPE
 from geventchat.server.transport.listener import Address, listen
 
@@ -79,7 +80,7 @@ class Admin:
         try:
             listeners = listen(host, port)
         except OSError as error:
-            raise BadSetting.of("admin", f"{host}:{port}", error) from None
+            raise BadSetting.of("admin", endpoint(host, port), error) from None
         self.addresses: list[Address] = [each.getsockname()[:2] for each in listeners]
         self._connections: dict[Greenlet, None] = {}
         """Oldest first."""

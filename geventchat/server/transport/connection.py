@@ -9,6 +9,7 @@ import gevent
 from gevent.event import Event
 
 from geventchat.protocol.errors import PROTOCOL, ProtocolError, Reason
+from geventchat.protocol.names import endpoint
 from geventchat.server.transport.base import Framing, Stream
 from geventchat.server.transport.outbox import Outbox
 from geventchat.server.transport.token_bucket import TokenBucket
@@ -46,7 +47,7 @@ class Connection:
 
     @property
     def peer(self) -> str:
-        return f"{self.address}:{self._port}"
+        return endpoint(self.address, self._port)
 
     @property
     def form(self) -> Form:

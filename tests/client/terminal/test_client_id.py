@@ -1,49 +1,83 @@
 """The name by which a server knows a client again."""
 
+import importlib
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from geventchat.client.terminal import client_id as module
 from geventchat.client.terminal.client_id import client_id, folder
 
 
+@contextmanager
+def connected(host: str = "host", port: int = 4040) -> Iterator[str]:
+    """Yield the id of a client that a server has welcomed."""
+    with client_id(host, port) as client:
+        client.keep()
+        yield client.id
+
+
 def test_a_client_keeps_its_id() -> None:
-    with client_id("host", 4040) as first:
+    with connected() as first:
         assert re.fullmatch(r"[A-Za-z0-9_-]{16,64}", first)
-    with client_id("host", 4040) as second:
+    with connected() as second:
         assert second == first
 
 
 def test_each_server_gets_a_different_id() -> None:
-    with client_id("host", 4040) as one, client_id("host", 4041) as other:
+    with connected("host", 4040) as one, connected("host", 4041) as other:
         assert one != other
 
 
 def test_two_terminals_at_once_have_two_ids_and_keep_them() -> None:
-    with client_id("host", 4040) as first, client_id("host", 4040) as second:
+    with connected() as first, connected() as second:
         assert first != second
-    with client_id("host", 4040) as again, client_id("host", 4040) as too:
+    with connected() as again, connected() as too:
         assert [again, too] == [first, second]
 
 
 def test_the_id_file_is_readable_by_its_owner_only() -> None:
-    with client_id("::1/../x", 4040):
+    with connected("::1/../x"):
         (file,) = folder().iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
     assert folder().stat().st_mode & 0o777 == 0o700
 
 
 def test_an_invalid_id_file_is_rewritten() -> None:
-    with client_id("host", 4040):
+    with connected():
         (file,) = folder().iterdir()
     file.write_text("not an id")
-    with client_id("host", 4040) as drawn:
+    with connected() as drawn:
         assert file.read_text() == f"{drawn}\n"
+
+
+def test_a_server_that_never_answered_leaves_no_file() -> None:
+    with connected("good") as kept:
+        pass
+    with client_id("mistyped", 4040), client_id("good", 4040) as again:
+        assert again.id == kept
+    assert [file.name for file in folder().iterdir()] == ["good:4040"]
 
 
 def test_without_storage_the_id_is_random(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
-    with client_id("host", 4040) as drawn:
+    with connected() as drawn:
         assert len(drawn) >= 16
+
+
+def test_without_file_locks_the_id_is_random(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        with monkeypatch.context() as without:
+            without.setitem(sys.modules, "fcntl", None)
+            importlib.reload(module)
+        with module.client_id("host", 4040) as one, module.client_id("host", 4040) as other:
+            assert one.id != other.id
+            one.keep()
+        assert list(folder().iterdir()) == []
+    finally:
+        importlib.reload(module)

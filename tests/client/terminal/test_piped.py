@@ -2,6 +2,8 @@
 
 import os
 import re
+import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -137,8 +139,7 @@ def test_remaining_input_is_sent_although_the_output_is_closed(port: int, room: 
     [
         (["--room", "no rooms have spaces"], b"x", "A room name must not contain spaces"),
         (["--nick", "guest-1"], b"x", "guest-1 is reserved"),
-        ([], b"\xff\n", "Line 1 of the input is not UTF-8."),
-        ([], b"x" * 70_000, "Message too long"),
+        ([], "hi\n".encode("utf-16"), "the input is UTF-16; save it as UTF-8"),
     ],
 )
 def test_a_refusal_is_one_line_and_exit_code_1(
@@ -238,5 +239,34 @@ def test_plain_speaks_the_original_protocol_and_nothing_else(listener: Listener)
         assert process.wait(timeout=10) == 0
 
 
-def test_a_multi_line_post_is_printed_as_one_line() -> None:
-    assert line(Post("dev", 1, "anna", 0, "a\nb\\n")).endswith(" dev anna: a\\nb\\n")
+def test_a_multi_line_post_is_one_line_that_can_be_undone() -> None:
+    (when, _, rest) = line(Post("dev", 1, "anna", 0, "a\nb\\n \x1b")).partition(" dev ")
+    assert rest == r"anna: a\nb\\n \x1b"
+    assert rest.encode().decode("unicode_escape") == "anna: a\nb\\n \x1b"
+    assert len(when) == len("2026-11-28 14:00:00")
+
+
+def test_a_direct_message_is_a_line_of_its_own_form(port: int, room: str) -> None:
+    with (
+        Connection("127.0.0.1", port, nick="dora-p", rooms=[room]) as dora,
+        connecting(port, "--room", room, "--listen", "--nick", "ears-p") as process,
+    ):
+        while len(dora.who(room).nicks) < 2:
+            pass
+        dora.direct("ears-p", "are you there\n")
+        assert re.fullmatch(r"\S+ \S+ DIRECT dora-p: are you there\\n\n", read_line(process))
+
+
+def test_a_plain_connection_lost_behind_the_last_line_is_exit_code_1(listener: Listener) -> None:
+    with connecting(listener.port, "--plain") as process:
+        peer = listener.accept()
+        assert process.stdin
+        process.stdin.write(b"one\n")
+        process.stdin.close()
+        assert [peer.frame(), peer.frame()] == [b"one", b""]
+        reset = struct.pack("ii", 1, 0)
+        peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        peer.socket.close()
+        assert process.wait(timeout=10) == 1
+        assert process.stderr
+        assert b"The connection was lost" in process.stderr.read()

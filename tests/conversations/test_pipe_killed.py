@@ -1,0 +1,60 @@
+"""A pipe is stored whole, each line once and in order, although the server is killed meanwhile."""
+
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import gevent
+import pytest
+
+from geventchat.client import Connection, Post, backoff
+from loadtests.support.address import free_port
+from tests.conversations.peers import SECONDS
+from tests.process import Process, served
+
+LINES = 5_000
+KILLS = (500, 2_500)
+"""Posts heard before each."""
+
+
+def test_every_line_of_a_pipe_is_stored_once_and_in_order_around_kills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "MAX_SECONDS", 0.1)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    port = free_port()
+    lines = [str(number) for number in range(LINES)]
+    (tmp_path / "lines").write_text("\n".join(lines))
+    with ExitStack() as stack:
+
+        def start() -> Process:
+            return stack.enter_context(served(tmp_path, "--port", str(port)))
+
+        server = start()
+        bob = stack.enter_context(Connection("127.0.0.1", port, rooms=["bulk"]))
+        with (tmp_path / "lines").open() as given:
+            command = [sys.executable, "-m", "geventchat", "connect", f":{port}", "--room", "bulk"]
+            pipe = stack.enter_context(
+                subprocess.Popen(command, stdin=given, stderr=subprocess.PIPE)
+            )
+        stack.callback(pipe.kill)
+        posts: list[Post] = []
+        with gevent.Timeout(6 * SECONDS):
+            for event in bob:
+                if isinstance(event, Post):
+                    posts.append(event)
+                    if len(posts) in KILLS:
+                        server.signal(signal.SIGKILL)
+                        server.wait(SECONDS)
+                        server = start()
+                    if len(posts) == LINES:
+                        break
+            assert pipe.wait(timeout=SECONDS) == 0
+        assert [post.text for post in posts] == lines
+        assert [post.position for post in posts] == list(range(1, LINES + 1))
+        assert pipe.stderr
+        assert pipe.stderr.read().count(b"Reconnecting") == len(KILLS)
+        assert bob.ping() >= 0
+        assert [event for event in bob.heard() if isinstance(event, Post)] == []
