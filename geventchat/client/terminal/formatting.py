@@ -4,12 +4,11 @@ Untrusted text (messages, nicks, topics) passes through `visible`, so that it ca
 sequences to the terminal.
 """
 
-import re
 import zlib
 from datetime import date, datetime
-from functools import cache
 from typing import Final
 
+from geventchat.client.terminal.mentions import mentions
 from geventchat.protocol.events import Direct, Post
 from geventchat.protocol.names import fold
 from geventchat.protocol.visible import visible
@@ -40,6 +39,9 @@ _NICK_COLOURS: Final = (
     "#d75f5f #d7875f #af8700 #87875f #5f8700 #5faf5f #00af87 #00afaf #5f87d7 #8787d7 #af5fd7 "
     "#d75faf"
 ).split()
+_SHOWN_BEFORE: Final = 60
+_SHOWN_AFTER: Final = 100
+"""Characters of a text around a mention."""
 # Zero-width joiner: joins the parts of one emoji, and is harmless elsewhere.
 _JOINER: Final = "\u200d"
 
@@ -61,9 +63,8 @@ def one_line(text: str) -> str:
 
 def post(post: Post, *, own: bool = False, nick: str = "", bell: bool = False) -> Line:
     """Format a post; mentions of `nick` are highlighted, and ring the bell if `bell`."""
-    text = shown(post.text)
     line = [("class:time", _clock(post.time)), ("", " "), *_author(post.author, own)]
-    pieces = [("", text)] if own else _mentions(text, nick)
+    pieces = [("", shown(post.text))] if own else _mentions(post.text.expandtabs(4), nick)
     if bell and len(pieces) > 1:
         pieces.append(_BELL)
     return line + pieces
@@ -83,9 +84,16 @@ def direct_sent(to: str, text: str, now: datetime) -> Line:
     return [("class:time", f"{now:%H:%M} "), ("class:direct", "→ "), nick, ("class:direct", text)]
 
 
-def mentioned(author: str, room: str) -> Line:
-    """Format the notice of a mention in another room, with a bell."""
-    return [*notice(f"{author} mentioned you in {room}"), _BELL]
+def mentioned(post: Post, nick: str) -> Line:
+    """Format the notice of a mention in another room, with its words and a bell."""
+    (begin, end), *_ = mentions(post.text, nick)
+    first = max(post.text.rfind("\n", 0, begin) + 1, begin - _SHOWN_BEFORE)
+    words = post.text[first:].partition("\n")[0]
+    cut = words[: end - first + _SHOWN_AFTER]
+    before = "…" if post.text[:first].strip() else ""
+    after = "…" if post.text[first + len(cut) :].strip() else ""
+    text = f"{before}{cut}{after}"
+    return [*notice(f"{post.author} mentioned you in {post.room}: {text}"), _BELL]
 
 
 def notice(text: str) -> Line:
@@ -116,11 +124,6 @@ def pending(text: str, width: int) -> Line:
     return [("class:quiet", f"    … {cut}{'…' if more or cut != shown else ''}")]
 
 
-def mentions(text: str, nick: str) -> bool:
-    """Whether a text mentions a nick."""
-    return bool(nick) and _name(nick).search(text) is not None
-
-
 def local_time(time_ms: int) -> datetime:
     """Return the local time of a post; 1970 if it is out of range."""
     try:
@@ -139,13 +142,9 @@ def _author(author: str, own: bool) -> Line:
     return [(f"class:me {colour(author)}" if own else colour(author), one_line(author)), ("", ": ")]
 
 
-@cache
-def _name(nick: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w)({re.escape(nick)})(?!\w)", re.IGNORECASE)
-
-
 def _mentions(text: str, nick: str) -> Line:
-    if not mentions(text, nick):
-        return [("", text)]
-    pieces = _name(nick).split(text)  # the names at odd places
-    return [("class:mention" if i % 2 else "", piece) for i, piece in enumerate(pieces)]
+    pieces, done = [], 0
+    for begin, end in mentions(text, nick):
+        pieces += [("", shown(text[done:begin])), ("class:mention", shown(text[begin:end]))]
+        done = end
+    return [*pieces, ("", shown(text[done:]))]

@@ -13,6 +13,7 @@ from typing import Final
 from geventchat.client.events import ClientEvent, Disconnected, Gap, Reconnected, ReconnectFailed
 from geventchat.client.terminal import formatting
 from geventchat.client.terminal.formatting import Line
+from geventchat.client.terminal.mentions import mentions
 from geventchat.protocol.events import (
     Direct,
     Error,
@@ -190,9 +191,9 @@ class View:
             return self._printed(room, post, own=own, bell=live)
         room.waiting.append(post)
         room.unread += live and not own
-        if live and not own and formatting.mentions(post.text, self.nick):
+        if live and not own and mentions(post.text, self.nick):
             room.mentioned = True
-            return [formatting.mentioned(post.author, post.room)]
+            return [formatting.mentioned(post, self.nick)]
         return []
 
     def _printed(

@@ -109,12 +109,27 @@ def test_posts_in_other_rooms_are_counted_and_kept(view: View) -> None:
     assert hear(view, post(1, "one", room="dev")) == []
     assert "dev 1" in toolbar(view)
     mentioned = view.hear(post(2, "anna!", room="dev"))
-    assert text(mentioned) == ["    · bert mentioned you in dev"]
+    assert text(mentioned) == ["    · bert mentioned you in dev: anna!"]
     assert rings(mentioned)
     assert "dev 2!" in toolbar(view)
     assert text(view.enter("dev"))[1:] == ["12:00 bert: one", "12:00 bert: anna!"]
     assert toolbar(view).startswith(" dev · 2 here · anna")
     assert "lobby" not in toolbar(view)
+
+
+def test_a_mention_elsewhere_is_told_with_the_words_around_it(view: View) -> None:
+    view.hear(joined("dev"))
+    long = f"first line\n{'x' * 100} anna {'y' * 200}\x1b\nlast"
+    (told,) = hear(view, post(1, long, room="dev"))
+    assert told == f"    · bert mentioned you in dev: …{'x' * 59} anna {'y' * 99}…"
+    assert hear(view, post(2, "\x1b\u202eanna", room="dev")) == [
+        r"    · bert mentioned you in dev: \x1b\u202eanna"
+    ]
+
+
+def test_a_mention_beside_tabs_and_escapes_is_highlighted(view: View) -> None:
+    (line,) = view.hear(post(1, "\x1banna\tgo"))
+    assert line[-4:-1] == [("", r"\x1b"), ("class:mention", "anna"), ("", "   go")]
 
 
 def test_a_message_is_pending_until_it_is_stored(view: View) -> None:
