@@ -16,9 +16,10 @@ from geventchat.client.pending_says import TooManyPending
 from geventchat.client.plain import PlainConnection
 from geventchat.client.socket_link import Ended, ServerError
 from geventchat.client.terminal import formatting
-from geventchat.client.terminal.commands import Quit, run_command
+from geventchat.client.terminal.commands import NotUnderstood, Quit, Say, direct, run_command
 from geventchat.client.terminal.completion import NameCompleter
 from geventchat.client.terminal.prompt import Prompt
+from geventchat.client.terminal.typed import read, read_plain
 from geventchat.client.terminal.view import PendingSay, Room, View
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Joined
@@ -100,26 +101,45 @@ class App:
     # Sending
 
     def _say_typed(self) -> None:
-        for text in self._prompt.typed():
+        for typed in self._prompt.typed():
+            if not isinstance(typed, str):
+                self._prompt.show(typed(self._view))
+                continue
             try:
-                self._take(text)
+                self._take(typed)
             except Quit:
                 self._prompt.quit()
-
-    def _take(self, text: str) -> None:
-        if text == "q":
-            raise Quit
-        if not text.startswith("/") or not isinstance(self._chat, Connection):
-            self._say(text)
-        elif text.startswith("//"):
-            self._say(text[1:])
-        else:
-            try:
-                self._prompt.show(run_command(text, self._chat, self._view))
+            except NotUnderstood as error:
+                self._show(formatting.error(str(error)))
+                self._prompt.give_back(typed)
             except Ended as ended:
                 self._show(formatting.error(f"Not connected. {ended.bye.text}"))
             except (Refused, TooLong, TimeoutError, ServerError) as error:
                 self._show(formatting.error(str(error)))
+
+    def _take(self, line: str) -> None:
+        if line.strip() == "q":
+            raise Quit
+        if not isinstance(self._chat, Connection):
+            self._say(read_plain(line))
+            return
+        meant = read(line)
+        if isinstance(meant, str):
+            self._say_here(meant)
+            return
+        command, rest = meant
+        try:
+            self._prompt.show(run_command(command, rest, self._chat, self._view))
+        except Say as say:
+            self._say_here(say.text)
+
+    def _say_here(self, text: str) -> None:
+        """Send a text to whom or where the prompt says."""
+        if self._view.partner:
+            assert isinstance(self._chat, Connection)
+            self._prompt.show(direct(self._chat, self._view, self._view.partner, text))
+        else:
+            self._say(text)
 
     def _say(self, text: str) -> None:
         if not self._view.current:

@@ -32,6 +32,8 @@ STYLE: Final = {
 }
 """Styles of prompt_toolkit, by class name."""
 
+ACTION: Final = "/me "
+"""What a text begins with that says what its author does, as in XEP-0245."""
 _BELL: Final = ("[ZeroWidthEscape]", "\a")
 _INDENT: Final = "\n" + " " * 6  # under the text, beside the time
 # Medium brightness, readable on dark and on light backgrounds.
@@ -63,8 +65,10 @@ def one_line(text: str) -> str:
 
 def post(post: Post, *, own: bool = False, nick: str = "", bell: bool = False) -> Line:
     """Format a post; mentions of `nick` are highlighted, and ring the bell if `bell`."""
-    line = [("class:time", _clock(post.time)), ("", " "), *_author(post.author, own)]
-    pieces = [("", shown(post.text))] if own else _mentions(post.text.expandtabs(4), nick)
+    acts = bool(post.author) and post.text.startswith(ACTION)
+    text = post.text.removeprefix(ACTION) if acts else post.text
+    line = [("class:time", _clock(post.time)), ("", " "), *_author(post.author, own, acts)]
+    pieces = [("", shown(text))] if own else _mentions(text.expandtabs(4), nick)
     if bell and len(pieces) > 1:
         pieces.append(_BELL)
     return line + pieces
@@ -73,7 +77,7 @@ def post(post: Post, *, own: bool = False, nick: str = "", bell: bool = False) -
 def direct(direct: Direct) -> Line:
     """Format a received direct message, with a bell."""
     nick = (f"class:direct {colour(direct.author)}", one_line(direct.author))
-    text = ("class:direct", f" → you: {shown(direct.text)}")
+    text = ("class:direct", f" → you: {shown(_action(direct.author, direct.text))}")
     return [("class:time", _clock(direct.time)), ("", " "), nick, text, _BELL]
 
 
@@ -136,10 +140,15 @@ def _clock(time_ms: int) -> str:
     return f"{local_time(time_ms):%H:%M}"
 
 
-def _author(author: str, own: bool) -> Line:
+def _author(author: str, own: bool, acts: bool) -> Line:
     if not author:
         return []
-    return [(f"class:me {colour(author)}" if own else colour(author), one_line(author)), ("", ": ")]
+    name = (f"class:me {colour(author)}" if own else colour(author), one_line(author))
+    return [("", "* "), name, ("", " ")] if acts else [name, ("", ": ")]
+
+
+def _action(author: str, text: str) -> str:
+    return f"* {author} {text.removeprefix(ACTION)}" if text.startswith(ACTION) else text
 
 
 def _mentions(text: str, nick: str) -> Line:

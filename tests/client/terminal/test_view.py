@@ -168,6 +168,67 @@ def test_an_ignored_user_is_not_shown(view: View) -> None:
     assert hear(view, post(1, "hi", author="Bert"), direct, presence) == []
 
 
+def test_an_ignored_user_stays_ignored_under_a_new_nick(view: View) -> None:
+    view.hear(joined("dev"))
+    view.ignored.add("bert")
+    rename = Presence(room="lobby", nick="Bert", event="rename", new_nick="Bub")
+    again = Presence(room="dev", nick="Bert", event="rename", new_nick="Bub")
+    assert hear(view, rename, again) == []
+    assert hear(view, Direct("Bub", "anna!", 0), Topic(room="lobby", topic="x", by="Bub")) == []
+    assert hear(view, post(1, "anna!", author="Bub"), post(1, "anna!", "BUB", "dev")) == []
+    assert "dev" not in toolbar(view)
+    assert hear(view, post(2, "hi", author="Bert")) == ["12:00 Bert: hi"]  # somebody else
+
+
+def test_older_posts_of_an_ignored_user_are_not_shown(view: View) -> None:
+    view.hear(joined("dev"))
+    hear(view, post(1, "waiting", room="dev"), post(9, "now"))
+    view.ignored.add("bert")
+    assert text(view.enter("dev")) == ["──── dev · 2 here ────"]
+    assert view.older("lobby", [post(7, "old"), post(8, "mine", "anna")]) != []
+    room = view.room("lobby")
+    assert room is not None
+    assert room.oldest == 7  # so that /history goes on before it
+
+
+def test_a_query_follows_a_new_nick(view: View) -> None:
+    view.partner = "Bert"
+    hear(view, Presence(room="lobby", nick="bert", event="rename", new_nick="Bub"))
+    assert prompt(view, 0) == "→ Bub> "
+    view.enter("lobby")
+    assert prompt(view, 0) == "lobby> "
+
+
+def test_rooms_are_entered_by_number_by_neighbour_and_by_unread_posts(view: View) -> None:
+    for name in ("dev", "tea"):
+        view.hear(joined(name))
+    assert text(view.enter_number(3)) == ["──── tea · 2 here ────"]
+    assert view.enter_number(3) == view.enter_number(4) == []
+    view.enter_next(1)
+    assert view.current == "lobby"
+    view.enter_next(-1)
+    assert view.current == "tea"
+    assert view.enter_unread() == []
+    hear(view, post(1, "hi", room="lobby"), post(1, "anna", room="dev"))
+    view.enter_unread()
+    assert view.current == "dev"
+    view.enter_unread()
+    assert view.current == "lobby"
+
+
+def test_keys_for_rooms_do_nothing_without_one() -> None:
+    view = View("lobby", "anna", NOON.date())
+    assert view.enter_next(1) == view.enter_number(1) == view.enter_unread() == []
+
+
+def test_an_action_is_shown_as_one(view: View) -> None:
+    assert hear(view, post(1, "/me waves at Anna")) == ["12:00 * bert waves at Anna"]
+    assert hear(view, post(2, "/me"), post(3, "/meow")) == ["12:00 bert: /me", "12:00 bert: /meow"]
+    assert hear(view, post(4, "/me \x1b[2J")) == [r"12:00 * bert \x1b[2J"]
+    at = int(NOON.timestamp() * 1000)
+    assert hear(view, Direct("bert", "/me waves", at)) == ["12:00 bert → you: * bert waves"]
+
+
 def test_a_direct_message_rings_the_bell(view: View) -> None:
     lines = view.hear(Direct("bert", "psst", int(NOON.timestamp() * 1000)))
     assert text(lines) == ["12:00 bert → you: psst"]
