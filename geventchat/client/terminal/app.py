@@ -19,6 +19,8 @@ from geventchat.client.terminal import formatting
 from geventchat.client.terminal.commands import NotUnderstood, Quit, Say, direct, run_command
 from geventchat.client.terminal.completion import NameCompleter
 from geventchat.client.terminal.prompt import Prompt
+from geventchat.client.terminal.regain import Regain
+from geventchat.client.terminal.silence import Silence
 from geventchat.client.terminal.typed import read, read_plain
 from geventchat.client.terminal.view import PendingSay, Room, View
 from geventchat.protocol.errors import Refused
@@ -31,13 +33,16 @@ LAST_WORDS_SECONDS: Final = 10
 Chat = Connection | PlainConnection
 
 
-def rich(chat: Connection, room: str, host: str, port: int) -> int:
-    """Run in a room until the user or the server ends it; return the exit code."""
+def rich(chat: Connection, room: str, host: str, port: int, nick: str | None = None) -> int:
+    """Run in a room until the user or the server ends it; return the exit code.
+
+    `nick` is what was asked for; if it is in use, it is taken as soon as it is free.
+    """
     view = View(room, chat.nick, date.today())
     prompt = Prompt(view, NameCompleter(view))
     greeting = f"connected to {host}:{port} as {chat.nick}; /help lists commands"
     prompt.show([formatting.notice(greeting)])
-    return App(chat, view, prompt).run()
+    return App(chat, view, prompt, nick).run()
 
 
 def plain(chat: PlainConnection, host: str, port: int) -> int:
@@ -52,20 +57,23 @@ def plain(chat: PlainConnection, host: str, port: int) -> int:
 class App:
     """Ties a connection, a view and a prompt together."""
 
-    def __init__(self, chat: Chat, view: View, prompt: Prompt) -> None:
+    def __init__(self, chat: Chat, view: View, prompt: Prompt, nick: str | None = None) -> None:
         self._chat = chat
         self._view = view
         self._prompt = prompt
         self._quitting = False
         self._code = 0
+        self._watching: list[Regain | Silence] = []
+        if isinstance(chat, Connection):
+            self._watching += Regain(chat, nick, self._show), Silence(chat, view, self._show)
 
     def run(self) -> int:
         """Run to the end and return the exit code: 1 if the server ended it."""
         hearing = gevent.spawn(self._hear)
         saying = gevent.spawn(self._say_typed)
-        turning = gevent.spawn(self._turn_days)
+        others = [gevent.spawn(self._turn_days), *(gevent.spawn(w.watch) for w in self._watching)]
         try:
-            for greenlet in (hearing, saying, turning):
+            for greenlet in (hearing, saying, *others):
                 # A bug: exit with its traceback rather than hang.
                 greenlet.link_exception(lambda _: self._prompt.quit())
             self._prompt.run()
@@ -74,7 +82,7 @@ class App:
             self._chat.close()
             hearing.join(LAST_WORDS_SECONDS)
         finally:
-            gevent.killall([hearing, saying, turning])
+            gevent.killall([hearing, saying, *others])
         for unsaid in self._view.pending.values():
             self._prompt.show([formatting.error(f"Not sent: {unsaid.text}")])
         return self._code
@@ -83,6 +91,8 @@ class App:
 
     def _hear(self) -> None:
         for event in self._chat:
+            for watch in self._watching:
+                watch.hear(event)
             self._prompt.show(self._view.hear(event))
             if isinstance(event, Joined):
                 gevent.spawn(self._ask_who, event.room)
@@ -105,6 +115,7 @@ class App:
             if not isinstance(typed, str):
                 self._prompt.show(typed(self._view))
                 continue
+            self._view.asked = time.monotonic()
             try:
                 self._take(typed)
             except Quit:
@@ -116,6 +127,8 @@ class App:
                 self._show(formatting.error(f"Not connected. {ended.bye.text}"))
             except (Refused, TooLong, TimeoutError, ServerError) as error:
                 self._show(formatting.error(str(error)))
+            finally:
+                self._view.asked = None
 
     def _take(self, line: str) -> None:
         if line.strip() == "q":

@@ -76,6 +76,8 @@ class View:
         self.nick = nick
         self.pending: dict[str, PendingSay] = {}
         """By key, oldest first."""
+        self.asked: float | None = None
+        """Since when a command waits for its answer, in monotonic seconds."""
         self.ignored: set[str] = set()
         self.trouble = ""
         """What is wrong with the connection; empty if nothing."""
