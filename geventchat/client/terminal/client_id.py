@@ -8,16 +8,15 @@ import fcntl
 import os
 import re
 import secrets
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from ipaddress import IPv6Address, ip_address
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from geventchat.client.terminal.hosts import one_spelling
+
 _SLOTS: Final = 16
-_THIS_MACHINE: Final = "127.0.0.1"
 _CLIENT: Final = re.compile(r"[A-Za-z0-9_-]{16,64}\Z")
 
 
@@ -33,7 +32,7 @@ def client_id(host: str, port: int) -> Iterator[str]:
 
     A new one each time if nothing can be stored, or if all slots are in use.
     """
-    file = _first_free_slot(quote(f"{_one_spelling(host)}:{port}", safe=":"))
+    file = _first_free_slot(quote(f"{one_spelling(host)}:{port}", safe=":"))
     if file is None:
         yield _draw()
         return
@@ -41,25 +40,6 @@ def client_id(host: str, port: int) -> Iterator[str]:
         yield _read_or_draw(file)
     finally:
         os.close(file)  # and with it the lock
-
-
-def _one_spelling(host: str) -> str:
-    """Return the same for all spellings of a host that can be known without asking anybody."""
-    name = host.strip("[]").rstrip(".").casefold()
-    with suppress(UnicodeError):
-        name = name.encode("idna").decode()
-    if name in ("localhost", socket.gethostname().casefold()) or name.endswith(".localhost"):
-        return _THIS_MACHINE
-    try:
-        with suppress(OSError):
-            name = socket.inet_ntoa(socket.inet_aton(name))  # 127.1 and the like
-        address = ip_address(name)
-    except ValueError:
-        return name
-    if isinstance(address, IPv6Address):
-        address = address.ipv4_mapped or address
-    is_here = address.is_unspecified or address == ip_address("::1")
-    return _THIS_MACHINE if is_here else str(address)
 
 
 def _first_free_slot(name: str) -> int | None:

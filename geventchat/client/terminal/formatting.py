@@ -84,7 +84,7 @@ def direct(direct: Direct) -> Line:
 def direct_sent(to: str, text: str, now: datetime) -> Line:
     """Format a sent direct message."""
     nick = (f"class:direct {colour(to)}", one_line(to))
-    text = f": {shown(text)}"
+    text = f": {shown(_action('', text))}"
     return [("class:time", f"{now:%H:%M} "), ("class:direct", "→ "), nick, ("class:direct", text)]
 
 
@@ -148,12 +148,16 @@ def _author(author: str, own: bool, acts: bool) -> Line:
 
 
 def _action(author: str, text: str) -> str:
-    return f"* {author} {text.removeprefix(ACTION)}" if text.startswith(ACTION) else text
+    if not text.startswith(ACTION):
+        return text
+    return f"* {author} {text.removeprefix(ACTION)}" if author else f"* {text.removeprefix(ACTION)}"
 
 
 def _mentions(text: str, nick: str) -> Line:
     pieces, done = [], 0
     for begin, end in mentions(text, nick):
-        pieces += [("", shown(text[done:begin])), ("class:mention", shown(text[begin:end]))]
+        # The full stop keeps a line break before a name from being taken for the text's last.
+        before = shown(f"{text[done:begin]}.")[:-1]
+        pieces += [("", before), ("class:mention", shown(text[begin:end]))]
         done = end
     return [*pieces, ("", shown(text[done:]))]

@@ -55,10 +55,7 @@ class Regain:
                     self._freed.set()
 
     def _try(self, nick: str) -> None:
-        told = (
-            f"If your lost connection holds {nick}, it is free in about a minute. "
-            "You get it then; /nick takes another."
-        )
+        told = f"you get {nick} when it is free; a lost connection holds it for about a minute"
         self._show(notice(told))
         if not self._taken(nick):
             self._show(notice(f"{nick} is still in use; /nick {nick} tries again"))

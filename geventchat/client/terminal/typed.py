@@ -13,7 +13,7 @@ from geventchat.client.terminal.commands import COMMANDS, Command, NotUnderstood
 from geventchat.protocol.names import INVISIBLE
 
 _SLASHES: Final = "/\uff0f\u2044\u2215\u29f8\u2571"
-"""The slash, and those that an input method or a copied page has in its place."""
+"""The slash, and what an input method or a copied page has in its place."""
 _SHOWN_CHARACTERS: Final = 40
 """Of an unknown command, since it may be pasted text."""
 _PRIVATE: Final = ("msg", "query")
@@ -48,10 +48,13 @@ def read(line: str) -> str | tuple[Command, str]:
     name = _name(word)
     if command := COMMANDS.get(name):
         return command, rest
+    near = similar(name)
     head, slash, _ = name.partition("/")
     if slash and head and head not in COMMANDS and similar(head) not in _PRIVATE_NAMES:
         return line  # a path
-    hint = f"did you mean /{near}?" if (near := similar(name)) else "see /help."
+    if not bare.startswith("/") and word and not near:
+        return line  # a drawing
+    hint = f"did you mean /{near}?" if near else "see /help."
     raise NotUnderstood(
         f"Unknown command /{word[:_SHOWN_CHARACTERS]}; {hint} Begin with // to send it as text."
     )

@@ -261,7 +261,8 @@ class View:
         room, nick = self.rooms.get(presence.room), presence.nick
         if room is None:
             return []
-        hidden = nick is not None and self._ignores(nick)
+        # A renamed user is ignored by the new nick from the first of several rooms on.
+        hidden = self._ignores(nick or "") or self._ignores(presence.new_nick or "")
         if presence.count is not None:
             room.count = presence.count
         if nick is None or presence.event is None:

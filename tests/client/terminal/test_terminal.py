@@ -187,6 +187,15 @@ def test_a_private_text_behind_a_blank_never_lands_in_the_room(
     terminal.until_line(f"→ bert-{room}>")
 
 
+def test_a_nick_in_use_is_taken_when_it_is_free(
+    open_terminal: Open, bert: Connection, room: str
+) -> None:
+    terminal = open_terminal("--room", room, "--nick", f"BERT-{room}")
+    terminal.until(lambda lines: any(f"you get BERT-{room} when it is free" in x for x in lines))
+    bert.close()
+    terminal.until(lambda lines: lines[-1:] == [f" {room} · 1 here · BERT-{room}"])
+
+
 def test_ctrl_c_empties_the_line_first(terminal: Terminal, room: str) -> None:
     terminal.type("half a thought")
     terminal.until_line(f"{room}> half a thought")

@@ -94,6 +94,8 @@ def test_what_resembles_a_private_text_is_not_sent(line: str) -> None:
         ("one\n/msg two", "one\n/msg two"),
         ("?", "?"),
         ("\u200b", "\u200b"),
+        ("/\\_/\\", "/\\_/\\"),
+        ("╱╲╱╲", "╱╲╱╲"),
     ],
 )
 def test_other_texts_are_sent(line: str, text: str) -> None:

@@ -130,6 +130,8 @@ def test_a_mention_elsewhere_is_told_with_the_words_around_it(view: View) -> Non
 def test_a_mention_beside_tabs_and_escapes_is_highlighted(view: View) -> None:
     (line,) = view.hear(post(1, "\x1banna\tgo"))
     assert line[-4:-1] == [("", r"\x1b"), ("class:mention", "anna"), ("", "   go")]
+    (line,) = view.hear(post(2, "hi\nanna\n!"))
+    assert text([line]) == ["12:00 bert: hi\n      anna\n      !"]
 
 
 def test_a_message_is_pending_until_it_is_stored(view: View) -> None:
@@ -173,7 +175,9 @@ def test_an_ignored_user_stays_ignored_under_a_new_nick(view: View) -> None:
     view.ignored.add("bert")
     rename = Presence(room="lobby", nick="Bert", event="rename", new_nick="Bub")
     again = Presence(room="dev", nick="Bert", event="rename", new_nick="Bub")
+    view.enter("dev")
     assert hear(view, rename, again) == []
+    view.enter("lobby")
     assert hear(view, Direct("Bub", "anna!", 0), Topic(room="lobby", topic="x", by="Bub")) == []
     assert hear(view, post(1, "anna!", author="Bub"), post(1, "anna!", "BUB", "dev")) == []
     assert "dev" not in toolbar(view)
