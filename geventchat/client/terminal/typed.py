@@ -20,10 +20,11 @@ _PRIVATE: Final = ("msg", "query")
 _PRIVATE_NAMES: Final = [
     name for name, command in COMMANDS.items() if command.name in _PRIVATE and len(name) > 2
 ]
+_MISTYPED_SLASHES: Final = r"\\\uff3c\ufe68\u29f5\u30fb\u3001:?&67-"
+"""What one gets on some keyboard or input method with a key beside that of the slash, or without
+Shift."""
 _ALMOST_PRIVATE: Final = re.compile(
-    # Beside the slash on one keyboard or another, or what it shares a key with. Quotes, brackets
-    # and list marks are left out: behind them a command is explained.
-    rf"""[^\w\s"'`«»“”‘’„<>()\[\]*-]{{0,3}}[{_SLASHES}\\7&?-][^\w\s]?({"|".join(_PRIVATE_NAMES)})\s+\S""",
+    rf"(\W{{0,3}}[{_SLASHES}]\W?|[{_MISTYPED_SLASHES}][^\w\s]?)({'|'.join(_PRIVATE_NAMES)})\s+\S",
     re.IGNORECASE,
 )
 
@@ -34,15 +35,14 @@ def read(line: str) -> str | tuple[Command, str]:
     Raises NotUnderstood if it looks like a command, or a private text, and is none.
     """
     bare = _from_first_visible(line)
-    if bare.startswith("//"):
-        return bare[1:]
-    if not bare.startswith(tuple(_SLASHES)):
+    escaped = bare.startswith("//")
+    if escaped or not bare.startswith(tuple(_SLASHES)):
         if _ALMOST_PRIVATE.match(bare):
             raise NotUnderstood(
                 "Not sent: it looks like a direct message. /msg NICK TEXT sends one, "
                 "/say TEXT sends anything to the room."
             )
-        return line
+        return bare[1:] if escaped else line
     word = _first_word(bare[1:])
     rest = _from_first_visible(bare[1 + len(word) :])
     name = _name(word)
