@@ -40,8 +40,6 @@ _NICK_COLOURS: Final = (
     "#d75f5f #d7875f #af8700 #87875f #5f8700 #5faf5f #00af87 #00afaf #5f87d7 #8787d7 #af5fd7 "
     "#d75faf"
 ).split()
-# Zero-width joiner: joins the parts of one emoji, and is harmless elsewhere.
-_JOINER: Final = "\u200d"
 
 
 def colour(nick: str) -> str:
@@ -50,13 +48,14 @@ def colour(nick: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Escape a message, keeping its line breaks."""
-    return visible(text.expandtabs(4), keep="\n" + _JOINER).replace("\n", _INDENT)
+    """Escape a message, keeping its line breaks, except those at its end."""
+    lines = text.rstrip("\r\n").replace("\r\n", "\n")
+    return visible(lines.expandtabs(4), keep="\n").replace("\n", _INDENT)
 
 
 def one_line(text: str) -> str:
     """Escape a text for one line."""
-    return visible(text, keep=_JOINER)
+    return visible(text.rstrip("\r\n"))
 
 
 def post(post: Post, *, own: bool = False, nick: str = "", bell: bool = False) -> Line:

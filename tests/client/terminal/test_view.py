@@ -70,6 +70,13 @@ def test_control_characters_are_escaped(view: View) -> None:
     assert hear(view, evil) == ["12:00 \\x1b[31mbert: \\x1b]0;x\\x07 \\u202e"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\r\n\r\n"])
+def test_the_line_end_of_a_message_is_not_shown(view: View, end: str) -> None:
+    assert hear(view, post(1, f"one\r\ntwo{end}")) == ["12:00 bert: one\n      two"]
+    topic = Topic(room="lobby", topic=f"news{end}", by="bert")
+    assert hear(view, topic) == ["    · bert set the topic: news"]
+
+
 def test_emoji_sequences_stay_together(view: View) -> None:
     assert hear(view, post(1, "👨‍👩‍👧 日本")) == ["12:00 bert: 👨‍👩‍👧 日本"]
 
