@@ -18,6 +18,7 @@ from geventchat.client.socket_link import Ended, ServerError
 from geventchat.client.terminal import formatting
 from geventchat.client.terminal.commands import Quit, run_command
 from geventchat.client.terminal.completion import NameCompleter
+from geventchat.client.terminal.line_prompt import LinePrompt, only_prints
 from geventchat.client.terminal.prompt import Prompt
 from geventchat.client.terminal.view import PendingSay, Room, View
 from geventchat.protocol.errors import Refused
@@ -33,7 +34,7 @@ Chat = Connection | PlainConnection
 def rich(chat: Connection, room: str, host: str, port: int) -> int:
     """Run in a room until the user or the server ends it; return the exit code."""
     view = View(room, chat.nick, date.today())
-    prompt = Prompt(view, NameCompleter(view))
+    prompt = LinePrompt() if only_prints() else Prompt(view, NameCompleter(view))
     greeting = f"connected to {host}:{port} as {chat.nick}; /help lists commands"
     prompt.show([formatting.notice(greeting)])
     return App(chat, view, prompt).run()
@@ -43,7 +44,7 @@ def plain(chat: PlainConnection, host: str, port: int) -> int:
     """Run in the original protocol, which has no nicks, rooms or commands."""
     view = View(LOBBY, "", date.today())
     view.rooms[LOBBY] = Room(LOBBY, joined=True)
-    prompt = Prompt(view, None)
+    prompt = LinePrompt() if only_prints() else Prompt(view, None)
     prompt.show([formatting.notice(f"connected to {host}:{port} in plain mode; q quits")])
     return App(chat, view, prompt).run()
 
@@ -51,7 +52,7 @@ def plain(chat: PlainConnection, host: str, port: int) -> int:
 class App:
     """Ties a connection, a view and a prompt together."""
 
-    def __init__(self, chat: Chat, view: View, prompt: Prompt) -> None:
+    def __init__(self, chat: Chat, view: View, prompt: Prompt | LinePrompt) -> None:
         self._chat = chat
         self._view = view
         self._prompt = prompt
@@ -105,6 +106,7 @@ class App:
                 self._take(text)
             except Quit:
                 self._prompt.quit()
+                return  # what was typed after it, perhaps for a shell, is not sent
 
     def _take(self, text: str) -> None:
         if text == "q":
