@@ -43,15 +43,23 @@ class Room:
     count: int = 0
     nicks: set[str] = field(default_factory=set)
     """Known members; complete in rooms of at most 500."""
-    waiting: deque[Post] = field(default_factory=lambda: deque(maxlen=MAX_UNREAD_POSTS))
-    """Posts to print when the user switches to this room."""
+    waiting: deque[Post | Gap] = field(default_factory=deque)
+    """Posts, and what is missing between them, to print when the user switches to this room."""
+    dropped: int = 0
+    """Older posts that were waiting too, and were too many."""
     unread: int = 0
     mentioned: bool = False
     """Whether an unread post mentions the user."""
     replayed: int = 0
     """Posts up to this position are older than the join."""
     oldest: int | None = None
-    """The lowest position that was printed."""
+    """The lowest position that was printed, since the last hole if there is one."""
+
+    def wait(self, item: Post | Gap) -> None:
+        """Keep a post, or a gap, until the user switches to this room."""
+        self.waiting.append(item)
+        if len(self.waiting) > MAX_UNREAD_POSTS:
+            self.dropped += isinstance(self.waiting.popleft(), Post)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +97,16 @@ class View:
         if not room.joined:
             return []  # `hear` prints it once the server confirms
         lines = [_heading(room)]
-        for post in room.waiting:
-            lines += self._printed(room, post)
+        if room.dropped:
+            room.oldest = None  # /history goes on from the first that is printed now
+            lines.append(formatting.notice(f"{room.dropped} more before these; see /history"))
+        for item in room.waiting:
+            if isinstance(item, Gap):
+                lines.append(_hole(room))
+            else:
+                lines += self._printed(room, item)
         room.waiting.clear()
+        room.dropped = 0
         room.unread, room.mentioned = 0, False
         return lines
 
@@ -142,10 +157,8 @@ class View:
                 self.pending.pop(key, None)
             case Error():
                 return self._error(event)
-            case Gap(room=name):
-                if missed := self.rooms.get(name):
-                    missed.replayed, missed.oldest = 0, None  # all that follows is new
-                return [formatting.notice(f"some messages in {name} may be missing")]
+            case Gap():
+                return self._gap(event)
             case Disconnected(bye=bye):
                 self.trouble = "disconnected, reconnecting"
                 return [formatting.error(bye.text)]
@@ -188,7 +201,7 @@ class View:
         live = post.position > room.replayed
         if post.room == self.current:
             return self._printed(room, post, own=own, bell=live)
-        room.waiting.append(post)
+        room.wait(post)
         room.unread += live and not own
         if live and not own and formatting.mentions(post.text, self.nick):
             room.mentioned = True
@@ -215,6 +228,16 @@ class View:
             return []
         room.replayed = joined.position
         return [_heading(room)] if joined.room == self.current else []
+
+    def _gap(self, gap: Gap) -> list[Line]:
+        room = self.rooms.get(gap.room)
+        if room is None:
+            return []
+        room.replayed = 0  # all that follows is new
+        if room.name == self.current:
+            return [_hole(room)]
+        room.wait(gap)
+        return []
 
     def _left(self, name: str) -> list[Line]:
         self.rooms.pop(name, None)
@@ -262,6 +285,12 @@ class View:
         if saying is None:
             return [formatting.error(error.text)]
         return [formatting.error(f"{error.text} Not sent: {saying.text}")]
+
+
+def _hole(room: Room) -> Line:
+    """Return the line where posts are missing, from which /history goes on."""
+    room.oldest = None
+    return formatting.notice(f"some messages in {room.name} may be missing; see /history")
 
 
 def _heading(room: Room) -> Line:

@@ -205,6 +205,34 @@ def test_history_after_a_gap_starts_at_the_newer_posts(view: View) -> None:
     assert room.oldest == 3
 
 
+def test_posts_too_many_to_wait_are_counted_and_history_begins_at_them(view: View) -> None:
+    hear(view, post(1, "seed"), joined("dev"))
+    view.enter("dev")
+    hear(view, *(post(n, f"post {n}") for n in range(2, 302)))
+    lines = text(view.enter("lobby"))
+    assert lines[1:3] == ["    · 100 more before these; see /history", "12:00 bert: post 102"]
+    assert len(lines) == 202
+    room = view.room()
+    assert room
+    assert room.oldest == 102
+    view.enter("dev")
+    assert len(text(view.enter("lobby"))) == 1
+
+
+def test_a_gap_in_another_room_is_shown_there_and_history_begins_at_it(view: View) -> None:
+    hear(view, joined("dev"))
+    view.enter("dev")
+    assert hear(view, post(70, "before"), Gap("lobby", 70), post(570, "after")) == []
+    assert text(view.enter("lobby"))[1:] == [
+        "12:00 bert: before",
+        "    · some messages in lobby may be missing; see /history",
+        "12:00 bert: after",
+    ]
+    room = view.room()
+    assert room
+    assert room.oldest == 570
+
+
 def test_own_posts_are_never_unread(view: View) -> None:
     view.pending["k1"] = PendingSay("lobby", "hello", 0.0)
     hear(view, joined("dev"))
