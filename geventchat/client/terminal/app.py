@@ -6,7 +6,7 @@ Reconnects until the user quits.
 import secrets
 import time
 from contextlib import suppress
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Final
 
 import gevent
@@ -63,9 +63,9 @@ class App:
         """Run to the end and return the exit code: 1 if the server ended it."""
         hearing = gevent.spawn(self._hear)
         saying = gevent.spawn(self._say_typed)
-        turning = gevent.spawn(self._turn_days)
+        ticking = gevent.spawn(self._tick)
         try:
-            for greenlet in (hearing, saying, turning):
+            for greenlet in (hearing, saying, ticking):
                 # A bug: exit with its traceback rather than hang.
                 greenlet.link_exception(lambda _: self._prompt.quit())
             self._prompt.run()
@@ -74,7 +74,7 @@ class App:
             self._chat.close()
             hearing.join(LAST_WORDS_SECONDS)
         finally:
-            gevent.killall([hearing, saying, turning])
+            gevent.killall([hearing, saying, ticking])
         for unsaid in self._view.pending.values():
             self._prompt.show([formatting.error(f"Not sent: {unsaid.text}")])
         return self._code
@@ -142,12 +142,12 @@ class App:
             del self._view.pending[key]
             self._show(formatting.error(str(error)))
 
-    def _turn_days(self) -> None:
+    def _tick(self) -> None:
+        # Not one sleep until midnight: the machine may sleep too, and some days have 25 hours.
         while True:
-            now = datetime.now()
-            midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time())
-            gevent.sleep((midnight - now).total_seconds() + 0.01)
-            self._prompt.show(self._view.new_day(date.today()))
+            gevent.sleep(1)
+            if lines := self._view.tick(time.monotonic(), date.today()):
+                self._prompt.show(lines)
 
     def _show(self, line: formatting.Line) -> None:
         self._prompt.show([line])

@@ -41,7 +41,7 @@ class Prompt:
         self._gone = False  # the terminal, as when its window is closed
         self._session: PromptSession[str] = PromptSession(
             message=self._prompt,
-            bottom_toolbar=lambda: FormattedText(view.toolbar()),
+            bottom_toolbar=self._toolbar,
             completer=completer,
             complete_style=CompleteStyle.READLINE_LIKE,
             complete_while_typing=False,
@@ -101,8 +101,14 @@ class Prompt:
             app.exit(exception=EOFError)
 
     def _prompt(self) -> FormattedText:
-        width = self._session.output.get_size().columns
-        return FormattedText(self._view.prompt(time.monotonic(), width))
+        return FormattedText(self._view.prompt(time.monotonic(), self._columns))
+
+    def _toolbar(self) -> FormattedText:
+        return FormattedText(self._view.toolbar(self._columns))
+
+    @property
+    def _columns(self) -> int:
+        return self._session.output.get_size().columns
 
     def _accept(self, buffer: Buffer) -> bool:
         if buffer.text.strip():

@@ -7,12 +7,14 @@ pure functions; `prompt.py` displays it, `commands.py` changes it.
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from typing import Final
 
 from geventchat.client.events import ClientEvent, Disconnected, Gap, Reconnected, ReconnectFailed
 from geventchat.client.terminal import formatting
+from geventchat.client.terminal.comings import Comings
 from geventchat.client.terminal.formatting import Line
+from geventchat.client.terminal.width import fit
 from geventchat.protocol.events import (
     Direct,
     Error,
@@ -84,7 +86,9 @@ class View:
         self.ignored: set[str] = set()
         self.trouble = ""
         """What is wrong with the connection; empty if nothing."""
-        self._day = today
+        self._today = today
+        self._shown_day = today
+        self._comings = Comings()
 
     def room(self, name: str = "") -> Room | None:
         """Return a room the user is in, by default the current one."""
@@ -93,6 +97,7 @@ class View:
     def enter(self, name: str) -> list[Line]:
         """Switch to a room and print its unread posts."""
         self.current = fold(name)
+        self._comings.clear()
         room = self.rooms.setdefault(self.current, Room(self.current))
         if not room.joined:
             return []  # `hear` prints it once the server confirms
@@ -115,12 +120,13 @@ class View:
         before, self.nick = self.nick, nick
         return [] if nick == before else [formatting.notice(f"you are now {nick}")]
 
-    def new_day(self, today: date) -> list[Line]:
-        """Print the date if the day changed."""
-        if today == self._day:
-            return []
-        self._day = today
-        return [formatting.day(today)]
+    def tick(self, now: float, today: date) -> list[Line]:
+        """Print what is due: a new day, and who came and went. To be called every second."""
+        lines: list[Line] = []
+        if today != self._today:
+            self._today = today
+            lines += self._date(today)
+        return lines + [formatting.notice(text) for text in self._comings.due(now)]
 
     def members(self, members: Members) -> None:
         """Update the members of a room."""
@@ -130,8 +136,10 @@ class View:
 
     def older(self, name: str, posts: Iterable[Post]) -> list[Line]:
         """Print older posts."""
-        room = self.rooms[name]
-        return [line for post in posts for line in self._printed(room, post)]
+        room, day = self.rooms[name], self._shown_day
+        lines = [line for post in posts for line in self._printed(room, post)]
+        self._shown_day = day  # what follows is below the line that ends them
+        return lines
 
     def hear(self, event: ClientEvent) -> list[Line]:
         """Handle an event."""
@@ -152,7 +160,10 @@ class View:
                 return self._topic(name, topic, by)
             case Direct(author=author, time=time):
                 if fold(author) not in self.ignored:
-                    return [*self._date(formatting.local_time(time)), formatting.direct(event)]
+                    return [
+                        *self._date(formatting.local_time(time).date()),
+                        formatting.direct(event),
+                    ]
             case Sent(key=str() as key):
                 self.pending.pop(key, None)
             case Error():
@@ -169,21 +180,24 @@ class View:
                 return [formatting.notice("reconnected"), *self.welcome(nick)]
         return []
 
-    def toolbar(self) -> Line:
-        """Return the line at the bottom: room, nick, unread posts elsewhere."""
+    def toolbar(self, width: int) -> Line:
+        """Return the line at the bottom: trouble, room, nick, unread posts elsewhere.
+
+        What does not fit `width` columns is left out; mentions come before other unread posts.
+        """
         line: Line = []
+        if self.trouble:
+            line.append(("class:bottom-toolbar.trouble", f" {formatting.one_line(self.trouble)} "))
         if room := self.room():
-            line += [("class:bottom-toolbar.room", f" {formatting.one_line(room.name)}")]
+            line.append(("class:bottom-toolbar.room", f" {formatting.one_line(room.name)}"))
             line += [("", f" · {room.count} here")] if room.count else []
         line += [("", f" · {formatting.one_line(self.nick)}")] if self.nick else []
-        for other in self.rooms.values():
-            if other.unread and other.name != self.current:
-                style = "mentioned" if other.mentioned else "unread"
-                text = f"  {formatting.one_line(other.name)} {other.unread}{'!' * other.mentioned}"
-                line.append((f"class:bottom-toolbar.{style}", text))
-        if self.trouble:
-            line.append(("class:bottom-toolbar.trouble", f"  {formatting.one_line(self.trouble)}"))
-        return line
+        unread = [r for r in self.rooms.values() if r.unread and r.name != self.current]
+        for other in sorted(unread, key=lambda room: not room.mentioned):
+            style = "mentioned" if other.mentioned else "unread"
+            text = f"  {formatting.one_line(other.name)} {other.unread}{'!' * other.mentioned}"
+            line.append((f"class:bottom-toolbar.{style}", text))
+        return fit(line, width)
 
     def prompt(self, now: float, width: int) -> Line:
         """Return the prompt, below the messages that are still pending."""
@@ -200,7 +214,8 @@ class View:
         room = self.rooms.setdefault(post.room, Room(post.room, joined=True))
         live = post.position > room.replayed
         if post.room == self.current:
-            return self._printed(room, post, own=own, bell=live)
+            renamed = [formatting.notice(text) for text in self._comings.speaks(post.author)]
+            return [*renamed, *self._printed(room, post, own=own, bell=live)]
         room.wait(post)
         room.unread += live and not own
         if live and not own and formatting.mentions(post.text, self.nick):
@@ -215,10 +230,13 @@ class View:
             room.oldest = post.position
         own = own or (bool(self.nick) and post.author == self.nick)
         line = formatting.post(post, own=own, nick=self.nick, bell=bell)
-        return [*self._date(formatting.local_time(post.time)), line]
+        return [*self._date(formatting.local_time(post.time).date()), line]
 
-    def _date(self, moment: datetime) -> list[Line]:
-        return self.new_day(moment.date())
+    def _date(self, day: date) -> list[Line]:
+        if day == self._shown_day:
+            return []
+        self._shown_day = day
+        return [formatting.day(day)]
 
     def _joined(self, joined: Joined) -> list[Line]:
         room = self.rooms.setdefault(joined.room, Room(joined.room))
@@ -256,21 +274,23 @@ class View:
             room.count = presence.count
         if nick is None or presence.event is None:
             return []
+        # Nobody is told at once: `tick` returns the lines.
+        shown = room.name == self.current and fold(nick) not in self.ignored
+        comings = self._comings if shown else Comings()
         match presence.event:
             case "join":
                 room.count += nick not in room.nicks
                 room.nicks.add(nick)
-                text = f"{nick} joined"
+                comings.join(nick)
             case "leave":
                 room.count -= nick in room.nicks
                 room.nicks.discard(nick)
-                text = f"{nick} left"
+                comings.leave(nick)
             case "rename":
                 new = presence.new_nick or ""
                 _swap(room, nick, new)
-                text = f"{nick} is now known as {new}"
-        shown = room.name == self.current and fold(nick) not in self.ignored
-        return [formatting.notice(text)] if shown else []
+                comings.rename(nick, new)
+        return []
 
     def _topic(self, name: str, topic: str, by: str) -> list[Line]:
         room = self.rooms.get(name)
