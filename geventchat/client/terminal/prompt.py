@@ -16,12 +16,14 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.formatted_text import FormattedText
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent, merge_key_bindings
+from prompt_toolkit.layout import Dimension
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
 from geventchat.client.terminal.formatting import STYLE, Line
+from geventchat.client.terminal.graphemes import Steady, editing_keys, steady
 from geventchat.client.terminal.view import PATIENCE_SECONDS, View
 
 GATHER_SECONDS: Final = 0.02
@@ -47,9 +49,11 @@ class Prompt:
             complete_while_typing=False,
             enable_suspend=True,
             erase_when_done=True,
-            key_bindings=_keys(),
+            input_processors=[Steady()],
+            key_bindings=merge_key_bindings([editing_keys(), _keys()]),
             style=_STYLE,
         )
+        self._session.layout.current_window.height = self._input_height
         # One prompt for the whole program: accepting a line does not end it.
         self._session.default_buffer.accept_handler = self._accept
 
@@ -101,10 +105,14 @@ class Prompt:
             app.exit(exception=EOFError)
 
     def _prompt(self) -> FormattedText:
-        return FormattedText(self._view.prompt(time.monotonic(), self._columns))
+        return _steady(self._view.prompt(time.monotonic(), self._columns))
 
     def _toolbar(self) -> FormattedText:
-        return FormattedText(self._view.toolbar(self._columns))
+        return _steady(self._view.toolbar(self._columns))
+
+    def _input_height(self) -> Dimension:
+        # Part of the window only: what does not fit could not be erased when a line is printed.
+        return Dimension(max=max(1, self._session.output.get_size().rows // 2 - 1))
 
     @property
     def _columns(self) -> int:
@@ -138,6 +146,10 @@ class Prompt:
                 self._gone = True
                 self.quit()
         app.invalidate()
+
+
+def _steady(line: Line) -> FormattedText:
+    return FormattedText((style, steady(text)) for style, text in line)
 
 
 def _keys() -> KeyBindings:
