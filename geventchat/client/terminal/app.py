@@ -6,7 +6,7 @@ Reconnects until the user quits.
 import secrets
 import time
 from contextlib import suppress
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Final
 
 import gevent
@@ -18,6 +18,7 @@ from geventchat.client.socket_link import Ended, ServerError
 from geventchat.client.terminal import formatting
 from geventchat.client.terminal.commands import NotUnderstood, Quit, Say, direct, run_command
 from geventchat.client.terminal.completion import NameCompleter
+from geventchat.client.terminal.line_prompt import LinePrompt, only_prints
 from geventchat.client.terminal.prompt import Prompt
 from geventchat.client.terminal.regain import Regain
 from geventchat.client.terminal.silence import Silence
@@ -39,7 +40,7 @@ def rich(chat: Connection, room: str, host: str, port: int, nick: str | None = N
     `nick` is what was asked for; if it is in use, it is taken as soon as it is free.
     """
     view = View(room, chat.nick, date.today())
-    prompt = Prompt(view, NameCompleter(view))
+    prompt = LinePrompt() if only_prints() else Prompt(view, NameCompleter(view))
     greeting = f"connected to {host}:{port} as {chat.nick}; /help lists commands"
     prompt.show([formatting.notice(greeting)])
     return App(chat, view, prompt, nick).run()
@@ -49,7 +50,7 @@ def plain(chat: PlainConnection, host: str, port: int) -> int:
     """Run in the original protocol, which has no nicks, rooms or commands."""
     view = View(LOBBY, "", date.today())
     view.rooms[LOBBY] = Room(LOBBY, joined=True)
-    prompt = Prompt(view, None)
+    prompt = LinePrompt() if only_prints() else Prompt(view, None)
     prompt.show([formatting.notice(f"connected to {host}:{port} in plain mode; q quits")])
     return App(chat, view, prompt).run()
 
@@ -57,7 +58,9 @@ def plain(chat: PlainConnection, host: str, port: int) -> int:
 class App:
     """Ties a connection, a view and a prompt together."""
 
-    def __init__(self, chat: Chat, view: View, prompt: Prompt, nick: str | None = None) -> None:
+    def __init__(
+        self, chat: Chat, view: View, prompt: Prompt | LinePrompt, nick: str | None = None
+    ) -> None:
         self._chat = chat
         self._view = view
         self._prompt = prompt
@@ -71,7 +74,7 @@ class App:
         """Run to the end and return the exit code: 1 if the server ended it."""
         hearing = gevent.spawn(self._hear)
         saying = gevent.spawn(self._say_typed)
-        others = [gevent.spawn(self._turn_days), *(gevent.spawn(w.watch) for w in self._watching)]
+        others = [gevent.spawn(self._tick), *(gevent.spawn(w.watch) for w in self._watching)]
         try:
             for greenlet in (hearing, saying, *others):
                 # A bug: exit with its traceback rather than hang.
@@ -120,6 +123,7 @@ class App:
                 self._take(typed)
             except Quit:
                 self._prompt.quit()
+                return  # what was typed after it, perhaps for a shell, is not sent
             except NotUnderstood as error:
                 self._show(formatting.error(str(error)))
                 self._prompt.give_back(typed)
@@ -173,12 +177,12 @@ class App:
             del self._view.pending[key]
             self._show(formatting.error(str(error)))
 
-    def _turn_days(self) -> None:
+    def _tick(self) -> None:
+        # Not one sleep until midnight: the machine may sleep too, and some days have 25 hours.
         while True:
-            now = datetime.now()
-            midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time())
-            gevent.sleep((midnight - now).total_seconds() + 0.01)
-            self._prompt.show(self._view.new_day(date.today()))
+            gevent.sleep(1)
+            if lines := self._view.tick(time.monotonic(), date.today()):
+                self._prompt.show(lines)
 
     def _show(self, line: formatting.Line) -> None:
         self._prompt.show([line])

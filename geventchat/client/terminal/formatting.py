@@ -44,8 +44,6 @@ _NICK_COLOURS: Final = (
 _SHOWN_BEFORE: Final = 60
 _SHOWN_AFTER: Final = 100
 """Characters of a text around a mention."""
-# Zero-width joiner: joins the parts of one emoji, and is harmless elsewhere.
-_JOINER: Final = "\u200d"
 
 
 def colour(nick: str) -> str:
@@ -54,13 +52,14 @@ def colour(nick: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Escape a message, keeping its line breaks."""
-    return visible(text.expandtabs(4), keep="\n" + _JOINER).replace("\n", _INDENT)
+    """Escape a message, keeping its line breaks, except those at its end."""
+    lines = text.rstrip("\r\n").replace("\r\n", "\n")
+    return visible(lines.expandtabs(4), keep="\n").replace("\n", _INDENT)
 
 
 def one_line(text: str) -> str:
     """Escape a text for one line."""
-    return visible(text, keep=_JOINER)
+    return visible(text.rstrip("\r\n"))
 
 
 def post(post: Post, *, own: bool = False, nick: str = "", bell: bool = False) -> Line:

@@ -78,15 +78,15 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> None:
 
 def plain(chat: PlainConnection, *, listen: bool) -> None:
     """Like `rich`, with any server of the original protocol, where a line `q` ends it."""
-    heard = (visible(e.text) for e in chat if isinstance(e, Post) and e.key is None)
+    heard = (visible(e.text.rstrip("\r\n")) for e in chat if isinstance(e, Post) and e.key is None)
     say = None if listen else lambda text: chat.send(LOBBY, text)
     _converse(chat, heard, say, chat.say_all, quit="q")
 
 
 def line(post: Post) -> str:
-    """Format a post as one line: time, room, author and text."""
+    """Format a post as one line: time, room, author and text without line breaks at its end."""
     when = f"{local_time(post.time):%Y-%m-%d %H:%M:%S}"
-    return visible(f"{when} {post.room} {post.author}: {post.text}")
+    return visible(f"{when} {post.room} {post.author}: {post.text}".rstrip("\r\n"))
 
 
 def _converse(

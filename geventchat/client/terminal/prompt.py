@@ -16,11 +16,14 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.key_binding import merge_key_bindings
+from prompt_toolkit.layout import Dimension
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
 from geventchat.client.terminal.formatting import STYLE, Line
+from geventchat.client.terminal.graphemes import Steady, editing_keys, steady
 from geventchat.client.terminal.keys import Switch, keys
 from geventchat.client.terminal.view import PATIENCE_SECONDS, View
 
@@ -41,15 +44,17 @@ class Prompt:
         self._gone = False  # the terminal, as when its window is closed
         self._session: PromptSession[str] = PromptSession(
             message=self._prompt,
-            bottom_toolbar=lambda: FormattedText(view.toolbar()),
+            bottom_toolbar=self._toolbar,
             completer=completer,
             complete_style=CompleteStyle.READLINE_LIKE,
             complete_while_typing=False,
             enable_suspend=True,
             erase_when_done=True,
-            key_bindings=keys(self._typed.put),
+            input_processors=[Steady()],
+            key_bindings=merge_key_bindings([editing_keys(), keys(self._typed.put)]),
             style=_STYLE,
         )
+        self._session.layout.current_window.height = self._input_height
         # One prompt for the whole program: accepting a line does not end it.
         self._session.default_buffer.accept_handler = self._accept
 
@@ -110,8 +115,18 @@ class Prompt:
             app.exit(exception=EOFError)
 
     def _prompt(self) -> FormattedText:
-        width = self._session.output.get_size().columns
-        return FormattedText(self._view.prompt(time.monotonic(), width))
+        return _steady(self._view.prompt(time.monotonic(), self._columns))
+
+    def _toolbar(self) -> FormattedText:
+        return _steady(self._view.toolbar(self._columns))
+
+    def _input_height(self) -> Dimension:
+        # Part of the window only: what does not fit could not be erased when a line is printed.
+        return Dimension(max=max(1, self._session.output.get_size().rows // 2 - 1))
+
+    @property
+    def _columns(self) -> int:
+        return self._session.output.get_size().columns
 
     def _accept(self, buffer: Buffer) -> bool:
         if buffer.text.strip():
@@ -146,3 +161,7 @@ class Prompt:
                 self._gone = True
                 self.quit()
         app.invalidate()
+
+
+def _steady(line: Line) -> FormattedText:
+    return FormattedText((style, steady(text)) for style, text in line)

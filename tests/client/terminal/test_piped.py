@@ -240,3 +240,7 @@ def test_plain_speaks_the_original_protocol_and_nothing_else(listener: Listener)
 
 def test_a_multi_line_post_is_printed_as_one_line() -> None:
     assert line(Post("dev", 1, "anna", 0, "a\nb\\n")).endswith(" dev anna: a\\nb\\n")
+
+
+def test_the_line_end_of_a_post_is_not_printed() -> None:
+    assert line(Post("dev", 1, "anna", 0, "a\r\n")).endswith(" dev anna: a")
