@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import gevent
@@ -57,7 +58,8 @@ def test_rules_are_listed_and_removed(server: OperatedServer) -> None:
         "mute", "eve", "--seconds", "60", "--target-type", "nick", "--reason", "spam"
     )
     assert re.fullmatch(
-        r"mute nick eve, by guest-\d+ until [-\d]{10} \d\d:\d\d: spam\n", done.stdout
+        r"mute nick eve until [-\d]{10} \d\d:\d\d \S+, by operator at 127.0.0.1: spam\n",
+        done.stdout,
     )
     assert server.admin("list").stdout == done.stdout
     assert server.admin("unmute", "eve").stdout.startswith("removed: mute nick eve")
@@ -107,3 +109,58 @@ def test_only_an_operator_connection_may_perform_actions(server: OperatedServer)
             list(eve)
         assert eve.ended is not None
         assert eve.ended.code == "kicked"
+
+
+@pytest.mark.parametrize(
+    ("given", "minutes"), [("5400", 90), ("1h30m", 90), ("1.5h", 90), ("90 min", 90), ("１０m", 10)]
+)
+def test_a_duration_is_seconds_or_as_in_the_terminal(
+    server: OperatedServer, given: str, minutes: int
+) -> None:
+    before = datetime.now().astimezone()
+    until = server.admin("close", "--seconds", given).stdout.partition(" until ")[2][:16]
+    ends = datetime.fromisoformat(until).astimezone()
+    assert timedelta(minutes=minutes - 1) < ends - before < timedelta(minutes=minutes + 1)
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "1h30", "1,5h", "+1h", "0m", "9" * 5_000, "soon", ""])
+def test_another_duration_is_refused_with_the_forms(server: OperatedServer, given: str) -> None:
+    done = server.admin("close", "--seconds", given)
+    assert done.returncode == 2
+    assert done.stderr.startswith("geventchat: --seconds: ")
+    assert "90s, 10m, 1h30m, 7d, 2w" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert server.admin("list").stdout == "no rules are in force\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["mute", "eve", "1h30m"],
+        ["ban", "10.0.0.1", "10m", "spam"],
+        ["close", "1h"],
+        ["freeze", "lobby", "1h"],
+        ["freeze", "1h"],
+        ["ban", "eve", "--reason", "10m spam"],
+    ],
+)
+def test_a_duration_out_of_place_changes_nothing_and_names_its_place(
+    server: OperatedServer, arguments: list[str]
+) -> None:
+    done = server.admin(*arguments)
+    assert done.returncode in (1, 2)
+    assert "seconds" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert server.admin("list").stdout == "no rules are in force\n"
+
+
+def test_a_rule_without_an_end_says_so(server: OperatedServer) -> None:
+    assert server.admin("ban", "eve").stdout == (
+        "ban nick eve until undone, by operator at 127.0.0.1\nconnections closed: 0\n"
+    )
+
+
+def test_nobody_is_muted_by_mistake(server: OperatedServer) -> None:
+    done = server.admin("mute", "nosuch")
+    assert done.returncode == 1
+    assert "nosuch is not online" in done.stderr

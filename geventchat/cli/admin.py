@@ -8,6 +8,7 @@ import click
 from geventchat.cli.address import host_and_port
 from geventchat.cli.options import as_given, names, option, variable
 from geventchat.config import BadOption
+from geventchat.protocol import durations
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.requests import Action, TargetType
 from geventchat.protocol.visible import visible
@@ -16,9 +17,20 @@ _FILE: Final = "geventchat.db.operator"
 _OF_ALL: Final = ("close", "open", "list")
 
 
+class _Duration(click.ParamType):  # type: ignore[type-arg]
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return durations.seconds(f"{value}s" if str(value).strip().isdecimal() else value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 @click.command()
 @click.argument("action", type=click.Choice(get_args(Action)))
 @click.argument("target", required=False)
+@click.argument("rest", nargs=-1, metavar="")
 @option(
     "--server",
     default="",
@@ -35,11 +47,17 @@ _OF_ALL: Final = ("close", "open", "list")
 @click.option(
     "--target-type", type=click.Choice(get_args(TargetType)), help="How to interpret TARGET."
 )
-@click.option("--seconds", type=click.IntRange(min=1), help="Duration; default: until undone.")
+@click.option(
+    "--seconds",
+    type=_Duration(),
+    metavar="SECONDS",
+    help=f"Duration, also {durations.FORMS}; default: until undone.",
+)
 @click.option("--reason", help="Reason shown to the user.")
 def admin(
     action: Action,
     target: str | None,
+    rest: tuple[str, ...],
     server: str,
     operator_file: str | None,
     tls: bool,
@@ -51,7 +69,9 @@ def admin(
     TARGET is a nick, an address or a room. `list` shows the rules in force.
     """
     if target is not None and action in _OF_ALL:
-        raise BadOption("TARGET", target, f"{action} takes no target")
+        raise BadOption("TARGET", target, f"{action} takes no target{_hint(target)}")
+    if rest:
+        raise BadOption("TARGET", target, f"{rest[0]} is one word too many{_hint(rest[0])}")
     host, port = host_and_port(server)
     token = os.environ.get(variable("token"))
     from geventchat.client import Connection, Ended, NotGeventchat, ServerError, tls_context
@@ -73,3 +93,11 @@ def admin(
         click.echo(f"geventchat: {host}:{port}: {error.strerror or error}", err=True)
         return 1
     return 0
+
+
+def _hint(word: str) -> str:
+    """Return where a word belongs that is no target."""
+    meant, flag = "reason", "--reason"
+    if durations.begins_like_one(word):
+        meant, flag = "duration", "--seconds"
+    return f"; a {meant} goes into {flag}"

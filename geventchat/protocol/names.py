@@ -18,7 +18,7 @@ MAX_NAME_LENGTH: Final = 32
 LOBBY: Final = "lobby"
 GUEST: Final = "guest-"
 _ADDRESS: Final = re.compile(
-    r"([0-9]+(\.[0-9]+){2,}|[0-9a-f:.]*::[0-9a-f:.]*|([0-9a-f]{1,4}:){7}[0-9a-f]{1,4})(/.*)?",
+    r"([0-9]+(\.[0-9]+){2,}|[0-9a-f:.]*::[0-9a-f:.]*|([0-9a-f]{1,4}:){7}[0-9a-f]{1,4})([/%].*)?",
     re.IGNORECASE,
 )
 _RESERVED: Final = ("server", "system", "geventchat")

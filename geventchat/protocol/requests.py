@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
+from geventchat.protocol import durations
 from geventchat.protocol.errors import ProtocolError
 
 Token = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -121,7 +122,7 @@ class Admin(Request, tag="admin", frozen=True, kw_only=True):
     """A nick, an address or network, or a room, depending on the action."""
     target_type: TargetType | None = None
     """How to interpret `target`; absent: the default of the action."""
-    seconds: Annotated[int, Meta(ge=1, le=10 * 366 * 86_400)] | None = None
+    seconds: Annotated[int, Meta(ge=1, le=durations.MAX_SECONDS)] | None = None
     """Duration; absent: until undone."""
     reason: Annotated[str, Meta(max_length=200)] | None = None
     token: Secret | None = None
@@ -215,6 +216,8 @@ def _invalid(frame: bytes, complaint: str) -> ProtocolError:
     what, _, where = complaint.partition(" - at `$")
     field = where.rstrip("`").lstrip(".")
     text = f"{field}: {what}." if field else f"{what}."
+    if field == "seconds":
+        text += f" It is a whole number from 1 to {durations.MAX_SECONDS}, or absent: until undone."
     return ProtocolError("bad_field", text, request_id=request_id, key=key)
 
 

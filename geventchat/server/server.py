@@ -13,7 +13,7 @@ from gevent.ssl import SSLContext
 
 from geventchat.config import ADMIN_PORT, BadSetting, Config, Limits
 from geventchat.protocol import names
-from geventchat.protocol.errors import FULL, LOST, SHUTDOWN, Reason
+from geventchat.protocol.errors import BANNED, FULL, LOST, SHUTDOWN, Reason
 from geventchat.server import factory
 from geventchat.server.access.policy import Policy
 from geventchat.server.access.rate_limits import WHY
@@ -41,8 +41,9 @@ RESERVED_DESCRIPTORS: Final = 96
 _MAX_REJECTING: Final = 16
 """Maximum number of rejected connections that are given REJECT_SECONDS at the same time."""
 _OPERATOR_SLOTS: Final = 16
-"""Connections accepted for hello by a full server, since they may be operators. Half of the slots
-are for trusted networks only, so that the clients that fill the server cannot take them all."""
+"""Connections accepted for hello although the server is full, or their address banned, since they
+may be operators. Half of the slots are for trusted networks only, so that the clients that fill the
+server cannot take them all."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -59,8 +60,8 @@ class Server:
         """Whether a core greenlet ended unexpectedly."""
         self._max_connections = _connection_limit(config.limits)
         self._rejecting = 0
-        self._operator_slots = 0
-        """Number of connections above the limit."""
+        self._operator_slots: Counter[str] = Counter()
+        """Connections above the limit, by the code of the reason to reject them."""
         self.rejections = Rejections()
         self.counts: Counter[str] = Counter()
         self._metrics = Metrics(self._hub, self.rejections.counts, self.counts)
@@ -107,6 +108,7 @@ class Server:
             self._timeline.close(0)
             raise
         self._renew_doors(context, config.limits)
+        self._hub.quieten(self._policy.frozen)
         self._timeline.start()
         self._hub.start(ticking=ticking)
         for greenlet in (*self._timeline.greenlets, *self._hub.greenlets):
@@ -222,24 +224,30 @@ class Server:
         address = link.address
         counted = address not in self._policy.trust
         refused = self._rejection_reason(address, counted=counted)
-        if refused is FULL and self._operator_slots < (
-            _OPERATOR_SLOTS // 2 if counted else _OPERATOR_SLOTS
-        ):
-            self._operator_slots += 1
+        if refused is not None and self._may_be_operator(refused, counted=counted):
+            self._operator_slots[refused.code] += 1
             try:
-                self._serve(link, address, counted=counted, full=True)
+                self._serve(link, address, counted=counted, operators_only=refused)
             finally:
-                self._operator_slots -= 1
+                self._operator_slots[refused.code] -= 1
         elif refused is not None:
             self._reject(link, address, refused)
         else:
             try:
-                self._serve(link, address, counted=counted, full=False)
+                self._serve(link, address, counted=counted)
             finally:
                 if counted:
                     self._policy.limiter.leave(address)
 
-    def _serve(self, link: Link, address: str, *, counted: bool, full: bool) -> None:
+    def _may_be_operator(self, refused: Reason, *, counted: bool) -> bool:
+        """Return whether a connection to reject is given the time to show the operator token."""
+        banned = refused.code == BANNED.code and bool(self._policy.features)
+        slots = _OPERATOR_SLOTS // 2 if counted else _OPERATOR_SLOTS
+        return (refused is FULL or banned) and self._operator_slots[refused.code] < slots
+
+    def _serve(
+        self, link: Link, address: str, *, counted: bool, operators_only: Reason | None = None
+    ) -> None:
         """Run a connection in its reader, the current greenlet. Waits until it has ended."""
         reader = gevent.getcurrent()
         assert isinstance(reader, gevent.Greenlet)  # StreamServer spawns one a connection
@@ -250,7 +258,7 @@ class Server:
             if self._open_link(link, address, reader):
                 limits = self._config.limits
                 session = Session(link, self._hub, self._timeline, limits, self._policy, converse)
-                reason = session.run(full=full)
+                reason = session.run(operators_only)
                 if session.locked_out is not None and reason is not LOST:
                     self.rejections.note(reason.code, address)
         finally:
@@ -260,7 +268,7 @@ class Server:
         """Return why a connection is rejected; if it is not, count it."""
         if self._stopping:
             return SHUTDOWN
-        if len(self._readers) - self._operator_slots >= self._max_connections:
+        if len(self._readers) - self._operator_slots.total() >= self._max_connections:
             return FULL
         if (banned := self._policy.address_ban(address)) is not None:
             return banned

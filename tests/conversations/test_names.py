@@ -1,5 +1,7 @@
 """Nicks: one owner each, held for a dropped client, free at once after a bye."""
 
+import re
+
 import pytest
 from gevent import joinall, spawn
 
@@ -112,6 +114,24 @@ def test_a_client_may_respell_its_own_nick(address: Address) -> None:
         assert (presence["nick"], presence["new_nick"]) == ("ann", "Ann")
         assert ann.ask("nick", nick="\u0410nn")["type"] == "renamed"  # it looks like its own
         assert bob.ask("nick", nick="Ann")["code"] == "nick_too_similar"
+
+
+def test_a_nick_that_is_respelled_while_reconnecting_is_announced_once(address: Address) -> None:
+    with Rich(address, "ann") as ann, Rich(address, "bob") as bob:
+        drop(ann)
+        with Rich(address, "Ann", client=ann.client) as again:
+            assert again.nick == "Ann"
+            (presence,) = of("presence", bob.pong())
+            assert (presence["event"], presence["new_nick"]) == ("rename", "Ann")
+
+
+def test_a_refused_nick_says_which_one_is_in_the_way_and_for_how_long(address: Address) -> None:
+    with Rich(address, "Bernd") as bernd, Rich(address, "eve") as eve:
+        assert "looks like Bernd, which is in use." in eve.ask("nick", nick="Bemd")["text"]
+        drop(bernd)
+        for nick in ("Bemd", "bernd"):
+            text = eve.ask("nick", nick=nick)["text"]
+            assert re.search(r"is held for (5\d|60) more seconds for whoever had it\.", text)
 
 
 def test_renaming_to_the_current_nick_is_answered_and_not_announced(address: Address) -> None:

@@ -17,12 +17,14 @@ def report(done: Admin) -> Iterator[str]:
         yield f"removed: {_rule(rule)}" if done.action in _REMOVING else _rule(rule)
     if len(done.rules) < done.total and done.action == "list":
         yield f"and {done.total - len(done.rules):,} older rules"
-    if done.connections_closed or done.action == "kick":
+    if done.connections_closed or done.action in ("kick", "ban"):
         yield f"connections closed: {done.connections_closed:,}"
 
 
 def _rule(rule: Rule) -> str:
-    until = f" until {local_time(rule.until):%Y-%m-%d %H:%M}" if rule.until is not None else ""
+    until = "undone"
+    if rule.until is not None:
+        until = f"{local_time(rule.until).astimezone():%Y-%m-%d %H:%M %Z}"
     reason = f": {rule.reason}" if rule.reason else ""
     what = " ".join(word for word in (rule.action, rule.target_type, rule.target) if word)
-    return f"{what}, by {rule.operator}{until}{reason}"
+    return f"{what} until {until}, by {rule.operator}{reason}"

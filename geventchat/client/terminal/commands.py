@@ -14,6 +14,7 @@ from geventchat.client.terminal import formatting
 from geventchat.client.terminal.admin_report import report
 from geventchat.client.terminal.formatting import Line
 from geventchat.client.terminal.view import View
+from geventchat.protocol import durations
 from geventchat.protocol.names import fold
 from geventchat.protocol.requests import Action, TargetType
 
@@ -89,7 +90,8 @@ def run_command(command: Command, rest: str, chat: Connection, view: View) -> It
         needed = sum(not kind.startswith("[") for kind in command.arguments.split())
         more = len(rest.split()) < needed
         what = "Missing argument. Usage" if more else "Usage"
-        raise NotUnderstood(f"{what}: {command.usage}")
+        forms = f"; TIME is {durations.FORMS}" if "TIME" in command.arguments else ""
+        raise NotUnderstood(f"{what}: {command.usage}{forms}")
     return command.run(chat, view, **given)
 
 
@@ -231,7 +233,14 @@ def _admin_command(action: Action) -> Callable[..., Iterable[Line]]:
     ) -> Iterable[Line]:
         if action in _OF_ROOMS:
             room = _room_name(room or "", view)
-        seconds = int(time[:-1]) * _SECONDS[time[-1]] if time else None
+        last = (room if view.room(room or "") is None else "") if action in _OF_ROOMS else reason
+        if last and action in _TIMED and durations.begins_like_one(last):
+            text = f"{durations.shown(last)} begins like a duration and is none."
+            raise NotUnderstood(f"{text} TIME is {durations.FORMS}.")
+        try:
+            seconds = durations.seconds(time) if time else None
+        except ValueError as error:
+            raise NotUnderstood(f"{error}.") from None
         done = chat.admin(
             action, nick or target or room, target_type=target_type, seconds=seconds, reason=reason
         )
@@ -252,7 +261,7 @@ def _quit(chat: Connection, view: View) -> Iterable[Line]:
 
 
 _OF_ROOMS: Final = ("lock", "unlock", "freeze", "unfreeze")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_TIMED: Final = ("ban", "mute", "lock", "freeze", "close")
 _KINDS: Final = {
     "TARGET": Kind(
         r"(?P<target>\S+)(?:\s+by\s+(?P<target_type>address|nick|client))?",
@@ -260,7 +269,9 @@ _KINDS: Final = {
         "the user's address; or by nick, by client",
     ),
     "TIME": Kind(
-        r"(?P<time>[0-9]{1,12}[smhd])", "TIME", "duration: 90s, 10m, 2h, 7d; default: no end"
+        rf"(?:for\s+)?(?P<time>{durations.PATTERN})",
+        "TIME",
+        f"{durations.FORMS}; else until undone",
     ),
 }
 """By their name in the usage of commands."""

@@ -91,6 +91,8 @@ class Policy:
         """
         if session.locked_out is FULL:
             raise Ending(FULL)
+        if (banned := self.address_ban(session.address)) is not None:
+            raise Ending(banned)
         if self._password is not None:
             if hello.password is None:
                 raise Ending(PASSWORD)
@@ -162,6 +164,13 @@ class Policy:
     def _mute(self, session: Participant) -> Rule | None:
         nicks = [session.nick]
         return self.rules.of_client("mute", session.client, nicks, session.address, self.clock())
+
+    def frozen(self, room: str) -> bool:
+        """Return whether only operators may post in a room."""
+        return (
+            room in self.rules.frozen
+            and self.rules.of_room("freeze", room, self.clock()) is not None
+        )
 
     def check_speech(self, session: Participant, room: str | None = None) -> None:
         """Raise Refused if a session may not post, in the room or at all."""

@@ -14,6 +14,8 @@ from geventchat.protocol.errors import Refused
 
 MAX_RULES: Final = 2_000
 """In force at a time."""
+_WIDEST: Final = {4: 8, 6: 16}
+"""The shortest prefix of a network in a new rule, by IP version."""
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -86,7 +88,7 @@ class Rules:
             and target_type in (None, rule.target_type)
             and (
                 names.fold(rule.target) in named
-                or (rule.target_type == "address" and rule.value in named)
+                or (rule.target_type == "address" and named & {rule.value, _unscoped(rule.value)})
             )
         ]
         for rule in lifted:
@@ -110,6 +112,8 @@ class Rules:
             if each == action and version == ip.version:
                 inside = ip_network((ip, length), strict=False)
                 rule = self.find(action, "address", str(inside), now)
+                if rule is None and _scope(inside):  # a rule without a scope is for all links
+                    rule = self.find(action, "address", _unscoped(str(inside)), now)
                 if rule is not None:
                     return rule
         return None
@@ -157,18 +161,44 @@ def parsed(address: str) -> Address | None:
 def network(text: str) -> Network | None:
     """Parse a network or an address; None if it is invalid.
 
-    An IPv6 address stands for its /64, since a host has all of it. IPv4 mapped into IPv6 becomes
-    IPv4.
+    An IPv6 address stands for its /64, since a host has all of it; a link-local one or loopback for
+    itself, since all hosts on the link share their /64. IPv4 mapped into IPv6 becomes IPv4.
     """
     ip = parsed(text)
     if ip is not None:
-        return ip_network((ip, 64 if ip.version == 6 else 32), strict=False)
+        shared = ip.version == 4 or ip.is_link_local or ip.is_loopback
+        return ip_network((ip, ip.max_prefixlen if shared else 64), strict=False)
     try:
         found = ip_network(text, strict=False)
     except ValueError:
         return None
     mapped = getattr(found.network_address, "ipv4_mapped", None)
     return ip_network((mapped, found.prefixlen - 96)) if mapped and found.prefixlen >= 96 else found
+
+
+def within(meant: Network, address: str) -> bool:
+    """Return whether an address is in a network; one with a scope id is on that link only."""
+    ip = parsed(address)
+    if ip is None or ip not in meant:
+        return False
+    return _scope(meant) in (None, getattr(ip, "scope_id", None))
+
+
+def check_width(meant: Network) -> None:
+    """Raise Refused if a network is too wide for a rule, which would hit nearly everybody."""
+    least = _WIDEST[meant.version]
+    if meant.prefixlen < least:
+        text = f"target: {meant} is too wide; at most a /{least}. Use close to refuse new users."
+        raise Refused("bad_field", text)
+
+
+def _scope(meant: Network) -> str | None:
+    return getattr(meant.network_address, "scope_id", None)
+
+
+def _unscoped(value: str) -> str:
+    address, _, length = value.partition("/")
+    return f"{address.partition('%')[0]}/{length}"
 
 
 def _key(rule: Rule) -> tuple[str, str, str]:

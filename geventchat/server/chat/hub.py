@@ -6,9 +6,10 @@ has spoken or stayed a second.
 """
 
 import logging
+import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -53,6 +54,14 @@ class Away:
     until: float = 0.0
 
 
+def _whose(owner: Participant | Away) -> str:
+    """Return why a nick of this owner cannot be had, and until when."""
+    if not isinstance(owner, Away):
+        return "is in use"
+    seconds = max(math.ceil(owner.until - time.monotonic()), 1)
+    return f"is held for {seconds} more seconds for whoever had it"
+
+
 class Hub:
     """Participants, nicks and rooms. Nothing here waits unless it says so."""
 
@@ -62,7 +71,7 @@ class Hub:
         self.delivery = Delivery()
         self._presence = Presence(self.delivery)
         self.rooms: dict[str, Room] = {}
-        self._nicks: Nicks[Participant | Away] = Nicks()
+        self._nicks: Nicks[Participant | Away] = Nicks(_whose)
         self._clients: dict[bytes, Participant | Away] = {}
         self._opened: Counter[str | None] = Counter()
         """Open rooms by the address that opened them."""
@@ -80,6 +89,10 @@ class Hub:
         self.delivered = Event()
         """Set during shutdown, when everything stored is in the outboxes."""
         self.timeline: Timeline  # set once, by the server: each of the two needs the other
+
+    def quieten(self, frozen: Callable[[str], bool]) -> None:
+        """Announce only the number of members in rooms for which `frozen` is true."""
+        self._presence.frozen = frozen
 
     def start(self, *, ticking: bool = True) -> None:
         """Open the lobby, start delivery and, if `ticking`, the clock.

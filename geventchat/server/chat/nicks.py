@@ -1,5 +1,6 @@
 """Nicks: each has one owner, and none looks like another."""
 
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from geventchat.protocol import names
@@ -11,10 +12,13 @@ Owner = TypeVar("Owner")
 class Nicks(Generic[Owner]):
     """All nicks in use or held, with their owners. Nothing here waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, whose: Callable[[Owner], str] = lambda _: "is in use") -> None:
+        """`whose`: returns what is said of a nick of this owner to others who want it."""
+        self._whose = whose
         self._owners: dict[str, tuple[Owner, str]] = {}
         """Owner and skeleton by folded nick; the skeleton is that of its current spelling."""
         self._skeletons: dict[str, str] = {}
+        """The nick, as it is spelled, by skeleton."""
         self._guests = 0
 
     def guest(self) -> str:
@@ -30,11 +34,13 @@ class Nicks(Generic[Owner]):
         nick = names.nick(text)
         holder = self.owner(nick)
         if holder is not None and holder is not owner:
-            raise Refused("nick_in_use", f"The nick {nick} is in use. Choose another.")
-        similar = self._skeletons.get(names.skeleton(nick))
-        if similar is not None and self._owners[similar][0] is not owner:
-            text = f"The nick {nick} looks like another in use. Choose another."
-            raise Refused("nick_too_similar", text)
+            text = f"The nick {nick} {self._whose(holder)}. Choose another."
+            raise Refused("nick_in_use", text)
+        similar = self._skeletons.get(names.skeleton(nick), "")
+        holder, _ = self._owners.get(names.fold(similar), (None, ""))
+        if holder is not None and holder is not owner:
+            text = f"The nick {nick} looks like {similar}, which {self._whose(holder)}."
+            raise Refused("nick_too_similar", f"{text} Choose another.")
         self.give(nick, owner)
         return nick
 
@@ -43,13 +49,13 @@ class Nicks(Generic[Owner]):
         self.free(nick)  # its former spelling may have another skeleton
         folded, skeleton = names.fold(nick), names.skeleton(nick)
         self._owners[folded] = owner, skeleton
-        self._skeletons[skeleton] = folded
+        self._skeletons[skeleton] = nick
 
     def free(self, nick: str) -> None:
         """Release a nick in any spelling; no error if it is not in use."""
         folded = names.fold(nick)
         _, skeleton = self._owners.pop(folded, (None, ""))
-        if self._skeletons.get(skeleton) == folded:
+        if names.fold(self._skeletons.get(skeleton, "")) == folded != "":
             del self._skeletons[skeleton]
 
     def owner(self, text: str) -> Owner | None:

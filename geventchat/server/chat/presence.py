@@ -1,9 +1,10 @@
 """Presence: announces joins, leaves and renames to a room.
 
-In a crowded room only the number of members is announced. Nothing here waits; events are sent by
-the next `Delivery.work`.
+In a crowded room, or a frozen one where a nick could be a message, only the number of members is
+announced. Nothing here waits; events are sent by the next `Delivery.work`.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from geventchat.protocol import events
@@ -21,8 +22,10 @@ class Presence:
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
+        self.frozen: Callable[[str], bool] = lambda _: False
+        """Whether operators have frozen a room."""
         self._counted: set[Room] = set()
-        """Crowded rooms whose number of members has changed."""
+        """Crowded and frozen rooms whose number of members has changed."""
 
     def came(self, room: Room, participant: Participant) -> None:
         """Count a new member and announce it to the others."""
@@ -44,12 +47,15 @@ class Presence:
             self.went(room, nick)
 
     def renamed(self, room: Room, participant: Participant, former: str) -> None:
-        """Announce a rename to the others, unless the room is crowded."""
-        if not room.crowded and room.tell_rename(participant, former):
+        """Announce a rename to the others, unless the room is crowded or frozen."""
+        if not self._only_count(room) and room.tell_rename(participant, former):
             self._delivery.add(room)
 
+    def _only_count(self, room: Room) -> bool:
+        return room.crowded or self.frozen(room.name)
+
     def count(self) -> None:
-        """Announce the number of members to crowded rooms in which it has changed."""
+        """Announce the number of members to crowded and frozen rooms in which it has changed."""
         counted, self._counted = self._counted, set()
         for room in counted:
             self._delivery.tell(room, events.Presence(room=room.name, count=room.count))
@@ -57,7 +63,7 @@ class Presence:
     def _tell(
         self, room: Room, presence: events.Presence, exclude: Participant | None = None
     ) -> None:
-        if room.crowded:
+        if self._only_count(room):
             self._counted.add(room)
         else:
             self._delivery.tell(room, presence, exclude)

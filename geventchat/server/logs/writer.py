@@ -81,22 +81,30 @@ class LogWriter:
             newest = self._newest  # read before checking for more: see below
             while len(waiting) < LINES_PER_WRITE and not self._lines.empty():
                 waiting.append(self._lines.get())
-            page = []
-            for number, line in waiting:
-                page += self._left_out(number - written - (line is not None))
-                written = number
-                if line is None:
-                    more = False
-                else:
-                    page.append(line)
+            last, line = waiting[-1]
+            more = line is not None
             if self._lines.empty():  # all up to `newest` that are not here were dropped
-                page += self._left_out(newest - written)
-                written = max(newest, written)
-            self._write(fd, "".join(f"{line}\n" for line in page))
+                last = max(last, newest)
+            try:
+                self._write(fd, self._page(waiting, written, last))
+                written = last
+            except Exception:
+                pass  # these lines are lost, and the next page says how many: never the later ones
             if more:
                 _sleep(PAUSE_SECONDS)
         os.close(fd)
         self._ended.release()
+
+    def _page(self, waiting: list[tuple[int, str | None]], written: int, last: int) -> str:
+        """Return these lines as text, and a line for each gap in their numbers up to `last`."""
+        page = []
+        for number, line in waiting:
+            page += self._left_out(number - written - (line is not None))
+            written = number
+            if line is not None:
+                page.append(line)
+        page += self._left_out(last - written)
+        return "".join(f"{line}\n" for line in page)
 
     def _write(self, fd: int, page: str) -> None:
         data = page.encode("utf-8", "backslashreplace")

@@ -157,7 +157,8 @@ def _topic(session: Session, request: requests.Topic) -> None:
 
 def _typing(session: Session, request: requests.Typing) -> None:
     room = _member(session, request.room).room
-    if not room.crowded and not session.muted:
+    frozen = session.policy.frozen(room.name) and not session.operator
+    if not room.crowded and not session.muted and not frozen:
         session.charge(room.rich_members)
         session.hub.tell(room, events.Typing(room=room.name, nick=session.nick), session)
 

@@ -9,11 +9,19 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from geventchat.protocol import events, names
+from geventchat.protocol import durations, events, names
 from geventchat.protocol.errors import KICKED, Refused
 from geventchat.protocol.requests import Admin
 from geventchat.server.access.policy import audit
-from geventchat.server.access.rules import Network, Rule, Rules, moment, network, parsed
+from geventchat.server.access.rules import (
+    Network,
+    Rule,
+    Rules,
+    check_width,
+    moment,
+    network,
+    within,
+)
 from geventchat.server.chat.hub import Away
 from geventchat.server.participant import Participant
 from geventchat.server.session.session import Session
@@ -24,6 +32,7 @@ _SHOWN: Final = 500
 """Maximum number of rules in a response."""
 _STRIDE: Final = 100
 """Sessions per slice when rules are applied: some 0.5 ms."""
+_PLACE: Final = f"a duration goes into seconds (--seconds {durations.FORMS})"
 
 Done = tuple[list[Rule], int]
 """The rules that were created, removed or found, and the number of connections closed."""
@@ -35,9 +44,25 @@ def run(session: Session, request: Admin) -> events.Admin:
     """Carry out an action and save it. Waits. Raises Refused."""
     if request.token is not None or not session.operator:
         session.policy.authenticate_operator(session, request.token, request.action)
+    _check_fields(request)
     if request.action in _WITHOUT_RULES:
         return _act(session, request)
     return shielded(partial(_act, session, request))
+
+
+def _check_fields(request: Admin) -> None:
+    """Raise Refused if an action has a field that it would ignore, or a duration out of place."""
+    action = request.action
+    if request.target is not None and action in _OF_ALL:
+        raise Refused("bad_field", f"target: {action} takes no target; {_PLACE}.")
+    if request.seconds is not None and action not in _UNDONE.values():
+        raise Refused("bad_field", f"seconds: {action} has no duration.")
+    if (
+        action in _UNDONE.values()
+        and request.seconds is None
+        and durations.begins_like_one(request.reason or "")
+    ):
+        raise Refused("bad_field", f"reason: it begins like a duration; {_PLACE}.")
 
 
 def _act(session: Session, request: Admin) -> events.Admin:
@@ -81,14 +106,41 @@ def _ban_or_mute(session: Session, request: Admin) -> Done:
     """Handle `ban` and `mute`."""
     rules = _new_rules(session, request, _targets(session, request))
     own = session.client, [session.nick], session.address
-    if Rules(rules).of_client(request.action, *own, session.policy.clock()) is not None:
-        raise Refused("forbidden", f"That would also {request.action} you.")
+    if (hit := Rules(rules).of_client(request.action, *own, session.policy.clock())) is not None:
+        text = f"That would also {request.action} you."
+        if hit.target_type == "address":
+            text = f"{text[:-1]}: {session.address} is your address too. Name a nick or a client."
+        raise Refused("forbidden", text)
+    _check_reach(session, request)
     return _put_in_force(session, rules), _apply_to_all(session)
+
+
+def _check_reach(session: Session, request: Admin) -> None:
+    """Raise Refused if a ban or mute hits nobody, or more than the one who was named. May wait."""
+    target, action = _target(request), request.action
+    named, meant = session.hub.find(target), _network(session, request)
+    if meant is not None:
+        check_width(meant)
+        if named is not None:  # an address was not named: others may share it
+            others = sum(
+                other is not named and within(meant, other.address)
+                for other in in_slices(session.hub.sessions, _STRIDE)
+            )
+            if others:
+                many = f"{others:,} other client{'' if others == 1 else 's'}"
+                text = f"{many} would go too. To {action} all of them, name {meant} itself."
+                raise Refused("forbidden", text)
+    elif action == "mute" and named is None and request.target_type is None:
+        text = f"{_nobody(target).text} To mute whoever takes that nick, mute it by nick."
+        raise Refused("no_such_nick", text)
 
 
 def _lock_or_freeze(session: Session, request: Admin) -> Done:
     """Handle `lock` and `freeze`."""
-    room = names.room(_target(request))
+    target = _target(request)
+    room = names.room(target)
+    if room not in session.hub.rooms and durations.begins_like_one(target):
+        raise Refused("bad_field", f"target: there is nobody in a room {room}; {_PLACE}.")
     return _put_in_force(session, _new_rules(session, request, [("room", room, room)])), 0
 
 
@@ -118,7 +170,7 @@ def _new_rules(session: Session, request: Admin, targets: Iterable[Target]) -> l
             action=request.action,
             target_type=target_type,
             target=target,
-            operator=session.nick,
+            operator=_operator(session),
             time=int(now * 1000),
             until=int((now + request.seconds) * 1000) if request.seconds else None,
             reason=request.reason or "",
@@ -126,6 +178,12 @@ def _new_rules(session: Session, request: Admin, targets: Iterable[Target]) -> l
         )
         for target_type, value, target in targets
     ]
+
+
+def _operator(session: Session) -> str:
+    """Return who made a rule: a guest's name is another's after a restart."""
+    guest = session.nick.startswith(names.GUEST)
+    return f"operator at {session.address}" if guest else session.nick
 
 
 def _put_in_force(session: Session, rules: list[Rule]) -> list[Rule]:
@@ -182,7 +240,7 @@ def _sessions_to_kick(session: Session, request: Admin) -> list[Participant]:
         return [other for other in hub.participants_in(names.room(target)) if not other.operator]
     if (meant := _network(session, request)) is not None:
         return [
-            other for other in hub.sessions if not other.operator and _within(meant, other.address)
+            other for other in hub.sessions if not other.operator and within(meant, other.address)
         ]
     found = hub.find(target)
     if found is None or isinstance(found, Away):
@@ -206,11 +264,6 @@ def _network(session: Session, request: Admin) -> Network | None:
     return meant
 
 
-def _within(meant: Network, address: str) -> bool:
-    ip = parsed(address)
-    return ip is not None and ip in meant
-
-
 def _target(request: Admin) -> str:
     if request.target is None:
         raise Refused("bad_field", f"target: {request.action} needs a target.")
@@ -221,6 +274,8 @@ def _nobody(target: str) -> Refused:
     return Refused("no_such_nick", f"{target} is not online.")
 
 
+_OF_ALL: Final = "close", "open", "list"
+"""Actions without a target."""
 _WITHOUT_RULES: Final = "kick", "list"
 """Actions that change no rules and never wait."""
 _UNDONE: Final = {

@@ -18,7 +18,6 @@ from greenlet import greenlet
 from geventchat.config import Limits
 from geventchat.protocol import events, requests
 from geventchat.protocol.errors import (
-    FULL,
     IDLE,
     INTERNAL,
     LOST,
@@ -54,7 +53,7 @@ _REACH: Final = 256
 _ROOM_TOKENS: Final = 1 / 16
 """and the tokens that each room costs as well."""
 _TOKEN_SECONDS: Final = 1.0
-"""How long a connection to a full server has to show the operator token."""
+"""How long a connection that is admitted only as an operator has to show the token."""
 _GOODBYE_SECONDS: Final = 2.0
 """How long a client has to take what is pending, and then to close its side."""
 _AFTER_MS: Final = 200, 3_000
@@ -159,26 +158,29 @@ class Session:
         """Its rate limit; None: it has none."""
         return self.link.pace
 
-    def run(self, *, full: bool = False) -> Reason:
+    def run(self, operators_only: Reason | None = None) -> Reason:
         """Serve the client from its first byte to goodbye; return why the session ended.
 
-        Waits; called by the greenlet that is the reader. A `full` server admits only operators.
+        Waits; called by the greenlet that is the reader. `operators_only`: why nobody else is
+        admitted.
         """
         self._reader = gevent.getcurrent()
         reason = LOST
-        self.locked_out = FULL if full else self.policy.shut()
+        self.locked_out = operators_only or self.policy.shut()
         late = None
         if self.locked_out is not None:
-            seconds = _TOKEN_SECONDS if full else self.limits.hello_seconds
+            seconds = _TOKEN_SECONDS if operators_only else self.limits.hello_seconds
             late = gevent.spawn_later(seconds, self._hello_timeout)
         try:
             self.policy.refresh_mute(self)
             self.rooms = self.hub.add(self)
-            if (banned := self.policy.address_ban(self.address)) is not None:
+            banned = self.policy.address_ban(self.address)
+            if banned is not None and operators_only is None:
                 raise Ending(banned)  # while it shook hands
             self._converse(self)
             self.wait_acknowledged()
-            reason = FULL if self.locked_out is FULL else LOST
+            if self.locked_out is not None and operators_only is not None:
+                reason = operators_only
             if self._drained is not None:
                 reason = SHUTDOWN
         except Ending as ending:

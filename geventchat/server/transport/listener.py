@@ -117,7 +117,23 @@ class Door:
     def _handle(self, sock: gevent_socket.socket, address: tuple[Any, ...]) -> None:
         stream = TcpStream(sock) if self._tls is None else TlsStream(sock, self._tls)
         framing = self._framing(self._frame_bytes, self._how)
-        self._on_connect(Connection(stream, framing, address[0], address[1], self.name))
+        self._on_connect(Connection(stream, framing, _host(address), address[1], self.name))
+
+
+def _host(address: tuple[Any, ...]) -> str:
+    """Return the address of a client as people write it.
+
+    IPv4 mapped into IPv6 is IPv4. A link-local address has its scope, `fe80::1%eth0`: hosts on
+    other links may have the same.
+    """
+    host: str = address[0]
+    scope = address[3] if len(address) > 3 else 0
+    if scope and "%" not in host:
+        try:
+            return f"{host}%{socket.if_indextoname(scope)}"
+        except OSError:  # the interface is gone
+            return f"{host}%{scope}"
+    return host.removeprefix("::ffff:") if "." in host else host
 
 
 def listen(host: str, port: int) -> gevent_socket.socket:

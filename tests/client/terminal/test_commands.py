@@ -64,7 +64,7 @@ def test_help_explains_targets_and_durations(ask: Ask) -> None:
     assert ask("/help ban") == [
         "/ban TARGET [TIME] [REASON]  operators: ban a user or an address",
         "TARGET by address            the user's address; or by nick, by client",
-        "TIME                         duration: 90s, 10m, 2h, 7d; default: no end",
+        "TIME                         90s, 10m, 1h30m, 7d, 2w; else until undone",
     ]
     assert ask("/help ban")[1].split() in [line.split() for line in ask("/help")]
 
@@ -88,7 +88,7 @@ def test_help_fits_a_terminal(ask: Ask) -> None:
         ("/unban", "Missing argument. Usage: /unban TARGET"),
         ("/unban eve 10m", "Usage: /unban TARGET"),
         ("/close tomorrow", "Usage: /close [TIME]"),
-        ("/lock dev 10min", "Usage: /lock [ROOM] [TIME]"),
+        ("/lock dev 10x", "Usage: /lock [ROOM] [TIME]; TIME is 90s, 10m, 1h30m, 7d, 2w"),
         ("/history 0", "Usage: /history [COUNT], a number from 1 to 500, in a room."),
         ("/history -1", "Usage: /history [COUNT], a number from 1 to 500, in a room."),
         ("/history 501", "Usage: /history [COUNT], a number from 1 to 500, in a room."),
@@ -118,7 +118,7 @@ def test_an_invalid_command_is_one_line(ask: Ask, line: str, told: str) -> None:
             "/mute Robert 10m too  loud",
             {"action": "mute", "target": "Robert", "seconds": 600, "reason": "too  loud"},
         ),
-        ("/mute eve 10minutes", {"action": "mute", "target": "eve", "reason": "10minutes"}),
+        ("/mute eve 10minutes", {"action": "mute", "target": "eve", "seconds": 600}),
         ("/mute eve spam 10m", {"action": "mute", "target": "eve", "reason": "spam 10m"}),
         (
             "/ban guest-63 by address 1h spam",
@@ -158,7 +158,74 @@ def test_operator_commands_send_their_request(
         action="ban", target_type="nick", target="bert", operator="olga", time=0, reason="spam"
     )
     peer.tell(Admin(action="list", rules=[rule], connections_closed=0, total=3, id=request["id"]))
-    assert asking.get() == ["ban nick bert, by olga: spam", "and 2 older rules"]
+    assert asking.get() == ["ban nick bert until undone, by olga: spam", "and 2 older rules"]
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"),
+    [
+        ("1h30m", 5_400),
+        ("1h 30m", 5_400),
+        ("1.5h", 5_400),
+        ("90 min", 5_400),
+        ("90\tMinutes", 5_400),
+        ("１０m", 600),
+        ("2w", 1_209_600),
+        ("for 10m", 600),
+    ],
+)
+@pytest.mark.parametrize(
+    ("line", "rest"),
+    [
+        ("/mute eve {}", {"target": "eve"}),
+        ("/ban eve by nick {} too loud", {"target": "eve", "target_type": "nick"}),
+        ("/freeze {}", {"target": "lobby"}),
+        ("/lock dev {}", {"target": "dev"}),
+        ("/close {}", {}),
+    ],
+)
+def test_every_command_understands_durations_as_people_write_them(
+    talk: tuple[Connection, Peer],
+    ask: Ask,
+    line: str,
+    rest: dict[str, Any],
+    time: str,
+    seconds: int,
+) -> None:
+    _, peer = talk
+    asking = meanwhile(lambda: ask(line.format(time)))
+    request = peer.request()
+    reason = {"reason": "too loud"} if line.endswith("loud") else {}
+    action = line[1:].split()[0]
+    assert request == {"type": "admin", "id": request["id"], "action": action} | rest | reason | {
+        "seconds": seconds
+    }
+    peer.tell(Admin(action="list", rules=[], connections_closed=0, total=0, id=request["id"]))
+    asking.get()
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["90", "1h30", "1,5h", "1:30", "+1h", "-1h", "10x", "½h", "1y", "0m", "9999999999999d", "1h 30",
+     "10m -5m", "(10m)", "for 10x", "an hour", "3 strikes", "10m 3 strikes"],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/mute eve {}",
+        "/ban eve by nick {} too loud",
+        "/ban 10.0.0.1 {}",
+        "/close {}",
+        "/freeze {}",
+        "/lock dev {}",
+    ],
+)
+def test_what_begins_like_a_duration_and_is_none_is_refused_with_the_forms(
+    ask: Ask, line: str, time: str
+) -> None:
+    (shown,) = ask(line.format(time))
+    assert shown.startswith("! ")
+    assert "90s, 10m, 1h30m, 7d, 2w" in shown
 
 
 def test_a_missing_argument_shows_the_usage(ask: Ask) -> None:

@@ -71,6 +71,12 @@ def test_all_of_an_ipv6_64_are_one_address() -> None:
     assert [door.enter(host, 0) for host in hosts] == [None, None, TOO_MANY, None]
 
 
+def test_link_local_addresses_are_counted_each_for_itself() -> None:
+    door = limiter(connections_per_address=1)
+    hosts = ["fe80::1%eth0", "fe80::2%eth0", "fe80::1%eth1", "fe80::1", "fe80::2%eth0", "::1"]
+    assert [door.enter(host, 0) for host in hosts] == [None, None, None, None, TOO_MANY, None]
+
+
 def test_ipv4_within_ipv6_is_ipv4() -> None:
     door = limiter(connections_per_address=1)
     assert door.enter(f"::ffff:{ANN}", 0) is None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from geventchat.protocol import names
 from geventchat.protocol.errors import Refused
-from geventchat.server.access.rules import MAX_RULES, Rule, Rules, network, parsed
+from geventchat.server.access.rules import MAX_RULES, Rule, Rules, check_width, network, parsed
 
 NOW: Final = 1_700_000_000.0
 
@@ -41,7 +41,11 @@ def of_address(text: str, action: str = "ban") -> Rules:
         ("2001:db8:1:2::3", "2001:db8:1:2:ffff::", "2001:db8:1:3::3"),
         ("2001:db8:1:2::/64", "2001:0db8:0001:0002::9", "2001:db8:1:1:ffff::"),
         ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::1"),
-        ("fe80::1", "fe80::2%eth0", "fe80:0:0:1::1%eth0"),
+        ("fe80::1", "fe80::1%eth0", "fe80::2%eth0"),
+        ("fe80::1%eth0", "fe80::1%eth0", "fe80::1%eth1"),
+        ("fe80::1%eth0", "fe80::1%eth0", "fe80::1"),
+        ("fe80::/64", "fe80::2%eth0", "fe80:0:0:1::1%eth0"),
+        ("::1", "::1", "::2"),
         ("0.0.0.0/0", "192.0.2.7", "2001:db8::1"),
         ("::/0", "2001:db8::1", "192.0.2.7"),
     ],
@@ -73,6 +77,21 @@ def test_an_address_is_banned_exactly_if_it_is_in_a_banned_network(
         assert ip is not None
         inside = any(ip in net for net in meant if net is not None)
         assert (rules.of_address("ban", str(each), NOW) is not None) == inside
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/8", "192.0.2.1", "2001::/16", "fe80::1%eth0"])
+def test_a_network_of_many_may_be_in_a_rule(text: str) -> None:
+    meant = network(text)
+    assert meant is not None
+    check_width(meant)
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0/0", "10.0.0.0/7", "::/0", "2000::/15", "::ffff:0:0/96"])
+def test_a_network_of_nearly_everybody_may_not(text: str) -> None:
+    meant = network(text)
+    assert meant is not None
+    with pytest.raises(Refused, match="too wide"):
+        check_width(meant)
 
 
 # Clients and nicks
@@ -148,6 +167,8 @@ def test_a_rule_is_removed_by_any_name_of_its_target() -> None:
         ("address", "192.0.2.7/32", "192.0.2.7/32", "192.0.2.7"),
         ("address", "192.0.2.0/24", "192.0.2.0/24", "192.0.2.9/24"),
         ("address", "2001:db8::/64", "2001:db8::/64", "2001:db8::1"),
+        ("address", "fe80::1%eth0/128", "fe80::1%eth0/128", "FE80::1%eth0"),
+        ("address", "fe80::1%eth0/128", "fe80::1%eth0/128", "fe80::1"),
         ("guest", "guest-7", "guest-7", "Guest-7"),
     ):
         made = rule("mute", target_type, value, target=target)

@@ -54,6 +54,21 @@ def test_a_nick_that_only_looks_like_one_in_use_is_refused(nick: str) -> None:
     assert nicks.owner(nick) is None
 
 
+def test_a_refused_nick_names_the_one_in_the_way_and_what_is_said_of_its_owner() -> None:
+    nicks: Nicks[str] = Nicks({"b": "is here", "w": "is held for 7 more seconds"}.__getitem__)
+    nicks.take("Bernd", "b")
+    nicks.take("Warner", "w")
+    for nick, text in (
+        ("BERND", "The nick BERND is here. Choose another."),
+        ("Bemd", "The nick Bemd looks like Bernd, which is here. Choose another."),
+        ("Wamer", "The nick Wamer looks like Warner, which is held for 7 more seconds. "
+                  "Choose another."),
+    ):  # fmt: skip
+        with pytest.raises(Refused) as refused:
+            nicks.take(nick, "c")
+        assert refused.value.text == text
+
+
 def test_an_invalid_nick_is_refused() -> None:
     nicks: Nicks[str] = Nicks()
     for text in ("", "an na", "server", "guest-1"):
