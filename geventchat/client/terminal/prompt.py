@@ -24,6 +24,7 @@ from prompt_toolkit.styles import Style
 
 from geventchat.client.terminal.formatting import STYLE, Line
 from geventchat.client.terminal.graphemes import Steady, editing_keys, steady
+from geventchat.client.terminal.paste import paste_keys
 from geventchat.client.terminal.view import PATIENCE_SECONDS, View
 
 GATHER_SECONDS: Final = 0.02
@@ -50,7 +51,7 @@ class Prompt:
             enable_suspend=True,
             erase_when_done=True,
             input_processors=[Steady()],
-            key_bindings=merge_key_bindings([editing_keys(), _keys()]),
+            key_bindings=merge_key_bindings([editing_keys(), paste_keys(), _keys()]),
             style=_STYLE,
         )
         self._session.layout.current_window.height = self._input_height
