@@ -25,6 +25,7 @@ from prompt_toolkit.styles import Style
 from geventchat.client.terminal.formatting import STYLE, Line
 from geventchat.client.terminal.graphemes import Steady, editing_keys, steady
 from geventchat.client.terminal.keys import Switch, keys
+from geventchat.client.terminal.paste import paste_keys
 from geventchat.client.terminal.view import PATIENCE_SECONDS, View
 
 GATHER_SECONDS: Final = 0.02
@@ -51,7 +52,7 @@ class Prompt:
             enable_suspend=True,
             erase_when_done=True,
             input_processors=[Steady()],
-            key_bindings=merge_key_bindings([editing_keys(), keys(self._typed.put)]),
+            key_bindings=merge_key_bindings([editing_keys(), paste_keys(), keys(self._typed.put)]),
             style=_STYLE,
         )
         self._session.layout.current_window.height = self._input_height

@@ -124,6 +124,52 @@ def test_a_multi_line_paste_is_one_message(terminal: Terminal, bert: Connection,
     assert heard(bert).text == "one\n/two\nthree"
 
 
+def test_a_paste_that_is_not_marked_is_one_message(
+    terminal: Terminal, bert: Connection, room: str
+) -> None:
+    lines = [*(f"line {n}" for n in range(300)), "q", "/leave", "the end"]
+    terminal.type("\r".join(lines))
+    terminal.until(lambda shown: any(line.endswith("the end") for line in shown))
+
+    def sent(shown: list[str]) -> bool:
+        terminal.type(ENTER)  # right behind a paste it still belongs to it
+        return f"{room}>" in shown
+
+    terminal.until(sent)
+    assert heard(bert).text == "\n".join(lines)
+
+
+def test_a_refused_text_can_be_had_back(terminal: Terminal, room: str) -> None:
+    terminal.type("\x1b[200~begin\n", "x" * 70_000, "\x1b[201~", ENTER)
+    terminal.until(lambda lines: any("    ! " in line for line in lines))
+    terminal.type("\x1b[A", "\x15", ENTER)  # up, and its last line away
+    terminal.until(lambda lines: any(line.endswith(": begin") for line in lines))
+
+
+def test_a_draft_taller_than_the_window_leaves_room_for_messages(
+    terminal: Terminal, bert: Connection, room: str
+) -> None:
+    terminal.type("\x1b[200~", "\n".join(f"draft {n}" for n in range(40)), "\x1b[201~")
+    terminal.until_line("draft 39")
+    for n in range(6):
+        bert.say(room, f"post {n}")
+    terminal.until(lambda lines: any(line.endswith("post 5") for line in lines))
+    terminal.until_line("draft 39")
+    assert sum("draft 39" in line for line in terminal.lines) == 1
+    assert all(any(line.endswith(f"post {n}") for line in terminal.lines) for n in range(6))
+
+
+def test_joined_emoji_leave_the_input_line_whole(
+    terminal: Terminal, bert: Connection, room: str
+) -> None:
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+    terminal.type(f"hi {family} x\x7f\x7f\x7fthere")
+    terminal.until_line(f"{room}> hi there")
+    terminal.type(f" {family}", ENTER)
+    assert heard(bert).text == f"hi there {family}"
+    terminal.until_line(f"{room}>")
+
+
 def test_a_mention_rings_the_bell(terminal: Terminal, bert: Connection, room: str) -> None:
     bert.say(room, "nobody")
     terminal.until(lambda lines: any("nobody" in line for line in lines))
@@ -205,6 +251,20 @@ def test_ctrl_c_empties_the_line_first(terminal: Terminal, room: str) -> None:
     terminal.until_line(f"{room}> half a thought")
     terminal.type("\x03\x03")
     assert terminal.exit_code() == 0
+
+
+def test_half_a_line_survives_many_sizes(terminal: Terminal, bert: Connection, room: str) -> None:
+    text = "w" * 180 + " end"
+    terminal.type(text)
+    for n, columns in enumerate([200, 40] * 10 + [200]):
+        terminal.screen.resize(24, columns)
+        terminal.process.setwinsize(24, columns)
+        bert.say(room, f"post {n}")
+    terminal.until(lambda lines: any(line.endswith("post 20") for line in lines))
+    terminal.until_line(f"{room}> {text}")
+    assert sum("> w" in line for line in terminal.lines) == 1
+    terminal.type(ENTER)
+    assert any(event.text == text for event in bert if isinstance(event, Post))
 
 
 def test_the_screen_may_be_resized(terminal: Terminal, bert: Connection, room: str) -> None:
