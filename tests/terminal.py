@@ -26,14 +26,14 @@ class Screen(pyte.Screen):
 class Terminal:
     """A program on a pseudo-terminal, and its screen."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, term: str = "xterm-256color") -> None:
         self.screen = Screen(self.type)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = b""
         self.process = pexpect.spawn(
             sys.executable,
             ["-m", "geventchat", *arguments],
-            env=os.environ | {"TERM": "xterm-256color"},
+            env=os.environ | {"TERM": term},
             dimensions=(LINES, COLUMNS),
             timeout=10,
         )

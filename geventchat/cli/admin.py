@@ -69,9 +69,9 @@ def admin(
     TARGET is a nick, an address or a room. `list` shows the rules in force.
     """
     if target is not None and action in _OF_ALL:
-        raise BadOption("TARGET", target, f"{action} takes no target{_hint(target)}")
+        raise BadOption("TARGET", target, f"{action} takes no target{_place(target)}")
     if rest:
-        raise BadOption("TARGET", target, f"{rest[0]} is one word too many{_hint(rest[0])}")
+        raise BadOption("argument", rest[0], f"there is one word too many{_place(rest[0])}")
     host, port = host_and_port(server)
     token = secret("token")
     from geventchat.client import Connection, Ended, NotGeventchat, ServerError, tls_context
@@ -96,9 +96,8 @@ def admin(
     return 0
 
 
-def _hint(word: str) -> str:
-    """Return where a word belongs that is no target."""
-    meant, flag = "reason", "--reason"
-    if durations.begins_like_one(word):
-        meant, flag = "duration", "--seconds"
-    return f"; a {meant} goes into {flag}"
+def _place(word: str) -> str:
+    """Return where a duration belongs, if that is what a word out of place is."""
+    if not durations.begins_like_one(word):
+        return ""
+    return f"; a duration goes into --seconds, as in {durations.FORMS}"

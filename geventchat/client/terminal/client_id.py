@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from geventchat.client.terminal.hosts import one_spelling
+
 try:
     import fcntl
 
@@ -53,7 +55,7 @@ def client_id(host: str, port: int) -> Iterator[ClientId]:
     A new one each time if nothing can be stored, or if all slots are in use. A file that holds
     nothing is not left behind.
     """
-    slot = _first_free_slot(quote(f"{host}:{port}", safe=":"))
+    slot = _first_free_slot(quote(f"{one_spelling(host)}:{port}", safe=":"))
     if slot is None:
         yield ClientId("", None)
         return

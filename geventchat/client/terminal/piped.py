@@ -111,8 +111,11 @@ def line(event: Post | Direct) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape what is no part of a line, and the backslash, so that it can be undone."""
-    return visible(text.replace("\\", "\\\\"))
+    """Escape what is no part of a line, and the backslash, so that it can be undone.
+
+    Without the line break at the end that some programs send.
+    """
+    return visible(text.rstrip("\r\n").replace("\\", "\\\\"))
 
 
 def _converse(

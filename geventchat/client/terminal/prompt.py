@@ -16,12 +16,16 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.formatted_text import FormattedText
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding import merge_key_bindings
+from prompt_toolkit.layout import Dimension
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
 from geventchat.client.terminal.formatting import STYLE, Line
+from geventchat.client.terminal.graphemes import Steady, editing_keys, steady
+from geventchat.client.terminal.keys import Switch, keys
+from geventchat.client.terminal.paste import paste_keys
 from geventchat.client.terminal.view import PATIENCE_SECONDS, View
 
 GATHER_SECONDS: Final = 0.02
@@ -34,22 +38,24 @@ class Prompt:
 
     def __init__(self, view: View, completer: Completer | None) -> None:
         self._view = view
-        self._typed: SimpleQueue[str | None] = SimpleQueue()
+        self._typed: SimpleQueue[str | Switch | None] = SimpleQueue()
         self._unprinted: list[Line] = []
         self._some = Event()
         self._quitting = False
         self._gone = False  # the terminal, as when its window is closed
         self._session: PromptSession[str] = PromptSession(
             message=self._prompt,
-            bottom_toolbar=lambda: FormattedText(view.toolbar()),
+            bottom_toolbar=self._toolbar,
             completer=completer,
             complete_style=CompleteStyle.READLINE_LIKE,
             complete_while_typing=False,
             enable_suspend=True,
             erase_when_done=True,
-            key_bindings=_keys(),
+            input_processors=[Steady()],
+            key_bindings=merge_key_bindings([editing_keys(), paste_keys(), keys(self._typed.put)]),
             style=_STYLE,
         )
+        self._session.layout.current_window.height = self._input_height
         # One prompt for the whole program: accepting a line does not end it.
         self._session.default_buffer.accept_handler = self._accept
 
@@ -73,8 +79,12 @@ class Prompt:
             self._print()
             self._typed.put(None)
 
-    def typed(self) -> Iterator[str]:
-        """Yield what the user types, a multi-line paste as one text, until they quit. Waits."""
+    def typed(self) -> Iterator[str | Switch]:
+        """Yield what the user types, a multi-line paste as one text, until they quit. Waits.
+
+        A key that changes the room comes in its place among the lines, so that each of them goes
+        to the room for which it was typed.
+        """
         while (text := self._typed.get()) is not None:
             yield text
 
@@ -84,6 +94,11 @@ class Prompt:
         if not self._session.app.is_running:
             self._print()
         self._some.set()
+
+    def give_back(self, text: str) -> None:
+        """Put a text back into the input line, unless something else is typed there by now."""
+        if loop := self._session.app.loop:
+            loop.call_soon_threadsafe(self._insert, text)
 
     def show_if_late(self) -> None:
         """Redraw after PATIENCE_SECONDS, when a message sent now may be shown as pending."""
@@ -101,13 +116,28 @@ class Prompt:
             app.exit(exception=EOFError)
 
     def _prompt(self) -> FormattedText:
-        width = self._session.output.get_size().columns
-        return FormattedText(self._view.prompt(time.monotonic(), width))
+        return _steady(self._view.prompt(time.monotonic(), self._columns))
+
+    def _toolbar(self) -> FormattedText:
+        return _steady(self._view.toolbar(self._columns))
+
+    def _input_height(self) -> Dimension:
+        # Part of the window only: what does not fit could not be erased when a line is printed.
+        return Dimension(max=max(1, self._session.output.get_size().rows // 2 - 1))
+
+    @property
+    def _columns(self) -> int:
+        return self._session.output.get_size().columns
 
     def _accept(self, buffer: Buffer) -> bool:
         if buffer.text.strip():
             self._typed.put(buffer.text.rstrip("\n"))
         return False  # the buffer is emptied, and its text is in the input history
+
+    def _insert(self, text: str) -> None:
+        buffer = self._session.default_buffer
+        if not buffer.text:
+            buffer.insert_text(text)
 
     def _print_gathered(self) -> None:
         while self._some.wait():
@@ -134,11 +164,5 @@ class Prompt:
         app.invalidate()
 
 
-def _keys() -> KeyBindings:
-    keys = KeyBindings()
-
-    @keys.add("escape", "enter")
-    def _(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text("\n")
-
-    return keys
+def _steady(line: Line) -> FormattedText:
+    return FormattedText((style, steady(text)) for style, text in line)

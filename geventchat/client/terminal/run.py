@@ -108,7 +108,7 @@ def _talk(options: Options, trust: SSLContext | None) -> int:
             )
             client.keep()
             if at_terminal:
-                return app.rich(chat, rooms[0], host, port)
+                return app.rich(chat, rooms[0], host, port, options.nick)
             with chat:
                 unsent = piped.rich(chat, rooms[0], listen=options.listen, history=options.history)
                 return _code(unsent)

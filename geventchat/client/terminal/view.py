@@ -7,12 +7,15 @@ pure functions; `prompt.py` displays it, `commands.py` changes it.
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from typing import Final
 
 from geventchat.client.events import ClientEvent, Disconnected, Gap, Reconnected, ReconnectFailed
 from geventchat.client.terminal import formatting
+from geventchat.client.terminal.comings import Comings
 from geventchat.client.terminal.formatting import Line
+from geventchat.client.terminal.mentions import mentions
+from geventchat.client.terminal.width import fit
 from geventchat.protocol.events import (
     Direct,
     Error,
@@ -43,15 +46,23 @@ class Room:
     count: int = 0
     nicks: set[str] = field(default_factory=set)
     """Known members; complete in rooms of at most 500."""
-    waiting: deque[Post] = field(default_factory=lambda: deque(maxlen=MAX_UNREAD_POSTS))
-    """Posts to print when the user switches to this room."""
+    waiting: deque[Post | Gap] = field(default_factory=deque)
+    """Posts, and what is missing between them, to print when the user switches to this room."""
+    dropped: int = 0
+    """Older posts that were waiting too, and were too many."""
     unread: int = 0
     mentioned: bool = False
     """Whether an unread post mentions the user."""
     replayed: int = 0
     """Posts up to this position are older than the join."""
     oldest: int | None = None
-    """The lowest position that was printed."""
+    """The lowest position that was printed, since the last hole if there is one."""
+
+    def wait(self, item: Post | Gap) -> None:
+        """Keep a post, or a gap, until the user switches to this room."""
+        self.waiting.append(item)
+        if len(self.waiting) > MAX_UNREAD_POSTS:
+            self.dropped += isinstance(self.waiting.popleft(), Post)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +81,19 @@ class View:
     def __init__(self, room: str, nick: str, today: date) -> None:
         self.rooms: dict[str, Room] = {}
         self.current = fold(room)
+        self.partner = ""
+        """The nick to which the user's texts go instead of the current room; empty if none."""
         self.nick = nick
         self.pending: dict[str, PendingSay] = {}
         """By key, oldest first."""
+        self.asked: float | None = None
+        """Since when a command waits for its answer, in monotonic seconds."""
         self.ignored: set[str] = set()
         self.trouble = ""
         """What is wrong with the connection; empty if nothing."""
-        self._day = today
+        self._today = today
+        self._shown_day = today
+        self._comings = Comings()
 
     def room(self, name: str = "") -> Room | None:
         """Return a room the user is in, by default the current one."""
@@ -84,28 +101,58 @@ class View:
 
     def enter(self, name: str) -> list[Line]:
         """Switch to a room and print its unread posts."""
-        self.current = fold(name)
+        self.current, self.partner = fold(name), ""
+        self._comings.clear()
         room = self.rooms.setdefault(self.current, Room(self.current))
         if not room.joined:
             return []  # `hear` prints it once the server confirms
         lines = [_heading(room)]
-        for post in room.waiting:
-            lines += self._printed(room, post)
+        if room.dropped:
+            room.oldest = None  # /history goes on from the first that is printed now
+            lines.append(formatting.notice(f"{room.dropped} more before these; see /history"))
+        for item in room.waiting:
+            if isinstance(item, Gap):
+                lines.append(_hole(room))
+            else:
+                lines += self._printed(room, item)
         room.waiting.clear()
+        room.dropped = 0
         room.unread, room.mentioned = 0, False
         return lines
+
+    def enter_number(self, number: int) -> list[Line]:
+        """Switch to a room by its number, from 1, if there is one."""
+        names = list(self.rooms)
+        return self._switch(names[number - 1]) if number <= len(names) else []
+
+    def enter_next(self, step: int) -> list[Line]:
+        """Switch to the next room, or with -1 to the one before, around the end."""
+        names = list(self.rooms)
+        if self.current not in names:
+            return []
+        return self._switch(names[(names.index(self.current) + step) % len(names)])
+
+    def enter_unread(self) -> list[Line]:
+        """Switch to a room with unread posts, if there is one; with mentions first."""
+        unread = [room for room in self.rooms.values() if room.unread]
+        unread.sort(key=lambda room: not room.mentioned)
+        return self._switch(unread[0].name) if unread else []
+
+    def _switch(self, name: str) -> list[Line]:
+        return self.enter(name) if name != self.current or self.partner else []
 
     def welcome(self, nick: str) -> list[Line]:
         """Update the nick after connecting."""
         before, self.nick = self.nick, nick
         return [] if nick == before else [formatting.notice(f"you are now {nick}")]
 
-    def new_day(self, today: date) -> list[Line]:
-        """Print the date if the day changed."""
-        if today == self._day:
-            return []
-        self._day = today
-        return [formatting.day(today)]
+    def tick(self, now: float, today: date) -> list[Line]:
+        """Print what is due: a new day, and who came and went. To be called every second."""
+        lines: list[Line] = []
+        if today != self._today:
+            self._today = today
+            lines += self._date(today)
+        return lines + [formatting.notice(text) for text in self._comings.due(now)]
 
     def members(self, members: Members) -> None:
         """Update the members of a room."""
@@ -115,8 +162,10 @@ class View:
 
     def older(self, name: str, posts: Iterable[Post]) -> list[Line]:
         """Print older posts."""
-        room = self.rooms[name]
-        return [line for post in posts for line in self._printed(room, post)]
+        room, day = self.rooms[name], self._shown_day
+        lines = [line for post in posts for line in self._printed(room, post)]
+        self._shown_day = day  # what follows is below the line that ends them
+        return lines
 
     def hear(self, event: ClientEvent) -> list[Line]:
         """Handle an event."""
@@ -136,16 +185,17 @@ class View:
             case Topic(room=name, topic=topic, by=by):
                 return self._topic(name, topic, by)
             case Direct(author=author, time=time):
-                if fold(author) not in self.ignored:
-                    return [*self._date(formatting.local_time(time)), formatting.direct(event)]
+                if not self._ignores(author):
+                    return [
+                        *self._date(formatting.local_time(time).date()),
+                        formatting.direct(event),
+                    ]
             case Sent(key=str() as key):
                 self.pending.pop(key, None)
             case Error():
                 return self._error(event)
-            case Gap(room=name):
-                if missed := self.rooms.get(name):
-                    missed.replayed, missed.oldest = 0, None  # all that follows is new
-                return [formatting.notice(f"some messages in {name} may be missing")]
+            case Gap():
+                return self._gap(event)
             case Disconnected(bye=bye):
                 self.trouble = "disconnected, reconnecting"
                 return [formatting.error(bye.text)]
@@ -156,21 +206,24 @@ class View:
                 return [formatting.notice("reconnected"), *self.welcome(nick)]
         return []
 
-    def toolbar(self) -> Line:
-        """Return the line at the bottom: room, nick, unread posts elsewhere."""
+    def toolbar(self, width: int) -> Line:
+        """Return the line at the bottom: trouble, room, nick, unread posts elsewhere.
+
+        What does not fit `width` columns is left out; mentions come before other unread posts.
+        """
         line: Line = []
+        if self.trouble:
+            line.append(("class:bottom-toolbar.trouble", f" {formatting.one_line(self.trouble)} "))
         if room := self.room():
-            line += [("class:bottom-toolbar.room", f" {formatting.one_line(room.name)}")]
+            line.append(("class:bottom-toolbar.room", f" {formatting.one_line(room.name)}"))
             line += [("", f" · {room.count} here")] if room.count else []
         line += [("", f" · {formatting.one_line(self.nick)}")] if self.nick else []
-        for other in self.rooms.values():
-            if other.unread and other.name != self.current:
-                style = "mentioned" if other.mentioned else "unread"
-                text = f"  {formatting.one_line(other.name)} {other.unread}{'!' * other.mentioned}"
-                line.append((f"class:bottom-toolbar.{style}", text))
-        if self.trouble:
-            line.append(("class:bottom-toolbar.trouble", f"  {formatting.one_line(self.trouble)}"))
-        return line
+        unread = [r for r in self.rooms.values() if r.unread and r.name != self.current]
+        for other in sorted(unread, key=lambda room: not room.mentioned):
+            style = "mentioned" if other.mentioned else "unread"
+            text = f"  {formatting.one_line(other.name)} {other.unread}{'!' * other.mentioned}"
+            line.append((f"class:bottom-toolbar.{style}", text))
+        return fit(line, width)
 
     def prompt(self, now: float, width: int) -> Line:
         """Return the prompt, below the messages that are still pending."""
@@ -178,21 +231,23 @@ class View:
         line: Line = []
         for saying in late[-3:]:
             line += [*formatting.pending(saying.text, width), ("", "\n")]
-        return [*line, ("class:prompt", f"{formatting.one_line(self.current)}> ")]
+        where = f"→ {self.partner}" if self.partner else self.current
+        return [*line, ("class:prompt", f"{formatting.one_line(where)}> ")]
 
     def _post(self, post: Post) -> list[Line]:
         own = post.key is not None and self.pending.pop(post.key, None) is not None
-        if fold(post.author) in self.ignored and not own:
+        if self._ignores(post.author) and not own:
             return []
         room = self.rooms.setdefault(post.room, Room(post.room, joined=True))
         live = post.position > room.replayed
         if post.room == self.current:
-            return self._printed(room, post, own=own, bell=live)
-        room.waiting.append(post)
+            renamed = [formatting.notice(text) for text in self._comings.speaks(post.author)]
+            return [*renamed, *self._printed(room, post, own=own, bell=live)]
+        room.wait(post)
         room.unread += live and not own
-        if live and not own and formatting.mentions(post.text, self.nick):
+        if live and not own and mentions(post.text, self.nick):
             room.mentioned = True
-            return [formatting.mentioned(post.author, post.room)]
+            return [formatting.mentioned(post, self.nick)]
         return []
 
     def _printed(
@@ -201,11 +256,19 @@ class View:
         if room.oldest is None or post.position < room.oldest:
             room.oldest = post.position
         own = own or (bool(self.nick) and post.author == self.nick)
+        if self._ignores(post.author) and not own:
+            return []
         line = formatting.post(post, own=own, nick=self.nick, bell=bell)
-        return [*self._date(formatting.local_time(post.time)), line]
+        return [*self._date(formatting.local_time(post.time).date()), line]
 
-    def _date(self, moment: datetime) -> list[Line]:
-        return self.new_day(moment.date())
+    def _ignores(self, nick: str) -> bool:
+        return fold(nick) in self.ignored
+
+    def _date(self, day: date) -> list[Line]:
+        if day == self._shown_day:
+            return []
+        self._shown_day = day
+        return [formatting.day(day)]
 
     def _joined(self, joined: Joined) -> list[Line]:
         room = self.rooms.setdefault(joined.room, Room(joined.room))
@@ -215,6 +278,16 @@ class View:
             return []
         room.replayed = joined.position
         return [_heading(room)] if joined.room == self.current else []
+
+    def _gap(self, gap: Gap) -> list[Line]:
+        room = self.rooms.get(gap.room)
+        if room is None:
+            return []
+        room.replayed = 0  # all that follows is new
+        if room.name == self.current:
+            return [_hole(room)]
+        room.wait(gap)
+        return []
 
     def _left(self, name: str) -> list[Line]:
         self.rooms.pop(name, None)
@@ -229,25 +302,38 @@ class View:
         room, nick = self.rooms.get(presence.room), presence.nick
         if room is None:
             return []
+        # A renamed user is ignored by the new nick from the first of several rooms on.
+        hidden = self._ignores(nick or "") or self._ignores(presence.new_nick or "")
         if presence.count is not None:
             room.count = presence.count
         if nick is None or presence.event is None:
             return []
+        # Nobody is told at once: `tick` returns the lines.
+        shown = room.name == self.current and not hidden
+        comings = self._comings if shown else Comings()
         match presence.event:
             case "join":
                 room.count += nick not in room.nicks
                 room.nicks.add(nick)
-                text = f"{nick} joined"
+                comings.join(nick)
             case "leave":
                 room.count -= nick in room.nicks
                 room.nicks.discard(nick)
-                text = f"{nick} left"
+                comings.leave(nick)
             case "rename":
                 new = presence.new_nick or ""
                 _swap(room, nick, new)
-                text = f"{nick} is now known as {new}"
-        shown = room.name == self.current and fold(nick) not in self.ignored
-        return [formatting.notice(text)] if shown else []
+                self._follow(nick, new)
+                comings.rename(nick, new)
+        return []
+
+    def _follow(self, nick: str, new: str) -> None:
+        """Keep ignoring, or writing to, a user who has changed their nick."""
+        if self._ignores(nick):
+            self.ignored.remove(fold(nick))
+            self.ignored.add(fold(new))
+        if fold(nick) == fold(self.partner):
+            self.partner = new
 
     def _topic(self, name: str, topic: str, by: str) -> list[Line]:
         room = self.rooms.get(name)
@@ -255,13 +341,20 @@ class View:
             return []
         room.topic = topic
         said = f"{by} set the topic: {topic}" if topic else f"{by} cleared the topic"
-        return [formatting.notice(said)] if name == self.current else []
+        shown = name == self.current and not self._ignores(by)
+        return [formatting.notice(said)] if shown else []
 
     def _error(self, error: Error) -> list[Line]:
         saying = self.pending.pop(error.key, None) if error.key else None
         if saying is None:
             return [formatting.error(error.text)]
         return [formatting.error(f"{error.text} Not sent: {saying.text}")]
+
+
+def _hole(room: Room) -> Line:
+    """Return the line where posts are missing, from which /history goes on."""
+    room.oldest = None
+    return formatting.notice(f"some messages in {room.name} may be missing; see /history")
 
 
 def _heading(room: Room) -> Line:

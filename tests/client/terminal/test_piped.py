@@ -254,7 +254,7 @@ def test_a_direct_message_is_a_line_of_its_own_form(port: int, room: str) -> Non
         while len(dora.who(room).nicks) < 2:
             pass
         dora.direct("ears-p", "are you there\n")
-        assert re.fullmatch(r"\S+ \S+ DIRECT dora-p: are you there\\n\n", read_line(process))
+        assert re.fullmatch(r"\S+ \S+ DIRECT dora-p: are you there\n", read_line(process))
 
 
 def test_a_plain_connection_lost_behind_the_last_line_is_exit_code_1(listener: Listener) -> None:
@@ -270,3 +270,7 @@ def test_a_plain_connection_lost_behind_the_last_line_is_exit_code_1(listener: L
         assert process.wait(timeout=10) == 1
         assert process.stderr
         assert b"The connection was lost" in process.stderr.read()
+
+
+def test_the_line_end_of_a_post_is_not_printed() -> None:
+    assert line(Post("dev", 1, "anna", 0, "a\r\n")).endswith(" dev anna: a")

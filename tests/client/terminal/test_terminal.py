@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from geventchat.client import Connection, Joined, Post
+from geventchat.client import Connection, Direct, Joined, Post
 from geventchat.protocol.events import Bye
 from tests.client.peer import Listener
 from tests.terminal import Terminal
 
 TAB, ENTER = "\t", "\r"
+ALT, ALT_LEFT, ALT_RIGHT = "\x1b", "\x1b[1;3D", "\x1b[1;3C"
+HOME, DELETE, UP = "\x1b[H", "\x1b[3~", "\x1b[A"
 
 
 Open = Callable[..., Terminal]
@@ -47,6 +49,11 @@ def terminal(open_terminal: Open, bert: Connection, room: str) -> Terminal:
 def heard(chat: Connection) -> Post:
     """Return the next post that a connection hears."""
     return next(event for event in chat if isinstance(event, Post))
+
+
+def told(chat: Connection) -> Iterator[Post | Direct]:
+    """Yield what a connection is told in words, in a room or alone."""
+    return (event for event in chat if isinstance(event, Post | Direct))
 
 
 def test_messages_appear_above_the_input_line(
@@ -117,6 +124,52 @@ def test_a_multi_line_paste_is_one_message(terminal: Terminal, bert: Connection,
     assert heard(bert).text == "one\n/two\nthree"
 
 
+def test_a_paste_that_is_not_marked_is_one_message(
+    terminal: Terminal, bert: Connection, room: str
+) -> None:
+    lines = [*(f"line {n}" for n in range(300)), "q", "/leave", "the end"]
+    terminal.type("\r".join(lines))
+    terminal.until(lambda shown: any(line.endswith("the end") for line in shown))
+
+    def sent(shown: list[str]) -> bool:
+        terminal.type(ENTER)  # right behind a paste it still belongs to it
+        return f"{room}>" in shown
+
+    terminal.until(sent)
+    assert heard(bert).text == "\n".join(lines)
+
+
+def test_a_refused_text_can_be_had_back(terminal: Terminal, room: str) -> None:
+    terminal.type("\x1b[200~begin\n", "x" * 70_000, "\x1b[201~", ENTER)
+    terminal.until(lambda lines: any("    ! " in line for line in lines))
+    terminal.type("\x1b[A", "\x15", ENTER)  # up, and its last line away
+    terminal.until(lambda lines: any(line.endswith(": begin") for line in lines))
+
+
+def test_a_draft_taller_than_the_window_leaves_room_for_messages(
+    terminal: Terminal, bert: Connection, room: str
+) -> None:
+    terminal.type("\x1b[200~", "\n".join(f"draft {n}" for n in range(40)), "\x1b[201~")
+    terminal.until_line("draft 39")
+    for n in range(6):
+        bert.say(room, f"post {n}")
+    terminal.until(lambda lines: any(line.endswith("post 5") for line in lines))
+    terminal.until_line("draft 39")
+    assert sum("draft 39" in line for line in terminal.lines) == 1
+    assert all(any(line.endswith(f"post {n}") for line in terminal.lines) for n in range(6))
+
+
+def test_joined_emoji_leave_the_input_line_whole(
+    terminal: Terminal, bert: Connection, room: str
+) -> None:
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+    terminal.type(f"hi {family} x\x7f\x7f\x7fthere")
+    terminal.until_line(f"{room}> hi there")
+    terminal.type(f" {family}", ENTER)
+    assert heard(bert).text == f"hi there {family}"
+    terminal.until_line(f"{room}>")
+
+
 def test_a_mention_rings_the_bell(terminal: Terminal, bert: Connection, room: str) -> None:
     bert.say(room, "nobody")
     terminal.until(lambda lines: any("nobody" in line for line in lines))
@@ -137,6 +190,81 @@ def test_switching_rooms_shows_their_unread_posts(
     terminal.type(f"/join {room}", ENTER)
     terminal.until_line(f"{room}>")
     terminal.until(lambda lines: any(line.endswith("elsewhere") for line in lines))
+
+
+def test_keys_change_the_room(terminal: Terminal, room: str) -> None:
+    other = f"{room}-b"
+    terminal.type(f"/join {other}", ENTER)
+    terminal.until_line(f"{other}>")
+    for keys, where in (
+        (ALT + "1", room),
+        (ALT + "2", other),
+        (ALT_RIGHT, room),
+        (ALT_LEFT, other),
+        ("\x0e", room),  # Ctrl-N
+        ("\x10", other),  # Ctrl-P
+    ):
+        terminal.type(keys)
+        terminal.until(lambda lines, where=where: lines[-2:-1] == [f"{where}>"])  # type: ignore[misc]
+
+
+def test_a_line_goes_to_the_room_it_was_typed_in(
+    terminal: Terminal, bert: Connection, room: str
+) -> None:
+    terminal.type(f"/join {room}-b", ENTER, "there", ENTER, ALT, "1", "here", ENTER)
+    assert heard(bert).text == "here"
+
+
+def test_a_private_text_behind_a_blank_never_lands_in_the_room(
+    terminal: Terminal, bert: Connection, room: str
+) -> None:
+    for line in (
+        f" /msg bert-{room} one",
+        f"\x1b[200~\n/msg bert-{room} two\x1b[201~",
+        " /mgs x 3",
+    ):
+        terminal.type(line, ENTER)
+    # The last was no command, and is in the input line again.
+    terminal.until_line(f"{room}>  /mgs x 3")
+    terminal.type(HOME, "/", DELETE, ENTER, f"/query bert-{room}", ENTER, "four", ENTER)
+    said = [event for _, event in zip(range(4), told(bert), strict=False)]
+    assert [event.text for event in said if isinstance(event, Direct)] == ["one", "two", "four"]
+    assert [event.text for event in said if isinstance(event, Post)] == ["/mgs x 3"]
+    terminal.until_line(f"→ bert-{room}>")
+
+
+def test_a_nick_in_use_is_taken_when_it_is_free(
+    open_terminal: Open, bert: Connection, room: str
+) -> None:
+    terminal = open_terminal("--room", room, "--nick", f"BERT-{room}")
+    terminal.until(lambda lines: any(f"you get BERT-{room} when it is free" in x for x in lines))
+    bert.close()
+    terminal.until(lambda lines: lines[-1:] == [f" {room} · 1 here · BERT-{room}"])
+
+
+def test_ctrl_c_empties_the_line_first(terminal: Terminal, room: str) -> None:
+    terminal.type("half a thought")
+    terminal.until_line(f"{room}> half a thought")
+    terminal.type("\x03")
+    terminal.until_line(f"{room}>")
+    terminal.type(UP)
+    terminal.until_line(f"{room}> half a thought")
+    terminal.type("\x03\x03")
+    assert terminal.exit_code() == 0
+
+
+def test_half_a_line_survives_many_sizes(terminal: Terminal, bert: Connection, room: str) -> None:
+    text = "w" * 180 + " end"
+    terminal.type(text)
+    for n, columns in enumerate([200, 40] * 10 + [200]):
+        terminal.screen.resize(24, columns)
+        terminal.process.setwinsize(24, columns)
+        bert.say(room, f"post {n}")
+    terminal.until(lambda lines: any(line.endswith("post 20") for line in lines))
+    terminal.until_line(f"{room}> {text}")
+    assert sum("> w" in line for line in terminal.lines) == 1
+    terminal.type(ENTER)
+    assert any(event.text == text for event in bert if isinstance(event, Post))
 
 
 def test_the_screen_may_be_resized(terminal: Terminal, bert: Connection, room: str) -> None:
