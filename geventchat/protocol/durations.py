@@ -22,7 +22,8 @@ PATTERN: Final = rf"(?i:{_PART}(?:[ \t]*{_PART})*)(?!\S)"
 """A regular expression for a duration, without a group of its own."""
 
 _ONE_PART: Final = re.compile(r"([\d.]+)\s*([a-z])[a-z]*")
-_IN_FRONT: Final = "\"'`‘’“”«»()[]{}<>+-−–—±~≈=:;.,^ \t\r\n"
+_IN_FRONT: Final = re.compile(r"[\W_]*(?:for\s[\W_]*)?")
+"""Signs, brackets, quotes and invisible characters in front of a number."""
 _IN_WORDS: Final = re.compile(
     r"(?:until|till?|half|an?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|fifteen|"
     r"twenty|thirty|forty|fifty|sixty|ninety|few|couple)\b[\s-]*(?:of\s+)?(?:an?\s+)?"
@@ -46,9 +47,17 @@ def seconds(text: str) -> int:
 
 def begins_like_one(text: str) -> bool:
     """Return whether a text begins like a duration, so that its author may have meant one."""
-    start = unicodedata.normalize("NFKC", text[:100]).casefold().lstrip(_IN_FRONT)
-    start = start.removeprefix("for ").lstrip(_IN_FRONT)
-    return start[:1].isnumeric() or bool(_IN_WORDS.match(start) or _ISO.match(start))
+    start = text[:100].casefold()
+    start = start[_end(start) :]
+    folded = unicodedata.normalize("NFKC", start)
+    folded = folded[_end(folded) :]
+    number = any(unicodedata.category(each).startswith("N") for each in start[:1] + folded[:1])
+    return number or bool(_IN_WORDS.match(folded) or _ISO.match(folded))
+
+
+def _end(text: str) -> int:
+    found = _IN_FRONT.match(text)
+    return found.end() if found else 0
 
 
 def shown(text: str) -> str:

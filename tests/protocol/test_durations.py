@@ -42,7 +42,9 @@ def test_a_duration_is_understood_as_people_write_it(text: str, seconds: int) ->
     "text",
     [
         *"90 1h30 1,5h 1:30 01:30:00 +1h -1h −1h ±1h ~1h =1h .5h 5. 1.5 1.125h 1_000s 1e3s".split(),
-        *"0x10s 10x 10month 1y 1mo 1h30x 1hour30 1h-2h 1h,30m ½h ① 五m 10m! 10m, <10m>".split(),
+        *"0x10s 10x 10month 1y 1mo 1h30x 1hour30 1h-2h 1h,30m ½h ① 10m! 10m, <10m>".split(),
+        *"\u200b10m \u202e1h #3 *10m* _10m_ 1️⃣h".split(),
+        "10\xa0m\u200b",
         *"(10m) [10m] \"10m\" '10m' PT1H30M P1D".split(),
         "1 000 s",
         "1h and 30m",
@@ -76,8 +78,10 @@ def test_a_duration_is_between_a_second_and_ten_years(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["spam", "too loud", "by chance", "-- spam", ":-)", "for spamming", "a troll", "one more time",
-     "part 2", "#3", "halfwit", "", " ", "m", "pt", "untidy"],
+    ["spam", "too loud", "by chance", "-- spam", ":-)", "for spamming", "forever", "before 10m",
+     "a troll",
+     "one more time", "一直刷屏", "三次警告",
+     "part 2", "halfwit", "", " ", "m", "pt", "untidy"],
 )  # fmt: skip
 def test_a_reason_does_not_begin_like_a_duration(text: str) -> None:
     assert not durations.begins_like_one(text)
