@@ -12,7 +12,7 @@ from locust.env import Environment
 from locust.runners import LocalRunner, WorkerRunner
 
 from loadtests.dashboard.form import guard
-from loadtests.dashboard.history import COLUMNS, History, Row
+from loadtests.dashboard.history import COLUMNS, History
 from loadtests.dashboard.tab import add_tab
 from loadtests.support.address import Address
 from loadtests.support.measures import tally
@@ -83,10 +83,10 @@ class Gathering:
             if runner is None or runner.state in (runners.STATE_INIT, runners.STATE_STOPPED):
                 continue
             self._gather()
-            row = self._turn()
+            self._turn()
             ticks += 1
             if ticks % PROGRESS_SECONDS == 0:
-                _log.info(row.line())
+                _log.info(self._history.line(time.monotonic()))
 
     def _gather(self) -> None:
         if isinstance(self._environment.runner, LocalRunner):
@@ -103,10 +103,8 @@ class Gathering:
             with open(f"{self._prefix}_chat.csv", "w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows(self._history.csv_times())
 
-    def _turn(self) -> Row:
-        row = self._history.turn(time.monotonic(), self._server.read())
-        self._put(astuple(row))
-        return row
+    def _turn(self) -> None:
+        self._put(astuple(self._history.turn(time.monotonic(), self._server.read())))
 
     def _put(self, row: tuple[Any, ...]) -> None:
         if self._file is not None:
