@@ -6,7 +6,6 @@ Prints one line per attack; the exit code is 1 if one did harm. All take about f
 Everything stays on the loopback network.
 """
 
-import argparse
 import sys
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -14,6 +13,7 @@ from typing import Final, Protocol
 from loadtests.hostile.connects import connect_and_close
 from loadtests.hostile.flood import flood
 from loadtests.hostile.slow_loris import slow_loris
+from loadtests.support.arguments import Parser
 
 
 class Outcome(Protocol):
@@ -33,7 +33,7 @@ ATTACKS: Final[dict[str, Callable[[], Outcome]]] = {
 
 def main() -> int:
     """Run the named attacks, or all; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = Parser(prog="python -m loadtests.hostile", description=__doc__.partition("\n")[0])
     parser.add_argument("attacks", nargs="*", metavar="ATTACK", help=", ".join(ATTACKS))
     asked = parser.parse_args()
     if unknown := [each for each in asked.attacks if each not in ATTACKS]:
