@@ -7,7 +7,6 @@ leaving and coming back. At the end everyone must stand at the same, last positi
 code is 1.
 """
 
-import argparse
 import random
 import sys
 import time
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 import gevent
 
 from geventchat.client import Connection, Joined, Post
+from loadtests.support.arguments import CannotRun, Parser, positive, whole
+from loadtests.support.preflight import check_users
 from loadtests.support.server import serving
 
 ROOM = "busy"
@@ -105,16 +106,20 @@ def talk(chat: Connection, rate: float, end: float, tally: Tally, dice: random.R
 
 def main() -> int:
     """Run the load against a server of its own; print what happened."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--members", type=int, default=600)
-    parser.add_argument("--rate", type=float, default=100)
-    parser.add_argument("--seconds", type=float, default=30)
+    parser = Parser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--members", type=whole(1), default=600)
+    parser.add_argument("--rate", type=positive, default=100)
+    parser.add_argument("--seconds", type=positive, default=30)
     parser.add_argument("--timeline")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     dice = random.Random(asked.seed)
     options = ["--timeline", asked.timeline] if asked.timeline else []
     with serving(None, *options) as address:
+        try:
+            check_users(address, asked.members)
+        except CannotRun as why:
+            parser.error(str(why))
         port = int(address.rpartition(":")[2])
         return run(port, asked.members, asked.rate, asked.seconds, dice)
 

@@ -8,7 +8,6 @@ after a long run, and with a cold one, as after a power failure. The exit code i
 over 2 s.
 """
 
-import argparse
 import json
 import os
 import secrets
@@ -24,6 +23,7 @@ from typing import Final
 
 from geventchat.client import Connection
 from loadtests.support.address import Address
+from loadtests.support.arguments import Parser, whole
 from loadtests.support.server import GEVENTCHAT, geventchat
 
 MOST_SECONDS: Final = 2.0
@@ -34,11 +34,14 @@ _SAID: Final = 500
 
 def main() -> int:
     """Make the history, kill and start; print what it took; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("--posts", type=int, default=1_000_000)
-    parser.add_argument("--rooms", type=int, default=100)
-    parser.add_argument("--times", type=int, default=5)
+    parser = Parser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("--posts", type=whole(1), default=1_000_000)
+    parser.add_argument("--rooms", type=whole(1), default=100)
+    parser.add_argument("--times", type=whole(1), default=5)
     asked = parser.parse_args()
+    asked.posts -= asked.posts % asked.rooms  # each room has as many
+    if not asked.posts:
+        parser.error("--posts must be at least --rooms")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "chat.db")
         bring_in(path, asked.posts, asked.rooms)
