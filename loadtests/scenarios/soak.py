@@ -142,7 +142,7 @@ def _minutes(text: str) -> float:
 def _run(load: list[str], minutes: float, name: str, *options: str) -> int:
     """Run Locust; return its exit code, or 130 if Ctrl-C ended it early."""
     end = time.localtime(time.time() + minutes * 60)
-    print(f"soak: the {name} takes {minutes:g} minutes, until {time.strftime('%H:%M', end)}")
+    print(f"soak: the {name} takes {minutes:.3g} minutes, until {time.strftime('%H:%M', end)}")
     sys.stdout.flush()
     with subprocess.Popen([*load, "--run-time", f"{minutes * 60:.0f}s", *options]) as process:
         interrupted: list[int] = []
