@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -74,7 +75,8 @@ def main() -> int:
     except OSError as error:
         print(f"bench: cannot write into {write}: {error.strerror or error}", file=sys.stderr)
         code = 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenProcessPool):  # Ctrl-C, whichever process was first
+        print("bench: interrupted; the figures so far:", file=sys.stderr)
         code = 128 + signal.SIGINT
     print(f"\n{tables}\n\n{report.machine()}.")
     if write and not code:

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -157,6 +158,23 @@ def test_a_benchmark_writes_where_it_is_asked_to_and_nowhere_else(tmp_path: Path
     assert "1/1: One room of 10, 1,000 messages a second: geventchat memory:, plain" in ended.stderr
     assert "| geventchat memory:, plain |" in (tmp_path / "bench.md").read_text("utf-8")
     assert "<svg" in (tmp_path / "bench.svg").read_text("utf-8")
+
+
+def test_ctrl_c_costs_a_benchmark_none_of_the_figures_it_has() -> None:
+    command = [sys.executable, "-m", "loadtests.fanout", "--quick", "--only", "memory:, plain"]
+    with subprocess.Popen(
+        [*command, "--runs", "100", "--work", "room of 10,"], cwd=HERE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stderr
+        while "2/100: " not in process.stderr.readline():
+            pass
+        os.killpg(process.pid, signal.SIGINT)
+        tables, complaints = process.communicate()
+    assert process.returncode == 128 + signal.SIGINT
+    assert "| geventchat memory:, plain |" in tables
+    assert "Traceback" not in complaints, complaints
+    assert "bench: interrupted; the figures so far:" in complaints
 
 
 def test_the_chart_is_one_svg_with_every_server_in_every_panel(tmp_path: Path) -> None:
