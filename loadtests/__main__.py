@@ -25,7 +25,7 @@ from loadtests.support.arguments import (
     share,
     whole,
 )
-from loadtests.support.login import Login, add_login, as_arguments
+from loadtests.support.login import Login, add_login, as_arguments, own_secrets
 from loadtests.support.preflight import check_host, check_users
 from loadtests.support.server import serving
 
@@ -67,8 +67,12 @@ def main() -> int:
         locust += ["--headless", "--only-summary"]
     elif not options.worker:
         locust += ["--web-host", options.web_host, "--web-port", str(options.web_port)]
+    if not options.host:
+        own_secrets()
     try:
         _check_ports(options)
+        if processes > users:
+            raise CannotRun(f"{processes:,} --processes are more than the {users:,} users")
         login = Login.of(options)
         if options.worker:
             return _run([*locust, "--worker", *rest])
@@ -132,7 +136,7 @@ def _check_ports(options: argparse.Namespace) -> None:
     for who, host, port, option in ports:
         try:
             socket.create_server((host, port)).close()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             where = f"{host or '*'}:{port}"
             raise CannotRun(
                 f"{who} cannot listen on {where}: {error}. Choose another with {option}."

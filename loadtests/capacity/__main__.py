@@ -26,7 +26,7 @@ from loadtests.capacity.climb import Step, at_least, climb, confirm, knee, limit
 from loadtests.capacity.load import MOST_TALKERS, Load
 from loadtests.support.address import Address
 from loadtests.support.arguments import CannotRun, Parser, address, file, positive, whole
-from loadtests.support.login import Login, add_login, as_arguments
+from loadtests.support.login import Login, add_login, as_arguments, own_secrets
 from loadtests.support.preflight import RESERVED_DESCRIPTORS, check_host, raise_descriptor_limit
 from loadtests.support.server import serving
 from loadtests.support.server_stats import listener
@@ -89,6 +89,8 @@ def _arguments() -> argparse.Namespace:
 
 def _find(asked: argparse.Namespace) -> report.Finding:
     size = asked.room_size
+    if not asked.server:
+        own_secrets()
     login = Login.of(asked)
     with serving(asked.server) as host:
         check_host(host, login)

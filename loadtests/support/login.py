@@ -60,6 +60,11 @@ def as_arguments(options: argparse.Namespace) -> list[str]:
     return [*given, "--tls"] if options.tls else given
 
 
+def own_secrets() -> None:
+    """Forget the token of another server: one started for a run has a token of its own."""
+    os.environ.pop("GEVENTCHAT_TOKEN", None)
+
+
 def _secret(option: str, path: str | None, variable: str) -> str | None:
     if path is None:
         return os.environ.get(variable) or None

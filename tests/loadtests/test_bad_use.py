@@ -90,6 +90,11 @@ def run_with(*options: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([*LOAD, *short], cwd=HERE, check=False, text=True, capture_output=True)
 
 
+def test_more_processes_than_users(load: Callable[..., Run]) -> None:
+    line = refused(load("--processes", "9", "-u", "8"))
+    assert line == "load: 9 --processes are more than the 8 users"
+
+
 def test_more_users_than_descriptors(server: str) -> None:
     limited = ["bash", "-c", 'ulimit -n 256; exec "$@"', "-", *LOAD]
     options = ["--headless", "--host", server, "-u", "1000"]

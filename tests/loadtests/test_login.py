@@ -97,6 +97,16 @@ def test_what_is_missing_or_wrong_is_said_in_a_line_before_the_run(
     assert complaint(loaded(guarded, *tls, **wrong)) == f"load: {guarded}: Wrong operator token."
 
 
+def test_a_server_started_for_a_run_has_secrets_of_its_own() -> None:
+    run = subprocess.run(
+        [*LOAD, "--headless", "-u", "4", "-t", "2s", "Talker"],
+        cwd=HERE, check=False, text=True, capture_output=True,
+        env=os.environ | {"GEVENTCHAT_PASSWORD": PASSWORD, "GEVENTCHAT_TOKEN": TOKEN},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert " 4 connected at the peak" in run.stderr
+
+
 def test_plain_users_alone_cannot_log_in(guarded: str, files: Path, authority: Authority) -> None:
     run = loaded(guarded, "--ca", authority.ca, "PlainTalker", GEVENTCHAT_PASSWORD=PASSWORD)
     assert run.returncode == 2
