@@ -15,8 +15,6 @@ import sys
 from pathlib import Path
 
 from loadtests.support.arguments import (
-    CannotRun,
-    Parser,
     address,
     file,
     file_in_new_folder,
@@ -25,6 +23,7 @@ from loadtests.support.arguments import (
     share,
     whole,
 )
+from loadtests.support.command import CannotRun, Parser, command
 from loadtests.support.login import Login, add_login, as_arguments, own_secrets
 from loadtests.support.preflight import check_host, check_users
 from loadtests.support.server import serving
@@ -47,7 +46,7 @@ CHECKED = {
 
 
 def main() -> int:
-    """Run Locust with the rest of the command line; return its exit code."""
+    """Run Locust with the rest of the command line; return its exit code. Raises CannotRun."""
     options, rest = _parser().parse_known_args()
     files = [HERE / "locustfile.py"]
     if options.shape:
@@ -69,23 +68,19 @@ def main() -> int:
         locust += ["--web-host", options.web_host, "--web-port", str(options.web_port)]
     if not options.host:
         own_secrets()
-    try:
-        _check_ports(options)
-        if processes > users:
-            raise CannotRun(f"{processes:,} --processes are more than the {users:,} users")
-        login = Login.of(options)
-        if options.worker:
-            return _run([*locust, "--worker", *rest])
-        with serving(options.host) as host:
-            check_host(host, login)
-            check_users(host, users, (os.cpu_count() if processes == -1 else processes) or 1)
-            if not options.headless:
-                dashboard = f"http://{options.web_host}:{options.web_port}/"
-                print(f"dashboard: {dashboard} (tab Chat, once the run has started)", flush=True)
-            return _run([*locust, "--host", host, *rest])
-    except CannotRun as why:
-        print(f"load: {why}", file=sys.stderr)
-        return 2
+    _check_ports(options)
+    if processes > users:
+        raise CannotRun(f"{processes:,} --processes are more than the {users:,} users")
+    login = Login.of(options)
+    if options.worker:
+        return _run([*locust, "--worker", *rest])
+    with serving(options.host) as host:
+        check_host(host, login)
+        check_users(host, users, (os.cpu_count() if processes == -1 else processes) or 1)
+        if not options.headless:
+            dashboard = f"http://{options.web_host}:{options.web_port}/"
+            print(f"dashboard: {dashboard} (tab Chat, once the run has started)", flush=True)
+        return _run([*locust, "--host", host, *rest])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -152,4 +147,4 @@ def _run(locust: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command("load", main)

@@ -14,7 +14,7 @@ from locust.env import Environment
 from locust.runners import LocalRunner, WorkerRunner
 
 from loadtests.dashboard.attach import attach
-from loadtests.support.arguments import CannotRun
+from loadtests.support.command import CannotRun
 from loadtests.support.login import Login
 from loadtests.support.preflight import check_host, check_users, raise_descriptor_limit
 from loadtests.users import (

@@ -12,7 +12,6 @@ It is not a command of `geventchat`, because the package would have to import Lo
 
 import argparse
 import shlex
-import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -25,7 +24,8 @@ from loadtests.capacity import report
 from loadtests.capacity.climb import Step, at_least, climb, confirm, knee, limited_by
 from loadtests.capacity.load import MOST_TALKERS, Load
 from loadtests.support.address import Address
-from loadtests.support.arguments import CannotRun, Parser, address, file, positive, whole
+from loadtests.support.arguments import address, file, positive, whole
+from loadtests.support.command import CannotRun, Parser, command
 from loadtests.support.login import Login, add_login, as_arguments, own_secrets
 from loadtests.support.preflight import RESERVED_DESCRIPTORS, check_host, raise_descriptor_limit
 from loadtests.support.server import serving
@@ -39,18 +39,9 @@ _SPARE = 2 * RESERVED_DESCRIPTORS
 
 
 def main() -> int:
-    """Find and print the capacity; return the exit code."""
+    """Find and print the capacity; return the exit code. Raises CannotRun."""
     asked = _arguments()
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
-    )  # so that children are stopped
-    try:
-        finding = _find(asked)
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except CannotRun as why:
-        print(f"capacity: {why}", file=sys.stderr)
-        return 2
+    finding = _find(asked)
     print()
     print(report.aligned([report.HEADING, *report.table([*finding.steps, *finding.confirmed])]))
     print(f"\n{finding.sentence()}")
@@ -169,4 +160,4 @@ def _most(host: str, asked: argparse.Namespace) -> tuple[int, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command("capacity", main)

@@ -18,7 +18,7 @@ import psutil
 from loadtests.capacity.climb import Step
 from loadtests.capacity.shape import FILE, USERS_PER_SECOND
 from loadtests.support.address import Address
-from loadtests.support.arguments import CannotRun
+from loadtests.support.command import CannotRun
 
 HERE: Final = Path(__file__).parents[1]
 _COMING_SECONDS: Final = 10.0

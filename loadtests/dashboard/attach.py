@@ -92,6 +92,7 @@ class Gathering:
             ticks += 1
             if ticks % PROGRESS_SECONDS == 0:
                 _log.info(self._history.line(time.monotonic()))
+                self._write_times()
 
     def _gather(self) -> None:
         if isinstance(self._environment.runner, LocalRunner):
@@ -104,6 +105,10 @@ class Gathering:
         _log.info(self._history.summary())
         if self._file is not None:
             self._file.close()
+        self._write_times()
+
+    def _write_times(self) -> None:
+        """Write the percentiles so far: a run that is killed leaves them."""
         if self._prefix:
             with open(f"{self._prefix}_chat.csv", "w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows(self._history.csv_times())

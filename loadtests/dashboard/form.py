@@ -6,7 +6,7 @@ from flask import Response, jsonify, request
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from loadtests.support.arguments import CannotRun
+from loadtests.support.command import CannotRun
 from loadtests.support.login import Login
 from loadtests.support.preflight import check_host, check_users
 from loadtests.users.options import CHECKS

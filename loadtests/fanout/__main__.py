@@ -25,7 +25,8 @@ from loadtests.fanout import chart, load, report
 from loadtests.fanout.crowd import NotReady
 from loadtests.fanout.servers import SERVERS, Server
 from loadtests.fanout.work import Figures, Work, median
-from loadtests.support.arguments import CannotRun, Parser, folder, whole
+from loadtests.support.arguments import Bad, folder, whole
+from loadtests.support.command import CannotRun, Parser, command
 
 FULL = (
     Work(10, 1_000),
@@ -50,18 +51,17 @@ _SPARE_FILES = 300
 
 
 def main() -> int:
-    """Run the benchmark; return the exit code."""
+    """Run the benchmark; return the exit code. Raises CannotRun."""
     asked = _arguments()
     if not sys.platform.startswith("linux"):
-        print("bench: needs Linux, for epoll and /proc", file=sys.stderr)
-        return 1
-    try:
-        servers, works = _servers(asked.only), _works(QUICK if asked.quick else FULL, asked.work)
-        part = asked.quick or asked.only or asked.work
-        write = asked.write or (None if part else folder("."))
-    except (CannotRun, argparse.ArgumentTypeError) as why:
-        print(f"bench: {why}", file=sys.stderr)
-        return 2
+        raise CannotRun("needs Linux, for epoll and /proc")
+    servers, works = _servers(asked.only), _works(QUICK if asked.quick else FULL, asked.work)
+    write: Path | None = asked.write
+    if write is None and not (asked.quick or asked.only or asked.work):
+        try:
+            write = folder(".")
+        except Bad as why:
+            raise CannotRun(str(why)) from None
     runs = asked.runs or (1 if asked.quick else 3)
     tables, code = "", 0
     try:
@@ -225,4 +225,4 @@ def _write(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command("bench", main)

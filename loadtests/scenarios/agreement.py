@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from loadtests.scenarios.bars import LOAD_CORE, running, tools
-from loadtests.support.arguments import Parser, whole
+from loadtests.support.arguments import whole
+from loadtests.support.command import Parser, command
 
 MEMBERS, ROOM_SIZE, TALK_SECONDS, SECONDS = 400, 20, 2, 20
 ALLOWED: Final = {"p50_ms": (0.20, 5.0), "p99_ms": (0.35, 15.0)}
@@ -61,7 +62,10 @@ def main() -> int:
     parser.add_argument("--runs", type=whole(1), default=3)
     asked = parser.parse_args()
     os.sched_setaffinity(0, {LOAD_CORE})
-    runs = [(by_blast(asked.tools), by_locust(asked.tools)) for _ in range(asked.runs)]
+    runs = []
+    for run in range(asked.runs):
+        print(f"agreement: run {run + 1} of {asked.runs}", file=sys.stderr)
+        runs.append((by_blast(asked.tools), by_locust(asked.tools)))
     code = 0
     for figure in ALLOWED:
         blast, locust = (statistics.median(run[each][figure] for run in runs) for each in (0, 1))
@@ -73,4 +77,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command("agreement", main)

@@ -12,6 +12,7 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ from pathlib import Path
 
 from geventchat.client import Connection, Post
 from loadtests.support.address import free_port
-from loadtests.support.arguments import Bad, Parser, whole
+from loadtests.support.arguments import Bad, whole
+from loadtests.support.command import Parser, command
 from loadtests.support.server import GEVENTCHAT, accepting
 
 SERVER_CORE, LOAD_CORE = 0, 1
@@ -127,7 +129,7 @@ def tools(text: str) -> Path:
     return Path(text)
 
 
-def main() -> None:
+def main() -> int:
     """Measure the named bars, or all, and print a row per server."""
     parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tools", type=tools, required=True)
@@ -145,12 +147,14 @@ def main() -> None:
         runs: dict[str, list[dict[str, float]]] = {server: [] for server in bar.servers}
         for _ in range(asked.runs):
             for server in bar.servers:
+                print(f"{name}: {server}", file=sys.stderr)
                 runs[server].append(measure(bar, server, asked.tools))
         for server, figures in runs.items():
             medians = {key: statistics.median(run[key] for run in figures) for key in figures[0]}
             row = ", ".join(f"{key} {value:.4g}" for key, value in medians.items())
             print(f"| {name} | {server} | {row} |", flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    command("bars", main)

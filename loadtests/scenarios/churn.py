@@ -8,14 +8,14 @@ code is 1.
 """
 
 import random
-import sys
 import time
 from dataclasses import dataclass
 
 import gevent
 
 from geventchat.client import Connection, Joined, Post
-from loadtests.support.arguments import CannotRun, Parser, positive, whole
+from loadtests.support.arguments import positive, whole
+from loadtests.support.command import Parser, command
 from loadtests.support.preflight import check_users
 from loadtests.support.server import serving
 
@@ -116,10 +116,7 @@ def main() -> int:
     dice = random.Random(asked.seed)
     options = ["--timeline", asked.timeline] if asked.timeline else []
     with serving(None, *options) as address:
-        try:
-            check_users(address, asked.members)
-        except CannotRun as why:
-            parser.error(str(why))
+        check_users(address, asked.members)
         port = int(address.rpartition(":")[2])
         return run(port, asked.members, asked.rate, asked.seconds, dice)
 
@@ -142,4 +139,4 @@ def run(port: int, members: int, rate: float, seconds: float, dice: random.Rando
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command("churn", main)

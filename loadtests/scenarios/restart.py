@@ -23,7 +23,8 @@ from typing import Final
 
 from geventchat.client import Connection
 from loadtests.support.address import Address
-from loadtests.support.arguments import Parser, whole
+from loadtests.support.arguments import whole
+from loadtests.support.command import CannotRun, Parser, command
 from loadtests.support.server import GEVENTCHAT, geventchat
 
 MOST_SECONDS: Final = 2.0
@@ -44,6 +45,7 @@ def main() -> int:
         parser.error("--posts must be at least --rooms")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "chat.db")
+        print(f"restart: importing {asked.posts:,} posts", file=sys.stderr)
         bring_in(path, asked.posts, asked.rooms)
         print(f"{asked.posts:,} posts in {asked.rooms:,} rooms: {path.stat().st_size >> 20:,} MB")
         with started(path) as (address, _):
@@ -51,6 +53,7 @@ def main() -> int:
         cold: list[float] = []
         warm: list[float] = []
         for _ in range(asked.times):
+            print(f"restart: {len(cold) + 1} of {asked.times}", file=sys.stderr)
             for times in cold, warm:
                 (forget if times is cold else remember)(folder)
                 with started(path) as (address, seconds):
@@ -69,7 +72,7 @@ def bring_in(path: Path, posts: int, rooms: int) -> None:
         assert process.stdin is not None
         process.stdin.writelines(json.dumps(line).encode() + b"\n" for line in lines(posts, rooms))
     if process.returncode:
-        sys.exit("the history could not be imported")
+        raise CannotRun("the history could not be imported")
 
 
 def lines(posts: int, rooms: int) -> Iterator[object]:
@@ -124,4 +127,4 @@ def forget(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command("restart", main)

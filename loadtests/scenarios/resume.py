@@ -9,7 +9,6 @@ more than 10 s, or if the server's memory doubled.
 """
 
 import secrets
-import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -21,7 +20,8 @@ from geventchat.client.socket_link import SocketLink
 from geventchat.protocol.errors import LOST
 from geventchat.protocol.requests import Hello
 from loadtests.support.address import Address
-from loadtests.support.arguments import CannotRun, Parser, whole
+from loadtests.support.arguments import whole
+from loadtests.support.command import Parser, command
 from loadtests.support.order import GapFree
 from loadtests.support.preflight import check_users
 from loadtests.support.server import serving
@@ -71,10 +71,7 @@ def main() -> int:
     parser.add_argument("--rooms", type=whole(1), default=1)
     asked = parser.parse_args()
     with serving(None) as host:
-        try:
-            check_users(host, asked.clients)
-        except CannotRun as why:
-            parser.error(str(why))
+        check_users(host, asked.clients)
         return run(Address.parse(host), asked.clients, asked.missed, asked.rooms)
 
 
@@ -151,4 +148,4 @@ class Memory:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command("resume", main)

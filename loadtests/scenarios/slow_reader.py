@@ -8,7 +8,6 @@ otherwise, it resumes. The exit code is 1 if anything was missing, duplicated or
 """
 
 import secrets
-import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -24,7 +23,8 @@ from geventchat.protocol import events, requests
 from geventchat.protocol.events import Bye, Joined, Ping, Post
 from geventchat.protocol.requests import Hello
 from loadtests.support.address import Address
-from loadtests.support.arguments import Parser, positive, whole
+from loadtests.support.arguments import positive, whole
+from loadtests.support.command import Parser, command
 from loadtests.support.order import GapFree
 from loadtests.support.server import serving
 
@@ -125,4 +125,4 @@ def _talk(address: Address, posts: int, pause: float, text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command("slow_reader", main)

@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from loadtests.support.address import Address
-from loadtests.support.arguments import Bad, Parser, address, file_in_new_folder, positive, whole
+from loadtests.support.arguments import Bad, address, file_in_new_folder, positive, whole
+from loadtests.support.command import Parser, command
 from loadtests.support.server import serving
 from loadtests.support.server_stats import listener
 
@@ -153,4 +154,4 @@ def _run(load: list[str], minutes: float, name: str, *options: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command("soak", main)

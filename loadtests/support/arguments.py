@@ -10,23 +10,10 @@ import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 from loadtests.support.address import Address
 
 Bad = argparse.ArgumentTypeError
-
-
-class CannotRun(Exception):
-    """Why a run cannot work: one line that says what to do."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports a mistake in one line, under the name of the command."""
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with code 2."""
-        self.exit(2, f"{self.prog.removeprefix('make ')}: {message} (see --help)\n")
 
 
 def whole(least: int = 1, most: int | None = None) -> Callable[[str], int]:

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 from gevent.ssl import SSLContext
 
 from geventchat.client import tls_context
-from loadtests.support.arguments import CannotRun
+from loadtests.support.command import CannotRun
 
 _FILES: Final = ("password_file", "operator_file", "ca")
 

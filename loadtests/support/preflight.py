@@ -8,7 +8,7 @@ import psutil
 from geventchat.client import Connection, Ended, Error, NotGeventchat
 from geventchat.protocol.errors import PASSWORD
 from loadtests.support.address import Address
-from loadtests.support.arguments import CannotRun
+from loadtests.support.command import CannotRun
 from loadtests.support.login import Login
 from loadtests.support.server_stats import listener
 
