@@ -24,7 +24,7 @@ from loadtests.support.arguments import (
     whole,
 )
 from loadtests.support.command import CannotRun, Parser, command
-from loadtests.support.login import Login, add_login, as_arguments, own_secrets
+from loadtests.support.login import Login, add_login, as_arguments, for_own_server
 from loadtests.support.preflight import check_host, check_users
 from loadtests.support.server import serving
 
@@ -66,15 +66,14 @@ def main() -> int:
         locust += ["--headless", "--only-summary"]
     elif not options.worker:
         locust += ["--web-host", options.web_host, "--web-port", str(options.web_port)]
-    if not options.host:
-        own_secrets()
+    own = [] if options.host else for_own_server(options)
     _check_ports(options)
     if processes > users:
         raise CannotRun(f"{processes:,} --processes are more than the {users:,} users")
     login = Login.of(options)
     if options.worker:
         return _run([*locust, "--worker", *rest])
-    with serving(options.host) as host:
+    with serving(options.host, *own) as host:
         check_host(host, login)
         check_users(host, users, (os.cpu_count() if processes == -1 else processes) or 1)
         if not options.headless:

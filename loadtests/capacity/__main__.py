@@ -26,7 +26,7 @@ from loadtests.capacity.load import MOST_TALKERS, Load
 from loadtests.support.address import Address
 from loadtests.support.arguments import address, file, positive, whole
 from loadtests.support.command import CannotRun, Parser, command
-from loadtests.support.login import Login, add_login, as_arguments, own_secrets
+from loadtests.support.login import Login, add_login, as_arguments, for_own_server
 from loadtests.support.preflight import RESERVED_DESCRIPTORS, check_host, raise_descriptor_limit
 from loadtests.support.server import serving
 from loadtests.support.server_stats import listener
@@ -80,10 +80,9 @@ def _arguments() -> argparse.Namespace:
 
 def _find(asked: argparse.Namespace) -> report.Finding:
     size = asked.room_size
-    if not asked.server:
-        own_secrets()
+    own = [] if asked.server else for_own_server(asked)
     login = Login.of(asked)
-    with serving(asked.server) as host:
+    with serving(asked.server, *own) as host:
         check_host(host, login)
         most, ended_by = _most(host, asked)
         first = max(min(FIRST_USERS, most) // size, 1) * size
@@ -92,7 +91,7 @@ def _find(asked: argparse.Namespace) -> report.Finding:
     again: list[Step] = []
     if found:
         print(f"confirming {found:,} users on a fresh server:", flush=True)
-        with serving(asked.server) as host:
+        with serving(asked.server, *own) as host:
             again, found = _run(
                 asked, host, lambda measure: confirm(measure, found, size, asked.bound_ms)
             )

@@ -22,6 +22,11 @@ class Login:
     token: str | None = None
     tls: SSLContext | None = None
 
+    @property
+    def secret(self) -> bool:
+        """Whether there is anything that only its server may see."""
+        return self.password is not None or self.token is not None
+
     @classmethod
     def of(cls, options: argparse.Namespace) -> Self:
         """Return what the options and the environment say. Raises CannotRun."""
@@ -60,9 +65,14 @@ def as_arguments(options: argparse.Namespace) -> list[str]:
     return [*given, "--tls"] if options.tls else given
 
 
-def own_secrets() -> None:
-    """Forget the token of another server: one started for a run has a token of its own."""
+def for_own_server(options: argparse.Namespace) -> list[str]:
+    """Return the options of a server started for the run, which asks for the same.
+
+    Forgets the token of another server, if it is only in the environment.
+    """
     os.environ.pop("GEVENTCHAT_TOKEN", None)
+    files = {"--password-file": options.password_file, "--operator-file": options.operator_file}
+    return [f"{option}={path}" for option, path in files.items() if path is not None]
 
 
 def _secret(option: str, path: str | None, variable: str) -> str | None:

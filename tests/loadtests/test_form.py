@@ -1,60 +1,20 @@
 """The form of the dashboard, which starts and stops runs."""
 
-import json
 import subprocess
-import time
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from loadtests.support.address import free_port
 from tests.loadtests.conftest import HERE, LOAD
+from tests.loadtests.web import WAIT_SECONDS, Dashboard, opened, until
 from tests.process import Process, served
-
-WAIT_SECONDS = 20
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     with served(tmp_path_factory.mktemp("server"), "--timeline", "memory:") as process:
         yield process
-
-
-class Dashboard:
-    """Locust's web server."""
-
-    def __init__(self, port: int, host: str) -> None:
-        self._url = f"http://127.0.0.1:{port}/"
-        self.host = host
-
-    def swarm(self, **fields: str) -> dict[str, Any]:
-        """Submit the form."""
-        form = {"user_count": "10", "spawn_rate": "100", "host": self.host} | fields
-        return self._ask("swarm", urllib.parse.urlencode(form).encode())
-
-    def refusal(self, **fields: str) -> str:
-        """Submit the form; return why it is refused."""
-        answer = self.swarm(**fields)
-        assert answer["success"] is False
-        return str(answer["message"])
-
-    def stop(self) -> None:
-        """Press Stop."""
-        urllib.request.urlopen(f"{self._url}stop", data=b"").close()
-
-    def requests(self) -> dict[str, Any]:
-        return self._ask("stats/requests")
-
-    def history(self) -> dict[str, Any]:
-        return self._ask("chat/history.json")
-
-    def _ask(self, path: str, data: bytes | None = None) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self._url}{path}", data=data) as answer:
-            return json.load(answer)  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="module")
@@ -71,28 +31,8 @@ def dashboard(server: Process, tmp_path_factory: pytest.TempPathFactory) -> Iter
             command, cwd=HERE, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         ) as process,
     ):
-        yield _open(Dashboard(port, host), log)
+        yield opened(Dashboard(port, host), log, workers=2)
         process.terminate()
-
-
-def _open(dashboard: Dashboard, log: Path) -> Dashboard:
-    """Wait until both workers are there."""
-    end = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < end:
-        try:
-            if len(dashboard.requests()["workers"]) == 2:
-                return dashboard
-        except OSError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError(log.read_text())
-
-
-def until(condition: Any) -> None:
-    end = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

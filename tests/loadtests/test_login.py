@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.support.address import free_port
 from tests.conversations.certificates import Authority
 from tests.loadtests.conftest import HERE, LOAD
+from tests.loadtests.web import Dashboard, opened
 from tests.process import served
 
 PASSWORD = "correct horse battery staple"
@@ -105,6 +108,36 @@ def test_a_server_started_for_a_run_has_secrets_of_its_own() -> None:
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert " 4 connected at the peak" in run.stderr
+
+
+def test_a_server_started_for_a_run_asks_for_what_the_files_hold(files: Path) -> None:
+    run = subprocess.run(
+        [*LOAD, "--headless", "-u", "4", "-t", "2s", "Talker", "--password-file",
+         f"{files}/password", "--operator-file", f"{files}/token"],
+        cwd=HERE, check=False, text=True, capture_output=True,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert " 4 connected at the peak" in run.stderr
+
+
+def test_the_form_sends_a_password_to_no_other_server(files: Path) -> None:
+    port, log = free_port(), files / "log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            [*LOAD, "-P", str(port), "--password-file", f"{files}/password"],
+            cwd=HERE, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        ) as process,
+        socket.create_server(("127.0.0.1", 0)) as other,
+    ):  # fmt: skip
+        try:
+            dashboard = opened(Dashboard(port, f"127.0.0.1:{other.getsockname()[1]}"), log)
+            assert dashboard.refusal().startswith("The password or token is for 127.0.0.1:")
+            other.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                other.accept()
+        finally:
+            process.terminate()
 
 
 def test_plain_users_alone_cannot_log_in(guarded: str, files: Path, authority: Authority) -> None:
