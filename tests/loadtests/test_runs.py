@@ -1,11 +1,14 @@
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from loadtests.support.address import free_port
+from geventchat.client import Connection
+from loadtests.support.address import Address, free_port
 from tests.loadtests.conftest import Run, Started
+from tests.loadtests.web import until
 
 MOST_MESSAGES = ("--talk-seconds", "0.2", "--room-size", "10")
 
@@ -93,3 +96,19 @@ def test_a_shape_takes_the_users_and_the_time_it_is_given(
 
 def test_pytest_has_not_imported_locust() -> None:
     assert "locust" not in sys.modules
+
+
+def test_a_room_of_many_is_joined_in_less_than_a_second_and_tells_a_part_of_its_members(
+    server: str, tmp_path: Path
+) -> None:
+    options = ("-u", "600", "-r", "600", "-t", "8s", "--room-size", "600", "--lobby", "0")
+    running = Started(tmp_path, "--host", server, *options, "Lurker")
+    with Connection(*Address.parse(server), rooms=()) as chat:
+        chat.join("room-0-0")
+        until(lambda: chat.who("room-0-0").count == 601)
+        chat.leave("room-0-0")
+        began = time.monotonic()
+        assert chat.join("room-0-0").count == 601
+        assert len(chat.who("room-0-0").nicks) == 500
+        assert time.monotonic() - began < 1
+    assert running.end().code == 0
