@@ -5,13 +5,18 @@
 `make load` runs this with a server started for it.
 """
 
+import logging
+import sys
+
 import gevent
 from locust import events
-from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
+from locust.runners import LocalRunner, WorkerRunner
 
 from loadtests.dashboard.attach import attach
-from loadtests.support.preflight import raise_descriptor_limit
+from loadtests.support.command import CannotRun
+from loadtests.support.login import Login
+from loadtests.support.preflight import check_host, check_users, raise_descriptor_limit
 from loadtests.users import (
     DirectMessenger,
     Hopper,
@@ -22,6 +27,8 @@ from loadtests.users import (
     Talker,
     storm,
 )
+from loadtests.users.options import add_options
+from loadtests.users.rich import RichUser
 
 __all__ = [
     "DirectMessenger",
@@ -34,23 +41,37 @@ __all__ = [
 ]
 
 
-def add_options(parser: LocustArgumentParser) -> None:
-    """Add the options of the simulated chat; see `model.py`."""
-    chat = parser.add_argument_group("The chat")
-    chat.add_argument("--room-size", type=int, default=20, help="Users in a small room")
-    chat.add_argument("--lobby", type=float, default=0.05, help="Share of users also in the lobby")
-    chat.add_argument(
-        "--talk-seconds", type=float, default=20.0, help="How often a talker talks, on average"
-    )
-
-
 def prepare(environment: Environment, **_: object) -> None:
     """Prepare this process for many users, and attach the Chat tab."""
     # Lateness of the users themselves must not count as the server's.
     gevent.setswitchinterval(0.001)
     raise_descriptor_limit()
+    try:
+        login = _log_in(environment)
+    except CannotRun as why:
+        print(f"load: {why}", file=sys.stderr)
+        sys.exit(2)
     storm.listen(environment)
-    attach(environment)
+    attach(environment, login)
+
+
+def _log_in(environment: Environment) -> Login:
+    """Give the users what the server asks for. Raises CannotRun."""
+    options = environment.parsed_options
+    assert options is not None
+    login = Login.of(options)
+    if (options.headless or options.autostart) and not isinstance(environment.runner, WorkerRunner):
+        check_host(environment.host or "", login)
+        if isinstance(environment.runner, LocalRunner):
+            check_users(environment.host or "", options.num_users or 1)
+    if login.password is not None and PlainTalker in environment.user_classes:
+        environment.user_classes.remove(PlainTalker)
+        if not environment.user_classes:
+            raise CannotRun("A server with a password lets no PlainTalker in: choose other users.")
+        if not isinstance(environment.runner, WorkerRunner):
+            logging.getLogger(__name__).info("no PlainTalker: the server has a password")
+    RichUser.login = PlainTalker.login = login
+    return login
 
 
 events.init_command_line_parser.add_listener(add_options)

@@ -81,20 +81,32 @@ def knee(steps: list[Step], bound_ms: float) -> int:
     return max((users for users in fine if bad is None or users < bad), default=0)
 
 
+def at_least(steps: list[Step], bound_ms: float) -> bool:
+    """Whether something else than the server ended the search, so that it may support more."""
+    bad = [step for step in steps if not step.good(bound_ms)]
+    return not bad or _loaded(min(bad, key=lambda step: step.users))
+
+
+def _loaded(step: Step) -> bool:
+    """Whether the load generator was the bottleneck."""
+    busy = step.load_cpu >= BUSY_PERCENT and (step.server_cpu or 0) < BUSY_PERCENT
+    return busy and not step.missing
+
+
 def limited_by(steps: list[Step], ended_by: str, bound_ms: float) -> str:
-    """Name the bottleneck. `ended_by`: what limits the number of users if all steps are good."""
+    """Name the bottleneck. `ended_by`: what did, if all steps are good."""
     bad = [step for step in steps if not step.good(bound_ms)]
     if not bad:
         best = max(steps, key=lambda step: step.users)
         left = ""
         if best.server_cpu is not None:
             left = f", with {max(100 - best.server_cpu, 0):.0f} % of the server's core idle"
-        return f"limited by {ended_by}{left}"
+        return f"{ended_by}{left}"
     worst = min(bad, key=lambda step: step.users)
     if worst.missing:
         return f"{worst.missing:,} of {worst.users:,} users could not connect"
-    if worst.load_cpu >= BUSY_PERCENT and (worst.server_cpu or 0) < BUSY_PERCENT:
-        return "limited by the load generator's CPU, so the server may support more"
+    if _loaded(worst):
+        return "the load generator's CPU ended first"
     if worst.server_cpu is not None and worst.server_cpu >= BUSY_PERCENT:
         return "limited by the server's CPU"
     if worst.failures:

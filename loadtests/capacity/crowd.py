@@ -1,22 +1,27 @@
 """The silent users: one lean process that holds sockets and discards what arrives.
 
-    python -m loadtests.capacity.crowd HOST:PORT ROOM_SIZE
+    python -m loadtests.capacity.crowd HOST:PORT ROOM_SIZE [--password-file FILE] …
 
 A line on standard input sets the number of users; once a second, and when that number is reached,
 a line of JSON on standard output reports how many are connected and what went wrong.
 """
 
+import argparse
 import json
 import secrets
 import select
-import socket
 import sys
 import time
 from typing import Final
 
+from gevent import socket
+from gevent.ssl import SSLSocket, SSLWantReadError
+
+from geventchat.client.tls import connect
 from geventchat.protocol import requests
 from loadtests.support import model
 from loadtests.support.address import Address
+from loadtests.support.login import Login, add_login
 from loadtests.support.preflight import raise_descriptor_limit
 
 _AT_ONCE: Final = 20
@@ -29,8 +34,9 @@ _REMEMBERED: Final = 300
 class Crowd:
     """Silent users in rooms of one size, filled one after the other."""
 
-    def __init__(self, address: Address, room_size: int) -> None:
+    def __init__(self, address: Address, room_size: int, login: Login) -> None:
         self._address = address
+        self._login = login
         self._room_size = room_size
         self._poll = select.epoll()
         self._seats: list[socket.socket] = []
@@ -61,6 +67,10 @@ class Crowd:
             sock = self._by_number[number]
             try:
                 data = sock.recv(1 << 16)
+                while isinstance(sock, SSLSocket) and sock.pending():
+                    data += sock.recv(1 << 16)  # which the poll does not know of
+            except (BlockingIOError, SSLWantReadError):
+                continue
             except OSError as error:
                 data, self.told = b"", error.strerror or str(error)
             if not data:
@@ -74,9 +84,15 @@ class Crowd:
     def _come(self) -> None:
         seat = len(self._seats)
         room = model.room(0, seat, self._room_size)
-        hello = requests.Hello(version=1, client=secrets.token_urlsafe(16), rooms={room: None})
+        hello = requests.Hello(
+            version=1,
+            client=secrets.token_urlsafe(16),
+            password=self._login.password,
+            token=self._login.token,
+            rooms={room: None},
+        )
         try:
-            sock = socket.create_connection(self._address, 5)
+            sock = connect(*self._address, self._login.tls)
             sock.sendall(b"\x1e" + requests.encode(hello) + b"\0")
         except OSError as error:
             self.lost += 1
@@ -96,8 +112,13 @@ class Crowd:
 
 def main() -> None:
     """Hold the users until standard input ends."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("address", type=Address.parse)
+    parser.add_argument("room_size", type=int)
+    add_login(parser)
+    given = parser.parse_args()
     raise_descriptor_limit()
-    crowd = Crowd(Address.parse(sys.argv[1]), int(sys.argv[2]))
+    crowd = Crowd(given.address, given.room_size, Login.of(given))
     orders = select.poll()
     orders.register(sys.stdin, select.POLLIN)
     told = 0.0

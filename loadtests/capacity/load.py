@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Final, Self
@@ -17,7 +18,7 @@ import psutil
 from loadtests.capacity.climb import Step
 from loadtests.capacity.shape import FILE, USERS_PER_SECOND
 from loadtests.support.address import Address
-from loadtests.support.preflight import CannotRun
+from loadtests.support.command import CannotRun
 
 HERE: Final = Path(__file__).parents[1]
 _COMING_SECONDS: Final = 10.0
@@ -33,9 +34,19 @@ class Load:
     """Users whose number changes while they chat; `talkers` of each room talk."""
 
     def __init__(
-        self, host: str, folder: Path, *, room_size: int, talkers: int, talk_seconds: float
+        self,
+        host: str,
+        folder: Path,
+        login: Sequence[str],
+        *,
+        room_size: int,
+        talkers: int,
+        talk_seconds: float,
     ) -> None:
-        """`talkers`: how many of the `room_size` users in each room talk."""
+        """`talkers`: how many of the `room_size` users in each room talk.
+
+        `login` are the arguments for a server that asks for something.
+        """
         self._room_size = room_size
         self._talkers = talkers
         self._file = folder / "users"
@@ -46,9 +57,9 @@ class Load:
         locust = [sys.executable, "-m", "locust", "-f", files, "--host", host, "Talker"]
         locust += ["--headless", "--only-summary", "--csv", str(folder / "load")]
         locust += ["--lobby", "0", "--talk-seconds", str(talk_seconds)]
-        locust += ["--room-size", str(talkers)]
+        locust += ["--room-size", str(talkers), *login]
         crowd = [sys.executable, "-m", "loadtests.capacity.crowd"]
-        crowd += [str(Address.parse(host)), str(room_size - talkers)]
+        crowd += [str(Address.parse(host)), str(room_size - talkers), *login]
         self._log = self._stack.enter_context((folder / "log").open("wb"))
         self._locust = self._start(locust, stdout=self._log, stderr=self._log)
         self._crowd = self._start(

@@ -29,6 +29,12 @@ class Finding:
     confirmed: Sequence[Step]
     """Steps of the confirmation."""
     command: str
+    at_least: bool = False
+    """Whether something else than the server ended the search."""
+
+    def heading(self) -> str:
+        """Return the number of users in words."""
+        return f"{'at least ' if self.at_least and self.users else ''}{self.users:,} users"
 
     def sentence(self) -> str:
         """Return the result as a sentence."""
@@ -37,12 +43,13 @@ class Finding:
             f"{self.talk_seconds:g} s"
         )
         if not self.users:
-            return (
-                f"This machine does not support {min(s.users for s in self.steps):,} users {chat}: "
-                f"{self.limited_by}."
-            )
+            steps = [*self.steps, *self.confirmed]
+            fewest = min(step.users for step in steps if not step.good(self.bound_ms))
+            if self.at_least:
+                return f"{fewest:,} users {chat} could not be measured: {self.limited_by}."
+            return f"This machine does not support {fewest:,} users {chat}: {self.limited_by}."
         delivered = f"with 99 % of messages delivered within {self.bound_ms:g} ms and none lost"
-        return f"This machine supports {self.users:,} users {chat}, {delivered}: {self.limited_by}."
+        return f"This machine supports {self.heading()} {chat}, {delivered}: {self.limited_by}."
 
 
 def table(steps: Sequence[Step]) -> list[tuple[str, ...]]:
@@ -87,7 +94,7 @@ body {{ font: 15px/1.5 sans-serif; max-width: 760px; margin: 2em auto; padding: 
 table {{ border-collapse: collapse; }} th, td {{ text-align: right; padding: 2px 10px; }}
 th {{ border-bottom: 1px solid {_GREY}; font-weight: normal; color: {_GREY}; }}
 </style>
-<h1>{finding.users:,} users</h1>
+<h1>{finding.heading().capitalize()}</h1>
 <p>{escape(finding.sentence())}</p>
 {chart(finding)}
 {tables}<p>p50 and p99: delivery latency, from sending until another user has the message; median of

@@ -12,11 +12,12 @@ from locust.env import Environment
 from locust.runners import LocalRunner, WorkerRunner
 
 from loadtests.dashboard.form import guard
-from loadtests.dashboard.history import COLUMNS, History, Row
+from loadtests.dashboard.history import COLUMNS, History
 from loadtests.dashboard.tab import add_tab
 from loadtests.support.address import Address
+from loadtests.support.login import Login
 from loadtests.support.measures import tally
-from loadtests.support.server_stats import Server
+from loadtests.support.server_stats import Figures, Server
 
 PROGRESS_SECONDS: Final = 10
 _KEY: Final = "chat"
@@ -24,8 +25,11 @@ _KEY: Final = "chat"
 _log: Final = logging.getLogger(__name__)
 
 
-def attach(environment: Environment) -> None:
-    """Report from this process, collect in it, or both, depending on its role."""
+def attach(environment: Environment, login: Login) -> None:
+    """Report from this process, collect in it, or both, depending on its role.
+
+    `login` is what the form checks servers with.
+    """
     # Locust's reports are three seconds apart: too coarse for a chart of seconds.
     runners.WORKER_REPORT_INTERVAL = 1.0
     environment.events.test_start.add_listener(lambda **_: setattr(tally, "timing", True))
@@ -34,6 +38,8 @@ def attach(environment: Environment) -> None:
         environment.events.report_to_master.add_listener(_report)
     else:
         Gathering(environment)
+        if environment.web_ui:
+            guard(environment, login)
 
 
 def _report(client_id: str, data: dict[str, Any]) -> None:
@@ -46,7 +52,7 @@ class Gathering:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._history = History(time.monotonic())
-        self._server = Server(Address.parse(environment.host or ""))
+        self._server: Server | None = None  # the host may be given only in the form
         assert environment.parsed_options is not None
         self._prefix: str | None = environment.parsed_options.csv_prefix
         self._file: TextIO | None = None
@@ -59,7 +65,6 @@ class Gathering:
         environment.events.quit.add_listener(self._finish)
         if environment.web_ui:
             add_tab(environment.web_ui, self._history)
-            guard(environment)
 
     def _hear(self, client_id: str, data: dict[str, Any]) -> None:
         if _KEY in data:
@@ -83,10 +88,11 @@ class Gathering:
             if runner is None or runner.state in (runners.STATE_INIT, runners.STATE_STOPPED):
                 continue
             self._gather()
-            row = self._turn()
+            self._turn()
             ticks += 1
             if ticks % PROGRESS_SECONDS == 0:
-                _log.info(row.line())
+                _log.info(self._history.line(time.monotonic()))
+                self._write_times()
 
     def _gather(self) -> None:
         if isinstance(self._environment.runner, LocalRunner):
@@ -99,14 +105,17 @@ class Gathering:
         _log.info(self._history.summary())
         if self._file is not None:
             self._file.close()
+        self._write_times()
+
+    def _write_times(self) -> None:
+        """Write the percentiles so far: a run that is killed leaves them."""
         if self._prefix:
             with open(f"{self._prefix}_chat.csv", "w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows(self._history.csv_times())
 
-    def _turn(self) -> Row:
-        row = self._history.turn(time.monotonic(), self._server.read())
-        self._put(astuple(row))
-        return row
+    def _turn(self) -> None:
+        server = self._server.read() if self._server else Figures()
+        self._put(astuple(self._history.turn(time.monotonic(), server)))
 
     def _put(self, row: tuple[Any, ...]) -> None:
         if self._file is not None:

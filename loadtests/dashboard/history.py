@@ -47,21 +47,28 @@ class Row:
     server_memory_mb: float | None
     largest_outbox_kb: float | None
     slow_closes: int | None
-
-    def line(self) -> str:
-        """Return it as a line for the log."""
-        return (
-            f"{self.seconds:.0f} s: {self.connected:,} connected, "
-            f"{self.delivered_per_second:,.0f} deliveries/s, "
-            f"{_heard(self.delivery_p50_ms, self.delivery_p99_ms)}, "
-            f"lost {self.lost}, duplicated {self.duplicated}, reordered {self.reordered}, "
-            f"failures {self.failures}"
-        )
+    """Since the start of the run, too."""
 
 
-def _heard(p50: float | None, p99: float | None) -> str:
-    told = (f"{name} {ms:.1f} ms" for name, ms in (("p50", p50), ("p99", p99)) if ms is not None)
-    return f"delivery {', '.join(told) or 'not timed'}"
+@dataclass(slots=True)
+class Range:
+    """A figure over the whole run. None: it was never known."""
+
+    peak: float | None = None
+    _sum: float = 0.0
+    _count: int = 0
+
+    def add(self, figure: float | None) -> None:
+        """Add what it is now."""
+        if figure is not None:
+            self.peak = figure if self.peak is None else max(self.peak, figure)
+            self._sum += figure
+            self._count += 1
+
+    @property
+    def mean(self) -> float | None:
+        """Its mean."""
+        return self._sum / self._count if self._count else None
 
 
 COLUMNS: Final = tuple(field.name for field in fields(Row))
@@ -76,27 +83,35 @@ class History:
     def begin(self, now: float) -> None:
         """Reset for a new run."""
         self.rows: list[Row] = []
+        self.now: Row | None = None
+        """The latest row, which is not always kept."""
         self.total = Tally()
-        self.peak_connected = 0
+        self.connected, self.cpu, self.memory, self.outbox = Range(), Range(), Range(), Range()
         self._began = now
         self._every = 1  # how many turns make a row
         self._turns = 0
-        self._connected: dict[str, tuple[float, int]] = {}
+        self._users: dict[str, tuple[float, int]] = {}
         self._gathering = Tally()
+        self._since_line = now, Tally()
         self._window: deque[tuple[float, Tally]] = deque([(now, Tally())], WINDOW_SECONDS + 1)
+        self._slow_closes: deque[int] = deque([0], WINDOW_SECONDS + 1)
 
     def add(self, process: str, taken: dict[str, Any], now: float) -> None:
         """Add a report of a process."""
-        self._connected[process] = now, taken["connected"]
-        self.total.add(taken)
-        self._gathering.add(taken)
+        self._users[process] = now, taken["connected"]
+        for tally in self.total, self._gathering, self._since_line[1]:
+            tally.add(taken)
 
     def turn(self, now: float, server: Figures) -> Row:
         """End a second; return its row."""
         self._window.append((now, self._gathering))
         self._gathering = Tally()
-        row = self._row(now, server)
-        self.peak_connected = max(self.peak_connected, row.connected)
+        self.now = row = self._row(now, server)
+        self._slow_closes.append(row.slow_closes or 0)
+        self.connected.add(row.connected)
+        self.cpu.add(row.server_cpu_percent)
+        self.memory.add(row.server_memory_mb)
+        self.outbox.add(row.largest_outbox_kb)
         if self._turns % self._every == 0:
             self.rows.append(row)
         self._turns += 1
@@ -114,9 +129,7 @@ class History:
         counts = self.total.counts
         return Row(
             seconds=round(now - self._began, 1),
-            connected=sum(
-                users for at, users in self._connected.values() if now - at < _STALE_SECONDS
-            ),
+            connected=sum(users for at, users in self._users.values() if now - at < _STALE_SECONDS),
             delivered_per_second=round(sum(t.counts["delivered"] for t in recent) / seconds, 1),
             sent_per_second=round(sum(t.counts["sent"] for t in recent) / seconds, 1),
             delivery_p50_ms=milliseconds(heard, 0.5),
@@ -136,15 +149,44 @@ class History:
         """Return the times of the last three seconds."""
         return merged(tally.times.get(name) for _, tally in list(self._window)[1:])
 
+    def recent_count(self, name: str) -> int:
+        """Return how often something happened in the last three seconds."""
+        return sum(tally.counts[name] for _, tally in list(self._window)[1:])
+
+    def recent_slow_closes(self) -> int | None:
+        """Return how many were closed as too slow in the last three seconds."""
+        if self.now is None or self.now.slow_closes is None:
+            return None
+        return self._slow_closes[-1] - self._slow_closes[0]
+
+    def line(self, now: float) -> str:
+        """Return the time since the last line as a line for the log."""
+        since, tally = self._since_line
+        self._since_line = now, Tally()
+        rate = tally.counts["delivered"] / max(now - since, 0.001)
+        connected = self.now.connected if self.now else 0
+        return (
+            f"{now - self._began:.0f} s: {connected:,} connected, "
+            f"{rate:,.0f} deliveries/s, {_latency(tally)}, {self._faults()}"
+        )
+
     def summary(self) -> str:
         """Return the whole run as a line for the log."""
-        counts, heard = self.total.counts, self.total.times.get("delivered", Histogram())
+        server = ""
+        if self.cpu.mean is not None and self.memory.peak is not None:
+            server = (
+                f", server CPU {self.cpu.mean:.0f} % of a core on average, "
+                f"memory {self.memory.peak:.0f} MB at its peak"
+            )
         return (
-            f"the whole run: {counts['delivered']:,} deliveries, "
-            f"{_heard(milliseconds(heard, 0.5), milliseconds(heard, 0.99))}, "
-            f"lost {counts['lost']}, duplicated {counts['duplicated']}, "
-            f"reordered {counts['reordered']}, failures {counts['failed']}"
+            f"the whole run: {self.connected.peak or 0:,.0f} connected at the peak, "
+            f"{self.total.counts['delivered']:,} deliveries, {_latency(self.total)}, "
+            f"{self._faults()}{server}"
         )
+
+    def _faults(self) -> str:
+        names = ("lost", "duplicated", "reordered", "failures")
+        return ", ".join(f"{name} {self.total.counts[name]:,}" for name in names)
 
     def csv_rows(self) -> list[tuple[Any, ...]]:
         """Return the rows with a heading, for a CSV file."""
@@ -169,6 +211,15 @@ class History:
             "every": self._every,
             "rows": [asdict(row) for row in self.rows if row.seconds > after],
         }
+
+
+def _latency(tally: Tally) -> str:
+    """Return the delivery latency in words."""
+    times = tally.times.get("delivered", Histogram())
+    p50, p99 = (milliseconds(times, share) for share in (0.5, 0.99))
+    if p50 is None or p99 is None:
+        return "no delivery timed" if tally.counts["delivered"] else "nothing delivered"
+    return f"delivery p50 {p50:.1f} ms, p99 {p99:.1f} ms"
 
 
 def merged(parts: Iterable[Histogram | None]) -> Histogram:

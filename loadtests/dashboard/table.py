@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from loadtests.dashboard.history import History, milliseconds
+from loadtests.dashboard.history import History, Range, milliseconds
 from loadtests.support.measures import Histogram
 from loadtests.support.order import VIOLATIONS
 
@@ -24,28 +24,28 @@ TIMED: Final = {
 
 def table(history: History) -> list[dict[str, str]]:
     """Return the rows in the format of Locust's page."""
-    if not history.rows:
+    if history.now is None:
         return []
-    now, counts = history.rows[-1], history.total.counts
+    now, counts = history.now, history.total.counts
     run = max(now.seconds, 1)
 
     def whole(name: str) -> Histogram:
         return history.total.times.get(name, Histogram())
 
     lines: list[tuple[str, Any, Any]] = [
-        ("Connected users", now.connected, f"{history.peak_connected:,} peak"),
+        ("Connected users", now.connected, peak(history.connected)),
         ("Deliveries per second", now.delivered_per_second, counts["delivered"] / run),
         ("Messages sent per second", now.sent_per_second, counts["sent"] / run),
         *(
             (f"{title} p50 / p95 / p99, ms", spread(history.recent(name)), spread(whole(name)))
             for name, title in TIMED.items()
         ),
-        *((name.capitalize(), DASH, counts[name]) for name in VIOLATIONS),
-        ("All failures", DASH, counts["failures"]),
-        ("Server CPU, % of a core", now.server_cpu_percent, DASH),
-        ("Server memory, MB", now.server_memory_mb, DASH),
-        ("Largest outbox, KB", now.largest_outbox_kb, DASH),
-        ("Closed as too slow", DASH, now.slow_closes),
+        *((name.capitalize(), history.recent_count(name), counts[name]) for name in VIOLATIONS),
+        ("All failures", history.recent_count("failures"), counts["failures"]),
+        ("Server CPU, % of a core", now.server_cpu_percent, mean_and_peak(history.cpu)),
+        ("Server memory, MB", now.server_memory_mb, peak(history.memory)),
+        ("Largest outbox, KB", now.largest_outbox_kb, peak(history.outbox)),
+        ("Closed as too slow", history.recent_slow_closes(), now.slow_closes),
     ]
     return [{"figure": name, "now": _format(a), "run": _format(b)} for name, a, b in lines]
 
@@ -54,6 +54,16 @@ def spread(times: Histogram) -> str:
     """Return three quantiles."""
     figures = [milliseconds(times, share) for share in (0.5, 0.95, 0.99)]
     return " / ".join(map(_format, figures)) if times.count else DASH
+
+
+def peak(figure: Range) -> str:
+    """Return the highest value."""
+    return DASH if figure.peak is None else f"{_format(figure.peak)} peak"
+
+
+def mean_and_peak(figure: Range) -> str:
+    """Return the mean and the highest value."""
+    return DASH if figure.mean is None else f"{_format(figure.mean)} mean, {peak(figure)}"
 
 
 def _format(figure: Any) -> str:

@@ -7,6 +7,7 @@ owed, and their time runs from when they fell due, not from when this got around
 import gc
 import math
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -21,7 +22,8 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def prepare(core: int | None) -> None:
-    """Pin this process to its core, and switch the garbage collector off."""
+    """Pin this process to its core, and switch the garbage collector off. Ctrl-C ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if core is not None:
         os.sched_setaffinity(0, {core})
     gc.disable()

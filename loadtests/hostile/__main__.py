@@ -6,7 +6,6 @@ Prints one line per attack; the exit code is 1 if one did harm. All take about f
 Everything stays on the loopback network.
 """
 
-import argparse
 import sys
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -14,6 +13,7 @@ from typing import Final, Protocol
 from loadtests.hostile.connects import connect_and_close
 from loadtests.hostile.flood import flood
 from loadtests.hostile.slow_loris import slow_loris
+from loadtests.support.command import Parser, command
 
 
 class Outcome(Protocol):
@@ -33,13 +33,14 @@ ATTACKS: Final[dict[str, Callable[[], Outcome]]] = {
 
 def main() -> int:
     """Run the named attacks, or all; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = Parser(prog="hostile", description=__doc__.partition("\n")[0])
     parser.add_argument("attacks", nargs="*", metavar="ATTACK", help=", ".join(ATTACKS))
     asked = parser.parse_args()
     if unknown := [each for each in asked.attacks if each not in ATTACKS]:
         parser.error(f"unknown attack {unknown[0]}; choose from {', '.join(ATTACKS)}")
     good = True
     for name in asked.attacks or ATTACKS:
+        print(f"hostile: {name}, which takes a minute or two", file=sys.stderr)
         outcome = ATTACKS[name]()
         print(outcome, flush=True)
         good = good and outcome.good
@@ -47,4 +48,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command("hostile", main)

@@ -146,7 +146,10 @@ def _flooders(
     """
     command = [sys.executable, "-m", "loadtests.hostile.flood", str(address[1]), str(flooders)]
     with subprocess.Popen(
-        [*command, *rooms], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [*command, *rooms],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # it is ended below, by Ctrl-C too
     ) as process:
         orders, ready = process.stdin, process.stdout
         assert orders is not None

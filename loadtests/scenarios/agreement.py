@@ -7,7 +7,6 @@ DIR holds `blast`, as for `loadtests.scenarios.bars`. The two load a server of t
 be within 20 % or 5 ms of each other at p50, and 35 % or 15 ms at p99: else the exit code is 1.
 """
 
-import argparse
 import csv
 import os
 import statistics
@@ -17,7 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from loadtests.scenarios.bars import LOAD_CORE, running
+from loadtests.scenarios.bars import LOAD_CORE, running, tools
+from loadtests.support.arguments import whole
+from loadtests.support.command import Parser, command
 
 MEMBERS, ROOM_SIZE, TALK_SECONDS, SECONDS = 400, 20, 2, 20
 ALLOWED: Final = {"p50_ms": (0.20, 5.0), "p99_ms": (0.35, 15.0)}
@@ -56,12 +57,15 @@ def by_locust(tools: Path) -> dict[str, float]:
 
 def main() -> int:
     """Measure both in turn, print a row for each figure; return the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--tools", type=Path, required=True)
-    parser.add_argument("--runs", type=int, default=3)
+    parser = Parser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--tools", type=tools, required=True)
+    parser.add_argument("--runs", type=whole(1), default=3)
     asked = parser.parse_args()
     os.sched_setaffinity(0, {LOAD_CORE})
-    runs = [(by_blast(asked.tools), by_locust(asked.tools)) for _ in range(asked.runs)]
+    runs = []
+    for run in range(asked.runs):
+        print(f"agreement: run {run + 1} of {asked.runs}", file=sys.stderr)
+        runs.append((by_blast(asked.tools), by_locust(asked.tools)))
     code = 0
     for figure in ALLOWED:
         blast, locust = (statistics.median(run[each][figure] for run in runs) for each in (0, 1))
@@ -73,4 +77,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command("agreement", main)

@@ -7,11 +7,12 @@ that are kept beside the repository; `redis-server` is taken from the PATH. The 
 core, the load on another; what is compared runs in turn; medians are printed as rows of Markdown.
 """
 
-import argparse
 import contextlib
 import os
+import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from pathlib import Path
 
 from geventchat.client import Connection, Post
 from loadtests.support.address import free_port
+from loadtests.support.arguments import Bad, whole
+from loadtests.support.command import Parser, command
 from loadtests.support.server import GEVENTCHAT, accepting
 
 SERVER_CORE, LOAD_CORE = 0, 1
@@ -116,25 +119,42 @@ def bystander(port: int, start: float, seconds: float) -> dict[str, float]:
     return {"aside_p50_ms": hundredths[49], "aside_p99_ms": hundredths[98]}
 
 
-def main() -> None:
+def tools(text: str) -> Path:
+    """Return a folder with the two programs in C, for an option. Raises ArgumentTypeError."""
+    for program in "blast", "limit":
+        if not os.access(Path(text, program), os.X_OK):
+            raise Bad(f"there is no program {program!r} in {text!r}")
+    if not {SERVER_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
+        raise Bad("the server and the load need a core each, and there is only one")
+    return Path(text)
+
+
+def main() -> int:
     """Measure the named bars, or all, and print a row per server."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--tools", type=Path, required=True)
-    parser.add_argument("--runs", type=int, default=3)
+    parser = Parser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tools", type=tools, required=True)
+    parser.add_argument("--runs", type=whole(1), default=3)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BARS))
     asked = parser.parse_args()
+    if unknown := [name for name in asked.names if name not in BARS]:
+        parser.error(f"unknown bar {unknown[0]}; choose from {', '.join(BARS)}")
+    names = asked.names or [*BARS]
+    if any("redis" in BARS[name].servers for name in names) and not shutil.which("redis-server"):
+        parser.error("redis-server is not installed; name the bars without it")
     os.sched_setaffinity(0, {LOAD_CORE})
-    for name in asked.names or BARS:
+    for name in names:
         bar = BARS[name]
         runs: dict[str, list[dict[str, float]]] = {server: [] for server in bar.servers}
         for _ in range(asked.runs):
             for server in bar.servers:
+                print(f"{name}: {server}", file=sys.stderr)
                 runs[server].append(measure(bar, server, asked.tools))
         for server, figures in runs.items():
             medians = {key: statistics.median(run[key] for run in figures) for key in figures[0]}
             row = ", ".join(f"{key} {value:.4g}" for key, value in medians.items())
             print(f"| {name} | {server} | {row} |", flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    command("bars", main)

@@ -7,15 +7,16 @@ leaving and coming back. At the end everyone must stand at the same, last positi
 code is 1.
 """
 
-import argparse
 import random
-import sys
 import time
 from dataclasses import dataclass
 
 import gevent
 
 from geventchat.client import Connection, Joined, Post
+from loadtests.support.arguments import positive, whole
+from loadtests.support.command import Parser, command
+from loadtests.support.preflight import check_users
 from loadtests.support.server import serving
 
 ROOM = "busy"
@@ -105,16 +106,17 @@ def talk(chat: Connection, rate: float, end: float, tally: Tally, dice: random.R
 
 def main() -> int:
     """Run the load against a server of its own; print what happened."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--members", type=int, default=600)
-    parser.add_argument("--rate", type=float, default=100)
-    parser.add_argument("--seconds", type=float, default=30)
+    parser = Parser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--members", type=whole(1), default=600)
+    parser.add_argument("--rate", type=positive, default=100)
+    parser.add_argument("--seconds", type=positive, default=30)
     parser.add_argument("--timeline")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     dice = random.Random(asked.seed)
     options = ["--timeline", asked.timeline] if asked.timeline else []
     with serving(None, *options) as address:
+        check_users(address, asked.members)
         port = int(address.rpartition(":")[2])
         return run(port, asked.members, asked.rate, asked.seconds, dice)
 
@@ -137,4 +139,4 @@ def run(port: int, members: int, rate: float, seconds: float, dice: random.Rando
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command("churn", main)

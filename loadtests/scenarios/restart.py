@@ -8,7 +8,6 @@ after a long run, and with a cold one, as after a power failure. The exit code i
 over 2 s.
 """
 
-import argparse
 import json
 import os
 import secrets
@@ -24,6 +23,8 @@ from typing import Final
 
 from geventchat.client import Connection
 from loadtests.support.address import Address
+from loadtests.support.arguments import whole
+from loadtests.support.command import CannotRun, Parser, command
 from loadtests.support.server import GEVENTCHAT, geventchat
 
 MOST_SECONDS: Final = 2.0
@@ -34,13 +35,17 @@ _SAID: Final = 500
 
 def main() -> int:
     """Make the history, kill and start; print what it took; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("--posts", type=int, default=1_000_000)
-    parser.add_argument("--rooms", type=int, default=100)
-    parser.add_argument("--times", type=int, default=5)
+    parser = Parser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("--posts", type=whole(1), default=1_000_000)
+    parser.add_argument("--rooms", type=whole(1), default=100)
+    parser.add_argument("--times", type=whole(1), default=5)
     asked = parser.parse_args()
+    asked.posts -= asked.posts % asked.rooms  # each room has as many
+    if not asked.posts:
+        parser.error("--posts must be at least --rooms")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "chat.db")
+        print(f"restart: importing {asked.posts:,} posts", file=sys.stderr)
         bring_in(path, asked.posts, asked.rooms)
         print(f"{asked.posts:,} posts in {asked.rooms:,} rooms: {path.stat().st_size >> 20:,} MB")
         with started(path) as (address, _):
@@ -48,6 +53,7 @@ def main() -> int:
         cold: list[float] = []
         warm: list[float] = []
         for _ in range(asked.times):
+            print(f"restart: {len(cold) + 1} of {asked.times}", file=sys.stderr)
             for times in cold, warm:
                 (forget if times is cold else remember)(folder)
                 with started(path) as (address, seconds):
@@ -66,7 +72,7 @@ def bring_in(path: Path, posts: int, rooms: int) -> None:
         assert process.stdin is not None
         process.stdin.writelines(json.dumps(line).encode() + b"\n" for line in lines(posts, rooms))
     if process.returncode:
-        sys.exit("the history could not be imported")
+        raise CannotRun("the history could not be imported")
 
 
 def lines(posts: int, rooms: int) -> Iterator[object]:
@@ -121,4 +127,4 @@ def forget(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command("restart", main)

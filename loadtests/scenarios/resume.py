@@ -8,9 +8,7 @@ receive every post it missed, once and in order. The exit code is 1 if any did n
 more than 10 s, or if the server's memory doubled.
 """
 
-import argparse
 import secrets
-import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -22,8 +20,10 @@ from geventchat.client.socket_link import SocketLink
 from geventchat.protocol.errors import LOST
 from geventchat.protocol.requests import Hello
 from loadtests.support.address import Address
+from loadtests.support.arguments import whole
+from loadtests.support.command import Parser, command
 from loadtests.support.order import GapFree
-from loadtests.support.preflight import raise_descriptor_limit
+from loadtests.support.preflight import check_users
 from loadtests.support.server import serving
 from loadtests.support.server_stats import listener
 
@@ -65,13 +65,13 @@ class Client:
 
 def main() -> int:
     """Run the storm against a server of its own; print what it took; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("--clients", type=int, default=2000)
-    parser.add_argument("--missed", type=int, default=100)
-    parser.add_argument("--rooms", type=int, default=1)
+    parser = Parser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("--clients", type=whole(1), default=2000)
+    parser.add_argument("--missed", type=whole(0), default=100)
+    parser.add_argument("--rooms", type=whole(1), default=1)
     asked = parser.parse_args()
-    raise_descriptor_limit()
     with serving(None) as host:
+        check_users(host, asked.clients)
         return run(Address.parse(host), asked.clients, asked.missed, asked.rooms)
 
 
@@ -148,4 +148,4 @@ class Memory:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command("resume", main)

@@ -7,9 +7,7 @@ its socket, with a small kernel buffer. Whenever the server closes the connectio
 otherwise, it resumes. The exit code is 1 if anything was missing, duplicated or out of order.
 """
 
-import argparse
 import secrets
-import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -25,6 +23,8 @@ from geventchat.protocol import events, requests
 from geventchat.protocol.events import Bye, Joined, Ping, Post
 from geventchat.protocol.requests import Hello
 from loadtests.support.address import Address
+from loadtests.support.arguments import positive, whole
+from loadtests.support.command import Parser, command
 from loadtests.support.order import GapFree
 from loadtests.support.server import serving
 
@@ -83,11 +83,11 @@ class Reader:
 
 def main() -> int:
     """Run a talker and a slow reader on a server started for them; print the result."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("--bytes-per-second", type=int, default=10_000)
-    parser.add_argument("--busy-seconds", type=float, default=20.0)
-    parser.add_argument("--posts-per-second", type=int, default=500)
-    parser.add_argument("--text-bytes", type=int, default=100)
+    parser = Parser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("--bytes-per-second", type=whole(1), default=10_000)
+    parser.add_argument("--busy-seconds", type=positive, default=20.0)
+    parser.add_argument("--posts-per-second", type=whole(1), default=500)
+    parser.add_argument("--text-bytes", type=whole(1), default=100)
     asked = parser.parse_args()
     with serving(None) as host:
         address = Address.parse(host)
@@ -125,4 +125,4 @@ def _talk(address: Address, posts: int, pause: float, text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command("slow_reader", main)

@@ -10,23 +10,30 @@ the server, as a median a minute, must not grow: the exit code is 1 if it grows 
 hour with 95 % confidence, or if anything failed.
 """
 
-import argparse
 import csv
 import math
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from loadtests.support.address import Address
+from loadtests.support.arguments import Bad, address, file_in_new_folder, positive, whole
+from loadtests.support.command import Parser, command
 from loadtests.support.server import serving
+from loadtests.support.server_stats import listener
 
 WARM_UP_SHARE: Final = 1 / 3
 MOST_MB_PER_HOUR: Final = 2.0
+LEAST_MINUTES: Final = 6
+"""Two thirds of them are four points, the fewest for a trend."""
 _NORMAL_95: Final = 1.96
 _WARM_TALK_SECONDS: Final = 0.5
 
@@ -37,6 +44,15 @@ class Slope(NamedTuple):
     median: float
     low: float
     high: float
+
+    @property
+    def verdict(self) -> str:
+        """What the interval says of the growth that is allowed."""
+        if self.low > MOST_MB_PER_HOUR:
+            return "It GROWS."
+        if self.high <= MOST_MB_PER_HOUR:
+            return "It is flat."
+        return "It is not shown to grow; a longer run would narrow the interval."
 
 
 def slope(points: list[tuple[float, float]]) -> Slope:
@@ -66,41 +82,76 @@ def by_minute(rows: Iterable[dict[str, str]], after: float) -> list[tuple[float,
 
 def main() -> int:
     """Load a server, and say whether its memory stayed flat; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="make soak", description=__doc__.partition("\n")[0], allow_abbrev=False
+    parser = Parser(prog="make soak", description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument(
+        "--minutes",
+        type=_minutes,
+        default=30,
+        help=f"after the warm-up, at least {LEAST_MINUTES} [30]",
     )
-    parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--users", type=int, default=400)
-    parser.add_argument("--host", help="a running server, which is not warmed up")
+    parser.add_argument("-u", "--users", type=whole(1), default=400, help="number of users [400]")
+    parser.add_argument(
+        "-H", "--host", metavar="HOST:PORT", type=address,
+        help="a running server of this machine, which is not warmed up",
+    )  # fmt: skip
+    parser.add_argument("--csv", metavar="PREFIX", type=file_in_new_folder, help="keep the figures")
     asked, rest = parser.parse_known_args()
-    seconds = asked.minutes * 60
+    if asked.host and listener(Address.parse(asked.host)) is None:
+        parser.error(
+            f"nothing on this machine that listens at {asked.host} can be looked at, "
+            "so the memory of the server is not known"
+        )
     with tempfile.TemporaryDirectory() as folder, serving(asked.host) as host:
-        load = [sys.executable, "-m", "loadtests", "--headless", "--shape", "soak", "--host", host]
-        load += ["--users", f"{asked.users}"]
+        prefix = asked.csv or f"{folder}/soak"
+        load = [sys.executable, "-m", "loadtests", "--headless", "--shape", "soak", *rest]
+        load += ["--host", host, "--users", str(asked.users)]
         if not asked.host:
-            warm = ["--run-time", f"{seconds / 3:.0f}s", "--talk-seconds", f"{_WARM_TALK_SECONDS}"]
-            if failed := subprocess.run([*load, *warm], check=False).returncode:
-                return failed
-        load += ["--run-time", f"{seconds:.0f}s", "--csv", f"{folder}/soak"]
-        done = subprocess.run([*load, *rest], check=False)
-        history = Path(folder, "soak_chat_history.csv")
+            # A report in a file instead of one that could be taken for the run's.
+            warm = ["--talk-seconds", f"{_WARM_TALK_SECONDS}", "--json-file", f"{folder}/warm-up"]
+            if code := _run(load, asked.minutes * WARM_UP_SHARE, "warm-up", *warm):
+                print("soak: the warm-up failed or was interrupted", file=sys.stderr)
+                return code
+        code = _run(load, asked.minutes, "run", "--csv", prefix)
+        history = Path(f"{prefix}_chat_history.csv")
         if not history.exists():
-            return done.returncode or 1
+            return code or 1
         with history.open(newline="") as file:
-            points = by_minute(csv.DictReader(file), after=seconds * WARM_UP_SHARE)
+            points = by_minute(csv.DictReader(file), after=asked.minutes * 60 * WARM_UP_SHARE)
     try:
         found = slope(points)
-    except ValueError as error:
-        print(f"soak: {error}; use more --minutes", file=sys.stderr)
-        return 2
-    flat = found.low <= MOST_MB_PER_HOUR
+    except ValueError as error:  # it was interrupted
+        print(f"soak: {error}", file=sys.stderr)
+        return code or 2
     print(
         f"Memory went from {points[0][1]:.1f} to {points[-1][1]:.1f} MB in {len(points)} minutes "
         f"after the warm-up: {found.median:+.2f} MB per hour, 95 % confidence interval "
-        f"{found.low:+.2f} to {found.high:+.2f}. It {'is flat' if flat else 'GROWS'}."
+        f"{found.low:+.2f} to {found.high:+.2f}. {found.verdict}"
     )
-    return done.returncode if flat else 1
+    return 1 if found.low > MOST_MB_PER_HOUR else code
+
+
+def _minutes(text: str) -> float:
+    minutes = positive(text)
+    if minutes < LEAST_MINUTES:
+        raise Bad(
+            f"{text!r} is too short: a trend takes at least {LEAST_MINUTES} minutes, "
+            "the first third of which do not count"
+        )
+    return minutes
+
+
+def _run(load: list[str], minutes: float, name: str, *options: str) -> int:
+    """Run Locust; return its exit code, or 130 if Ctrl-C ended it early."""
+    end = time.localtime(time.time() + minutes * 60)
+    print(f"soak: the {name} takes {minutes:.3g} minutes, until {time.strftime('%H:%M', end)}")
+    sys.stdout.flush()
+    with subprocess.Popen([*load, "--run-time", f"{minutes * 60:.0f}s", *options]) as process:
+        interrupted: list[int] = []
+        signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        code = process.wait()
+    return 128 + interrupted[0] if interrupted else code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command("soak", main)

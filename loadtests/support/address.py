@@ -1,6 +1,7 @@
 """Addresses of servers, which Locust calls hosts."""
 
 import random
+import re
 import socket
 from contextlib import suppress
 from typing import NamedTuple, Self
@@ -17,14 +18,12 @@ class Address(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse HOST:PORT, [HOST]:PORT or HOST. Raises ValueError."""
-        text = text.removeprefix("tcp://").removesuffix("/")
-        host, colon, port = text.rpartition(":")
-        if not colon or text.endswith("]"):
-            host, port = text, str(DEFAULT_PORT)
-        host = host.removeprefix("[").removesuffix("]")
-        if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        text = text.strip().removeprefix("tcp://").removesuffix("/")
+        found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s\[\]:/@]+))(?::([0-9]{1,5}))?", text)
+        port = int(found[3] or DEFAULT_PORT) if found else 0
+        if found is None or not 0 < port < 65_536:
             raise ValueError(f"{text!r} is not HOST:PORT.")
-        return cls(host, int(port))
+        return cls(found[1] or found[2], port)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -7,19 +7,23 @@
   never in step. At any moment most people are silent.
 * A message has some 35 characters; one in a hundred has over 350 (log-normal, at most 4,000).
 * One message in 16, drawn by its sender, is a probe: it tells when it was said, and all who hear
-  it time it. Whoever hears the others only counts them.
+  it time it. Whoever hears the others only counts them. Where little is said more of it are probes,
+  up to two a second in each process, so that every few seconds have a figure.
 """
 
 import heapq
+import math
 import random
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 MEDIAN_CHARACTERS: Final = 35
 MOST_CHARACTERS: Final = 4_000
 PROBE_EVERY: Final = 16
+PROBE_SECONDS: Final = 0.5
 PROBE_MARK: Final = "\x03"
 """Starts a probe: easy to find in a chunk of many messages, and nobody types it."""
 
@@ -38,9 +42,28 @@ def _clock_name() -> str:
 _CLOCK: Final = _clock_name()
 
 
+class Probes:
+    """Which texts are probes."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last = -math.inf
+
+    def due(self) -> bool:
+        """Whether the next text is one: one in 16, and after half a second without one."""
+        now = self._clock()
+        if random.randrange(PROBE_EVERY) and now - self._last < PROBE_SECONDS:
+            return False
+        self._last = now
+        return True
+
+
+_probes: Final = Probes()
+
+
 def text() -> str:
-    """Return a text, one time in 16 as a probe."""
-    return probe(words()) if random.randrange(PROBE_EVERY) == 0 else words()
+    """Return a text, now and then as a probe."""
+    return probe(words()) if _probes.due() else words()
 
 
 def words() -> str:

@@ -5,16 +5,16 @@ from typing import Final
 
 import psutil
 
-from geventchat.client import Connection, Ended, NotGeventchat
+from geventchat.client import Connection, Ended, Error, NotGeventchat
+from geventchat.protocol.errors import PASSWORD
 from loadtests.support.address import Address
+from loadtests.support.command import CannotRun
+from loadtests.support.login import Login
 from loadtests.support.server_stats import listener
 
 RESERVED_DESCRIPTORS: Final = 64
 """What a process needs in addition to its users' sockets."""
-
-
-class CannotRun(Exception):
-    """Why a run cannot work: one line that says what to do."""
+_HINT: Final = " Give it with --password-file or GEVENTCHAT_PASSWORD."
 
 
 def raise_descriptor_limit() -> int:
@@ -24,20 +24,31 @@ def raise_descriptor_limit() -> int:
     return most
 
 
-def check_host(host: str) -> None:
-    """Raise CannotRun if no geventchat server answers there."""
+def check_host(host: str, login: Login) -> None:
+    """Raise CannotRun if no geventchat server answers there, or it does not take the login."""
     try:
         address = Address.parse(host)
-        Connection(*address, rooms=()).close()
+        with Connection(
+            *address, rooms=(), password=login.password, token=login.token, tls=login.tls or False
+        ) as chat:
+            chat.ping()  # what the hello was answered with has arrived by then
+            refused = [event.text for event in chat.heard() if isinstance(event, Error)]
     except ValueError as error:
-        raise CannotRun(f"invalid --host: {error}") from None
+        raise CannotRun(f"No server to load: {error}") from None
     except OSError as error:
+        if error.errno is None:  # of TLS, which says it all
+            raise CannotRun(f"Cannot connect to {address}: {error}.") from None
         raise CannotRun(
             f"No server answers at {address}: {error.strerror or error}. "
             "Is the server running, and is the port right?"
         ) from None
-    except (NotGeventchat, Ended) as error:
+    except NotGeventchat as error:
         raise CannotRun(str(error)) from None
+    except Ended as error:
+        asks = error.bye.code == PASSWORD.code and login.password is None
+        raise CannotRun(f"{address}: {error}{_HINT if asks else ''}") from None
+    if refused:
+        raise CannotRun(f"{address}: {refused[0]}")
 
 
 def check_users(host: str, users: int, processes: int = 1) -> None:

@@ -40,7 +40,7 @@ def serving(host: str | None, *options: str) -> Iterator[str]:
         yield host
         return
     with geventchat(*options) as server:
-        print(f"started a server at {server.address} for this run")
+        print(f"started a server at {server.address} for this run", flush=True)
         yield str(server.address)
 
 

@@ -25,6 +25,7 @@ class Figures:
     memory_mb: float | None = None
     outbox_kb: float | None = None
     slow_closes: int | None = None
+    """Since it is watched."""
 
 
 class Server:
@@ -33,7 +34,9 @@ class Server:
     def __init__(self, address: Address) -> None:
         self._process = listener(address)
         self._metrics = _metrics(self._process, address.port) if self._process else None
-        self.read()  # the first CPU reading has nothing to compare with
+        self._slow_before = 0
+        # The first CPU reading has nothing to compare with; closes before it are not of this run.
+        self._slow_before = self.read().slow_closes or 0
 
     def read(self) -> Figures:
         """Return the figures now."""
@@ -53,7 +56,7 @@ class Server:
             cpu_percent=cpu,
             memory_mb=memory,
             outbox_kb=round(float(largest[1]) / 1000, 1) if largest else None,
-            slow_closes=int(float(slow[1])) if slow else 0 if told else None,
+            slow_closes=int(float(slow[1]) if slow else 0) - self._slow_before if told else None,
         )
 
 

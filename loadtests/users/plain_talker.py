@@ -3,20 +3,22 @@
 import random
 import time
 from contextlib import suppress
+from typing import ClassVar
 
 import gevent
 from gevent import socket
 from locust import User, task
 from locust.env import Environment
 
+from geventchat.client.tls import connect
 from geventchat.protocol import frames
 from loadtests.support import model
 from loadtests.support.address import Address
+from loadtests.support.login import Login
 from loadtests.support.measures import tally
 from loadtests.users.report import failed, took
 
 RECEIVE_BYTES = 65_536
-CONNECT_SECONDS = 10
 AWAY_SECONDS = (1.0, 3.0)
 
 _MARK = model.PROBE_MARK.encode()
@@ -27,6 +29,7 @@ class PlainTalker(User):
     """Talks in the lobby. Counts what it receives; only probes are decoded."""
 
     weight = 5
+    login: ClassVar[Login] = Login()
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -101,13 +104,12 @@ class PlainTalker(User):
         while True:
             began = time.perf_counter()
             try:
-                opened = socket.create_connection(address, CONNECT_SECONDS)
+                opened = connect(*address, self.login.tls)
             except OSError as error:
-                failed("plain", "connect", error)
+                failed("plain", "connect", error, time.perf_counter() - began)
                 gevent.sleep(random.uniform(*AWAY_SECONDS))
                 continue
             opened.settimeout(None)
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             took("plain", "connect", time.perf_counter() - began)
             tally.connected += 1
             return opened

@@ -2,16 +2,13 @@
 
 import itertools
 import logging
+import math
 from typing import Final
 
 from locust import events
 
 from loadtests.support.measures import tally
 from loadtests.support.order import VIOLATIONS, Violation
-
-MESSAGES: Final = frozenset({"acknowledged", "delivered", "direct"})
-"""What enters Locust's percentiles. The rest, as connecting, is counted there without a time: its
-charts put all in one row, and a slow connect is no late message. The Chat tab times both."""
 
 _MOST_LOGGED: Final = 10
 _logged: Final = itertools.count()
@@ -27,13 +24,13 @@ def took(kind: str, name: str, seconds: float) -> None:
     """Record a success and how long it took."""
     if tally.timing:
         tally.time(name, seconds)
-        _fire(kind, name, seconds * 1000 if name in MESSAGES else None)
+        _fire(kind, name, seconds)
 
 
-def failed(kind: str, name: str, error: str | Exception) -> None:
-    """Record a failure, which fails the run."""
+def failed(kind: str, name: str, error: str | Exception, seconds: float | None = None) -> None:
+    """Record a failure, which fails the run, and how long it took if that is known."""
     tally.counts["failures"] += 1
-    _fire(kind, name, None, Broken(error) if isinstance(error, str) else error)
+    _fire(kind, name, seconds, Broken(error) if isinstance(error, str) else error)
 
 
 def violated(violation: Violation, room: str, position: int) -> None:
@@ -44,7 +41,9 @@ def violated(violation: Violation, room: str, position: int) -> None:
         _log.warning("%s: post %d of %s", violation, position, room)
 
 
-def _fire(kind: str, name: str, milliseconds: float | None, error: Exception | None = None) -> None:
+def _fire(kind: str, name: str, seconds: float | None, error: Exception | None = None) -> None:
+    # Locust prints whole milliseconds: rounded up, a short time is 1 and not nothing.
+    milliseconds = None if seconds is None else math.ceil(seconds * 1000)
     events.request.fire(
         request_type=kind,
         name=name,

@@ -25,6 +25,7 @@ from geventchat.protocol.names import LOBBY
 from geventchat.protocol.requests import Request, Say
 from loadtests.support import model
 from loadtests.support.address import Address
+from loadtests.support.login import Login
 from loadtests.support.measures import tally
 from loadtests.support.order import OrderChecker
 from loadtests.users.report import failed, took, violated
@@ -56,6 +57,7 @@ class RichUser(User):
     """Codes of `bye` and `error` that are not failures for this kind of user."""
     goodbye_seconds: ClassVar[float] = 3
     """How long to wait for the server's bye."""
+    login: ClassVar[Login] = Login()
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -139,7 +141,8 @@ class RichUser(User):
         self._asked[key] = Asked(name, now, request)
         self._send(request)
         while (oldest := next(iter(self._asked))) and now - self._asked[oldest].at > ANSWER_SECONDS:
-            failed("rich", self._asked.pop(oldest).name, f"no reply within {ANSWER_SECONDS} s")
+            late = self._asked.pop(oldest)
+            failed("rich", late.name, f"no reply within {ANSWER_SECONDS} s", now - late.at)
 
     def _send(self, request: Request) -> None:
         with suppress(Ended):  # the reader notices, and reconnects
@@ -238,14 +241,18 @@ class RichUser(User):
             client=self._client,
             nonce=secrets.token_urlsafe(16),
             nick=self.nick,
+            password=self.login.password,
+            token=self.login.token,
             rooms=dict(self._watch.rooms),
         )
         while True:
+            began = time.perf_counter()
             try:
-                link = SocketLink(*Address.parse(self.environment.host or ""))
+                link = SocketLink(*Address.parse(self.environment.host or ""), self.login.tls)
                 link.say_hello(hello)
             except (OSError, NotGeventchat, Ended) as error:
-                failed("rich", "connect", str(error) or "no welcome")
+                took = time.perf_counter() - began
+                failed("rich", "connect", str(error) or "no welcome", took)
                 gevent.sleep(random.uniform(*AWAY_SECONDS))
             else:
                 tally.connected += 1

@@ -68,6 +68,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def no_settings_of_locust(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_settings_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    login = ("PASSWORD", "PASSWORD_FILE", "TOKEN", "OPERATOR_FILE")
     for name in [name for name in os.environ if name.startswith("LOCUST_")]:
         monkeypatch.delenv(name)
+    for name in login:
+        monkeypatch.delenv(f"GEVENTCHAT_{name}", raising=False)

@@ -1,6 +1,8 @@
 import socket
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Thread
 
 from loadtests.support.address import free_port
@@ -48,7 +50,49 @@ def test_another_kind_of_server(load: Callable[..., Run]) -> None:
 
 def test_a_host_that_is_none(load: Callable[..., Run]) -> None:
     line = refused(load("--host", "127.0.0.1:chat"))
-    assert line == "load: invalid --host: '127.0.0.1:chat' is not HOST:PORT."
+    assert line == "load: argument -H/--host: '127.0.0.1:chat' is not HOST:PORT (see --help)"
+
+
+UNFIT = {
+    "--host": ("", "http://127.0.0.1:4040", "127.0.0.1:0"),
+    "-u": ("0", "-1", "many", "1e3"),
+    "-r": ("0", "-1", "nan", "inf"),
+    "-t": ("0", "0s", "5x", "-3"),
+    "--processes": ("-2", "two"),
+    "--web-port": ("0", "65536"),
+    "--room-size": ("0", "-1", "2.5"),
+    "--lobby": ("-0.1", "1.5", "nan"),
+    "--talk-seconds": ("0", "-1", "nan", "inf"),
+    "--csv": ("", "/dev/null/run"),
+    "--html": ("/dev/null/report.html",),
+    "--logfile": ("/nonexistent/log",),
+    "--password-file": ("/nonexistent/password", "/dev/null"),
+    "--operator-file": ("/nonexistent/token",),
+    "--ca": ("/nonexistent/ca.pem", "/dev/null"),
+}
+
+
+def test_what_no_option_may_be_is_refused_in_a_line_that_names_it() -> None:
+    given = [(option, text) for option, texts in UNFIT.items() for text in texts]
+    with ThreadPoolExecutor(4) as pool:
+        ended = list(pool.map(lambda each: run_with(f"{each[0]}={each[1]}"), given))
+    for (option, text), run in zip(given, ended, strict=True):
+        (line,) = complaints(run.stderr)
+        assert option in line, line
+        assert text in line or str(Path(text).parent) in line, line
+        assert run.returncode == 2
+        assert "Ramping" not in run.stderr
+
+
+def run_with(*options: str) -> "subprocess.CompletedProcess[str]":
+    # A host that is none, so that no server is started for what is refused later.
+    short = "--host=127.0.0.1:1", "--headless", *options
+    return subprocess.run([*LOAD, *short], cwd=HERE, check=False, text=True, capture_output=True)
+
+
+def test_more_processes_than_users(load: Callable[..., Run]) -> None:
+    line = refused(load("--processes", "9", "-u", "8"))
+    assert line == "load: 9 --processes are more than the 8 users"
 
 
 def test_more_users_than_descriptors(server: str) -> None:

@@ -1,3 +1,6 @@
+import os
+import signal
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -11,6 +14,7 @@ from loadtests.fanout.load import measure
 from loadtests.fanout.servers import BASE, SERVERS, Server
 from loadtests.fanout.wires import Plain
 from loadtests.fanout.work import Figures, Work, median
+from tests.loadtests.conftest import HERE
 
 TINY = Work(5, 400, warm_seconds=0.1, seconds=0.4, ready_seconds=5)
 TINY_ROOMS = replace(TINY, rooms=4)
@@ -115,6 +119,62 @@ def test_a_table_has_a_row_for_each_server_and_ratios_to_the_first() -> None:
 def test_the_median_is_of_each_figure() -> None:
     runs = [Figures(*([float(each)] * 8)) for each in (3, 1, 2)]
     assert median(runs) == runs[2]
+
+
+def bench(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "loadtests.fanout", *options]
+    return subprocess.run(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(HERE)},
+        check=False, text=True, capture_output=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--write", "nowhere"], "argument --write: 'nowhere' is not a folder; make it first"),
+        (["--write", "/dev/null"], "argument --write: '/dev/null' is not a folder; make it first"),
+        (["--runs", "0"], "argument --runs: '0' is not a whole number of at least 1"),
+        (["--only", "nobody"], "no server has 'nobody' in its name; there are: geventchat"),
+        (["--work", "idleness"], "no work has 'idleness' in its title; titles are like: One room"),
+    ],
+)
+def test_a_benchmark_that_could_not_end_well_is_not_begun(
+    options: list[str], line: str, tmp_path: Path
+) -> None:
+    ended = bench(tmp_path, *options)
+    assert ended.returncode == 2
+    (complaint,) = ended.stderr.splitlines()
+    assert complaint.startswith(f"bench: {line}")
+
+
+def test_a_benchmark_writes_where_it_is_asked_to_and_nowhere_else(tmp_path: Path) -> None:
+    quick = ["--quick", "--only", "memory:, plain", "--work", "room of 10,"]
+    ended = bench(tmp_path, *quick)
+    assert ended.returncode == 0, ended.stderr
+    assert "| geventchat memory:, plain |" in ended.stdout
+    assert list(tmp_path.iterdir()) == []
+    ended = bench(tmp_path, *quick, "--write", ".")
+    assert "1/1: One room of 10, 1,000 messages a second: geventchat memory:, plain" in ended.stderr
+    assert "| geventchat memory:, plain |" in (tmp_path / "bench.md").read_text("utf-8")
+    assert "<svg" in (tmp_path / "bench.svg").read_text("utf-8")
+
+
+def test_ctrl_c_costs_a_benchmark_none_of_the_figures_it_has() -> None:
+    command = [sys.executable, "-m", "loadtests.fanout", "--quick", "--only", "memory:, plain"]
+    with subprocess.Popen(
+        [*command, "--runs", "100", "--work", "room of 10,"], cwd=HERE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stderr
+        while "2/100: " not in process.stderr.readline():
+            pass
+        os.killpg(process.pid, signal.SIGINT)
+        tables, complaints = process.communicate()
+    assert process.returncode == 128 + signal.SIGINT
+    assert "| geventchat memory:, plain |" in tables
+    assert "Traceback" not in complaints, complaints
+    assert "bench: interrupted; the figures so far:" in complaints
 
 
 def test_the_chart_is_one_svg_with_every_server_in_every_panel(tmp_path: Path) -> None:

@@ -32,6 +32,15 @@ def test_messages_have_the_sizes_and_the_share_of_probes_that_the_model_states()
     assert all(texts)
 
 
+def test_where_little_is_said_there_is_a_probe_after_half_a_second_at_the_latest() -> None:
+    now = 0.0
+    probes = model.Probes(lambda: now)
+    assert probes.due()
+    for _ in range(100):
+        now += model.PROBE_SECONDS
+        assert probes.due()
+
+
 def test_the_lowest_free_seat_is_taken_first() -> None:
     seats = model.Seats()
     assert [seats.take() for _ in range(4)] == [0, 1, 2, 3]
@@ -49,13 +58,19 @@ def test_the_lowest_free_seat_is_taken_first() -> None:
         ("tcp://localhost:5050/", ("localhost", 5050)),
         ("[::1]:5050", ("::1", 5050)),
         ("[::1]", ("::1", 4040)),
+        ("[fe80::1%eth0]:5050", ("fe80::1%eth0", 5050)),
+        (" example.org:5050 ", ("example.org", 5050)),
     ],
 )
 def test_an_address(text: str, address: tuple[str, int]) -> None:
     assert Address.parse(text) == address
 
 
-@pytest.mark.parametrize("text", ["", ":4040", "here:", "here:chat", "here:0", "here:70000"])
+UNFIT = ["", " ", ":4040", "here:", "here:chat", "here:0", "here:70000", "here:" + "9" * 5000]
+UNFIT += ["http://here:80", "here/room", "me@here", "::1", "[::1", "a b:4040", "here:٤٠٤٠"]
+
+
+@pytest.mark.parametrize("text", UNFIT)
 def test_no_address(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not HOST:PORT\."):
         Address.parse(text)

@@ -1,11 +1,14 @@
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from loadtests.support.address import free_port
+from geventchat.client import Connection
+from loadtests.support.address import Address, free_port
 from tests.loadtests.conftest import Run, Started
+from tests.loadtests.web import until
 
 MOST_MESSAGES = ("--talk-seconds", "0.2", "--room-size", "10")
 
@@ -29,19 +32,16 @@ def test_all_kinds_of_users_chat_without_a_failure_on_a_server_of_its_own(
     assert int(last["slow_closes"]) >= 0
 
 
-def test_connects_are_counted_but_not_among_the_times_of_messages(
+def test_all_that_takes_time_has_its_time_in_the_tables_of_locust(
     load: Callable[..., Run], server: str
 ) -> None:
-    run = load("--host", server, "-u", "40", "-t", "3s", *MOST_MESSAGES, "Talker", "Lurker")
+    run = load("--host", server, "-u", "60", "-t", "5s", *MOST_MESSAGES)
 
-    stats = {(row["Type"], row["Name"]): row for row in run.rows("stats")}
-    assert int(stats["rich", "connect"]["Request Count"]) == 40
-    assert float(stats["rich", "connect"]["Max Response Time"]) == 0
-    assert float(stats["message", "delivered"]["Max Response Time"]) > 0
-    longest = max(
-        float(stats["message", name]["Max Response Time"]) for name in ("delivered", "acknowledged")
-    )
-    assert float(stats["", "Aggregated"]["Max Response Time"]) == longest
+    stats = {row["Name"]: row for row in run.rows("stats")}
+    for name in ("connect", "join", "resume", "acknowledged", "delivered"):
+        for figure in ("Average", "Median", "Min", "Max"):
+            assert float(stats[name][f"{figure} Response Time"]) >= 1, name
+        assert int(stats[name]["50%"]) >= 1, name
 
 
 def test_what_is_heard_is_all_that_was_said_times_the_members_of_the_room(
@@ -96,3 +96,19 @@ def test_a_shape_takes_the_users_and_the_time_it_is_given(
 
 def test_pytest_has_not_imported_locust() -> None:
     assert "locust" not in sys.modules
+
+
+def test_a_room_of_many_is_joined_in_less_than_a_second_and_tells_a_part_of_its_members(
+    server: str, tmp_path: Path
+) -> None:
+    options = ("-u", "600", "-r", "600", "-t", "8s", "--room-size", "600", "--lobby", "0")
+    running = Started(tmp_path, "--host", server, *options, "Lurker")
+    with Connection(*Address.parse(server), rooms=()) as chat:
+        chat.join("room-0-0")
+        until(lambda: chat.who("room-0-0").count == 601)
+        chat.leave("room-0-0")
+        began = time.monotonic()
+        assert chat.join("room-0-0").count == 601
+        assert len(chat.who("room-0-0").nicks) == 500
+        assert time.monotonic() - began < 1
+    assert running.end().code == 0
