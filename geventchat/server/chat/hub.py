@@ -150,7 +150,7 @@ class Hub:
         participant.check()
         participant.locked_out = None
         if not self._introduced(participant):
-            self._introduce(participant)
+            self._console.connected(participant.nick, participant.address, len(self.sessions))
         for member in list(self.sessions[participant].values()):
             self._remove(member)
         participant.form = form
@@ -175,10 +175,7 @@ class Hub:
         self.delivery.work()
 
     def remove(self, participant: Participant, reason: Reason) -> None:
-        """Remove a participant; if it may reconnect, its nick is held for its client.
-
-        One that nobody has noticed loses its nick: a health check, or a client of something else.
-        """
+        """Remove a participant; if it may reconnect, its nick is held for its client."""
         memberships = self.sessions.get(participant, {})
         introduced = self._introduced(participant)
         self.closes[reason.code] += 1
@@ -195,7 +192,7 @@ class Hub:
         self._absent.pop(participant, None)
         if introduced:
             self._console.disconnected(participant.nick, reason.code, len(self.sessions))
-        else:
+        else:  # nobody has noticed it: a health check, or a client of something else
             self._nicks.take_back(participant.nick)
             participant.nick = ""
         self.delivery.work()
@@ -204,9 +201,6 @@ class Hub:
         """Return whether a participant has said anything yet, or stayed for a second."""
         members = self.sessions.get(participant, {}).values()
         return bool(participant.client) or any(member.announced for member in members)
-
-    def _introduce(self, participant: Participant) -> None:
-        self._console.connected(participant.nick, participant.address, len(self.sessions))
 
     def _drop(self, participant: Participant) -> Away:
         """Remove a rich client from its rooms without announcing it yet."""
@@ -342,9 +336,9 @@ class Hub:
     def announce(self, member: Member) -> None:
         """Announce a plain guest, once."""
         if not member.announced and member.active:
-            member.announced = True
-            self._introduce(member.participant)
-            self._presence.joined(member.room, member.participant)
+            guest, member.announced = member.participant, True
+            self._console.connected(guest.nick, guest.address, len(self.sessions))
+            self._presence.joined(member.room, guest)
             self.delivery.work()
 
     def _enter(self, participant: Participant, name: str) -> Room:
