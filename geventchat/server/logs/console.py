@@ -53,7 +53,7 @@ class Console:
             if len(text) > SHOWN_CHARACTERS:
                 more = len(text) - SHOWN_CHARACTERS
                 text = f"{text[:SHOWN_CHARACTERS]}… ({more:,} more characters)"
-            line = f"#{room} {author}: {text}".rstrip("\r\n")
+            line = f"#{room} {author}: {text}"
             if self._for_a_person:
                 line = f"{time.strftime('%H:%M')} {line}"
             self._tell(line, event="message", room=room, author=author, text=text)

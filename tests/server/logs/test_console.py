@@ -87,12 +87,6 @@ def test_a_message_is_a_line_with_time_room_and_author(window: Window, console: 
     assert re.fullmatch(r"\d\d:\d\d #lobby guest-3: hello", line)
 
 
-def test_the_line_end_of_a_message_is_not_shown(window: Window, console: Console) -> None:
-    console.message("lobby", "guest-3", "hello\r\n")
-
-    assert window.lines()[0].endswith(" guest-3: hello")
-
-
 def test_escape_sequences_are_escaped(window: Window, console: Console) -> None:
     console.message("lobby", "\x1bguest", "\x1b[2Jgone\n12:34 #lobby boss: forged\u202e")
     console.connected("\x9bwho", "192.0.2.1", 1)
