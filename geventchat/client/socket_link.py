@@ -22,6 +22,10 @@ from geventchat.protocol.requests import Hello, Request
 WELCOME_SECONDS: Final = 10
 LAST_WORDS_SECONDS: Final = 1
 """How long to wait for the server's bye once it accepts no more data."""
+SILENCE: Final = 1.2
+"""How long a server may be silent, in ping intervals: a little longer than its own pings take."""
+ANSWER: Final = 0.6
+"""How long it may take to answer a ping after that: both together are less than a minute."""
 _RECEIVE_BYTES: Final = 65_536
 _NOTICE: Final = frames.NOTICE.encode()
 _NOT_AN_EVENT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -51,6 +55,8 @@ class SocketLink:
         self.ended: Bye | None = None
         """How the connection ended, None while it lasts."""
         self._bye: Bye | None = None
+        self._ping_seconds: int | None = None
+        """Of the server, once it has welcomed."""
         self._over = Signal()
         self._sending = BoundedSemaphore(1)
         self._socket = connect(host, port, tls)
@@ -68,7 +74,10 @@ class SocketLink:
             self.close(LOST)
             raise
         self._bye = None
-        self._socket.settimeout(2 * welcome.ping_seconds)
+        self._socket.settimeout(
+            2 * welcome.ping_seconds
+        )  # of sending, which a server may slow down
+        self._ping_seconds = welcome.ping_seconds
         return welcome
 
     def __iter__(self) -> Iterator[tuple[AnyEvent, int]]:
@@ -132,10 +141,16 @@ class SocketLink:
 
     def _receive_bytes(self) -> bytes:
         """Wait for bytes. After a silence send one ping; TimeoutError if it continues."""
-        try:
+        if self._ping_seconds is None:
             return self._socket.recv(_RECEIVE_BYTES)
+        try:
+            return self._receive_within(SILENCE * self._ping_seconds)
         except TimeoutError:
             gevent.spawn(self._try_send, requests.Ping())
+            return self._receive_within(ANSWER * self._ping_seconds)
+
+    def _receive_within(self, seconds: float) -> bytes:
+        with gevent.Timeout(seconds, TimeoutError("timed out")):
             return self._socket.recv(_RECEIVE_BYTES)
 
     def _wait_for_welcome(self, hello: Hello) -> Welcome:

@@ -45,9 +45,10 @@ class Peer:
         data = [item if isinstance(item, bytes) else events.encode(item) for item in said]
         self.socket.sendall(b"".join(item + b"\0" for item in data))
 
-    def welcome(self) -> Request:
+    def welcome(self, ping_seconds: int = WELCOME.ping_seconds) -> Request:
         hello = self.request()
-        self.tell(msgspec.structs.replace(WELCOME, nonce=hello["nonce"]))
+        welcome = msgspec.structs.replace(WELCOME, nonce=hello["nonce"], ping_seconds=ping_seconds)
+        self.tell(welcome)
         return hello
 
     def _receive(self) -> Iterator[bytes]:

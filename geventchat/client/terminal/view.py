@@ -32,6 +32,8 @@ from geventchat.protocol.names import fold
 
 MAX_UNREAD_POSTS: Final = 200
 """Posts kept of a room other than the current one."""
+MAX_PENDING_SHOWN: Final = 3
+"""The newest of the pending messages, above the input line; of the others their number."""
 PATIENCE_SECONDS: Final = 0.3
 """How long a message may be unacknowledged before it is shown as pending."""
 
@@ -229,7 +231,9 @@ class View:
         """Return the prompt, below the messages that are still pending."""
         late = [s for s in self.pending.values() if now - s.since >= PATIENCE_SECONDS]
         line: Line = []
-        for saying in late[-3:]:
+        if (more := len(late) - MAX_PENDING_SHOWN) > 0:
+            line.append(("class:quiet", f"    … {more} more\n"))
+        for saying in late[-MAX_PENDING_SHOWN:]:
             line += [*formatting.pending(saying.text, width), ("", "\n")]
         where = f"→ {self.partner}" if self.partner else self.current
         return [*line, ("class:prompt", f"{formatting.one_line(where)}> ")]

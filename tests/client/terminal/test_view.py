@@ -173,6 +173,18 @@ def test_a_message_is_pending_until_it_is_stored(view: View) -> None:
     assert prompt(view, now=11.0) == "lobby> "
 
 
+def test_pending_messages_that_are_too_many_to_show_are_counted(view: View) -> None:
+    for n in range(5):
+        view.pending[str(n)] = PendingSay("lobby", f"text {n}", since=10.0)
+    assert prompt(view, now=11.0).splitlines() == [
+        "    … 2 more",
+        "    … text 2",
+        "    … text 3",
+        "    … text 4",
+        "lobby> ",
+    ]
+
+
 def test_a_refused_message_is_shown_with_its_text(view: View) -> None:
     view.pending["k"] = PendingSay("lobby", "hello", since=10.0)
     refused = Error(code="slow_down", text="Too fast.", key="k")
