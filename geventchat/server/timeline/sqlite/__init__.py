@@ -74,7 +74,7 @@ class SqliteTimeline(Timeline):
             except BaseException:
                 self._store.close()
                 raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             os.unlink(self._lock.name)
             self._lock.close()
             raise refused(path, error) from None

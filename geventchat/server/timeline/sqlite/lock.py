@@ -28,7 +28,7 @@ def lock(path: str) -> IO[str]:
         name = os.path.realpath(path) + ".lock"
         taken = open(name, "a+", encoding="ascii", opener=_private)  # noqa: SIM115
     except OSError as error:
-        raise BadSetting.of("timeline", f"sqlite:{path}", error) from None
+        raise refused(path, error) from None
     try:
         fcntl.flock(taken, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Not a lock file that another server has just removed.
@@ -41,9 +41,13 @@ def lock(path: str) -> IO[str]:
         taken.close()
         reason = f"in use by another server, process {holder}"
         raise BadSetting("timeline", f"sqlite:{path}", reason, temporary=True)
-    taken.truncate(0)
-    taken.write(f"{os.getpid()}\n")
-    taken.flush()
+    try:
+        os.truncate(taken.fileno(), 0)
+        os.write(taken.fileno(), f"{os.getpid()}\n".encode())
+    except OSError as error:  # the disk is full
+        os.unlink(name)
+        taken.close()
+        raise refused(path, error) from None
     return taken
 
 
@@ -74,8 +78,10 @@ def unusable(path: str, reason: str) -> BadSetting:
     return BadSetting("timeline", f"sqlite:{path}", reason)
 
 
-def refused(path: str, error: sqlite3.Error) -> BadSetting:
-    """Return the error for a database that SQLite cannot use, perhaps only at present."""
+def refused(path: str, error: sqlite3.Error | OSError) -> BadSetting:
+    """Return the error for a database that SQLite or the system cannot use, perhaps for now."""
+    if isinstance(error, OSError):
+        return BadSetting.of("timeline", f"sqlite:{path}", error)
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     temporary = code in _TEMPORARY
     return BadSetting("timeline", f"sqlite:{path}", str(error), temporary=temporary)
