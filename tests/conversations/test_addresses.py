@@ -1,6 +1,7 @@
 """Limits per address: excess connections are rejected with the reason."""
 
 import socket
+from pathlib import Path
 
 import gevent
 import pytest
@@ -63,6 +64,20 @@ def test_a_reconnecting_client_is_not_counted_as_a_new_connection() -> None:
             with Rich(chat.address, client=client, source=STRANGER) as ann:
                 ann.pong()
         assert [connect_briefly(chat) for _ in range(2)] == [[]] * 2
+        assert len(connect_briefly(chat)) == 1
+
+
+def test_after_a_restart_all_come_back_at_once(tmp_path: Path) -> None:
+    timeline, options = f"sqlite:{tmp_path}/chat.db", {**NOBODY, "admin": "none"}
+    with chatting(timeline, options=options) as chat:
+        (joined,) = of("joined", chat.track(Rich(chat.address, source=STRANGER)).greeting)
+    cursor = {"epoch": joined["epoch"], "position": joined["position"]}
+    with chatting(timeline, options=options, arrivals_per_minute=3) as chat:
+        for _ in range(10):
+            chat.track(Rich(chat.address, rooms={"lobby": cursor}, source=STRANGER))
+        for _ in range(3):
+            other = {"epoch": "of-another-server", "position": 1}
+            chat.track(Rich(chat.address, rooms={"lobby": other}, source=STRANGER))
         assert len(connect_briefly(chat)) == 1
 
 
