@@ -54,9 +54,13 @@ class BadSetting(BadOption):
     def of(cls, name: str, value: object, error: OSError) -> Self:
         """Return the error for a setting that the system cannot use."""
         reason = error.strerror or str(error)
-        # The number of a gaierror is another one: that a name is not known may pass.
-        permanent = error.errno in _PERMANENT and not isinstance(error, socket.gaierror)
-        return cls(name, value, reason, temporary=not permanent)
+        return cls(name, value, reason, temporary=is_temporary(error))
+
+
+def is_temporary(error: OSError) -> bool:
+    """Return whether an error of the system may pass by itself."""
+    # The number of a gaierror is another one: that a name is not known may pass.
+    return error.errno not in _PERMANENT or isinstance(error, socket.gaierror)
 
 
 def flag(name: str) -> str:

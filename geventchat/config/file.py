@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from geventchat.config import Config, Limits
-from geventchat.config.checks import BadOption
+from geventchat.config.checks import BadOption, is_temporary
 from geventchat.protocol.visible import visible
 
 _EXAMPLES: Final = {"bool": "true", "int": "1_000_000"}
@@ -40,7 +40,8 @@ def from_file(path: Path) -> dict[str, Any]:
     try:
         settings = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise BadOption("--config", path, f"{error.strerror}") from None
+        reason = error.strerror or str(error)
+        raise BadOption("--config", path, reason, temporary=is_temporary(error)) from None
     except UnicodeDecodeError:
         raise BadOption("--config", path, "is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
