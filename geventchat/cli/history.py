@@ -131,8 +131,12 @@ def check(timeline: str) -> int:
 @_timeline
 @config_file
 @click.pass_context
-def trim(context: click.Context, /, **_: object) -> None:
-    """Delete the oldest posts, as a server with this --config would while it runs."""
+def trim(context: click.Context, /, **_: object) -> int:
+    """Delete the oldest posts, as a server with this --config would while it runs.
+
+    If the system clock may be wrong it says so first; run it again to confirm that it is right.
+    """
+    from geventchat.server.timeline.sqlite.clock import DAY_MS
     from geventchat.server.timeline.sqlite.retention import RetentionPolicy
 
     config = resolve(context).config
@@ -143,12 +147,21 @@ def trim(context: click.Context, /, **_: object) -> None:
         )
     with _exclusive(config.timeline) as store:
         store.retention.policy = keep
+        if ahead_ms := store.clock.ahead_ms(keep.away_ms) if keep.days else 0:
+            store.clock.confirm()
+            text = (
+                f"geventchat: nothing was deleted: by the system clock {ahead_ms / DAY_MS:.1f} days"
+                " have passed since the database was used; if that is right, run this again"
+            )
+            click.echo(text, err=True)
+            return 1
         before = _posts(store.db)
         # A step that deletes nothing has examined only some of the rooms.
         while store.trim() or store.retention.rounds < 2:
             pass
         count = before - _posts(store.db)
     click.echo(f"{count:,} posts deleted.")
+    return 0
 
 
 @history.command("renew")

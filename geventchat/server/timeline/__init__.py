@@ -120,13 +120,23 @@ class Timeline(ABC):
 
     @property
     def failing(self) -> bool:
-        """Whether the last turn could not be stored, and storage has not recovered since."""
+        """Whether a turn could not be stored, and since then there was no space for a post."""
         return False
 
     @property
     def guard_failing(self) -> bool:
         """Whether a rollback would go unnoticed because the guard file cannot be written."""
         return False
+
+    @property
+    def posts_trimmed(self) -> int:
+        """Number of posts deleted because of a limit of the history."""
+        return 0
+
+    @property
+    def file_bytes(self) -> tuple[int, int]:
+        """Bytes of the database and of its write-ahead log, a second old; 0 without one."""
+        return 0, 0
 
     @property
     def full(self) -> bool:

@@ -27,6 +27,7 @@ from geventchat.server.timeline.sqlite.integrity import check
 from geventchat.server.timeline.sqlite.reader import Damaged, Reader
 from geventchat.server.timeline.sqlite.retention import RetentionPolicy, StoredRoom
 from geventchat.server.timeline.sqlite.schema import connect
+from geventchat.server.timeline.sqlite.state_log import StateLog
 from geventchat.server.timeline.sqlite.store import Store
 
 RECENT_BYTES: Final = 16 << 20
@@ -88,21 +89,30 @@ class SqliteTimeline(Timeline):
         self._check: gevent.Greenlet[[], None] | None = None
         self._maintenance: gevent.Greenlet[[], None] | None = None
         self._logged_outcome = repr(None)
-        self._logged_guard_error: str | None = None
+        self._state_log = StateLog(self._store, path)
         self._known_damage: set[tuple[str, int]] = set()
         self._writer_thread = ThreadPool(1)
         self._reader_thread = ThreadPool(1)
 
     def configure(self, limits: Limits) -> None:
         self._store.retention.policy = RetentionPolicy.of(limits)
+        self._store.probe_bytes = limits.frame_bytes
 
     @property
     def failing(self) -> bool:
-        return self._store.db is None
+        return self._store.failing
 
     @property
     def guard_failing(self) -> bool:
         return self._store.guard.error is not None
+
+    @property
+    def posts_trimmed(self) -> int:
+        return self._store.trimmed
+
+    @property
+    def file_bytes(self) -> tuple[int, int]:
+        return self._store.space.database_bytes, self._store.space.wal_bytes
 
     def open(self, room: str) -> None:
         self._users[room] += 1
@@ -176,6 +186,7 @@ class SqliteTimeline(Timeline):
             return False
         for pool in (self._writer_thread, self._reader_thread):
             pool.kill()
+        self._state_log.note_trimmed(ended=True, at_once=True)
         self._reader.close()
         self._store.close()
         self._claim.release()
@@ -217,21 +228,14 @@ class SqliteTimeline(Timeline):
             )
             if outcome is None and self._store.retention.policy:
                 outcome = self._writer_thread.apply(_outcome, (self._store.trim,))
+            if self._store.failing and not outcome:
+                outcome = self._writer_thread.apply(_outcome, (self._store.probe,))
             if isinstance(outcome, Exception) and repr(outcome) != self._logged_outcome:
                 _log.error("%s: maintenance failed: %s", self._path, outcome)
             self._logged_outcome = repr(outcome)  # once: a disk may be full for days
-            self._log_guard_state()
+            self._state_log.note()
+            self._state_log.note_trimmed(ended=outcome is not True)
             gevent.sleep(_STEP_SECONDS if outcome is True else _MAINTENANCE_SECONDS)
-
-    def _log_guard_state(self) -> None:
-        """Log once when the guard cannot be written, and once when it can be again."""
-        error = self._store.guard.error
-        if error != self._logged_guard_error:
-            self._logged_guard_error = error
-            if error is not None:
-                _log.error("rollback guard disabled: cannot write %s", error)
-            else:
-                _log.info("rollback guard enabled again")
 
     def _finish_turn(self, outcome: Batch | Exception | None, taken: list[Submission]) -> Batch:
         """Return the batch of a turn; if it was stored, whatever else fails here."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from geventchat.config import Limits
+from geventchat.server.timeline.sqlite.clock import DAY_MS
 
 STEP_POSTS: Final = 200
 """Maximum number of posts deleted in one step."""
@@ -24,7 +25,7 @@ _STEP_ROOMS: Final = 50
 """Rooms of the walk that one step examines: some 0.5 ms."""
 _FREE: Final = 8
 """Space is released to the disk while more than 1/8 of the pages are free."""
-_DAY_MS: Final = 24 * 60 * 60 * 1000
+_AWAY_MS: Final = 7 * DAY_MS
 
 
 @dataclass(slots=True)
@@ -51,6 +52,11 @@ class RetentionPolicy:
     def of(cls, limits: Limits) -> Self:
         """Return the policy in the limits of a server."""
         return cls(limits.history_days, limits.history_posts_per_room, limits.history_bytes)
+
+    @property
+    def away_ms(self) -> int:
+        """How long a server may be down before its clock is doubted: a quarter of the history."""
+        return min(_AWAY_MS, self.days * DAY_MS // 4) if self.days else _AWAY_MS
 
     def __bool__(self) -> bool:
         return any((self.days, self.posts_per_room, self.total_bytes))
@@ -82,9 +88,10 @@ class Retention:
         if self.policy.posts_per_room is not None:
             self._written[room.id] = None
 
-    def next(self, db: sqlite3.Connection, now_ms: int, room_bytes: int) -> TrimStep | None:
+    def next(self, db: sqlite3.Connection, now_ms: int | None, room_bytes: int) -> TrimStep | None:
         """Return the next step; None: nothing to delete in the rooms that were examined.
 
+        Without `now_ms` no post is too old.
         `room_bytes` is the size of rooms and topics in the file, for which no post is deleted.
         Raises sqlite3.Error.
         """
@@ -105,8 +112,8 @@ class Retention:
             trim = None
             if policy.posts_per_room is not None:
                 trim = _too_many(room, policy.posts_per_room)
-            if trim is None and policy.days is not None:
-                trim = _too_old(db, room, now_ms - policy.days * _DAY_MS)
+            if trim is None and policy.days is not None and now_ms is not None:
+                trim = _too_old(db, room, now_ms - policy.days * DAY_MS)
             if trim is not None:
                 self._walk_position = room.id - 1  # there may be more of it
                 return trim
@@ -145,20 +152,25 @@ def load(db: sqlite3.Connection, by: str, value: object) -> tuple[str, StoredRoo
     return name, StoredRoom(number, top or remembered, low or remembered + 1, topic)
 
 
-def delete(db: sqlite3.Connection, trim: TrimStep) -> None:
+def delete(db: sqlite3.Connection, trim: TrimStep) -> int:
     """Delete a room's posts up to a position, or as many as a step takes, in one transaction.
 
-    `oldest` moves first: a reader must not take deleted posts for damage. Raises sqlite3.Error.
+    Returns how many. `oldest` moves first: a reader must not take deleted posts for damage.
+    Raises sqlite3.Error.
     """
     room = trim.room
+    count = 0
     db.execute("BEGIN IMMEDIATE")
     for _ in _until_step_ends():
         room.oldest = min(room.oldest + _BATCH_POSTS, trim.upto + 1)
-        db.execute("DELETE FROM posts WHERE room = ? AND position < ?", (room.id, room.oldest))
+        count += db.execute(
+            "DELETE FROM posts WHERE room = ? AND position < ?", (room.id, room.oldest)
+        ).rowcount
         if room.oldest > trim.upto:
             break
     db.execute("UPDATE rooms SET top = max(top, ?) WHERE id = ?", (room.top, room.id))
     db.execute("COMMIT")
+    return count
 
 
 def release_space(db: sqlite3.Connection) -> bool:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from zlib import crc32
 
 from geventchat.server.files import create
+from geventchat.server.timeline.sqlite.disk import WAL_BYTES
 from geventchat.server.timeline.sqlite.integrity import CHECK_SECONDS, check
 
 APPLICATION_ID: Final = 0x67766368  # "gvch"
@@ -194,6 +195,7 @@ def make_durable(db: sqlite3.Connection) -> None:
     """Configure a connection so that a commit is on disk when it returns."""
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
+    db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
 
 
 def new_epoch() -> str:

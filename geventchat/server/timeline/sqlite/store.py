@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from geventchat.protocol.events import Post, Topic
 from geventchat.server.timeline import Batch, Entry, Submission
+from geventchat.server.timeline.sqlite.clock import Clock
+from geventchat.server.timeline.sqlite.disk import Space, probe
 from geventchat.server.timeline.sqlite.retention import (
     Retention,
     StoredRoom,
@@ -64,6 +66,16 @@ class Store:
         """`posts` and `room_bytes` as they are in the file."""
         self._totals_written_at = 0.0
         self.retention = Retention(self.rooms)
+        self.trimmed = 0
+        """Number of posts that retention has deleted."""
+        self.clock_ahead_ms = 0
+        """How far the clock is ahead of what it can be; then no post is too old."""
+        self.failing = False
+        """Whether a write failed, and since then no post of `probe_bytes` was known to fit."""
+        self.probe_bytes = 0
+        self.recoveries = 0
+        """How often `failing` has ended."""
+        self.space = Space(path)
         self.renewed = False
         """Whether a rollback was detected at the start, and a new epoch started."""
         self.db: sqlite3.Connection | None = connect(path)
@@ -77,9 +89,10 @@ class Store:
         """Prepare the tables, load the totals, and start a new epoch after a rollback."""
         self.fully_checked = prepare(db)
         self.reload()
-        if self.guard.detects_rollback(self.epoch, self.posts):
+        self.renewed = self.guard.detects_rollback(self.epoch, self.posts)
+        self.clock = Clock(self.guard.last_ms)
+        if self.renewed:
             self.renew()
-            self.renewed = True
 
     def reload(self) -> None:
         """Load the epoch and the totals from the file."""
@@ -93,7 +106,7 @@ class Store:
         self.epoch = new_epoch()
         db = self._connection()
         db.execute("UPDATE store SET epoch = ?", (self.epoch,))
-        self.guard.update(self.epoch, self.posts)
+        self._update_guard()
 
     def close(self) -> None:
         """Write the totals and the guard, and close the connection."""
@@ -120,11 +133,14 @@ class Store:
         """Take one step of retention; return whether there was anything to do."""
         try:
             db = self._connection()
+            away = self.retention.policy.away_ms
+            self.clock_ahead_ms = self.clock.ahead_ms(away) if self.retention.policy.days else 0
+            now = None if self.clock_ahead_ms else self.clock.now_ms()
             # Without fsync: posts that reappear after a power failure are deleted again.
             db.execute("PRAGMA synchronous = NORMAL")
-            trim = self.retention.next(db, int(time.time() * 1000), self.room_bytes)
+            trim = self.retention.next(db, now, self.room_bytes)
             if trim is not None:
-                delete(db, trim)
+                self.trimmed += delete(db, trim)
             trimmed = trim is not None or release_space(db)
             make_durable(db)
         except BaseException:
@@ -134,8 +150,21 @@ class Store:
 
     def maintain(self) -> None:
         """Write the totals, and reconnect if the disk failed. Due once a second."""
+        self.space.measure()
         try:
-            self._write_totals(self._connection())
+            db = self._connection()
+            self._write_totals(db)
+            self.space.shrink(db)
+        except BaseException:
+            self._discard_connection()
+            raise
+
+    def probe(self) -> None:
+        """Find out whether a post fits again. Due once a second while `failing`."""
+        try:
+            if probe(self._connection(), self.probe_bytes):
+                self.failing = False
+                self.recoveries += 1
         except BaseException:
             self._discard_connection()
             raise
@@ -149,8 +178,12 @@ class Store:
         if counts != self._written_totals:
             db.execute("UPDATE store SET posts = ?, room_bytes = ?", counts)
             self._written_totals = counts
-        self.guard.update(self.epoch, self.posts)
+        self._update_guard(at_once=at_once)
         self._totals_written_at = now
+
+    def _update_guard(self, *, at_once: bool = False) -> None:
+        believed = self.clock.believed_ms(self.retention.policy.away_ms)
+        self.guard.update(self.epoch, self.posts, believed, at_once=at_once)
 
     def _connection(self) -> sqlite3.Connection:
         """Return the connection, a new one if the last failed."""
@@ -196,6 +229,7 @@ class Store:
         were not written, and the next fsync would succeed. The next connection writes them again,
         from the end of the last successful commit.
         """
+        self.failing = True
         db, self.db = self.db, None
         if db is not None:
             with suppress(sqlite3.Error):
@@ -345,7 +379,7 @@ def _stored_before(
     db: sqlite3.Connection, room: int, submission: Submission
 ) -> tuple[int, int, int, Any, Any, Any, Any, int] | None:
     """Return the row of the stored post with the key of a submission, if there is one."""
-    db.text_factory = _lenient
+    db.text_factory = lambda text: text.decode("utf-8", "replace")  # a damaged one does not match
     try:
         found: tuple[int, int, int, Any, Any, Any, Any, int] | None = db.execute(
             "SELECT * FROM posts WHERE client = ? AND key = ? AND room = ?",
@@ -354,11 +388,6 @@ def _stored_before(
     finally:
         db.text_factory = str
     return found
-
-
-def _lenient(text: bytes) -> str:
-    """Decode a text even if it is damaged; its checksum will not match."""
-    return text.decode("utf-8", "replace")
 
 
 def _add_verdict(batch: Batch, submission: Submission, position: int, text: str) -> None:
