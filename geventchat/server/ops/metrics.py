@@ -63,7 +63,13 @@ class Metrics:
         )
         text = "Messages times the members that received them."
         yield _counter("messages_delivered", text, delivery.delivered)
-        yield _gauge("storage_up", "Whether the last commit succeeded.", not timeline.failing)
+        text = "Messages deleted because of a limit of the history."
+        yield _counter("messages_trimmed", text, timeline.posts_trimmed)
+        text = "Whether messages can be stored; after a failure, whether the longest fits again."
+        yield _gauge("storage_up", text, not timeline.failing)
+        database, wal = timeline.file_bytes
+        yield _gauge("database_bytes", "Size of the database.", database)
+        yield _gauge("wal_bytes", "Size of the write-ahead log of the database.", wal)
         text = "Whether a restored older copy of the database would be noticed."
         yield _gauge("rollback_guard_up", text, not timeline.guard_failing)
         yield _times("commit_seconds", "How long each commit took.", timeline.store_times)
