@@ -211,3 +211,12 @@ def test_a_guard_without_a_time_has_that_of_its_file(started: Record, tmp_path: 
     os.utime(guard, (NOW - DAY, NOW - DAY))
     started.reopen()
     assert store(started).guard.last_ms == int((NOW - DAY) * 1000)
+
+
+def test_without_a_guard_the_time_is_that_of_the_database(started: Record, tmp_path: Path) -> None:
+    """It may have been copied without it."""
+    started.close()
+    (tmp_path / "chat.db.guard").unlink()
+    os.utime(tmp_path / "chat.db", (NOW - DAY, NOW - DAY))
+    started.reopen()
+    assert store(started).guard.last_ms == int((NOW - DAY) * 1000)
