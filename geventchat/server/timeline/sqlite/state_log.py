@@ -85,8 +85,8 @@ class StateLog:
         held = self._store.space.held >= _HELD_ROUNDS
         if held and not self._held:
             text = (
-                "%s-wal has grown to %d MB and cannot shrink while another program reads the"
-                " database, such as `geventchat history export` whose output is not read"
+                "%s-wal has grown to %d MB and cannot shrink while something reads the database,"
+                " such as `geventchat history export` whose output is not read"
             )
             _log.warning(text, self._path, self._store.space.wal_bytes >> 20)
         elif self._held and not held:
