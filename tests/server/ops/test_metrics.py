@@ -26,12 +26,8 @@ def test_process_metrics_are_read_outside_of_the_hub(monkeypatch: pytest.MonkeyP
 
 def test_trimmed_messages_and_the_size_of_the_database_are_shown() -> None:
     harness = Harness()
-
-    class Stored(type(harness.hub.timeline)):  # type: ignore[misc]
-        posts_trimmed = 7
-        file_bytes = 4096, 8192
-
-    harness.hub.timeline.__class__ = Stored
+    harness.hub.timeline.posts_trimmed = 7
+    harness.hub.timeline.file_bytes = 4096, 8192
     text = Metrics(harness.hub, Counter(), Counter()).text()
     assert b"\ngeventchat_messages_trimmed_total 7.0\n" in text
     assert b"\ngeventchat_database_bytes 4096.0\n" in text
