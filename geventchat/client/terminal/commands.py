@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from geventchat.client.connection import Connection
 from geventchat.client.terminal import formatting
@@ -225,7 +225,7 @@ def _admin_command(action: Action) -> Callable[..., Iterable[Line]]:
         nick: str | None = None,
         target: str | None = None,
         room: str | None = None,
-        target_type: TargetType | None = None,
+        target_type: str | None = None,
         time: str | None = None,
         reason: str | None = None,
     ) -> Iterable[Line]:
@@ -233,7 +233,11 @@ def _admin_command(action: Action) -> Callable[..., Iterable[Line]]:
             room = _room_name(room or "", view)
         seconds = int(time[:-1]) * _SECONDS[time[-1]] if time else None
         done = chat.admin(
-            action, nick or target or room, target_type=target_type, seconds=seconds, reason=reason
+            action,
+            nick or target or room,
+            target_type=cast(TargetType | None, target_type and target_type.lower()),
+            seconds=seconds,
+            reason=reason,
         )
         return [formatting.notice(line) for line in report(done)]
 
@@ -255,7 +259,7 @@ _OF_ROOMS: Final = ("lock", "unlock", "freeze", "unfreeze")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _KINDS: Final = {
     "TARGET": Kind(
-        r"(?P<target>\S+)(?:\s+by\s+(?P<target_type>address|nick|client))?",
+        r"(?P<target>\S+)(?:\s+(?i:by)\s+(?P<target_type>(?i:address|nick|client)))?",
         "TARGET by address",
         "the user's address; or by nick, by client",
     ),
