@@ -26,7 +26,7 @@ _RESERVED: Final = ("server", "system", "geventchat")
 # Cc controls, Cf format (bidi and zero-width), Cs surrogates, Co private, Cn unassigned, Z* spaces.
 _REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zs", "Zl", "Zp"})
 # Characters of other categories that show nothing: fillers, joiners, blanks, variation selectors.
-_INVISIBLE: Final = frozenset(
+INVISIBLE: Final = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0\U00016fe4\U0001d159"
     + "".join(map(chr, range(0xFE00, 0xFE10)))
     + "".join(map(chr, range(0xE0100, 0xE01F0)))
@@ -60,8 +60,8 @@ def room(text: str) -> str:
 
 
 def fold(name: str) -> str:
-    """Return the form in which equal names are identical: casefolded, then normalised."""
-    return unicodedata.normalize("NFKC", name.casefold())
+    """Return the form in which equal names are identical, in whatever spelling they were typed."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
 def skeleton(name: str) -> str:
@@ -108,7 +108,7 @@ def _normalise(text: str, code: ErrorCode, what: str) -> str:
     if not 1 <= len(name) <= MAX_NAME_LENGTH:
         raise _bad_length(code, what)
     for character in name:
-        if unicodedata.category(character) in _REFUSED_CATEGORIES or character in _INVISIBLE:
+        if unicodedata.category(character) in _REFUSED_CATEGORIES or character in INVISIBLE:
             point = f"U+{ord(character):04X}"
             raise Refused(
                 code,

@@ -130,6 +130,15 @@ def test_the_normal_form_is_what_is_counted() -> None:
     refused(nick, "ﬁ" * 17)
 
 
+@given(spelled | st.sampled_from(["dev™", "ᴬnn", "ℂ", "İstanbul", "ΣΊΣΥΦΟΣ", "Straße"]))
+def test_a_room_is_found_by_whatever_spelling_was_typed(text: str) -> None:
+    try:
+        name = room(text)
+    except Refused:
+        return
+    assert fold(text) == name
+
+
 def test_of_a_room_the_folded_form_is_counted() -> None:
     assert nick("ß" * 32) == "ß" * 32
     assert room("ß" * 16) == "s" * 32

@@ -16,10 +16,13 @@ from geventchat.client.pending_says import TooManyPending
 from geventchat.client.plain import PlainConnection
 from geventchat.client.socket_link import Ended, ServerError
 from geventchat.client.terminal import formatting
-from geventchat.client.terminal.commands import Quit, run_command
+from geventchat.client.terminal.commands import NotUnderstood, Quit, Say, direct, run_command
 from geventchat.client.terminal.completion import NameCompleter
 from geventchat.client.terminal.line_prompt import LinePrompt, only_prints
 from geventchat.client.terminal.prompt import Prompt
+from geventchat.client.terminal.regain import Regain
+from geventchat.client.terminal.silence import Silence
+from geventchat.client.terminal.typed import read, read_plain
 from geventchat.client.terminal.view import PendingSay, Room, View
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Joined
@@ -31,13 +34,16 @@ LAST_WORDS_SECONDS: Final = 10
 Chat = Connection | PlainConnection
 
 
-def rich(chat: Connection, room: str, host: str, port: int) -> int:
-    """Run in a room until the user or the server ends it; return the exit code."""
+def rich(chat: Connection, room: str, host: str, port: int, nick: str | None = None) -> int:
+    """Run in a room until the user or the server ends it; return the exit code.
+
+    `nick` is what was asked for; if it is in use, it is taken as soon as it is free.
+    """
     view = View(room, chat.nick, date.today())
     prompt = LinePrompt() if only_prints() else Prompt(view, NameCompleter(view))
     greeting = f"connected to {host}:{port} as {chat.nick}; /help lists commands"
     prompt.show([formatting.notice(greeting)])
-    return App(chat, view, prompt).run()
+    return App(chat, view, prompt, nick).run()
 
 
 def plain(chat: PlainConnection, host: str, port: int) -> int:
@@ -52,20 +58,25 @@ def plain(chat: PlainConnection, host: str, port: int) -> int:
 class App:
     """Ties a connection, a view and a prompt together."""
 
-    def __init__(self, chat: Chat, view: View, prompt: Prompt | LinePrompt) -> None:
+    def __init__(
+        self, chat: Chat, view: View, prompt: Prompt | LinePrompt, nick: str | None = None
+    ) -> None:
         self._chat = chat
         self._view = view
         self._prompt = prompt
         self._quitting = False
         self._code = 0
+        self._watching: list[Regain | Silence] = []
+        if isinstance(chat, Connection):
+            self._watching += Regain(chat, nick, self._show), Silence(chat, view, self._show)
 
     def run(self) -> int:
         """Run to the end and return the exit code: 1 if the server ended it."""
         hearing = gevent.spawn(self._hear)
         saying = gevent.spawn(self._say_typed)
-        ticking = gevent.spawn(self._tick)
+        others = [gevent.spawn(self._tick), *(gevent.spawn(w.watch) for w in self._watching)]
         try:
-            for greenlet in (hearing, saying, ticking):
+            for greenlet in (hearing, saying, *others):
                 # A bug: exit with its traceback rather than hang.
                 greenlet.link_exception(lambda _: self._prompt.quit())
             self._prompt.run()
@@ -74,7 +85,7 @@ class App:
             self._chat.close()
             hearing.join(LAST_WORDS_SECONDS)
         finally:
-            gevent.killall([hearing, saying, ticking])
+            gevent.killall([hearing, saying, *others])
         for unsaid in self._view.pending.values():
             self._prompt.show([formatting.error(f"Not sent: {unsaid.text}")])
         return self._code
@@ -83,6 +94,8 @@ class App:
 
     def _hear(self) -> None:
         for event in self._chat:
+            for watch in self._watching:
+                watch.hear(event)
             self._prompt.show(self._view.hear(event))
             if isinstance(event, Joined):
                 gevent.spawn(self._ask_who, event.room)
@@ -101,27 +114,49 @@ class App:
     # Sending
 
     def _say_typed(self) -> None:
-        for text in self._prompt.typed():
+        for typed in self._prompt.typed():
+            if not isinstance(typed, str):
+                self._prompt.show(typed(self._view))
+                continue
+            self._view.asked = time.monotonic()
             try:
-                self._take(text)
+                self._take(typed)
             except Quit:
                 self._prompt.quit()
                 return  # what was typed after it, perhaps for a shell, is not sent
-
-    def _take(self, text: str) -> None:
-        if text == "q":
-            raise Quit
-        if not text.startswith("/") or not isinstance(self._chat, Connection):
-            self._say(text)
-        elif text.startswith("//"):
-            self._say(text[1:])
-        else:
-            try:
-                self._prompt.show(run_command(text, self._chat, self._view))
+            except NotUnderstood as error:
+                self._show(formatting.error(str(error)))
+                self._prompt.give_back(typed)
             except Ended as ended:
                 self._show(formatting.error(f"Not connected. {ended.bye.text}"))
             except (Refused, TooLong, TimeoutError, ServerError) as error:
                 self._show(formatting.error(str(error)))
+            finally:
+                self._view.asked = None
+
+    def _take(self, line: str) -> None:
+        if line.strip() == "q":
+            raise Quit
+        if not isinstance(self._chat, Connection):
+            self._say(read_plain(line))
+            return
+        meant = read(line)
+        if isinstance(meant, str):
+            self._say_here(meant)
+            return
+        command, rest = meant
+        try:
+            self._prompt.show(run_command(command, rest, self._chat, self._view))
+        except Say as say:
+            self._say_here(say.text)
+
+    def _say_here(self, text: str) -> None:
+        """Send a text to whom or where the prompt says."""
+        if self._view.partner:
+            assert isinstance(self._chat, Connection)
+            self._prompt.show(direct(self._chat, self._view, self._view.partner, text))
+        else:
+            self._say(text)
 
     def _say(self, text: str) -> None:
         if not self._view.current:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from geventchat.client.terminal.hosts import one_spelling
+
 _SLOTS: Final = 16
 _CLIENT: Final = re.compile(r"[A-Za-z0-9_-]{16,64}\Z")
 
@@ -30,7 +32,7 @@ def client_id(host: str, port: int) -> Iterator[str]:
 
     A new one each time if nothing can be stored, or if all slots are in use.
     """
-    file = _first_free_slot(quote(f"{host}:{port}", safe=":"))
+    file = _first_free_slot(quote(f"{one_spelling(host)}:{port}", safe=":"))
     if file is None:
         yield _draw()
         return

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from geventchat.client.connection import Connection
 from geventchat.client.terminal import formatting
@@ -17,12 +17,21 @@ from geventchat.client.terminal.view import View
 from geventchat.protocol.names import fold
 from geventchat.protocol.requests import Action, TargetType
 
-_SHOWN_CHARACTERS: Final = 40
-"""Of an unknown command, since it may be pasted text."""
-
 
 class Quit(Exception):
     """The user wants to quit."""
+
+
+class Say(Exception):
+    """The user wants to send a text where they are."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class NotUnderstood(ValueError):
+    """Nothing was done: the line is no command, or not a valid one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,8 @@ class Command:
 
     May wait, and raise what Connection raises.
     """
+    aliases: str = ""
+    """Other names, as other chats have them."""
 
     @property
     def usage(self) -> str:
@@ -51,8 +62,9 @@ class Command:
             name = kind.strip("[]")
             text = r"\S.*" if kind is kinds[-1] else r"\S+"
             form = _KINDS[name].form if name in _KINDS else f"(?P<{name.lower()}>{text})"
-            # Kinds match greedily, other arguments lazily.
-            optional = "" if name == kind else "?" if name in _KINDS else "??"
+            # What may be of a kind that comes last is left to it.
+            lazy = name not in _KINDS and kinds[-1].strip("[]") in _KINDS
+            optional = "" if name == kind else "??" if lazy else "?"
             pattern += rf"(?:\s+{form}){optional}"
         found = re.fullmatch(rf"{pattern}\s*", f" {rest}" if kinds else "", re.DOTALL)
         return found and {name: text for name, text in found.groupdict().items() if text}
@@ -67,39 +79,36 @@ class Kind(NamedTuple):
     help: str
 
 
-def run_command(line: str, chat: Connection, view: View) -> Iterable[Line]:
-    """Run a line beginning with a slash and return the lines to print. May wait.
+def run_command(command: Command, rest: str, chat: Connection, view: View) -> Iterable[Line]:
+    """Run a command with what follows its name and return the lines to print. May wait.
 
-    Raises Quit, and what Connection raises.
+    Raises Quit, Say, NotUnderstood, and what Connection raises.
     """
-    name, _, rest = line[1:].partition(" ")
-    command = COMMANDS.get(name)
-    if command is None:
-        return [formatting.error(f"Unknown command /{name[:_SHOWN_CHARACTERS]}; see /help.")]
     given = command.given(rest)
     if given is None:
         needed = sum(not kind.startswith("[") for kind in command.arguments.split())
         more = len(rest.split()) < needed
         what = "Missing argument. Usage" if more else "Usage"
-        return [formatting.error(f"{what}: {command.usage}")]
+        raise NotUnderstood(f"{what}: {command.usage}")
     return command.run(chat, view, **given)
 
 
 def _help(chat: Connection, view: View, command: str = "") -> Iterable[Line]:
     if command:
-        name = command.removeprefix("/")
+        name = command.removeprefix("/").casefold()
         if name not in COMMANDS:
-            return [formatting.error(f"Unknown command /{name}.")]
+            raise NotUnderstood(f"Unknown command /{name}; see /help.")
         commands = [COMMANDS[name]]
     else:
-        commands = list(COMMANDS.values())
+        commands = list(dict.fromkeys(COMMANDS.values()))
     shown = [(each.usage, each.help) for each in commands]
     for name, kind in _KINDS.items():
         if any(name in each.arguments for each in commands):
             shown.append((kind.usage, kind.help))
     if not command:
-        shown.append(("//TEXT", "send text that begins with a slash"))
-        shown.append(("q", "quit, like Ctrl-C and Ctrl-D"))
+        shown += _MORE_HELP
+    elif commands[0].aliases:
+        shown.append(("also", " ".join(f"/{name}" for name in commands[0].aliases.split())))
     width = max(len(usage) for usage, _ in shown)
     return [formatting.notice(f"{usage:{width}}  {text}") for usage, text in shown]
 
@@ -110,33 +119,57 @@ def _nick(chat: Connection, view: View, nick: str) -> Iterable[Line]:
 
 
 def _join(chat: Connection, view: View, room: str) -> Iterable[Line]:
+    room = _room_name(room, view)
     if view.room(room) is None:
         room = chat.join(room).room
     return view.enter(room)
 
 
 def _leave(chat: Connection, view: View, room: str = "") -> Iterable[Line]:
-    chat.leave(room or view.current)
+    if view.partner and not room:
+        return _query(chat, view)
+    chat.leave(_room_name(room, view))
     return []
 
 
 def _who(chat: Connection, view: View, room: str = "") -> Iterable[Line]:
-    members = chat.who(room or view.current)
+    members = chat.who(_room_name(room, view))
     view.members(members)
     nicks = ", ".join(sorted(members.nicks, key=fold))
     more = members.count - len(members.nicks)
     return [formatting.notice(f"{members.room}: {nicks}{f' and {more} more' if more > 0 else ''}")]
 
 
-def _message(chat: Connection, view: View, nick: str, text: str) -> Iterable[Line]:
+def direct(chat: Connection, view: View, nick: str, text: str) -> Iterable[Line]:
+    """Send a direct message and return the line to print. Waits like a command."""
     chat.direct(nick, text)
     return [formatting.direct_sent(nick, text, datetime.now())]
+
+
+def _query(chat: Connection, view: View, nick: str = "", text: str = "") -> Iterable[Line]:
+    if not nick and not view.partner:
+        raise NotUnderstood("Usage: /query NICK [TEXT]")
+    lines = list(direct(chat, view, nick, text)) if text else []
+    before, view.partner = view.partner, nick
+    if nick:
+        told = f"what you type goes to {nick} alone; /query without a nick ends that"
+    else:
+        told = f"what you type no longer goes to {before}, but to {view.current or 'no room'}"
+    return [*lines, formatting.notice(told)]
+
+
+def _me(chat: Connection, view: View, text: str) -> Iterable[Line]:
+    raise Say(f"{formatting.ACTION}{text}")
+
+
+def _say(chat: Connection, view: View, text: str) -> Iterable[Line]:
+    raise Say(text)
 
 
 def _history(chat: Connection, view: View, count: str = "20") -> Iterable[Line]:
     room = view.room()
     if room is None or not re.fullmatch("[0-9]{1,3}", count) or not 1 <= int(count) <= 500:
-        return [formatting.error("Usage: /history [COUNT], a number from 1 to 500, in a room.")]
+        raise NotUnderstood("Usage: /history [COUNT], a number from 1 to 500, in a room.")
     history = chat.history(room.name, int(count), room.oldest)
     if not history.posts:
         return [formatting.notice("no older posts")]
@@ -149,16 +182,16 @@ def _history(chat: Connection, view: View, count: str = "20") -> Iterable[Line]:
 
 
 def _rooms(chat: Connection, view: View) -> Iterable[Line]:
-    for room in view.rooms.values():
+    for number, room in enumerate(view.rooms.values(), 1):
         here = "current, " if room.name == view.current else ""
         unread = f", {room.unread} unread" if room.unread else ""
         topic = f": {room.topic}" if room.topic else ""
-        yield formatting.notice(f"{room.name} ({here}{room.count} here{unread}){topic}")
+        yield formatting.notice(f"{number} {room.name} ({here}{room.count} here{unread}){topic}")
 
 
 def _topic(chat: Connection, view: View, text: str = "") -> Iterable[Line]:
     if text:
-        chat.topic(view.current, text)
+        chat.topic(view.current, "" if text.strip().casefold() == "-delete" else text)
         return []
     room = view.room()
     return [formatting.notice(room.topic if room and room.topic else "no topic is set")]
@@ -168,10 +201,19 @@ def _ignore(chat: Connection, view: View, nick: str = "") -> Iterable[Line]:
     if not nick:
         return [formatting.notice(f"ignored: {', '.join(sorted(view.ignored)) or 'nobody'}")]
     if fold(nick) in view.ignored:
-        view.ignored.remove(fold(nick))
-        return [formatting.notice(f"no longer ignoring {nick}")]
+        return _unignore(chat, view, nick)
+    if fold(nick) == fold(view.nick):
+        raise NotUnderstood("That is your own nick.")
     view.ignored.add(fold(nick))
-    return [formatting.notice(f"ignoring {nick}; /ignore {nick} again to undo")]
+    told = f"ignoring {nick} until you quit, under a new nick too; /unignore {nick} to undo"
+    return [formatting.notice(told)]
+
+
+def _unignore(chat: Connection, view: View, nick: str) -> Iterable[Line]:
+    if fold(nick) not in view.ignored:
+        raise NotUnderstood(f"{nick} is not ignored; /ignore lists who is.")
+    view.ignored.remove(fold(nick))
+    return [formatting.notice(f"no longer ignoring {nick}")]
 
 
 def _admin_command(action: Action) -> Callable[..., Iterable[Line]]:
@@ -183,19 +225,30 @@ def _admin_command(action: Action) -> Callable[..., Iterable[Line]]:
         nick: str | None = None,
         target: str | None = None,
         room: str | None = None,
-        target_type: TargetType | None = None,
+        target_type: str | None = None,
         time: str | None = None,
         reason: str | None = None,
     ) -> Iterable[Line]:
         if action in _OF_ROOMS:
-            room = room or view.current
+            room = _room_name(room or "", view)
         seconds = int(time[:-1]) * _SECONDS[time[-1]] if time else None
         done = chat.admin(
-            action, nick or target or room, target_type=target_type, seconds=seconds, reason=reason
+            action,
+            nick or target or room,
+            target_type=cast(TargetType | None, target_type and target_type.lower()),
+            seconds=seconds,
+            reason=reason,
         )
         return [formatting.notice(line) for line in report(done)]
 
     return run
+
+
+def _room_name(typed: str, view: View) -> str:
+    """Return the room that was meant, by default the current one: `#dev` is dev, as on IRC."""
+    if typed.startswith("#") and len(typed) > 1 and view.room(typed) is None:
+        return typed[1:]
+    return typed or view.current
 
 
 def _quit(chat: Connection, view: View) -> Iterable[Line]:
@@ -206,7 +259,7 @@ _OF_ROOMS: Final = ("lock", "unlock", "freeze", "unfreeze")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _KINDS: Final = {
     "TARGET": Kind(
-        r"(?P<target>\S+)(?:\s+by\s+(?P<target_type>address|nick|client))?",
+        r"(?P<target>\S+)(?:\s+(?i:by)\s+(?P<target_type>(?i:address|nick|client)))?",
         "TARGET by address",
         "the user's address; or by nick, by client",
     ),
@@ -215,19 +268,36 @@ _KINDS: Final = {
     ),
 }
 """By their name in the usage of commands."""
+_MORE_HELP: Final = (
+    ("//TEXT", "send text that begins with a slash"),
+    ("Alt-1 to Alt-9", "go to a room by its number in /rooms"),
+    ("Alt-Left, Alt-Right", "go to the room before, the next: Ctrl-P, -N"),
+    ("Alt-A", "go to a room with unread messages"),
+    ("q", "quit; also Ctrl-D, Ctrl-C in an empty line"),
+)
 COMMANDS: Final = {
-    command.name: command
+    name: command
     for command in (
-        Command("help", "[COMMAND]", "list commands", _help),
+        Command("help", "[COMMAND]", "list commands", _help, "h ? commands"),
         Command("nick", "NICK", "change your nick", _nick),
-        Command("join", "ROOM", "join a room, or switch to one you are in", _join),
-        Command("leave", "[ROOM]", "leave a room; default: this one", _leave),
-        Command("who", "[ROOM]", "list the members of a room", _who),
-        Command("msg", "NICK TEXT", "send a direct message", _message),
+        Command("join", "ROOM", "join a room, or switch to one you are in", _join, "j room"),
+        Command("leave", "[ROOM]", "leave a room; default: this one", _leave, "part"),
+        Command("who", "[ROOM]", "list the members of a room", _who, "names n w users"),
+        Command(
+            "msg",
+            "NICK TEXT",
+            "send a direct message",
+            direct,
+            "m dm pm tell whisper privmsg notice",
+        ),
+        Command("query", "[NICK] [TEXT]", "send what you type to one user alone", _query, "q"),
+        Command("me", "TEXT", "say what you do: * anna TEXT", _me),
+        Command("say", "TEXT", "send a text, whatever it begins with", _say),
         Command("history", "[COUNT]", "show older posts of this room", _history),
-        Command("rooms", "", "list your rooms", _rooms),
-        Command("topic", "[TEXT]", "show or set the topic of this room", _topic),
-        Command("ignore", "[NICK]", "ignore a user, or stop ignoring them", _ignore),
+        Command("rooms", "", "list your rooms", _rooms, "list ls"),
+        Command("topic", "[TEXT]", "show or set the topic; -delete removes it", _topic, "t"),
+        Command("ignore", "[NICK]", "hide a user, or list who is hidden", _ignore, "ig"),
+        Command("unignore", "NICK", "stop ignoring a user", _unignore),
         Command(
             "kick",
             "NICK [REASON]",
@@ -265,7 +335,8 @@ COMMANDS: Final = {
         Command("close", "[TIME]", "operators: refuse new users", _admin_command("close")),
         Command("open", "", "operators: accept new users again", _admin_command("open")),
         Command("rules", "", "operators: list the rules in force", _admin_command("list")),
-        Command("quit", "", "quit", _quit),
+        Command("quit", "", "quit", _quit, "exit bye signoff"),
     )
+    for name in (command.name, *command.aliases.split())
 }
-"""By name, in the order of /help."""
+"""By name and alias, in the order of /help."""

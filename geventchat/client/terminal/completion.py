@@ -27,16 +27,17 @@ class NameCompleter(Completer):
 
 def completions(typed: str, view: View) -> tuple[str, list[str]]:
     """Return the word before the cursor and its completions."""
+    typed = typed.lstrip()
     words = typed.split(" ")
     word = words[-1]
     if typed.startswith("/") and not typed.startswith("//"):
         if len(words) == 1:
-            return word, _beginning(word, (f"/{name} " for name in COMMANDS))
-        command = COMMANDS.get(words[0][1:])
+            return word, [f"/{name} " for name in _commands(word[1:])]
+        command = COMMANDS.get(words[0][1:].casefold())
         kinds = command.arguments.split() if command else []
         kind = kinds[min(len(words) - 1, len(kinds)) - 1].strip("[]") if kinds else ""
         if kind == "COMMAND":
-            return word, _beginning(word, COMMANDS)
+            return word, _commands(word)
         if kind == "ROOM":
             return word, _beginning(word, view.rooms)
         if kind not in ("NICK", "TEXT"):
@@ -46,7 +47,15 @@ def completions(typed: str, view: View) -> tuple[str, list[str]]:
         after = ": " if len(words) == 1 else " "
     room = view.room()
     nicks = room.nicks if room else ()
-    return word, _beginning(word, (nick + after for nick in nicks if nick != view.nick))
+    at = "@" if word.startswith("@") else ""
+    after = " " if at else after
+    return word, _beginning(word, (at + nick + after for nick in nicks if nick != view.nick))
+
+
+def _commands(word: str) -> list[str]:
+    """Return the commands that begin with a word; those of other chats only if none does."""
+    own = {command.name for command in COMMANDS.values()}
+    return _beginning(word, own) or _beginning(word, COMMANDS)
 
 
 def _beginning(word: str, names: Iterable[str]) -> list[str]:

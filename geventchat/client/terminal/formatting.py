@@ -4,12 +4,11 @@ Untrusted text (messages, nicks, topics) passes through `visible`, so that it ca
 sequences to the terminal.
 """
 
-import re
 import zlib
 from datetime import date, datetime
-from functools import cache
 from typing import Final
 
+from geventchat.client.terminal.mentions import mentions
 from geventchat.protocol.events import Direct, Post
 from geventchat.protocol.names import fold
 from geventchat.protocol.visible import visible
@@ -33,6 +32,8 @@ STYLE: Final = {
 }
 """Styles of prompt_toolkit, by class name."""
 
+ACTION: Final = "/me "
+"""What a text begins with that says what its author does, as in XEP-0245."""
 _BELL: Final = ("[ZeroWidthEscape]", "\a")
 _INDENT: Final = "\n" + " " * 6  # under the text, beside the time
 # Medium brightness, readable on dark and on light backgrounds.
@@ -40,6 +41,9 @@ _NICK_COLOURS: Final = (
     "#d75f5f #d7875f #af8700 #87875f #5f8700 #5faf5f #00af87 #00afaf #5f87d7 #8787d7 #af5fd7 "
     "#d75faf"
 ).split()
+_SHOWN_BEFORE: Final = 60
+_SHOWN_AFTER: Final = 100
+"""Characters of a text around a mention."""
 
 
 def colour(nick: str) -> str:
@@ -60,9 +64,10 @@ def one_line(text: str) -> str:
 
 def post(post: Post, *, own: bool = False, nick: str = "", bell: bool = False) -> Line:
     """Format a post; mentions of `nick` are highlighted, and ring the bell if `bell`."""
-    text = shown(post.text)
-    line = [("class:time", _clock(post.time)), ("", " "), *_author(post.author, own)]
-    pieces = [("", text)] if own else _mentions(text, nick)
+    acts = bool(post.author) and post.text.startswith(ACTION)
+    text = post.text.removeprefix(ACTION) if acts else post.text
+    line = [("class:time", _clock(post.time)), ("", " "), *_author(post.author, own, acts)]
+    pieces = [("", shown(text))] if own else _mentions(text.expandtabs(4), nick)
     if bell and len(pieces) > 1:
         pieces.append(_BELL)
     return line + pieces
@@ -71,20 +76,27 @@ def post(post: Post, *, own: bool = False, nick: str = "", bell: bool = False) -
 def direct(direct: Direct) -> Line:
     """Format a received direct message, with a bell."""
     nick = (f"class:direct {colour(direct.author)}", one_line(direct.author))
-    text = ("class:direct", f" → you: {shown(direct.text)}")
+    text = ("class:direct", f" → you: {shown(_action(direct.author, direct.text))}")
     return [("class:time", _clock(direct.time)), ("", " "), nick, text, _BELL]
 
 
 def direct_sent(to: str, text: str, now: datetime) -> Line:
     """Format a sent direct message."""
     nick = (f"class:direct {colour(to)}", one_line(to))
-    text = f": {shown(text)}"
+    text = f": {shown(_action('', text))}"
     return [("class:time", f"{now:%H:%M} "), ("class:direct", "→ "), nick, ("class:direct", text)]
 
 
-def mentioned(author: str, room: str) -> Line:
-    """Format the notice of a mention in another room, with a bell."""
-    return [*notice(f"{author} mentioned you in {room}"), _BELL]
+def mentioned(post: Post, nick: str) -> Line:
+    """Format the notice of a mention in another room, with its words and a bell."""
+    (begin, end), *_ = mentions(post.text, nick)
+    first = max(post.text.rfind("\n", 0, begin) + 1, begin - _SHOWN_BEFORE)
+    words = post.text[first:].partition("\n")[0]
+    cut = words[: end - first + _SHOWN_AFTER]
+    before = "…" if post.text[:first].strip() else ""
+    after = "…" if post.text[first + len(cut) :].strip() else ""
+    text = f"{before}{cut}{after}"
+    return [*notice(f"{post.author} mentioned you in {post.room}: {text}"), _BELL]
 
 
 def notice(text: str) -> Line:
@@ -115,11 +127,6 @@ def pending(text: str, width: int) -> Line:
     return [("class:quiet", f"    … {cut}{'…' if more or cut != shown else ''}")]
 
 
-def mentions(text: str, nick: str) -> bool:
-    """Whether a text mentions a nick."""
-    return bool(nick) and _name(nick).search(text) is not None
-
-
 def local_time(time_ms: int) -> datetime:
     """Return the local time of a post; 1970 if it is out of range."""
     try:
@@ -132,19 +139,24 @@ def _clock(time_ms: int) -> str:
     return f"{local_time(time_ms):%H:%M}"
 
 
-def _author(author: str, own: bool) -> Line:
+def _author(author: str, own: bool, acts: bool) -> Line:
     if not author:
         return []
-    return [(f"class:me {colour(author)}" if own else colour(author), one_line(author)), ("", ": ")]
+    name = (f"class:me {colour(author)}" if own else colour(author), one_line(author))
+    return [("", "* "), name, ("", " ")] if acts else [name, ("", ": ")]
 
 
-@cache
-def _name(nick: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w)({re.escape(nick)})(?!\w)", re.IGNORECASE)
+def _action(author: str, text: str) -> str:
+    if not text.startswith(ACTION):
+        return text
+    return f"* {author} {text.removeprefix(ACTION)}" if author else f"* {text.removeprefix(ACTION)}"
 
 
 def _mentions(text: str, nick: str) -> Line:
-    if not mentions(text, nick):
-        return [("", text)]
-    pieces = _name(nick).split(text)  # the names at odd places
-    return [("class:mention" if i % 2 else "", piece) for i, piece in enumerate(pieces)]
+    pieces, done = [], 0
+    for begin, end in mentions(text, nick):
+        # The full stop keeps a line break before a name from being taken for the text's last.
+        before = shown(f"{text[done:begin]}.")[:-1]
+        pieces += [("", before), ("class:mention", shown(text[begin:end]))]
+        done = end
+    return [*pieces, ("", shown(text[done:]))]

@@ -16,7 +16,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import Completer
 from prompt_toolkit.formatted_text import FormattedText
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent, merge_key_bindings
+from prompt_toolkit.key_binding import merge_key_bindings
 from prompt_toolkit.layout import Dimension
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.shortcuts import CompleteStyle
@@ -24,6 +24,7 @@ from prompt_toolkit.styles import Style
 
 from geventchat.client.terminal.formatting import STYLE, Line
 from geventchat.client.terminal.graphemes import Steady, editing_keys, steady
+from geventchat.client.terminal.keys import Switch, keys
 from geventchat.client.terminal.paste import paste_keys
 from geventchat.client.terminal.view import PATIENCE_SECONDS, View
 
@@ -37,7 +38,7 @@ class Prompt:
 
     def __init__(self, view: View, completer: Completer | None) -> None:
         self._view = view
-        self._typed: SimpleQueue[str | None] = SimpleQueue()
+        self._typed: SimpleQueue[str | Switch | None] = SimpleQueue()
         self._unprinted: list[Line] = []
         self._some = Event()
         self._quitting = False
@@ -51,7 +52,7 @@ class Prompt:
             enable_suspend=True,
             erase_when_done=True,
             input_processors=[Steady()],
-            key_bindings=merge_key_bindings([editing_keys(), paste_keys(), _keys()]),
+            key_bindings=merge_key_bindings([editing_keys(), paste_keys(), keys(self._typed.put)]),
             style=_STYLE,
         )
         self._session.layout.current_window.height = self._input_height
@@ -78,8 +79,12 @@ class Prompt:
             self._print()
             self._typed.put(None)
 
-    def typed(self) -> Iterator[str]:
-        """Yield what the user types, a multi-line paste as one text, until they quit. Waits."""
+    def typed(self) -> Iterator[str | Switch]:
+        """Yield what the user types, a multi-line paste as one text, until they quit. Waits.
+
+        A key that changes the room comes in its place among the lines, so that each of them goes
+        to the room for which it was typed.
+        """
         while (text := self._typed.get()) is not None:
             yield text
 
@@ -89,6 +94,11 @@ class Prompt:
         if not self._session.app.is_running:
             self._print()
         self._some.set()
+
+    def give_back(self, text: str) -> None:
+        """Put a text back into the input line, unless something else is typed there by now."""
+        if loop := self._session.app.loop:
+            loop.call_soon_threadsafe(self._insert, text)
 
     def show_if_late(self) -> None:
         """Redraw after PATIENCE_SECONDS, when a message sent now may be shown as pending."""
@@ -124,6 +134,11 @@ class Prompt:
             self._typed.put(buffer.text.rstrip("\n"))
         return False  # the buffer is emptied, and its text is in the input history
 
+    def _insert(self, text: str) -> None:
+        buffer = self._session.default_buffer
+        if not buffer.text:
+            buffer.insert_text(text)
+
     def _print_gathered(self) -> None:
         while self._some.wait():
             gevent.sleep(GATHER_SECONDS)
@@ -151,13 +166,3 @@ class Prompt:
 
 def _steady(line: Line) -> FormattedText:
     return FormattedText((style, steady(text)) for style, text in line)
-
-
-def _keys() -> KeyBindings:
-    keys = KeyBindings()
-
-    @keys.add("escape", "enter")
-    def _(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text("\n")
-
-    return keys

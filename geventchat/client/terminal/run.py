@@ -108,7 +108,7 @@ def _talk(options: Options, trust: SSLContext | None) -> int:
                 tls=trust or False,
             )
             if at_terminal:
-                return app.rich(chat, rooms[0], host, port)
+                return app.rich(chat, rooms[0], host, port, options.nick)
             with chat:
                 piped.rich(chat, rooms[0], listen=options.listen, history=options.history)
             return 0

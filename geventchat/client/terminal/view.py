@@ -14,6 +14,7 @@ from geventchat.client.events import ClientEvent, Disconnected, Gap, Reconnected
 from geventchat.client.terminal import formatting
 from geventchat.client.terminal.comings import Comings
 from geventchat.client.terminal.formatting import Line
+from geventchat.client.terminal.mentions import mentions
 from geventchat.client.terminal.width import fit
 from geventchat.protocol.events import (
     Direct,
@@ -82,9 +83,13 @@ class View:
     def __init__(self, room: str, nick: str, today: date) -> None:
         self.rooms: dict[str, Room] = {}
         self.current = fold(room)
+        self.partner = ""
+        """The nick to which the user's texts go instead of the current room; empty if none."""
         self.nick = nick
         self.pending: dict[str, PendingSay] = {}
         """By key, oldest first."""
+        self.asked: float | None = None
+        """Since when a command waits for its answer, in monotonic seconds."""
         self.ignored: set[str] = set()
         self.trouble = ""
         """What is wrong with the connection; empty if nothing."""
@@ -98,7 +103,7 @@ class View:
 
     def enter(self, name: str) -> list[Line]:
         """Switch to a room and print its unread posts."""
-        self.current = fold(name)
+        self.current, self.partner = fold(name), ""
         self._comings.clear()
         room = self.rooms.setdefault(self.current, Room(self.current))
         if not room.joined:
@@ -116,6 +121,27 @@ class View:
         room.dropped = 0
         room.unread, room.mentioned = 0, False
         return lines
+
+    def enter_number(self, number: int) -> list[Line]:
+        """Switch to a room by its number, from 1, if there is one."""
+        names = list(self.rooms)
+        return self._switch(names[number - 1]) if number <= len(names) else []
+
+    def enter_next(self, step: int) -> list[Line]:
+        """Switch to the next room, or with -1 to the one before, around the end."""
+        names = list(self.rooms)
+        if self.current not in names:
+            return []
+        return self._switch(names[(names.index(self.current) + step) % len(names)])
+
+    def enter_unread(self) -> list[Line]:
+        """Switch to a room with unread posts, if there is one; with mentions first."""
+        unread = [room for room in self.rooms.values() if room.unread]
+        unread.sort(key=lambda room: not room.mentioned)
+        return self._switch(unread[0].name) if unread else []
+
+    def _switch(self, name: str) -> list[Line]:
+        return self.enter(name) if name != self.current or self.partner else []
 
     def welcome(self, nick: str) -> list[Line]:
         """Update the nick after connecting."""
@@ -161,7 +187,7 @@ class View:
             case Topic(room=name, topic=topic, by=by):
                 return self._topic(name, topic, by)
             case Direct(author=author, time=time):
-                if fold(author) not in self.ignored:
+                if not self._ignores(author):
                     return [
                         *self._date(formatting.local_time(time).date()),
                         formatting.direct(event),
@@ -209,11 +235,12 @@ class View:
             line.append(("class:quiet", f"    … {more} more\n"))
         for saying in late[-MAX_PENDING_SHOWN:]:
             line += [*formatting.pending(saying.text, width), ("", "\n")]
-        return [*line, ("class:prompt", f"{formatting.one_line(self.current)}> ")]
+        where = f"→ {self.partner}" if self.partner else self.current
+        return [*line, ("class:prompt", f"{formatting.one_line(where)}> ")]
 
     def _post(self, post: Post) -> list[Line]:
         own = post.key is not None and self.pending.pop(post.key, None) is not None
-        if fold(post.author) in self.ignored and not own:
+        if self._ignores(post.author) and not own:
             return []
         room = self.rooms.setdefault(post.room, Room(post.room, joined=True))
         live = post.position > room.replayed
@@ -222,9 +249,9 @@ class View:
             return [*renamed, *self._printed(room, post, own=own, bell=live)]
         room.wait(post)
         room.unread += live and not own
-        if live and not own and formatting.mentions(post.text, self.nick):
+        if live and not own and mentions(post.text, self.nick):
             room.mentioned = True
-            return [formatting.mentioned(post.author, post.room)]
+            return [formatting.mentioned(post, self.nick)]
         return []
 
     def _printed(
@@ -233,8 +260,13 @@ class View:
         if room.oldest is None or post.position < room.oldest:
             room.oldest = post.position
         own = own or (bool(self.nick) and post.author == self.nick)
+        if self._ignores(post.author) and not own:
+            return []
         line = formatting.post(post, own=own, nick=self.nick, bell=bell)
         return [*self._date(formatting.local_time(post.time).date()), line]
+
+    def _ignores(self, nick: str) -> bool:
+        return fold(nick) in self.ignored
 
     def _date(self, day: date) -> list[Line]:
         if day == self._shown_day:
@@ -274,13 +306,14 @@ class View:
         room, nick = self.rooms.get(presence.room), presence.nick
         if room is None:
             return []
+        # A renamed user is ignored by the new nick from the first of several rooms on.
+        hidden = self._ignores(nick or "") or self._ignores(presence.new_nick or "")
         if presence.count is not None:
             room.count = presence.count
         if nick is None or presence.event is None:
             return []
         # Nobody is told at once: `tick` returns the lines.
-        shown = room.name == self.current and fold(nick) not in self.ignored
-        comings = self._comings if shown else Comings()
+        comings = self._comings if room.name == self.current and not hidden else Comings()
         match presence.event:
             case "join":
                 room.count += nick not in room.nicks
@@ -293,8 +326,17 @@ class View:
             case "rename":
                 new = presence.new_nick or ""
                 _swap(room, nick, new)
+                self._follow(nick, new)
                 comings.rename(nick, new)
         return []
+
+    def _follow(self, nick: str, new: str) -> None:
+        """Keep ignoring, or writing to, a user who has changed their nick."""
+        if self._ignores(nick):
+            self.ignored.remove(fold(nick))
+            self.ignored.add(fold(new))
+        if fold(nick) == fold(self.partner):
+            self.partner = new
 
     def _topic(self, name: str, topic: str, by: str) -> list[Line]:
         room = self.rooms.get(name)
@@ -302,7 +344,8 @@ class View:
             return []
         room.topic = topic
         said = f"{by} set the topic: {topic}" if topic else f"{by} cleared the topic"
-        return [formatting.notice(said)] if name == self.current else []
+        shown = name == self.current and not self._ignores(by)
+        return [formatting.notice(said)] if shown else []
 
     def _error(self, error: Error) -> list[Line]:
         saying = self.pending.pop(error.key, None) if error.key else None

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from geventchat.client import Connection
-from geventchat.client.terminal.commands import COMMANDS, Quit, run_command
+from geventchat.client.terminal.commands import COMMANDS, NotUnderstood, Quit, Say, run_command
 from geventchat.client.terminal.completion import completions
+from geventchat.client.terminal.typed import read
 from geventchat.client.terminal.view import Room, View
-from geventchat.protocol.events import Admin, Renamed, Rule, Sent, Topic
+from geventchat.protocol.events import Admin, Joined, Left, Members, Renamed, Rule, Sent, Topic
 from tests.client.peer import Peer, conversation, meanwhile
 
 
@@ -29,15 +30,22 @@ def talk() -> Iterator[tuple[Connection, Peer]]:
         yield talk
 
 
+JOINED = Joined(room="new", epoch="e" * 16, position=0, oldest=1, recovered=None, count=1)
+MEMBERS = Members(room="lobby", nicks=[], count=0)
+
 Ask = Callable[[str], list[str]]
 
 
 @pytest.fixture
 def ask(talk: tuple[Connection, Peer], view: View) -> Ask:
     def ask(line: str) -> list[str]:
-        return [
-            "".join(t for _, t in shown).strip(" ·") for shown in run_command(line, talk[0], view)
-        ]
+        try:
+            meant = read(line)
+            assert isinstance(meant, tuple)
+            lines = run_command(*meant, talk[0], view)
+        except NotUnderstood as error:
+            return [f"! {error}"]
+        return ["".join(t for _, t in shown).strip(" ·") for shown in lines]
 
     return ask
 
@@ -45,7 +53,11 @@ def ask(talk: tuple[Connection, Peer], view: View) -> Ask:
 def test_help_lists_every_command(ask: Ask) -> None:
     lines = ask("/help")
     assert all(any(line.startswith(c.usage) for line in lines) for c in COMMANDS.values())
-    assert ask("/help join") == ["/join ROOM  join a room, or switch to one you are in"]
+    assert ask("/help JOIN") == [
+        "/join ROOM  join a room, or switch to one you are in",
+        "also        /j /room",
+    ]
+    assert ask("/help j") == ask("/help join")
 
 
 def test_help_explains_targets_and_durations(ask: Ask) -> None:
@@ -61,18 +73,14 @@ def test_help_fits_a_terminal(ask: Ask) -> None:
     assert max(map(len, ask("/help"))) + len("    · ") <= 80
 
 
-def test_an_unknown_command_points_to_help(ask: Ask) -> None:
-    assert ask("/dance") == ["! Unknown command /dance; see /help."]
-
-
 @pytest.mark.parametrize(
     ("line", "told"),
     [
         ("/", "Unknown command /; see /help."),
         ("/ join", "Unknown command /; see /help."),
-        ("/JOIN dev", "Unknown command /JOIN; see /help."),
+        ("/dance", "Unknown command /dance; see /help. Begin with // to send it as text."),
         ("/" + "x" * 50_000, "Unknown command /xxx"),
-        ("/help dance", "Unknown command /dance."),
+        ("/help dance", "Unknown command /dance; see /help."),
         ("/join", "Missing argument. Usage: /join ROOM"),
         ("/nick", "Missing argument. Usage: /nick NICK"),
         ("/msg bert   ", "Missing argument. Usage: /msg NICK TEXT"),
@@ -126,6 +134,7 @@ def test_an_invalid_command_is_one_line(ask: Ask, line: str, told: str) -> None:
             "/ban eve by chance",
             {"action": "ban", "target": "eve", "reason": "by chance"},
         ),
+        ("/BAN eve BY Address", {"action": "ban", "target": "eve", "target_type": "address"}),
         ("/mute by by client", {"action": "mute", "target": "by", "target_type": "client"}),
         ("/unmute eve by nick", {"action": "unmute", "target": "eve", "target_type": "nick"}),
         ("/unban 10.0.0.0/8", {"action": "unban", "target": "10.0.0.0/8"}),
@@ -168,7 +177,7 @@ def test_joining_a_joined_room_switches_to_it(ask: Ask, view: View) -> None:
 
 
 def test_rooms_lists_the_current_room_and_unread_counts(ask: Ask) -> None:
-    assert ask("/rooms") == ["lobby (current, 2 here)", "dev (1 here, 3 unread)"]
+    assert ask("/rooms") == ["1 lobby (current, 2 here)", "2 dev (1 here, 3 unread)"]
 
 
 def test_ignoring_twice_stops_ignoring(ask: Ask, view: View) -> None:
@@ -177,6 +186,46 @@ def test_ignoring_twice_stops_ignoring(ask: Ask, view: View) -> None:
     assert ask("/ignore") == ["ignored: mallory"]
     ask("/ignore mallory")
     assert view.ignored == set()
+
+
+def test_stopping_to_ignore_never_ignores(ask: Ask, view: View) -> None:
+    assert ask("/ignore Mallory") == [
+        "ignoring Mallory until you quit, under a new nick too; /unignore Mallory to undo"
+    ]
+    assert ask("/unignore ＭＡＬＬＯＲＹ") == ["no longer ignoring ＭＡＬＬＯＲＹ"]
+    assert ask("/unignore mallory") == ["! mallory is not ignored; /ignore lists who is."]
+    assert ask("/ignore Anna") == ["! That is your own nick."]
+    assert view.ignored == set()
+
+
+@pytest.mark.parametrize("line", ["/join #dev", "/j #DEV", "/JOIN dev", "/join ＤＥＶ"])
+def test_a_room_is_joined_by_any_spelling(ask: Ask, view: View, line: str) -> None:
+    assert ask(line) == ["──── dev · 1 here ────"]
+
+
+def test_a_room_that_has_the_sign_in_its_name_can_be_reached(ask: Ask, view: View) -> None:
+    view.rooms["#dev"] = Room("#dev", joined=True, count=7)
+    assert ask("/join #dev") == ["──── #dev · 7 here ────"]
+
+
+def test_actions_and_texts_are_said(ask: Ask) -> None:
+    for line, text in (("/me waves", "/me waves"), ("/ME  waves", "/me waves"), ("/say /x", "/x")):
+        with pytest.raises(Say) as said:
+            ask(line)
+        assert said.value.text == text
+
+
+def test_a_query_directs_what_is_typed_until_it_is_closed(ask: Ask, view: View) -> None:
+    assert ask("/query") == ["! Usage: /query NICK [TEXT]"]
+    assert ask("/query Bert") == [
+        "what you type goes to Bert alone; /query without a nick ends that"
+    ]
+    assert view.partner == "Bert"
+    assert ask("/part") == ["what you type no longer goes to Bert, but to lobby"]
+    assert view.partner == ""
+    ask("/q Bert")
+    ask("/join dev")
+    assert view.partner == ""
 
 
 @pytest.mark.parametrize(
@@ -193,6 +242,18 @@ def test_ignoring_twice_stops_ignoring(ask: Ask, view: View) -> None:
             {"type": "topic", "room": "lobby", "topic": "all of it"},
             Topic(room="lobby", topic="all of it", by="anna"),
         ),
+        (
+            "/topic -delete",
+            {"type": "topic", "room": "lobby", "topic": ""},
+            Topic(room="lobby", topic="", by="anna"),
+        ),
+        ("/join #new", {"type": "join", "room": "new"}, JOINED),
+        ("/join ##new", {"type": "join", "room": "#new"}, JOINED),
+        ("/leave #dev", {"type": "leave", "room": "dev"}, Left(room="dev")),
+        ("/part", {"type": "leave", "room": "lobby"}, Left(room="lobby")),
+        ("/names", {"type": "who", "room": "lobby"}, MEMBERS),
+        ("/who #dev", {"type": "who", "room": "dev"}, MEMBERS),
+        ("/query Bert psst", {"type": "direct", "to": "Bert", "text": "psst"}, Sent(to="Bert")),
     ],
 )
 def test_other_commands_send_requests(
@@ -212,12 +273,20 @@ def test_other_commands_send_requests(
         ("/join d", ["dev"]),
         ("/leave l", ["lobby"]),
         ("/msg b", ["bea ", "Bert "]),
-        ("/help no", []),
+        ("/help xy", []),
+        ("/help j", ["join"]),
         ("/help ni", ["nick"]),
+        ("/sig", ["/signoff "]),
         ("/dance b", []),
         ("be", ["bea: ", "Bert: "]),
         ("hello be", ["bea ", "Bert "]),
         ("//be", []),
+        ("hello @be", ["@bea ", "@Bert "]),
+        ("@BE", ["@bea ", "@Bert "]),
+        ("/JO", ["/join "]),
+        (" /MSG b", ["bea ", "Bert "]),
+        ("/whisper b", ["bea ", "Bert "]),
+        ("/part l", ["lobby"]),
         ("an", []),
     ],
 )

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from geventchat.client import Connection, Joined, Post
+from geventchat.client import Connection, Direct, Joined, Post
 from geventchat.protocol.events import Bye
 from tests.client.peer import Listener
 from tests.terminal import Terminal
 
 TAB, ENTER = "\t", "\r"
+ALT, ALT_LEFT, ALT_RIGHT = "\x1b", "\x1b[1;3D", "\x1b[1;3C"
+HOME, DELETE, UP = "\x1b[H", "\x1b[3~", "\x1b[A"
 
 
 Open = Callable[..., Terminal]
@@ -47,6 +49,11 @@ def terminal(open_terminal: Open, bert: Connection, room: str) -> Terminal:
 def heard(chat: Connection) -> Post:
     """Return the next post that a connection hears."""
     return next(event for event in chat if isinstance(event, Post))
+
+
+def told(chat: Connection) -> Iterator[Post | Direct]:
+    """Yield what a connection is told in words, in a room or alone."""
+    return (event for event in chat if isinstance(event, Post | Direct))
 
 
 def test_messages_appear_above_the_input_line(
@@ -197,6 +204,67 @@ def test_half_a_line_survives_many_sizes(terminal: Terminal, bert: Connection, r
     assert sum("> w" in line for line in terminal.lines) == 1
     terminal.type(ENTER)
     assert any(event.text == text for event in bert if isinstance(event, Post))
+
+
+def test_keys_change_the_room(terminal: Terminal, room: str) -> None:
+    other = f"{room}-b"
+    terminal.type(f"/join {other}", ENTER)
+    terminal.until_line(f"{other}>")
+    for keys, where in (
+        (ALT + "1", room),
+        (ALT + "2", other),
+        (ALT_RIGHT, room),
+        (ALT_LEFT, other),
+        ("\x0e", room),  # Ctrl-N
+        ("\x10", other),  # Ctrl-P
+    ):
+        terminal.type(keys)
+        terminal.until(lambda lines, where=where: lines[-2:-1] == [f"{where}>"])  # type: ignore[misc]
+
+
+def test_a_line_goes_to_the_room_it_was_typed_in(
+    terminal: Terminal, bert: Connection, room: str
+) -> None:
+    terminal.type(f"/join {room}-b", ENTER, "there", ENTER, ALT, "1", "here", ENTER)
+    assert heard(bert).text == "here"
+
+
+def test_a_private_text_behind_a_blank_never_lands_in_the_room(
+    terminal: Terminal, bert: Connection, room: str
+) -> None:
+    for line in (
+        f" /msg bert-{room} one",
+        f"\x1b[200~\n/msg bert-{room} two\x1b[201~",
+        " /mgs x 3",
+    ):
+        terminal.type(line, ENTER)
+    # The last was no command, and is in the input line again.
+    terminal.until_line(f"{room}>  /mgs x 3")
+    terminal.type(HOME, "/", DELETE, ENTER, f"/query bert-{room}", ENTER, "four", ENTER)
+    said = [event for _, event in zip(range(4), told(bert), strict=False)]
+    assert [event.text for event in said if isinstance(event, Direct)] == ["one", "two", "four"]
+    assert [event.text for event in said if isinstance(event, Post)] == ["/mgs x 3"]
+    terminal.until_line(f"→ bert-{room}>")
+
+
+def test_a_nick_in_use_is_taken_when_it_is_free(
+    open_terminal: Open, bert: Connection, room: str
+) -> None:
+    terminal = open_terminal("--room", room, "--nick", f"BERT-{room}")
+    terminal.until(lambda lines: any(f"you get BERT-{room} when it is free" in x for x in lines))
+    bert.close()
+    terminal.until(lambda lines: lines[-1:] == [f" {room} · 1 here · BERT-{room}"])
+
+
+def test_ctrl_c_empties_the_line_first(terminal: Terminal, room: str) -> None:
+    terminal.type("half a thought")
+    terminal.until_line(f"{room}> half a thought")
+    terminal.type("\x03")
+    terminal.until_line(f"{room}>")
+    terminal.type(UP)
+    terminal.until_line(f"{room}> half a thought")
+    terminal.type("\x03\x03")
+    assert terminal.exit_code() == 0
 
 
 def test_the_screen_may_be_resized(terminal: Terminal, bert: Connection, room: str) -> None:

@@ -138,12 +138,29 @@ def test_posts_in_other_rooms_are_counted_and_kept(view: View) -> None:
     assert hear(view, post(1, "one", room="dev")) == []
     assert "dev 1" in toolbar(view)
     mentioned = view.hear(post(2, "anna!", room="dev"))
-    assert text(mentioned) == ["    · bert mentioned you in dev"]
+    assert text(mentioned) == ["    · bert mentioned you in dev: anna!"]
     assert rings(mentioned)
     assert "dev 2!" in toolbar(view)
     assert text(view.enter("dev"))[1:] == ["12:00 bert: one", "12:00 bert: anna!"]
     assert toolbar(view).startswith(" dev · 2 here · anna")
     assert "lobby" not in toolbar(view)
+
+
+def test_a_mention_elsewhere_is_told_with_the_words_around_it(view: View) -> None:
+    view.hear(joined("dev"))
+    long = f"first line\n{'x' * 100} anna {'y' * 200}\x1b\nlast"
+    (told,) = hear(view, post(1, long, room="dev"))
+    assert told == f"    · bert mentioned you in dev: …{'x' * 59} anna {'y' * 99}…"
+    assert hear(view, post(2, "\x1b\u202eanna", room="dev")) == [
+        r"    · bert mentioned you in dev: \x1b\u202eanna"
+    ]
+
+
+def test_a_mention_beside_tabs_and_escapes_is_highlighted(view: View) -> None:
+    (line,) = view.hear(post(1, "\x1banna\tgo"))
+    assert line[-4:-1] == [("", r"\x1b"), ("class:mention", "anna"), ("", "   go")]
+    (line,) = view.hear(post(2, "hi\nanna\n!"))
+    assert text([line]) == ["12:00 bert: hi\n      anna\n      !"]
 
 
 def test_a_message_is_pending_until_it_is_stored(view: View) -> None:
@@ -228,6 +245,69 @@ def test_an_ignored_user_is_not_shown(view: View) -> None:
     direct = Direct("Bert", "psst", 0)
     presence = Presence(room="lobby", nick="Bert", event="join")
     assert hear(view, post(1, "hi", author="Bert"), direct, presence) == []
+
+
+def test_an_ignored_user_stays_ignored_under_a_new_nick(view: View) -> None:
+    view.hear(joined("dev"))
+    view.ignored.add("bert")
+    rename = Presence(room="lobby", nick="Bert", event="rename", new_nick="Bub")
+    again = Presence(room="dev", nick="Bert", event="rename", new_nick="Bub")
+    view.enter("dev")
+    assert hear(view, rename, again) == []
+    view.enter("lobby")
+    assert hear(view, Direct("Bub", "anna!", 0), Topic(room="lobby", topic="x", by="Bub")) == []
+    assert hear(view, post(1, "anna!", author="Bub"), post(1, "anna!", "BUB", "dev")) == []
+    assert "dev" not in toolbar(view)
+    assert hear(view, post(2, "hi", author="Bert")) == ["12:00 Bert: hi"]  # somebody else
+
+
+def test_older_posts_of_an_ignored_user_are_not_shown(view: View) -> None:
+    view.hear(joined("dev"))
+    hear(view, post(1, "waiting", room="dev"), post(9, "now"))
+    view.ignored.add("bert")
+    assert text(view.enter("dev")) == ["──── dev · 2 here ────"]
+    assert view.older("lobby", [post(7, "old"), post(8, "mine", "anna")]) != []
+    room = view.room("lobby")
+    assert room is not None
+    assert room.oldest == 7  # so that /history goes on before it
+
+
+def test_a_query_follows_a_new_nick(view: View) -> None:
+    view.partner = "Bert"
+    hear(view, Presence(room="lobby", nick="bert", event="rename", new_nick="Bub"))
+    assert prompt(view, 0) == "→ Bub> "
+    view.enter("lobby")
+    assert prompt(view, 0) == "lobby> "
+
+
+def test_rooms_are_entered_by_number_by_neighbour_and_by_unread_posts(view: View) -> None:
+    for name in ("dev", "tea"):
+        view.hear(joined(name))
+    assert text(view.enter_number(3)) == ["──── tea · 2 here ────"]
+    assert view.enter_number(3) == view.enter_number(4) == []
+    view.enter_next(1)
+    assert view.current == "lobby"
+    view.enter_next(-1)
+    assert view.current == "tea"
+    assert view.enter_unread() == []
+    hear(view, post(1, "hi", room="lobby"), post(1, "anna", room="dev"))
+    view.enter_unread()
+    assert view.current == "dev"
+    view.enter_unread()
+    assert view.current == "lobby"
+
+
+def test_keys_for_rooms_do_nothing_without_one() -> None:
+    view = View("lobby", "anna", NOON.date())
+    assert view.enter_next(1) == view.enter_number(1) == view.enter_unread() == []
+
+
+def test_an_action_is_shown_as_one(view: View) -> None:
+    assert hear(view, post(1, "/me waves at Anna")) == ["12:00 * bert waves at Anna"]
+    assert hear(view, post(2, "/me"), post(3, "/meow")) == ["12:00 bert: /me", "12:00 bert: /meow"]
+    assert hear(view, post(4, "/me \x1b[2J")) == [r"12:00 * bert \x1b[2J"]
+    at = int(NOON.timestamp() * 1000)
+    assert hear(view, Direct("bert", "/me waves", at)) == ["12:00 bert → you: * bert waves"]
 
 
 def test_a_direct_message_rings_the_bell(view: View) -> None:
