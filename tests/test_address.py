@@ -4,6 +4,7 @@ import pytest
 
 from geventchat.cli.address import host_and_port
 from geventchat.config import BadOption
+from geventchat.protocol.names import endpoint
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,8 @@ def test_what_is_no_address_is_named(address: str) -> None:
 def test_a_port_that_is_none_is_named(address: str) -> None:
     with pytest.raises(BadOption, match=r"port"):
         host_and_port(address)
+
+
+def test_an_error_shows_an_ipv6_address_in_brackets() -> None:
+    assert endpoint("::1", 4040) == "[::1]:4040"
+    assert endpoint("chat.test", 4040) == "chat.test:4040"

@@ -1,8 +1,10 @@
 """The reader of a client: a greenlet that receives events, and reconnects after a loss."""
 
+import os
 import secrets
 import time
 from typing import Final
+from weakref import WeakSet
 
 import gevent
 from gevent.event import Event as Signal
@@ -35,6 +37,19 @@ from geventchat.protocol.requests import Cursor, Hello, Request, Say
 
 GOOD_SECONDS: Final = 30
 """After a connection that lasted so long the backoff starts over."""
+_FORKED: Final = Reason(LOST.code, False, "The connection belongs to the parent process.")
+
+_processes: Final = {os.getpid()}
+_readers: "WeakSet[Reader]" = WeakSet()
+
+
+def _notice_fork() -> None:
+    """Make gevent work in a forked process, which must not read what its parent waits for."""
+    if os.getpid() not in _processes:
+        _processes.add(os.getpid())
+        gevent.reinit()
+        for reader in list(_readers):
+            reader.abandon()
 
 
 class Reader:
@@ -60,6 +75,7 @@ class Reader:
 
         Raises OSError, NotGeventchat and Ended.
         """
+        _notice_fork()
         self.cursors = Cursors(rooms)
         self.inbox = Inbox()
         self.replies = PendingReplies()
@@ -78,6 +94,7 @@ class Reader:
         self._out_of_order = False  # this connection, whose events are dropped from here on
         self.link = self._open(hello.nick, self.cursors.resume())
         self._greenlet = gevent.spawn(self._read)
+        _readers.add(self)
 
     def send(self, request: Request, frame: bytes) -> None:
         """Send a request, encoded as a frame; keeps a say until it is acknowledged.
@@ -85,6 +102,7 @@ class Reader:
         Waits until the kernel accepts it, and up to 30 s for space for a say. Raises Ended,
         TooManyPending and Refused.
         """
+        _notice_fork()
         if not isinstance(request, Say) or not self._resumes:
             self.link.send(frame)
             return
@@ -121,6 +139,12 @@ class Reader:
         self.link.close(LOST)
         self._greenlet.join(seconds)
         self._greenlet.kill()  # it may be reconnecting
+
+    def abandon(self) -> None:
+        """End the stream without a word, in a process that inherited it. Never waits."""
+        self.ended = Bye(code=LOST.code, text=_FORKED.text, reconnect=False)
+        self.link.close(_FORKED)
+        self._greenlet.kill(block=False)
 
     def _read(self) -> None:
         try:

@@ -82,6 +82,11 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> int:
     progress = gevent.spawn(_progress, chat, sender) if at_terminal else None
     try:
         return _converse(chat, heard(), None if listen else sender, chat.close)
+    except Ended:
+        if pending := chat.pending:
+            number = int(str(pending[0].key).rpartition("-")[2])
+            complain(f"line {number:,} and those behind it may not be stored")
+        raise
     finally:
         if progress:
             progress.kill()

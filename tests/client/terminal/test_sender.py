@@ -1,7 +1,12 @@
 """A pipe sends many lines at once, and says which of them were not sent."""
 
+import os
+import pty
+import subprocess
+
 from geventchat.client import Connection
-from geventchat.protocol.events import Error, Ping, Pong, Post, Sent
+from geventchat.protocol.events import Bye, Error, Ping, Pong, Post, Sent
+from tests.client.conftest import GEVENTCHAT
 from tests.client.peer import Listener, Peer
 from tests.client.terminal.test_piped import connect, connecting, joined, said
 
@@ -97,3 +102,40 @@ def test_a_refused_line_is_named_and_is_the_last(listener: Listener) -> None:
             "geventchat: line 2 was not sent: You are muted.",
             "geventchat: nothing behind line 2 was sent",
         ]
+
+
+def test_lines_without_an_answer_are_named_when_the_server_ends_it(listener: Listener) -> None:
+    with connecting(listener.port) as process:
+        peer = welcomed(listener)
+        assert process.stdin
+        process.stdin.write(b"one\ntwo\nthree\n")
+        process.stdin.flush()
+        keys = [peer.request()["key"] for _ in range(3)]
+        peer.tell(Post("lobby", 1, "me", 0, "one", keys[0]))
+        peer.tell(Bye(code="kicked", text="Kicked by an operator.", reconnect=False))
+        peer.socket.close()
+        assert process.wait(timeout=10) == 1
+        assert process.stderr
+        assert process.stderr.read().decode().splitlines() == [
+            "geventchat: line 2 and those behind it may not be stored",
+            "geventchat: Kicked by an operator.",
+        ]
+
+
+def test_a_long_pipe_says_at_a_terminal_how_far_it_is(listener: Listener) -> None:
+    terminal, end = pty.openpty()
+    command = [*GEVENTCHAT, "connect", f":{listener.port}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=end) as process:
+        os.close(end)
+        peer = welcomed(listener)
+        assert process.stdin
+        process.stdin.write(b"one\ntwo\n")
+        process.stdin.close()
+        keys = [peer.request()["key"] for _ in range(2)]
+        assert os.read(terminal, 1_000) == b"geventchat: 2 lines sent\r\n"  # waits 3 s
+        for position, key in enumerate(keys, 1):
+            peer.tell(Post("lobby", position, "me", 0, "text", key))
+        assert peer.request()["type"] == "bye"
+        peer.socket.close()
+        assert process.wait(timeout=10) == 0
+    os.close(terminal)

@@ -377,7 +377,7 @@ def test_the_address_is_a_value_and_the_peer_is_for_logs() -> None:
     with ends_of("tcp", "null") as ends:
         assert (ends.link.address, ends.link.peer) == ("somewhere", "somewhere:1")
         ends.link.address = "2001:db8::1"  # as reported by a proxy
-        assert ends.link.peer == "2001:db8::1:1"
+        assert ends.link.peer == "[2001:db8::1]:1"
 
 
 def test_a_link_whose_peer_does_not_read_closes_in_time(ends: Ends) -> None:
