@@ -232,12 +232,40 @@ def test_a_file_with_damaged_table_definitions_is_refused_with_advice(path: Path
     assert path.read_bytes() == data
 
 
+@pytest.mark.parametrize("act", ["export", "check", "trim", "renew"])
+def test_a_database_of_a_newer_version_is_named_and_untouched(path: Path, act: str) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+    file = path.with_name("chat.toml")
+    file.write_text("limits.history_days = 1")
+    done = history(act, path, *(["--config", str(file)] if act == "trim" else []))
+    assert done.returncode == 2
+    assert "a newer geventchat wrote this database" in done.stderr
+    assert path.read_bytes() == before
+
+
 def test_history_is_trimmed(path: Path) -> None:
     file = path.with_name("chat.toml")
     file.write_text("limits.history_posts_per_room = 1")
     assert history("trim", path, "--config", str(file)).stdout == "2 posts deleted.\n"
     assert '"one"' not in history("export", path).stdout
     assert history("check", path).returncode == 0
+
+
+def test_trim_asks_once_whether_a_clock_that_is_far_ahead_is_right(path: Path) -> None:
+    """It would delete everything if it was wrong."""
+    guard = path.with_name("chat.db.guard")
+    known = json.loads(guard.read_text())
+    guard.write_text(json.dumps(known | {"time": known["time"] - 40 * 86_400_000}))
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE posts SET time = time - ?", (40 * 86_400_000,))
+    file = path.with_name("chat.toml")
+    file.write_text("limits.history_days = 30")
+    done = history("trim", path, "--config", str(file))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "by the system clock 40.0 days have passed" in done.stderr
+    assert history("trim", path, "--config", str(file)).stdout == "4 posts deleted.\n"
 
 
 def test_renew_starts_a_new_epoch(path: Path) -> None:

@@ -114,15 +114,15 @@ def test_line_ends_blank_lines_and_a_byte_order_mark_do_not_matter(
 @pytest.mark.parametrize(
     ("encode", "why"),
     [
-        (gzip.compress, "compressed with gzip"),
-        (bz2.compress, "compressed with bzip2"),
-        (lzma.compress, "compressed with xz"),
-        (lambda data: data.decode().encode("utf-16"), "this is UTF-16"),
-        (lambda data: data.decode().encode("utf-16-le"), "this is UTF-16"),
-        (lambda data: data.decode().encode("utf-16-be"), "this is UTF-16"),
-        (lambda data: data.decode().encode("utf-32"), "this is UTF-16"),
+        (gzip.compress, "is compressed; decompress it first: gzip -d"),
+        (bz2.compress, "is compressed; decompress it first: bzip2 -d"),
+        (lzma.compress, "is compressed; decompress it first: xz -d"),
+        (lambda data: data.decode().encode("utf-16"), "lines: is UTF-16; save it as UTF-8"),
+        (lambda data: data.decode().encode("utf-16-le"), "lines: is UTF-16; save it as UTF-8"),
+        (lambda data: data.decode().encode("utf-16-be"), "lines: is UTF-16; save it as UTF-8"),
+        (lambda data: data.decode().encode("utf-32"), "lines: is UTF-16; save it as UTF-8"),
         (lambda data: data.replace(b"three", b"d\xe9j\xe0"), "line 5: "),
-        (lambda _: b"SQLite format 3\0" + b"\0" * 100, "this is a database"),
+        (lambda _: b"SQLite format 3\0" + b"\0" * 100, "lines: is a database, not an export"),
         (lambda _: b"\0" * 100_000, "no history that geventchat wrote"),
         (lambda _: b"", "no history that geventchat wrote"),
         (lambda _: b"\n", "no history that geventchat wrote"),
@@ -132,7 +132,6 @@ def test_what_is_no_utf_8_text_is_refused_with_its_name(
     tmp_path: Path, exported: bytes, encode: "type[bytes]", why: str
 ) -> None:
     line = check_refused(tmp_path, imported(tmp_path, encode(exported)), 2)
-    assert "line " in line
     assert why in line
 
 
@@ -158,7 +157,7 @@ def test_an_import_that_the_disk_is_too_small_for_leaves_nothing(
         text=True,
         check=False,
     )
-    check_refused(tmp_path, done, 2)
+    check_refused(tmp_path, done, 75)
 
 
 def test_trimming_or_renewing_a_history_that_is_not_there_creates_none(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ The failures are those of the kernel: the server, a separate process, has a file
 fsync fails.
 """
 
+import http.client
 import os
 import resource
 import shutil
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -85,6 +86,34 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_no_restart_is_needed_afterwa
         assert (post["text"], post["position"]) == ("two", 2)
         assert texts(bob.posts(2)) == ["one", "two"]
         assert plain.frame() == b"two"
+
+
+def health(server: Process) -> int:
+    """Return the status of /healthz."""
+    (line,) = server.lines("/healthz, /metrics and /top are at ")
+    with closing(http.client.HTTPConnection(line.split("/")[-2], timeout=5)) as connection:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status
+
+
+def test_a_server_with_a_full_disk_is_not_ready_until_there_is_space(tmp_path: Path) -> None:
+    with (
+        served(tmp_path, "--admin", "127.0.0.1:0") as server,
+        Rich(server.address, "Ann") as ann,
+    ):
+        ann.say("lobby", "one", key="k1")
+        ann.posts(1)
+        assert health(server) == 200
+        with full_disk(server, tmp_path):
+            refused(ann, "x" * 60_000, "k2")
+            assert health(server) == 503
+        end = time.monotonic() + 10
+        while health(server) != 200:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert len(server.lines("messages can be stored in ")) == 1
+        ann.say("lobby", "x" * 60_000, key="k2")
+        ann.posts(1)
 
 
 def test_an_unacknowledged_message_uses_no_position_even_after_a_kill(tmp_path: Path) -> None:

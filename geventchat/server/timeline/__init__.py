@@ -87,6 +87,10 @@ class Timeline(ABC):
         self.store_times = Histogram()
         """Time to store each batch."""
         self.posts_stored = 0
+        self.posts_trimmed = 0
+        """Number of posts deleted because of a limit of the history."""
+        self.file_bytes = 0, 0
+        """Bytes of the database and of its write-ahead log, a second old; 0 without one."""
         self._turns: gevent.Greenlet[[], None] | None = None
 
     def start(self) -> None:
@@ -127,16 +131,6 @@ class Timeline(ABC):
     def guard_failing(self) -> bool:
         """Whether a rollback would go unnoticed because the guard file cannot be written."""
         return False
-
-    @property
-    def posts_trimmed(self) -> int:
-        """Number of posts deleted because of a limit of the history."""
-        return 0
-
-    @property
-    def file_bytes(self) -> tuple[int, int]:
-        """Bytes of the database and of its write-ahead log, a second old; 0 without one."""
-        return 0, 0
 
     @property
     def full(self) -> bool:

@@ -195,6 +195,7 @@ class MemoryTimeline(Timeline):
     def _evict_oldest(self, record: _Record) -> None:
         """Evict the oldest post of a room, and the record with its last post."""
         post, client = record.posts.pop(record.oldest)
+        self.posts_trimmed += 1
         record.oldest += 1
         if post.key is not None:
             del record.keys[client, post.key]

@@ -194,3 +194,10 @@ def test_the_position_of_a_room_is_never_forgotten_however_many_there_are(start:
         record.turn(say("y" * 5_000, room="0"))
         assert record.timeline.position("0") == turn + 2
     assert [record.timeline.position(str(each)) for each in range(1, number)] == [1] * (number - 1)
+
+
+def test_evicted_posts_are_counted() -> None:
+    record = Record(in_memory(posts_per_room=2))
+    record.fill(["one", "two", "three", "four"])
+    assert record.timeline.posts_trimmed == 2
+    record.close()

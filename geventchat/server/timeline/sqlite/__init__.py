@@ -106,14 +106,6 @@ class SqliteTimeline(Timeline):
     def guard_failing(self) -> bool:
         return self._store.guard.error is not None
 
-    @property
-    def posts_trimmed(self) -> int:
-        return self._store.trimmed
-
-    @property
-    def file_bytes(self) -> tuple[int, int]:
-        return self._store.space.database_bytes, self._store.space.wal_bytes
-
     def open(self, room: str) -> None:
         self._users[room] += 1
         if room not in self._store.rooms:
@@ -186,7 +178,7 @@ class SqliteTimeline(Timeline):
             return False
         for pool in (self._writer_thread, self._reader_thread):
             pool.kill()
-        self._state_log.note_trimmed(at_once=True)
+        self._state_log.note_trimmed(ended=True, at_once=True)
         self._reader.close()
         self._store.close()
         self._claim.release()
@@ -233,9 +225,10 @@ class SqliteTimeline(Timeline):
             if isinstance(outcome, Exception) and repr(outcome) != self._logged_outcome:
                 _log.error("%s: maintenance failed: %s", self._path, outcome)
             self._logged_outcome = repr(outcome)  # once: a disk may be full for days
+            self.posts_trimmed = self._store.trimmed
+            self.file_bytes = self._store.space.database_bytes, self._store.space.wal_bytes
             self._state_log.note()
-            if outcome is not True:
-                self._state_log.note_trimmed()
+            self._state_log.note_trimmed(ended=outcome is not True)
             gevent.sleep(_STEP_SECONDS if outcome is True else _MAINTENANCE_SECONDS)
 
     def _finish_turn(self, outcome: Batch | Exception | None, taken: list[Submission]) -> Batch:

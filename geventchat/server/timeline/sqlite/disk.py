@@ -11,21 +11,28 @@ _SPARE_BYTES: Final = 32 << 10
 """What a commit writes with a post: pages of tables and indexes."""
 
 
-def probe(db: sqlite3.Connection, size: int) -> None:
-    """Write as much as a post of `size` bytes takes to the log, and roll it back.
+def probe(db: sqlite3.Connection, size: int) -> bool:
+    """Return whether a post of `size` bytes fits: as much is written to the log and rolled back.
 
-    The space stays reserved there for the next commit. Raises sqlite3.Error if it does not fit.
+    The space stays reserved there for the next commit. Raises sqlite3.Error.
     """
     (cache,) = db.execute("PRAGMA cache_size").fetchone()
     db.execute("PRAGMA cache_size = 1")  # so that the pages are written before the commit
+    db.execute("BEGIN IMMEDIATE")
     try:
-        db.execute("BEGIN IMMEDIATE")
         db.execute("CREATE TABLE probe (filler BLOB)")
         # Random: some file systems compress.
         db.execute("INSERT INTO probe VALUES (randomblob(?))", (size + _SPARE_BYTES,))
-        db.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        # A new connection would commit, and so use up what is left for short posts.
+        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+            raise
+        return False
     finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
         db.execute(f"PRAGMA cache_size = {cache}")
+    return True
 
 
 class Space:

@@ -23,18 +23,18 @@ from geventchat.server.timeline.sqlite.export import (
 from geventchat.server.timeline.sqlite.schema import UPDATE_TOTALS, checksum
 
 _LOST: Final = "(This message was damaged on the server's disk and is lost.)"
-_UTF_16: Final = "this is UTF-16; convert it to UTF-8 first: iconv -f UTF-16 -t UTF-8"
+_UTF_16: Final = "is UTF-16; save it as UTF-8"
 _NOT_UTF_8: Final = {
     b"\xff\xfe": _UTF_16,
     b"\xfe\xff": _UTF_16,
     b"{\0": _UTF_16,
     b"\0{": _UTF_16,
-    b"\x1f\x8b": "this is compressed with gzip; decompress it first: gzip -d",
-    b"\xfd7zXZ": "this is compressed with xz; decompress it first: xz -d",
-    b"\x28\xb5\x2f\xfd": "this is compressed with zstd; decompress it first: zstd -d",
-    b"BZh": "this is compressed with bzip2; decompress it first: bzip2 -d",
-    b"PK": "this is a zip archive; unpack it first",
-    b"SQLite format 3": "this is a database, not an export; name it with --timeline",
+    b"\x1f\x8b": "is compressed; decompress it first: gzip -d",
+    b"\xfd7zXZ": "is compressed; decompress it first: xz -d",
+    b"\x28\xb5\x2f\xfd": "is compressed; decompress it first: zstd -d",
+    b"BZh": "is compressed; decompress it first: bzip2 -d",
+    b"PK": "is a zip archive; unpack it first",
+    b"SQLite format 3": "is a database, not an export; name it with --timeline",
 }
 """What a file that is no text of lines begins with."""
 
@@ -141,7 +141,7 @@ def _numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
         if number == 1:
             for start, reason in _NOT_UTF_8.items():
                 if line.startswith(start):
-                    raise ImportFailed(f"line 1: {reason}")
+                    raise ImportFailed(reason)
         text = line.removeprefix(BOM_UTF8) if number == 1 else line
         if text.strip():
             yield number, text

@@ -31,8 +31,8 @@ class RollbackGuard:
         self._path = f"{os.path.realpath(database)}.guard"
         self._written: tuple[str, int] | None = None
         self._written_ms = 0
-        self.last_ms: int | None = None
-        """When the database was last used, according to the guard that was found."""
+        self.last_ms = _modified_ms(database)
+        """When the database was last used; None: it is new."""
         self.error: str | None = None
         """Why the last write failed; None: it did not."""
 
@@ -40,7 +40,7 @@ class RollbackGuard:
         """Return whether a database with this epoch and number of posts is an older copy."""
         try:
             # A guard of an older version has no time in it.
-            self.last_ms = int(os.stat(self._path).st_mtime * 1000)
+            self.last_ms = _modified_ms(self._path) or self.last_ms
             known = json.loads(Path(self._path).read_bytes())
             self.last_ms = int(known.get("time", self.last_ms))
             return bool(known["epoch"] != epoch or known["posts"] > posts)
@@ -66,3 +66,10 @@ class RollbackGuard:
             self.error = f"{self._path}: {error.strerror or error}"
             return
         self._written, self._written_ms, self.error = (epoch, posts), time_ms, None
+
+
+def _modified_ms(path: str) -> int | None:
+    try:
+        return int(os.stat(path).st_mtime * 1000)
+    except OSError:
+        return None

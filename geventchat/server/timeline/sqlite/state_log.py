@@ -22,8 +22,9 @@ class StateLog:
         self._store = store
         self._path = path
         self._guard_error: str | None = None
-        self._failing = self._ahead = self._held = False
-        self._trimmed = 0
+        self._ahead = self._held = False
+        self._recoveries = self._trimmed = 0
+        self._trim_began_at = 0.0
         self._trim_logged_at = -float(_TRIM_SECONDS)
 
     def note(self) -> None:
@@ -33,12 +34,21 @@ class StateLog:
         self._note_clock()
         self._note_wal()
 
-    def note_trimmed(self, *, at_once: bool = False) -> None:
-        """Log how many messages were deleted since the last line. Due when a run has ended."""
+    def note_trimmed(self, *, ended: bool, at_once: bool = False) -> None:
+        """Log how many messages were deleted since the last line, when a run has `ended`.
+
+        In a busy room it may never end; at most one line a minute is logged, unless `at_once`.
+        """
         now = time.monotonic()
         count = self._store.trimmed - self._trimmed
-        if count and (at_once or now - self._trim_logged_at >= _TRIM_SECONDS):
-            _log.info("history trimmed: %s messages deleted", f"{count:,}")
+        if not count:
+            self._trim_began_at = now
+        elif at_once or (
+            now - self._trim_logged_at >= _TRIM_SECONDS
+            and (ended or now - self._trim_began_at >= _TRIM_SECONDS)
+        ):
+            text = "1 message" if count == 1 else f"{count:,} messages"
+            _log.info("history trimmed: %s deleted", text)
             self._trimmed += count
             self._trim_logged_at = now
 
@@ -53,9 +63,9 @@ class StateLog:
 
     def _note_failing(self) -> None:
         """Log only the end: what has failed is logged where it did."""
-        if self._failing and not self._store.failing:
+        if self._recoveries != self._store.recoveries:
+            self._recoveries = self._store.recoveries
             _log.info("messages can be stored in %s again", self._path)
-        self._failing = self._store.failing
 
     def _note_clock(self) -> None:
         ahead_ms = self._store.clock_ahead_ms
@@ -75,8 +85,8 @@ class StateLog:
         held = self._store.space.held >= _HELD_ROUNDS
         if held and not self._held:
             text = (
-                "%s-wal has grown to %d MB and cannot shrink while another program reads the"
-                " database, such as `geventchat history export` whose output is not read"
+                "%s-wal has grown to %d MB and cannot shrink while something reads the database,"
+                " such as `geventchat history export` whose output is not read"
             )
             _log.warning(text, self._path, self._store.space.wal_bytes >> 20)
         elif self._held and not held:

@@ -69,10 +69,12 @@ class Store:
         self.trimmed = 0
         """Number of posts that retention has deleted."""
         self.clock_ahead_ms = 0
-        """How far the clock is ahead of what it can be: then no post is too old."""
+        """How far the clock is ahead of what it can be; then no post is too old."""
         self.failing = False
         """Whether a write failed, and since then no post of `probe_bytes` was known to fit."""
         self.probe_bytes = 0
+        self.recoveries = 0
+        """How often `failing` has ended."""
         self.space = Space(path)
         self.renewed = False
         """Whether a rollback was detected at the start, and a new epoch started."""
@@ -160,11 +162,12 @@ class Store:
     def probe(self) -> None:
         """Find out whether a post fits again. Due once a second while `failing`."""
         try:
-            probe(self._connection(), self.probe_bytes)
+            if probe(self._connection(), self.probe_bytes):
+                self.failing = False
+                self.recoveries += 1
         except BaseException:
             self._discard_connection()
             raise
-        self.failing = False
 
     def _write_totals(self, db: sqlite3.Connection, *, at_once: bool = False) -> None:
         """Write the totals if that is due, to the file first: the guard must never be ahead."""
@@ -376,7 +379,7 @@ def _stored_before(
     db: sqlite3.Connection, room: int, submission: Submission
 ) -> tuple[int, int, int, Any, Any, Any, Any, int] | None:
     """Return the row of the stored post with the key of a submission, if there is one."""
-    db.text_factory = _lenient
+    db.text_factory = lambda text: text.decode("utf-8", "replace")  # a damaged one does not match
     try:
         found: tuple[int, int, int, Any, Any, Any, Any, int] | None = db.execute(
             "SELECT * FROM posts WHERE client = ? AND key = ? AND room = ?",
@@ -385,11 +388,6 @@ def _stored_before(
     finally:
         db.text_factory = str
     return found
-
-
-def _lenient(text: bytes) -> str:
-    """Decode a text even if it is damaged; its checksum will not match."""
-    return text.decode("utf-8", "replace")
 
 
 def _add_verdict(batch: Batch, submission: Submission, position: int, text: str) -> None:
