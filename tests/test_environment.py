@@ -48,7 +48,7 @@ class Given:
         {"GEVENTCHAT_PORT": "udp://10.96.0.17:4040"},
         {"GEVENTCHAT_PORT": "tcp://[fd00::17]:4040"},
         {"GEVENTCHAT_ADMIN_PORT": "tcp://10.96.0.18:4041", "GEVENTCHAT_ADMIN_SERVICE_HOST": "::1"},
-        {"GEVENTCHAT_ENV_PYTHON_VERSION": "3.13", "GEVENTCHAT_ENV_GEVENTCHAT_HOST": "0.0.0.0"},
+        {"GEVENTCHAT_ENV_PYTHON_VERSION": "3.13", "GEVENTCHAT_NAME": "/bot/geventchat"},
     ],
     ids="kubernetes udp ipv6 another docker".split(),
 )

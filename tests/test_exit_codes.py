@@ -11,8 +11,10 @@ from unittest.mock import patch
 import pytest
 
 from geventchat.cli import main
-from geventchat.config import BadSetting
+from geventchat.config import BadSetting, Config
+from geventchat.server.factory import open_timeline
 from geventchat.server.timeline.sqlite.claim import Claim
+from geventchat.server.timeline.sqlite.store import Store
 from tests.test_cli import run
 
 SERVE = ("serve", "--port", "0", "--admin", "none", "--timeline", "memory:")
@@ -56,6 +58,15 @@ def test_a_database_in_use_may_pass(tmp_path: Path, command: str) -> None:
     assert done.returncode == 75
     reason = f"in use by another server, process {os.getpid()}"
     assert done.stderr == f"geventchat: --timeline {timeline}: {reason}\n"
+
+
+def test_a_disk_that_fails_at_the_start_is_one_line(tmp_path: Path) -> None:
+    config = Config(timeline=f"sqlite:{tmp_path}/chat.db")
+    error = OSError(errno.EIO, os.strerror(errno.EIO))
+    with patch.object(Store, "__init__", side_effect=error), pytest.raises(BadSetting) as caught:
+        open_timeline(config, lambda _: None)
+    assert str(caught.value) == f"--timeline {config.timeline}: Input/output error"
+    assert caught.value.temporary
 
 
 @pytest.mark.parametrize(

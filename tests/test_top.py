@@ -75,6 +75,13 @@ def test_once_prints_one_page_on_a_terminal_too(ports: Ports) -> None:
     assert b"\x1b[" not in terminal.raw
 
 
+def test_a_terminal_that_only_prints_gets_one_page(ports: Ports) -> None:
+    terminal = Terminal("top", f":{ports.admin}", term="dumb")
+    assert terminal.exit_code() == 0
+    assert any(line.startswith("clients 0") for line in terminal.lines)
+    assert b"\x1b" not in terminal.raw
+
+
 @pytest.mark.parametrize("key", ["q", "\x03"], ids=["q", "c-c"])
 def test_on_a_terminal_it_runs_until_the_user_quits(ports: Ports, key: str) -> None:
     terminal = Terminal("top", f":{ports.admin}")

@@ -11,8 +11,8 @@ from click.core import ParameterSource
 
 from geventchat.config import BadOption, BadSetting
 
-_LINK: Final = re.compile("(tcp|udp|sctp)://", re.IGNORECASE)
-"""How the value begins that Kubernetes and Docker links give to NAME_PORT for a service NAME."""
+_LINK: Final = re.compile(r"\w+_PORT=(tcp|udp|sctp)://.*|\w+_NAME=/.*", re.DOTALL)
+"""Variables that Kubernetes and Docker links set, whose names may be those of settings."""
 
 
 class _Option(click.Option):
@@ -36,7 +36,7 @@ def variable(name: str) -> str:
 
 def is_link(variable: str, value: str) -> bool:
     """Return whether Kubernetes or a Docker link set a variable, to describe a service."""
-    return variable.endswith("_PORT") and _LINK.match(value) is not None
+    return _LINK.fullmatch(f"{variable}={value}") is not None
 
 
 def called(context: click.Context | None, parameter: click.Parameter | None) -> str:

@@ -5,7 +5,7 @@ the file, `geventchat config` and the documentation of the fields are made of th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, Final, Self, TypeVar
 
 from geventchat.config import checks
@@ -217,6 +217,13 @@ class Config:
         fixed += [f"limits.{name}" for name in fixed_limits]
         return replace(config, limits=limits), fixed
 
+    def changes(self, other: "Config") -> list[str]:
+        """Return the names of the settings in which another differs."""
+        return [
+            *(each.name for each in _differ(self, other)),
+            *(f"limits.{each.name}" for each in _differ(self.limits, other.limits)),
+        ]
+
 
 _GUARDS: Final = (("password", "password_file"), ("tls_cert", "tls_key"))
 
@@ -224,10 +231,14 @@ _Record = TypeVar("_Record", Config, Limits)
 
 
 def _renewed(record: _Record, other: _Record) -> tuple[_Record, list[str]]:
-    differ = [
+    differ = _differ(record, other)
+    live = {each.name: getattr(other, each.name) for each in differ if each.metadata["live"]}
+    return replace(record, **live), [each.name for each in differ if each.name not in live]
+
+
+def _differ(record: _Record, other: _Record) -> "list[Field[Any]]":
+    return [
         each
         for each in fields(record)
         if each.metadata and getattr(record, each.name) != getattr(other, each.name)
     ]
-    live = {each.name: getattr(other, each.name) for each in differ if each.metadata["live"]}
-    return replace(record, **live), [each.name for each in differ if each.name not in live]

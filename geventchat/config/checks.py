@@ -53,11 +53,12 @@ class BadSetting(BadOption):
     @classmethod
     def of(cls, name: str, value: object, error: OSError) -> Self:
         """Return the error for a setting that the system cannot use."""
-        return cls(name, value, error.strerror or str(error), temporary=may_pass(error))
+        reason = error.strerror or str(error)
+        return cls(name, value, reason, temporary=is_temporary(error))
 
 
-def may_pass(error: OSError) -> bool:
-    """Whether the same setting may work later, without a change by a person."""
+def is_temporary(error: OSError) -> bool:
+    """Return whether an error of the system may pass by itself."""
     # The number of a gaierror is another one: that a name is not known may pass.
     return error.errno not in _PERMANENT or isinstance(error, socket.gaierror)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from geventchat.config import Config, Limits
-from geventchat.config.checks import BadOption
+from geventchat.config.checks import BadOption, is_temporary
 from geventchat.protocol.text import decode
 from geventchat.protocol.visible import visible
 
@@ -41,7 +41,8 @@ def from_file(path: Path) -> dict[str, Any]:
     try:
         text = decode(path.read_bytes())
     except OSError as error:
-        raise BadOption("--config", path, f"{error.strerror}") from None
+        reason = error.strerror or str(error)
+        raise BadOption("--config", path, reason, temporary=is_temporary(error)) from None
     except ValueError as error:
         raise BadOption("--config", path, str(error)) from None
     try:

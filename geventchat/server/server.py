@@ -143,6 +143,8 @@ class Server:
         self._max_connections = _connection_limit(renewed.limits)
         self._timeline.configure(renewed.limits)
         self._renew_doors(secrets.tls, renewed.limits)
+        if changes := self._config.changes(renewed):
+            _log.info("changed settings: %s", ", ".join(changes))
         self._config = renewed
         return fixed
 

@@ -3,6 +3,7 @@
 import logging
 import socket
 import time
+from pathlib import Path
 
 import gevent
 import pytest
@@ -109,6 +110,20 @@ def test_a_health_check_takes_no_number_of_a_guest(chat: Chat) -> None:
     with Plain(chat.address) as plain:
         plain.send(b"hi\0")
         assert ann.posts(1)[0]["author"] == "guest-2"
+
+
+def test_after_a_restart_all_come_back_at_once(tmp_path: Path) -> None:
+    timeline, options = f"sqlite:{tmp_path}/chat.db", {**NOBODY, "admin": "none"}
+    with chatting(timeline, options=options) as chat:
+        (joined,) = of("joined", chat.track(Rich(chat.address, source=STRANGER)).greeting)
+    cursor = {"epoch": joined["epoch"], "position": joined["position"]}
+    with chatting(timeline, options=options, arrivals_per_minute=3) as chat:
+        for _ in range(10):
+            chat.track(Rich(chat.address, rooms={"lobby": cursor}, source=STRANGER))
+        for _ in range(3):
+            other = {"epoch": "of-another-server", "position": 1}
+            chat.track(Rich(chat.address, rooms={"lobby": other}, source=STRANGER))
+        assert len(connect_briefly(chat)) == 1
 
 
 def test_an_address_may_open_at_most_a_quarter_of_the_rooms() -> None:

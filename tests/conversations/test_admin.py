@@ -206,12 +206,13 @@ def ask(chat: Chat, request: bytes) -> bytes:
     return answer
 
 
-def test_half_requests_do_not_delay_the_health_check(chat: Chat) -> None:
+@pytest.mark.parametrize("begin", [b"", b"GET /healthz HTTP/1.1\r\nX: "], ids=["silent", "half"])
+def test_silent_connections_do_not_delay_the_health_check(chat: Chat, begin: bytes) -> None:
     (address,) = chat.server.admin_addresses
     with ExitStack() as stack:
         for _ in range(100):
             half = stack.enter_context(socket.create_connection(address))
-            half.sendall(b"GET /healthz HTTP/1.1\r\nX: ")
+            half.sendall(begin)
         with gevent.Timeout(1):
             assert ask(chat, b"GET /healthz HTTP/1.0\r\n\r\n").endswith(b"ready\n")
         admin = chat.server._admin

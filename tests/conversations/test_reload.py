@@ -3,6 +3,7 @@
 Files are read in a native thread; a pipe without a writer makes that block.
 """
 
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -93,6 +94,14 @@ def test_a_reload_never_removes_the_password(chat: Chat, files: dict[str, Path])
     files["password_file"].write_text("changed")
     chat.server.reload(replace(chat.server._config, password_file=None, password="another"))
     chat.rich("Bob", password="another")
+
+
+def test_the_log_names_what_a_reload_changes(chat: Chat, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "geventchat.server.server")
+    before = chat.server._config
+    chat.server.reload(replace(before, drain_seconds=5, limits=Limits(rooms=7)))
+    chat.server.reload(replace(before, drain_seconds=5, limits=Limits(rooms=7)))
+    assert caplog.messages == ["changed settings: drain_seconds, limits.rooms"]
 
 
 def test_a_reload_never_turns_tls_off(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from geventchat.protocol.visible import visible
 
 @click.command()
 @click.argument("address", metavar="[HOST][:PORT]", default="")
-@click.option("--once", is_flag=True, help="Print one page and exit, as when piped.")
+@click.option(
+    "--once", is_flag=True, help="Print one page and exit, as in a pipe or with TERM=dumb."
+)
 def top(address: str, once: bool) -> int:
     """Show the load of a server, its busiest rooms and slowest clients, once a second.
 
@@ -23,10 +25,12 @@ def top(address: str, once: bool) -> int:
     name = visible(endpoint(host, port))
     from geventchat.cli.top.page import NotAdminPort, fetch, page
     from geventchat.cli.top.screen import SECONDS, Screen
+    from geventchat.client.terminal.line_prompt import only_prints
 
     try:
         first = fetch(host, port)
-        if not once and sys.stdin.isatty() and sys.stdout.isatty():
+        at_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not only_prints()
+        if not once and at_terminal:
             Screen(host, port, name, first).run()
             return 0
         gevent.sleep(SECONDS)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from geventchat.client.connection import Connection
 from geventchat.client.terminal import formatting
@@ -227,7 +227,7 @@ def _admin_command(action: Action) -> Callable[..., Iterable[Line]]:
         nick: str | None = None,
         target: str | None = None,
         room: str | None = None,
-        target_type: TargetType | None = None,
+        target_type: str | None = None,
         time: str | None = None,
         reason: str | None = None,
     ) -> Iterable[Line]:
@@ -242,7 +242,11 @@ def _admin_command(action: Action) -> Callable[..., Iterable[Line]]:
         except ValueError as error:
             raise NotUnderstood(f"{error}.") from None
         done = chat.admin(
-            action, nick or target or room, target_type=target_type, seconds=seconds, reason=reason
+            action,
+            nick or target or room,
+            target_type=cast(TargetType | None, target_type and target_type.lower()),
+            seconds=seconds,
+            reason=reason,
         )
         return [formatting.notice(line) for line in report(done)]
 
@@ -264,7 +268,7 @@ _OF_ROOMS: Final = ("lock", "unlock", "freeze", "unfreeze")
 _TIMED: Final = ("ban", "mute", "lock", "freeze", "close")
 _KINDS: Final = {
     "TARGET": Kind(
-        r"(?P<target>\S+)(?:\s+by\s+(?P<target_type>address|nick|client))?",
+        r"(?P<target>\S+)(?:\s+(?i:by)\s+(?P<target_type>(?i:address|nick|client)))?",
         "TARGET by address",
         "the user's address; or by nick, by client",
     ),

@@ -26,7 +26,10 @@ _LAST_LINES_SECONDS: Final = 2
 
 def only_prints() -> bool:
     """Whether the terminal is one that interprets no escape sequences, or does not say."""
-    return sys.platform != "win32" and os.environ.get("TERM", "").lower() in ("", "dumb", "unknown")
+    if sys.platform == "win32":
+        return False
+    dumb = os.environ.get("TERM", "").lower() in ("", "dumb", "emacs", "unknown")
+    return dumb or "comint" in os.environ.get("INSIDE_EMACS", "")  # its shell, whatever TERM says
 
 
 class LinePrompt:

@@ -17,7 +17,7 @@ _LINES: Final = 4
 _KEYS: Final = 64
 """More lines, or keys, than a person, or a script that types, has ready behind Enter."""
 _REST_SECONDS: Final = 0.1
-"""How long after a pasted line the next one belongs to it."""
+"""How long after that the rest of a paste may arrive."""
 
 
 def paste_keys(clock: Callable[[], float] = time.monotonic) -> KeyBindings:
@@ -27,14 +27,15 @@ def paste_keys(clock: Callable[[], float] = time.monotonic) -> KeyBindings:
 
     @Condition
     def pasting() -> bool:
+        nonlocal last
         behind = get_app().key_processor.input_queue
         lines = sum(press.key in (Keys.ControlM, Keys.ControlJ) for press in behind)
-        return len(behind) >= _KEYS or lines >= _LINES or clock() - last < _REST_SECONDS
+        if len(behind) >= _KEYS or lines >= _LINES:
+            last = clock()
+        return clock() - last < _REST_SECONDS
 
     @keys.add("enter", filter=pasting & has_focus(DEFAULT_BUFFER))
     def _(event: KeyPressEvent) -> None:
-        nonlocal last
-        last = clock()
         event.current_buffer.insert_text("\n")
 
     return keys

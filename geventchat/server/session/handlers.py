@@ -30,6 +30,12 @@ def answer(session: Session, request: requests.AnyRequest) -> None:
     _TABLE[kind](session, request)
 
 
+def _was_here(session: Session, hello: requests.Hello) -> bool:
+    """Return whether a client resumes a room, as all do after a restart, when no nick is known."""
+    cursors = (hello.rooms or {}).values()
+    return any(each is not None and each.epoch == session.timeline.epoch for each in cursors)
+
+
 def welcome(session: Session, hello: requests.Hello) -> None:
     """Handle hello: `welcome`, then each room. Waits. Raises Ending if it is not admitted."""
     client = hashlib.blake2b(hello.client.encode(), digest_size=16).digest()
@@ -49,7 +55,7 @@ def welcome(session: Session, hello: requests.Hello) -> None:
                 raise
             # The client relied on the token, so report what is wrong with that.
             raise Ending(replace(ending.reason, text=rejections[0].text)) from None
-    if former is not None:
+    if former is not None or _was_here(session, hello):
         session.policy.limiter.forgive(session.address, time.monotonic())
     session.hub.authenticate(session, client, session.link.form)
     session.policy.refresh_mute(session)

@@ -134,6 +134,7 @@ def test_an_invalid_command_is_one_line(ask: Ask, line: str, told: str) -> None:
             "/ban eve by chance",
             {"action": "ban", "target": "eve", "reason": "by chance"},
         ),
+        ("/BAN eve BY Address", {"action": "ban", "target": "eve", "target_type": "address"}),
         ("/mute by by client", {"action": "mute", "target": "by", "target_type": "client"}),
         ("/unmute eve by nick", {"action": "unmute", "target": "eve", "target_type": "nick"}),
         ("/unban 10.0.0.0/8", {"action": "unban", "target": "10.0.0.0/8"}),

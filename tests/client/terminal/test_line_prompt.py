@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from geventchat.client import Connection, Post
+from geventchat.client.terminal.line_prompt import only_prints
 from tests.client.peer import Listener
 from tests.terminal import Terminal
 
@@ -65,6 +66,14 @@ def test_no_escape_is_written_to_a_terminal_that_only_prints(
     assert terminal.exit_code() == 0
     assert b"\x1b" not in terminal.raw
     assert b"\a" not in terminal.raw
+
+
+def test_the_shell_of_emacs_only_prints_whatever_term_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("INSIDE_EMACS", "29.1,comint")
+    assert only_prints()
+    monkeypatch.setenv("INSIDE_EMACS", "29.1,vterm")
+    assert not only_prints()
 
 
 @pytest.mark.parametrize("keys", ["q\r", "/quit\r", "\x03", "\x04"])

@@ -74,7 +74,7 @@ class SqliteTimeline(Timeline):
             except BaseException:
                 self._store.close()
                 raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise self._claim.abandon(error) from None
         self.configure(limits or Limits())
         self.epoch = self._store.epoch

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import quote
 
 from geventchat.config import BadSetting
-from geventchat.config.checks import may_pass
+from geventchat.config.checks import is_temporary
 from geventchat.server.files import create_or_open
 from geventchat.server.timeline.sqlite.schema import identify
 
@@ -44,7 +44,7 @@ class Claim:
         try:
             self._lock = open(name, "r+b", buffering=0, opener=_lockable)  # noqa: SIM115
         except OSError as error:
-            raise unusable(path, _denied(name, error), temporary=may_pass(error)) from None
+            raise unusable(path, _denied(name, error), temporary=is_temporary(error)) from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Not a lock file that another server has just removed.
@@ -114,7 +114,7 @@ def unusable(path: str, reason: str, *, temporary: bool = False) -> BadSetting:
 def _may_pass(error: Exception | None) -> bool:
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", 0) & 0xFF in _TEMPORARY
-    return isinstance(error, OSError) and may_pass(error)
+    return isinstance(error, OSError) and is_temporary(error)
 
 
 def _lockable(path: str, _: int) -> int:
