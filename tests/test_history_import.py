@@ -157,7 +157,7 @@ def test_an_import_that_the_disk_is_too_small_for_leaves_nothing(
         text=True,
         check=False,
     )
-    check_refused(tmp_path, done, 2)
+    check_refused(tmp_path, done, 75)
 
 
 def test_trimming_or_renewing_a_history_that_is_not_there_creates_none(tmp_path: Path) -> None:
