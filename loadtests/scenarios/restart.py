@@ -94,6 +94,7 @@ def lines(posts: int, rooms: int) -> Iterator[object]:
                     "key": secrets.token_urlsafe(16),
                 },
             }
+    yield {"type": "end", "rooms": rooms, "posts": posts // rooms * rooms}
 
 
 @contextmanager
