@@ -6,12 +6,10 @@ has spoken or stayed a second. The log does not mention one before that either.
 """
 
 import logging
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 import gevent
@@ -21,6 +19,7 @@ from geventchat.config import Limits
 from geventchat.protocol import events, names
 from geventchat.protocol.errors import REPLACED, Reason, Refused
 from geventchat.server.access.rate_limits import origin
+from geventchat.server.chat.away import Away, whose
 from geventchat.server.chat.clock import Clock
 from geventchat.server.chat.delivery import Delivery
 from geventchat.server.chat.nicks import Nicks
@@ -30,7 +29,6 @@ from geventchat.server.chat.submissions import Submissions
 from geventchat.server.logs.console import Console
 from geventchat.server.participant import Participant
 from geventchat.server.timeline import Timeline
-from geventchat.server.transport.token_bucket import TokenBucket
 from geventchat.server.wire import Form
 
 _OPENERS: Final = 4
@@ -42,26 +40,6 @@ _STOP_SECONDS: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
-@dataclass(eq=False, slots=True)
-class Away:
-    """A client that lost its connection; its nick is held until a monotonic time."""
-
-    client: bytes
-    nick: str
-    rooms: list[Room]
-    pace: TokenBucket | None
-    """Its rate limit, which a reconnect does not reset."""
-    until: float = 0.0
-
-
-def _whose(owner: Participant | Away) -> str:
-    """Return why a nick of this owner cannot be had, and until when."""
-    if not isinstance(owner, Away):
-        return "is in use"
-    seconds = max(math.ceil(owner.until - time.monotonic()), 1)
-    return f"is held for {seconds} more seconds for whoever had it"
-
-
 class Hub:
     """Participants, nicks and rooms. Nothing here waits unless it says so."""
 
@@ -71,7 +49,7 @@ class Hub:
         self.delivery = Delivery()
         self._presence = Presence(self.delivery)
         self.rooms: dict[str, Room] = {}
-        self._nicks: Nicks[Participant | Away] = Nicks(_whose)
+        self._nicks: Nicks[Participant | Away] = Nicks(whose)
         self._clients: dict[bytes, Participant | Away] = {}
         self._opened: Counter[str | None] = Counter()
         """Open rooms by the address that opened them."""

@@ -22,7 +22,7 @@ from geventchat.server.access.rules import (
     network,
     within,
 )
-from geventchat.server.chat.hub import Away
+from geventchat.server.chat.away import Away
 from geventchat.server.participant import Participant
 from geventchat.server.session.session import Session
 from geventchat.server.session.shield import shielded

@@ -9,7 +9,7 @@ from geventchat.protocol import events
 from geventchat.protocol.errors import KICKED, LOST, QUIT, REPLACED, SLOW, Refused
 from geventchat.protocol.events import Event, Post, Presence
 from geventchat.server.chat import presence
-from geventchat.server.chat.hub import Away
+from geventchat.server.chat.away import Away
 from geventchat.server.session.session import Session
 from geventchat.server.timeline import Batch, Submission
 from geventchat.server.wire import JSON
