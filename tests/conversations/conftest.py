@@ -10,6 +10,8 @@ from geventchat.server.logs.console import Console
 from geventchat.server.logs.writer import LogWriter
 from geventchat.server.server import Server
 from tests.conversations.chat import Chat, chatting
+from tests.conversations.control import beside
+from tests.conversations.peers import Bystanders
 
 Address = tuple[str, int]
 Serve = Callable[..., Address]
@@ -39,6 +41,13 @@ def address() -> Iterator[Address]:
     """Return the address of a server with default limits and posts in memory."""
     with serving("memory:") as server:
         yield server.address
+
+
+@pytest.fixture
+def bystanders(address: Address) -> Iterator[Bystanders]:
+    """Return two clients in the lobby of that server, while two control clients talk."""
+    with beside(address) as bystanders:
+        yield bystanders
 
 
 @pytest.fixture
