@@ -16,7 +16,7 @@ from typing import Any, Final
 import pytest
 
 from geventchat.config import Config
-from tests.test_cli import first_line, port, run, serving
+from tests.command import first_line, port, run, serving
 
 ROOT: Final = Path(__file__).parent.parent
 UNIT: Final = ROOT / "deploy" / "geventchat.service"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from geventchat.cli import main
-from tests.test_cli import first_line, port, serving
+from tests.command import first_line, port, serving
 
 KUBERNETES = {
     "GEVENTCHAT_PORT": "tcp://10.96.0.17:4040",

@@ -15,7 +15,7 @@ from geventchat.config import BadSetting, Config
 from geventchat.server.factory import open_timeline
 from geventchat.server.timeline.sqlite.claim import Claim
 from geventchat.server.timeline.sqlite.store import Store
-from tests.test_cli import run
+from tests.command import run
 
 SERVE = ("serve", "--port", "0", "--admin", "none", "--timeline", "memory:")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from geventchat.server.timeline.sqlite.schema import room_bytes
+from tests.command import first_line, refusal, run, serving
 from tests.server.record import Record, in_file, say, set_topic
-from tests.test_cli import first_line, refusal, run, serving
 
 
 @pytest.fixture

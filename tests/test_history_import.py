@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import COMMAND, run
 from tests.server.record import Record, in_file, say
-from tests.test_cli import COMMAND, run
 
 ROOM = b'{"type":"room","name":"lobby","topic":"","top":0}'
 HEAD = b'{"geventchat":"history","version":1}'

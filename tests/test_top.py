@@ -14,8 +14,8 @@ import pytest
 from geventchat.cli.top.page import Sample, page
 from geventchat.client import Connection
 from geventchat.protocol.admin import BusyRoom, SlowClient, Top
+from tests.command import first_line, port, run, serving
 from tests.terminal import Terminal
-from tests.test_cli import first_line, port, run, serving
 
 
 class Ports(NamedTuple):

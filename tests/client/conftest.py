@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from geventchat.client import backoff
 from tests.client.peer import Listener
 from tests.process import served
 
@@ -35,3 +36,10 @@ def listener() -> Iterator[Listener]:
 def state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Remember nothing between tests, nor anything in the home of who runs them."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connect again without a pause."""
+    monkeypatch.setattr(backoff, "FIRST_SECONDS", 0.001)
+    monkeypatch.setattr(backoff, "MAX_SECONDS", 0.001)

@@ -9,11 +9,12 @@ import msgspec
 from gevent import socket
 from gevent.event import AsyncResult
 
-from geventchat.client import Connection
+from geventchat.client import Connection, Joined, Post
 from geventchat.protocol import events, frames
 from geventchat.protocol.events import Event, Limits, Welcome
 
 Request = dict[str, Any]
+EPOCH = "e" * 16
 WELCOME = Welcome(
     version=1,
     nick="anna",
@@ -105,6 +106,36 @@ def conversation(**options: Any) -> Iterator[tuple[Connection, Peer]]:
             yield chat, peer
     finally:
         listener.close()
+
+
+@contextmanager
+def resuming(listener: Listener, password: str | None = None) -> Iterator[tuple[Connection, Peer]]:
+    connecting = meanwhile(
+        lambda: Connection("127.0.0.1", listener.port, nick="anna", password=password)
+    )
+    peer = listener.accept()
+    peer.welcome()
+    chat = connecting.get()
+    try:
+        yield chat, peer
+    finally:
+        listener.close()
+        chat.close()
+
+
+def joined(position: int = 0, recovered: bool | None = None, epoch: str = EPOCH) -> Joined:
+    return Joined(
+        room="lobby", epoch=epoch, position=position, oldest=1, recovered=recovered, count=1
+    )
+
+
+def post(position: int, text: str = "hi", key: str | None = None) -> Post:
+    return Post("lobby", position, "bert", 0, text, key)
+
+
+def take(chat: Connection, number: int) -> list[object]:
+    with gevent.Timeout(5):
+        return [next(chat) for _ in range(number)]
 
 
 def meanwhile(act: Callable[[], Any]) -> "gevent.Greenlet[[], Any]":

@@ -2,70 +2,27 @@
 
 import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import gevent
 import pytest
 
 from geventchat.client import (
-    Connection,
     Cursor,
     Disconnected,
     Ended,
     Error,
     Gap,
-    Joined,
     Post,
     Reconnected,
     ReconnectFailed,
     Refused,
-    Sent,
-    TooManyPending,
     backoff,
-    pending_says,
 )
 from geventchat.protocol.errors import PROXY
 from geventchat.protocol.events import Bye
-from tests.client.peer import Listener, Peer, meanwhile
+from tests.client.peer import EPOCH, Listener, joined, meanwhile, post, resuming, take
 
-EPOCH = "e" * 16
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff, "FIRST_SECONDS", 0.001)
-    monkeypatch.setattr(backoff, "MAX_SECONDS", 0.001)
-
-
-@contextmanager
-def resuming(listener: Listener, password: str | None = None) -> Iterator[tuple[Connection, Peer]]:
-    connecting = meanwhile(
-        lambda: Connection("127.0.0.1", listener.port, nick="anna", password=password)
-    )
-    peer = listener.accept()
-    peer.welcome()
-    chat = connecting.get()
-    try:
-        yield chat, peer
-    finally:
-        listener.close()
-        chat.close()
-
-
-def joined(position: int = 0, recovered: bool | None = None, epoch: str = EPOCH) -> Joined:
-    return Joined(
-        room="lobby", epoch=epoch, position=position, oldest=1, recovered=recovered, count=1
-    )
-
-
-def post(position: int, text: str = "hi", key: str | None = None) -> Post:
-    return Post("lobby", position, "bert", 0, text, key)
-
-
-def take(chat: Connection, number: int) -> list[object]:
-    with gevent.Timeout(5):
-        return [next(chat) for _ in range(number)]
+pytestmark = pytest.mark.usefixtures("at_once")
 
 
 def test_rooms_resume_without_a_missing_or_repeated_post(listener: Listener) -> None:
@@ -116,46 +73,6 @@ def test_a_gap_is_reported_once_before_newer_posts(listener: Listener) -> None:
         again.welcome()
         again.tell(joined(90, False), post(41), post(42))
         assert take(chat, 6)[2:] == [Gap("lobby", 2), joined(90, False), post(41), post(42)]
-
-
-def test_unacknowledged_messages_are_sent_again_in_order_with_their_keys(
-    listener: Listener,
-) -> None:
-    with resuming(listener) as (chat, peer):
-        peer.tell(joined())
-        keys = [chat.send("lobby", text) for text in ("a", "b", "c")]
-        peer.tell(post(1, "a", keys[0]))
-        take(chat, 2)
-        peer.socket.close()
-        again = listener.accept()  # only now is it known as lost
-        keys.append(chat.send("lobby", "d"))
-        again.welcome()
-        keys.append(chat.send("lobby", "e"))
-        said = [again.request() for _ in range(4)]
-        assert [(each["text"], each["key"]) for each in said] == list(
-            zip("bcde", keys[1:], strict=True)
-        )
-        again.tell(Sent(room="lobby", key=keys[1], position=2))
-        again.tell(
-            *(post(at, text, key) for at, text, key in zip((3, 4, 5), "cde", keys[2:], strict=True))
-        )
-        asking = meanwhile(lambda: chat.who("lobby"))  # its answer comes after all that
-        again.tell(Error(code="not_joined", text="no", id=again.request()["id"]))
-        with pytest.raises(Refused):
-            asking.get()
-        assert chat.pending == []
-
-
-def test_a_waiting_say_is_answered_on_the_next_connection(listener: Listener) -> None:
-    with resuming(listener) as (chat, peer):
-        saying = meanwhile(lambda: chat.say("lobby", "hi", key="k"))
-        assert peer.request()["key"] == "k"
-        peer.socket.close()
-        again = listener.accept()
-        again.welcome()
-        assert again.request()["key"] == "k"
-        again.tell(Sent(room="lobby", key="k", position=7))
-        assert saying.get() == 7
 
 
 def test_a_waiting_request_fails_when_the_connection_is_lost(listener: Listener) -> None:
@@ -290,26 +207,6 @@ def test_heard_does_not_wait_although_posts_were_out_of_order(
             assert chat.heard() == [joined(), post(1), Error(code="muted", text="no", key="k")]
 
 
-def test_queued_messages_are_sent_before_bye(listener: Listener) -> None:
-    with resuming(listener) as (chat, peer):
-        peer.socket.close()
-        take(chat, 1)
-        chat.send("lobby", "kept")
-        chat.send("lobby", "this too")
-
-        def close_when_back() -> None:
-            take(chat, 1)
-            chat.close()
-
-        closing = meanwhile(close_when_back)
-        again = listener.accept()
-        again.welcome()
-        said = [again.request() for _ in range(3)]
-        assert [each.get("text") for each in said] == ["kept", "this too", None]
-        again.tell(Bye(code="quit", text="bye", reconnect=False))
-        closing.get()
-
-
 def test_close_stops_reconnecting_at_once(listener: Listener) -> None:
     with resuming(listener) as (chat, peer):
         listener.close()
@@ -319,96 +216,6 @@ def test_close_stops_reconnecting_at_once(listener: Listener) -> None:
         chat.close()
         assert list(chat) == []
         assert [say.text for say in chat.pending] == ["kept"]
-
-
-def test_pending_messages_are_bounded_in_number(
-    listener: Listener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pending_says, "MAX_MESSAGES", 2)
-    with resuming(listener) as (chat, peer):
-        peer.socket.close()
-        take(chat, 1)
-        chat.send("lobby", "a", key="a")
-        chat.send("lobby", "b", key="b")
-        chat.send("lobby", "b", key="b")
-        with pytest.raises(TooManyPending):
-            chat.send("lobby", "c")
-
-
-def test_pending_messages_are_bounded_in_bytes(
-    listener: Listener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pending_says, "MAX_BYTES", 2_000)
-    with resuming(listener) as (chat, peer):
-        peer.socket.close()
-        take(chat, 1)
-        chat.send("lobby", "a" * 1_000)
-        chat.send("lobby", "é" * 500)
-        with pytest.raises(TooManyPending):
-            chat.send("lobby", "c")
-
-
-def test_a_tight_loop_of_sends_waits_for_acknowledgements(
-    listener: Listener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pending_says, "MAX_MESSAGES", 2)
-    with resuming(listener) as (chat, peer):
-        sending = meanwhile(lambda: [chat.send("lobby", text, key=text) for text in "abcde"])
-        peer.tell(joined())
-        for position, text in enumerate("abcde", 1):
-            assert peer.request()["text"] == text
-            peer.tell(post(position, text, key=text))
-        assert sending.get() == list("abcde")
-
-
-def test_a_waiting_send_is_told_of_a_lost_connection_and_of_the_end(
-    listener: Listener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pending_says, "MAX_MESSAGES", 1)
-    with resuming(listener) as (chat, peer):
-        chat.send("lobby", "a")
-        sending = meanwhile(lambda: chat.send("lobby", "b"))
-        peer.request()
-        peer.socket.close()
-        with pytest.raises(TooManyPending):
-            sending.get()
-        again = listener.accept()
-        again.welcome()
-        assert again.request()["text"] == "a"
-        sending = meanwhile(lambda: chat.send("lobby", "b"))
-        again.tell(Bye(code="kicked", text="out", reconnect=False, after_ms=0))
-        with pytest.raises(Ended):
-            sending.get()
-
-
-def test_an_equal_key_and_id_are_not_confused(listener: Listener) -> None:
-    with resuming(listener) as (chat, peer):
-        asking = meanwhile(lambda: chat.who("dev"))
-        name = peer.request()["id"]
-        saying = meanwhile(lambda: chat.say("lobby", "hi", key=name))
-        assert peer.request()["key"] == name
-        peer.tell(Error(code="not_joined", text="no", id=name))
-        with pytest.raises(Refused):
-            asking.get()
-        assert [say.key for say in chat.pending] == [name]
-        peer.socket.close()
-        again = listener.accept()
-        again.welcome()
-        assert again.request()["key"] == name
-        again.tell(joined(), post(1, "hi", name))
-        assert saying.get() == 1
-        assert chat.pending == []
-
-
-def test_the_key_of_a_pending_message_cannot_be_used_for_another(listener: Listener) -> None:
-    with resuming(listener) as (chat, peer):
-        chat.send("lobby", "a", key="k")
-        with pytest.raises(Refused, match="k") as refused:
-            chat.send("lobby", "b", key="k")
-        assert refused.value.code == "key_conflict"
-        assert [say.text for say in chat.pending] == ["a"]
-        chat.send("lobby", "a", key="k")
-        assert [peer.request()["text"] for _ in range(2)] == ["a", "a"]
 
 
 @pytest.mark.parametrize("after_ms", [-5, 10**30])

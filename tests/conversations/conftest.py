@@ -10,6 +10,9 @@ from geventchat.server.logs.console import Console
 from geventchat.server.logs.writer import LogWriter
 from geventchat.server.server import Server
 from tests.conversations.chat import Chat, chatting
+from tests.conversations.control import beside
+from tests.conversations.operators import TOKEN
+from tests.conversations.peers import Bystanders
 
 Address = tuple[str, int]
 Serve = Callable[..., Address]
@@ -42,6 +45,13 @@ def address() -> Iterator[Address]:
 
 
 @pytest.fixture
+def bystanders(address: Address) -> Iterator[Bystanders]:
+    """Return two clients in the lobby of that server, while two control clients talk."""
+    with beside(address) as bystanders:
+        yield bystanders
+
+
+@pytest.fixture
 def stored(timeline: str) -> Iterator[Address]:
     """Return the address of a server, once for each timeline."""
     with serving(timeline) as server:
@@ -70,4 +80,19 @@ def chat() -> Iterator[Chat]:
 def stored_chat(timeline: str) -> Iterator[Chat]:
     """Return such a server, once for each timeline."""
     with chatting(timeline) as chat:
+        yield chat
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> dict[str, Any]:
+    """Return options with an operator file, which holds a token."""
+    file = tmp_path / "operator"
+    file.write_text(f"{TOKEN}\n")
+    return {"operator_file": str(file)}
+
+
+@pytest.fixture
+def moderated(options: dict[str, Any]) -> Iterator[Chat]:
+    """Return a server with operators."""
+    with chatting(options=options) as chat:
         yield chat

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.conversations.chat import Chat, chatting
+from tests.conversations.operators import TOKEN, admin, operator
 from tests.conversations.peers import Rich
-from tests.conversations.test_moderation import TOKEN, admin, operator
 
 
 @pytest.fixture

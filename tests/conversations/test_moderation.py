@@ -5,9 +5,8 @@ import logging
 import re
 import stat
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import gevent
 import pytest
@@ -15,60 +14,17 @@ import pytest
 from geventchat.server.logs.records import JsonFormatter, TextFormatter
 from tests.conversations.chat import Chat, chatting, drop
 from tests.conversations.control import Control, beside
-from tests.conversations.peers import Bystanders, Plain, Rich, encode, of, texts
-
-TOKEN: Final = "the-token-of-a-test"
-NOTICE: Final = b"* geventchat: "
-
-
-@pytest.fixture
-def options(tmp_path: Path) -> dict[str, Any]:
-    """Return options with an operator file, which holds a token."""
-    file = tmp_path / "operator"
-    file.write_text(f"{TOKEN}\n")
-    return {"operator_file": str(file)}
-
-
-@pytest.fixture
-def moderated(options: dict[str, Any]) -> Iterator[Chat]:
-    """Return a server with operators."""
-    with chatting(options=options) as chat:
-        yield chat
-
-
-def operator(chat: Chat, nick: str = "Olga", **options: Any) -> Rich:
-    """Connect an operator, who sends the token in hello."""
-    peer = chat.rich(nick, token=TOKEN, **options)
-    assert of("error", peer.greeting) == []
-    return peer
-
-
-def elsewhere(chat: Chat, address: str = "127.0.0.9") -> Plain:
-    """Connect a plain client from another address."""
-    return chat.track(Plain(chat.address, source=address))
-
-
-def admin(peer: Rich, action: str, target: str | None = None, **fields: Any) -> dict[str, Any]:
-    """Request an action and return its answer, which must be a success."""
-    answer = peer.ask("admin", action=action, **({"target": target} if target else {}), **fields)
-    assert answer["type"] == "admin", answer
-    assert answer["action"] == action
-    return answer
-
-
-def forbidden(peer: Rich, kind: str, **fields: Any) -> str:
-    """Return the text of the `forbidden` error for a request."""
-    error = peer.ask(kind, **fields)
-    assert (error["type"], error["code"]) == ("error", "forbidden")
-    text: str = error["text"]
-    return text
-
-
-def muted(peer: Rich, kind: str, **fields: Any) -> bool:
-    """Return whether a request is refused because the client is muted."""
-    error = peer.ask(kind, **fields)
-    return (error["type"], error.get("code")) == ("error", "muted")
-
+from tests.conversations.operators import (
+    NOTICE,
+    TOKEN,
+    admin,
+    banned,
+    elsewhere,
+    forbidden,
+    muted,
+    operator,
+)
+from tests.conversations.peers import Bystanders, Plain, encode, of, texts
 
 # Operators
 
@@ -179,19 +135,6 @@ def test_each_action_is_one_audit_line_that_cannot_be_forged(
         assert "a-wrong-one" not in text
 
 
-# Nicks
-
-
-@pytest.mark.parametrize(
-    "nick", ["Mallory", "mallory", "Ⓜⓐⓛⓛⓞⓡⓨ", "Ｍallory", "ᴹallory", "Маllоrу"]
-)
-def test_a_banned_nick_is_banned_in_every_spelling(moderated: Chat, nick: str) -> None:
-    eve = moderated.rich("Eve")
-    admin(operator(moderated), "ban", "Mallory", target_type="nick")
-    assert moderated.refused(nick=nick)[-1]["code"] == "banned"
-    assert "Mallory is banned" in forbidden(eve, "nick", nick=nick)
-
-
 @pytest.mark.parametrize("kind", ["hello", "nick"])
 def test_an_overlong_nick_does_not_delay_the_others(moderated: Chat, kind: str) -> None:
     admin(operator(moderated), "lock", "lobby")
@@ -253,280 +196,6 @@ def test_all_clients_of_an_address_can_be_kicked(moderated: Chat) -> None:
 def test_a_kick_that_matches_nobody_is_an_error(moderated: Chat, target: str) -> None:
     error = operator(moderated).ask("admin", action="kick", target=target)
     assert (error["type"], error["code"]) == ("error", "no_such_nick")
-
-
-# Ban
-
-
-def banned(chat: Chat, **options: Any) -> dict[str, Any]:
-    """Return the bye that answers a hello."""
-    (bye,) = chat.refused(**options)
-    assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", "banned", False)
-    return bye
-
-
-def test_a_banned_client_gets_the_reason_and_cannot_return_by_nick_or_client(
-    moderated: Chat,
-) -> None:
-    olga, eve = operator(moderated), moderated.rich("Eve")
-    with Bystanders(moderated.address) as bystanders:
-        answer = admin(olga, "ban", "EVE", reason="spam")
-        assert [rule["target_type"] for rule in answer["rules"]] == ["client", "nick"]
-        assert (answer["connections_closed"], answer["total"]) == (1, 2)
-        bye = eve.closing()[-1]
-        assert (bye["code"], bye["text"]) == ("banned", "You are banned from this server: spam")
-        banned(moderated, client=eve.client, nick="Other")
-        for nick in ("Eve", "eve", "\u0415ve", "ＥＶＥ"):
-            assert "The nick Eve is banned" in banned(moderated, nick=nick)["text"]
-        bystanders.check_heard()
-    moderated.rich("Other")
-
-
-def test_a_banned_nick_cannot_be_taken_by_a_connected_client(moderated: Chat) -> None:
-    olga, ann = operator(moderated), moderated.rich("Ann")
-    admin(olga, "ban", "Eve")
-    assert "Eve is banned" in forbidden(ann, "nick", nick="\u0415ve")
-    assert ann.ask("nick", nick="Ev")["type"] == "renamed"
-
-
-def test_a_ban_can_be_limited_to_the_nick(moderated: Chat) -> None:
-    olga, eve = operator(moderated), moderated.rich("Eve")
-    answer = admin(olga, "ban", "Eve", target_type="nick")
-    assert [rule["target_type"] for rule in answer["rules"]] == ["nick"]
-    eve.closing()
-    assert moderated.rich("Ann", client=eve.client).nick == "Ann"
-
-
-def test_an_absent_client_can_be_banned(moderated: Chat) -> None:
-    olga, eve = operator(moderated), moderated.rich("Eve")
-    drop(eve)
-    moderated.wait_disconnected(eve)
-    assert len(admin(olga, "ban", "Eve")["rules"]) == 2
-    banned(moderated, client=eve.client, nick="Ann")
-
-
-def test_a_banned_client_cannot_replace_its_open_connection(moderated: Chat) -> None:
-    olga, eve = operator(moderated), moderated.rich("Eve")
-    admin(olga, "ban", "Ann")
-    banned(moderated, client=eve.client, nick="Ann")
-    assert of("bye", eve.pong()) == []
-
-
-def test_a_banned_address_gets_a_line_and_is_closed(moderated: Chat) -> None:
-    olga, far = operator(moderated), elsewhere(moderated)
-    moderated.wait_accepted()
-    with Bystanders(moderated.address) as bystanders:
-        assert admin(olga, "ban", "127.0.0.9", reason="spam")["connections_closed"] == 1
-        assert far.rest()[-1:] == [NOTICE + b"You are banned from this server: spam"]
-        again = elsewhere(moderated)
-        assert again.rest() == [NOTICE + b"Your address is banned: spam"]
-        bystanders.check_heard()
-    assert admin(olga, "unban", "127.0.0.9")["total"] == 0
-    again = elsewhere(moderated)
-    again.send(b"hello\0")
-    assert texts(olga.posts(1)) == ["hello"]
-
-
-def test_an_address_is_banned_by_a_nick_connected_from_it(moderated: Chat) -> None:
-    olga, plain = operator(moderated), elsewhere(moderated)
-    plain.send(b"hello\0")
-    guest = olga.posts(1)[0]["author"]
-    error = olga.ask("admin", action="ban", target=guest)
-    assert (error["code"], "address" in error["text"]) == ("bad_field", True)
-    (rule,) = admin(olga, "ban", guest, target_type="address")["rules"]
-    assert (rule["target_type"], rule["target"]) == ("address", "127.0.0.9/32")
-    assert len(plain.rest()) == 1
-
-
-def test_a_ban_expires(moderated: Chat) -> None:
-    olga, eve = operator(moderated), moderated.rich("Eve")
-    until = admin(olga, "ban", "Eve", seconds=3600)["rules"][0]["until"]
-    assert " until 20" in eve.closing()[-1]["text"]
-    policy = moderated.server._policy
-    policy.clock = lambda: until / 1000 - 1
-    banned(moderated, nick="Eve")
-    policy.clock = lambda: until / 1000
-    assert moderated.rich("Eve", client=eve.client).nick == "Eve"
-    assert admin(olga, "list")["total"] == 0
-
-
-def test_a_ban_can_be_removed(moderated: Chat) -> None:
-    olga, eve = operator(moderated), moderated.rich("Eve")
-    admin(olga, "ban", "Eve")
-    eve.closing()
-    assert len(admin(olga, "unban", "eve")["rules"]) == 2
-    assert moderated.rich("Eve", client=eve.client).nick == "Eve"
-    error = olga.ask("admin", action="unban", target="Eve")
-    assert (error["type"], error["code"]) == ("error", "bad_field")
-
-
-@pytest.mark.parametrize("target", ["Olga", "0lga", "127.0.0.1", "127.0.0.0/8", "0.0.0.0/0"])
-@pytest.mark.parametrize("action", ["ban", "mute"])
-def test_an_operator_cannot_ban_or_mute_itself(moderated: Chat, action: str, target: str) -> None:
-    olga = operator(moderated)
-    assert f"would also {action} you" in forbidden(olga, "admin", action=action, target=target)
-    assert admin(olga, "list")["total"] == 0
-
-
-def test_bans_do_not_apply_to_operators(moderated: Chat) -> None:
-    olga, otto = operator(moderated), operator(moderated, "Otto")
-    assert admin(olga, "ban", "Otto")["connections_closed"] == 0
-    assert of("bye", otto.pong()) == []
-    assert operator(moderated, "Otto", client=otto.client).nick == "Otto"
-
-
-@pytest.mark.parametrize("target", ["guest-99999", "server", "a b", ""])
-def test_an_invalid_nick_cannot_be_banned(moderated: Chat, target: str) -> None:
-    olga = operator(moderated)
-    error = olga.ask("admin", action="ban", target=target)
-    assert (error["type"], error["code"] in ("no_such_nick", "bad_nick", "bad_field")) == (
-        "error",
-        True,
-    )
-    assert admin(olga, "list")["total"] == 0
-
-
-@pytest.mark.parametrize("target", ["300.1.2.3", "10.1.2.3/33", "fe80::1/129", "10.0.0", "::1::"])
-@pytest.mark.parametrize("action", ["ban", "mute", "kick"])
-def test_an_invalid_address_is_an_error_and_not_a_nick(
-    moderated: Chat, action: str, target: str
-) -> None:
-    olga = operator(moderated)
-    error = olga.ask("admin", action=action, target=target)
-    assert (error["code"], error["text"]) == (
-        "bad_field",
-        f"target: {target} is not a valid address.",
-    )
-    assert admin(olga, "list")["total"] == 0
-
-
-@pytest.mark.parametrize("nick", ["127.0.0.9", "127.0.0.0", "::1", "fe80::1"])
-def test_a_nick_cannot_look_like_an_address(moderated: Chat, nick: str) -> None:
-    assert moderated.rich("Eve").ask("nick", nick=nick)["code"] == "bad_nick"
-
-
-def test_a_network_of_ipv4_within_ipv6_is_banned(moderated: Chat) -> None:
-    rule = admin(operator(moderated), "ban", "::ffff:127.0.0.8/127")["rules"][0]
-    assert rule["target"] == "127.0.0.8/31"
-    assert elsewhere(moderated).rest() == [NOTICE + b"Your address is banned."]
-
-
-# Mute
-
-
-def test_a_muted_client_receives_everything_and_reaches_nobody(moderated: Chat) -> None:
-    olga, ann, eve = operator(moderated), moderated.rich("Ann"), moderated.rich("Eve")
-    assert admin(olga, "mute", "Eve")["connections_closed"] == 0
-    with Bystanders(moderated.address) as bystanders:
-        ann.pong()
-        assert muted(eve, "say", room="lobby", text="hear me")
-        assert muted(eve, "direct", to="Ann", text="hear me")
-        assert muted(eve, "topic", room="lobby", topic="hear me")
-        assert muted(eve, "nick", nick="hear-me")
-        eve.tell("typing", room="lobby")
-        eve.pong()
-        assert [event["type"] for event in ann.pong()] == []
-        bystanders.check_heard()
-        assert "from plain" in texts(eve.posts(2))
-    admin(olga, "unmute", "Eve")
-    eve.say("lobby", "thank you")
-    assert texts(eve.posts(1)) == ["thank you"]
-
-
-def test_a_mute_survives_a_reconnect_and_a_rename(moderated: Chat) -> None:
-    olga, eve = operator(moderated), moderated.rich("Eve")
-    admin(olga, "mute", "Eve")
-    drop(eve)
-    moderated.wait_disconnected(eve)
-    again = moderated.rich("Ann", client=eve.client)
-    assert muted(again, "say", room="lobby", text="hear me")
-    other = moderated.rich("Eve", rooms=[])
-    assert other.nick.startswith("guest-") or muted(other, "direct", to="Olga", text="hear me")
-
-
-def test_a_mute_by_nick_applies_to_each_owner_of_the_nick(moderated: Chat) -> None:
-    olga, eve = operator(moderated), moderated.rich()
-    admin(olga, "mute", "Eve", target_type="nick")
-    assert eve.ask("nick", nick="Eve")["nick"] == "Eve"
-    assert muted(eve, "say", room="lobby", text="hear me")
-
-
-def test_a_muted_client_cannot_post_through_a_new_nick(moderated: Chat) -> None:
-    olga, eve = operator(moderated), moderated.rich("Eve")
-    admin(olga, "mute", "Eve", target_type="client")
-    drop(eve)
-    moderated.wait_disconnected(eve)
-    olga.pong()
-    again = moderated.rich("hear-me", client=eve.client)
-    assert again.nick == "Eve"
-    assert [error["code"] for error in of("error", again.greeting)] == ["muted"]
-    assert olga.pong() == []
-    assert of("error", moderated.rich("EVE", client=eve.client).greeting)[0]["code"] == "muted"
-    assert of("error", moderated.rich("Eve", client=eve.client).greeting) == []
-
-
-def test_a_muted_client_gets_the_end_and_the_reason(moderated: Chat) -> None:
-    olga, eve = operator(moderated), moderated.rich("Eve")
-    admin(olga, "mute", "Eve", seconds=60, reason="too loud")
-    error = eve.ask("say", room="lobby", text="hear me")
-    assert re.fullmatch(
-        r"You are muted by an operator until \d{4}-\d\d-\d\d \d\d:\d\d UTC: too loud", error["text"]
-    )
-
-
-def test_a_closed_server_gives_its_reason(moderated: Chat) -> None:
-    olga = operator(moderated)
-    admin(olga, "close", reason="the party is over")
-    (bye,) = moderated.refused()
-    assert bye["text"] == "This server is closed to new users: the party is over"
-
-
-def test_a_mute_expires_and_another_still_applies(moderated: Chat) -> None:
-    olga, eve = operator(moderated), moderated.rich("Eve")
-    until = admin(olga, "mute", "Eve", seconds=60, target_type="client")["rules"][0]["until"]
-    admin(olga, "mute", "Eve", seconds=120, target_type="nick")
-    policy = moderated.server._policy
-    policy.clock = lambda: until / 1000
-    assert muted(eve, "say", room="lobby", text="hear me")
-    policy.clock = lambda: until / 1000 + 61
-    eve.say("lobby", "hear me")
-    assert texts(eve.posts(1)) == ["hear me"]
-
-
-def test_a_plain_guest_can_be_muted_by_its_name(moderated: Chat) -> None:
-    olga, eve, bob = operator(moderated), *moderated.plain_clients(2)
-    eve.send(b"hello\0")
-    guest = olga.posts(1)[0]["author"]
-    assert bob.frame() == b"hello"
-    assert admin(olga, "mute", guest)["rules"][0]["target_type"] == "guest"
-    eve.send(b"hear me\0")
-    assert eve.frame() == NOTICE + b"You are muted by an operator."
-    bob.send(b"I hear nothing\0")
-    assert eve.frame() == b"I hear nothing"
-    assert texts(olga.posts(1)) == ["I hear nothing"]
-    admin(olga, "unmute", guest)
-    eve.send(b"thank you\0")
-    assert bob.frame() == b"thank you"
-
-
-def test_an_address_can_be_muted(moderated: Chat) -> None:
-    olga, far = operator(moderated), elsewhere(moderated)
-    moderated.wait_accepted()
-    admin(olga, "mute", "127.0.0.8/31")
-    later = elsewhere(moderated)
-    for plain in (far, later):
-        plain.send(b"hear me\0")
-        assert plain.frame() == NOTICE + b"You are muted by an operator."
-
-
-def test_a_mute_of_a_guest_ends_with_its_connection(moderated: Chat) -> None:
-    olga, eve = operator(moderated), moderated.plain()
-    eve.send(b"hello\0")
-    admin(olga, "mute", olga.posts(1)[0]["author"])
-    assert admin(olga, "list")["total"] == 1
-    eve.send(b"q\0")
-    eve.rest()
-    assert admin(olga, "list")["total"] == 0
 
 
 # Rooms
@@ -599,6 +268,13 @@ def test_a_connection_from_before_the_close_may_still_say_hello(moderated: Chat)
     admin(olga, "close")
     plain.send(b"\x1e" + encode({"type": "hello", "version": 1, "client": "x" * 16, "nick": "Eve"}))
     assert b'"nick":"Eve"' in plain.frame()
+
+
+def test_a_closed_server_gives_its_reason(moderated: Chat) -> None:
+    olga = operator(moderated)
+    admin(olga, "close", reason="the party is over")
+    (bye,) = moderated.refused()
+    assert bye["text"] == "This server is closed to new users: the party is over"
 
 
 # A restart

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conversations.chat import Chat, chatting
-from tests.conversations.test_moderation import TOKEN, admin, operator
+from tests.conversations.operators import TOKEN, admin, operator
 
 
 @pytest.fixture

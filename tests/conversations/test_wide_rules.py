@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.conversations.chat import Chat, chatting
+from tests.conversations.operators import NOTICE, TOKEN, admin, elsewhere, operator
 from tests.conversations.peers import Plain, encode, of
-from tests.conversations.test_moderation import NOTICE, TOKEN, admin, elsewhere, operator
 
 FAR = "127.0.0.9"
 

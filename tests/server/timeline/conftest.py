@@ -1,6 +1,8 @@
 """What the tests of a timeline in a file share."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,3 +20,7 @@ def record(path: Path) -> Iterator[Record]:
     record = Record(on_disk(path))
     yield record
     record.close()
+
+
+def other_program(path: Path) -> "closing[sqlite3.Connection]":
+    return closing(sqlite3.connect(path, isolation_level=None))

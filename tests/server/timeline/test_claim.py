@@ -14,8 +14,8 @@ import pytest
 from geventchat.config import BadOption, BadSetting
 from geventchat.server.timeline.sqlite import SqliteTimeline, schema
 from geventchat.server.timeline.sqlite.claim import Claim, check_path
+from tests.command import COMMAND
 from tests.server.record import Record, on_disk, say
-from tests.test_cli import COMMAND
 
 NOBODY = 65_534
 
