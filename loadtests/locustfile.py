@@ -9,6 +9,7 @@ import logging
 import sys
 
 import gevent
+from gevent.hub import Hub
 from locust import events
 from locust.env import Environment
 from locust.runners import LocalRunner, WorkerRunner
@@ -45,6 +46,7 @@ def prepare(environment: Environment, **_: object) -> None:
     """Prepare this process for many users, and attach the Chat tab."""
     # Lateness of the users themselves must not count as the server's.
     gevent.setswitchinterval(0.001)
+    Hub.NOT_ERROR += (KeyboardInterrupt,)  # Locust ends the run; the hub need not print it
     raise_descriptor_limit()
     try:
         login = _log_in(environment)
