@@ -5,7 +5,6 @@ matter, and what is not UTF-8 text is named. All functions block.
 """
 
 import sqlite3
-from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -13,6 +12,7 @@ import msgspec
 
 from geventchat.protocol import names
 from geventchat.protocol.errors import Refused
+from geventchat.protocol.text import BOM, is_utf16
 from geventchat.server.timeline.sqlite.export import (
     FORMAT,
     EndLine,
@@ -24,11 +24,7 @@ from geventchat.server.timeline.sqlite.schema import UPDATE_TOTALS, checksum
 
 _LOST: Final = "(This message was damaged on the server's disk and is lost.)"
 _UTF_16: Final = "is UTF-16; save it as UTF-8"
-_NOT_UTF_8: Final = {
-    b"\xff\xfe": _UTF_16,
-    b"\xfe\xff": _UTF_16,
-    b"{\0": _UTF_16,
-    b"\0{": _UTF_16,
+_NOT_TEXT: Final = {
     b"\x1f\x8b": "is compressed; decompress it first: gzip -d",
     b"\xfd7zXZ": "is compressed; decompress it first: xz -d",
     b"\x28\xb5\x2f\xfd": "is compressed; decompress it first: zstd -d",
@@ -139,10 +135,12 @@ def _numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     """Yield the lines that are not blank, with their numbers. Raises ImportFailed."""
     for number, line in enumerate(lines, 1):
         if number == 1:
-            for start, reason in _NOT_UTF_8.items():
+            if is_utf16(line):
+                raise ImportFailed(_UTF_16)
+            for start, reason in _NOT_TEXT.items():
                 if line.startswith(start):
                     raise ImportFailed(reason)
-        text = line.removeprefix(BOM_UTF8) if number == 1 else line
+        text = line.removeprefix(BOM) if number == 1 else line
         if text.strip():
             yield number, text
 
