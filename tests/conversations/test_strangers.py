@@ -3,21 +3,12 @@
 Nothing that they send is relayed, such as a request that a web page makes a browser send here.
 """
 
-from collections.abc import Iterator
-
 import gevent
 import pytest
 
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.conftest import Address
-from tests.conversations.control import beside
 from tests.conversations.peers import Bystanders, Plain, Rich
-
-
-@pytest.fixture
-def bystanders(address: Address) -> Iterator[Bystanders]:
-    with beside(address) as bystanders:
-        yield bystanders
 
 
 def answer_to(stranger: Plain) -> bytes:

@@ -1,8 +1,6 @@
 """Rules hit whom the operator meant, say how many that were, and can be undone."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,16 +13,8 @@ FAR = "127.0.0.9"
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> dict[str, Any]:
-    file = tmp_path / "operator"
-    file.write_text(f"{TOKEN}\n")
-    return {"operator_file": str(file)}
-
-
-@pytest.fixture
-def chat(options: dict[str, Any]) -> Iterator[Chat]:
-    with chatting(options=options) as chat:
-        yield chat
+def chat(moderated: Chat) -> Chat:
+    return moderated
 
 
 def refused(chat: Chat, code: str, **fields: Any) -> str:

@@ -1,12 +1,11 @@
 """Files that can be used, and those that cannot: the refusal names the file and leaves nothing."""
 
 import os
-import sqlite3
 import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,9 @@ from geventchat.server.timeline.sqlite import SqliteTimeline, schema
 from geventchat.server.timeline.sqlite.claim import Claim, check_path
 from tests.command import COMMAND
 from tests.server.record import Record, on_disk, say
+from tests.server.timeline.conftest import other_program
 
 NOBODY = 65_534
-
-
-def other_program(path: Path) -> "closing[sqlite3.Connection]":
-    return closing(sqlite3.connect(path, isolation_level=None))
 
 
 def unusable(path: Path) -> str:
