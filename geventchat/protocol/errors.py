@@ -63,7 +63,7 @@ MISPLACED_HELLO: Final = Reason(
     "This port speaks geventchat in UTF-8: a hello begins with U+001E and {, which must be the "
     "very first bytes of a connection. Nothing of yours was passed on.",
 )
-"""Never sent with this code: who makes that mistake has no rich connection."""
+"""Never sent with this code: a client that makes this mistake is not rich."""
 REPLACED: Final = Reason("replaced", False, "Replaced by a newer connection of this client.")
 KICKED: Final = Reason("kicked", False, "Kicked by an operator.")
 BANNED: Final = Reason("banned", False, "You are banned from this server.")

@@ -18,7 +18,7 @@ RICH_MARK: Final = "\x1e"
 NOTICE: Final = "* geventchat: "
 """Prefix of lines that plain clients get from the server itself."""
 NULL_HINT: Final = r"A message ends with a null byte, as printf 'hi\0' writes it."
-"""What a client is told whose message has no end."""
+"""The hint for a client whose message is not complete."""
 WRONG_PORT: Final = "This port speaks "
 """Begins the notice to a client whose first bytes do not fit: connecting again cannot help."""
 

@@ -131,7 +131,7 @@ def test_a_refused_nick_says_which_one_is_in_the_way_and_for_how_long(address: A
         drop(bernd)
         for nick in ("Bemd", "bernd"):
             text = eve.ask("nick", nick=nick)["text"]
-            assert re.search(r"is held for (5\d|60) more seconds for whoever had it\.", text)
+            assert re.search(r"is held for its former user for (5\d|60) more seconds\.", text)
 
 
 def test_renaming_to_the_current_nick_is_answered_and_not_announced(address: Address) -> None:

@@ -312,7 +312,7 @@ class View:
             room.count = presence.count
         if nick is None or presence.event is None:
             return []
-        # Nobody is told at once: `tick` returns the lines.
+        # Not printed at once: `tick` returns the lines.
         shown = room.name == self.current and not hidden
         comings = self._comings if shown else Comings()
         match presence.event:

@@ -26,4 +26,4 @@ def whose(owner: Participant | Away) -> str:
     if not isinstance(owner, Away):
         return "is in use"
     seconds = max(math.ceil(owner.until - time.monotonic()), 1)
-    return f"is held for {seconds} more seconds for whoever had it"
+    return f"is held for its former user for {seconds} more seconds"

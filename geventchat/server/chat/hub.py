@@ -170,7 +170,7 @@ class Hub:
         self._absent.pop(participant, None)
         if introduced:
             self._console.disconnected(participant.nick, reason.code, len(self.sessions))
-        else:  # nobody has noticed it: a health check, or a client of something else
+        else:  # it was never announced: a health check, or another protocol
             self._nicks.take_back(participant.nick)
             participant.nick = ""
         self.delivery.work()

@@ -27,7 +27,7 @@ class Nicks(Generic[Owner]):
         return f"{names.GUEST}{self._guests}"
 
     def take_back(self, guest: str) -> None:
-        """Give a guest's number to the next one, if it is the newest: nobody has seen it."""
+        """Give a guest's number to the next one, if it is the newest and was never shown."""
         if guest == f"{names.GUEST}{self._guests}":
             self._guests -= 1
 

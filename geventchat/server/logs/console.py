@@ -19,7 +19,7 @@ SHOWN_CHARACTERS: Final = 4_096
 """Of a message; the timeline has all of it."""
 
 _LINE_ENDS: Final = "\r\n"
-"""What telnet and the like leave at the end of a message; no person wants to see it."""
+"""What telnet and the like leave at the end of a message; it is not shown."""
 
 _package: Final = logging.getLogger("geventchat")
 
