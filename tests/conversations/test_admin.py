@@ -64,6 +64,16 @@ def test_health_is_503_once_the_server_shuts_down(chat: Chat) -> None:
     assert get(chat, "/healthz") == (503, "shutting down\n")
 
 
+@pytest.mark.parametrize("page", ["/healthz", "/metrics", "/top", "/else"])
+def test_head_is_answered_without_a_body(chat: Chat, page: str) -> None:
+    with socket.create_connection(chat.server.admin_addresses[0]) as sock:
+        sock.sendall(f"HEAD {page} HTTP/1.0\r\n\r\n".encode())
+        with sock.makefile("rb") as file:
+            head, _, body = file.read().partition(b"\r\n\r\n")
+    assert b"Content-Length: " in head
+    assert body == b""
+
+
 def test_health_is_503_while_messages_cannot_be_stored(chat: Chat) -> None:
     ann = chat.rich("Ann")
     store = chat.server._timeline._store  # type: ignore[attr-defined]

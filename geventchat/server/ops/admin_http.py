@@ -125,7 +125,7 @@ class Admin:
             _log.exception("admin request failed")
             status, kind, body = "500 Internal Server Error", _TEXT, b"Internal server error.\n"
         begin(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
-        return [body]
+        return [] if asked["REQUEST_METHOD"] == "HEAD" else [body]
 
     def _page(self, asked: dict[str, Any]) -> tuple[str, str, bytes]:
         """Return the status, the content type and the body of the response."""
