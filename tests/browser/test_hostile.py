@@ -1,0 +1,143 @@
+"""Texts of others are shown as text, run nothing, and leave the page as it was.
+
+Each tab ends with no report of a violated Content-Security-Policy, no error, and no request to
+anywhere else.
+"""
+
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenTab
+from tests.browser.door import Door
+from tests.browser.tab import Tab
+from tests.conversations.peers import Rich
+
+MARKUP = (
+    "<script>document.body.dataset.run = 1</script>",
+    '<img src="http://evil.test/x" onerror="document.body.dataset.run = 2">',
+    "<svg onload=document.body.dataset.run=3>",
+    '"><iframe src="http://evil.test/"></iframe>',
+    "<style>* { display: none }</style>",
+    '<a href="javascript:document.body.dataset.run=4">here</a>',
+    "[here](javascript:document.body.dataset.run=5)",
+    "</div></article></main><h1>Hello</h1>",
+    "{{constructor.constructor('document.body.dataset.run = 6')()}} ${document.title = 7}",
+    "&lt;b&gt; &amp; &#x3c;script&#x3e;",
+)
+LINKS = (
+    "javascript:document.body.dataset.run=1//http://a.test",
+    "data:text/html,<script>document.body.dataset.run=2</script>",
+    "http://user:secret@evil.test/",
+    "http://bank.test\u202e/moc.live//:ptth",
+    "vbscript:msgbox(1) file:///etc/passwd blob:http://a.test/1",
+    "HTTP://JAVASCRIPT:alert(1)@evil.test/",
+)
+CALM = "a calm message"
+LONG = "x" * 65_000
+STACKED = "Z" + "\u0301" * 10_000
+CONTROLS = "\x1b[2J\x1b[31mred\x07\x08\x08 \u200e\u200f \ufeff \u2028\u2029 \U000e0041"
+OVERRIDE = "\u202egpj.exe \u2066\u2067\u2068 \u202d\u202e"
+
+
+def boxes_within(tab: Tab) -> bool:
+    """Return whether nothing of a message is outside the log, and the page scrolls in no direction."""
+    return bool(
+        tab.evaluate("""() => {
+            const view = document.documentElement;
+            const log = document.querySelector("[role=log]").getBoundingClientRect();
+            const within = [...document.querySelectorAll("article, article *")].every((each) => {
+              const box = each.getBoundingClientRect();
+              return box.left >= log.left - 1 && box.right <= log.right + 1;
+            });
+            return within && view.scrollWidth <= innerWidth && view.scrollHeight <= innerHeight;
+        }""")
+    )
+
+
+def test_markup_and_script_are_text(ann: Tab, bob: Rich) -> None:
+    for text in MARKUP:
+        bob.say(ann.room, text)
+    ann.expect_texts(*MARKUP)
+    ann.say(*MARKUP)
+    ann.expect_texts(*MARKUP, *MARKUP)
+    assert ann.evaluate("document.body.dataset.run") is None
+    expect(ann.log.locator("a, img, script, style, iframe")).to_have_count(0)
+    assert boxes_within(ann)
+
+
+def test_only_links_that_open_where_they_say_can_be_clicked(ann: Tab, bob: Rich) -> None:
+    for text in LINKS:
+        bob.say(ann.room, text)
+    bob.say(ann.room, "https://fine.test/")
+    ann.article("https://fine.test/").get_by_role("link").wait_for()
+    found = ann.log.get_by_role("link").evaluate_all("links => links.map(link => link.href)")
+    assert found[-1] == "https://fine.test/"
+    for link in found:
+        assert link.startswith(("http://", "https://"))
+        assert "evil.test" not in link
+    shown = ann.log.get_by_role("link").all_inner_texts()
+    assert [link.split("/")[2] for link in found] == [text.split("/")[2] for text in shown]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [LONG, STACKED, "👩‍👩‍👧‍👦" * 2_000, "\n" * 5_000 + "end", OVERRIDE, CONTROLS,
+     "שלום עולם " * 50, "ﷺ" * 3_000, " " * 3_000 + "\u3000" * 3_000 + "end", "`" * 9_999],
+    ids=["long", "stacked", "emoji", "breaks", "bidi", "controls", "hebrew", "wide", "blanks",
+         "backticks"],
+)  # fmt: skip
+def test_no_text_disturbs_the_others(ann: Tab, bob: Rich, text: str) -> None:
+    bob.say(ann.room, CALM)
+    above = ann.article(CALM)
+    expect(above).to_be_visible()
+    before = above.locator(".text").screenshot()
+    bob.say(ann.room, text)
+    bob.say(ann.room, "after it")
+    below = ann.article("after it")
+    expect(below).to_be_in_viewport(ratio=1)
+    expect(ann.articles).to_have_count(3)
+    assert boxes_within(ann)
+    ann.articles.first.scroll_into_view_if_needed()
+    assert above.locator(".text").screenshot() == before  # nothing is drawn over it
+    expect(ann.message).to_be_in_viewport(ratio=1)
+
+
+def test_a_right_to_left_text_leaves_what_is_beside_it(ann: Tab, bob: Rich) -> None:
+    bob.say(ann.room, "שלום (abc) 123!")
+    article = ann.article("שלום")
+    assert article.locator(".text").evaluate("text => getComputedStyle(text).direction") == "rtl"
+    author = article.get_by_role("button", name=bob.nick).bounding_box()
+    time = article.locator("time").bounding_box()
+    assert author
+    assert time
+    assert author["x"] < time["x"]
+
+
+def test_hostile_names_and_topics_are_text(serve: Callable[..., Door], open_tab: OpenTab) -> None:
+    door = serve()
+    room = "<img/src=x/onerror=alert(1)>"
+    nick = "<script>alert(1)</script>"
+    topic = "</h1><script>alert(2)</script>\u202e \x1b[31m" + "y" * 400
+    ann = open_tab("ann", door=door).open().join()
+    with Rich(door.address, nick, rooms=[room, ann.room]) as mallory:
+        assert mallory.nick == nick
+        mallory.tell("topic", room=room, topic=topic)
+        mallory.pong()
+        ann.open(f"#{quote(room)}")
+        expect(ann.page.get_by_role("heading", level=1)).to_have_text(room)
+        expect(ann.members).to_contain_text(nick)
+        mallory.say(room, f"hello {ann.nick}")
+        expect(ann.article("hello").get_by_role("button", name=nick)).to_be_visible()
+        mallory.tell("typing", room=room)
+        expect(ann.page.get_by_text(f"{nick} is typing")).to_be_visible()
+        mallory.tell("direct", to=ann.nick, text=MARKUP[0])
+        ann.rooms.get_by_role("button", name=f"{nick}, 1 unread").click()
+        ann.expect_texts(MARKUP[0])
+        expect(ann.page.get_by_role("heading", level=1)).to_have_text(nick)
+        mallory.ask("nick", nick="<b>")
+        expect(ann.page.get_by_role("heading", level=1)).to_have_text("<b>")
+    expect(ann.page.locator("b, img[src=x]")).to_have_count(0)
+    assert boxes_within(ann)
