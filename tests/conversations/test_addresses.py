@@ -27,7 +27,7 @@ def connect_briefly(chat: Chat, source: str = STRANGER, said: bytes = b"q\0") ->
 def wait_connections(chat: Chat, number: int) -> None:
     """Wait until no more than that many connections are left."""
     with gevent.Timeout(5):
-        while len(chat.server._readers) > number:
+        while len(chat.server._admission.readers) > number:
             gevent.sleep(0.001)
 
 
@@ -113,7 +113,7 @@ def test_a_health_check_takes_no_number_of_a_guest(chat: Chat) -> None:
 
 
 def test_after_a_restart_all_come_back_at_once(tmp_path: Path) -> None:
-    timeline, options = f"sqlite:{tmp_path}/chat.db", {**NOBODY, "admin": "none"}
+    timeline, options = f"sqlite:{tmp_path}/chat.db", {**NOBODY, "admin": "none", "web": "none"}
     with chatting(timeline, options=options) as chat:
         (joined,) = of("joined", chat.track(Rich(chat.address, source=STRANGER)).greeting)
     cursor = {"epoch": joined["epoch"], "position": joined["position"]}

@@ -16,7 +16,7 @@ STRANGER = "127.0.0.9"
 def wait_throttled(chat: Chat) -> None:
     """Wait until a client is throttled."""
     with gevent.Timeout(5):
-        while not chat.server.counts["pauses"]:
+        while not chat.server._admission.counts["pauses"]:
             gevent.sleep(0.001)
 
 
@@ -41,7 +41,7 @@ def test_messages_sent_too_quickly_arrive_later_complete_and_in_order(untrusting
         ann.say("lobby", text)
     assert texts(bob.posts(30)) == said
     assert time.monotonic() - began > 25 / 50 - 0.1
-    assert untrusting.server.counts["pauses"] >= 20
+    assert untrusting.server._admission.counts["pauses"] >= 20
     assert texts(ann.pong()) == said
 
 
@@ -155,4 +155,4 @@ def test_a_trusted_client_is_not_paused(chat: Chat) -> None:
     for number in range(500):
         ann.say("lobby", str(number))
     assert len(of("post", ann.posts(500))) == 500
-    assert not chat.server.counts
+    assert not chat.server._admission.counts

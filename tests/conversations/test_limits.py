@@ -115,7 +115,7 @@ def test_the_lobby_can_always_be_joined(serve: Serve, rooms: int) -> None:
 
 def test_a_full_server_says_so_and_closes() -> None:
     with serving("memory:") as server:
-        server._max_connections = 2
+        server._admission.max_connections = 2
         with Bystanders(server.address) as bystanders, Plain(server.address) as late:
             late.send(b"too late\0")
             (line,) = late.rest()
@@ -126,7 +126,7 @@ def test_a_full_server_says_so_and_closes() -> None:
 
 def test_a_full_server_says_so_to_a_rich_client_too() -> None:
     with serving("memory:") as server:
-        server._max_connections = 2
+        server._admission.max_connections = 2
         with Bystanders(server.address) as bystanders, Plain(server.address) as late:
             late.send(b'\x1e{"type":"hello","version":1,"client":"client-that-is-late"}\0')
             (bye,) = map(json.loads, late.rest())
@@ -139,7 +139,7 @@ def test_a_full_server_says_so_to_silent_clients_and_to_a_crowd(
 ) -> None:
     caplog.set_level(logging.INFO, "geventchat")
     with serving("memory:") as server:
-        server._max_connections = 2
+        server._admission.max_connections = 2
         with Bystanders(server.address) as bystanders, ExitStack() as stack:
             crowd = [stack.enter_context(Plain(server.address)) for _ in range(40)]
             for late in crowd:
@@ -162,7 +162,7 @@ def operator_file(tmp_path: Path) -> str:
 
 def test_operator_slots_of_a_full_server_are_not_for_others(operator_file: str) -> None:
     with chatting(options={"operator_file": operator_file, "trust": ("127.0.0.1/32",)}) as chat:
-        chat.server._max_connections = 0
+        chat.server._admission.max_connections = 0
         for _ in range(8):
             chat.track(Plain(chat.address, source="127.0.0.9"))
         (line,) = chat.track(Plain(chat.address, source="127.0.0.9")).rest()
@@ -173,21 +173,21 @@ def test_operator_slots_of_a_full_server_are_not_for_others(operator_file: str) 
 def test_an_operator_can_connect_to_a_full_server(operator_file: str) -> None:
     with chatting(options={"operator_file": operator_file}) as chat:
         _, bob = chat.rich_clients("Ann", "Bob")
-        chat.server._max_connections = 2
+        chat.server._admission.max_connections = 2
         assert chat.refused(token="a-token-that-is-wrong")[-1]["code"] == "full"
         olga = chat.rich("Olga", token="the-token-of-a-test")
         assert olga.ask("admin", action="kick", target="Bob")["connections_closed"] == 1
         assert bob.closing()[-1]["code"] == "kicked"
         bob.socket.close()
         with gevent.Timeout(5):
-            while len(chat.server._readers) > 2:
+            while len(chat.server._admission.readers) > 2:
                 gevent.sleep(0.001)
         assert chat.rich("Cid").nick == "Cid"
 
 
 def test_a_full_server_accepts_again_after_a_client_leaves() -> None:
     with serving("memory:") as server:
-        server._max_connections = 3
+        server._admission.max_connections = 3
         with Bystanders(server.address) as bystanders:
             with Plain(server.address) as ann, Plain(server.address) as late:
                 assert late.rest()[0].startswith(NOTICE)
@@ -201,11 +201,11 @@ def test_a_full_server_accepts_again_after_a_client_leaves() -> None:
 
 def test_rejected_connections_are_not_counted() -> None:
     with serving("memory:") as server:
-        server._max_connections = 2
+        server._admission.max_connections = 2
         with Bystanders(server.address) as bystanders:
             turned_away = [Plain(server.address) for _ in range(10)]
             assert all(len(late.rest()) == 1 for late in turned_away)
-            server._max_connections = 3
+            server._admission.max_connections = 3
             with Plain(server.address) as ann:
                 ann.send(b"hello\0")
                 bystanders.check_heard("hello")

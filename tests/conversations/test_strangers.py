@@ -149,7 +149,7 @@ def test_a_program_of_another_protocol_is_logged_by_its_name() -> None:
                 stranger.send(head)
                 answer_to(stranger)
         with gevent.Timeout(5):
-            while chat.sessions() or chat.server._readers:
+            while chat.sessions() or chat.server._admission.readers:
                 gevent.sleep(0.001)
         assert chat.server.rejections.counts == {"proxy": len(PROXY), "http": 3}
 

@@ -239,7 +239,7 @@ def test_a_health_check_of_a_tls_port_is_not_logged(
             Plain(secure.address).socket.close()
             drop(Plain(secure.address))
         with gevent.Timeout(5):
-            while secure.server._readers:
+            while secure.server._admission.readers:
                 gevent.sleep(0.001)
     assert caplog.text == ""
     assert secure.server.rejections.counts == {}
