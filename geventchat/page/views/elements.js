@@ -47,9 +47,9 @@ export function avatar(nick, tile = element("span", { className: "avatar", "aria
 
 /** Give an element the colour of a nick, the same everywhere. @param {HTMLElement} painted @param {string} nick */
 export function paint(painted, nick) {
-  let hash = 7;
-  for (const character of fold(nick)) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) % 9973;
-  painted.style.setProperty("--hue", String((hash * 47) % 360));
+  let hash = 0;
+  for (const character of fold(nick)) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x9e3779b1);
+  painted.style.setProperty("--hue", String((hash >>> 16) % 360));
 }
 
 const SVG = "http://www.w3.org/2000/svg";

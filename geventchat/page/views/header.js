@@ -25,10 +25,10 @@ export class Header {
     const isRoom = current?.kind === "room";
     byId("title").textContent = current ? oneLine(current.name) : "No room";
     const topic = byId("topic");
-    topic.textContent = isRoom ? oneLine(current.topic) || "Set a topic" : current ? "Direct messages" : "";
+    topic.textContent = isRoom ? oneLine(current.topic) : current ? "Direct messages" : "";
     topic.toggleAttribute("disabled", !isRoom);
-    topic.classList.toggle("unset", isRoom && !current.topic);
-    topic.title = isRoom && current.topic ? oneLine(current.topic) : "";
+    topic.hidden = !topic.textContent;
+    topic.title = isRoom ? topic.textContent : "";
     byId("open-members").hidden = byId("members").hidden = !isRoom;
     byId("room-menu").hidden = !current;
     byId("count").textContent = isRoom ? current.count.toLocaleString() : "";

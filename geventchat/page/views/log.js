@@ -30,6 +30,7 @@ export class Log {
   #window = [];
   #following = true;
   #lastTop = 0;
+  #lastEnd = 0;
   /** Asks for a drawing. */
   draw = oncePerFrame(() => this.#render());
 
@@ -164,20 +165,27 @@ export class Log {
     if (at < 0) return;
     const moved = inView[at].getBoundingClientRect().top - places[at];
     if (Math.abs(moved) >= 1) this.#scroller.scrollTop += moved;
-    this.#lastTop = this.#scroller.scrollTop;
+    this.#note();
   }
 
   #toEnd() {
     this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#note();
+  }
+
+  /** Remember where the view is, to know what the user has scrolled from what the page has. */
+  #note() {
     this.#lastTop = this.#scroller.scrollTop;
+    this.#lastEnd = this.#scroller.scrollHeight - this.#scroller.clientHeight;
   }
 
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    const isEnd = scrollHeight - scrollTop - clientHeight < AT_END && this.#isAtEnd();
-    if (scrollTop < this.#lastTop - 1 && !isEnd) this.#following = false;
-    else if (isEnd) this.#following = true;
-    this.#lastTop = scrollTop;
+    const end = scrollHeight - clientHeight;
+    const isUp = scrollTop < this.#lastTop - 1 && end >= this.#lastEnd - 1; // else the log has shrunk
+    if (isUp) this.#following = false;
+    else if (end - scrollTop < AT_END && this.#isAtEnd()) this.#following = true;
+    this.#note();
     const { current } = this.#chat.store;
     if (current) {
       current.scrolledUp = !this.#following;

@@ -9,7 +9,7 @@ import { avatar, element, isolated, paint } from "./elements.js";
 
 const LONG_CHARACTERS = 3_000;
 const LONG_LINES = 40;
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const EXACT = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
 const DOTS = "⋯";
