@@ -1,0 +1,314 @@
+/**
+ * One client of the server: requests, messages, events; reconnects and resumes by itself.
+ *
+ * The counterpart of the Python library's Connection. Events of the rooms arrive once and in order,
+ * across reconnects. Messages that are not acknowledged are sent again, once and in order.
+ */
+
+import { Backoff, retryAfter } from "./backoff.js";
+import { Cursors } from "./cursors.js";
+import { GUEST } from "./names.js";
+import { SocketLink } from "./socket_link.js";
+
+/** @import {Answers, Bye, ClientEvent, Hello, Say, ServerError, ServerEvent, Welcome} from "./protocol" */
+/** @import {PendingSays} from "./pending_says.js" */
+
+const ANSWER_MS = 30_000;
+const GOOD_MS = 30_000; // after a connection that lasted so long the back-off starts over
+const LOOK_MS = 1_000;
+const SILENCE_MS = 8_000; // how long something may be unanswered before the server is asked
+const PONG_MS = 5_000; // how long it may take to answer that
+
+/** The server refused a request. */
+export class Refused extends Error {
+  /** @param {ServerError} error */
+  constructor(error) {
+    super(error.text);
+    this.code = error.code;
+  }
+}
+
+/** The connection ended before the answer, or is down. */
+export class Ended extends Error {}
+
+/** The request exceeds the server's limit; nothing was sent. */
+export class TooLong extends Error {}
+
+export class Connection {
+  /** @type {Welcome | null} of the connection there is now */
+  welcome = null;
+  /** @type {Hello} what is said in hello; a nick or token that changes is for the next one */
+  hello = {};
+  cursors = new Cursors();
+  #url;
+  #client;
+  #hear;
+  /** @type {SocketLink | null} */
+  #link = null;
+  #backoff = new Backoff();
+  #retry = 0;
+  #connectedAt = 0;
+  #ids = 0;
+  /** @type {Map<string, {resolve: (event: any) => void, reject: (error: Error) => void, since: number}>} */
+  #asked = new Map();
+  /** @type {Set<string>} rooms joined on this connection */
+  #joined = new Set();
+  #heardAt = 0;
+  #pingedAt = 0;
+  #saidAt = 0;
+  #watching = 0;
+  #closing = false;
+
+  /**
+   * @param {string} url
+   * @param {string} client the secret id
+   * @param {PendingSays} pendingSays
+   * @param {(event: ClientEvent) => void} hear
+   */
+  constructor(url, client, pendingSays, hear) {
+    this.#url = url;
+    this.#client = client;
+    this.pendingSays = pendingSays;
+    this.#hear = hear;
+  }
+
+  /**
+   * Connect, and reconnect until `close` or until the server forbids it.
+   * @param {Hello} hello
+   * @param {string[]} rooms to join
+   */
+  open(hello, rooms) {
+    this.hello = hello;
+    this.#closing = false;
+    for (const room of rooms) this.cursors.ask(room);
+    this.#connect();
+  }
+
+  /** Say goodbye: what was sent before is still answered, the nick is free at once. */
+  close() {
+    this.#closing = true;
+    clearTimeout(this.#retry);
+    this.#link?.send({ type: "bye" });
+  }
+
+  /** Leave the place to another tab, without a word. */
+  abandon() {
+    this.#closing = true;
+    clearTimeout(this.#retry);
+    this.#link?.drop();
+  }
+
+  /** Try to connect now, if it is waiting to; else ask whether the server is still there. */
+  retry() {
+    if (this.#retry) {
+      clearTimeout(this.#retry);
+      this.#connect();
+    } else if (this.welcome) {
+      this.#ping();
+    }
+  }
+
+  /**
+   * Make a request and wait for its answer. Rejects with Refused, Ended or TooLong.
+   * @template {keyof Answers} T
+   * @param {T} type
+   * @param {object} [fields]
+   * @returns {Promise<Answers[T]>}
+   */
+  request(type, fields = {}) {
+    return new Promise((resolve, reject) => {
+      if (!this.welcome) throw new Ended("Not connected. Try again in a moment.");
+      const id = String(++this.#ids);
+      const request = { type, ...fields, id };
+      this.#check(request);
+      this.#asked.set(id, { resolve, reject, since: Date.now() });
+      this.#link?.send(request);
+    });
+  }
+
+  /**
+   * Send a message, now or after reconnecting. Throws TooLong and TooManyPending.
+   * @param {string} room
+   * @param {string} text
+   * @param {string} [key] of one that failed and is sent again
+   * @returns {Say}
+   */
+  say(room, text, key) {
+    this.#check({ type: "say", room, text, key: "0".repeat(22) });
+    const say = this.pendingSays.add(room, text, key);
+    if (this.#joined.has(room)) this.#send(say);
+    return say;
+  }
+
+  /** @param {string} room in which the user is typing */
+  typing(room) {
+    if (this.#joined.has(room)) this.#link?.send({ type: "typing", room });
+  }
+
+  // Connecting
+
+  #connect() {
+    this.#retry = 0;
+    this.#hear({ type: "connecting" });
+    const hello = { ...this.hello, client: this.#client, rooms: this.cursors.resume() };
+    /** @type {SocketLink} */
+    const link = new SocketLink(
+      this.#url,
+      hello,
+      (event) => this.#handle(event),
+      (bye) => this.#ended(bye),
+    );
+    this.#link = link;
+  }
+
+  /** @param {Welcome} welcome */
+  #welcomed(welcome) {
+    this.welcome = welcome;
+    this.#rename(welcome.nick);
+    this.#connectedAt = this.#heardAt = Date.now();
+    this.#pingedAt = 0;
+    clearInterval(this.#watching);
+    this.#watching = window.setInterval(() => this.#watch(), LOOK_MS);
+  }
+
+  /** @param {string} nick to ask for in the next hello: a guest's is given by the server */
+  #rename(nick) {
+    this.hello = { ...this.hello, nick: nick.startsWith(GUEST) ? undefined : nick };
+  }
+
+  /** @param {Bye} bye */
+  #ended(bye) {
+    const wasConnected = this.welcome !== null;
+    this.#link = this.welcome = null;
+    this.#joined.clear();
+    clearInterval(this.#watching);
+    const asked = [...this.#asked.values()];
+    this.#asked.clear();
+    for (const { reject } of asked) reject(new Ended(bye.text));
+    if (this.#closing || !bye.reconnect) {
+      this.#hear({ type: "ended", bye });
+      return;
+    }
+    if (wasConnected) this.#hear({ type: "disconnected", bye });
+    if (wasConnected && Date.now() - this.#connectedAt > GOOD_MS) this.#backoff.reset();
+    const seconds = retryAfter(bye.after_ms) || this.#backoff.next();
+    this.#hear({ type: "failed", why: bye.text, seconds });
+    this.#retry = window.setTimeout(() => this.#connect(), seconds * 1000);
+  }
+
+  // Events
+
+  /** @param {ServerEvent} event */
+  #handle(event) {
+    this.#heardAt = Date.now();
+    if (this.#pingedAt) {
+      this.#pingedAt = 0;
+      this.#hear({ type: "heard" });
+    }
+    switch (event.type) {
+      case "welcome":
+        this.#welcomed(event);
+        break;
+      case "ping":
+        this.#link?.send({ type: "pong" });
+        return;
+      case "joined":
+        if (event.recovered === false) this.#hear({ type: "gap", room: event.room });
+        this.cursors.joined(event);
+        this.#hear(event);
+        this.#resolve(event);
+        this.#resend(event.room);
+        return;
+      case "left":
+        this.cursors.leave(event.room);
+        this.#joined.delete(event.room);
+        break;
+      case "post":
+        if (!this.cursors.post(event.room, event.position)) {
+          this.#link?.drop("Messages arrived out of order.");
+          return;
+        }
+        this.pendingSays.acknowledge(event.key);
+        break;
+      case "renamed":
+        this.#rename(event.nick);
+        break;
+      case "sent":
+        this.pendingSays.acknowledge(event.key);
+        break;
+      case "error": {
+        const say = this.pendingSays.acknowledge(event.key);
+        if (say) this.#hear({ type: "refused", error: event, say });
+        if (say || this.#refuse(event)) return;
+        break;
+      }
+    }
+    this.#resolve(event);
+    this.#hear(event);
+  }
+
+  /** @param {string} room that was joined: what is pending there is sent, in order */
+  #resend(room) {
+    if (this.#joined.has(room)) return;
+    this.#joined.add(room);
+    for (const say of this.pendingSays.all) if (say.room === room) this.#send(say);
+  }
+
+  /** @param {Say} say */
+  #send(say) {
+    this.#saidAt = Date.now();
+    this.#link?.send({ type: "say", ...say });
+  }
+
+  /** @param {ServerEvent & {id?: string}} event */
+  #resolve(event) {
+    if (event.id === undefined) return;
+    this.#asked.get(event.id)?.resolve(event);
+    this.#asked.delete(event.id);
+  }
+
+  /** @param {ServerError} error */
+  #refuse(error) {
+    const asked = error.id === undefined ? undefined : this.#asked.get(error.id);
+    this.#asked.delete(error.id ?? "");
+    asked?.reject(new Refused(error));
+    return asked !== undefined;
+  }
+
+  /** @param {object} request */
+  #check(request) {
+    const limit = this.welcome?.limits.frame_bytes ?? 65_536;
+    const bytes = new TextEncoder().encode(JSON.stringify(request)).length;
+    if (bytes > limit) {
+      const figures = `${bytes.toLocaleString("en")} of at most ${limit.toLocaleString("en")} bytes`;
+      throw new TooLong(`The message is too long: ${figures}.`);
+    }
+  }
+
+  // Silence
+
+  /** Notice that the server is silent: a connection that is lost without a word says nothing. */
+  #watch() {
+    const now = Date.now();
+    if (this.#pingedAt) {
+      if (now - this.#pingedAt >= PONG_MS) this.#link?.drop("The server did not answer.");
+      else if (now - this.#pingedAt >= 2 * LOOK_MS) this.#hear({ type: "silent" });
+      return;
+    }
+    for (const [id, { reject, since }] of this.#asked) {
+      if (now - since < ANSWER_MS) continue;
+      this.#asked.delete(id);
+      reject(new Ended("The server did not answer."));
+    }
+    const waits = this.#asked.size > 0 || this.pendingSays.all.some((s) => this.#joined.has(s.room));
+    const heard = waits ? Math.max(this.#heardAt, this.#saidAt) : this.#heardAt;
+    const patience = waits ? SILENCE_MS : ((this.welcome?.ping_seconds ?? 30) + 10) * 1000;
+    if (now - heard >= patience) this.#ping();
+  }
+
+  #ping() {
+    if (this.#pingedAt) return;
+    this.#pingedAt = Date.now();
+    this.#link?.send({ type: "ping" });
+  }
+}

@@ -1,0 +1,477 @@
+/**
+ * The state of the page: conversations, members, what is unread, what is not sent yet. No DOM.
+ *
+ * Events of the connection in, changes out: each names what changed, for the views to draw.
+ */
+
+import { Conversation, NOTHING, TYPING_MS } from "./conversation.js";
+import { mentions } from "./mentions.js";
+import { compare, fold } from "./names.js";
+import { load, save } from "./saved.js";
+
+/** @import {Item} from "./conversation.js" */
+/** @import {ClientEvent, Joined, Members, Post, Presence, Say, ServerError} from "./protocol" */
+
+/**
+ * What changed: of a conversation its log, its members, who is typing; or the list of
+ * conversations, the current one, the connection, the nick. `alert`: somebody wants the user.
+ * @typedef {"log" | "members" | "typing" | "rooms" | "current" | "status" | "nick" | "alert"} What
+ * @typedef {(what: What, conversation: Conversation | null, item?: Item) => void} Listener
+ */
+
+const FRESH = 50; // posts that a new join replays at most
+const SAVED_DIRECTS = 100;
+const SAVE_MS = 1_000;
+
+export class Store {
+  nick = "";
+  operator = false;
+  /** Whether the server has operators. */
+  moderated = false;
+  /** @type {"joining" | "connecting" | "connected" | "away" | "silent" | "taken" | "ended"} */
+  status = "joining";
+  /** Why the connection is away, or has ended. */
+  why = "";
+  /** The code of the bye that ended it for good. */
+  endedBy = "";
+  /** When the next attempt to connect is made, in ms since 1970. */
+  retryAt = 0;
+  /** @type {Map<string, Conversation>} by name, in the order of joining */
+  rooms = new Map();
+  /** @type {Map<string, Conversation>} by folded nick */
+  directs = new Map();
+  /** @type {Conversation | null} */
+  current = null;
+  /** Whether the user looks at the page. */
+  attentive = true;
+  /** @type {Set<string>} folded nicks */
+  ignored = new Set(load("ignored", []));
+  /** @type {Listener[]} */
+  #listeners = [];
+  /** @type {Record<string, {epoch: string, position: number}>} */
+  #read = load("read", {});
+  #readTimer = 0;
+
+  constructor() {
+    const directs = load("directs", /** @type {Record<string, Item[]>} */ ({}));
+    for (const [nick, items] of Object.entries(directs)) this.direct(nick).items = items;
+  }
+
+  /** @param {Listener} listener */
+  listen(listener) {
+    this.#listeners.push(listener);
+  }
+
+  /**
+   * @param {What} what
+   * @param {Conversation | null} [conversation]
+   * @param {Item} [item]
+   */
+  changed(what, conversation = null, item) {
+    for (const listener of this.#listeners) listener(what, conversation, item);
+  }
+
+  /** @returns {Conversation[]} in the order of the list */
+  get all() {
+    return [...this.rooms.values(), ...this.directs.values()];
+  }
+
+  /** @param {string} name @returns {Conversation | undefined} a room the user is in */
+  room(name) {
+    return this.rooms.get(fold(name));
+  }
+
+  /** @param {string} nick @returns {Conversation} begun if there was none */
+  direct(nick) {
+    const known = this.directs.get(fold(nick));
+    if (known) return known;
+    const begun = new Conversation("direct", nick);
+    begun.complete = true;
+    this.directs.set(fold(nick), begun);
+    this.changed("rooms");
+    return begun;
+  }
+
+  /** @param {string} name @returns {Conversation} the room, which may be joined later */
+  expect(name) {
+    const known = this.rooms.get(name);
+    if (known) return known;
+    const room = new Conversation("room", name);
+    this.rooms.set(name, room);
+    this.#saveRooms();
+    this.changed("rooms");
+    return room;
+  }
+
+  /** Show a conversation. @param {Conversation | null} conversation */
+  enter(conversation) {
+    if (this.current === conversation) return;
+    if (this.current) Object.assign(this.current, { scrolledUp: false, line: null });
+    if (this.current && !this.current.attached) this.current.clear();
+    this.current = conversation;
+    if (conversation) save("current", { kind: conversation.kind, name: conversation.name });
+    this.changed("current", conversation);
+  }
+
+  /** Close a conversation; another one is shown. @param {Conversation} conversation */
+  close(conversation) {
+    const at = this.all.indexOf(conversation);
+    if (conversation.kind === "room") this.rooms.delete(conversation.name);
+    else this.directs.delete(fold(conversation.name));
+    this.#saveRooms();
+    this.saveDirects();
+    if (this.current === conversation) this.enter(this.all[Math.max(at - 1, 0)] ?? null);
+    this.changed("rooms");
+  }
+
+  // What is read
+
+  /** Note that the user has seen the newest message. @param {Conversation} conversation */
+  see(conversation) {
+    conversation.scrolledUp = false;
+    if (!this.attentive || !conversation.attached) return;
+    const news = conversation.unread > 0;
+    Object.assign(conversation, { unread: 0, mentioned: false, read: conversation.newest });
+    this.#saveRead(conversation);
+    if (news) this.changed("rooms");
+  }
+
+  /** @param {Conversation} conversation @returns {boolean} whether what arrives is seen at once */
+  #sees(conversation) {
+    return conversation === this.current && this.attentive && !conversation.scrolledUp;
+  }
+
+  // What the user does
+
+  /** Show a notice of this page in a conversation. @param {string} text @param {boolean} [isError] */
+  notice(text, isError = false, conversation = this.current) {
+    if (!conversation) return;
+    const error = isError ? text : undefined;
+    conversation.add({ ...NOTHING, text, error, time: Date.now() });
+    this.changed("log", conversation);
+  }
+
+  /** Show a message of the user that is not stored yet. @param {Say} say */
+  say({ room, text, key }) {
+    const to = this.expect(room);
+    to.outgoing = to.outgoing.filter((item) => item.key !== key);
+    to.outgoing.push(this.#own(text, { key, state: "sending" }));
+    to.line = null;
+    this.changed("log", to);
+  }
+
+  /** Show a direct message of the user. @param {string} nick @param {string} text @returns {Item} */
+  sayDirect(nick, text) {
+    const to = this.direct(nick);
+    const item = this.#own(text, { state: "sending" });
+    to.add(item);
+    this.changed("log", to);
+    return item;
+  }
+
+  /** Save the direct messages: the server keeps none. */
+  saveDirects() {
+    const kept = [...this.directs.values()].map((direct) => {
+      const posts = direct.items.filter((item) => item.kind === "post" && !item.state);
+      return [direct.name, posts.slice(-SAVED_DIRECTS)];
+    });
+    save("directs", Object.fromEntries(kept));
+  }
+
+  /** Hide what a nick says, or no longer. @param {string} nick @param {boolean} hides */
+  ignore(nick, hides) {
+    if (hides) this.ignored.add(fold(nick));
+    else this.ignored.delete(fold(nick));
+    save("ignored", [...this.ignored]);
+    for (const conversation of this.all) {
+      if (hides) conversation.hide((author) => this.ignored.has(fold(author)));
+      else if (conversation.kind === "room") conversation.clear(); // loaded again, with what was hidden
+      this.changed("log", conversation);
+    }
+    this.changed("members", this.current);
+  }
+
+  /** @param {string} nick */
+  ignores(nick) {
+    return this.ignored.has(fold(nick));
+  }
+
+  // Events
+
+  /** @param {ClientEvent} event */
+  hear(event) {
+    switch (event.type) {
+      case "welcome":
+        Object.assign(this, { status: "connected", why: "", moderated: event.features.includes("admin") });
+        this.rename(event.nick);
+        return this.changed("status");
+      case "disconnected":
+        return this.#away(event.bye.text);
+      case "failed":
+        this.retryAt = Date.now() + event.seconds * 1000;
+        if (this.status !== "away") this.why = event.why;
+        return this.changed("status");
+      case "connecting":
+        if (this.status === "joining") this.status = "connecting";
+        this.retryAt = 0;
+        return this.changed("status");
+      case "ended":
+        if (this.status !== "taken") this.status = event.bye.code === "replaced" ? "taken" : "ended";
+        Object.assign(this, { why: event.bye.text, endedBy: event.bye.code });
+        return this.changed("status");
+      case "silent":
+        if (this.status === "connected") this.status = "silent";
+        return this.changed("status");
+      case "heard":
+        if (this.status === "silent") this.status = "connected";
+        return this.changed("status");
+      case "joined":
+        return this.#joined(event);
+      case "left":
+        return this.#left(event.room);
+      case "gap":
+        this.rooms.get(event.room)?.break();
+        return;
+      case "post":
+        return this.#post(event);
+      case "sent":
+        return this.#settle(event.room, event.key);
+      case "refused":
+        return this.#refused(event.say, event.error);
+      case "presence":
+        return this.#presence(event);
+      case "typing":
+        return this.#typing(event.room, event.nick);
+      case "topic":
+        return this.#topic(event.room, event.topic, event.by);
+      case "renamed":
+        this.rename(event.nick);
+        return;
+      case "direct":
+        return this.#direct(event.author, event.text, event.time);
+    }
+  }
+
+  /** @param {string} nick of the user from now on */
+  rename(nick) {
+    const before = this.nick;
+    this.nick = nick;
+    for (const room of this.rooms.values()) {
+      if (room.nicks.delete(before)) room.nicks.add(nick);
+      this.changed("members", room);
+    }
+    if (before && before !== nick) this.notice(`You are now ${nick}.`);
+    this.changed("nick");
+  }
+
+  /** @param {Members} members */
+  members({ room: name, nicks, count }) {
+    const room = this.rooms.get(name);
+    if (!room) return;
+    Object.assign(room, { nicks: new Set(nicks), count, knowsMembers: true });
+    this.changed("members", room);
+  }
+
+  /**
+   * Put posts from the history where they belong.
+   * @param {Conversation} room
+   * @param {Post[]} posts consecutive, oldest first
+   * @param {boolean} complete whether nothing older is stored
+   */
+  history(room, posts, complete) {
+    const older = posts.filter(({ position }) => !room.first || position < room.first);
+    const newer = posts.filter(({ position }) => room.first && position > room.last);
+    /** @param {Post[]} some */
+    const shown = (some) => some.filter((post) => !this.#hides(post)).map((post) => this.#item(post, false));
+    if (newer.length) room.loadNewer(newer, shown(newer));
+    else room.loadOlder(older, shown(older), complete);
+    this.changed("log", room);
+  }
+
+  /** @param {string} why */
+  #away(why) {
+    Object.assign(this, { status: "away", why });
+    for (const room of this.rooms.values()) {
+      Object.assign(room, { knowsMembers: false, loading: false });
+      room.typing.clear();
+      this.changed("typing", room);
+    }
+    this.changed("status");
+  }
+
+  /** @param {Joined} joined */
+  #joined(joined) {
+    const room = this.expect(joined.room);
+    room.enter(joined);
+    if (joined.recovered === null && !room.last) {
+      const seen = this.#read[room.name];
+      const resumes = seen?.epoch === joined.epoch && seen.position <= joined.position;
+      room.read = resumes ? seen.position : joined.position;
+      room.replayed = joined.position;
+      room.unread = Math.max(joined.position - FRESH - room.read, 0);
+      if (room.read < joined.position) room.line = room.read;
+      if (!resumes) this.#saveRead(room, joined.position);
+    }
+    this.changed("rooms");
+    this.changed("members", room);
+    this.changed("log", room);
+  }
+
+  /** @param {string} name */
+  #left(name) {
+    const room = this.rooms.get(name);
+    if (room) this.close(room);
+  }
+
+  /** @param {Post} post */
+  #post(post) {
+    const room = this.expect(post.room);
+    const sent = this.#settle(post.room, post.key);
+    const item = this.#item(post, sent);
+    const seen = this.#sees(room) && room.attached;
+    const isNews = post.position > room.read && !item.own && !this.#hides(post);
+    room.append(post, this.#hides(post) ? null : item);
+    room.typing.delete(post.author);
+    if (!isNews || seen) {
+      if (!room.unread && post.position > room.read) room.read = post.position;
+    } else {
+      if (!room.unread && (room.line === null || room.read > room.line)) room.line = post.position - 1;
+      room.unread++;
+      room.mentioned ||= mentions(post.text, this.nick).length > 0;
+      this.changed("rooms");
+    }
+    if (isNews && post.position > room.replayed && mentions(post.text, this.nick).length) {
+      this.changed("alert", room, item);
+    }
+    this.changed("log", room, post.position > room.replayed ? item : undefined);
+  }
+
+  /** @param {Post} post */
+  #hides(post) {
+    return this.ignores(post.author) && post.author !== this.nick;
+  }
+
+  /** @param {Post} post @param {boolean} own @returns {Item} */
+  #item({ author, time, text, position, key }, own) {
+    return { kind: "post", author, time, text, position, key, own: own || author === this.nick };
+  }
+
+  /** @param {string} text @param {Partial<Item>} fields @returns {Item} */
+  #own(text, fields) {
+    const time = Date.now();
+    return { ...NOTHING, kind: "post", author: this.nick, time, text, own: true, ...fields };
+  }
+
+  /**
+   * Note that a message is stored.
+   * @param {string | undefined} name
+   * @param {string | undefined} key
+   * @returns {boolean} whether it was the user's
+   */
+  #settle(name, key) {
+    const room = this.rooms.get(name ?? "");
+    if (!room || !key) return false;
+    const before = room.outgoing.length;
+    room.outgoing = room.outgoing.filter((item) => item.key !== key);
+    if (room.outgoing.length < before) this.changed("log", room);
+    return room.outgoing.length < before;
+  }
+
+  /** @param {Say} say @param {ServerError} error */
+  #refused(say, error) {
+    const room = this.expect(say.room);
+    const item = room.outgoing.find(({ key }) => key === say.key);
+    if (item) Object.assign(item, { state: "failed", error: error.text });
+    this.changed("log", room);
+  }
+
+  /** @param {Presence} presence */
+  #presence({ room: name, nick, event, new_nick: renamed = "", count }) {
+    const room = this.rooms.get(name);
+    if (!room) return;
+    if (count !== undefined) room.count = count;
+    if (nick !== undefined) room.typing.delete(nick);
+    if (nick !== undefined && event === "join") {
+      if (!room.nicks.has(nick)) room.count++;
+      room.nicks.add(nick);
+    } else if (nick !== undefined && event === "leave") {
+      if (room.nicks.delete(nick)) room.count--;
+    } else if (nick !== undefined && event === "rename") {
+      room.nicks.delete(nick);
+      room.nicks.add(renamed);
+      this.#follow(nick, renamed);
+    }
+    this.changed("members", room);
+  }
+
+  /** Keep ignoring, or writing to, somebody who has changed their nick. @param {string} nick @param {string} renamed */
+  #follow(nick, renamed) {
+    if (this.ignored.delete(fold(nick))) {
+      this.ignored.add(fold(renamed));
+      save("ignored", [...this.ignored]);
+    }
+    const direct = this.directs.get(fold(nick));
+    if (!direct || (fold(nick) !== fold(renamed) && this.directs.has(fold(renamed)))) return;
+    this.directs.delete(fold(nick));
+    direct.name = renamed;
+    this.directs.set(fold(renamed), direct);
+    this.notice(`${nick} is now known as ${renamed}.`, false, direct);
+    this.saveDirects();
+    this.changed("rooms");
+    if (direct === this.current) this.changed("current", direct);
+  }
+
+  /** @param {string} name @param {string} nick */
+  #typing(name, nick) {
+    const room = this.rooms.get(name);
+    if (!room || nick === this.nick || this.ignores(nick)) return;
+    room.typing.set(nick, Date.now() + TYPING_MS);
+    this.changed("typing", room);
+  }
+
+  /** @param {string} name @param {string} topic @param {string} by */
+  #topic(name, topic, by) {
+    const room = this.rooms.get(name);
+    if (!room) return;
+    room.topic = topic;
+    const text = topic ? `${by} set the topic: ${topic}` : `${by} cleared the topic.`;
+    if (!this.ignores(by)) this.notice(text, false, room);
+    this.changed("members", room);
+  }
+
+  /** @param {string} author @param {string} text @param {number} time */
+  #direct(author, text, time) {
+    if (this.ignores(author)) return;
+    const direct = this.direct(author);
+    const item = { ...NOTHING, kind: /** @type {const} */ ("post"), author, text, time };
+    direct.add(item);
+    if (!this.#sees(direct)) direct.unread++;
+    this.saveDirects();
+    this.changed("rooms");
+    this.changed("log", direct, item);
+    this.changed("alert", direct, item);
+  }
+
+  #saveRooms() {
+    save("rooms", [...this.rooms.keys()]);
+  }
+
+  /** @param {Conversation} room @param {number} [position] */
+  #saveRead(room, position = room.read) {
+    if (room.kind !== "room" || !room.epoch) return;
+    this.#read[room.name] = { epoch: room.epoch, position };
+    this.#readTimer ||= window.setTimeout(() => this.saveRead(), SAVE_MS);
+  }
+
+  /** Save now how far the rooms were read, which is otherwise saved once a second. */
+  saveRead() {
+    clearTimeout(this.#readTimer);
+    this.#readTimer = 0;
+    save("read", this.#read);
+  }
+
+  /** @returns {string[]} the other members of the current room, sorted */
+  get others() {
+    return [...(this.current?.nicks ?? [])].filter((nick) => nick !== this.nick).sort(compare);
+  }
+}
