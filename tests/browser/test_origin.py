@@ -26,7 +26,7 @@ def elsewhere(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     (tmp_path / "index.html").write_text("<!doctype html><title>elsewhere</title>")
     files = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), files) as server:
-        Thread(target=server.serve_forever).start()
+        Thread(target=partial(server.serve_forever, poll_interval=0.01)).start()
         page = browser.new_page()
         page.goto(f"http://127.0.0.1:{server.server_port}/")
         yield page
@@ -72,7 +72,7 @@ def test_a_name_that_anybody_can_give_to_this_address_is_refused(
 def test_the_whole_page_is_small(open_tab: OpenTab) -> None:
     tab = open_tab("ann")
     with_body: list[Request] = []
-    tab.page.on("requestfinished", with_body.append)
+    tab.page.on("requestfinished", lambda request: with_body.append(request))
     tab.open().join()
     sent = {
         request.url: request.sizes()["responseBodySize"]

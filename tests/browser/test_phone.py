@@ -6,7 +6,7 @@ from playwright.sync_api import Locator, expect
 from tests.browser.conftest import OpenTab
 from tests.browser.tab import Tab
 from tests.browser.test_accessibility import PHONE
-from tests.browser.test_hostile import boxes_within
+from tests.browser.test_hostile import outside
 from tests.conversations.peers import Rich
 
 THUMB = 36
@@ -37,7 +37,7 @@ def test_the_input_is_at_the_bottom_and_stays_above_a_keyboard(phone: Tab, bob: 
     expect(phone.page.get_by_role("button", name="Send")).to_be_in_viewport(ratio=1)
     phone.page.get_by_role("button", name="Send").tap()
     assert bob.posts(41)[-1]["text"].startswith("a line\na line")
-    assert boxes_within(phone)
+    assert outside(phone) == []
 
 
 def test_rooms_and_members_are_drawers(phone: Tab, bob: Rich) -> None:
@@ -49,7 +49,7 @@ def test_rooms_and_members_are_drawers(phone: Tab, bob: Rich) -> None:
     assert large_enough(show_rooms)
     show_rooms.tap()
     expect(phone.rooms).to_be_in_viewport(ratio=1)
-    assert boxes_within(phone)
+    assert outside(phone) == []
     phone.rooms.get_by_role("button", name=phone.room, exact=True).tap()
     expect(phone.rooms).not_to_be_in_viewport()
     expect(phone.page.get_by_role("heading", level=1)).to_have_text(phone.room)
