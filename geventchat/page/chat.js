@@ -48,11 +48,11 @@ export class Chat {
     } else {
       await new Promise((resolve, reject) => {
         this.#entering = { nick, resolve: () => resolve(undefined), reject };
-        const token = load("token", undefined, sessionStorage);
-        this.connection.open({ nick: nick || undefined, password: password || undefined, token }, []);
+        const [known, token] = ["password", "token"].map((name) => load(name, undefined, sessionStorage));
+        this.connection.open({ nick: nick || undefined, password: password || known, token }, []);
       });
     }
-    save("password", password || undefined, sessionStorage);
+    if (password) save("password", password, sessionStorage);
     this.#entered();
     for (const room of rooms) this.join(room, room === rooms[0]).catch((error) => this.#fail(error));
   }
@@ -96,9 +96,15 @@ export class Chat {
       const why = event.type === "ended" ? event.bye.text : event.why;
       const code = event.type === "ended" ? event.bye.code : "";
       this.#entering?.reject(Object.assign(new Ended(why), { code }));
-      if (this.#entering && event.type === "failed") this.connection.abandon();
+      if (this.#entering && event.type === "failed") this.#giveUp();
       this.#entering = null;
     }
+  }
+
+  /** The server does not answer: the form says so, and the user may try again. */
+  #giveUp() {
+    this.connection.abandon();
+    this.store.status = "joining";
   }
 
   #welcomed() {

@@ -209,10 +209,10 @@ export class Store {
         return this.#away(event.bye.text);
       case "failed":
         this.retryAt = Date.now() + event.seconds * 1000;
-        if (this.status !== "away") this.why = event.why;
+        if (this.status === "connecting") Object.assign(this, { status: "away", why: event.why });
         return this.changed("status");
       case "connecting":
-        if (this.status === "joining") this.status = "connecting";
+        if (this.status !== "away") this.status = "connecting";
         this.retryAt = 0;
         return this.changed("status");
       case "ended":

@@ -49,9 +49,11 @@ export function avatar(nick, tile = element("span", { className: "avatar", "aria
 export function paint(painted, nick) {
   let hash = 0;
   for (const character of fold(nick)) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x9e3779b1);
-  painted.style.setProperty("--hue", String((hash >>> 16) % 360));
+  hash = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b);
+  painted.style.setProperty("--hue", String((((hash ^ (hash >>> 13)) >>> 0) % HUES) * (360 / HUES)));
 }
 
+const HUES = 15;
 const SVG = "http://www.w3.org/2000/svg";
 
 /** A small drawing of lines. @param {string} path */
