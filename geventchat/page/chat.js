@@ -54,7 +54,10 @@ export class Chat {
     }
     if (password) save("password", password, sessionStorage);
     this.#entered();
-    for (const room of rooms) this.join(room, room === rooms[0]).catch((error) => this.#fail(error));
+    const joins = rooms.map((room) => this.join(room, room === rooms[0]));
+    const failed = (await Promise.allSettled(joins)).filter((join) => join.status === "rejected");
+    if (failed.length === rooms.length) await this.join(LOBBY);
+    for (const { reason } of failed) this.notice(sentence(reason), true);
   }
 
   /** Join again as before a reload. @param {string} nick @param {string[]} rooms */
@@ -123,11 +126,27 @@ export class Chat {
       this.notice(error.text, true);
       this.regain.begin(load("name", ""));
     } else {
-      const room = error.room && this.store.room(error.room);
-      if (room && !room.joined) this.store.close(room);
-      if (error.code === "forbidden" && this.store.operator) this.store.operator = false;
+      if (error.room) this.#cannotJoin(error.room);
+      else if (this.store.operator && ["forbidden", "slow_down"].includes(error.code)) this.#resign();
       this.notice(error.text, true);
     }
+  }
+
+  /** @param {string} name of a room that was joined once, and cannot be now */
+  #cannotJoin(name) {
+    const room = this.store.room(name);
+    if (room?.joined) return;
+    this.connection.cursors.leave(fold(name));
+    if (room) this.store.close(room);
+    if (!this.store.rooms.size) this.join(LOBBY).catch((error) => this.#fail(error));
+  }
+
+  /** The token is not valid any more. */
+  #resign() {
+    this.store.operator = false;
+    save("token", undefined, sessionStorage);
+    this.connection.hello = { ...this.connection.hello, token: undefined };
+    this.store.changed("nick");
   }
 
   /** @param {string} name */

@@ -3,6 +3,9 @@
 import { fold } from "../names.js";
 import { oneLine } from "../visible.js";
 
+const HUES = 15;
+const GRAPHEMES = new Intl.Segmenter();
+
 /**
  * The element of the page with an id.
  * @template {HTMLElement} [T=HTMLElement]
@@ -39,7 +42,7 @@ export function isolated(text) {
 
 /** A tile with the first letter of a nick. @param {string} nick @param {HTMLElement} [tile] */
 export function avatar(nick, tile = element("span", { className: "avatar", "aria-hidden": "true" })) {
-  const [first] = new Intl.Segmenter().segment(nick.slice(0, 40));
+  const [first] = GRAPHEMES.segment(nick.slice(0, 40));
   tile.textContent = oneLine(first?.segment ?? "").toLocaleUpperCase();
   paint(tile, nick);
   return tile;
@@ -53,7 +56,6 @@ export function paint(painted, nick) {
   painted.style.setProperty("--hue", String((((hash ^ (hash >>> 13)) >>> 0) % HUES) * (360 / HUES)));
 }
 
-const HUES = 15;
 const SVG = "http://www.w3.org/2000/svg";
 
 /** A small drawing of lines. @param {string} path */
