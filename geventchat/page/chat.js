@@ -48,13 +48,16 @@ export class Chat {
     } else {
       await new Promise((resolve, reject) => {
         this.#entering = { nick, resolve: () => resolve(undefined), reject };
-        const token = load("token", undefined, sessionStorage);
-        this.connection.open({ nick: nick || undefined, password: password || undefined, token }, []);
+        const [known, token] = ["password", "token"].map((name) => load(name, undefined, sessionStorage));
+        this.connection.open({ nick: nick || undefined, password: password || known, token }, []);
       });
     }
-    save("password", password || undefined, sessionStorage);
+    if (password) save("password", password, sessionStorage);
     this.#entered();
-    for (const room of rooms) this.join(room, room === rooms[0]).catch((error) => this.#fail(error));
+    const joins = rooms.map((room) => this.join(room, room === rooms[0]));
+    const failed = (await Promise.allSettled(joins)).filter((join) => join.status === "rejected");
+    if (failed.length === rooms.length) await this.join(LOBBY);
+    for (const { reason } of failed) this.notice(sentence(reason), true);
   }
 
   /** Join again as before a reload. @param {string} nick @param {string[]} rooms */
@@ -96,9 +99,15 @@ export class Chat {
       const why = event.type === "ended" ? event.bye.text : event.why;
       const code = event.type === "ended" ? event.bye.code : "";
       this.#entering?.reject(Object.assign(new Ended(why), { code }));
-      if (this.#entering && event.type === "failed") this.connection.abandon();
+      if (this.#entering && event.type === "failed") this.#giveUp();
       this.#entering = null;
     }
+  }
+
+  /** The server does not answer: the form says so, and the user may try again. */
+  #giveUp() {
+    this.connection.abandon();
+    this.store.status = "joining";
   }
 
   #welcomed() {
@@ -117,11 +126,27 @@ export class Chat {
       this.notice(error.text, true);
       this.regain.begin(load("name", ""));
     } else {
-      const room = error.room && this.store.room(error.room);
-      if (room && !room.joined) this.store.close(room);
-      if (error.code === "forbidden" && this.store.operator) this.store.operator = false;
+      if (error.room) this.#cannotJoin(error.room);
+      else if (this.store.operator && ["forbidden", "slow_down"].includes(error.code)) this.#resign();
       this.notice(error.text, true);
     }
+  }
+
+  /** @param {string} name of a room that was joined once, and cannot be now */
+  #cannotJoin(name) {
+    const room = this.store.room(name);
+    if (room?.joined) return;
+    this.connection.cursors.leave(fold(name));
+    if (room) this.store.close(room);
+    if (!this.store.rooms.size) this.join(LOBBY).catch((error) => this.#fail(error));
+  }
+
+  /** The token is not valid any more. */
+  #resign() {
+    this.store.operator = false;
+    save("token", undefined, sessionStorage);
+    this.connection.hello = { ...this.connection.hello, token: undefined };
+    this.store.changed("nick");
   }
 
   /** @param {string} name */

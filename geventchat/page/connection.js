@@ -193,6 +193,7 @@ export class Connection {
     if (wasConnected && Date.now() - this.#connectedAt > GOOD_MS) this.#backoff.reset();
     const seconds = retryAfter(bye.after_ms) || this.#backoff.next();
     this.#hear({ type: "failed", why: bye.text, seconds });
+    if (this.#closing) return; // nobody wants it any more
     this.#retry = window.setTimeout(() => this.#connect(), seconds * 1000);
   }
 

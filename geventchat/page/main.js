@@ -16,6 +16,7 @@ import { Finder } from "./views/finder.js";
 import { Header } from "./views/header.js";
 import { showHelp } from "./views/help.js";
 import { JoinForm } from "./views/join_form.js";
+import { fitAboveKeyboard } from "./views/keyboard.js";
 import { listenToKeys } from "./views/keys.js";
 import { Log } from "./views/log.js";
 import { listenToLog } from "./views/log_clicks.js";
@@ -43,6 +44,7 @@ new Places(chat);
 listenToLog(chat, log, menus);
 listenToKeys(chat, log, drawers);
 speak(store);
+fitAboveKeyboard();
 
 chat.ask = (/** @type {string} */ what, /** @type {string | undefined} */ text) => {
   if (what === "finder") finder.open(text);

@@ -20,7 +20,8 @@ import { load, save } from "./saved.js";
  */
 
 const FRESH = 50; // posts that a new join replays at most
-const SAVED_DIRECTS = 100;
+const SAVED_DIRECTS = 100; // of each conversation
+const SAVED_CHARACTERS = 500_000; // of all: a browser keeps some 5 million
 const SAVE_MS = 1_000;
 
 export class Store {
@@ -171,9 +172,10 @@ export class Store {
 
   /** Save the direct messages: the server keeps none. */
   saveDirects() {
+    let space = SAVED_CHARACTERS;
     const kept = [...this.directs.values()].map((direct) => {
-      const posts = direct.items.filter((item) => item.kind === "post" && !item.state);
-      return [direct.name, posts.slice(-SAVED_DIRECTS)];
+      const posts = direct.items.filter((item) => item.kind === "post" && !item.state).slice(-SAVED_DIRECTS);
+      return [direct.name, posts.filter(({ text }) => (space -= text.length) > 0)];
     });
     save("directs", Object.fromEntries(kept));
   }
@@ -209,10 +211,10 @@ export class Store {
         return this.#away(event.bye.text);
       case "failed":
         this.retryAt = Date.now() + event.seconds * 1000;
-        if (this.status !== "away") this.why = event.why;
+        if (this.status === "connecting") Object.assign(this, { status: "away", why: event.why });
         return this.changed("status");
       case "connecting":
-        if (this.status === "joining") this.status = "connecting";
+        if (this.status !== "away") this.status = "connecting";
         this.retryAt = 0;
         return this.changed("status");
       case "ended":
@@ -467,7 +469,7 @@ export class Store {
   saveRead() {
     clearTimeout(this.#readTimer);
     this.#readTimer = 0;
-    save("read", this.#read);
+    if (this.status !== "taken") save("read", this.#read); // else another tab knows better
   }
 
   /** @returns {string[]} the other members of the current room, sorted */

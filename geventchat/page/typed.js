@@ -69,18 +69,20 @@ function similar(name) {
   return near[0].far <= Math.max(near[0].known.length, name.length) / 3 ? near[0].known : undefined;
 }
 
-/** How many letters differ: Levenshtein's distance. @param {string} a @param {string} b */
+/** How many letters differ, or are swapped with the next. @param {string} a @param {string} b */
 function distance(a, b) {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  const rows = [Array.from({ length: b.length + 1 }, (_, i) => i)];
   for (let i = 1; i <= a.length; i++) {
-    const next = [i];
+    const row = [i];
     for (let j = 1; j <= b.length; j++) {
-      const replaced = row[j - 1] + Number(a[i - 1] !== b[j - 1]);
-      next.push(Math.min(replaced, row[j] + 1, next[j - 1] + 1));
+      const replaced = rows[i - 1][j - 1] + Number(a[i - 1] !== b[j - 1]);
+      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swapped = isSwapped ? rows[i - 2][j - 2] + 1 : Infinity;
+      row.push(Math.min(replaced, swapped, rows[i - 1][j] + 1, row[j - 1] + 1));
     }
-    row = next;
+    rows.push(row);
   }
-  return row[b.length];
+  return rows[a.length][b.length];
 }
 
 /** @param {string} text */

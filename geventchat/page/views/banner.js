@@ -21,15 +21,15 @@ export class Banner {
   }
 
   #draw() {
-    clearTimeout(this.#timer);
     const { status } = this.#chat.store;
-    const patience = status === "away" && !this.#said ? PATIENCE_MS : 0;
-    this.#timer = window.setTimeout(() => this.#render(), patience);
     byId("message").toggleAttribute("disabled", status === "taken" || status === "ended");
+    if (status !== "away" || this.#said) this.#render();
+    else this.#timer ||= window.setTimeout(() => this.#render(), PATIENCE_MS);
   }
 
   #render() {
     clearTimeout(this.#timer);
+    this.#timer = 0;
     const { status, why, retryAt } = this.#chat.store;
     if (status === "away") {
       const waits = retryAt - Date.now() > WORTH_A_BUTTON_MS;
@@ -42,7 +42,10 @@ export class Banner {
     } else if (status === "ended") {
       this.#say(why, this.#button("Join again", this.actions.again));
     } else if (status === "connecting" && !this.#chat.connection.welcome) {
-      this.#timer = window.setTimeout(() => this.#say("Connecting…", null), PATIENCE_MS);
+      this.#timer = window.setTimeout(() => {
+        this.#timer = 0;
+        if (this.#chat.store.status === "connecting") this.#say("Connecting…", null);
+      }, PATIENCE_MS);
     } else {
       this.#say("", null);
     }

@@ -47,7 +47,9 @@ export function ask(title, fields, verb, run, text = "") {
 
 /** Show something to read. @param {string} title @param {...Node} content */
 export function tell(title, ...content) {
-  show(title, ...content, element("footer", {}, closeButton("Close")));
+  const close = closeButton("Close");
+  show(title, ...content, element("footer", {}, close));
+  close.focus();
 }
 
 /** @param {string} title @param {...Node} content */

@@ -3,6 +3,9 @@
 import { fold } from "../names.js";
 import { oneLine } from "../visible.js";
 
+const HUES = 15;
+const GRAPHEMES = new Intl.Segmenter();
+
 /**
  * The element of the page with an id.
  * @template {HTMLElement} [T=HTMLElement]
@@ -39,7 +42,7 @@ export function isolated(text) {
 
 /** A tile with the first letter of a nick. @param {string} nick @param {HTMLElement} [tile] */
 export function avatar(nick, tile = element("span", { className: "avatar", "aria-hidden": "true" })) {
-  const [first] = new Intl.Segmenter().segment(nick.slice(0, 40));
+  const [first] = GRAPHEMES.segment(nick.slice(0, 40));
   tile.textContent = oneLine(first?.segment ?? "").toLocaleUpperCase();
   paint(tile, nick);
   return tile;
@@ -49,7 +52,8 @@ export function avatar(nick, tile = element("span", { className: "avatar", "aria
 export function paint(painted, nick) {
   let hash = 0;
   for (const character of fold(nick)) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x9e3779b1);
-  painted.style.setProperty("--hue", String((hash >>> 16) % 360));
+  hash = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b);
+  painted.style.setProperty("--hue", String((((hash ^ (hash >>> 13)) >>> 0) % HUES) * (360 / HUES)));
 }
 
 const SVG = "http://www.w3.org/2000/svg";

@@ -1,6 +1,7 @@
 /** The room finder: the rooms of the server, most members first; joins one, or makes one. */
 
 import { sentence } from "../chat.js";
+import { Refused } from "../connection.js";
 import { fold } from "../names.js";
 import { oneLine } from "../visible.js";
 import { byId, element, isolated } from "./elements.js";
@@ -72,7 +73,8 @@ export class Finder {
       this.#more.hidden = !found.next;
       this.#error.textContent = "";
     } catch (error) {
-      if (asked === this.#asked) this.#error.textContent = sentence(error);
+      const isOld = error instanceof Refused && error.code === "unknown_type";
+      if (asked === this.#asked) this.#error.textContent = isOld ? "This server cannot list its rooms." : sentence(error);
     }
   }
 

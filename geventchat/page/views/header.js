@@ -30,6 +30,7 @@ export class Header {
     topic.hidden = !topic.textContent;
     topic.title = isRoom ? topic.textContent : "";
     byId("open-members").hidden = byId("members").hidden = !isRoom;
+    document.documentElement.dataset.kind = current?.kind ?? "";
     byId("room-menu").hidden = !current;
     byId("count").textContent = isRoom ? current.count.toLocaleString() : "";
     const label = isRoom ? `Members: ${current.count}` : "Members";

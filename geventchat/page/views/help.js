@@ -13,7 +13,6 @@ const KEYS = [
   ["Tab", "complete a name or a command"],
   ["PageUp PageDown", "scroll the messages"],
   ["Escape", "close what is open; else go to the newest message"],
-  ["/", "go to the input line"],
 ];
 
 /** @param {boolean} operator */

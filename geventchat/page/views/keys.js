@@ -21,8 +21,11 @@ export function listenToKeys(chat, log, drawers) {
     else if (isModified && !alt && key.toLowerCase() === "k") chat.ask("finder");
     else if (key === "Escape") escape();
     else if (key === "PageUp" || key === "PageDown") log.page(key === "PageUp" ? -0.8 : 0.8);
-    else if (key === "/" && !isTyping(event.target)) input.focus();
-    else return;
+    else {
+      // What is typed while the log has the focus is meant for the input.
+      if (key.length === 1 && key !== " " && !isModified && !alt && !isTyping(event.target)) input.focus();
+      return;
+    }
     event.preventDefault();
   });
 

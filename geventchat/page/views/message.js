@@ -44,6 +44,7 @@ function message(item, nick) {
     article.append(shortened(body));
   }
   if (item.state) article.append(state(item));
+  article.classList.toggle("sending", item.state === "sending");
   const more = { type: "button", className: "more", tabIndex: -1, "aria-label": "Message menu", "aria-haspopup": "menu" };
   article.append(element("button", more, DOTS));
   return article;
