@@ -5,6 +5,7 @@ from typing import Any, Final
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request, WebSocket, expect
 
 MILLISECONDS: Final = 10_000
+expect.set_options(timeout=MILLISECONDS)
 _LOST: Final = "WebSocket connection to "
 """How the console begins to say that a connection failed, which it may when a server is killed."""
 _REPORT_VIOLATIONS: Final = """
@@ -68,6 +69,10 @@ class Tab:
     def expect_texts(self, *texts: str) -> None:
         """Wait until the texts of the messages are these: each once, in this order."""
         expect(self.articles.locator(".text")).to_have_text(texts)
+
+    def retry(self) -> None:
+        """Let the browser say that there is a network again: the page waits no longer."""
+        self.page.evaluate("dispatchEvent(new Event('online'))")
 
     def evaluate(self, script: str, *arguments: object) -> Any:
         """Return what a script returns."""

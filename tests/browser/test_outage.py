@@ -26,7 +26,9 @@ def test_messages_around_kills_are_there_once_and_in_order(
         door.kill()  # some were stored, some were not, of some the answer was lost
         ann.say(*(f"message {next(numbers)}" for _ in range(SAID // 2)))
         door.start()
+        ann.retry()
     ann.say(*(f"message {number}" for number in numbers))
+    ben.retry()
     for tab in (ann, ben):
         tab.expect_texts(*(f"message {number}" for number in range((KILLS + 1) * SAID)))
         expect(tab.banner).to_be_empty()
@@ -45,6 +47,7 @@ def test_a_banner_says_that_the_server_is_away_and_goes(
     door.kill()
     expect(ann.banner).to_contain_text("You can go on writing")
     door.start()
+    ann.retry()
     expect(ann.banner).to_be_empty()
 
 
@@ -93,6 +96,7 @@ def test_one_plain_sentence_says_that_something_was_lost(
     with Rich(door.address, rooms=[ann.room]) as bob:
         bob.say(ann.room, "of the second")
         bob.pong()
+    ann.retry()
     expect(ann.article("of the second")).to_be_visible()
     expect(ann.page.get_by_text("Some messages may be missing here.")).to_have_count(1)
     expect(ann.article("of the first")).to_have_count(1)
