@@ -19,7 +19,7 @@ export function fold(name) {
 
 /** @param {string} text */
 function foldCase(text) {
-  return text.toUpperCase().toLowerCase().replaceAll("ς", "σ");
+  return text.toLowerCase().toUpperCase().toLowerCase().replaceAll("ς", "σ");
 }
 
 /** @param {string} a @param {string} b */

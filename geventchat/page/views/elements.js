@@ -3,7 +3,7 @@
 import { fold } from "../names.js";
 import { oneLine } from "../visible.js";
 
-const HUES = 15;
+const HUES = 24;
 const GRAPHEMES = new Intl.Segmenter();
 
 /**
@@ -43,7 +43,7 @@ export function isolated(text) {
 /** A tile with the first letter of a nick. @param {string} nick @param {HTMLElement} [tile] */
 export function avatar(nick, tile = element("span", { className: "avatar", "aria-hidden": "true" })) {
   const [first] = GRAPHEMES.segment(nick.slice(0, 40));
-  tile.textContent = oneLine(first?.segment ?? "").toLocaleUpperCase();
+  tile.dataset.letter = oneLine(first?.segment ?? "").toLocaleUpperCase(); // shown, but no text
   paint(tile, nick);
   return tile;
 }
@@ -51,9 +51,10 @@ export function avatar(nick, tile = element("span", { className: "avatar", "aria
 /** Give an element the colour of a nick, the same everywhere. @param {HTMLElement} painted @param {string} nick */
 export function paint(painted, nick) {
   let hash = 0;
-  for (const character of fold(nick)) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x9e3779b1);
-  hash = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b);
-  painted.style.setProperty("--hue", String((((hash ^ (hash >>> 13)) >>> 0) % HUES) * (360 / HUES)));
+  for (const character of fold(nick)) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  const hue = ((hash ^ (hash >>> 13)) >>> 0) % HUES;
+  painted.style.setProperty("--hue", String(hue * (360 / HUES)));
 }
 
 const SVG = "http://www.w3.org/2000/svg";

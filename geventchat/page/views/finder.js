@@ -85,7 +85,7 @@ export class Finder {
     const button = element(
       "button",
       { type: "button" },
-      element("span", { className: "hash", "aria-hidden": "true" }, "#"),
+      element("span", { className: "hash", "aria-hidden": "true" }),
       element("span", { className: "grow" }, isolated(name), element("small", {}, oneLine(topic))),
       element("span", { className: "quiet" }, here),
     );

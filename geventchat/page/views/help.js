@@ -21,7 +21,7 @@ export function showHelp(operator) {
     .filter(({ help }) => operator || !help.startsWith("operators:"))
     .map((command) => [usage(command), command.help]);
   const more = [["//TEXT", "send text that begins with a slash"], ["``` code ```", "send code; `one line` too"]];
-  tell("Help", element("div", { className: "scroll" }, element("h3", {}, "Keys"), table(KEYS), element("h3", {}, "Commands"), table([...commands, ...more])));
+  tell("Help", element("div", { className: "scroll", tabIndex: 0 }, element("h3", {}, "Keys"), table(KEYS), element("h3", {}, "Commands"), table([...commands, ...more])));
 }
 
 /** @param {string[][]} rows */

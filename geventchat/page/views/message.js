@@ -2,7 +2,7 @@
 
 import { isAction, ACTION, pieces } from "../text.js";
 import { oneLine, visible } from "../visible.js";
-import { avatar, element, isolated, paint } from "./elements.js";
+import { avatar, element, icon, isolated, paint } from "./elements.js";
 
 /** @import {Item} from "../conversation.js" */
 /** @import {Piece} from "../text.js" */
@@ -12,7 +12,7 @@ const LONG_LINES = 40;
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const EXACT = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
-const DOTS = "⋯";
+const DOTS = "M4.5 10h.01M10 10h.01M15.5 10h.01";
 
 /** @param {Item} item @param {string} nick of the user @returns {HTMLElement} */
 export function row(item, nick) {
@@ -46,7 +46,7 @@ function message(item, nick) {
   if (item.state) article.append(state(item));
   article.classList.toggle("sending", item.state === "sending");
   const more = { type: "button", className: "more", tabIndex: -1, "aria-label": "Message menu", "aria-haspopup": "menu" };
-  article.append(element("button", more, DOTS));
+  article.append(element("button", more, icon(DOTS)));
   return article;
 }
 

@@ -73,7 +73,7 @@ export class RoomList {
   /** @param {Conversation} conversation @returns {Entry} */
   #make(conversation) {
     const direct = conversation.kind === "direct";
-    const mark = direct ? avatar(conversation.name) : element("span", { className: "hash", "aria-hidden": "true" }, "#");
+    const mark = direct ? avatar(conversation.name) : element("span", { className: "hash", "aria-hidden": "true" });
     const label = isolated(conversation.name);
     const badge = element("span", { className: "badge" });
     const open = element("button", { type: "button" }, mark, element("span", { className: "grow" }, label), badge);
