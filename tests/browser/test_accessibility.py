@@ -16,7 +16,8 @@ AXE: Final = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.
 PHONE: Final = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 RUN: Final = """async (rules) => {
   const all = "wcag2a wcag2aa wcag21a wcag21aa wcag22aa best-practice".split(" ");
-  const { violations } = await axe.run(document, { runOnly: rules ?? all, resultTypes: ["violations"] });
+  const options = { runOnly: rules ?? all, resultTypes: ["violations"] };
+  const { violations } = await axe.run(document, options);
   return violations.filter(({ impact }) => ["serious", "critical"].includes(impact))
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" | ")}`);
 }"""

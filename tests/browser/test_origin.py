@@ -72,7 +72,11 @@ def test_a_name_that_anybody_can_give_to_this_address_is_refused(
 def test_the_whole_page_is_small(open_tab: OpenTab) -> None:
     tab = open_tab("ann")
     with_body: list[Request] = []
-    tab.page.on("requestfinished", lambda request: with_body.append(request))
+
+    def note(request: Request) -> None:
+        with_body.append(request)
+
+    tab.page.on("requestfinished", note)
     tab.open().join()
     sent = {
         request.url: request.sizes()["responseBodySize"]
