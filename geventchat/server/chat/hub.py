@@ -28,6 +28,7 @@ from geventchat.server.chat.room import Member, Room
 from geventchat.server.chat.submissions import Submissions
 from geventchat.server.logs.console import Console
 from geventchat.server.participant import Participant
+from geventchat.server.slices import RoundBudget
 from geventchat.server.timeline import Timeline
 from geventchat.server.wire import Form
 
@@ -60,6 +61,8 @@ class Hub:
         self.closes: Counter[str] = Counter()
         """Sessions that ended, by reason."""
         self.clock = Clock(self.tick)
+        self.budget = RoundBudget()
+        """What requests that return much may take of a round of the event loop."""
         self.sessions: dict[Participant, dict[str, Member]] = {}
         """All participants, with their memberships by room."""
         self._absent: dict[Participant, list[Room]] = {}
