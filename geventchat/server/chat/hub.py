@@ -22,6 +22,7 @@ from geventchat.server.access.rate_limits import origin
 from geventchat.server.chat.away import Away, whose
 from geventchat.server.chat.clock import Clock
 from geventchat.server.chat.delivery import Delivery
+from geventchat.server.chat.directory import Directory
 from geventchat.server.chat.nicks import Nicks
 from geventchat.server.chat.presence import Presence
 from geventchat.server.chat.room import Member, Room
@@ -48,8 +49,9 @@ class Hub:
         self.limits = limits
         self._console = console
         self.delivery = Delivery()
-        self._presence = Presence(self.delivery)
         self.rooms: dict[str, Room] = {}
+        self.directory = Directory(self.rooms)
+        self._presence = Presence(self.delivery, self.directory)
         self._nicks: Nicks[Participant | Away] = Nicks(whose)
         self._clients: dict[bytes, Participant | Away] = {}
         self._opened: Counter[str | None] = Counter()
@@ -360,6 +362,7 @@ class Hub:
             self._presence.left(room, member.participant.nick)
         if not room.members:  # the timeline has all there is to know
             self.rooms.pop(room.name)
+            self.directory.update(room)
             self.timeline.release(room.name)
             self._opened[room.opener] -= 1
             if not self._opened[room.opener]:
