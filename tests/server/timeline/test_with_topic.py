@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geventchat.protocol.errors import Refused
@@ -65,6 +65,7 @@ def test_rooms_come_by_name_so_many_at_a_time(record: Record) -> None:
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@settings(max_examples=40)  # each makes a database
 @given(
     topics=st.lists(
         st.tuples(st.sampled_from(NAMES), st.sampled_from(["", "x"])), min_size=1, max_size=20
