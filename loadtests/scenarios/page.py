@@ -13,12 +13,20 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import cycle
+from itertools import count, cycle
 from statistics import median
 from threading import Event, Thread
 from typing import Final
 
-from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, Request, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    CDPSession,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from loadtests.support.address import Address, free_port
 from loadtests.support.arguments import positive, whole
@@ -43,6 +51,7 @@ _WHEELS: Final = 10
 _WHEEL_PIXELS: Final = 400
 _TALKERS: Final = 5
 _PACE_SECONDS: Final = 0.01
+_visits: Final = count(1)
 _WORDS: Final = "what somebody says takes about as many words as this does, often fewer".split()
 
 _RECORD_FRAMES: Final = """() => {
@@ -65,9 +74,10 @@ _OLDEST: Final = """() => {
   return Number(/number (\\d+),/.exec(oldest.textContent)[1]);
 }"""
 
-_EMPTY_PAGE: Final = "<!doctype html><title>empty</title><body></body>"
 _APPEND: Final = """() => new Promise((resolve) => {
+  document.body.replaceChildren();
   const socket = new WebSocket(`ws://${location.host}/ws`, "geventchat.v1");
+  let scrolling = null;
   const key = String(Math.random()).padEnd(20, "0").slice(2, 20);
   socket.onopen = () => socket.send(
     JSON.stringify({ type: "hello", version: 1, client: key, nonce: key }));
@@ -79,7 +89,10 @@ _APPEND: Final = """() => new Promise((resolve) => {
     const line = document.createElement("p");
     line.textContent = `${event.author}: ${event.text}`;
     document.body.append(line);
-    scrollTo(0, document.documentElement.scrollHeight);
+    scrolling ??= requestAnimationFrame(() => {
+      scrolling = null;
+      scrollTo(0, document.documentElement.scrollHeight);
+    });
   };
 })"""
 
@@ -201,7 +214,7 @@ def joined(context: BrowserContext, url: str) -> Page:
     """Return the page in the lobby."""
     page = context.new_page()
     page.goto(url)
-    page.get_by_role("textbox", name="Name", exact=True).fill("reader")
+    page.get_by_role("textbox", name="Name", exact=True).fill(f"reader-{next(_visits)}")
     page.get_by_role("button", name="Join", exact=True).click()
     expect(page.get_by_role("navigation", name="Rooms")).to_contain_text("lobby")
     return page
@@ -210,9 +223,7 @@ def joined(context: BrowserContext, url: str) -> Page:
 def empty_page(context: BrowserContext, url: str) -> Page:
     """Return an empty page in the lobby, which appends what it receives."""
     page = context.new_page()
-    address = f"{url}empty"
-    page.route(address, lambda route: route.fulfill(body=_EMPTY_PAGE, content_type="text/html"))
-    page.goto(address)
+    page.goto(f"{url}healthz")  # a page of that server: others may not connect
     page.evaluate(_APPEND)
     return page
 
