@@ -18,6 +18,7 @@ const GOOD_MS = 30_000; // after a connection that lasted so long the back-off s
 const LOOK_MS = 1_000;
 const SILENCE_MS = 8_000; // how long something may be unanswered before the server is asked
 const PONG_MS = 5_000; // how long it may take to answer that
+const OFFLINE_PONG_MS = 2_000; // where the browser says that it is offline, which may concern others
 
 /** The server refused a request. */
 export class Refused extends Error {
@@ -292,7 +293,7 @@ export class Connection {
   #watch() {
     const now = Date.now();
     if (this.#pingedAt) {
-      if (now - this.#pingedAt >= PONG_MS) this.#link?.drop("The server did not answer.");
+      if (now - this.#pingedAt >= (navigator.onLine ? PONG_MS : OFFLINE_PONG_MS)) this.#link?.drop("The server did not answer.");
       else if (now - this.#pingedAt >= 2 * LOOK_MS) this.#hear({ type: "silent" });
       return;
     }

@@ -144,6 +144,7 @@ export class Composer {
 
   /** As high as its lines, up to what the style allows. */
   #fit() {
+    if (CSS.supports("field-sizing", "content")) return; // the style does it
     this.#input.style.height = "auto";
     this.#input.style.height = `${this.#input.scrollHeight}px`;
   }
