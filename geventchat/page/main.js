@@ -1,13 +1,13 @@
 /** Puts the page together: connection, store, chat and the views. */
 
-import { Chat, roomsToJoin } from "./chat.js";
-import { Connection } from "./connection.js";
-import { Notifications } from "./notifications.js";
-import { PendingSays } from "./pending_says.js";
-import { clientId, load } from "./saved.js";
-import { address } from "./socket_link.js";
-import { Store } from "./store.js";
-import { takeOver } from "./tab.js";
+import { Chat, roomsToJoin } from "./chat/chat.js";
+import { Connection } from "./client/connection.js";
+import { Notifications } from "./chat/notifications.js";
+import { PendingSays } from "./client/pending_says.js";
+import { clientId, load } from "./client/saved.js";
+import { address } from "./client/socket_link.js";
+import { Store } from "./chat/store.js";
+import { takeOver } from "./client/tab.js";
 import { Banner } from "./views/banner.js";
 import { Composer } from "./views/composer.js";
 import { Drawers } from "./views/drawers.js";

@@ -2,7 +2,7 @@
 
 import { byId, element } from "./elements.js";
 
-/** @import {Chat} from "../chat.js" */
+/** @import {Chat} from "../chat/chat.js" */
 
 const PATIENCE_MS = 700; // shorter gaps are not worth a word
 const WORTH_A_BUTTON_MS = 2_000;

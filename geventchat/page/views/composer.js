@@ -1,14 +1,14 @@
 /** Where messages are written: sends them, keeps a draft for each conversation, completes words. */
 
-import { sentence } from "../chat.js";
-import { complete } from "../completion.js";
-import { LineHistory } from "../line_history.js";
-import { load, save } from "../saved.js";
+import { sentence } from "../chat/chat.js";
+import { complete } from "../chat/completion.js";
+import { LineHistory } from "../chat/line_history.js";
+import { load, save } from "../client/saved.js";
 import { byId } from "./elements.js";
 import { Suggestions } from "./suggestions.js";
 
-/** @import {Chat} from "../chat.js" */
-/** @import {Conversation} from "../conversation.js" */
+/** @import {Chat} from "../chat/chat.js" */
+/** @import {Conversation} from "../chat/conversation.js" */
 
 const DRAFT_MS = 300;
 

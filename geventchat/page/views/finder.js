@@ -1,12 +1,12 @@
 /** The room finder: the rooms of the server, most members first; joins one, or makes one. */
 
-import { sentence } from "../chat.js";
-import { Refused } from "../connection.js";
-import { fold } from "../names.js";
-import { oneLine } from "../visible.js";
+import { sentence } from "../chat/chat.js";
+import { Refused } from "../client/connection.js";
+import { fold } from "../text/names.js";
+import { oneLine } from "../text/visible.js";
 import { byId, element, isolated } from "./elements.js";
 
-/** @import {Chat} from "../chat.js" */
+/** @import {Chat} from "../chat/chat.js" */
 /** @import {ListedRoom} from "../protocol" */
 
 const PAGE = 50;

@@ -1,10 +1,10 @@
 /** The head of the current conversation: its name, topic, number of members, who is typing. */
 
-import { oneLine } from "../visible.js";
+import { oneLine } from "../text/visible.js";
 import { byId } from "./elements.js";
 import { oncePerFrame } from "./frame.js";
 
-/** @import {Chat} from "../chat.js" */
+/** @import {Chat} from "../chat/chat.js" */
 
 export class Header {
   #chat;

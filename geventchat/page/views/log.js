@@ -9,8 +9,8 @@ import { day, row, separator } from "./message.js";
 import { byId, element } from "./elements.js";
 import { oncePerFrame } from "./frame.js";
 
-/** @import {Chat} from "../chat.js" */
-/** @import {Conversation, Item} from "../conversation.js" */
+/** @import {Chat} from "../chat/chat.js" */
+/** @import {Conversation, Item} from "../chat/conversation.js" */
 
 const MOST_ROWS = 160;
 const STEP = 50; // rows added at an edge that the view comes near

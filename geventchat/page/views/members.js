@@ -3,7 +3,7 @@
 import { avatar, byId, element, isolated } from "./elements.js";
 import { oncePerFrame } from "./frame.js";
 
-/** @import {Chat} from "../chat.js" */
+/** @import {Chat} from "../chat/chat.js" */
 
 const MOST_SHOWN = 200;
 

@@ -1,11 +1,11 @@
 /** The list of conversations: rooms and direct messages, with what is unread in them. */
 
-import { oneLine } from "../visible.js";
+import { oneLine } from "../text/visible.js";
 import { avatar, byId, element, icon, isolated } from "./elements.js";
 import { oncePerFrame } from "./frame.js";
 
-/** @import {Chat} from "../chat.js" */
-/** @import {Conversation} from "../conversation.js" */
+/** @import {Chat} from "../chat/chat.js" */
+/** @import {Conversation} from "../chat/conversation.js" */
 
 /** @typedef {Record<"item" | "open" | "label" | "badge" | "close", HTMLElement>} Entry */
 

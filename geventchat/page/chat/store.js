@@ -5,12 +5,12 @@
  */
 
 import { Conversation, NOTHING, TYPING_MS } from "./conversation.js";
-import { mentions } from "./mentions.js";
-import { compare, fold } from "./names.js";
-import { load, save } from "./saved.js";
+import { mentions } from "../text/mentions.js";
+import { compare, fold } from "../text/names.js";
+import { load, save } from "../client/saved.js";
 
 /** @import {Item} from "./conversation.js" */
-/** @import {ClientEvent, Joined, Members, Post, Presence, Say, ServerError} from "./protocol" */
+/** @import {ClientEvent, Joined, Members, Post, Presence, Say, ServerError} from "../protocol" */
 
 /**
  * What changed: of a conversation its log, its members, who is typing; or the list of

@@ -2,7 +2,7 @@
 
 import { randomKey } from "./saved.js";
 
-/** @import {Bye, Cursors, Hello, ServerEvent, Welcome} from "./protocol" */
+/** @import {Bye, Cursors, Hello, ServerEvent, Welcome} from "../protocol" */
 
 const WELCOME_MS = 10_000;
 const SUBPROTOCOL = "geventchat.v1";

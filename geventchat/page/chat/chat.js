@@ -1,16 +1,16 @@
 /** What the user can do: ties connection and store together. No DOM. */
 
 import { NotUnderstood, runCommand } from "./commands.js";
-import { Ended, Refused, TooLong } from "./connection.js";
-import { fold, LOBBY } from "./names.js";
-import { TooManyPending } from "./pending_says.js";
+import { Ended, Refused, TooLong } from "../client/connection.js";
+import { fold, LOBBY } from "../text/names.js";
+import { TooManyPending } from "../client/pending_says.js";
 import { Regain } from "./regain.js";
-import { load, save } from "./saved.js";
+import { load, save } from "../client/saved.js";
 import { read } from "./typed.js";
 
-/** @import {Connection} from "./connection.js" */
+/** @import {Connection} from "../client/connection.js" */
 /** @import {Conversation, Item} from "./conversation.js" */
-/** @import {ClientEvent, ServerError} from "./protocol" */
+/** @import {ClientEvent, ServerError} from "../protocol" */
 /** @import {Store} from "./store.js" */
 
 const PAGE_POSTS = 100;
@@ -298,7 +298,7 @@ export class Chat {
     const room = this.store.current;
     if (!room || room.attached || room.loading || !room.last) return;
     await this.#page(room, async () => {
-      let posts = /** @type {import("./protocol").Post[]} */ ([]);
+      let posts = /** @type {import("../protocol").Post[]} */ ([]);
       let before = Math.min(room.last + PAGE_POSTS, room.newest) + 1;
       while (before > room.last + 1) {
         const limit = before - room.last - 1; // an answer has some 256 KiB at most
@@ -325,7 +325,7 @@ export class Chat {
 
   /**
    * @param {Conversation} room
-   * @param {() => Promise<{posts: import("./protocol").Post[], complete: boolean}>} load
+   * @param {() => Promise<{posts: import("../protocol").Post[], complete: boolean}>} load
    */
   async #page(room, load) {
     const { epoch, first, last } = room;

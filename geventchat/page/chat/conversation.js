@@ -5,7 +5,7 @@
  * loaded again by `history` when it is looked at, so that the memory of the tab stays flat.
  */
 
-/** @import {Joined, Post} from "./protocol" */
+/** @import {Joined, Post} from "../protocol" */
 
 const MOST_ITEMS = 3_000;
 const KEPT_ITEMS = 2_000; // after trimming, so that it is rare

@@ -1,9 +1,9 @@
 /** Slash commands: /help, completion and the reading of arguments follow from the table at the end. */
 
 import { OPERATOR_COMMANDS } from "./operator_commands.js";
-import { FORMS, PATTERN } from "./durations.js";
-import { fold } from "./names.js";
-import { ACTION } from "./text.js";
+import { FORMS, PATTERN } from "../text/durations.js";
+import { fold } from "../text/names.js";
+import { ACTION } from "../text/text.js";
 
 /** @import {Chat} from "./chat.js" */
 

@@ -7,10 +7,10 @@
 
 import { Backoff, retryAfter } from "./backoff.js";
 import { Cursors } from "./cursors.js";
-import { GUEST } from "./names.js";
+import { GUEST } from "../text/names.js";
 import { SocketLink } from "./socket_link.js";
 
-/** @import {Answers, Bye, ClientEvent, Hello, Say, ServerError, ServerEvent, Welcome} from "./protocol" */
+/** @import {Answers, Bye, ClientEvent, Hello, Say, ServerError, ServerEvent, Welcome} from "../protocol" */
 /** @import {PendingSays} from "./pending_says.js" */
 
 const ANSWER_MS = 30_000;
