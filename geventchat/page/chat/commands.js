@@ -124,7 +124,7 @@ function history(chat, { count = "100" }) {
   if (!/^[0-9]{1,3}$/.test(count) || +count < 1 || +count > 500) {
     throw new NotUnderstood("Usage: /history [COUNT], a number from 1 to 500, in a room.");
   }
-  return chat.older(+count);
+  return chat.paging.older(+count);
 }
 
 /** @type {Command[]} */

@@ -130,7 +130,7 @@ export class Composer {
 
   #saveDraft() {
     clearTimeout(this.#draftTimer);
-    if (this.#of && this.#chat.store.status !== "taken") save(`draft.${this.#of.id}`, this.#input.value || undefined);
+    if (this.#of && this.#chat.store.status.is !== "taken") save(`draft.${this.#of.id}`, this.#input.value || undefined);
   }
 
   /** @param {string} text */

@@ -1,6 +1,7 @@
 /** The form that one joins by: a name, and a password if the server has one. */
 
-import { roomsToJoin, sentence } from "../chat/chat.js";
+import { sentence } from "../chat/chat.js";
+import { roomsToJoin } from "../chat/entering.js";
 import { Refused } from "../client/connection.js";
 import { load } from "../client/saved.js";
 import { byId } from "./elements.js";

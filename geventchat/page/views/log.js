@@ -62,7 +62,7 @@ export class Log {
   follow() {
     this.#following = true;
     this.#window = [];
-    this.#chat.newest();
+    this.#chat.paging.newest();
     this.draw();
   }
 
@@ -211,11 +211,11 @@ export class Log {
     const end = begin + this.#window.length;
     if (scrollTop < NEAR) {
       if (begin > 0) this.#move(items, Math.max(begin - STEP, 0), end, true);
-      else if (current.hasOlder) this.#chat.older();
+      else if (current.hasOlder) this.#chat.paging.older();
     }
     if (!this.#following && scrollHeight - scrollTop - clientHeight < NEAR) {
       if (end < items.length) this.#move(items, begin, Math.min(end + STEP, items.length), false);
-      else if (!current.attached) this.#chat.newer();
+      else if (!current.attached) this.#chat.paging.newer();
     }
   }
 
