@@ -17,6 +17,8 @@ import { SocketLink } from "./socket_link.js";
 
 const GOOD_MS = 30_000; // after a connection that lasted so long the back-off starts over
 
+const MOST_WAITING = 8_000; // characters sent and not acknowledged; the server closes for 32 KiB
+
 /** The request exceeds the server's limit; nothing was sent. */
 export class TooLong extends Error {}
 
@@ -37,6 +39,8 @@ export class Connection {
   #replies = new PendingReplies();
   /** @type {Set<string>} rooms joined on this connection */
   #joined = new Set();
+  /** @type {Set<string>} keys of the messages sent on this connection */
+  #sent = new Set();
   #silence = new Silence({
     waits: () => this.#replies.any || this.pendingSays.all.some((say) => this.#joined.has(say.room)),
     ping: () => this.#link?.send({ type: "ping" }),
@@ -120,7 +124,7 @@ export class Connection {
   say(room, text, key) {
     this.#check({ type: "say", room, text, key: "0".repeat(22) });
     const say = this.pendingSays.add(room, text, key);
-    if (this.#joined.has(room)) this.#send(say);
+    this.#sendPending();
     return say;
   }
 
@@ -163,6 +167,7 @@ export class Connection {
     const wasConnected = this.welcome !== null;
     this.#link = this.welcome = null;
     this.#joined.clear();
+    this.#sent.clear();
     this.#silence.end();
     this.#replies.failAll(bye.text);
     if (this.#closing || !bye.reconnect) {
@@ -194,7 +199,8 @@ export class Connection {
         this.cursors.joined(event);
         this.#hear(event);
         this.#replies.resolve(event);
-        this.#resend(event.room);
+        this.#joined.add(event.room);
+        this.#sendPending();
         return;
       case "left":
         this.cursors.leave(event.room);
@@ -205,16 +211,16 @@ export class Connection {
           this.#link?.drop("Messages arrived out of order.");
           return;
         }
-        this.pendingSays.acknowledge(event.key);
+        this.#acknowledge(event.key);
         break;
       case "renamed":
         this.#rename(event.nick);
         break;
       case "sent":
-        this.pendingSays.acknowledge(event.key);
+        this.#acknowledge(event.key);
         break;
       case "error": {
-        const say = this.pendingSays.acknowledge(event.key);
+        const say = this.#acknowledge(event.key);
         if (say) this.#hear({ type: "refused", error: event, say });
         if (say || this.#replies.resolve(event)) return;
         break;
@@ -224,17 +230,27 @@ export class Connection {
     this.#hear(event);
   }
 
-  /** @param {string} room that was joined: what is pending there is sent, in order */
-  #resend(room) {
-    if (this.#joined.has(room)) return;
-    this.#joined.add(room);
-    for (const say of this.pendingSays.all) if (say.room === room) this.#send(say);
+  /** Send what is pending, in order; the rest when most of it is acknowledged, so as not to flood. */
+  #sendPending() {
+    let waiting = 0;
+    for (const say of this.pendingSays.all) {
+      if (!this.#joined.has(say.room)) continue; // sent when it is
+      if (waiting > MOST_WAITING) break;
+      waiting += say.text.length;
+      if (this.#sent.has(say.key)) continue;
+      this.#sent.add(say.key);
+      this.#silence.said();
+      this.#link?.send({ type: "say", ...say });
+    }
   }
 
-  /** @param {Say} say */
-  #send(say) {
-    this.#silence.said();
-    this.#link?.send({ type: "say", ...say });
+  /** @param {string | undefined} key @returns {Say | undefined} */
+  #acknowledge(key) {
+    const say = this.pendingSays.acknowledge(key);
+    if (!say) return undefined;
+    this.#sent.delete(say.key);
+    this.#sendPending();
+    return say;
   }
 
   /** @param {object} request */
