@@ -91,7 +91,6 @@ export class Connection {
   /** Try to connect now, if it is waiting to; else ask whether the server is still there. */
   retry() {
     if (this.#retry) {
-      clearTimeout(this.#retry);
       this.#connect();
     } else if (this.welcome) {
       this.#silence.ask();
@@ -136,7 +135,9 @@ export class Connection {
   // Connecting
 
   #connect() {
+    clearTimeout(this.#retry);
     this.#retry = 0;
+    this.#link?.discard();
     this.#hear({ type: "connecting" });
     const hello = { ...this.hello, client: this.#client, rooms: this.cursors.resume() };
     /** @type {SocketLink} */

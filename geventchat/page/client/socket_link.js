@@ -63,10 +63,15 @@ export class SocketLink {
 
   /** End at once, whatever the other side does. @param {string} [text] why */
   drop(text) {
-    const socket = this.#socket;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
+    this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
+    this.#socket.close();
     this.#end(lost(text));
+  }
+
+  /** End without a word to anybody. */
+  discard() {
+    this.#ended = () => {};
+    this.drop();
   }
 
   /** @param {Bye} bye */

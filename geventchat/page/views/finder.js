@@ -61,7 +61,7 @@ export class Finder {
   /** @param {boolean} more */
   async #find(more) {
     const asked = ++this.#asked;
-    const prefix = this.#chat.roomName(this.#input.value.trim() || "#").replace(/^#$/, "");
+    const prefix = this.#input.value.trim().replace(/^#(?=.)/, ""); // as people write rooms
     try {
       const after = more ? this.#next : undefined;
       const found = await this.#chat.connection.request("rooms", { prefix: fold(prefix) || undefined, limit: PAGE, after });
