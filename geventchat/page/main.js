@@ -1,13 +1,14 @@
 /** Puts the page together: connection, store, chat and the views. */
 
-import { Chat, roomsToJoin } from "./chat.js";
-import { Connection } from "./connection.js";
-import { Notifications } from "./notifications.js";
-import { PendingSays } from "./pending_says.js";
-import { clientId, load } from "./saved.js";
-import { address } from "./socket_link.js";
-import { Store } from "./store.js";
-import { takeOver } from "./tab.js";
+import { Chat } from "./chat/chat.js";
+import { roomsToJoin } from "./chat/entering.js";
+import { Connection } from "./client/connection.js";
+import { Notifications } from "./chat/notifications.js";
+import { PendingSays } from "./client/pending_says.js";
+import { clientId, load } from "./client/saved.js";
+import { address } from "./client/socket_link.js";
+import { Store } from "./chat/store.js";
+import { takeOver } from "./client/tab.js";
 import { Banner } from "./views/banner.js";
 import { Composer } from "./views/composer.js";
 import { Drawers } from "./views/drawers.js";
@@ -66,34 +67,35 @@ addEventListener("focus", look);
 addEventListener("blur", look);
 document.addEventListener("visibilitychange", () => {
   look();
-  if (document.hidden) store.saveRead();
+  if (document.hidden) store.reads.save();
   else connection.retry();
 });
 addEventListener("online", () => connection.retry());
 addEventListener("offline", () => connection.retry());
-addEventListener("pagehide", () => store.saveRead());
+addEventListener("pagehide", () => store.reads.save());
 
 let isOwner = false;
 store.listen((what) => {
-  if (isOwner || what !== "status" || store.status !== "connecting") return;
+  if (isOwner || what !== "status" || store.status.is !== "connecting") return;
   isOwner = true;
   takeOver(() => {
-    store.status = "taken";
+    store.status.is = "taken";
+    store.reads.stop();
     connection.abandon();
     store.changed("status");
   });
 });
 
 store.listen((what) => {
-  if (what !== "status" || store.status !== "ended") return;
-  if (document.documentElement.dataset.view === "chat" && ["quit", "password"].includes(store.endedBy)) {
-    form.show(store.endedBy === "quit" ? "" : store.why, store.endedBy);
-  }
+  const { is, why, endedBy } = store.status;
+  if (what !== "status" || is !== "ended" || document.documentElement.dataset.view !== "chat") return;
+  if (endedBy === "quit") location.reload(); // to begin anew, with the form
+  else if (endedBy === "password") form.show(why, endedBy);
 });
 
 if (load("joined", false)) {
   document.documentElement.dataset.view = "chat";
-  chat.reenter(load("name", ""), roomsToJoin(linkedRoom()));
+  chat.reenter(roomsToJoin(linkedRoom()));
 } else {
   form.show();
 }

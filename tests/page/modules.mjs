@@ -3,14 +3,14 @@
 
 import { createInterface } from "node:readline";
 
-import { beginsLikeOne, seconds } from "../../geventchat/page/durations.js";
-import { links } from "../../geventchat/page/links.js";
-import { mentions } from "../../geventchat/page/mentions.js";
-import { fold } from "../../geventchat/page/names.js";
-import { pieces } from "../../geventchat/page/text.js";
-import { visible } from "../../geventchat/page/visible.js";
-import { COMMANDS, parse } from "../../geventchat/page/commands.js";
-import { read } from "../../geventchat/page/typed.js";
+import { beginsLikeOne, seconds } from "../../geventchat/page/text/durations.js";
+import { links } from "../../geventchat/page/text/links.js";
+import { mentions } from "../../geventchat/page/text/mentions.js";
+import { fold } from "../../geventchat/page/text/names.js";
+import { pieces } from "../../geventchat/page/text/text.js";
+import { visible } from "../../geventchat/page/text/visible.js";
+import { COMMANDS, parse } from "../../geventchat/page/chat/commands.js";
+import { read } from "../../geventchat/page/chat/typed.js";
 
 const functions = {
   beginsLikeOne,

@@ -2,7 +2,7 @@
 
 import { byId, element } from "./elements.js";
 
-/** @import {Chat} from "../chat.js" */
+/** @import {Chat} from "../chat/chat.js" */
 
 const PATIENCE_MS = 700; // shorter gaps are not worth a word
 const WORTH_A_BUTTON_MS = 2_000;
@@ -21,30 +21,30 @@ export class Banner {
   }
 
   #draw() {
-    const { status } = this.#chat.store;
-    byId("message").toggleAttribute("disabled", status === "taken" || status === "ended");
-    if (status !== "away" || this.#said) this.#render();
+    const { is } = this.#chat.store.status;
+    byId("message").toggleAttribute("disabled", is === "taken" || is === "ended");
+    if (is !== "away" || this.#said) this.#render();
     else this.#timer ||= window.setTimeout(() => this.#render(), PATIENCE_MS);
   }
 
   #render() {
     clearTimeout(this.#timer);
     this.#timer = 0;
-    const { status, why, retryAt } = this.#chat.store;
-    if (status === "away") {
+    const { is, why, retryAt } = this.#chat.store.status;
+    if (is === "away") {
       const waits = retryAt - Date.now() > WORTH_A_BUTTON_MS;
       const button = waits ? this.#button("Try now", () => this.#chat.connection.retry()) : null;
       this.#say(`${why} Reconnecting… You can go on writing.`, button);
-    } else if (status === "silent") {
+    } else if (is === "silent") {
       this.#say("No answer from the server yet. Asking it…", null);
-    } else if (status === "taken") {
+    } else if (is === "taken") {
       this.#say("The chat is open in another tab of this browser.", this.#button("Use it here", this.actions.takeBack));
-    } else if (status === "ended") {
+    } else if (is === "ended") {
       this.#say(why, this.#button("Join again", this.actions.again));
-    } else if (status === "connecting" && !this.#chat.connection.welcome) {
+    } else if (is === "connecting" && !this.#chat.connection.welcome) {
       this.#timer = window.setTimeout(() => {
         this.#timer = 0;
-        if (this.#chat.store.status === "connecting") this.#say("Connecting…", null);
+        if (this.#chat.store.status.is === "connecting") this.#say("Connecting…", null);
       }, PATIENCE_MS);
     } else {
       this.#say("", null);

@@ -1,14 +1,14 @@
 /** Where messages are written: sends them, keeps a draft for each conversation, completes words. */
 
-import { sentence } from "../chat.js";
-import { complete } from "../completion.js";
-import { LineHistory } from "../line_history.js";
-import { load, save } from "../saved.js";
+import { sentence } from "../chat/chat.js";
+import { complete } from "../chat/completion.js";
+import { LineHistory } from "../chat/line_history.js";
+import { load, save } from "../client/saved.js";
 import { byId } from "./elements.js";
 import { Suggestions } from "./suggestions.js";
 
-/** @import {Chat} from "../chat.js" */
-/** @import {Conversation} from "../conversation.js" */
+/** @import {Chat} from "../chat/chat.js" */
+/** @import {Conversation} from "../chat/conversation.js" */
 
 const DRAFT_MS = 300;
 
@@ -130,7 +130,7 @@ export class Composer {
 
   #saveDraft() {
     clearTimeout(this.#draftTimer);
-    if (this.#of && this.#chat.store.status !== "taken") save(`draft.${this.#of.id}`, this.#input.value || undefined);
+    if (this.#of && this.#chat.store.status.is !== "taken") save(`draft.${this.#of.id}`, this.#input.value || undefined);
   }
 
   /** @param {string} text */
@@ -144,6 +144,7 @@ export class Composer {
 
   /** As high as its lines, up to what the style allows. */
   #fit() {
+    if (CSS.supports("field-sizing", "content")) return; // the style does it
     this.#input.style.height = "auto";
     this.#input.style.height = `${this.#input.scrollHeight}px`;
   }

@@ -2,7 +2,7 @@
 
 import { byId } from "./elements.js";
 
-/** @import {Store} from "../store.js" */
+/** @import {Store} from "../chat/store.js" */
 
 const NARROW = matchMedia("(max-width: 760px)");
 const MEDIUM = matchMedia("(max-width: 1080px)");

@@ -1,7 +1,7 @@
 /** Making and finding elements. Texts are set as text alone: nothing here reads markup. */
 
-import { fold } from "../names.js";
-import { oneLine } from "../visible.js";
+import { fold } from "../text/names.js";
+import { oneLine } from "../text/visible.js";
 
 const HUES = 24;
 const GRAPHEMES = new Intl.Segmenter();

@@ -1,12 +1,12 @@
 /** The room finder: the rooms of the server, most members first; joins one, or makes one. */
 
-import { sentence } from "../chat.js";
-import { Refused } from "../connection.js";
-import { fold } from "../names.js";
-import { oneLine } from "../visible.js";
+import { sentence } from "../chat/chat.js";
+import { Refused } from "../client/connection.js";
+import { fold } from "../text/names.js";
+import { oneLine } from "../text/visible.js";
 import { byId, element, isolated } from "./elements.js";
 
-/** @import {Chat} from "../chat.js" */
+/** @import {Chat} from "../chat/chat.js" */
 /** @import {ListedRoom} from "../protocol" */
 
 const PAGE = 50;
@@ -61,7 +61,7 @@ export class Finder {
   /** @param {boolean} more */
   async #find(more) {
     const asked = ++this.#asked;
-    const prefix = this.#chat.roomName(this.#input.value.trim() || "#").replace(/^#$/, "");
+    const prefix = this.#input.value.trim().replace(/^#(?=.)/, ""); // as people write rooms
     try {
       const after = more ? this.#next : undefined;
       const found = await this.#chat.connection.request("rooms", { prefix: fold(prefix) || undefined, limit: PAGE, after });

@@ -1,10 +1,10 @@
 /** The head of the current conversation: its name, topic, number of members, who is typing. */
 
-import { oneLine } from "../visible.js";
+import { oneLine } from "../text/visible.js";
 import { byId } from "./elements.js";
 import { oncePerFrame } from "./frame.js";
 
-/** @import {Chat} from "../chat.js" */
+/** @import {Chat} from "../chat/chat.js" */
 
 export class Header {
   #chat;
@@ -32,8 +32,8 @@ export class Header {
     byId("open-members").hidden = byId("members").hidden = !isRoom;
     document.documentElement.dataset.kind = current?.kind ?? "";
     byId("room-menu").hidden = !current;
-    byId("count").textContent = isRoom ? current.count.toLocaleString() : "";
-    const label = isRoom ? `Members: ${current.count}` : "Members";
+    byId("count").textContent = isRoom ? current.members.count.toLocaleString() : "";
+    const label = isRoom ? `Members: ${current.members.count}` : "Members";
     byId("open-members").setAttribute("aria-label", label);
     byId("message").setAttribute("placeholder", current ? `Message ${oneLine(current.name)}` : "");
     this.#typing();
@@ -41,9 +41,7 @@ export class Header {
 
   #typing() {
     const { current } = this.#chat.store;
-    const now = Date.now();
-    for (const [nick, until] of current?.typing ?? []) if (until <= now) current?.typing.delete(nick);
-    const nicks = [...(current?.typing.keys() ?? [])].map(oneLine);
+    const nicks = (current?.members.typing ?? []).map(oneLine);
     byId("typing").textContent = sentence(nicks);
     clearTimeout(this.#timer);
     if (nicks.length) this.#timer = window.setTimeout(() => this.#typing(), 1_000);

@@ -1,6 +1,6 @@
 /** What /help shows: the commands and the keys. */
 
-import { COMMANDS, usage } from "../commands.js";
+import { COMMANDS, usage } from "../chat/commands.js";
 import { element } from "./elements.js";
 import { tell } from "./dialog.js";
 

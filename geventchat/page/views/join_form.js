@@ -1,11 +1,12 @@
 /** The form that one joins by: a name, and a password if the server has one. */
 
-import { roomsToJoin, sentence } from "../chat.js";
-import { Refused } from "../connection.js";
-import { load } from "../saved.js";
+import { sentence } from "../chat/chat.js";
+import { roomsToJoin } from "../chat/entering.js";
+import { Refused } from "../client/connection.js";
+import { load } from "../client/saved.js";
 import { byId } from "./elements.js";
 
-/** @import {Chat} from "../chat.js" */
+/** @import {Chat} from "../chat/chat.js" */
 
 const OF_NAME = ["bad_nick", "nick_in_use", "nick_too_similar", "bad_field", "muted"];
 

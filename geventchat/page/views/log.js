@@ -9,8 +9,8 @@ import { day, row, separator } from "./message.js";
 import { byId, element } from "./elements.js";
 import { oncePerFrame } from "./frame.js";
 
-/** @import {Chat} from "../chat.js" */
-/** @import {Conversation, Item} from "../conversation.js" */
+/** @import {Chat} from "../chat/chat.js" */
+/** @import {Conversation, Item} from "../chat/conversation.js" */
 
 const MOST_ROWS = 160;
 const STEP = 50; // rows added at an edge that the view comes near
@@ -62,7 +62,7 @@ export class Log {
   follow() {
     this.#following = true;
     this.#window = [];
-    this.#chat.newest();
+    this.#chat.paging.newest();
     this.draw();
   }
 
@@ -211,11 +211,11 @@ export class Log {
     const end = begin + this.#window.length;
     if (scrollTop < NEAR) {
       if (begin > 0) this.#move(items, Math.max(begin - STEP, 0), end, true);
-      else if (current.hasOlder) this.#chat.older();
+      else if (current.hasOlder) this.#chat.paging.older();
     }
     if (!this.#following && scrollHeight - scrollTop - clientHeight < NEAR) {
       if (end < items.length) this.#move(items, begin, Math.min(end + STEP, items.length), false);
-      else if (!current.attached) this.#chat.newer();
+      else if (!current.attached) this.#chat.paging.newer();
     }
   }
 

@@ -2,7 +2,7 @@
 
 import { byId } from "./elements.js";
 
-/** @import {Chat} from "../chat.js" */
+/** @import {Chat} from "../chat/chat.js" */
 /** @import {Log} from "./log.js" */
 /** @import {Menus} from "./menus.js" */
 

@@ -3,7 +3,7 @@
 import { avatar, byId, element, isolated } from "./elements.js";
 import { oncePerFrame } from "./frame.js";
 
-/** @import {Chat} from "../chat.js" */
+/** @import {Chat} from "../chat/chat.js" */
 
 const MOST_SHOWN = 200;
 
@@ -25,7 +25,7 @@ export class MemberList {
 
   #render() {
     const { current, nick, others } = this.#chat.store;
-    const isIn = current?.nicks.has(nick);
+    const isIn = current?.members.nicks.has(nick);
     const nicks = [...(isIn ? [nick] : []), ...others].slice(0, MOST_SHOWN);
     /** @type {Map<string, HTMLLIElement>} */
     const entries = new Map(nicks.map((each) => [each, this.#entries.get(each) ?? this.#entry(each)]));
@@ -38,7 +38,7 @@ export class MemberList {
     const shown = [...entries.values()];
     const same = shown.length === list.children.length && shown.every((each, i) => each === list.children[i]);
     if (!same) list.replaceChildren(...shown);
-    const more = (current?.count ?? 0) - nicks.length;
+    const more = (current?.members.count ?? 0) - nicks.length;
     byId("more-members").textContent = more > 0 ? `and ${more.toLocaleString()} more` : "";
   }
 

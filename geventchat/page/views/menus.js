@@ -1,15 +1,15 @@
 /** What the menus offer: of a nick, a message, the room, the user. */
 
-import { report } from "../operator_commands.js";
-import { seconds } from "../durations.js";
-import { oneLine } from "../visible.js";
+import { report } from "../chat/operator_commands.js";
+import { seconds } from "../text/durations.js";
+import { oneLine } from "../text/visible.js";
 import { ask } from "./dialog.js";
 import { byId } from "./elements.js";
 import { openMenu } from "./menu.js";
 
-/** @import {Chat} from "../chat.js" */
-/** @import {Item} from "../conversation.js" */
-/** @import {Notifications} from "../notifications.js" */
+/** @import {Chat} from "../chat/chat.js" */
+/** @import {Item} from "../chat/conversation.js" */
+/** @import {Notifications} from "../chat/notifications.js" */
 /** @import {Composer} from "./composer.js" */
 /** @import {Choice} from "./menu.js" */
 

@@ -1,11 +1,11 @@
 /** One row of the log: a message, a notice, a day, the unread line, a gap. */
 
-import { isAction, ACTION, pieces } from "../text.js";
-import { oneLine, visible } from "../visible.js";
+import { isAction, ACTION, pieces } from "../text/text.js";
+import { oneLine, visible } from "../text/visible.js";
 import { avatar, element, icon, isolated, paint } from "./elements.js";
 
-/** @import {Item} from "../conversation.js" */
-/** @import {Piece} from "../text.js" */
+/** @import {Item} from "../chat/conversation.js" */
+/** @import {Piece} from "../text/text.js" */
 
 const LONG_CHARACTERS = 3_000;
 const LONG_LINES = 40;

@@ -1,6 +1,6 @@
 /** The address of the page names the room that is shown, and a link to `/#room` opens it. */
 
-/** @import {Chat} from "../chat.js" */
+/** @import {Chat} from "../chat/chat.js" */
 
 /** The room that the address names; empty if none. */
 export function linkedRoom() {

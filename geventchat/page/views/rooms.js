@@ -1,11 +1,11 @@
 /** The list of conversations: rooms and direct messages, with what is unread in them. */
 
-import { oneLine } from "../visible.js";
+import { oneLine } from "../text/visible.js";
 import { avatar, byId, element, icon, isolated } from "./elements.js";
 import { oncePerFrame } from "./frame.js";
 
-/** @import {Chat} from "../chat.js" */
-/** @import {Conversation} from "../conversation.js" */
+/** @import {Chat} from "../chat/chat.js" */
+/** @import {Conversation} from "../chat/conversation.js" */
 
 /** @typedef {Record<"item" | "open" | "label" | "badge" | "close", HTMLElement>} Entry */
 
@@ -29,14 +29,14 @@ export class RoomList {
   #render() {
     const { store } = this.#chat;
     this.#fill(byId("room-list"), [...store.rooms.values()]);
-    this.#fill(byId("direct-list"), [...store.directs.values()]);
-    byId("directs-title").hidden = store.directs.size === 0;
+    this.#fill(byId("direct-list"), store.directs.all);
+    byId("directs-title").hidden = store.directs.all.length === 0;
     for (const known of this.#entries.keys()) if (!store.all.includes(known)) this.#entries.delete(known);
     const elsewhere = store.all.some((each) => each !== store.current && (each.mentioned || this.#isPersonal(each)));
     byId("open-rooms").querySelector(".dot")?.toggleAttribute("hidden", !elsewhere);
     byId("my-nick").textContent = oneLine(store.nick);
-    const away = !["connected", "silent"].includes(store.status);
-    byId("my-status").textContent = away ? "away" : store.operator ? "operator" : "online";
+    const status = store.operator ? "operator" : "online";
+    byId("my-status").textContent = store.status.isOnline ? status : "away";
     avatar(store.nick, /** @type {HTMLElement} */ (byId("me").querySelector(".avatar")));
   }
 

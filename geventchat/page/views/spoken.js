@@ -3,8 +3,8 @@
 import { byId } from "./elements.js";
 import { spoken } from "./message.js";
 
-/** @import {Store} from "../store.js" */
-/** @import {Item} from "../conversation.js" */
+/** @import {Store} from "../chat/store.js" */
+/** @import {Item} from "../chat/conversation.js" */
 
 const PAUSE_MS = 1_000;
 const MOST = 3; // at once; then their number

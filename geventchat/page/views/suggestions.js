@@ -1,9 +1,9 @@
 /** The list of what a word may become, above the composer. */
 
-import { visible } from "../visible.js";
+import { visible } from "../text/visible.js";
 import { byId, element } from "./elements.js";
 
-/** @import {Completion} from "../completion.js" */
+/** @import {Completion} from "../chat/completion.js" */
 
 export class Suggestions {
   #list = byId("suggestions");

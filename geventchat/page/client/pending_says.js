@@ -7,7 +7,7 @@
 
 import { load, randomKey, save, saved } from "./saved.js";
 
-/** @import {Say} from "./protocol" */
+/** @import {Say} from "../protocol" */
 
 const MAX_MESSAGES = 1_000;
 const MAX_CHARACTERS = 2_000_000; // a browser keeps some 5 million

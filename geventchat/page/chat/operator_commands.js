@@ -1,10 +1,10 @@
 /** The commands of operators, and what the server answers to them. */
 
-import { beginsLikeOne, FORMS, seconds, shown } from "./durations.js";
+import { beginsLikeOne, FORMS, seconds, shown } from "../text/durations.js";
 
 /** @import {Chat} from "./chat.js" */
 /** @import {Command} from "./commands.js" */
-/** @import {Admin, Rule} from "./protocol" */
+/** @import {Admin, Rule} from "../protocol" */
 
 const OF_ROOMS = ["lock", "unlock", "freeze", "unfreeze"];
 const TIMED = ["ban", "mute", "lock", "freeze", "close"];

@@ -1,8 +1,8 @@
 /** Tells the user of mentions and direct messages: in the title; if they want by notification and sound. */
 
-import { isAction } from "./text.js";
-import { load, save } from "./saved.js";
-import { oneLine, visible } from "./visible.js";
+import { isAction } from "../text/text.js";
+import { load, save } from "../client/saved.js";
+import { oneLine, visible } from "../text/visible.js";
 
 /** @import {Chat} from "./chat.js" */
 /** @import {Conversation, Item} from "./conversation.js" */

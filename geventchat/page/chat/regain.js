@@ -1,10 +1,10 @@
 /** Takes the nick that the user wants as soon as it is free: a lost connection holds it a minute. */
 
-import { GUEST, fold } from "./names.js";
-import { Refused } from "./connection.js";
+import { GUEST, fold } from "../text/names.js";
+import { Refused } from "../client/connection.js";
 
-/** @import {ClientEvent} from "./protocol" */
-/** @import {Connection} from "./connection.js" */
+/** @import {ClientEvent} from "../protocol" */
+/** @import {Connection} from "../client/connection.js" */
 
 const LONGEST_MS = 120_000;
 const PAUSE_MS = 5_000;

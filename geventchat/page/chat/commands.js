@@ -1,9 +1,9 @@
 /** Slash commands: /help, completion and the reading of arguments follow from the table at the end. */
 
 import { OPERATOR_COMMANDS } from "./operator_commands.js";
-import { FORMS, PATTERN } from "./durations.js";
-import { fold } from "./names.js";
-import { ACTION } from "./text.js";
+import { FORMS, PATTERN } from "../text/durations.js";
+import { fold } from "../text/names.js";
+import { ACTION } from "../text/text.js";
 
 /** @import {Chat} from "./chat.js" */
 
@@ -124,7 +124,7 @@ function history(chat, { count = "100" }) {
   if (!/^[0-9]{1,3}$/.test(count) || +count < 1 || +count > 500) {
     throw new NotUnderstood("Usage: /history [COUNT], a number from 1 to 500, in a room.");
   }
-  return chat.older(+count);
+  return chat.paging.older(+count);
 }
 
 /** @type {Command[]} */

@@ -4,13 +4,16 @@
  * Events of the connection in, changes out: each names what changed, for the views to draw.
  */
 
-import { Conversation, NOTHING, TYPING_MS } from "./conversation.js";
-import { mentions } from "./mentions.js";
-import { compare, fold } from "./names.js";
-import { load, save } from "./saved.js";
+import { Conversation, itemOf, NOTHING, sending } from "./conversation.js";
+import { Directs } from "./directs.js";
+import { Reads } from "./reads.js";
+import { Status } from "./status.js";
+import { mentions } from "../text/mentions.js";
+import { compare, fold } from "../text/names.js";
+import { load, save } from "../client/saved.js";
 
 /** @import {Item} from "./conversation.js" */
-/** @import {ClientEvent, Joined, Members, Post, Presence, Say, ServerError} from "./protocol" */
+/** @import {ClientEvent, Joined, Members, Post, Presence, Say, ServerError, Welcome} from "../protocol" */
 
 /**
  * What changed: of a conversation its log, its members, who is typing; or the list of
@@ -20,27 +23,17 @@ import { load, save } from "./saved.js";
  */
 
 const FRESH = 50; // posts that a new join replays at most
-const SAVED_DIRECTS = 100; // of each conversation
-const SAVED_CHARACTERS = 500_000; // of all: a browser keeps some 5 million
-const SAVE_MS = 1_000;
 
 export class Store {
   nick = "";
   operator = false;
   /** Whether the server has operators. */
   moderated = false;
-  /** @type {"joining" | "connecting" | "connected" | "away" | "silent" | "taken" | "ended"} */
-  status = "joining";
-  /** Why the connection is away, or has ended. */
-  why = "";
-  /** The code of the bye that ended it for good. */
-  endedBy = "";
-  /** When the next attempt to connect is made, in ms since 1970. */
-  retryAt = 0;
+  status = new Status();
+  reads = new Reads();
+  directs = new Directs();
   /** @type {Map<string, Conversation>} by name, in the order of joining */
   rooms = new Map();
-  /** @type {Map<string, Conversation>} by folded nick */
-  directs = new Map();
   /** @type {Conversation | null} */
   current = null;
   /** Whether the user looks at the page. */
@@ -49,14 +42,6 @@ export class Store {
   ignored = new Set(load("ignored", []));
   /** @type {Listener[]} */
   #listeners = [];
-  /** @type {Record<string, {epoch: string, position: number}>} */
-  #read = load("read", {});
-  #readTimer = 0;
-
-  constructor() {
-    const directs = load("directs", /** @type {Record<string, Item[]>} */ ({}));
-    for (const [nick, items] of Object.entries(directs)) this.direct(nick).items = items;
-  }
 
   /** @param {Listener} listener */
   listen(listener) {
@@ -74,7 +59,7 @@ export class Store {
 
   /** @returns {Conversation[]} in the order of the list */
   get all() {
-    return [...this.rooms.values(), ...this.directs.values()];
+    return [...this.rooms.values(), ...this.directs.all];
   }
 
   /** @param {string} name @returns {Conversation | undefined} a room the user is in */
@@ -84,13 +69,9 @@ export class Store {
 
   /** @param {string} nick @returns {Conversation} begun if there was none */
   direct(nick) {
-    const known = this.directs.get(fold(nick));
-    if (known) return known;
-    const begun = new Conversation("direct", nick);
-    begun.complete = true;
-    this.directs.set(fold(nick), begun);
+    const direct = this.directs.find(nick) ?? this.directs.open(nick);
     this.changed("rooms");
-    return begun;
+    return direct;
   }
 
   /** @param {string} name @returns {Conversation} the room, which may be joined later */
@@ -118,9 +99,8 @@ export class Store {
   close(conversation) {
     const at = this.all.indexOf(conversation);
     if (conversation.kind === "room") this.rooms.delete(conversation.name);
-    else this.directs.delete(fold(conversation.name));
+    else this.directs.close(conversation);
     this.#saveRooms();
-    this.saveDirects();
     if (this.current === conversation) this.enter(this.all[Math.max(at - 1, 0)] ?? null);
     this.changed("rooms");
   }
@@ -133,7 +113,7 @@ export class Store {
     if (!this.attentive || !conversation.attached) return;
     const news = conversation.unread > 0;
     Object.assign(conversation, { unread: 0, mentioned: false, read: conversation.newest });
-    this.#saveRead(conversation);
+    if (conversation.epoch) this.reads.note(conversation.name, conversation.epoch, conversation.read);
     if (news) this.changed("rooms");
   }
 
@@ -156,7 +136,7 @@ export class Store {
   say({ room, text, key }) {
     const to = this.expect(room);
     to.outgoing = to.outgoing.filter((item) => item.key !== key);
-    to.outgoing.push(this.#own(text, { key, state: "sending" }));
+    to.outgoing.push(sending(this.nick, text, key));
     to.line = null;
     this.changed("log", to);
   }
@@ -164,20 +144,10 @@ export class Store {
   /** Show a direct message of the user. @param {string} nick @param {string} text @returns {Item} */
   sayDirect(nick, text) {
     const to = this.direct(nick);
-    const item = this.#own(text, { state: "sending" });
+    const item = sending(this.nick, text);
     to.add(item);
     this.changed("log", to);
     return item;
-  }
-
-  /** Save the direct messages: the server keeps none. */
-  saveDirects() {
-    let space = SAVED_CHARACTERS;
-    const kept = [...this.directs.values()].map((direct) => {
-      const posts = direct.items.filter((item) => item.kind === "post" && !item.state).slice(-SAVED_DIRECTS);
-      return [direct.name, posts.filter(({ text }) => (space -= text.length) > 0)];
-    });
-    save("directs", Object.fromEntries(kept));
   }
 
   /** Hide what a nick says, or no longer. @param {string} nick @param {boolean} hides */
@@ -202,31 +172,12 @@ export class Store {
 
   /** @param {ClientEvent} event */
   hear(event) {
+    if (this.status.hear(event)) {
+      if (event.type === "welcome") this.#welcome(event);
+      if (event.type === "disconnected") this.#away();
+      return this.changed("status");
+    }
     switch (event.type) {
-      case "welcome":
-        Object.assign(this, { status: "connected", why: "", moderated: event.features.includes("admin") });
-        this.rename(event.nick);
-        return this.changed("status");
-      case "disconnected":
-        return this.#away(event.bye.text);
-      case "failed":
-        this.retryAt = Date.now() + event.seconds * 1000;
-        if (this.status === "connecting") Object.assign(this, { status: "away", why: event.why });
-        return this.changed("status");
-      case "connecting":
-        if (this.status !== "away") this.status = "connecting";
-        this.retryAt = 0;
-        return this.changed("status");
-      case "ended":
-        if (this.status !== "taken") this.status = event.bye.code === "replaced" ? "taken" : "ended";
-        Object.assign(this, { why: event.bye.text, endedBy: event.bye.code });
-        return this.changed("status");
-      case "silent":
-        if (this.status === "connected") this.status = "silent";
-        return this.changed("status");
-      case "heard":
-        if (this.status === "silent") this.status = "connected";
-        return this.changed("status");
       case "joined":
         return this.#joined(event);
       case "left":
@@ -259,7 +210,7 @@ export class Store {
     const before = this.nick;
     this.nick = nick;
     for (const room of this.rooms.values()) {
-      if (room.nicks.delete(before)) room.nicks.add(nick);
+      room.members.rename(before, nick);
       this.changed("members", room);
     }
     if (before && before !== nick) this.notice(`You are now ${nick}.`);
@@ -267,10 +218,10 @@ export class Store {
   }
 
   /** @param {Members} members */
-  members({ room: name, nicks, count }) {
-    const room = this.rooms.get(name);
+  members(members) {
+    const room = this.rooms.get(members.room);
     if (!room) return;
-    Object.assign(room, { nicks: new Set(nicks), count, knowsMembers: true });
+    room.members.set(members);
     this.changed("members", room);
   }
 
@@ -284,21 +235,24 @@ export class Store {
     const older = posts.filter(({ position }) => !room.first || position < room.first);
     const newer = posts.filter(({ position }) => room.first && position > room.last);
     /** @param {Post[]} some */
-    const shown = (some) => some.filter((post) => !this.#hides(post)).map((post) => this.#item(post, false));
+    const shown = (some) => some.filter((post) => !this.#hides(post)).map((post) => itemOf(post, this.#isOwn(post)));
     if (newer.length) room.loadNewer(newer, shown(newer));
     else room.loadOlder(older, shown(older), complete);
     this.changed("log", room);
   }
 
-  /** @param {string} why */
-  #away(why) {
-    Object.assign(this, { status: "away", why });
+  /** @param {Welcome} welcome */
+  #welcome({ nick, features }) {
+    this.moderated = features.includes("admin");
+    this.rename(nick);
+  }
+
+  #away() {
     for (const room of this.rooms.values()) {
-      Object.assign(room, { knowsMembers: false, loading: false });
-      room.typing.clear();
+      room.loading = false;
+      room.members.lose();
       this.changed("typing", room);
     }
-    this.changed("status");
   }
 
   /** @param {Joined} joined */
@@ -306,13 +260,12 @@ export class Store {
     const room = this.expect(joined.room);
     room.enter(joined);
     if (joined.recovered === null && !room.last) {
-      const seen = this.#read[room.name];
-      const resumes = seen?.epoch === joined.epoch && seen.position <= joined.position;
-      room.read = resumes ? seen.position : joined.position;
+      const read = this.reads.of(room.name, joined.epoch, joined.position);
+      room.read = read ?? joined.position;
       room.replayed = joined.position;
       room.unread = Math.max(joined.position - FRESH - room.read, 0);
       if (room.read < joined.position) room.line = room.read;
-      if (!resumes) this.#saveRead(room, joined.position);
+      if (read === null) this.reads.note(room.name, joined.epoch, joined.position);
     }
     this.changed("rooms");
     this.changed("members", room);
@@ -329,11 +282,11 @@ export class Store {
   #post(post) {
     const room = this.expect(post.room);
     const sent = this.#settle(post.room, post.key);
-    const item = this.#item(post, sent);
+    const item = itemOf(post, sent || this.#isOwn(post));
     const seen = this.#sees(room) && room.attached;
     const isNews = post.position > room.read && !item.own && !this.#hides(post);
     room.append(post, this.#hides(post) ? null : item);
-    room.typing.delete(post.author);
+    room.members.speak(post.author);
     if (!isNews || seen) {
       if (!room.unread && post.position > room.read) room.read = post.position;
     } else {
@@ -350,18 +303,12 @@ export class Store {
 
   /** @param {Post} post */
   #hides(post) {
-    return this.ignores(post.author) && post.author !== this.nick;
+    return this.ignores(post.author) && !this.#isOwn(post);
   }
 
-  /** @param {Post} post @param {boolean} own @returns {Item} */
-  #item({ author, time, text, position, key }, own) {
-    return { kind: "post", author, time, text, position, key, own: own || author === this.nick };
-  }
-
-  /** @param {string} text @param {Partial<Item>} fields @returns {Item} */
-  #own(text, fields) {
-    const time = Date.now();
-    return { ...NOTHING, kind: "post", author: this.nick, time, text, own: true, ...fields };
+  /** @param {Post} post */
+  #isOwn(post) {
+    return post.author === this.nick;
   }
 
   /**
@@ -388,21 +335,12 @@ export class Store {
   }
 
   /** @param {Presence} presence */
-  #presence({ room: name, nick, event, new_nick: renamed = "", count }) {
-    const room = this.rooms.get(name);
+  #presence(presence) {
+    const room = this.rooms.get(presence.room);
     if (!room) return;
-    if (count !== undefined) room.count = count;
-    if (nick !== undefined) room.typing.delete(nick);
-    if (nick !== undefined && event === "join") {
-      if (!room.nicks.has(nick)) room.count++;
-      room.nicks.add(nick);
-    } else if (nick !== undefined && event === "leave") {
-      if (room.nicks.delete(nick)) room.count--;
-    } else if (nick !== undefined && event === "rename") {
-      room.nicks.delete(nick);
-      room.nicks.add(renamed);
-      this.#follow(nick, renamed);
-    }
+    room.members.hear(presence);
+    const { nick, new_nick: renamed } = presence;
+    if (nick && renamed) this.#follow(nick, renamed);
     this.changed("members", room);
   }
 
@@ -412,13 +350,9 @@ export class Store {
       this.ignored.add(fold(renamed));
       save("ignored", [...this.ignored]);
     }
-    const direct = this.directs.get(fold(nick));
-    if (!direct || (fold(nick) !== fold(renamed) && this.directs.has(fold(renamed)))) return;
-    this.directs.delete(fold(nick));
-    direct.name = renamed;
-    this.directs.set(fold(renamed), direct);
+    const direct = this.directs.rename(nick, renamed);
+    if (!direct) return;
     this.notice(`${nick} is now known as ${renamed}.`, false, direct);
-    this.saveDirects();
     this.changed("rooms");
     if (direct === this.current) this.changed("current", direct);
   }
@@ -427,7 +361,7 @@ export class Store {
   #typing(name, nick) {
     const room = this.rooms.get(name);
     if (!room || nick === this.nick || this.ignores(nick)) return;
-    room.typing.set(nick, Date.now() + TYPING_MS);
+    room.members.type(nick);
     this.changed("typing", room);
   }
 
@@ -448,7 +382,7 @@ export class Store {
     const item = { ...NOTHING, kind: /** @type {const} */ ("post"), author, text, time };
     direct.add(item);
     if (!this.#sees(direct)) direct.unread++;
-    this.saveDirects();
+    this.directs.save();
     this.changed("rooms");
     this.changed("log", direct, item);
     this.changed("alert", direct, item);
@@ -458,22 +392,8 @@ export class Store {
     save("rooms", [...this.rooms.keys()]);
   }
 
-  /** @param {Conversation} room @param {number} [position] */
-  #saveRead(room, position = room.read) {
-    if (room.kind !== "room" || !room.epoch) return;
-    this.#read[room.name] = { epoch: room.epoch, position };
-    this.#readTimer ||= window.setTimeout(() => this.saveRead(), SAVE_MS);
-  }
-
-  /** Save now how far the rooms were read, which is otherwise saved once a second. */
-  saveRead() {
-    clearTimeout(this.#readTimer);
-    this.#readTimer = 0;
-    if (this.status !== "taken") save("read", this.#read); // else another tab knows better
-  }
-
   /** @returns {string[]} the other members of the current room, sorted */
   get others() {
-    return [...(this.current?.nicks ?? [])].filter((nick) => nick !== this.nick).sort(compare);
+    return [...(this.current?.members.nicks ?? [])].filter((nick) => nick !== this.nick).sort(compare);
   }
 }

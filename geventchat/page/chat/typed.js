@@ -6,7 +6,7 @@
  */
 
 import { COMMANDS, NotUnderstood } from "./commands.js";
-import { INVISIBLE } from "./names.js";
+import { INVISIBLE } from "../text/names.js";
 
 /** @import {Command} from "./commands.js" */
 

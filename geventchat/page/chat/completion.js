@@ -1,7 +1,7 @@
 /** Completes commands, nicks and rooms. */
 
 import { COMMANDS, usage } from "./commands.js";
-import { fold } from "./names.js";
+import { fold } from "../text/names.js";
 
 /** @import {Store} from "./store.js" */
 

@@ -7,29 +7,17 @@
 
 import { Backoff, retryAfter } from "./backoff.js";
 import { Cursors } from "./cursors.js";
-import { GUEST } from "./names.js";
+import { GUEST } from "../text/names.js";
+import { PendingReplies, Ended, Refused } from "./pending_replies.js";
+import { Silence } from "./silence.js";
 import { SocketLink } from "./socket_link.js";
 
-/** @import {Answers, Bye, ClientEvent, Hello, Say, ServerError, ServerEvent, Welcome} from "./protocol" */
+/** @import {Answers, Bye, ClientEvent, Hello, Say, ServerEvent, Welcome} from "../protocol" */
 /** @import {PendingSays} from "./pending_says.js" */
 
-const ANSWER_MS = 30_000;
 const GOOD_MS = 30_000; // after a connection that lasted so long the back-off starts over
-const LOOK_MS = 1_000;
-const SILENCE_MS = 8_000; // how long something may be unanswered before the server is asked
-const PONG_MS = 5_000; // how long it may take to answer that
 
-/** The server refused a request. */
-export class Refused extends Error {
-  /** @param {ServerError} error */
-  constructor(error) {
-    super(error.text);
-    this.code = error.code;
-  }
-}
-
-/** The connection ended before the answer, or is down. */
-export class Ended extends Error {}
+const MOST_WAITING = 8_000; // characters sent and not acknowledged; the server closes for 32 KiB
 
 /** The request exceeds the server's limit; nothing was sent. */
 export class TooLong extends Error {}
@@ -48,15 +36,17 @@ export class Connection {
   #backoff = new Backoff();
   #retry = 0;
   #connectedAt = 0;
-  #ids = 0;
-  /** @type {Map<string, {resolve: (event: any) => void, reject: (error: Error) => void, since: number}>} */
-  #asked = new Map();
+  #replies = new PendingReplies();
   /** @type {Set<string>} rooms joined on this connection */
   #joined = new Set();
-  #heardAt = 0;
-  #pingedAt = 0;
-  #saidAt = 0;
-  #watching = 0;
+  /** @type {Set<string>} keys of the messages sent on this connection */
+  #sent = new Set();
+  #silence = new Silence({
+    waits: () => this.#replies.any || this.pendingSays.all.some((say) => this.#joined.has(say.room)),
+    ping: () => this.#link?.send({ type: "ping" }),
+    tell: (silent) => this.#hear({ type: silent ? "silent" : "heard" }),
+    drop: () => this.#link?.drop("The server did not answer."),
+  });
   #closing = false;
 
   /**
@@ -101,10 +91,9 @@ export class Connection {
   /** Try to connect now, if it is waiting to; else ask whether the server is still there. */
   retry() {
     if (this.#retry) {
-      clearTimeout(this.#retry);
       this.#connect();
     } else if (this.welcome) {
-      this.#ping();
+      this.#silence.ask();
     }
   }
 
@@ -115,15 +104,13 @@ export class Connection {
    * @param {object} [fields]
    * @returns {Promise<Answers[T]>}
    */
-  request(type, fields = {}) {
-    return new Promise((resolve, reject) => {
-      if (!this.welcome) throw new Ended("Not connected. Try again in a moment.");
-      const id = String(++this.#ids);
-      const request = { type, ...fields, id };
-      this.#check(request);
-      this.#asked.set(id, { resolve, reject, since: Date.now() });
-      this.#link?.send(request);
-    });
+  async request(type, fields = {}) {
+    if (!this.welcome) throw new Ended("Not connected. Try again in a moment.");
+    const request = { type, ...fields, id: this.#replies.id() };
+    this.#check(request);
+    this.#link?.send(request);
+    this.#silence.said();
+    return this.#replies.expect(request.id);
   }
 
   /**
@@ -136,7 +123,7 @@ export class Connection {
   say(room, text, key) {
     this.#check({ type: "say", room, text, key: "0".repeat(22) });
     const say = this.pendingSays.add(room, text, key);
-    if (this.#joined.has(room)) this.#send(say);
+    this.#sendPending();
     return say;
   }
 
@@ -148,7 +135,9 @@ export class Connection {
   // Connecting
 
   #connect() {
+    clearTimeout(this.#retry);
     this.#retry = 0;
+    this.#link?.discard();
     this.#hear({ type: "connecting" });
     const hello = { ...this.hello, client: this.#client, rooms: this.cursors.resume() };
     /** @type {SocketLink} */
@@ -165,10 +154,8 @@ export class Connection {
   #welcomed(welcome) {
     this.welcome = welcome;
     this.#rename(welcome.nick);
-    this.#connectedAt = this.#heardAt = Date.now();
-    this.#pingedAt = 0;
-    clearInterval(this.#watching);
-    this.#watching = window.setInterval(() => this.#watch(), LOOK_MS);
+    this.#connectedAt = Date.now();
+    this.#silence.begin(welcome.ping_seconds);
   }
 
   /** @param {string} nick to ask for in the next hello: a guest's is given by the server */
@@ -181,10 +168,9 @@ export class Connection {
     const wasConnected = this.welcome !== null;
     this.#link = this.welcome = null;
     this.#joined.clear();
-    clearInterval(this.#watching);
-    const asked = [...this.#asked.values()];
-    this.#asked.clear();
-    for (const { reject } of asked) reject(new Ended(bye.text));
+    this.#sent.clear();
+    this.#silence.end();
+    this.#replies.failAll(bye.text);
     if (this.#closing || !bye.reconnect) {
       this.#hear({ type: "ended", bye });
       return;
@@ -201,11 +187,7 @@ export class Connection {
 
   /** @param {ServerEvent} event */
   #handle(event) {
-    this.#heardAt = Date.now();
-    if (this.#pingedAt) {
-      this.#pingedAt = 0;
-      this.#hear({ type: "heard" });
-    }
+    this.#silence.heard();
     switch (event.type) {
       case "welcome":
         this.#welcomed(event);
@@ -217,8 +199,9 @@ export class Connection {
         if (event.recovered === false) this.#hear({ type: "gap", room: event.room });
         this.cursors.joined(event);
         this.#hear(event);
-        this.#resolve(event);
-        this.#resend(event.room);
+        this.#replies.resolve(event);
+        this.#joined.add(event.room);
+        this.#sendPending();
         return;
       case "left":
         this.cursors.leave(event.room);
@@ -229,51 +212,46 @@ export class Connection {
           this.#link?.drop("Messages arrived out of order.");
           return;
         }
-        this.pendingSays.acknowledge(event.key);
+        this.#acknowledge(event.key);
         break;
       case "renamed":
         this.#rename(event.nick);
         break;
       case "sent":
-        this.pendingSays.acknowledge(event.key);
+        this.#acknowledge(event.key);
         break;
       case "error": {
-        const say = this.pendingSays.acknowledge(event.key);
+        const say = this.#acknowledge(event.key);
         if (say) this.#hear({ type: "refused", error: event, say });
-        if (say || this.#refuse(event)) return;
+        if (say || this.#replies.resolve(event)) return;
         break;
       }
     }
-    this.#resolve(event);
+    this.#replies.resolve(event);
     this.#hear(event);
   }
 
-  /** @param {string} room that was joined: what is pending there is sent, in order */
-  #resend(room) {
-    if (this.#joined.has(room)) return;
-    this.#joined.add(room);
-    for (const say of this.pendingSays.all) if (say.room === room) this.#send(say);
+  /** Send what is pending, in order; the rest when most of it is acknowledged, so as not to flood. */
+  #sendPending() {
+    let waiting = 0;
+    for (const say of this.pendingSays.all) {
+      if (!this.#joined.has(say.room)) continue; // sent when it is
+      if (waiting > MOST_WAITING) break;
+      waiting += say.text.length;
+      if (this.#sent.has(say.key)) continue;
+      this.#sent.add(say.key);
+      this.#silence.said();
+      this.#link?.send({ type: "say", ...say });
+    }
   }
 
-  /** @param {Say} say */
-  #send(say) {
-    this.#saidAt = Date.now();
-    this.#link?.send({ type: "say", ...say });
-  }
-
-  /** @param {ServerEvent & {id?: string}} event */
-  #resolve(event) {
-    if (event.id === undefined) return;
-    this.#asked.get(event.id)?.resolve(event);
-    this.#asked.delete(event.id);
-  }
-
-  /** @param {ServerError} error */
-  #refuse(error) {
-    const asked = error.id === undefined ? undefined : this.#asked.get(error.id);
-    this.#asked.delete(error.id ?? "");
-    asked?.reject(new Refused(error));
-    return asked !== undefined;
+  /** @param {string | undefined} key @returns {Say | undefined} */
+  #acknowledge(key) {
+    const say = this.pendingSays.acknowledge(key);
+    if (!say) return undefined;
+    this.#sent.delete(say.key);
+    this.#sendPending();
+    return say;
   }
 
   /** @param {object} request */
@@ -285,31 +263,6 @@ export class Connection {
       throw new TooLong(`The message is too long: ${figures}.`);
     }
   }
-
-  // Silence
-
-  /** Notice that the server is silent: a connection that is lost without a word says nothing. */
-  #watch() {
-    const now = Date.now();
-    if (this.#pingedAt) {
-      if (now - this.#pingedAt >= PONG_MS) this.#link?.drop("The server did not answer.");
-      else if (now - this.#pingedAt >= 2 * LOOK_MS) this.#hear({ type: "silent" });
-      return;
-    }
-    for (const [id, { reject, since }] of this.#asked) {
-      if (now - since < ANSWER_MS) continue;
-      this.#asked.delete(id);
-      reject(new Ended("The server did not answer."));
-    }
-    const waits = this.#asked.size > 0 || this.pendingSays.all.some((s) => this.#joined.has(s.room));
-    const heard = waits ? Math.max(this.#heardAt, this.#saidAt) : this.#heardAt;
-    const patience = waits ? SILENCE_MS : ((this.welcome?.ping_seconds ?? 30) + 10) * 1000;
-    if (now - heard >= patience) this.#ping();
-  }
-
-  #ping() {
-    if (this.#pingedAt) return;
-    this.#pingedAt = Date.now();
-    this.#link?.send({ type: "ping" });
-  }
 }
+
+export { Ended, Refused };

@@ -1,19 +1,19 @@
 /** What the user can do: ties connection and store together. No DOM. */
 
 import { NotUnderstood, runCommand } from "./commands.js";
-import { Ended, Refused, TooLong } from "./connection.js";
-import { fold, LOBBY } from "./names.js";
-import { TooManyPending } from "./pending_says.js";
+import { Ended } from "../client/connection.js";
+import { fold, LOBBY } from "../text/names.js";
+import { Entering } from "./entering.js";
+import { Paging } from "./paging.js";
 import { Regain } from "./regain.js";
-import { load, save } from "./saved.js";
+import { load, save } from "../client/saved.js";
 import { read } from "./typed.js";
 
-/** @import {Connection} from "./connection.js" */
+/** @import {Connection} from "../client/connection.js" */
 /** @import {Conversation, Item} from "./conversation.js" */
-/** @import {ClientEvent, ServerError} from "./protocol" */
+/** @import {ClientEvent, ServerError} from "../protocol" */
 /** @import {Store} from "./store.js" */
 
-const PAGE_POSTS = 100;
 const OF_NICKS = ["bad_nick", "nick_in_use", "nick_too_similar"];
 
 export class Chat {
@@ -21,14 +21,14 @@ export class Chat {
   ask = () => {};
   /** Rooms to join, the first to be shown. @type {string[]} */
   #wanted = [];
-  /** @type {{nick: string, resolve: () => void, reject: (error: Error) => void} | null} */
-  #entering = null;
   #lastTyping = 0;
 
   /** @param {Store} store @param {Connection} connection */
   constructor(store, connection) {
     this.store = store;
     this.connection = connection;
+    this.paging = new Paging(store, connection);
+    this.entering = new Entering(connection, store.status);
     this.regain = new Regain(connection, (text) => this.notice(text));
   }
 
@@ -43,36 +43,20 @@ export class Chat {
    */
   async enter(nick, password, rooms) {
     this.#wanted = rooms;
-    if (this.connection.welcome) {
-      await this.connection.request("nick", { nick });
-    } else {
-      await new Promise((resolve, reject) => {
-        this.#entering = { nick, resolve: () => resolve(undefined), reject };
-        const [known, token] = ["password", "token"].map((name) => load(name, undefined, sessionStorage));
-        this.connection.open({ nick: nick || undefined, password: password || known, token }, []);
-      });
-    }
-    if (password) save("password", password, sessionStorage);
-    this.#entered();
+    await this.entering.enter(nick, password);
+    this.#showPending();
     const joins = rooms.map((room) => this.join(room, room === rooms[0]));
     const failed = (await Promise.allSettled(joins)).filter((join) => join.status === "rejected");
     if (failed.length === rooms.length) await this.join(LOBBY);
     for (const { reason } of failed) this.notice(sentence(reason), true);
   }
 
-  /** Join again as before a reload. @param {string} nick @param {string[]} rooms */
-  reenter(nick, rooms) {
+  /** Join again as before a reload. @param {string[]} rooms */
+  reenter(rooms) {
     this.#wanted = rooms;
-    const [password, token] = ["password", "token"].map((name) => load(name, undefined, sessionStorage));
-    this.store.operator = Boolean(token);
+    this.store.operator = load("token", "", sessionStorage) !== "";
     this.#showPending();
-    this.connection.open({ nick: nick || undefined, password, token }, rooms);
-  }
-
-  #entered() {
-    save("joined", true);
-    save("name", this.store.nick);
-    this.#showPending();
+    this.entering.again(rooms);
   }
 
   #showPending() {
@@ -81,7 +65,7 @@ export class Chat {
 
   /** Leave the chat; the name is still known. */
   quit() {
-    save("joined", undefined);
+    for (const name of ["joined", "password"]) save(name, undefined);
     this.connection.close();
   }
 
@@ -91,38 +75,15 @@ export class Chat {
   hear(event) {
     this.store.hear(event);
     this.regain.hear(event);
-    if (event.type === "welcome") this.#welcomed();
-    else if (event.type === "error") this.#error(event);
+    if (this.entering.hear(event)) return;
+    if (event.type === "error") this.#error(event);
     else if (event.type === "joined") this.#joined(event.room);
     else if (event.type === "renamed") save("name", event.nick);
-    else if (event.type === "ended" || event.type === "failed") {
-      const why = event.type === "ended" ? event.bye.text : event.why;
-      const code = event.type === "ended" ? event.bye.code : "";
-      this.#entering?.reject(Object.assign(new Ended(why), { code }));
-      if (this.#entering && event.type === "failed") this.#giveUp();
-      this.#entering = null;
-    }
-  }
-
-  /** The server does not answer: the form says so, and the user may try again. */
-  #giveUp() {
-    this.connection.abandon();
-    this.store.status = "joining";
-  }
-
-  #welcomed() {
-    const nick = this.#entering?.nick;
-    if (nick === undefined || (nick && fold(nick) !== fold(this.store.nick))) return; // an error follows
-    this.#entering?.resolve();
-    this.#entering = null;
   }
 
   /** @param {ServerError} error that answers no request: of hello, or of a message without a key */
   #error(error) {
-    if (this.#entering) {
-      this.#entering.reject(new Refused(error));
-      this.#entering = null;
-    } else if (OF_NICKS.includes(error.code)) {
+    if (OF_NICKS.includes(error.code)) {
       this.notice(error.text, true);
       this.regain.begin(load("name", ""));
     } else {
@@ -163,7 +124,7 @@ export class Chat {
   /** @param {Conversation} conversation */
   show(conversation) {
     this.store.enter(conversation);
-    if (conversation.joined && !conversation.knowsMembers) this.#askWho(conversation);
+    if (conversation.joined && !conversation.members.known) this.#askWho(conversation);
   }
 
   /** @param {string} name @param {boolean} [shows] */
@@ -195,11 +156,11 @@ export class Chat {
 
   /** @param {Conversation} room */
   async #askWho(room) {
-    room.knowsMembers = true; // or soon: not asked twice
+    room.members.known = true; // or soon: not asked twice
     try {
       await this.who(room.name);
     } catch {
-      room.knowsMembers = false; // asked again after reconnecting
+      room.members.known = false; // asked again after reconnecting
     }
   }
 
@@ -248,7 +209,7 @@ export class Chat {
     } catch (error) {
       Object.assign(item, { state: "failed", error: sentence(error) });
     }
-    this.store.saveDirects();
+    this.store.directs.save();
     this.store.changed("log", conversation);
   }
 
@@ -274,71 +235,10 @@ export class Chat {
   type() {
     const room = this.store.current;
     const now = Date.now();
-    const quiet = now - this.#lastTyping < 5_000 || (room?.count ?? 0) > 150;
-    if (room?.kind !== "room" || room.count < 2 || quiet || room.outgoing.length) return;
+    const quiet = now - this.#lastTyping < 5_000 || (room?.members.count ?? 0) > 150;
+    if (room?.kind !== "room" || room.members.count < 2 || quiet || room.outgoing.length) return;
     this.#lastTyping = now;
     this.connection.typing(room.name);
-  }
-
-  // History
-
-  /** Load older posts of the current room. @param {number} [limit] */
-  async older(limit = PAGE_POSTS) {
-    const room = this.store.current;
-    if (!room?.hasOlder || room.loading) return;
-    await this.#page(room, async () => {
-      const before = room.first || undefined;
-      const { posts, complete } = await this.connection.request("history", { room: room.name, limit, before });
-      return { posts, complete };
-    });
-  }
-
-  /** Load newer posts of the current room, below a window that was trimmed there. */
-  async newer() {
-    const room = this.store.current;
-    if (!room || room.attached || room.loading || !room.last) return;
-    await this.#page(room, async () => {
-      let posts = /** @type {import("./protocol").Post[]} */ ([]);
-      let before = Math.min(room.last + PAGE_POSTS, room.newest) + 1;
-      while (before > room.last + 1) {
-        const limit = before - room.last - 1; // an answer has some 256 KiB at most
-        const page = await this.connection.request("history", { room: room.name, limit, before });
-        if (!page.posts.length) break;
-        posts = [...page.posts, ...posts];
-        before = page.posts[0].position;
-      }
-      return { posts, complete: false };
-    });
-  }
-
-  /** Show the newest posts of the current room. */
-  newest() {
-    const room = this.store.current;
-    if (!room) return;
-    room.scrolledUp = false;
-    if (!room.attached) {
-      room.clear();
-      this.older();
-    }
-    this.store.changed("log", room);
-  }
-
-  /**
-   * @param {Conversation} room
-   * @param {() => Promise<{posts: import("./protocol").Post[], complete: boolean}>} load
-   */
-  async #page(room, load) {
-    const { epoch, first, last } = room;
-    room.loading = true;
-    try {
-      const { posts, complete } = await load();
-      const same = room.epoch === epoch && (room.first === first || !first) && (room.last >= last);
-      if (same) this.store.history(room, posts, complete);
-    } catch {
-      // away: asked again after reconnecting
-    } finally {
-      room.loading = false;
-    }
   }
 
   // Others
@@ -381,18 +281,7 @@ export class Chat {
   }
 }
 
-/** The rooms to join: as before, and the one of a link, which comes first. @param {string} link */
-export function roomsToJoin(link) {
-  const current = load("current", { kind: "room", name: "" });
-  const first = link || (current.kind === "room" ? current.name : "");
-  const before = load("rooms", /** @type {string[]} */ ([]));
-  const rooms = [...new Set([...(link ? [fold(link)] : []), ...before])];
-  if (!rooms.length) return [LOBBY];
-  return rooms.sort((a, b) => Number(b === fold(first)) - Number(a === fold(first)));
-}
-
 /** What an error says to the user. @param {unknown} error */
 export function sentence(error) {
-  const known = [Ended, NotUnderstood, Refused, TooLong, TooManyPending, Error];
-  return known.some((kind) => error instanceof kind) ? String(/** @type {Error} */ (error).message) : String(error);
+  return error instanceof Error ? error.message : String(error);
 }

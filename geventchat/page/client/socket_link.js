@@ -2,7 +2,7 @@
 
 import { randomKey } from "./saved.js";
 
-/** @import {Bye, Cursors, Hello, ServerEvent, Welcome} from "./protocol" */
+/** @import {Bye, Cursors, Hello, ServerEvent, Welcome} from "../protocol" */
 
 const WELCOME_MS = 10_000;
 const SUBPROTOCOL = "geventchat.v1";
@@ -63,10 +63,15 @@ export class SocketLink {
 
   /** End at once, whatever the other side does. @param {string} [text] why */
   drop(text) {
-    const socket = this.#socket;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
+    this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
+    this.#socket.close();
     this.#end(lost(text));
+  }
+
+  /** End without a word to anybody. */
+  discard() {
+    this.#ended = () => {};
+    this.drop();
   }
 
   /** @param {Bye} bye */

@@ -5,12 +5,13 @@
  * loaded again by `history` when it is looked at, so that the memory of the tab stays flat.
  */
 
-/** @import {Joined, Post} from "./protocol" */
+import { Members } from "./members.js";
+
+/** @import {Joined, Post} from "../protocol" */
 
 const MOST_ITEMS = 3_000;
 const KEPT_ITEMS = 2_000; // after trimming, so that it is rare
 const MOST_CHARACTERS = 4_000_000;
-export const TYPING_MS = 6_000;
 
 /**
  * What is shown in one conversation, in order: a message, a notice of this page, or a hole.
@@ -27,14 +28,7 @@ export class Conversation {
   serial = ++ids;
   joined = false;
   topic = "";
-  /** Members. */
-  count = 0;
-  /** @type {Set<string>} known members; all of them in rooms of at most 500 */
-  nicks = new Set();
-  /** Whether `who` was answered since the room was joined. */
-  knowsMembers = false;
-  /** @type {Map<string, number>} by nick: until when they are shown as typing */
-  typing = new Map();
+  members = new Members();
 
   /** @type {Item[]} */
   items = [];
@@ -93,7 +87,8 @@ export class Conversation {
 
   /** @param {Joined} joined */
   enter(joined) {
-    Object.assign(this, { joined: true, count: joined.count, topic: joined.topic ?? "" });
+    Object.assign(this, { joined: true, topic: joined.topic ?? "" });
+    this.members.count = joined.count;
     if (joined.epoch !== this.epoch) {
       this.epoch = joined.epoch;
       this.line = null;
@@ -211,3 +206,19 @@ export class Conversation {
 
 /** @type {Item} */
 export const NOTHING = { kind: "notice", time: 0, text: "", author: "", position: 0, own: false };
+
+/** @param {Post} post @param {boolean} own @returns {Item} */
+export function itemOf({ author, time, text, position, key }, own) {
+  return { kind: "post", author, time, text, position, key, own };
+}
+
+/**
+ * A message of the user that is not stored yet.
+ * @param {string} author
+ * @param {string} text
+ * @param {string} [key]
+ * @returns {Item}
+ */
+export function sending(author, text, key) {
+  return { ...NOTHING, kind: "post", author, time: Date.now(), text, own: true, key, state: "sending" };
+}

@@ -1,6 +1,6 @@
 /** How far each room was read, to resume there. */
 
-/** @import {Cursor, Cursors as Rooms, Joined} from "./protocol" */
+/** @import {Cursor, Cursors as Rooms, Joined} from "../protocol" */
 
 const FRESH = 50; // posts that a new join replays at most
 
