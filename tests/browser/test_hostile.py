@@ -56,7 +56,8 @@ def outside(tab: Tab) -> list[str]:
     found: list[str] = tab.evaluate("""() => {
         const { scrollWidth, scrollHeight } = document.documentElement;
         const { left, right } = document.querySelector("[role=log]").getBoundingClientRect();
-        const found = [...document.querySelectorAll("article, article .text, article .text :not(pre *)")]
+        const shown = "article, article .text, article .text :not(pre *)";
+        const found = [...document.querySelectorAll(shown)]
           .filter((each) => {
             const box = each.getBoundingClientRect();
             return box.left < left - 1 || box.right > right + 1;
