@@ -14,13 +14,19 @@ Ask = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
-def ask() -> Iterator[Ask]:
-    """Call a function of the page and return its value; ValueError if it throws."""
+def node() -> str:
+    """The program that runs the page's modules."""
     node = shutil.which("node")
     if node is None:
         if os.environ.get("NODE") == "required":
             pytest.fail("Node is missing, and required here")
         pytest.skip("needs Node")
+    return node
+
+
+@pytest.fixture(scope="session")
+def ask(node: str) -> Iterator[Ask]:
+    """Call a function of the page and return its value; ValueError if it throws."""
     with subprocess.Popen(
         [node, Path(__file__).with_name("modules.mjs")],
         stdin=subprocess.PIPE,

@@ -156,7 +156,7 @@ const OWN = [
   { name: "history", arguments: "[COUNT]", help: "load older messages of this room", run: history },
   {
     name: "list", arguments: "[PREFIX]", help: "find rooms on the server",
-    run: (chat, { prefix = "" }) => chat.ask("finder", prefix), aliases: "rooms ls",
+    run: (chat, { prefix = "" }) => chat.ask("finder", prefix), aliases: "rooms ls more",
   },
   { name: "topic", arguments: "[TEXT]", help: "show or set the topic; -delete removes it", run: topic, aliases: "t" },
   { name: "ignore", arguments: "[NICK]", help: "hide a user, or list who is hidden", run: ignore, aliases: "ig" },

@@ -2,7 +2,6 @@
 
 import { sentence } from "../chat/chat.js";
 import { Refused } from "../client/connection.js";
-import { fold } from "../text/names.js";
 import { oneLine } from "../text/visible.js";
 import { byId, element, isolated } from "./elements.js";
 
@@ -63,8 +62,8 @@ export class Finder {
     const asked = ++this.#asked;
     const prefix = this.#input.value.trim().replace(/^#(?=.)/, ""); // as people write rooms
     try {
-      const after = more ? this.#next : undefined;
-      const found = await this.#chat.connection.request("rooms", { prefix: fold(prefix) || undefined, limit: PAGE, after });
+      let found = await this.#page(prefix, more ? this.#next : undefined);
+      while (!found.rooms.length && found.next) found = await this.#page(prefix, found.next);
       if (asked !== this.#asked) return; // an answer to what was typed before
       this.#next = found.next;
       const entries = found.rooms.map((room) => this.#entry(room));
@@ -76,6 +75,11 @@ export class Finder {
       const isOld = error instanceof Refused && error.code === "unknown_type";
       if (asked === this.#asked) this.#error.textContent = isOld ? "This server cannot list its rooms." : sentence(error);
     }
+  }
+
+  /** @param {string} prefix @param {string} [after] */
+  #page(prefix, after) {
+    return this.#chat.connection.request("rooms", { prefix: prefix || undefined, limit: PAGE, after });
   }
 
   /** @param {ListedRoom} room */
