@@ -20,9 +20,9 @@ os.environ["GEVENTCHAT_ADMIN"] = "none"
 os.environ["GEVENTCHAT_WEB"] = "none"
 
 
-def missing(what: str) -> None:
-    """Skip a test for which something is missing; fail it where the tests in a browser must run."""
-    if os.environ.get("BROWSER_TESTS") == "required":
+def missing(what: str, *, required_by: str = "BROWSER_TESTS") -> None:
+    """Skip a test for which something is missing; fail it where a variable says `required`."""
+    if os.environ.get(required_by) == "required":
         pytest.fail(f"missing: {what}")
     pytest.skip(f"missing: {what}")
 

@@ -54,6 +54,9 @@ _PACE_SECONDS: Final = 0.01
 _visits: Final = count(1)
 _WORDS: Final = "what somebody says takes about as many words as this does, often fewer".split()
 
+_FIRST_PAINT: Final = """() => new Promise((resolve) =>
+  new PerformanceObserver((list) => resolve(list.getEntries()[0].startTime))
+    .observe({ type: "paint", buffered: true }))"""
 _RECORD_FRAMES: Final = """() => {
   window.frames_ms = [];
   let before = performance.now();
@@ -131,19 +134,19 @@ def first_paint(browser: Browser, url: str) -> bool:
     for _ in range(_PAINTS):
         with visitor(browser) as context:
             page = context.new_page()
-            requests: list[Request] = []
-            page.on("requestfinished", lambda request, found=requests: found.append(request))
-            page.goto(url, wait_until="load")
-            times.append(
-                page.evaluate("""() => new Promise((resolve) =>
-              new PerformanceObserver((list) => resolve(list.getEntries()[0].startTime))
-                .observe({ type: "paint", buffered: true }))""")
-            )
+            files: list[Request] = []
+
+            def note(request: Request, files: list[Request] = files) -> None:
+                if request.resource_type != "image":
+                    files.append(request)
+
+            page.on("requestfinished", note)
+            page.goto(url)
+            times.append(page.evaluate(_FIRST_PAINT))
             page.wait_for_load_state("networkidle")
-            files = [each for each in requests if each.resource_type != "image"]
             size = sum(each.sizes()["responseBodySize"] for each in files)
     print(f"first paint: {median(times):.0f} ms, {max(times):.0f} at most of {_PAINTS} visits")
-    print(f"the page as sent: {size:,} bytes in {len(files)} files, images apart")
+    print(f"the page as sent: {size:,} bytes in {len(files)} files, images apart", flush=True)
     return median(times) < MOST_PAINT_MS and size < MOST_BYTES
 
 

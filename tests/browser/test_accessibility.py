@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -13,7 +13,11 @@ from tests.conftest import missing
 from tests.conversations.peers import Rich
 
 AXE: Final = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
-PHONE: Final = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+PHONE: Final[dict[str, Any]] = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+}
 RUN: Final = """async (rules) => {
   const all = "wcag2a wcag2aa wcag21a wcag21aa wcag22aa best-practice".split(" ");
   const options = { runOnly: rules ?? all, resultTypes: ["violations"] };
@@ -36,7 +40,7 @@ VISIBLE_FOCUS: Final = """focused => {
 def axe() -> str:
     """Return the source of axe-core."""
     if not AXE.exists():
-        missing("axe-core (npm ci)")
+        missing("axe-core (npm ci)", required_by="NODE")
     return AXE.read_text("utf-8")
 
 

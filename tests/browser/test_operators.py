@@ -116,7 +116,7 @@ def test_who_is_banned_reads_why_and_for_how_long(
     expect(ann.page.get_by_text("for spam")).to_be_visible()
 
 
-def test_a_server_password_is_asked_for_and_known_after_a_reload(
+def test_a_server_password_is_asked_for_and_known_until_quit(
     serve: Callable[..., Door], open_tab: OpenTab, tmp_path: Path
 ) -> None:
     file = tmp_path / "password"
@@ -135,5 +135,6 @@ def test_a_server_password_is_asked_for_and_known_after_a_reload(
     ann.say("inside")
     ann.page.reload()
     ann.expect_texts("inside")
-    stored = ann.evaluate("JSON.stringify({...localStorage})")
-    assert "correct horse" not in stored
+    ann.say("/quit")
+    expect(ann.name).to_be_visible()
+    assert "correct horse" not in ann.evaluate("JSON.stringify([localStorage, sessionStorage])")
