@@ -47,7 +47,7 @@ export class Paging {
     if (!room) return;
     room.scrolledUp = false;
     if (!room.attached) {
-      room.clear();
+      if (room.last) room.clear();
       this.older();
     }
     this.#store.changed("log", room);

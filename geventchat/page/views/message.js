@@ -25,29 +25,30 @@ export function row(item, nick) {
 
 /** @param {Item} item @param {string} nick */
 function message(item, nick) {
-  const acts = isAction(item.text);
-  const text = acts ? item.text.slice(ACTION.length) : item.text;
-  const parts = pieces(text, item.own ? "" : nick);
-  const body = element("div", { className: "text", dir: "auto" }, ...parts.map(drawn));
   const article = element("article", { tabIndex: -1 });
-  if (parts.some(({ kind }) => kind === "mention")) article.classList.add("mentioned");
-  if (item.own) article.classList.add("own");
   const author = element("button", { type: "button", className: "author", tabIndex: -1 }, isolated(item.author));
   paint(author, item.author);
-  if (acts) {
-    article.classList.add("action");
-    body.prepend(element("span", { className: "actor" }, isolated(item.author)), " ");
-  }
-  const head = element("header", {}, author, clock(item.time));
-  article.append(avatar(item.author), head, body);
-  if (item.text.length > LONG_CHARACTERS || item.text.split("\n", LONG_LINES + 1).length > LONG_LINES) {
-    article.append(shortened(body));
-  }
+  const body = element("div", { className: "text", dir: "auto" });
+  article.append(avatar(item.author), element("header", {}, author, clock(item.time)), body);
+  const short = shortened(item.text);
+  fill(article, body, { ...item, text: short }, nick);
+  if (short !== item.text) article.append(expander(body, (text) => fill(article, body, { ...item, text }, nick), item.text, short));
   if (item.state) article.append(state(item));
   article.classList.toggle("sending", item.state === "sending");
+  article.classList.toggle("own", item.own);
   const more = { type: "button", className: "more", tabIndex: -1, "aria-label": "Message menu", "aria-haspopup": "menu" };
   article.append(element("button", more, icon(DOTS)));
   return article;
+}
+
+/** @param {HTMLElement} article @param {HTMLElement} body @param {Item} item @param {string} nick */
+function fill(article, body, { author, own, text }, nick) {
+  const acts = isAction(text);
+  const parts = pieces(acts ? text.slice(ACTION.length) : text, own ? "" : nick);
+  body.replaceChildren(...parts.map(drawn));
+  if (acts) body.prepend(element("span", { className: "actor" }, isolated(author)), " ");
+  article.classList.toggle("action", acts);
+  article.classList.toggle("mentioned", parts.some(({ kind }) => kind === "mention"));
 }
 
 /** @param {Piece} piece @returns {Node | string} */
@@ -68,13 +69,26 @@ function drawn(piece) {
   }
 }
 
-/** @param {HTMLElement} body */
-function shortened(body) {
+/** The begin of a long text: drawing all of it costs time, and nobody may want to read it. @param {string} text */
+function shortened(text) {
+  const lines = text.split("\n", LONG_LINES + 1);
+  const short = lines.length > LONG_LINES ? lines.slice(0, LONG_LINES).join("\n") : text;
+  return short.slice(0, LONG_CHARACTERS).replace(/[\ud800-\udbff]$/, ""); // no half of a character
+}
+
+/**
+ * @param {HTMLElement} body
+ * @param {(text: string) => void} draw
+ * @param {string} all
+ * @param {string} short
+ */
+function expander(body, draw, all, short) {
   body.classList.add("long");
   const more = element("button", { type: "button", className: "expand" }, "Show all");
   more.onclick = () => {
-    const long = body.classList.toggle("long");
-    more.textContent = long ? "Show all" : "Show less";
+    const isLong = body.classList.toggle("long");
+    draw(isLong ? short : all);
+    more.textContent = isLong ? "Show all" : "Show less";
   };
   return more;
 }
