@@ -135,7 +135,7 @@ def test_a_second_tab_takes_over_and_the_first_can_take_it_back(
     expect(ann.message).to_be_disabled()
     second.say("from the second")
     assert bob.posts(1)[0]["author"] == ann.nick
-    ann.banner.get_by_role("button").click()
+    ann.banner.get_by_role("button", name="Use it here").click()
     expect(ann.message).to_be_enabled()
     expect(second.banner).to_contain_text("another tab")
     ann.say("from the first")
