@@ -16,7 +16,7 @@ import { read } from "./typed.js";
 
 const RECOUNT_MS = 30_000;
 const TYPING_MS = 5_000; // between two
-const TYPING_AGAIN_MS = 1_500; // if a message was sent in between, which hides the first
+const TYPING_AGAIN_MS = 1_500; // after a message, which ends what the one before has shown
 const OF_NICKS = ["bad_nick", "nick_in_use", "nick_too_similar"];
 
 export class Chat {
@@ -215,7 +215,7 @@ export class Chat {
     if (!to) throw new NotUnderstood("You are not in a room; join one with /join ROOM.");
     if (to.kind === "direct") await this.direct(to.name, text);
     else this.store.say(this.connection.say(to.name, text));
-    this.#lastTyping -= TYPING_MS - TYPING_AGAIN_MS; // who goes on is shown to, soon
+    this.#lastTyping = Math.min(this.#lastTyping, Date.now() - TYPING_MS + TYPING_AGAIN_MS);
   }
 
   /** @param {string} nick @param {string} text */
