@@ -1,8 +1,15 @@
 """Tests run unpatched, with gevent imported by name; the server as a whole runs in a process."""
 
 import os
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # The same examples every time: a test that fails here fails on every machine.
 settings.register_profile("same", derandomize=True, deadline=None)
@@ -11,3 +18,25 @@ settings.load_profile("same")
 # No test uses a default port.
 os.environ["GEVENTCHAT_ADMIN"] = "none"
 os.environ["GEVENTCHAT_WEB"] = "none"
+
+
+def missing(what: str, *, required_by: str = "BROWSER_TESTS") -> None:
+    """Skip a test for which something is missing; fail it where a variable says `required`."""
+    if os.environ.get(required_by) == "required":
+        pytest.fail(f"missing: {what}")
+    pytest.skip(f"missing: {what}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """Return Chromium, started once for all tests of a worker; each test opens a context."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        missing("Chromium (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright  # takes 0.2 s, and most workers need none
+
+    options = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP *.test 127.0.0.1"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=options)
+        yield browser
+        browser.close()

@@ -95,7 +95,7 @@ store.listen((what) => {
 
 if (load("joined", false)) {
   document.documentElement.dataset.view = "chat";
-  chat.reenter(roomsToJoin(linkedRoom()));
+  chat.reenter(roomsToJoin(linkedRoom()), linkedRoom());
 } else {
   form.show();
 }

@@ -55,9 +55,11 @@ export class Chat {
     for (const { reason } of failed) this.notice(sentence(reason), true);
   }
 
-  /** Join again as before a reload. @param {string[]} rooms */
-  reenter(rooms) {
-    this.#wanted = rooms;
+  /** Join again as before a reload. @param {string[]} rooms @param {string} link */
+  reenter(rooms, link) {
+    const { kind, name } = load("current", { kind: "room", name: "" });
+    if (kind === "direct" && !link) this.show(this.store.direct(name));
+    else this.#wanted = rooms;
     this.store.operator = load("token", "", sessionStorage) !== "";
     this.entering.again([...rooms, ...this.#showPending()]);
   }

@@ -58,7 +58,8 @@ export class SocketLink {
 
   /** @param {object} request */
   send(request) {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(request));
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    this.#socket.send(JSON.stringify(request, (_, value) => wellFormed(value)));
   }
 
   /** End at once, whatever the other side does. @param {string} [text] why */
@@ -93,4 +94,13 @@ function read(data) {
   } catch {
     return null; // not of this protocol
   }
+}
+
+/**
+ * Half a surrogate pair, which input methods and pasting can leave, would make the server refuse the
+ * whole frame, and forever: it could not say which message that was.
+ * @param {any} value
+ */
+function wellFormed(value) {
+  return typeof value === "string" ? (value.toWellFormed?.() ?? value) : value;
 }

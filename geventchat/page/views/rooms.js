@@ -60,11 +60,10 @@ export class RoomList {
     const { open, label, badge, close } = entry;
     if (conversation === this.#chat.store.current) open.setAttribute("aria-current", "page");
     else open.removeAttribute("aria-current");
-    const parts = [oneLine(name), unread ? `${unread} unread` : "", mentioned ? "mentions you" : ""];
-    open.setAttribute("aria-label", parts.filter(Boolean).join(", "));
     label.textContent = oneLine(name);
     entry.item.classList.toggle("unread", unread > 0);
-    badge.textContent = unread > 999 ? "999+" : String(unread);
+    const spoken = element("span", { className: "unseen" }, mentioned ? " unread, mentions you" : " unread");
+    badge.replaceChildren(unread > 999 ? "999+" : String(unread), spoken);
     badge.classList.toggle("personal", mentioned || this.#isPersonal(conversation));
     badge.hidden = unread === 0;
     close.setAttribute("aria-label", `${close.title} ${oneLine(name)}`);
@@ -76,7 +75,7 @@ export class RoomList {
     const direct = conversation.kind === "direct";
     const mark = direct ? avatar(conversation.name) : element("span", { className: "hash", "aria-hidden": "true" });
     const label = isolated(conversation.name);
-    const badge = element("span", { className: "badge", "aria-hidden": "true" });
+    const badge = element("span", { className: "badge" });
     const open = element("button", { type: "button" }, mark, element("span", { className: "grow" }, label), badge);
     open.onclick = () => this.#chat.show(conversation);
     const title = direct ? "Close" : "Leave";
