@@ -11,9 +11,12 @@ import { read } from "./typed.js";
 
 /** @import {Connection} from "../client/connection.js" */
 /** @import {Conversation, Item} from "./conversation.js" */
-/** @import {ClientEvent, ServerError} from "../protocol" */
+/** @import {ClientEvent, Say, ServerError} from "../protocol" */
 /** @import {Store} from "./store.js" */
 
+const RECOUNT_MS = 30_000;
+const TYPING_MS = 5_000; // between two
+const TYPING_AGAIN_MS = 1_500; // after a message, which ends what the one before has shown
 const OF_NICKS = ["bad_nick", "nick_in_use", "nick_too_similar"];
 
 export class Chat {
@@ -22,6 +25,7 @@ export class Chat {
   /** Rooms to join, the first to be shown. @type {string[]} */
   #wanted = [];
   #lastTyping = 0;
+  #lastWho = 0;
 
   /** @param {Store} store @param {Connection} connection */
   constructor(store, connection) {
@@ -44,10 +48,10 @@ export class Chat {
   async enter(nick, password, rooms) {
     this.#wanted = rooms;
     await this.entering.enter(nick, password);
-    this.#showPending();
-    const joins = rooms.map((room) => this.join(room, room === rooms[0]));
+    const all = [...new Set([...rooms, ...this.#showPending()])];
+    const joins = all.map((room) => this.join(room, room === rooms[0]));
     const failed = (await Promise.allSettled(joins)).filter((join) => join.status === "rejected");
-    if (failed.length === rooms.length) await this.join(LOBBY);
+    if (failed.length === all.length) await this.join(LOBBY);
     for (const { reason } of failed) this.notice(sentence(reason), true);
   }
 
@@ -57,12 +61,14 @@ export class Chat {
     if (kind === "direct" && !link) this.show(this.store.direct(name));
     else this.#wanted = rooms;
     this.store.operator = load("token", "", sessionStorage) !== "";
-    this.#showPending();
-    this.entering.again(rooms);
+    this.entering.again([...rooms, ...this.#showPending()]);
   }
 
+  /** Show what is not stored yet. @returns {string[]} its rooms */
   #showPending() {
-    for (const say of this.connection.pendingSays.all) this.store.say(say);
+    const { all } = this.connection.pendingSays;
+    for (const say of all) this.store.say(say);
+    return all.map((say) => say.room);
   }
 
   /** Leave the chat; the name is still known. */
@@ -80,6 +86,8 @@ export class Chat {
     if (this.entering.hear(event)) return;
     if (event.type === "error") this.#error(event);
     else if (event.type === "joined") this.#joined(event.room);
+    else if (event.type === "left") this.#dropPending(event.room);
+    else if (event.type === "presence" && event.nick === undefined) this.#recount(event.room);
     else if (event.type === "renamed") save("name", event.nick);
   }
 
@@ -101,7 +109,16 @@ export class Chat {
     if (room?.joined) return;
     this.connection.cursors.leave(fold(name));
     if (room) this.store.close(room);
+    for (const { text } of this.#dropPending(name)) this.notice(`Not sent: ${text}`, true);
     if (!this.store.rooms.size) this.join(LOBBY).catch((error) => this.#fail(error));
+  }
+
+  /** Forget what is pending in a room that one is not in. @param {string} room @returns {Say[]} */
+  #dropPending(room) {
+    const { pendingSays } = this.connection;
+    const dropped = pendingSays.all.filter((say) => say.room === fold(room));
+    for (const { key } of dropped) pendingSays.acknowledge(key);
+    return dropped;
   }
 
   /** The token is not valid any more. */
@@ -166,8 +183,16 @@ export class Chat {
     }
   }
 
+  /** Ask now and then who is in a crowded room, of which the server tells only the number. @param {string} name */
+  #recount(name) {
+    const room = this.store.current;
+    if (room?.name !== name || Date.now() - this.#lastWho < RECOUNT_MS) return;
+    this.#askWho(room);
+  }
+
   /** @param {string} room */
   async who(room) {
+    this.#lastWho = Date.now();
     const members = await this.connection.request("who", { room });
     this.store.members(members);
     return members;
@@ -192,7 +217,7 @@ export class Chat {
     if (!to) throw new NotUnderstood("You are not in a room; join one with /join ROOM.");
     if (to.kind === "direct") await this.direct(to.name, text);
     else this.store.say(this.connection.say(to.name, text));
-    this.#lastTyping = 0;
+    this.#lastTyping = Math.min(this.#lastTyping, Date.now() - TYPING_MS + TYPING_AGAIN_MS);
   }
 
   /** @param {string} nick @param {string} text */
@@ -237,7 +262,7 @@ export class Chat {
   type() {
     const room = this.store.current;
     const now = Date.now();
-    const quiet = now - this.#lastTyping < 5_000 || (room?.members.count ?? 0) > 150;
+    const quiet = now - this.#lastTyping < TYPING_MS || (room?.members.count ?? 0) > 150;
     if (room?.kind !== "room" || room.members.count < 2 || quiet || room.outgoing.length) return;
     this.#lastTyping = now;
     this.connection.typing(room.name);

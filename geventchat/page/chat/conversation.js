@@ -21,11 +21,7 @@ const MOST_CHARACTERS = 4_000_000;
  * }} Item
  */
 
-let ids = 0;
-
 export class Conversation {
-  /** A name for elements and storage that never changes. */
-  serial = ++ids;
   joined = false;
   topic = "";
   members = new Members();

@@ -379,6 +379,7 @@ export class Store {
   #direct(author, text, time) {
     if (this.ignores(author)) return;
     const direct = this.direct(author);
+    direct.name = author; // as they spell it
     const item = { ...NOTHING, kind: /** @type {const} */ ("post"), author, text, time };
     direct.add(item);
     if (!this.#sees(direct)) direct.unread++;
