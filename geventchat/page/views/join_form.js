@@ -1,6 +1,6 @@
 /** The form that one joins by: a name, and a password if the server has one. */
 
-import { sentence } from "../chat/chat.js";
+import { sentence } from "../chat/saying.js";
 import { roomsToJoin } from "../chat/entering.js";
 import { Refused } from "../client/connection.js";
 import { load } from "../client/saved.js";

@@ -32,7 +32,7 @@ export class MemberList {
     this.#entries = entries;
     for (const [each, entry] of entries) {
       entry.classList.toggle("own", each === nick);
-      entry.classList.toggle("ignored", this.#chat.store.ignores(each));
+      entry.classList.toggle("ignored", this.#chat.store.ignored.has(each));
     }
     const list = byId("member-list");
     const shown = [...entries.values()];
