@@ -2,7 +2,7 @@
 
 import { NotUnderstood, runCommand } from "./commands.js";
 import { fold, LOBBY } from "../text/names.js";
-import { Entering } from "./entering.js";
+import { Entering, roomsToJoin } from "./entering.js";
 import { Paging } from "./paging.js";
 import { Regain } from "./regain.js";
 import { Saying, sentence } from "./saying.js";
@@ -20,8 +20,8 @@ const OF_NICKS = ["bad_nick", "nick_in_use", "nick_too_similar"];
 export class Chat {
   /** Opens a part of the page: `finder`, `help`, `operator`. @type {(what: string, text?: string) => void} */
   ask = () => {};
-  /** Rooms to join, the first to be shown. @type {string[]} */
-  #wanted = [];
+  /** The room to show when it is joined. */
+  #wanted = "";
   #lastWho = 0;
 
   /** @param {Store} store @param {Connection} connection */
@@ -40,24 +40,28 @@ export class Chat {
    * Join with a nick, from the form. Rejects with Refused or Ended, whose text is for the user.
    * @param {string} nick
    * @param {string} password
-   * @param {string[]} rooms
+   * @param {string} link a room
    * @returns {Promise<void>}
    */
-  async enter(nick, password, rooms) {
-    this.#wanted = rooms;
+  async enter(nick, password, link) {
+    const { rooms, first } = roomsToJoin(link);
+    this.#wanted = first;
     await this.entering.enter(nick, password);
     const all = [...new Set([...rooms, ...this.#showPending()])];
-    const joins = all.map((room) => this.join(room, room === rooms[0]));
+    const joins = all.map((room) => this.join(room, room === first));
     const failed = (await Promise.allSettled(joins)).filter((join) => join.status === "rejected");
     if (failed.length === all.length) await this.join(LOBBY);
     for (const { reason } of failed) this.notice(sentence(reason), true);
   }
 
-  /** Join again as before a reload. @param {string[]} rooms @param {string} link */
-  reenter(rooms, link) {
+  /** Join again as before a reload. @param {string} link a room */
+  reenter(link) {
+    const { rooms, first } = roomsToJoin(link);
     const { kind, name } = load("current", { kind: "room", name: "" });
     if (kind === "direct" && !link) this.show(this.store.direct(name));
-    else this.#wanted = rooms;
+    // Shown at once, so that one can write before the server has answered.
+    for (const room of rooms) this.store.expect(room);
+    if (!this.store.current) this.store.enter(this.store.expect(first));
     this.store.operator = load("token", "", sessionStorage) !== "";
     this.entering.again([...rooms, ...this.#showPending()]);
   }
@@ -131,9 +135,9 @@ export class Chat {
   #joined(name) {
     const room = this.store.room(name);
     if (!room) return;
-    if (!this.store.current || this.#wanted[0] === name) this.show(room);
-    if (this.#wanted[0] === name) this.#wanted = [];
-    if (this.store.current === room) this.#askWho(room);
+    if (!this.store.current || this.#wanted === name) this.store.enter(room);
+    if (this.#wanted === name) this.#wanted = "";
+    if (this.store.current === room && !room.members.known) this.#askWho(room);
   }
 
   // Conversations
@@ -151,7 +155,7 @@ export class Chat {
       if (shows) this.show(known);
       return;
     }
-    if (shows) this.#wanted = [fold(name)];
+    if (shows) this.#wanted = fold(name);
     const joined = await this.connection.request("join", { room: name });
     const room = this.store.room(joined.room);
     if (shows && room) this.show(room);
