@@ -215,7 +215,7 @@ def test_a_list_of_subprotocols_takes_linear_time(browser: Raw) -> None:
 
 
 def test_an_error_quotes_little_and_only_as_text(browser: Raw) -> None:
-    response = browser.ask(request(Host="<b>" + "x" * 5_000))
+    response = browser.ask(request(Host="x" * 5_000))
     assert response.status == 421
     assert response.fields["content-type"] == PLAIN
     assert len(response.body) < 500

@@ -90,8 +90,8 @@ def say(words: str, **fields: Any) -> dict[str, Any]:
 
 def request(line: str = "GET / HTTP/1.1", **fields: str | None) -> bytes:
     """Encode a request; an underscore in the name of a field stands for a hyphen."""
-    fields = {"Host": "localhost"} | fields
-    lines = [f"{name.replace('_', '-')}: {value}" for name, value in fields.items() if value]
+    fields = {"Host": "localhost", **fields}
+    lines = [f"{name.replace('_', '-')}: {each}" for name, each in fields.items() if each]
     return "\r\n".join([line, *lines, "", ""]).encode("latin-1")
 
 

@@ -56,6 +56,12 @@ class Link(Protocol):
         begin to, PagesOnly if it needed no session.
         """
 
+    def open_stream(self, seconds: float) -> None:
+        """Shake hands as far as the stream asks for that. Waits. Raises OSError.
+
+        Enough for `reject`.
+        """
+
     def frames(self, outbox: Outbox) -> Iterator[bytes]:
         """Yield the frames as they arrive, none of them empty, until the client sends no more.
 

@@ -64,11 +64,14 @@ class Connection:
     def open(self, seconds: float) -> None:
         if self._opened:
             return
-        with gevent.Timeout(seconds, TimeoutError(_TOO_LONG)):
-            self.sink.open(self._framing.misplaced)
+        self.open_stream(seconds)
         if self._framing.opening:
             self._shake_hands(seconds)
         self._opened = True
+
+    def open_stream(self, seconds: float) -> None:
+        with gevent.Timeout(seconds, TimeoutError(_TOO_LONG)):
+            self.sink.open(self._framing.misplaced)
 
     def frames(self, outbox: Outbox) -> Iterator[bytes]:
         stream, framing, hub = self.sink, self._framing, gevent.get_hub()

@@ -187,7 +187,7 @@ class WebFraming:
 
     def _to_stranger(self) -> bytes:
         """Encode the answer to a client that does not speak HTTP."""
-        if frames.is_rich(self._head) or b"\0" in self._head:
+        if self._head.startswith(frames.RICH_MARK.encode()) or b"\0" in self._head:
             ways = self._ways
             text = f"HTTP and WebSocket. Connect to port {ways.port} with: {ways.command}"
             return frames.notice(f"{frames.WRONG_PORT}{text}")
