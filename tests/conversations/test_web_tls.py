@@ -84,7 +84,7 @@ def test_a_browser_on_the_chat_port_is_told_the_address_with_https(
 
 
 def test_a_full_server_says_so_over_tls(secure: WebChat, trust: SSLContext) -> None:
-    secure.server._admission.max_connections = 0
+    secure.server._admission.max_connections = -16
     secure.server._admission._operator_slots["full"] = 16
     answer = Raw(secure.web_address, tls=trust)
     assert secure.track(answer).response().status == 503
