@@ -120,13 +120,15 @@ class Messages:
             raise ProtocolError("not_utf8", _NOT_UTF8, reason=NOT_UTF8) from None
 
     def _text(self, frame: Frame) -> bytes:
-        """Return the text that a frame completes. Raises UnicodeDecodeError."""
+        """Return the text that a frame completes. Raises UnicodeDecodeError, ProtocolError."""
         data = bytes(frame.data)
         if frame.fin and self._part is None:
             data.decode()
             return data
         part = self._part = self._part or _Fragments()
         part.add(data, last=frame.fin)
+        if part.count > self._frame_bytes:
+            raise self._too_large()
         if not frame.fin:
             return b""
         self._part = None
@@ -140,10 +142,13 @@ class Messages:
         self._close_code = close.code
         reason = _REASONS.get(close.code, PROTOCOL)
         if reason is TOO_LARGE:
-            text = f"Message too large: at most {self._frame_bytes:,} bytes."
-            raise ProtocolError("too_large", text, reason=reason)
+            raise self._too_large()
         text = f"Not valid WebSocket: {error}." if isinstance(error, Invalid) else reason.text
         raise ProtocolError("bad_json", _NOT_UTF8 if reason is NOT_UTF8 else text, reason=reason)
+
+    def _too_large(self) -> ProtocolError:
+        text = f"Message too large: at most {self._frame_bytes:,} bytes."
+        return ProtocolError("too_large", text, reason=TOO_LARGE)
 
 
 class _Frames(ServerProtocol):
@@ -171,13 +176,16 @@ class _Frames(ServerProtocol):
 class _Fragments:
     """An incomplete message. Text that is not UTF-8 is found with the fragment that shows it."""
 
-    __slots__ = "_decoder", "text"
+    __slots__ = "_decoder", "count", "text"
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.text = bytearray()
+        self.count = 0
+        """How many there are, since there is no end of empty ones."""
 
     def add(self, data: bytes, *, last: bool) -> None:
         """Add a fragment. Raises UnicodeDecodeError."""
         self._decoder.decode(data, last)
         self.text += data
+        self.count += 1
