@@ -126,7 +126,7 @@ def test_hosts_and_origins_are_settings() -> None:
 @pytest.fixture
 def hasty() -> Iterator[WebChat]:
     """Return a server that gives little time for a handshake."""
-    with web_chatting(handshake_seconds=1) as web:
+    with web_chatting(handshake_seconds=0.3) as web:
         yield web
 
 
@@ -151,7 +151,7 @@ def test_a_slow_or_silent_handshake_ends_in_time(
 
 
 def test_hello_is_due_in_time() -> None:
-    with web_chatting(hello_seconds=1) as web, Bystanders(web.address) as bystanders:
+    with web_chatting(hello_seconds=0.3) as web, Bystanders(web.address) as bystanders:
         silent, pinging = web.raw(), web.raw()
         for peer in (silent, pinging):
             peer.upgrade()
