@@ -190,6 +190,7 @@ class Connection:
         try:
             with gevent.Timeout(_REPLY_SECONDS, TimeoutError):
                 self.sink.send(replies, seconds)
+            gevent.sleep(1e-9)  # others have their turn: a hundred requests may have come at once
         except OSError as error:
             raise PagesOnly(str(error)) from None
         return time.monotonic() + seconds
