@@ -126,7 +126,7 @@ def test_hosts_and_origins_are_settings() -> None:
 @pytest.fixture
 def hasty() -> Iterator[WebChat]:
     """Return a server that gives little time for a handshake."""
-    with web_chatting(handshake_seconds=0.3) as web:
+    with web_chatting(handshake_seconds=1) as web:
         yield web
 
 
