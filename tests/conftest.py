@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from pathlib import Path
 from typing import Final
 
 from hypothesis import settings
@@ -25,3 +26,8 @@ if (
     and shutil.disk_usage(_MEMORY).free >= _ROOM_BYTES
 ):
     os.environ["TMPDIR"] = tempfile.tempdir = _MEMORY
+
+# Where no bytecode may be written beside the modules, each process would compile all of them anew.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    _BYTECODE: Final = Path(__file__).parents[1] / ".pytest_cache" / "bytecode"
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(_BYTECODE))
