@@ -57,7 +57,9 @@ class Limits:
         checks.whole(4 << 10, 128 << 10),
     )
     frame_seconds: int = limit(30, "Time in which a frame has to be complete.")
-    handshake_seconds: int = limit(5, "Time for the TLS handshake.")
+    handshake_seconds: int = limit(
+        5, "Time for the TLS handshake, and for each request on the web door."
+    )
     connections: int | None = setting(
         None,
         _POSITIVE,

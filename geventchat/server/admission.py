@@ -84,16 +84,21 @@ class Admission:
         address = link.address
         counted = address not in self.policy.trust
         refused = self._no_room() or (self._enter(address, PAGE_COST) if counted else None)
-        if refused is not None:
+        entered = refused is None and counted
+        slot = refused is not None and self._may_be_operator(refused, counted=counted)
+        if refused is not None and not slot:
             self._reject(link, address, refused, opening=False)
             return
         reader = _reader()
         self.readers.add(reader)
+        self._operator_slots[FULL.code] += slot
+        seconds = REJECT_SECONDS if slot else self._limits.handshake_seconds
         try:
-            opened = self._open_link(link, address, reader, forgive=False)
+            opened = self._open_link(link, address, reader, seconds, forgive=False)
         finally:
             self.readers.discard(reader)
-            if counted:
+            self._operator_slots[FULL.code] -= slot
+            if entered:
                 self.policy.limiter.leave(address)
         if opened:
             self.admit(link)
@@ -133,7 +138,7 @@ class Admission:
         if counted:
             link.pace = TokenBucket(self._limits, self.counts)
         try:
-            if self._open_link(link, address, reader):
+            if self._open_link(link, address, reader, self._limits.handshake_seconds):
                 session = self._session(link)
                 reason = session.run(operators_only)
                 if not session.nick and reason not in _UNREMARKABLE:
@@ -167,16 +172,18 @@ class Admission:
         link: Link,
         address: str,
         reader: _Reader,
+        seconds: float,
         *,
         forgive: bool = True,
     ) -> bool:
         """Complete the handshake of a link; return whether it succeeded. Waits.
 
-        `forgive`: whether a client that did not even begin it is not counted.
+        `seconds`: the time for each step; `forgive`: whether a client that did not even begin it
+        is not counted.
         """
         self._in_handshake.add(reader)
         try:
-            link.open(self._limits.handshake_seconds)
+            link.open(seconds)
         except SilentClient:
             if forgive:
                 self._forgive(address)
@@ -200,14 +207,15 @@ class Admission:
     def _reject(self, link: Link, address: str, reason: Reason, *, opening: bool = True) -> None:
         """Send the reason and close. Waits briefly, unless too many are rejected at once.
 
-        `opening`: whether the handshake comes before that.
+        `opening`: whether all of the handshake comes before that, or only that of the stream.
         """
         self._rejections.note(WHY.get(reason, reason.code), address)
         self._rejecting += 1
         patient = self._rejecting <= _MAX_REJECTING
         try:
-            if patient and opening:
-                link.open(self._limits.handshake_seconds)
+            if patient:
+                shake_hands = link.open if opening else link.open_stream
+                shake_hands(self._limits.handshake_seconds)
             link.reject(reason)
         except OSError:
             pass  # the client has closed, or cannot receive the reason

@@ -26,7 +26,7 @@ from geventchat.server.session.session import Session
 from geventchat.server.threads import FILE_SECONDS, in_thread
 from geventchat.server.timeline import Timeline
 from geventchat.server.transport import tls
-from geventchat.server.transport.base import Link
+from geventchat.server.transport.base import Link, Ways
 from geventchat.server.transport.listener import Address, Door
 from geventchat.server.transport.null_framing import NullFraming
 from geventchat.server.web import site
@@ -238,16 +238,27 @@ class Server:
         return Session(link, self._hub, self._timeline, limits, self._policy, converse)
 
     def _renew_doors(self, certificate: tls.Certificate | None, limits: Limits) -> None:
-        how = "geventchat connect" if certificate is None else "geventchat connect --tls"
+        scheme, command = "http", "geventchat connect"
+        if certificate is not None:
+            scheme, command = "https", "geventchat connect --tls"
+        pages = [_page(scheme, *each) for each in self.web_addresses]
+        ways = Ways(command, self.address[1], pages[0] if pages else None)
         self._metrics.certificate_expires = None if certificate is None else certificate.expires
         for door in self._doors:
             context = None if certificate is None else certificate.context
-            door.renew(context, limits.frame_bytes, how)
+            door.renew(context, limits.frame_bytes, ways)
             self._hub.opens[door.name] += 0  # so that metrics show it from the start
 
     def _close_doors(self) -> None:
         for door in self._doors:
             door.close()
+
+
+def _page(scheme: str, host: str, port: int) -> str:
+    """Return where the page is, as clients are told."""
+    if host in ("0.0.0.0", "::"):  # which of the host's addresses they know is not known here
+        return f"{scheme}:// on port {port} of this host"
+    return f"{scheme}://{names.endpoint(host, port)}/"
 
 
 def _half_until(end: float) -> float:

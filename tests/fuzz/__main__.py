@@ -17,7 +17,17 @@ from typing import Final
 
 from tests.fuzz import corpus
 
-TARGETS: Final = ("frames", "hello", "requests", "events", "names", "shown", "settings")
+TARGETS: Final = (
+    "frames",
+    "hello",
+    "requests",
+    "events",
+    "names",
+    "shown",
+    "settings",
+    "web",
+    "hosts",
+)
 _WORDS: Final = (
     "type hello say join leave nick who history direct topic typing ping pong bye post joined"
     " welcome version client nonce password rooms room epoch position text key id limit before to"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from geventchat.protocol.errors import TOO_LARGE, ProtocolError, Reason
+from geventchat.server.transport.base import Ways
 from geventchat.server.wire import JSON
 
 PING = PONG = b"\0\0"
@@ -23,7 +24,7 @@ class CountedFraming:
     held: bytes | None = None
     ended = False
 
-    def __init__(self, frame_bytes: int, how: str) -> None:
+    def __init__(self, frame_bytes: int, ways: Ways) -> None:
         self.opening = True
         self.skipped = 0
         self._limit = frame_bytes

@@ -89,6 +89,9 @@ class FakeLink:
         finally:
             self._sending = False
 
+    def open_stream(self, seconds: float) -> None:
+        pass
+
     def open(self, seconds: float) -> None:
         pass
 
