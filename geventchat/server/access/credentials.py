@@ -15,8 +15,9 @@ from typing import Final
 
 from geventchat.config import BadSetting
 from geventchat.config.secrets import read_token
-from geventchat.server.access.rate_limits import Trust, origin
+from geventchat.server.access.rate_limits import origin
 from geventchat.server.files import replace
+from geventchat.server.networks import Networks
 
 ATTEMPTS: Final = 5
 """Wrong attempts per address and minute."""
@@ -51,7 +52,7 @@ class FailedAttempts:
     """
 
     def __init__(self, trust: Sequence[str] = ()) -> None:
-        self._trust = Trust(trust)
+        self._trust = Networks(trust)
         self._wrong: dict[str, tuple[float, int]] = {}
         """By network: the start of its minute, and the number of attempts."""
 

@@ -16,9 +16,10 @@ from geventchat.protocol import names
 from geventchat.protocol.errors import BANNED, FULL, PASSWORD, Ending, Reason, Refused
 from geventchat.protocol.requests import Hello
 from geventchat.server.access.credentials import FailedAttempts, Secret
-from geventchat.server.access.rate_limits import ConnectionLimiter, Trust
+from geventchat.server.access.rate_limits import ConnectionLimiter
 from geventchat.server.access.rules import Rule, Rules
 from geventchat.server.access.rules_file import RulesFile
+from geventchat.server.networks import Networks
 from geventchat.server.participant import Participant
 
 _FOR_EVER: Final = float("inf")
@@ -66,7 +67,7 @@ class Policy:
         self._password = Secret(password) if password is not None else None
         self._token = Secret(token) if token is not None else None
         self._passwords, self._tokens = FailedAttempts(trust), FailedAttempts(trust)
-        self.trust = Trust(trust)
+        self.trust = Networks(trust)
 
     @property
     def features(self) -> list[str]:
