@@ -55,7 +55,9 @@ class Limits:
         checks.whole(4 << 10, 128 << 10),
     )
     frame_seconds: int = limit(30, "Time in which a frame has to be complete.")
-    handshake_seconds: int = limit(5, "Time for the TLS handshake.")
+    handshake_seconds: int = limit(
+        5, "Time for the TLS handshake, and before it for the PROXY header of a proxy."
+    )
     connections: int | None = setting(
         None,
         _POSITIVE,
@@ -138,6 +140,13 @@ class Config:
         ("127.0.0.0/8", "::1/128"),
         checks.networks,
         "Network exempt from flood and per-address limits; repeatable.",
+        metavar="CIDR",
+        live=True,
+    )
+    proxy: tuple[str, ...] = setting(
+        (),
+        checks.networks,
+        "Network of proxies, whose PROXY header names the client; repeatable.",
         metavar="CIDR",
         live=True,
     )

@@ -75,7 +75,7 @@ class Admission:
     def admit(self, link: Link) -> None:
         """Serve a new connection, or reject it. Waits until it has ended."""
         address = link.address
-        counted = address not in self.policy.trust
+        counted = link.anonymous or address not in self.policy.trust
         refused = self._rejection_reason(address, counted=counted)
         if refused is not None and self._may_be_operator(refused, counted=counted):
             self._operator_slots[refused.code] += 1

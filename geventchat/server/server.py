@@ -8,7 +8,7 @@ from typing import Final
 import gevent
 from gevent.event import Event
 
-from geventchat.config import ADMIN_PORT, BadSetting, Config, Limits
+from geventchat.config import ADMIN_PORT, BadSetting, Config
 from geventchat.protocol import names
 from geventchat.protocol.errors import SHUTDOWN
 from geventchat.server import factory
@@ -95,7 +95,7 @@ class Server:
             self._close_doors()
             self._timeline.close(0)
             raise
-        self._renew_doors(certificate, config.limits)
+        self._renew_doors(certificate, config)
         self._hub.quieten(self._policy.frozen)
         self._timeline.start()
         self._hub.start(ticking=ticking)
@@ -120,7 +120,7 @@ class Server:
         self._hub.limits = self._policy.limiter.limits = renewed.limits
         self._admission.renew(renewed.limits)
         self._timeline.configure(renewed.limits)
-        self._renew_doors(secrets.tls, renewed.limits)
+        self._renew_doors(secrets.tls, renewed)
         if changes := self._config.changes(renewed):
             _log.info("changed settings: %s", ", ".join(changes))
         self._config = renewed
@@ -205,12 +205,13 @@ class Server:
         limits = self._config.limits
         return Session(link, self._hub, self._timeline, limits, self._policy, converse)
 
-    def _renew_doors(self, certificate: tls.Certificate | None, limits: Limits) -> None:
+    def _renew_doors(self, certificate: tls.Certificate | None, config: Config) -> None:
         how = "geventchat connect" if certificate is None else "geventchat connect --tls"
         self._metrics.certificate_expires = None if certificate is None else certificate.expires
         for door in self._doors:
             context = None if certificate is None else certificate.context
-            door.renew(context, limits.frame_bytes, how)
+            door.renew(context, config.limits.frame_bytes, how)
+            door.believe(config.proxy, config.limits.handshake_seconds)
             self._hub.opens[door.name] += 0  # so that metrics show it from the start
 
     def _close_doors(self) -> None:

@@ -16,6 +16,7 @@ from geventchat.config.file import from_file
 from geventchat.protocol import events, frames, names, requests, visible
 from geventchat.protocol.errors import ProtocolError, Refused
 from geventchat.protocol.frames import Decoder
+from geventchat.server.transport import proxy_header
 
 _LIMIT: Final = 64
 _HELLO: Final = b'{"type":"hello","version":1,"client":"abcdefghijklmnop","token":"secret"}'
@@ -36,6 +37,36 @@ def a_hello_in_it(data: bytes) -> None:
     frames.holds_hello(data)
     cut = data[0] if data else 0
     assert frames.holds_hello(data[:cut] + _HELLO + data[cut:])
+
+
+def a_proxy_header(data: bytes) -> None:
+    """Read as it arrives, a header is the same, and not a byte after it is taken."""
+    size = 1 + (data[-1] if data else 0) % 16
+    taken, header = b"", None
+    try:
+        while header is None and len(taken) < len(data):
+            arrived = data[len(taken) : len(taken) + size]
+            header = proxy_header.parse(taken + arrived)
+            taken += arrived if header is None else arrived[: header.size - len(taken)]
+    except proxy_header.BadHeader as error:
+        _check_sentence(str(error))
+        assert not _is_header(data)
+        return
+    if header is None:
+        assert len(data) < proxy_header.MOST_BYTES
+        return
+    assert header == proxy_header.parse(data) == proxy_header.parse(taken)
+    assert header.size == len(taken)
+    assert frames.stranger(taken) == "proxy"
+    if header.source is not None:
+        assert visible.visible(header.source[0]) == header.source[0]
+
+
+def _is_header(data: bytes) -> bool:
+    try:
+        return proxy_header.parse(data) is not None
+    except proxy_header.BadHeader:
+        return False
 
 
 def _heard(pieces: list[bytes]) -> list[bytes | str]:
@@ -152,6 +183,7 @@ def _check_sentence(text: str) -> None:
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "frames": frames_in_any_pieces,
     "hello": a_hello_in_it,
+    "proxy": a_proxy_header,
     "requests": a_request,
     "events": an_event,
     "names": a_name,

@@ -22,6 +22,7 @@ class FakeLink:
     """
 
     address = "nowhere"
+    anonymous = False
     form = JSON
     peer = "nowhere:1"
     door = "none"

@@ -18,6 +18,8 @@ class Link(Protocol):
 
     address: str
     """The client's host, without a port."""
+    anonymous: bool
+    """Whether that is a proxy's, which did not name the client: it is never trusted."""
     door: str
     """The name of the door."""
     heard: float

@@ -27,16 +27,24 @@ class Connection:
 
     __slots__ = (
         "_draining", "_framing", "_paused", "_port",
-        "address", "begun", "door", "heard", "listening", "pace", "sink",
+        "address", "anonymous", "begun", "door", "heard", "listening", "pace", "sink",
     )  # fmt: skip
 
     def __init__(
-        self, stream: Stream, framing: Framing, address: str, port: int, door: str
+        self,
+        stream: Stream,
+        framing: Framing,
+        address: str,
+        port: int,
+        door: str,
+        *,
+        anonymous: bool = False,
     ) -> None:
         self.sink = stream
         self._framing = framing
         self.address = address
         self._port = port
+        self.anonymous = anonymous
         self.door = door
         self.heard = 0.0
         self.begun = 0.0

@@ -14,6 +14,7 @@ from geventchat.config import BadSetting
 from geventchat.server.logs.rejections import Rejections
 from geventchat.server.transport.base import Framing, Link
 from geventchat.server.transport.connection import Connection
+from geventchat.server.transport.proxies import Client, Proxies
 from geventchat.server.transport.tcp import TcpStream
 from geventchat.server.transport.tls import TlsStream
 
@@ -88,6 +89,7 @@ class Door:
     ) -> None:
         self._framing = framing
         self._on_connect = welcome
+        self._proxies = Proxies(rejections)
         self._tls: SSLContext | None = None
         self._frame_bytes = 0
         self._how = ""
@@ -113,6 +115,10 @@ class Door:
         """
         self._tls, self._frame_bytes, self._how = tls, frame_bytes, how
 
+    def believe(self, proxies: Sequence[str], seconds: float) -> None:
+        """Change the networks whose connections begin with a PROXY header, within `seconds`."""
+        self._proxies.renew(proxies, seconds)
+
     def start(self) -> None:
         """Begin to accept."""
         for server in self._servers:
@@ -122,11 +128,17 @@ class Door:
         """Stop accepting; existing connections stay."""
         for server in self._servers:
             server.close()
+        self._proxies.close()
 
     def _handle(self, sock: gevent_socket.socket, address: tuple[Any, ...]) -> None:
+        client = self._proxies.find_client(sock, Client(_host(address), address[1]))
+        if client is None:
+            return
         stream = TcpStream(sock) if self._tls is None else TlsStream(sock, self._tls)
         framing = self._framing(self._frame_bytes, self._how)
-        self._on_connect(Connection(stream, framing, _host(address), address[1], self.name))
+        host, port, anonymous = client
+        link = Connection(stream, framing, host, port, self.name, anonymous=anonymous)
+        self._on_connect(link)
 
 
 def _host(address: tuple[Any, ...]) -> str:
