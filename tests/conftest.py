@@ -8,5 +8,6 @@ from hypothesis import settings
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
 
-# No test uses the default admin port.
+# No test uses a default port.
 os.environ["GEVENTCHAT_ADMIN"] = "none"
+os.environ["GEVENTCHAT_WEB"] = "none"

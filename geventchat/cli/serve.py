@@ -70,6 +70,9 @@ def _serve(found: Resolved, reread: Callable[[], Resolved]) -> int:
             )
         try:
             console.line(_start_line(config, server.addresses))
+            scheme = "http" if config.tls_cert is None else "https"
+            if pages := [f"{scheme}://{_address(*each)}/" for each in server.web_addresses]:
+                console.line(f"the page for browsers is at {' and '.join(pages)}")
             if pages := [f"http://{_address(*each)}/" for each in server.admin_addresses]:
                 console.line(f"/healthz, /metrics and /top are at {' and '.join(pages)}")
             if server.operator_file is not None:

@@ -11,10 +11,12 @@ from typing import Any, Final, Self, TypeVar
 from geventchat.config import checks
 from geventchat.config.checks import BadOption, BadSetting, Check
 
-__all__ = ["ADMIN_PORT", "BadOption", "BadSetting", "Config", "Limits"]
+__all__ = ["ADMIN_PORT", "WEB_PORT", "BadOption", "BadSetting", "Config", "Limits"]
 
 ADMIN_PORT: Final = 4041
 """The default admin port."""
+WEB_PORT: Final = 8040
+"""The default port of the page."""
 
 T = TypeVar("T")
 _POSITIVE: Final = checks.whole(1)
@@ -186,6 +188,27 @@ class Config:
         metavar="FILE",
     )
     """The rules of operators are stored beside it."""
+    web: str | None = setting(
+        None,
+        checks.address,
+        "Address of the page for browsers, or `none`.  "
+        f"[default: 127.0.0.1:{WEB_PORT}, if it is free]",
+        metavar="HOST:PORT",
+    )
+    web_host: tuple[str, ...] = setting(
+        (),
+        checks.hosts,
+        "Further name of this server in the addresses of the page; repeatable.",
+        metavar="HOST",
+        live=True,
+    )
+    web_origin: tuple[str, ...] = setting(
+        (),
+        checks.origins,
+        "Origin of another page that may use this server; repeatable.",
+        metavar="URL",
+        live=True,
+    )
     admin: str | None = setting(
         None,
         checks.address,

@@ -14,6 +14,9 @@ from typing import Any, Final, Self
 Check = Callable[[Any], Any]
 
 
+# RFC 1123, 2.1, and the names that container networks give with underscores.
+_HOST: Final = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,62}|(?:\.(?=[0-9A-Za-z_])))*")
+_ORIGIN: Final = re.compile(r"https?://(?:[0-9A-Za-z_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _PERMANENT: Final = frozenset(
     {
         errno.EACCES, errno.EAFNOSUPPORT, errno.EINVAL, errno.EISDIR, errno.ELOOP,
@@ -112,6 +115,27 @@ def networks(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         raise ValueError("is not a list of networks")
     return tuple(_network(each) for each in value)
+
+
+def hosts(value: object) -> tuple[str, ...]:
+    """Accept names of hosts, without ports."""
+    if not isinstance(value, list | tuple):
+        raise ValueError("is not a list of hosts")
+    for each in value:
+        if not isinstance(each, str) or not _HOST.fullmatch(each):
+            raise ValueError(f"{each or 'an empty text'} is not a name such as chat.example.org")
+    return tuple(value)
+
+
+def origins(value: object) -> tuple[str, ...]:
+    """Accept origins of web pages."""
+    if not isinstance(value, list | tuple):
+        raise ValueError("is not a list of origins")
+    for each in value:
+        if not isinstance(each, str) or not _ORIGIN.fullmatch(each):
+            text = "is not an origin such as https://example.org"
+            raise ValueError(f"{each or 'an empty text'} {text}")
+    return tuple(value)
 
 
 def truth(value: object) -> bool:

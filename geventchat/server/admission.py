@@ -8,7 +8,7 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 import gevent
 
@@ -18,7 +18,7 @@ from geventchat.server.access.policy import Policy
 from geventchat.server.access.rate_limits import WHY
 from geventchat.server.logs.rejections import Rejections
 from geventchat.server.session.session import Session
-from geventchat.server.transport.base import Link, SilentClient
+from geventchat.server.transport.base import Link, PagesOnly, SilentClient
 from geventchat.server.transport.token_bucket import TokenBucket
 
 _UNREMARKABLE: Final = LOST, QUIT, SHUTDOWN
@@ -29,12 +29,16 @@ RESERVED_DESCRIPTORS: Final = 96
 """For the database, connections just accepted, and connections being rejected."""
 _MAX_REJECTING: Final = 16
 """Maximum number of rejected connections that are given REJECT_SECONDS at the same time."""
+PAGE_COST: Final = 0.1
+"""What a connection for pages counts as an arrival: browsers open six at a time."""
 _FEW_CONNECTIONS: Final = 1_000
 """Fewer than these are warned of, unless they were set."""
 _OPERATOR_SLOTS: Final = 16
 """Connections accepted for hello although the server is full, or their address banned, since they
 may be operators. Half of the slots are for trusted networks only, so that the clients that fill the
 server cannot take them all."""
+
+_Reader: TypeAlias = "gevent.Greenlet[..., None]"
 
 _log: Final = logging.getLogger(__name__)
 
@@ -51,9 +55,9 @@ class Admission:
         self._session = session
         self.counts: Counter[str] = Counter()
         """Pauses of clients that send too quickly."""
-        self.readers: set[gevent.Greenlet[..., None]] = set()
+        self.readers: set[_Reader] = set()
         """The greenlets of all connections that were not rejected."""
-        self._in_handshake: set[gevent.Greenlet[..., None]] = set()
+        self._in_handshake: set[_Reader] = set()
         """The readers whose handshake is not complete."""
         self._rejecting = 0
         self._operator_slots: Counter[str] = Counter()
@@ -71,6 +75,28 @@ class Admission:
         self._stopping = True
         for reader in self._in_handshake:
             reader.kill(ConnectionAbortedError(SHUTDOWN.text), block=False)
+
+    def visit(self, link: Link) -> None:
+        """Serve a new connection that may ask for pages first, or reject it. Waits until it ends.
+
+        It is admitted only when it needs a session.
+        """
+        address = link.address
+        counted = address not in self.policy.trust
+        refused = self._no_room() or (self._enter(address, PAGE_COST) if counted else None)
+        if refused is not None:
+            self._reject(link, address, refused, opening=False)
+            return
+        reader = _reader()
+        self.readers.add(reader)
+        try:
+            opened = self._open_link(link, address, reader, forgive=False)
+        finally:
+            self.readers.discard(reader)
+            if counted:
+                self.policy.limiter.leave(address)
+        if opened:
+            self.admit(link)
 
     def admit(self, link: Link) -> None:
         """Serve a new connection, or reject it. Waits until it has ended."""
@@ -102,8 +128,7 @@ class Admission:
         self, link: Link, address: str, *, counted: bool, operators_only: Reason | None = None
     ) -> None:
         """Run a connection in its reader, the current greenlet. Waits until it has ended."""
-        reader = gevent.getcurrent()
-        assert isinstance(reader, gevent.Greenlet)  # StreamServer spawns one a connection
+        reader = _reader()
         self.readers.add(reader)
         if counted:
             link.pace = TokenBucket(self._limits, self.counts)
@@ -120,24 +145,45 @@ class Admission:
 
     def _rejection_reason(self, address: str, *, counted: bool) -> Reason | None:
         """Return why a connection is rejected; if it is not, count it."""
-        if self._stopping:
-            return SHUTDOWN
-        if len(self.readers) - self._operator_slots.total() >= self.max_connections:
-            return FULL
+        if (reason := self._no_room()) is not None:
+            return reason
         if (banned := self.policy.address_ban(address)) is not None:
             return banned
         if not counted:
             return None
-        return self.policy.limiter.enter(address, time.monotonic())
+        return self._enter(address)
 
-    def _open_link(self, link: Link, address: str, reader: "gevent.Greenlet[..., None]") -> bool:
-        """Complete the handshake of a link; return whether it succeeded. Waits."""
+    def _no_room(self) -> Reason | None:
+        if self._stopping:
+            return SHUTDOWN
+        full = len(self.readers) - self._operator_slots.total() >= self.max_connections
+        return FULL if full else None
+
+    def _enter(self, address: str, cost: float = 1) -> Reason | None:
+        return self.policy.limiter.enter(address, time.monotonic(), cost)
+
+    def _open_link(
+        self,
+        link: Link,
+        address: str,
+        reader: _Reader,
+        *,
+        forgive: bool = True,
+    ) -> bool:
+        """Complete the handshake of a link; return whether it succeeded. Waits.
+
+        `forgive`: whether a client that did not even begin it is not counted.
+        """
         self._in_handshake.add(reader)
         try:
             link.open(self._limits.handshake_seconds)
         except SilentClient:
-            self._forgive(address)
+            if forgive:
+                self._forgive(address)
             link.close(0)
+            return False
+        except PagesOnly:
+            link.close(REJECT_SECONDS)
             return False
         except OSError as error:
             self._rejections.note("handshake", f"{address}, {error}")
@@ -151,13 +197,16 @@ class Admission:
         """Take back the count of a connection that was only a look whether the port is open."""
         self.policy.limiter.forgive(address, time.monotonic())
 
-    def _reject(self, link: Link, address: str, reason: Reason) -> None:
-        """Send the reason and close. Waits briefly, unless too many are rejected at once."""
+    def _reject(self, link: Link, address: str, reason: Reason, *, opening: bool = True) -> None:
+        """Send the reason and close. Waits briefly, unless too many are rejected at once.
+
+        `opening`: whether the handshake comes before that.
+        """
         self._rejections.note(WHY.get(reason, reason.code), address)
         self._rejecting += 1
         patient = self._rejecting <= _MAX_REJECTING
         try:
-            if patient:
+            if patient and opening:
                 link.open(self._limits.handshake_seconds)
             link.reject(reason)
         except OSError:
@@ -165,6 +214,12 @@ class Admission:
         finally:
             link.close(REJECT_SECONDS if patient else 0)
             self._rejecting -= 1
+
+
+def _reader() -> _Reader:
+    reader = gevent.getcurrent()
+    assert isinstance(reader, gevent.Greenlet)  # StreamServer spawns one a connection
+    return reader
 
 
 def _connection_limit(limits: Limits) -> int:

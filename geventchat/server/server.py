@@ -8,7 +8,7 @@ from typing import Final
 import gevent
 from gevent.event import Event
 
-from geventchat.config import ADMIN_PORT, BadSetting, Config
+from geventchat.config import ADMIN_PORT, WEB_PORT, BadSetting, Config
 from geventchat.protocol import names
 from geventchat.protocol.errors import SHUTDOWN
 from geventchat.server import factory
@@ -29,8 +29,12 @@ from geventchat.server.transport import tls
 from geventchat.server.transport.base import Link
 from geventchat.server.transport.listener import Address, Door
 from geventchat.server.transport.null_framing import NullFraming
+from geventchat.server.web import site
+from geventchat.server.web.framing import Web
+from geventchat.server.web.origin import Names
 
 DEFAULT_ADMIN: Final = f"127.0.0.1:{ADMIN_PORT}"
+DEFAULT_WEB: Final = f"127.0.0.1:{WEB_PORT}"
 
 _log: Final = logging.getLogger(__name__)
 
@@ -50,6 +54,7 @@ class Server:
         self._metrics = Metrics(self._hub, self.rejections.counts, self._admission.counts)
         self._admin: Admin | None = None
         self._supervisor = Supervisor()
+        self._web: Web | None = None
         self._doors: list[Door] = []
         self._policy: Policy
         self._timeline: Timeline
@@ -63,6 +68,11 @@ class Server:
     def addresses(self) -> list[Address]:
         """Hosts and port of the first door."""
         return self._doors[0].addresses
+
+    @property
+    def web_addresses(self) -> list[Address]:
+        """Hosts and port of the page; none if it is disabled."""
+        return self._doors[1].addresses if len(self._doors) > 1 else []
 
     @property
     def admin_addresses(self) -> list[Address]:
@@ -89,6 +99,8 @@ class Server:
                 config.host, config.port, NullFraming, self._admission.admit, self.rejections
             )
             self._doors.append(chat)
+            if (web := self._open_web(config)) is not None:
+                self._doors.append(web)
             self._policy = self._admission.policy = factory.policy(config)
             self._admin = self._open_admin(config.admin)
         except BadSetting:
@@ -120,6 +132,8 @@ class Server:
         self._hub.limits = self._policy.limiter.limits = renewed.limits
         self._admission.renew(renewed.limits)
         self._timeline.configure(renewed.limits)
+        if self._web is not None:
+            self._web.names = self._web.names.renewed(renewed.web_host, renewed.web_origin)
         self._renew_doors(secrets.tls, renewed)
         if changes := self._config.changes(renewed):
             _log.info("changed settings: %s", ", ".join(changes))
@@ -130,6 +144,24 @@ class Server:
     def stop_requested(self) -> bool:
         """Whether the server is shutting down, or about to."""
         return self._stop_event.is_set()
+
+    def _open_web(self, config: Config) -> Door | None:
+        """Open the web door; return None if it is disabled, or if the default port is in use."""
+        host, _, port = (config.web or DEFAULT_WEB).rpartition(":")
+        if not host:
+            return None
+        host = host.strip("[]")
+        names = Names(host, config.web_host, config.web_origin)
+        self._web = Web(site.load(), names, self._readiness_problem)
+        try:
+            return Door(
+                host, int(port), self._web, self._admission.visit, self.rejections, setting="web"
+            )
+        except BadSetting as error:
+            if config.web is not None:
+                raise
+            _log.warning("page disabled: %s", error)
+            return None
 
     def _open_admin(self, setting: str | None) -> Admin | None:
         """Open the admin port; return None if it is disabled, or if the default one is in use."""
@@ -211,8 +243,8 @@ class Server:
         for door in self._doors:
             context = None if certificate is None else certificate.context
             door.renew(context, config.limits.frame_bytes, how)
-            door.believe(config.proxy, config.limits.handshake_seconds)
             self._hub.opens[door.name] += 0  # so that metrics show it from the start
+        self._doors[0].believe(config.proxy, config.limits.handshake_seconds)
 
     def _close_doors(self) -> None:
         for door in self._doors:

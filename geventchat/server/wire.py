@@ -7,6 +7,7 @@ form needs only a further class here.
 from typing import Final, Protocol
 
 from geventchat.protocol import events, frames
+from geventchat.protocol.websocket import text_frame
 
 
 class Form(Protocol):
@@ -44,5 +45,15 @@ class _Json:
         return events.encode(event) + b"\0"
 
 
+class _WebSocket:
+    """The event as JSON in a text message."""
+
+    rich = True
+
+    def encode(self, event: events.Event) -> bytes:
+        return text_frame(events.encode(event))
+
+
 PLAIN: Final[Form] = _Plain()
 JSON: Final[Form] = _Json()
+WEBSOCKET: Final[Form] = _WebSocket()

@@ -106,7 +106,7 @@ def chatting(
 
     Its timers run only at `advance_clock`, unless `clock` is true.
     """
-    options = {"admin": "none", **(options or {})}
+    options = {"admin": "none", "web": "none", **(options or {})}
     config = Config(port=0, timeline=timeline, limits=Limits(**limits), **options)
     server = Server(config, Console(LogWriter(None), echo=False))
     server.start(ticking=clock)

@@ -21,7 +21,7 @@ Serve = Callable[..., Address]
 @contextmanager
 def serving(timeline: str, *, drain_seconds: int = 10, **limits: int) -> Iterator[Server]:
     """Run a server in this process, on a port of its own."""
-    options = {"admin": "none", "timeline": timeline, "drain_seconds": drain_seconds}
+    options = {"admin": "none", "web": "none", "timeline": timeline, "drain_seconds": drain_seconds}
     config = Config.of({"port": 0, "limits": limits, **options})
     server = Server(config, Console(LogWriter(None), echo=False))
     server.start()

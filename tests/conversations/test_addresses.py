@@ -113,7 +113,7 @@ def test_a_health_check_takes_no_number_of_a_guest(chat: Chat) -> None:
 
 
 def test_after_a_restart_all_come_back_at_once(tmp_path: Path) -> None:
-    timeline, options = f"sqlite:{tmp_path}/chat.db", {**NOBODY, "admin": "none"}
+    timeline, options = f"sqlite:{tmp_path}/chat.db", {**NOBODY, "admin": "none", "web": "none"}
     with chatting(timeline, options=options) as chat:
         (joined,) = of("joined", chat.track(Rich(chat.address, source=STRANGER)).greeting)
     cursor = {"epoch": joined["epoch"], "position": joined["position"]}

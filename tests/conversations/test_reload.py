@@ -84,7 +84,7 @@ def test_an_unusable_file_changes_no_settings(
 
 def test_a_reload_never_removes_the_password(chat: Chat, files: dict[str, Path]) -> None:
     """A settings file that is empty, or half written, may not open the server to all."""
-    assert chat.server.reload(Config(timeline="memory:", admin="none", port=0)) == [
+    assert chat.server.reload(Config(timeline="memory:", admin="none", web="none", port=0)) == [
         "operator_file",
         "password_file",
     ]

@@ -9,6 +9,7 @@ import pytest
 
 from geventchat.protocol import errors, events, requests
 from geventchat.protocol.errors import ErrorCode, Reason
+from geventchat.protocol.websocket import CLOSE_CODES, UNACCEPTED
 
 DOCUMENT: Final = Path(__file__, "../../../docs/protocol.md").resolve().read_text("utf-8")
 # Indented, from the one who speaks to the null byte, over as many lines as it takes.
@@ -47,6 +48,20 @@ def test_every_way_to_end_is_listed_with_whether_to_come_back() -> None:
         for reason in reasons
         if reason is not errors.LOST  # nobody is left to hear it
     }
+
+
+def test_the_close_code_of_every_bye_is_listed() -> None:
+    rows = re.findall(r"^\| ([^|]*) \| (?:true|false) \| ([^|]*) \|", DOCUMENT, re.MULTILINE)
+    shown = {
+        word: {int(number) for number in re.findall(r"\d+", codes)}
+        for cell, codes in rows
+        for word in re.findall(r"\w+", cell)
+        if codes
+    }
+    assert shown.keys() == CLOSE_CODES.keys()
+    for code, number in CLOSE_CODES.items():
+        assert number in shown[code]
+    assert UNACCEPTED in shown["protocol"]
 
 
 def listed(table: str) -> dict[str, str]:

@@ -19,7 +19,9 @@ class CountedFraming:
     doors: ClassVar = "counted", "sealed"
     form: ClassVar = JSON
     overhead: ClassVar = 2
+    hello_first: ClassVar = False
     held: bytes | None = None
+    ended = False
 
     def __init__(self, frame_bytes: int, how: str) -> None:
         self.opening = True
@@ -62,6 +64,9 @@ class CountedFraming:
 
     def farewell(self, reason: Reason) -> bytes:
         return b"BYE " + reason.code.encode()
+
+    def end(self, reason: Reason) -> bytes:
+        return b"" if self.opening else b"END"
 
     def misplaced(self, head: bytes) -> bytes:
         return b"NOT " + head

@@ -26,6 +26,7 @@ class FakeLink:
     form = JSON
     peer = "nowhere:1"
     door = "none"
+    hello_first = False
 
     def __init__(self, room: int | None = None) -> None:
         self.room = room
@@ -103,6 +104,9 @@ class FakeLink:
 
     def farewell(self, reason: Reason) -> bytes:
         return frames.notice(reason.text)
+
+    def end(self, reason: Reason) -> bytes:
+        return b""
 
     def reject(self, reason: Reason) -> None:
         self.try_send(self.farewell(reason))

@@ -38,15 +38,16 @@ class ConnectionLimiter:
         self._inside: Counter[str] = Counter()
         self._new, self._returned = Buckets(), Buckets()
 
-    def enter(self, address: str, now: float) -> Reason | None:
+    def enter(self, address: str, now: float, cost: float = 1) -> Reason | None:
         """Count an accepted connection, or return why it is rejected.
 
-        `now` is the monotonic time. A counted connection has to `leave`.
+        `now` is the monotonic time; `cost`: how much of a new connection it counts. A counted
+        connection has to `leave`.
         """
         network = origin(address)
         if self._inside[network] >= self.limits.connections_per_address:
             return TOO_MANY
-        if not self._new.acquire(network, self.limits.arrivals_per_minute, now):
+        if not self._new.acquire(network, self.limits.arrivals_per_minute, now, cost):
             return TOO_OFTEN
         self._inside[network] += 1
         return None
@@ -78,10 +79,13 @@ class Buckets:
         # first.
         self._empty: dict[str, float] = {}
 
-    def acquire(self, network: str, limit: int, now: float) -> bool:
-        """Take one of `limit` places, which come back over the period; False: none is left."""
+    def acquire(self, network: str, limit: int, now: float, cost: float = 1) -> bool:
+        """Take `cost` of `limit` places, which come back over the period; False: too few are left.
+
+        `now` is the monotonic time.
+        """
         empty = max(self._empty.pop(network, now), now)
-        each = self._period / limit
+        each = cost * self._period / limit
         fits = empty + each <= now + self._period
         self._forget(now)
         self._empty[network] = empty + each if fits else empty

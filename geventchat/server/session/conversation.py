@@ -32,7 +32,7 @@ _BEGUN_OPTION: Final = re.compile(rb"\xff\xfa(?:(?!\xff\xf0).)*\Z", re.DOTALL)
 
 def converse(session: Session) -> None:
     """Take the client's frames; if it is locked out, only hello admits it. Waits. Raises Ending."""
-    take = _take_first
+    take = _take_hello if session.link.hello_first else _take_first
     try:
         for frame in session.link.frames(session.outbox):
             if session.ending is not None:  # it was ended while this frame was on its way
@@ -59,8 +59,12 @@ def _take_first(session: Session, frame: bytes) -> None:
             raise Ending(session.locked_out)
         _take_plain(session, frame)
         return
+    _take_hello(session, frame[1:])
+
+
+def _take_hello(session: Session, data: bytes) -> None:
     try:
-        hello = requests.decode(frame[1:])
+        hello = requests.decode(data)
         if not isinstance(hello, requests.Hello):
             raise ProtocolError("forbidden", "The first message must be hello.")
     except ProtocolError as error:

@@ -114,7 +114,7 @@ class Session:
         self.nick = ""
         self.client = b""
         """Hash of the id of a rich client."""
-        self.form: Form = PLAIN
+        self.form: Form = link.form if link.hello_first else PLAIN
         self.rooms: dict[str, Member] = {}
         """Its memberships, by room; the hub changes them."""
         self._pinged = False
@@ -171,7 +171,7 @@ class Session:
         """
         self._reader = gevent.getcurrent()
         reason = LOST
-        self.locked_out = operators_only or self.policy.shut()
+        self.locked_out = operators_only or self.policy.shut() or self._owes_hello()
         late = None
         if self.locked_out is not None:
             seconds = _TOKEN_SECONDS if operators_only else self.limits.hello_seconds
@@ -349,6 +349,11 @@ class Session:
         if not self._closing and self._reader is not None:
             self._reader.throw(Ending(reason))
 
+    def _owes_hello(self) -> Reason | None:
+        if not self.link.hello_first:
+            return None
+        return replace(IDLE, text=f"No hello within {self.limits.hello_seconds} seconds.")
+
     def _hello_timeout(self) -> None:
         if self.locked_out is not None:
             self.end(self.locked_out)
@@ -370,6 +375,7 @@ class Session:
             last = self.form.encode(self._bye(reason))
         elif reason not in (LOST, QUIT):
             last = self.link.farewell(reason)
+        last += self.link.end(reason)
         self.outbox.finish(last, all_of_it=reason in _GENTLE, seconds=_GOODBYE_SECONDS)
         self.link.close(_GOODBYE_SECONDS)
 

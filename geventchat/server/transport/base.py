@@ -13,6 +13,10 @@ class SilentClient(ConnectionError):
     """The client hung up without having sent anything, as a health check does."""
 
 
+class PagesOnly(ConnectionError):
+    """The client asked for pages, and for no more."""
+
+
 class Link(Protocol):
     """A session's way to its client, whichever door the client came through."""
 
@@ -40,13 +44,18 @@ class Link(Protocol):
         """The wire form of its rich clients."""
 
     @property
+    def hello_first(self) -> bool:
+        """Whether its clients are rich, and members of nothing before hello."""
+
+    @property
     def sink(self) -> Sink:
         """The sending side, for the outbox."""
 
     def open(self, seconds: float) -> None:
-        """Shake hands, within so many seconds, where stream or framing ask for that. Waits.
+        """Shake hands where stream or framing ask for that, if that was not done yet. Waits.
 
-        Raises OSError: SilentClient if the client did not even begin to.
+        `seconds`: the time for each step. Raises OSError: SilentClient if the client did not even
+        begin to, PagesOnly if it needed no session.
         """
 
     def frames(self, outbox: Outbox) -> Iterator[bytes]:
@@ -60,7 +69,10 @@ class Link(Protocol):
         """End `frames` once it has yielded what has arrived so far. Never waits."""
 
     def farewell(self, reason: Reason) -> bytes:
-        """Encode the last words to a client that does not understand `bye`."""
+        """Encode the last words to a client that has not said hello."""
+
+    def end(self, reason: Reason) -> bytes:
+        """Encode what the framing ends with, after the last words."""
 
     def reject(self, reason: Reason) -> None:
         """Send a client without a session why it is rejected. Never waits. Raises OSError."""
@@ -98,26 +110,40 @@ class Stream(Sink, Protocol):
         """End sending, read on to the end for up to `seconds`, close. Waits."""
 
 
+class Framings(Protocol):
+    """Makes the framings of a door."""
+
+    @property
+    def doors(self) -> tuple[str, str]:
+        """The names of the door: without TLS, with TLS."""
+
+    def __call__(self, frame_bytes: int, how: str) -> "Framing":
+        """Return the framing of a connection.
+
+        `frame_bytes`: the largest frame; `how`: the way to connect, as clients are told.
+        """
+
+
 class Framing(Protocol):
     """Cuts one connection's bytes into frames, and knows how its clients are spoken to.
 
     Nothing here waits.
     """
 
-    doors: ClassVar[tuple[str, str]]
-    """The names of its doors: without TLS, with TLS."""
     form: ClassVar[Form]
     """The wire form of its rich clients."""
     overhead: ClassVar[int]
     """The least number of bytes that a frame adds to its content."""
+    hello_first: ClassVar[bool]
+    """Whether its clients are rich, and say hello without U+001E before anything else."""
     skipped: int
     """Frames in the last bytes fed that have nothing for the session: empty or control frames."""
+    ended: bool
+    """Whether the client has said that it sends no more."""
 
-    def __init__(self, frame_bytes: int, how: str) -> None:
-        """`frame_bytes`: the largest frame; `how`: the way to connect, as clients are told."""
-
-    held: bytes | None
-    """The first bytes, while more may show that they are of another protocol; None: decided."""
+    @property
+    def held(self) -> bytes | None:
+        """The first bytes, while more may show that they are of another protocol; None: decided."""
 
     @property
     def opening(self) -> bool:
@@ -128,7 +154,7 @@ class Framing(Protocol):
         """Whether a frame is incomplete."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the frames that these bytes complete, none of them empty.
+        """Yield the frames that these bytes complete, and `b""` where others may have their turn.
 
         Raises ProtocolError with the reason that ends the connection.
         """
@@ -141,6 +167,9 @@ class Framing(Protocol):
 
     def farewell(self, reason: Reason) -> bytes:
         """Encode the last words, in the language of whoever is at the other end."""
+
+    def end(self, reason: Reason) -> bytes:
+        """Encode what follows the last words."""
 
     def misplaced(self, head: bytes) -> bytes:
         """Encode the answer to a client that sent these first bytes where TLS was expected."""

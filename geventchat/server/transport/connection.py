@@ -10,11 +10,12 @@ from gevent.event import Event
 
 from geventchat.protocol.errors import PROTOCOL, ProtocolError, Reason
 from geventchat.protocol.names import endpoint
-from geventchat.server.transport.base import Framing, Stream
+from geventchat.server.transport.base import Framing, PagesOnly, SilentClient, Stream
 from geventchat.server.transport.outbox import Outbox
 from geventchat.server.transport.token_bucket import TokenBucket
 from geventchat.server.wire import Form
 
+_TOO_LONG: Final = "it took too long"
 _TOKEN_BYTES: Final = 4 << 10
 _HOLD_SECONDS: Final = 1.0
 """How long a client's first frame waits if more bytes may show that it is none."""
@@ -26,7 +27,7 @@ class Connection:
     """One client's connection, of any stream and any framing. See `Link`."""
 
     __slots__ = (
-        "_draining", "_framing", "_paused", "_port",
+        "_draining", "_framing", "_opened", "_paused", "_port",
         "address", "anonymous", "begun", "door", "heard", "listening", "pace", "sink",
     )  # fmt: skip
 
@@ -50,6 +51,7 @@ class Connection:
         self.begun = 0.0
         self.listening = False
         self.pace: TokenBucket | None = None
+        self._opened = False
         self._draining = False
         self._paused: Event | None = None
 
@@ -61,11 +63,18 @@ class Connection:
     def form(self) -> Form:
         return self._framing.form
 
+    @property
+    def hello_first(self) -> bool:
+        return self._framing.hello_first
+
     def open(self, seconds: float) -> None:
-        with gevent.Timeout(seconds, TimeoutError("it took too long")):
+        if self._opened:
+            return
+        with gevent.Timeout(seconds, TimeoutError(_TOO_LONG)):
             self.sink.open(self._framing.misplaced)
-            if self._framing.opening:
-                self._shake_hands(seconds)
+        if self._framing.opening:
+            self._shake_hands(seconds)
+        self._opened = True
 
     def frames(self, outbox: Outbox) -> Iterator[bytes]:
         stream, framing, hub = self.sink, self._framing, gevent.get_hub()
@@ -93,6 +102,11 @@ class Connection:
             self.heard = time.monotonic()
             pace, left = self.pace, len(data)
             for frame in framing.feed(data):
+                if not frame:
+                    self._put_aside(outbox, left)
+                    if pace is None:
+                        gevent.sleep(1e-9)
+                    continue
                 if pace is not None:
                     left -= len(frame) + framing.overhead
                     self._pause(pace, 1 + len(frame) // _TOKEN_BYTES, left)
@@ -103,11 +117,9 @@ class Connection:
                 if not here:
                     yield from framing.release()
             if framing.skipped:
-                if pace is not None:
-                    self._pause(pace, framing.skipped, 0)
-                if replies := framing.replies():
-                    outbox.put(replies)
-                    outbox.flush()
+                self._put_aside(outbox, 0)
+            if framing.ended:
+                return
             if pace is not None and self._draining and self._paused is not None:
                 return  # it sends more quickly than is waited for
             if not framing.begun:
@@ -124,31 +136,57 @@ class Connection:
     def farewell(self, reason: Reason) -> bytes:
         return self._framing.farewell(reason)
 
+    def end(self, reason: Reason) -> bytes:
+        return self._framing.end(reason)
+
     def reject(self, reason: Reason) -> None:
-        self.sink.try_send(self._framing.farewell(reason))
+        self.sink.try_send(self._framing.farewell(reason) + self._framing.end(reason))
 
     def close(self, seconds: float) -> None:
         self.sink.close(seconds)
 
     def _shake_hands(self, seconds: float) -> None:
         """Exchange what the framing begins with. Nobody else sends yet, so no outbox is needed."""
-        stream, framing, hub = self.sink, self._framing, gevent.get_hub()
+        stream, framing, heard = self.sink, self._framing, False
+        due = time.monotonic() + seconds
         try:
-            while framing.opening:
-                try:
-                    data = stream.recv()
-                except BlockingIOError:
-                    hub.wait(stream.readable)
-                    continue
+            while framing.opening and not framing.ended:
+                data = self._first_bytes(due)
+                if not data and framing.begun:
+                    raise ConnectionError("it hung up" if data is not None else _TOO_LONG)
                 if not data:
-                    raise ConnectionError("it hung up")
+                    raise (PagesOnly if heard else SilentClient)("it hung up")
+                heard = True
                 for _ in framing.feed(data):
                     raise ConnectionError("it did not wait for the handshake to end")
-                stream.send(framing.replies(), seconds)
+                if replies := framing.replies():
+                    stream.send(replies, seconds)
+                    due = time.monotonic() + seconds
         except ProtocolError as error:
             with suppress(OSError):  # it may not have waited for that
                 self.reject(error.reason or PROTOCOL)
             raise ConnectionError(error.text) from None
+        if framing.opening:
+            raise PagesOnly("it asked for no more")
+
+    def _first_bytes(self, due: float) -> bytes | None:
+        """Read some of what comes, until a monotonic time; None: nothing came."""
+        with suppress(TimeoutError), gevent.Timeout(max(due - time.monotonic(), 0), TimeoutError):
+            while True:
+                try:
+                    return self.sink.recv()
+                except BlockingIOError:
+                    gevent.get_hub().wait(self.sink.readable)
+        return None
+
+    def _put_aside(self, outbox: Outbox, left: int) -> None:
+        """Count and answer what is nothing for the session."""
+        skipped, self._framing.skipped = self._framing.skipped, 0
+        if self.pace is not None:
+            self._pause(self.pace, skipped, left)
+        if replies := self._framing.replies():
+            outbox.put(replies)
+            outbox.flush()
 
     def _more_comes(self, due: float) -> bool:
         """Wait for more of the first bytes, until a monotonic time; return whether they came."""

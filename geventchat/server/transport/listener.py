@@ -11,8 +11,9 @@ from gevent.server import StreamServer
 from gevent.ssl import SSLContext
 
 from geventchat.config import BadSetting
+from geventchat.protocol.names import endpoint
 from geventchat.server.logs.rejections import Rejections
-from geventchat.server.transport.base import Framing, Link
+from geventchat.server.transport.base import Framings, Link
 from geventchat.server.transport.connection import Connection
 from geventchat.server.transport.proxies import Client, Proxies
 from geventchat.server.transport.tcp import TcpStream
@@ -76,16 +77,17 @@ class Door:
     """A way in: accepts connections at all addresses of a host, hands each as a Link to `welcome`.
 
     `welcome` is called in a greenlet of that connection. `renew` before `start`. Raises BadSetting
-    if the host cannot be listened on.
+    if the host cannot be listened on, named by `setting` if one holds both host and port.
     """
 
     def __init__(
         self,
         host: str,
         port: int,
-        framing: type[Framing],
+        framing: Framings,
         welcome: Callable[[Link], None],
         rejections: Rejections,
+        setting: str | None = None,
     ) -> None:
         self._framing = framing
         self._on_connect = welcome
@@ -94,7 +96,8 @@ class Door:
         self._frame_bytes = 0
         self._how = ""
         self._servers = [
-            _Listener(listener, self._handle, rejections) for listener in _opened(host, port)
+            _Listener(listener, self._handle, rejections)
+            for listener in _opened(host, port, setting)
         ]
 
     @property
@@ -163,10 +166,12 @@ def check(host: str) -> None:
         listener.close()
 
 
-def _opened(host: str, port: int) -> list[gevent_socket.socket]:
+def _opened(host: str, port: int, setting: str | None = None) -> list[gevent_socket.socket]:
     try:
         return listen(host, port)
     except OSError as error:
+        if setting is not None:
+            raise BadSetting.of(setting, endpoint(host, port), error) from None
         whole = error.errno in _ABSENT or isinstance(error, socket.gaierror)  # any port of it
         name, value = ("host", host) if whole else ("port", port)
         raise BadSetting.of(name, value, error) from None

@@ -23,7 +23,9 @@ class NullFraming(frames.Decoder):
     doors: ClassVar = "tcp", "tls"
     form: ClassVar = JSON
     overhead: ClassVar = 1
+    hello_first: ClassVar = False
     opening = False
+    ended = False
 
     def __init__(self, frame_bytes: int, how: str) -> None:
         super().__init__(frame_bytes)
@@ -57,6 +59,9 @@ class NullFraming(frames.Decoder):
                 return _SSH_LINE
             case _:
                 return frames.notice(reason.text)
+
+    def end(self, reason: Reason) -> bytes:
+        return b""
 
     def misplaced(self, head: bytes) -> bytes:
         match frames.stranger(head):

@@ -13,7 +13,7 @@ from gevent import socket, ssl
 from geventchat.client.tls import end_sending
 from geventchat.config import Limits
 from geventchat.protocol.errors import FULL, HTTP, TOO_LARGE, ProtocolError
-from geventchat.server.transport.base import Framing, Stream
+from geventchat.server.transport.base import Framings, Stream
 from geventchat.server.transport.connection import Connection
 from geventchat.server.transport.null_framing import NullFraming
 from geventchat.server.transport.outbox import Outbox
@@ -33,7 +33,7 @@ STREAMS: dict[str, Callable[[socket.socket], Stream]] = {
     "tcp": TcpStream,
     "tls": lambda sock: TlsStream(sock, CONTEXT),
 }
-FRAMINGS: dict[str, type[Framing]] = {"null": NullFraming, "counted": CountedFraming}
+FRAMINGS: dict[str, Framings] = {"null": NullFraming, "counted": CountedFraming}
 
 
 class Ends:
@@ -255,7 +255,7 @@ def test_the_farewell_arrives_though_the_client_is_still_sending(ends: Ends) -> 
     gevent.sleep(1e-9)
     with suppress(OSError):
         ends.peer.sendall(ends.encode(b"nor this"))
-    words = {"null": b"* geventchat: " + FULL.text.encode() + b"\0", "counted": b"BYE full"}
+    words = {"null": b"* geventchat: " + FULL.text.encode() + b"\0", "counted": b"BYE fullEND"}
     assert ends.rest() == words[ends.framing]
     ends.peer.close()
     closing.get()

@@ -1,0 +1,1 @@
+"""The web door: the page and its files, and WebSocket beside them."""

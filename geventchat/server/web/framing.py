@@ -1,0 +1,269 @@
+"""The framing of the web door: HTTP until a client upgrades, then WebSocket (RFC 6455)."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import ClassVar, Final
+
+from websockets.exceptions import ProtocolError as Invalid
+from websockets.frames import Close, CloseCode, Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from geventchat.protocol import events, frames
+from geventchat.protocol.errors import (
+    BANNED,
+    LOST,
+    NOT_UTF8,
+    PROTOCOL,
+    TOO_LARGE,
+    ProtocolError,
+    Reason,
+)
+from geventchat.protocol.websocket import CLOSE_CODES, PATH, UNACCEPTED
+from geventchat.server.web import http
+from geventchat.server.web.http import BadRequest, Head
+from geventchat.server.web.origin import Names, parsed
+from geventchat.server.web.site import File
+from geventchat.server.wire import WEBSOCKET
+
+_SLICE_BYTES: Final = 1 << 10
+"""What is decoded at a time: at most 170 frames, which take 3 ms."""
+_MOST_REQUESTS: Final = 100
+"""Requests on one connection before it is closed."""
+_NOT_HTTP: Final = "This port speaks HTTP and WebSocket. Open its address in a browser."
+_NOT_UTF8: Final = "A message was not UTF-8."
+_BINARY: Final = "A binary message is not accepted; send text."
+_PONG: Final = 0x80 | Opcode.PONG
+_REASONS: Final = {
+    CloseCode.INVALID_DATA: NOT_UTF8,
+    CloseCode.MESSAGE_TOO_BIG: TOO_LARGE,
+}
+"""The reasons for which the library fails a connection; for the rest it is `protocol`."""
+
+
+class Web:
+    """What the connections of the web door share. Called, it makes the framing of one."""
+
+    doors: Final = "web", "web"
+
+    def __init__(
+        self, site: Mapping[str, File], names: Names, trouble: Callable[[], str | None]
+    ) -> None:
+        """`trouble`: why the server is not ready; None if it is."""
+        self.site = site
+        self.names = names
+        self.trouble = trouble
+
+    def __call__(self, frame_bytes: int, how: str) -> "WebFraming":
+        return WebFraming(self, frame_bytes)
+
+
+class _Messages(ServerProtocol):
+    """The library's protocol after the handshake, which takes a third of the memory of one before.
+
+    It knows whether a frame is incomplete.
+    """
+
+    def __init__(self, frame_bytes: int) -> None:
+        super().__init__(state=State.OPEN, max_size=frame_bytes, logger=http.LOG)
+        self.whole = True
+        """Whether all that was received are whole frames."""
+
+    def receive_data(self, data: bytes | bytearray) -> None:
+        self.whole = False
+        super().receive_data(data)
+
+    def recv_frame(self, frame: Frame) -> None:
+        self.whole = not self.reader.buffer
+        super().recv_frame(frame)
+
+
+class WebFraming:
+    """See `Framing`."""
+
+    __slots__ = (
+        "_closing", "_code", "_frame_bytes", "_head", "_messages", "_parts", "_replies",
+        "_requests", "_web", "ended", "skipped",
+    )  # fmt: skip
+    form: ClassVar = WEBSOCKET
+    overhead: ClassVar = 6
+    held: bytes | None = None
+    hello_first: ClassVar = True
+
+    def __init__(self, web: Web, frame_bytes: int) -> None:
+        self._web = web
+        self._frame_bytes = frame_bytes
+        self._head = b""
+        """The beginning of a request."""
+        self._requests = 0
+        self._messages: _Messages | None = None
+        self._parts: bytearray | None = None
+        """The fragments of an incomplete message."""
+        self._replies = b""
+        self._code: int | None = None
+        """The close code that was agreed on, or that what the client sent calls for."""
+        self._closing = b""
+        """The answer to the client's Close."""
+        self.ended = False
+        self.skipped = 0
+
+    @property
+    def opening(self) -> bool:
+        return self._messages is None
+
+    @property
+    def begun(self) -> bool:
+        if self._messages is None:
+            return bool(self._head)
+        return self._parts is not None or not self._messages.whole
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        if self._messages is None:
+            self._head += data
+            data = self._answer_requests()
+        for start in range(0, len(data), _SLICE_BYTES):
+            yield from self._decode(data[start : start + _SLICE_BYTES])
+            if self.ended:
+                return
+
+    def release(self) -> Iterator[bytes]:
+        return iter(())
+
+    def replies(self) -> bytes:
+        replies, self._replies = self._replies, b""
+        return replies
+
+    def farewell(self, reason: Reason) -> bytes:
+        if self._messages is None:
+            status = 403 if reason.code == BANNED.code else 503
+            return self._replies or BadRequest(status, reason.text).response
+        bye = events.Bye(code=reason.code, text=reason.text, reconnect=reason.reconnect)
+        return self.form.encode(bye)
+
+    def end(self, reason: Reason) -> bytes:
+        if self._messages is None or self._closing or reason is LOST:
+            return self._closing
+        code = self._code or CLOSE_CODES[reason.code]
+        return Frame(Opcode.CLOSE, Close(code, reason.code).serialize()).serialize(mask=False)
+
+    def misplaced(self, head: bytes) -> bytes:
+        if frames.stranger(head) == "http":
+            return BadRequest(400, "This port speaks HTTPS; use an address with https://.").response
+        return BadRequest(400, _NOT_HTTP).response
+
+    def _answer_requests(self) -> bytes:
+        """Answer the requests that are complete; return what follows an upgrade."""
+        try:
+            while self._messages is None and not self.ended and self._head:
+                if not http.LIKELY.match(self._head):
+                    raise BadRequest(400, _NOT_HTTP)
+                end = self._head.find(b"\r\n\r\n") + 4
+                if end > http.HEAD_BYTES or (end < 4 and len(self._head) > http.HEAD_BYTES):
+                    raise BadRequest(431, "The head of the request is too large.")
+                if end < 4:
+                    return b""
+                head, self._head = self._head[:end], self._head[end:]
+                self._answer(http.parse(head))
+        except BadRequest as error:
+            self._replies += error.response
+            raise ProtocolError("http", str(error), reason=PROTOCOL) from None
+        rest, self._head = self._head, b""
+        return rest
+
+    def _answer(self, head: Head) -> None:
+        host = parsed(head.field("Host") or "")
+        if host is None:
+            raise BadRequest(400, "The field Host is missing or malformed.")
+        if not self._web.names.own(host):
+            text = f"{host.name} is not a name of this server; --web-host adds names."
+            raise BadRequest(421, text)
+        if head.path == PATH:
+            if not self._web.names.may_talk(head.field("Origin"), host):
+                text = "Pages from elsewhere may not talk to this server; --web-origin adds them."
+                raise BadRequest(403, text)
+            self._replies += head.upgrade()
+            self._messages = _Messages(self._frame_bytes)
+            return
+        self._requests += 1
+        reply = self._page(head)
+        self.ended = head.last or self._requests == _MOST_REQUESTS
+        if self.ended:
+            line, _, rest = reply.partition(b"\r\n")
+            reply = line + b"\r\nConnection: close\r\n" + rest
+        if head.request.method == "HEAD":
+            reply = reply[: reply.index(b"\r\n\r\n") + 4]
+        self._replies += reply
+
+    def _page(self, head: Head) -> bytes:
+        if head.path == "/healthz":
+            trouble = self._web.trouble()
+            return http.response(
+                503 if trouble else 200, http.TEXT, f"{trouble or 'ready'}\n".encode(),
+                ("Cache-Control", "no-store"),
+            )  # fmt: skip
+        file = self._web.site.get(head.path)
+        if file is None:
+            return http.response(404, http.TEXT, b"There is nothing here; the page is at /.\n")
+        return http.send_file(head, file)
+
+    def _decode(self, data: bytes) -> Iterator[bytes]:
+        """Yield the messages that these bytes complete, then `b""` if there was anything else."""
+        messages = self._messages
+        assert messages is not None
+        messages.receive_data(data)
+        skipped = 0
+        for frame in messages.events_received():
+            assert isinstance(frame, Frame)
+            text = self._take(frame)
+            if text:
+                yield text
+            else:
+                skipped += 1
+        self._keep_replies(messages.data_to_send())
+        if messages.parser_exc is not None and not self.ended:
+            self._fail(messages.parser_exc)
+        self.skipped = skipped
+        if skipped:
+            yield b""
+
+    def _take(self, frame: Frame) -> bytes:
+        """Return the message that a frame completes; nothing if it completes none."""
+        match frame.opcode:
+            case Opcode.CLOSE:
+                self.ended = True
+                return b""
+            case Opcode.PING | Opcode.PONG:
+                return b""
+            case Opcode.BINARY:
+                self._code = UNACCEPTED
+                raise ProtocolError("bad_json", _BINARY, reason=PROTOCOL)
+        text = bytes(frame.data)
+        if self._parts is not None or not frame.fin:
+            self._parts = self._parts or bytearray()
+            self._parts += text
+            if not frame.fin:
+                return b""
+            text, self._parts = bytes(self._parts), None
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            raise ProtocolError("not_utf8", _NOT_UTF8, reason=NOT_UTF8) from None
+        return text
+
+    def _keep_replies(self, writes: list[bytes]) -> None:
+        """Keep what the library answers: of several Pongs the newest only (RFC 6455, 5.5.3)."""
+        for write in writes:
+            if write[:1] == bytes((_PONG,)):
+                self._replies = write
+            elif self.ended and write:
+                self._closing = write
+
+    def _fail(self, error: Exception) -> None:
+        """Raise ProtocolError because the library has found that the client broke RFC 6455."""
+        assert self._messages is not None
+        assert self._messages.close_sent is not None
+        self._code = self._messages.close_sent.code
+        reason = _REASONS.get(CloseCode(self._code), PROTOCOL)
+        text = f"Message too large: at most {self._frame_bytes:,} bytes."
+        if reason is not TOO_LARGE:
+            text = f"Not valid WebSocket: {error if isinstance(error, Invalid) else reason.text}."
+        raise ProtocolError("too_large", text, reason=reason)

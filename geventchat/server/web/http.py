@@ -1,0 +1,143 @@
+"""HTTP as far as the web door speaks it: GET and HEAD, and the upgrade to WebSocket.
+
+No request has a body, so no two servers can disagree on where one ends. Nothing here waits.
+"""
+
+import logging
+import re
+from collections.abc import Sequence
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+from websockets.datastructures import Headers, MultipleValuesError
+from websockets.exceptions import NegotiationError
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from geventchat.protocol.websocket import SUBPROTOCOL
+from geventchat.server.web.site import File
+
+HEAD_BYTES: Final = 16 << 10
+"""The largest head of a request; a line of it has at most 8 KiB, and it has at most 128 fields."""
+METHODS: Final = ("GET", "HEAD")
+LIKELY: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: |\Z)")
+"""How a request begins: RFC 9112, 3."""
+_FIELDS: Final = (
+    ("Content-Security-Policy",
+     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
+     "media-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; "
+     "form-action 'none'; frame-ancestors 'none'"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+)  # fmt: skip
+TEXT: Final = "text/plain; charset=utf-8"
+
+# The library logs each connection with INFO.
+LOG: Final = logging.getLogger("websockets.server")
+LOG.setLevel(logging.WARNING)
+
+
+class BadRequest(Exception):
+    """A request that is not answered with a file; `response` says why, and is the last one."""
+
+    def __init__(self, status: int, text: str, *fields: tuple[str, str]) -> None:
+        super().__init__(text)
+        body = f"{text}\n".encode()
+        self.response = response(status, TEXT, body, ("Connection", "close"), *fields)
+
+
+class Head(NamedTuple):
+    """The head of a request."""
+
+    request: Request
+    path: str
+    """Without the query; not decoded, for no path that exists has to be."""
+    protocol: ServerProtocol
+    """What has parsed it, and can accept it as a WebSocket handshake."""
+
+    def field(self, name: str) -> str | None:
+        """Return a field; None: it is not there. Raises BadRequest if it is there twice."""
+        try:
+            value: str | None = self.request.headers.get(name)
+        except MultipleValuesError:
+            raise BadRequest(400, f"The field {name} is there twice.") from None
+        return value
+
+    @property
+    def last(self) -> bool:
+        """Whether the client asks for no more on this connection."""
+        said = ",".join(self.request.headers.get_all("Connection")).lower()
+        return self.request.protocol == "HTTP/1.0" or "close" in re.split(r"[ ,\t]+", said)
+
+    def upgrade(self) -> bytes:
+        """Accept it as a WebSocket handshake; return the response. Raises BadRequest."""
+        answer = self.protocol.accept(self.request)
+        if answer.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            text = (answer.body or b"").decode().partition("\n")[0]
+            fields = ((name, answer.headers[name]) for name in ("Allow", "Upgrade")
+                      if name in answer.headers)  # fmt: skip
+            raise BadRequest(answer.status_code, text, *fields)
+        self.protocol.send_response(answer)
+        return b"".join(self.protocol.data_to_send())
+
+
+def parse(head: bytes) -> Head:
+    """Parse the head of a request, the empty line included. Raises BadRequest."""
+    method = head.partition(b" ")[0].decode("ascii", "replace")
+    if method not in METHODS:
+        raise BadRequest(405, "Only GET and HEAD.", ("Allow", ", ".join(METHODS)))
+    protocol = ServerProtocol(select_subprotocol=_select, logger=LOG)
+    protocol.receive_data(head)
+    found = [event for event in protocol.events_received() if isinstance(event, Request)]
+    if not found:
+        error = protocol.handshake_exc
+        rejected = b"".join(protocol.data_to_send())  # for lines and fields that are too long
+        status = int(rejected[9:12]) if rejected else 400
+        raise BadRequest(status, f"Bad request: {(error and error.__cause__) or error}.")
+    return Head(found[0], found[0].path.partition("?")[0], protocol)
+
+
+def response(status: int, kind: str | None, body: bytes, *fields: tuple[str, str]) -> bytes:
+    """Encode a response; without a `kind` of content it has neither type nor length."""
+    content = () if kind is None else (("Content-Type", kind), ("Content-Length", str(len(body))))
+    headers = Headers(Date=formatdate(usegmt=True))
+    for name, value in (*content, *fields, *_FIELDS):
+        headers[name] = value
+    line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+    return line.encode() + headers.serialize() + body
+
+
+def send_file(head: Head, file: File) -> bytes:
+    """Encode the response with a file, or that the client's copy of it is still good."""
+    fields = [("ETag", file.tag), ("Cache-Control", "no-cache"), ("Vary", "Accept-Encoding")]
+    known = ",".join(head.request.headers.get_all("If-None-Match"))
+    if file.tag in (each.strip().removeprefix("W/") for each in known.split(",")):
+        return response(304, None, b"", *fields)
+    body = file.body
+    if file.gzipped is not None and _takes_gzip(head.request.headers):
+        body = file.gzipped
+        fields.append(("Content-Encoding", "gzip"))
+    return response(200, file.kind, body, *fields)
+
+
+def _takes_gzip(headers: Headers) -> bool:
+    """RFC 9110, 12.5.3: `gzip;q=0` means that it is not wanted."""
+    codings = ",".join(headers.get_all("Accept-Encoding")).lower().replace(" ", "")
+    for each in codings.split(","):
+        name, _, quality = each.partition(";q=")
+        if name in ("gzip", "*"):
+            return quality.strip("0.") != "" or not quality
+    return False
+
+
+def _select(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """Choose ours; a program that offers none is welcome, too."""
+    if not offered:
+        return None
+    if SUBPROTOCOL in offered:
+        return Subprotocol(SUBPROTOCOL)
+    raise NegotiationError(f"the subprotocol here is {SUBPROTOCOL}")
