@@ -152,6 +152,14 @@ class Config:
         metavar="CIDR",
         live=True,
     )
+    web_proxy: tuple[str, ...] = setting(
+        (),
+        checks.networks,
+        "Network of proxies before the page, whose X-Forwarded-For or Forwarded names the client; "
+        "repeatable.",
+        metavar="CIDR",
+        live=True,
+    )
     password: str | None = setting(
         None,
         checks.password,

@@ -26,3 +26,8 @@ def parsed(address: str) -> Address | None:
     except ValueError:
         return None
     return getattr(ip, "ipv4_mapped", None) or ip
+
+
+def is_usable(ip: Address) -> bool:
+    """Return whether a client can have an address."""
+    return not (ip.is_unspecified or ip.is_multicast)

@@ -17,6 +17,7 @@ from geventchat.server.admission import Admission
 from geventchat.server.chat.hub import Hub
 from geventchat.server.logs.console import Console
 from geventchat.server.logs.rejections import Rejections
+from geventchat.server.networks import Networks
 from geventchat.server.ops.admin_http import Admin
 from geventchat.server.ops.metrics import Metrics
 from geventchat.server.ops.supervisor import Supervisor
@@ -134,6 +135,7 @@ class Server:
         self._timeline.configure(renewed.limits)
         if self._web is not None:
             self._web.names = self._web.names.renewed(renewed.web_host, renewed.web_origin)
+            self._web.proxies = Networks(renewed.web_proxy)
         self._renew_doors(secrets.tls, renewed)
         if changes := self._config.changes(renewed):
             _log.info("changed settings: %s", ", ".join(changes))
@@ -153,10 +155,12 @@ class Server:
         host = host.strip("[]")
         names = Names(host, config.web_host, config.web_origin)
         self._web = Web(site.load(), names, self._readiness_problem)
+        self._web.proxies = Networks(config.web_proxy)
         try:
             return Door(
-                host, int(port), self._web, self._admission.visit, self.rejections, setting="web"
-            )
+                host, int(port), self._web, self._admission.visit, self.rejections, setting="web",
+                forwarding=True,
+            )  # fmt: skip
         except BadSetting as error:
             if config.web is not None:
                 raise
@@ -244,7 +248,8 @@ class Server:
             context = None if certificate is None else certificate.context
             door.renew(context, config.limits.frame_bytes, how)
             self._hub.opens[door.name] += 0  # so that metrics show it from the start
-        self._doors[0].believe(config.proxy, config.limits.handshake_seconds)
+        for door, proxies in zip(self._doors, (config.proxy, config.web_proxy), strict=False):
+            door.believe(proxies, config.limits.handshake_seconds)
 
     def _close_doors(self) -> None:
         for door in self._doors:

@@ -4,10 +4,11 @@ It starts with a handshake, sends the length before the content, and has a contr
 answers itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from geventchat.protocol.errors import TOO_LARGE, ProtocolError, Reason
+from geventchat.server.transport.base import Client
 from geventchat.server.wire import JSON
 
 PING = PONG = b"\0\0"
@@ -22,6 +23,7 @@ class CountedFraming:
     hello_first: ClassVar = False
     held: bytes | None = None
     ended = False
+    named: Callable[[Client | None], None] | None = None
 
     def __init__(self, frame_bytes: int, how: str) -> None:
         self.opening = True

@@ -13,9 +13,9 @@ from gevent.ssl import SSLContext
 from geventchat.config import BadSetting
 from geventchat.protocol.names import endpoint
 from geventchat.server.logs.rejections import Rejections
-from geventchat.server.transport.base import Framings, Link
+from geventchat.server.transport.base import Client, Framings, Link
 from geventchat.server.transport.connection import Connection
-from geventchat.server.transport.proxies import Client, Proxies
+from geventchat.server.transport.proxies import Proxies
 from geventchat.server.transport.tcp import TcpStream
 from geventchat.server.transport.tls import TlsStream
 
@@ -88,10 +88,13 @@ class Door:
         welcome: Callable[[Link], None],
         rejections: Rejections,
         setting: str | None = None,
+        *,
+        forwarding: bool = False,
     ) -> None:
+        """`forwarding`: whether its proxies may name clients in requests instead of a header."""
         self._framing = framing
         self._on_connect = welcome
-        self._proxies = Proxies(rejections)
+        self._proxies = Proxies(rejections, optional=forwarding)
         self._tls: SSLContext | None = None
         self._frame_bytes = 0
         self._how = ""
@@ -119,7 +122,7 @@ class Door:
         self._tls, self._frame_bytes, self._how = tls, frame_bytes, how
 
     def believe(self, proxies: Sequence[str], seconds: float) -> None:
-        """Change the networks whose connections begin with a PROXY header, within `seconds`."""
+        """Change the networks of the proxies that name clients; a header has `seconds` to come."""
         self._proxies.renew(proxies, seconds)
 
     def start(self) -> None:
@@ -139,9 +142,7 @@ class Door:
             return
         stream = TcpStream(sock) if self._tls is None else TlsStream(sock, self._tls)
         framing = self._framing(self._frame_bytes, self._how)
-        host, port, anonymous = client
-        link = Connection(stream, framing, host, port, self.name, anonymous=anonymous)
-        self._on_connect(link)
+        self._on_connect(Connection(stream, framing, client, self.name))
 
 
 def _host(address: tuple[Any, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final
 
 import gevent
 from gevent import socket
@@ -10,7 +10,15 @@ from gevent import socket
 from geventchat.protocol import frames
 from geventchat.server.logs.rejections import Rejections
 from geventchat.server.networks import Networks
-from geventchat.server.transport.proxy_header import MOST_BYTES, BadHeader, Header, parse
+from geventchat.server.transport.base import Client
+from geventchat.server.transport.proxy_header import (
+    DECIDING_BYTES,
+    MOST_BYTES,
+    BadHeader,
+    Header,
+    NoHeader,
+    parse,
+)
 
 MOST_WAITING: Final = 32
 """Connections that wait for their header at a time; they need descriptors."""
@@ -18,25 +26,20 @@ _ANSWER: Final = frames.notice(
     f"{frames.WRONG_PORT}the PROXY protocol with your address, which is in a network of --proxy: "
     "its header must come first."
 )
+_LOOK_SECONDS: Final = 0.01
+"""How often it is looked whether the first bytes are followed by more, while they may be of either
+a header or a request."""
 _ANSWER_SECONDS: Final = 1.0
 """How long a rejected connection has to read the answer."""
-
-
-class Client(NamedTuple):
-    """Who is at the other end of a connection."""
-
-    address: str
-    """Its host, without a port."""
-    port: int
-    anonymous: bool = False
-    """Whether these are those of a proxy, which did not name the client."""
 
 
 class Proxies:
     """The proxies of a door."""
 
-    def __init__(self, rejections: Rejections) -> None:
+    def __init__(self, rejections: Rejections, *, optional: bool) -> None:
+        """`optional`: whether they may do without a header, and name clients in requests."""
         self._rejections = rejections
+        self._optional = optional
         self._networks = Networks()
         self._seconds = 0.0
         self._waiting: dict[socket.socket, str] = {}
@@ -66,26 +69,43 @@ class Proxies:
         if len(self._waiting) > MOST_WAITING:
             self._end_oldest()
         try:
-            if (header := self._read(sock)) is None:
-                return None
-            if header.source is not None:
-                return Client(*header.source)
-            # Without a client it may be a health check, which leaves no trace.
-            return peer._replace(anonymous=True) if self._more_comes(sock) else None
+            return self._client(sock, peer)
         except BadHeader as error:
             self._rejections.note("proxy", f"{peer.address}, {error}")
-            _answer(sock)
+            if not self._optional:
+                _answer(sock)
             return None
         finally:
             self._waiting.pop(sock, None)
 
+    def _client(self, sock: socket.socket, peer: Client) -> Client | None:
+        """Return the client of a proxy; None: there is none. Raises BadHeader."""
+        try:
+            header = self._read(sock)
+        except NoHeader:
+            if not self._optional:
+                raise
+            return peer._replace(anonymous=True, forwards=True)
+        if header is None:
+            return None
+        if header.source is None:
+            # Without a client it may be a health check, which leaves no trace.
+            return peer._replace(anonymous=True) if self._more_comes(sock) else None
+        client = Client(*header.source)
+        if self._optional and client.address in self._networks:
+            return client._replace(anonymous=True, forwards=True)
+        return client
+
     def _read(self, sock: socket.socket) -> Header | None:
         """Read a header, and no more; None: nothing came. Raises BadHeader."""
-        head = b""
+        head = arrived = b""
         try:
             with gevent.Timeout(self._seconds, TimeoutError):
                 while arrived := sock.recv(MOST_BYTES, socket.MSG_PEEK):
                     header = parse(head + arrived)
+                    if self._optional and len(head + arrived) < DECIDING_BYTES:
+                        gevent.sleep(_LOOK_SECONDS)  # it may be a request, so it is left there
+                        continue
                     size = len(arrived) if header is None else header.size - len(head)
                     head += sock.recv(size)
                     if header is not None:
@@ -93,6 +113,8 @@ class Proxies:
         except TimeoutError:
             if head:
                 raise BadHeader("its PROXY header took too long") from None
+            if arrived:
+                raise NoHeader from None
         except OSError:
             pass  # it has hung up
         if head:

@@ -5,11 +5,15 @@ No I/O. As in proxy-protocol.txt of HAProxy: 2.1 describes version 1, 2.2 versio
 
 import re
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
+
+from geventchat.server.networks import Address, is_usable
 
 _LINE: Final = b"PROXY "
 _LINE_BYTES: Final = 107
 _SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
+DECIDING_BYTES: Final = len(_SIGNATURE)
+"""So many bytes show whether they begin a header."""
 _FIXED_BYTES: Final = 16
 """The signature, version and command, family and transport, and the length of the rest."""
 _MOST_REST: Final = 4_096
@@ -17,8 +21,7 @@ _MOST_REST: Final = 4_096
 MOST_BYTES: Final = _FIXED_BYTES + _MOST_REST
 """No header is longer."""
 _LOCAL, _PROXIED = 0, 1
-_Ip: TypeAlias = IPv4Address | IPv6Address
-_ADDRESSES: Final[dict[int, tuple[type[_Ip], int]]] = {
+_ADDRESSES: Final[dict[int, tuple[type[Address], int]]] = {
     0x11: (IPv4Address, 4),
     0x21: (IPv6Address, 16),
 }
@@ -114,10 +117,10 @@ def _binary(head: bytes) -> Header | None:
     return Header(_FIXED_BYTES + rest, _usable(source, int.from_bytes(head[ports : ports + 2])))
 
 
-def _usable(source: _Ip, port: int) -> tuple[str, int] | None:
+def _usable(source: Address, port: int) -> tuple[str, int] | None:
     """Return the address of a client as people write it; None: no client has this one."""
     ip = getattr(source, "ipv4_mapped", None) or source
-    return None if ip.is_unspecified or ip.is_multicast else (str(ip), port)
+    return (str(ip), port) if is_usable(ip) else None
 
 
 def _is_text(line: bytes) -> bool:

@@ -19,9 +19,11 @@ from geventchat.protocol.errors import (
     Reason,
 )
 from geventchat.protocol.websocket import CLOSE_CODES, PATH, UNACCEPTED
-from geventchat.server.web import http
+from geventchat.server.networks import Networks
+from geventchat.server.transport.base import Client
+from geventchat.server.web import forwarded, http
 from geventchat.server.web.http import BadRequest, Head
-from geventchat.server.web.origin import Names, parsed
+from geventchat.server.web.origin import Host, Names, parsed
 from geventchat.server.web.site import File
 from geventchat.server.wire import WEBSOCKET
 
@@ -51,6 +53,8 @@ class Web:
         """`trouble`: why the server is not ready; None if it is."""
         self.site = site
         self.names = names
+        self.proxies = Networks()
+        """Proxies that are not the client when they forward for one another."""
         self.trouble = trouble
 
     def __call__(self, frame_bytes: int, how: str) -> "WebFraming":
@@ -82,7 +86,7 @@ class WebFraming:
 
     __slots__ = (
         "_closing", "_code", "_frame_bytes", "_head", "_messages", "_parts", "_replies",
-        "_requests", "_web", "ended", "skipped",
+        "_requests", "_web", "ended", "named", "skipped",
     )  # fmt: skip
     form: ClassVar = WEBSOCKET
     overhead: ClassVar = 6
@@ -104,6 +108,7 @@ class WebFraming:
         self._closing = b""
         """The answer to the client's Close."""
         self.ended = False
+        self.named: Callable[[Client | None], None] | None = None
         self.skipped = 0
 
     @property
@@ -170,12 +175,9 @@ class WebFraming:
         return rest
 
     def _answer(self, head: Head) -> None:
-        host = parsed(head.field("Host") or "")
-        if host is None:
-            raise BadRequest(400, "The field Host is missing or malformed.")
-        if not self._web.names.own(host):
-            text = f"{host.name} is not a name of this server; --web-host adds names."
-            raise BadRequest(421, text)
+        if self.named is not None:
+            self.named(forwarded.client(head.request.headers, self._web.proxies))
+        host = self._host(head)
         if head.path == PATH:
             if not self._web.names.may_talk(head.field("Origin"), host):
                 text = "Pages from elsewhere may not talk to this server; --web-origin adds them."
@@ -192,6 +194,20 @@ class WebFraming:
         if head.request.method == "HEAD":
             reply = reply[: reply.index(b"\r\n\r\n") + 4]
         self._replies += reply
+
+    def _host(self, head: Head) -> Host:
+        """Return the host that the client asked for. Raises BadRequest if it is not ours."""
+        host = parsed(head.field("Host") or "")
+        if host is None:
+            raise BadRequest(400, "The field Host is missing or malformed.")
+        if self.named is not None and (name := forwarded.host(head.request.headers)) is not None:
+            host = parsed(name)
+            if host is None:
+                raise BadRequest(400, "The host that the proxy names is malformed.")
+        elif not self._web.names.own(host):
+            text = f"{host.name} is not a name of this server; --web-host adds names."
+            raise BadRequest(421, text)
+        return host
 
     def _page(self, head: Head) -> bytes:
         if head.path == "/healthz":
