@@ -93,18 +93,23 @@ class Admission:
         """
         visit = _Visit(link, self.policy)
         refused = self._no_room() or visit.begin()
-        if refused is not None:
+        counted = _is_counted(link, self.policy)
+        slot = refused is not None and self._may_be_operator(refused, counted=counted)
+        if refused is not None and not slot:
             self._reject(link, link.address, refused, opening=False)
             return
         reader = _reader()
         self.readers.add(reader)
+        self._operator_slots[FULL.code] += slot
+        seconds = REJECT_SECONDS if slot else self._limits.handshake_seconds
         try:
-            opened = self._open_link(link, reader, forgive=False)
+            opened = self._open_link(link, reader, seconds, forgive=False)
         except Rejected as rejected:
             self._reject(link, link.address, rejected.reason, opening=False)
             return
         finally:
             self.readers.discard(reader)
+            self._operator_slots[FULL.code] -= slot
             visit.end()
         if opened:
             self.admit(link)
@@ -144,7 +149,7 @@ class Admission:
         if counted:
             link.pace = TokenBucket(self._limits, self.counts)
         try:
-            if self._open_link(link, reader):
+            if self._open_link(link, reader, self._limits.handshake_seconds):
                 session = self._session(link)
                 reason = session.run(operators_only)
                 if not session.nick and reason not in _UNREMARKABLE:
@@ -170,14 +175,17 @@ class Admission:
         full = len(self.readers) - self._operator_slots.total() >= self.max_connections
         return FULL if full else None
 
-    def _open_link(self, link: Link, reader: _Reader, *, forgive: bool = True) -> bool:
+    def _open_link(
+        self, link: Link, reader: _Reader, seconds: float, *, forgive: bool = True
+    ) -> bool:
         """Complete the handshake of a link; return whether it succeeded. Waits.
 
-        `forgive`: whether a client that did not even begin it is not counted.
+        `seconds`: the time for each step; `forgive`: whether a client that did not even begin it
+        is not counted.
         """
         self._in_handshake.add(reader)
         try:
-            link.open(self._limits.handshake_seconds)
+            link.open(seconds)
         except SilentClient:
             if forgive:
                 self._forgive(link.address)
@@ -201,14 +209,15 @@ class Admission:
     def _reject(self, link: Link, address: str, reason: Reason, *, opening: bool = True) -> None:
         """Send the reason and close. Waits briefly, unless too many are rejected at once.
 
-        `opening`: whether the handshake comes before that.
+        `opening`: whether all of the handshake comes before that, or only that of the stream.
         """
         self._rejections.note(WHY.get(reason, reason.code), address)
         self._rejecting += 1
         patient = self._rejecting <= _MAX_REJECTING
         try:
-            if patient and opening:
-                link.open(self._limits.handshake_seconds)
+            if patient:
+                shake_hands = link.open if opening else link.open_stream
+                shake_hands(self._limits.handshake_seconds)
             link.reject(reason)
         except OSError:
             pass  # the client has closed, or cannot receive the reason

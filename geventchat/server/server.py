@@ -27,7 +27,7 @@ from geventchat.server.session.session import Session
 from geventchat.server.threads import FILE_SECONDS, in_thread
 from geventchat.server.timeline import Timeline
 from geventchat.server.transport import tls
-from geventchat.server.transport.base import Link
+from geventchat.server.transport.base import Link, Ways
 from geventchat.server.transport.listener import Address, Door
 from geventchat.server.transport.null_framing import NullFraming
 from geventchat.server.web import site
@@ -242,11 +242,15 @@ class Server:
         return Session(link, self._hub, self._timeline, limits, self._policy, converse)
 
     def _renew_doors(self, certificate: tls.Certificate | None, config: Config) -> None:
-        how = "geventchat connect" if certificate is None else "geventchat connect --tls"
+        scheme, command = "http", "geventchat connect"
+        if certificate is not None:
+            scheme, command = "https", "geventchat connect --tls"
+        pages = [f"{scheme}://{names.endpoint(*each)}/" for each in self.web_addresses]
+        ways = Ways(command, self.address[1], pages[0] if pages else None)
         self._metrics.certificate_expires = None if certificate is None else certificate.expires
         for door in self._doors:
             context = None if certificate is None else certificate.context
-            door.renew(context, config.limits.frame_bytes, how)
+            door.renew(context, config.limits.frame_bytes, ways)
             self._hub.opens[door.name] += 0  # so that metrics show it from the start
         for door, proxies in zip(self._doors, (config.proxy, config.web_proxy), strict=False):
             door.believe(proxies, config.limits.handshake_seconds)

@@ -13,6 +13,7 @@ from tests.conversations.chat import Chat, chatting
 from tests.conversations.control import beside
 from tests.conversations.operators import TOKEN
 from tests.conversations.peers import Bystanders
+from tests.conversations.web import WebChat, web_chatting
 
 Address = tuple[str, int]
 Serve = Callable[..., Address]
@@ -96,3 +97,17 @@ def moderated(options: dict[str, Any]) -> Iterator[Chat]:
     """Return a server with operators."""
     with chatting(options=options) as chat:
         yield chat
+
+
+@pytest.fixture
+def web() -> Iterator[WebChat]:
+    """Return a server with a web door."""
+    with web_chatting() as chat:
+        yield chat
+
+
+@pytest.fixture
+def web_bystanders(web: WebChat) -> Iterator[Bystanders]:
+    """Return two clients of its chat port in the lobby, while two control clients talk."""
+    with beside(web.address) as bystanders:
+        yield bystanders

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from geventchat.protocol.errors import TOO_LARGE, ProtocolError, Reason
-from geventchat.server.transport.base import Client
+from geventchat.server.transport.base import Client, Ways
 from geventchat.server.wire import JSON
 
 PING = PONG = b"\0\0"
@@ -25,7 +25,7 @@ class CountedFraming:
     ended = False
     named: Callable[[Client | None], None] | None = None
 
-    def __init__(self, frame_bytes: int, how: str) -> None:
+    def __init__(self, frame_bytes: int, ways: Ways) -> None:
         self.opening = True
         self.skipped = 0
         self._limit = frame_bytes

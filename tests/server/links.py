@@ -92,6 +92,9 @@ class FakeLink:
         finally:
             self._sending = False
 
+    def open_stream(self, seconds: float) -> None:
+        """Do nothing: no test shakes hands."""
+
     def open(self, seconds: float) -> None:
         pass
 

@@ -74,6 +74,12 @@ class Link(Protocol):
         begin to, PagesOnly if it needed no session.
         """
 
+    def open_stream(self, seconds: float) -> None:
+        """Shake hands as far as the stream asks for that. Waits. Raises OSError.
+
+        Enough for `reject`.
+        """
+
     def frames(self, outbox: Outbox) -> Iterator[bytes]:
         """Yield the frames as they arrive, none of them empty, until the client sends no more.
 
@@ -126,6 +132,17 @@ class Stream(Sink, Protocol):
         """End sending, read on to the end for up to `seconds`, close. Waits."""
 
 
+class Ways(NamedTuple):
+    """The ways in, as clients are told that came to the wrong port."""
+
+    command: str
+    """What connects to the chat port."""
+    port: int
+    """The chat port."""
+    page: str | None
+    """The address of the page; None: it is disabled."""
+
+
 class Framings(Protocol):
     """Makes the framings of a door."""
 
@@ -133,11 +150,8 @@ class Framings(Protocol):
     def doors(self) -> tuple[str, str]:
         """The names of the door: without TLS, with TLS."""
 
-    def __call__(self, frame_bytes: int, how: str) -> "Framing":
-        """Return the framing of a connection.
-
-        `frame_bytes`: the largest frame; `how`: the way to connect, as clients are told.
-        """
+    def __call__(self, frame_bytes: int, ways: Ways) -> "Framing":
+        """Return the framing of a connection. `frame_bytes`: the largest frame."""
 
 
 class Framing(Protocol):

@@ -17,6 +17,8 @@ from geventchat.server.transport.token_bucket import TokenBucket
 from geventchat.server.wire import Form
 
 _TOO_LONG: Final = "it took too long"
+_REPLY_SECONDS: Final = 60.0
+"""How long a client may take to read a reply of the framing before its session."""
 _TOKEN_BYTES: Final = 4 << 10
 _HOLD_SECONDS: Final = 1.0
 """How long a client's first frame waits if more bytes may show that it is none."""
@@ -61,8 +63,7 @@ class Connection:
     def open(self, seconds: float) -> None:
         if self._opened:
             return
-        with gevent.Timeout(seconds, TimeoutError(_TOO_LONG)):
-            self.sink.open(self._framing.misplaced)
+        self.open_stream(seconds)
         if self.forwards:
             proxy = Client(self.address, self._port, self.anonymous)
             self._framing.named = partial(self._take_on, proxy)
@@ -73,6 +74,10 @@ class Connection:
             if self.forwards:
                 self._framing.named = None
         self._opened = True
+
+    def open_stream(self, seconds: float) -> None:
+        with gevent.Timeout(seconds, TimeoutError(_TOO_LONG)):
+            self.sink.open(self._framing.misplaced)
 
     def frames(self, outbox: Outbox) -> Iterator[bytes]:
         stream, framing, hub = self.sink, self._framing, gevent.get_hub()
@@ -145,8 +150,7 @@ class Connection:
 
     def _shake_hands(self, seconds: float) -> None:
         """Exchange what the framing begins with. Nobody else sends yet, so no outbox is needed."""
-        stream, framing, heard = self.sink, self._framing, False
-        due = time.monotonic() + seconds
+        framing, heard, due = self._framing, False, time.monotonic() + seconds
         try:
             while framing.opening and not framing.ended:
                 data = self._first_bytes(due)
@@ -155,11 +159,11 @@ class Connection:
                 if not data:
                     raise (PagesOnly if heard else SilentClient)("it hung up")
                 heard = True
-                for _ in framing.feed(data):
-                    raise ConnectionError("it did not wait for the handshake to end")
-                if replies := framing.replies():
-                    stream.send(replies, seconds)
-                    due = time.monotonic() + seconds
+                for frame in framing.feed(data):
+                    if frame:
+                        raise ConnectionError("it did not wait for the handshake to end")
+                    due = self._send_replies(seconds) or due
+                due = self._send_replies(seconds) or due
         except ProtocolError as error:
             with suppress(OSError):  # it may not have waited for that
                 self.reject(error.reason or PROTOCOL)
@@ -173,14 +177,33 @@ class Connection:
             self.visited()
 
     def _first_bytes(self, due: float) -> bytes | None:
-        """Read some of what comes, until a monotonic time; None: nothing came."""
-        with suppress(TimeoutError), gevent.Timeout(max(due - time.monotonic(), 0), TimeoutError):
+        """Read some of what comes, until a monotonic time or a shutdown; None: nothing came."""
+        with (
+            suppress(TimeoutError, ConnectionAbortedError),
+            gevent.Timeout(max(due - time.monotonic(), 0), TimeoutError),
+        ):
             while True:
                 try:
                     return self.sink.recv()
                 except BlockingIOError:
                     gevent.get_hub().wait(self.sink.readable)
+                except OSError:  # a reset; health checks and browsers close like that too
+                    return b""
         return None
+
+    def _send_replies(self, seconds: float) -> float | None:
+        """Send what the framing has to send; return until when more may come. Waits.
+
+        Raises PagesOnly if the client does not take it.
+        """
+        if not (replies := self._framing.replies()):
+            return None
+        try:
+            with gevent.Timeout(_REPLY_SECONDS, TimeoutError):
+                self.sink.send(replies, seconds)
+        except OSError as error:
+            raise PagesOnly(str(error)) from None
+        return time.monotonic() + seconds
 
     def _put_aside(self, outbox: Outbox, left: int) -> None:
         """Count and answer what is nothing for the session."""

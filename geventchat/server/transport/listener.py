@@ -13,7 +13,7 @@ from gevent.ssl import SSLContext
 from geventchat.config import BadSetting
 from geventchat.protocol.names import endpoint
 from geventchat.server.logs.rejections import Rejections
-from geventchat.server.transport.base import Client, Framings, Link
+from geventchat.server.transport.base import Client, Framings, Link, Ways
 from geventchat.server.transport.connection import Connection
 from geventchat.server.transport.proxies import Proxies
 from geventchat.server.transport.tcp import TcpStream
@@ -97,7 +97,7 @@ class Door:
         self._proxies = Proxies(rejections, optional=forwarding)
         self._tls: SSLContext | None = None
         self._frame_bytes = 0
-        self._how = ""
+        self._ways = Ways("", 0, None)
         self._servers = [
             _Listener(listener, self._handle, rejections)
             for listener in _opened(host, port, setting)
@@ -113,13 +113,12 @@ class Door:
         """What metrics call it; another with TLS than without."""
         return self._framing.doors[self._tls is not None]
 
-    def renew(self, tls: SSLContext | None, frame_bytes: int, how: str) -> None:
+    def renew(self, tls: SSLContext | None, frame_bytes: int, ways: Ways) -> None:
         """Change what holds for connections from now on.
 
-        `tls`: what they have to speak TLS with; `frame_bytes`: the largest frame they may send;
-        `how`: how to connect, as programs are told that speak something else.
+        `tls`: what they have to speak TLS with; `frame_bytes`: the largest frame they may send.
         """
-        self._tls, self._frame_bytes, self._how = tls, frame_bytes, how
+        self._tls, self._frame_bytes, self._ways = tls, frame_bytes, ways
 
     def believe(self, proxies: Sequence[str], seconds: float) -> None:
         """Change the networks of the proxies that name clients; a header has `seconds` to come."""
@@ -141,7 +140,7 @@ class Door:
         if client is None:
             return
         stream = TcpStream(sock) if self._tls is None else TlsStream(sock, self._tls)
-        framing = self._framing(self._frame_bytes, self._how)
+        framing = self._framing(self._frame_bytes, self._ways)
         self._on_connect(Connection(stream, framing, client, self.name))
 
 

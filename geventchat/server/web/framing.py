@@ -1,5 +1,6 @@
 """The framing of the web door: HTTP until a client upgrades, then WebSocket (RFC 6455)."""
 
+import codecs
 from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar, Final
 
@@ -20,9 +21,9 @@ from geventchat.protocol.errors import (
 )
 from geventchat.protocol.websocket import CLOSE_CODES, PATH, UNACCEPTED
 from geventchat.server.networks import Networks
-from geventchat.server.transport.base import Client
+from geventchat.server.transport.base import Client, Ways
 from geventchat.server.web import forwarded, http
-from geventchat.server.web.http import BadRequest, Head
+from geventchat.server.web.http import BadRequest, Head, NotHttp
 from geventchat.server.web.origin import Host, Names, parsed
 from geventchat.server.web.site import File
 from geventchat.server.wire import WEBSOCKET
@@ -31,10 +32,9 @@ _SLICE_BYTES: Final = 1 << 10
 """What is decoded at a time: at most 170 frames, which take 3 ms."""
 _MOST_REQUESTS: Final = 100
 """Requests on one connection before it is closed."""
-_NOT_HTTP: Final = "This port speaks HTTP and WebSocket. Open its address in a browser."
+_NOT_HTTP: Final = "This port speaks HTTP/1.1 and WebSocket. Open its address in a browser."
 _NOT_UTF8: Final = "A message was not UTF-8."
 _BINARY: Final = "A binary message is not accepted; send text."
-_PONG: Final = 0x80 | Opcode.PONG
 _REASONS: Final = {
     CloseCode.INVALID_DATA: NOT_UTF8,
     CloseCode.MESSAGE_TOO_BIG: TOO_LARGE,
@@ -57,8 +57,8 @@ class Web:
         """Proxies that are not the client when they forward for one another."""
         self.trouble = trouble
 
-    def __call__(self, frame_bytes: int, how: str) -> "WebFraming":
-        return WebFraming(self, frame_bytes)
+    def __call__(self, frame_bytes: int, ways: Ways) -> "WebFraming":
+        return WebFraming(self, frame_bytes, ways)
 
 
 class _Messages(ServerProtocol):
@@ -78,30 +78,47 @@ class _Messages(ServerProtocol):
 
     def recv_frame(self, frame: Frame) -> None:
         self.whole = not self.reader.buffer
+        if frame.opcode is Opcode.CLOSE:
+            self.current_size = None  # the end may come in the middle of a message
         super().recv_frame(frame)
+
+
+class _Fragments:
+    """An incomplete message. Text that is not UTF-8 is found with the fragment that shows it."""
+
+    __slots__ = "_decoder", "text"
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self.text = bytearray()
+
+    def add(self, data: bytes, *, last: bool) -> None:
+        """Add a fragment. Raises UnicodeDecodeError."""
+        self._decoder.decode(data, last)
+        self.text += data
 
 
 class WebFraming:
     """See `Framing`."""
 
     __slots__ = (
-        "_closing", "_code", "_frame_bytes", "_head", "_messages", "_parts", "_replies",
-        "_requests", "_web", "ended", "named", "skipped",
+        "_closing", "_code", "_frame_bytes", "_head", "_messages", "_part", "_replies",
+        "_requests", "_ways", "_web", "ended", "named", "skipped",
     )  # fmt: skip
     form: ClassVar = WEBSOCKET
     overhead: ClassVar = 6
     held: bytes | None = None
     hello_first: ClassVar = True
 
-    def __init__(self, web: Web, frame_bytes: int) -> None:
+    def __init__(self, web: Web, frame_bytes: int, ways: Ways) -> None:
         self._web = web
+        self._ways = ways
         self._frame_bytes = frame_bytes
         self._head = b""
         """The beginning of a request."""
         self._requests = 0
         self._messages: _Messages | None = None
-        self._parts: bytearray | None = None
-        """The fragments of an incomplete message."""
+        self._part: _Fragments | None = None
         self._replies = b""
         self._code: int | None = None
         """The close code that was agreed on, or that what the client sent calls for."""
@@ -119,12 +136,13 @@ class WebFraming:
     def begun(self) -> bool:
         if self._messages is None:
             return bool(self._head)
-        return self._parts is not None or not self._messages.whole
+        return self._part is not None or not self._messages.whole
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         if self._messages is None:
             self._head += data
-            data = self._answer_requests()
+            yield from self._answer_requests()
+            return
         for start in range(0, len(data), _SLICE_BYTES):
             yield from self._decode(data[start : start + _SLICE_BYTES])
             if self.ended:
@@ -155,24 +173,29 @@ class WebFraming:
             return BadRequest(400, "This port speaks HTTPS; use an address with https://.").response
         return BadRequest(400, _NOT_HTTP).response
 
-    def _answer_requests(self) -> bytes:
-        """Answer the requests that are complete; return what follows an upgrade."""
+    def _answer_requests(self) -> Iterator[bytes]:
+        """Answer the requests that are complete, and yield after each."""
         try:
-            while self._messages is None and not self.ended and self._head:
-                if not http.LIKELY.match(self._head):
-                    raise BadRequest(400, _NOT_HTTP)
-                end = self._head.find(b"\r\n\r\n") + 4
-                if end > http.HEAD_BYTES or (end < 4 and len(self._head) > http.HEAD_BYTES):
-                    raise BadRequest(431, "The head of the request is too large.")
-                if end < 4:
-                    return b""
-                head, self._head = self._head[:end], self._head[end:]
+            while self._head and self._messages is None and not self.ended:
+                head, self._head = http.split(self._head)
+                if not head:
+                    return
                 self._answer(http.parse(head))
+                yield b""
+        except NotHttp:
+            self._replies += self._to_stranger()
+            raise ProtocolError("http", _NOT_HTTP, reason=PROTOCOL) from None
         except BadRequest as error:
             self._replies += error.response
             raise ProtocolError("http", str(error), reason=PROTOCOL) from None
-        rest, self._head = self._head, b""
-        return rest
+
+    def _to_stranger(self) -> bytes:
+        """Encode the answer to a client that does not speak HTTP."""
+        if self._head.startswith(frames.RICH_MARK.encode()) or b"\0" in self._head:
+            ways = self._ways
+            text = f"HTTP and WebSocket. Connect to port {ways.port} with: {ways.command}"
+            return frames.notice(f"{frames.WRONG_PORT}{text}")
+        return BadRequest(400, _NOT_HTTP).response
 
     def _answer(self, head: Head) -> None:
         if self.named is not None:
@@ -182,6 +205,8 @@ class WebFraming:
             if not self._web.names.may_talk(head.field("Origin"), host):
                 text = "Pages from elsewhere may not talk to this server; --web-origin adds them."
                 raise BadRequest(403, text)
+            if self._head:
+                raise BadRequest(400, "Data followed before the handshake was answered.")
             self._replies += head.upgrade()
             self._messages = _Messages(self._frame_bytes)
             return
@@ -196,16 +221,20 @@ class WebFraming:
         self._replies += reply
 
     def _host(self, head: Head) -> Host:
-        """Return the host that the client asked for. Raises BadRequest if it is not ours."""
-        host = parsed(head.field("Host") or "")
-        if host is None:
-            raise BadRequest(400, "The field Host is missing or malformed.")
-        if self.named is not None and (name := forwarded.host(head.request.headers)) is not None:
-            host = parsed(name)
+        """Return the host that a request is for, a name of this server. Raises BadRequest."""
+        names, field = self._web.names, head.field("Host")
+        if self.named is not None and (told := forwarded.host(head.request.headers)) is not None:
+            host = parsed(told)
             if host is None:
                 raise BadRequest(400, "The host that the proxy names is malformed.")
-        elif not self._web.names.own(host):
-            text = f"{host.name} is not a name of this server; --web-host adds names."
+            return host
+        if field is None and head.request.protocol == "HTTP/1.0":
+            return Host(names.host, None)  # health checks of that version name none
+        host = parsed(field or "")
+        if host is None:
+            raise BadRequest(400, "The field Host is missing or malformed.")
+        if not names.own(host):
+            text = f"{host.name[:64]} is not a name of this server; --web-host adds names."
             raise BadRequest(421, text)
         return host
 
@@ -234,7 +263,7 @@ class WebFraming:
                 yield text
             else:
                 skipped += 1
-        self._keep_replies(messages.data_to_send())
+        messages.data_to_send()  # `_take` has made what is sent of it
         if messages.parser_exc is not None and not self.ended:
             self._fail(messages.parser_exc)
         self.skipped = skipped
@@ -246,32 +275,33 @@ class WebFraming:
         match frame.opcode:
             case Opcode.CLOSE:
                 self.ended = True
+                self._closing = Frame(Opcode.CLOSE, frame.data).serialize(mask=False)
                 return b""
-            case Opcode.PING | Opcode.PONG:
+            case Opcode.PING:  # only the newest is owed an answer (RFC 6455, 5.5.3)
+                self._replies = Frame(Opcode.PONG, frame.data).serialize(mask=False)
+                return b""
+            case Opcode.PONG:
                 return b""
             case Opcode.BINARY:
                 self._code = UNACCEPTED
                 raise ProtocolError("bad_json", _BINARY, reason=PROTOCOL)
-        text = bytes(frame.data)
-        if self._parts is not None or not frame.fin:
-            self._parts = self._parts or bytearray()
-            self._parts += text
-            if not frame.fin:
-                return b""
-            text, self._parts = bytes(self._parts), None
         try:
-            text.decode()
+            return self._text(frame)
         except UnicodeDecodeError:
             raise ProtocolError("not_utf8", _NOT_UTF8, reason=NOT_UTF8) from None
-        return text
 
-    def _keep_replies(self, writes: list[bytes]) -> None:
-        """Keep what the library answers: of several Pongs the newest only (RFC 6455, 5.5.3)."""
-        for write in writes:
-            if write[:1] == bytes((_PONG,)):
-                self._replies = write
-            elif self.ended and write:
-                self._closing = write
+    def _text(self, frame: Frame) -> bytes:
+        """Return the text that a frame completes. Raises UnicodeDecodeError."""
+        data = bytes(frame.data)
+        if frame.fin and self._part is None:
+            data.decode()
+            return data
+        part = self._part = self._part or _Fragments()
+        part.add(data, last=frame.fin)
+        if not frame.fin:
+            return b""
+        self._part = None
+        return bytes(part.text)
 
     def _fail(self, error: Exception) -> None:
         """Raise ProtocolError because the library has found that the client broke RFC 6455."""
