@@ -74,7 +74,7 @@ def wait_over(chat: WebChat) -> None:
     ],
 )
 def test_a_websocket_has_the_address_that_the_proxy_names_else_the_proxys_and_is_not_trusted(
-    behind: WebChat, fields: dict[str, str], address: str
+    behind: WebChat, fields: dict[str, Any], address: str
 ) -> None:
     member(behind, **fields)
     (session,) = behind.sessions()
