@@ -6,20 +6,29 @@ that a case reached it: C code is not visible to it.
 
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from websockets.datastructures import Headers
 
 from geventchat.config import BadOption, Config
 from geventchat.config.file import from_file
 from geventchat.protocol import events, frames, names, requests, visible
 from geventchat.protocol.errors import ProtocolError, Refused
 from geventchat.protocol.frames import Decoder
+from geventchat.server.networks import Networks
 from geventchat.server.transport import proxy_header
+from geventchat.server.transport.base import Client
+from geventchat.server.web import forwarded
+from geventchat.server.web.http import BadRequest
 
 _LIMIT: Final = 64
 _HELLO: Final = b'{"type":"hello","version":1,"client":"abcdefghijklmnop","token":"secret"}'
+_NOT_IN_FIELDS: Final = dict.fromkeys([*range(9), *range(10, 32), 127])
+"""Characters that no field of HTTP has."""
+_PROXIES: Final = Networks(["10.0.0.0/8"])
 _SETTINGS: Final = Path(tempfile.gettempdir(), "geventchat-fuzz.toml")
 
 
@@ -60,6 +69,21 @@ def a_proxy_header(data: bytes) -> None:
     assert frames.stranger(taken) == "proxy"
     if header.source is not None:
         assert visible.visible(header.source[0]) == header.source[0]
+
+
+def forwarded_fields(data: bytes) -> None:
+    """What a proxy adds counts, whatever the client has said before it."""
+    said = data.decode("latin-1").translate(_NOT_IN_FIELDS)
+    for field, added in (("X-Forwarded-For", "192.0.2.1"), ("Forwarded", "for=192.0.2.1")):
+        for lines in ([said], [f"{said},{added}"], [said, added]):
+            headers = Headers([(field, line) for line in lines])
+            found = forwarded.client(headers, _PROXIES)
+            assert lines == [said] or found == Client("192.0.2.1", 0)
+            assert found is None or found.address not in _PROXIES
+            forwarded.host(headers)
+    both = Headers([("X-Forwarded-For", "192.0.2.1"), ("Forwarded", said)])
+    with suppress(BadRequest):
+        assert forwarded.client(both, _PROXIES) == Client("192.0.2.1", 0)
 
 
 def _is_header(data: bytes) -> bool:
@@ -184,6 +208,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "frames": frames_in_any_pieces,
     "hello": a_hello_in_it,
     "proxy": a_proxy_header,
+    "forwarded": forwarded_fields,
     "requests": a_request,
     "events": an_event,
     "names": a_name,

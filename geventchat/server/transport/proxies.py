@@ -108,7 +108,7 @@ class Proxies:
                         continue
                     size = len(arrived) if header is None else header.size - len(head)
                     head += sock.recv(size)
-                    if header is not None:
+                    if header is not None and len(head) == header.size:
                         return header
         except TimeoutError:
             if head:
