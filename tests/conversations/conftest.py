@@ -17,6 +17,8 @@ from tests.conversations.web import WebChat, web_chatting
 
 Address = tuple[str, int]
 Serve = Callable[..., Address]
+BOTH_DOORS = pytest.mark.parametrize("door", ["tcp", "web"])
+"""Runs tests with rich clients of the chat port, and again with those of the web door."""
 
 
 @contextmanager
@@ -71,16 +73,22 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture
-def chat() -> Iterator[Chat]:
+def door() -> str:
+    """Return the door that rich clients use; a module may run on BOTH_DOORS."""
+    return "tcp"
+
+
+@pytest.fixture
+def chat(door: str) -> Iterator[Chat]:
     """Return a server with posts in memory, with its clients and its clock."""
-    with chatting() as chat:
+    with chatting(door=door) as chat:
         yield chat
 
 
 @pytest.fixture
-def stored_chat(timeline: str) -> Iterator[Chat]:
+def stored_chat(timeline: str, door: str) -> Iterator[Chat]:
     """Return such a server, once for each timeline."""
-    with chatting(timeline) as chat:
+    with chatting(timeline, door=door) as chat:
         yield chat
 
 
@@ -93,9 +101,9 @@ def options(tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def moderated(options: dict[str, Any]) -> Iterator[Chat]:
+def moderated(options: dict[str, Any], door: str) -> Iterator[Chat]:
     """Return a server with operators."""
-    with chatting(options=options) as chat:
+    with chatting(options=options, door=door) as chat:
         yield chat
 
 

@@ -72,6 +72,15 @@ def test_a_head_has_the_fields_of_a_get_and_no_body(browser: Raw, path: str) -> 
     assert browser.ask(request()).status == 200
 
 
+@pytest.mark.parametrize("fields", [{"Host": "evil.example"}, {"Content_Length": "5"}])
+def test_a_head_that_is_refused_is_answered_without_a_body_too(
+    browser: Raw, fields: dict[str, str]
+) -> None:
+    refused = browser.ask(request("HEAD / HTTP/1.1", **fields), head_only=True)
+    assert refused.status in (400, 421)
+    assert browser.remains() == b""
+
+
 def test_the_health_check_says_ready(browser: Raw) -> None:
     health = browser.ask(request("GET /healthz HTTP/1.1"))
     assert (health.status, health.text) == (200, "ready\n")

@@ -56,7 +56,7 @@ def test_frames_that_come_with_the_end_of_a_handshake_are_read(
     assert browser.response().status == 101
 
 
-@pytest.mark.parametrize("data", [request(), handshake(), b"hello\0"])
+@pytest.mark.parametrize("data", [request(), handshake(), b"hello\r\n"])
 def test_who_does_not_speak_tls_is_told_so(
     secure: WebChat, bystanders: Bystanders, data: bytes
 ) -> None:
@@ -66,6 +66,14 @@ def test_who_does_not_speak_tls_is_told_so(
     assert ("https://" in answer.text) == data.startswith(b"GET")
     assert clear.remains() == b""
     bystanders.check_heard()
+
+
+@pytest.mark.parametrize("data", [b"hello\0", b'\x1e{"type":"hello"}\0'])
+def test_a_client_of_the_chat_port_is_told_where_that_is(secure: WebChat, data: bytes) -> None:
+    clear = secure.raw()
+    clear.send(data)
+    way = f"Connect to port {secure.address[1]} with: geventchat connect --tls\0"
+    assert clear.remains().endswith(way.encode())
 
 
 def test_a_browser_on_the_chat_port_is_told_the_address_with_https(
@@ -84,7 +92,7 @@ def test_a_browser_on_the_chat_port_is_told_the_address_with_https(
 
 
 def test_a_full_server_says_so_over_tls(secure: WebChat, trust: SSLContext) -> None:
-    secure.server._admission.max_connections = 0
+    secure.server._admission.max_connections = -16
     secure.server._admission._operator_slots["full"] = 16
     answer = Raw(secure.web_address, tls=trust)
     assert secure.track(answer).response().status == 503

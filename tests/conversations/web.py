@@ -223,8 +223,11 @@ def web_chatting(**options: Any) -> Iterator[WebChat]:
     options["options"] = {"web": "127.0.0.1:0", **options.get("options", {})}
     with chatting(**options) as chat:
         web = WebChat(chat.server)
-        web.peers = chat.peers
-        yield web
+        try:
+            yield web
+        finally:
+            web.stop()
+            chat._stopped = True
 
 
 def trickled(data: bytes, size: int = 1) -> list[bytes]:

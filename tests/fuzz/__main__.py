@@ -27,6 +27,8 @@ TARGETS: Final = (
     "names",
     "shown",
     "settings",
+    "web",
+    "hosts",
 )
 _WORDS: Final = (
     "type hello say join leave nick who history direct topic typing ping pong bye post joined"

@@ -16,16 +16,23 @@ from websockets.datastructures import Headers
 from geventchat.config import BadOption, Config
 from geventchat.config.file import from_file
 from geventchat.protocol import events, frames, names, requests, visible
-from geventchat.protocol.errors import ProtocolError, Refused
+from geventchat.protocol.errors import PROTOCOL, ProtocolError, Refused
 from geventchat.protocol.frames import Decoder
 from geventchat.server.networks import Networks
 from geventchat.server.transport import proxy_header
-from geventchat.server.transport.base import Client
+from geventchat.server.transport.base import Client, Ways
 from geventchat.server.web import forwarded
+from geventchat.server.web.framing import Web
 from geventchat.server.web.http import BadRequest
+from geventchat.server.web.origin import Names, parsed
 
 _LIMIT: Final = 64
 _HELLO: Final = b'{"type":"hello","version":1,"client":"abcdefghijklmnop","token":"secret"}'
+_HANDSHAKE: Final = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+_WEB: Final = Web({}, Names("localhost"), lambda: None)
 _NOT_IN_FIELDS: Final = dict.fromkeys([*range(9), *range(10, 32), 127])
 """Characters that no field of HTTP has."""
 _PROXIES: Final = Networks(["10.0.0.0/8"])
@@ -39,6 +46,50 @@ def frames_in_any_pieces(data: bytes) -> None:
     assert _heard([data]) == _heard(pieces)
     frames.stranger(data)
     frames.undecided(data)
+
+
+def a_web_connection(data: bytes) -> None:
+    """Requests and WebSocket frames: cut in two ways, the same bytes have the same outcome.
+
+    The first byte says whether the connection begins with a handshake.
+    """
+    begin = _HANDSHAKE if data[:1] > b"\x7f" else b""
+    data = data[1:]
+    size = 1 + (data[0] if data else 0) % 16
+    pieces = [data[start : start + size] for start in range(0, len(data), size)]
+    assert _web_outcome([begin, data]) == _web_outcome([begin, *pieces])
+
+
+def _web_outcome(pieces: list[bytes]) -> list[bytes | str]:
+    framing = _WEB(_LIMIT, Ways("knock twice", 4040, None))
+    heard: list[bytes | str] = []
+    try:
+        for piece in filter(None, pieces):
+            for message in framing.feed(piece):
+                assert len(message) <= _LIMIT
+                message.decode()
+                heard += filter(None, [message])
+            framing.replies()
+            if framing.ended:
+                heard.append("ended")
+                break
+    except ProtocolError as error:
+        _check_sentence(error.text)
+        reason = error.reason or PROTOCOL
+        framing.farewell(reason)
+        heard += [error.code, framing.end(reason)]
+    return heard
+
+
+def a_host(data: bytes) -> None:
+    """Any text is a host or an origin, or it is none."""
+    field = data.decode("latin-1")
+    host = parsed(field)
+    names = Names("localhost")
+    if host is not None:
+        assert parsed(host.name) or ":" in host.name
+        names.own(host)
+        names.may_talk(f"http://{field}", host)
 
 
 def a_hello_in_it(data: bytes) -> None:
@@ -214,4 +265,6 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "names": a_name,
     "shown": shown_text,
     "settings": settings,
+    "web": a_web_connection,
+    "hosts": a_host,
 }

@@ -93,7 +93,7 @@ class FakeLink:
             self._sending = False
 
     def open_stream(self, seconds: float) -> None:
-        """Do nothing: no test shakes hands."""
+        pass
 
     def open(self, seconds: float) -> None:
         pass

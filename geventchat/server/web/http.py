@@ -150,7 +150,9 @@ def send_file(head: Head, file: File) -> bytes:
     """Encode the response with a file, or that the client's copy of it is still good."""
     fields = [("ETag", file.tag), ("Cache-Control", "no-cache"), ("Vary", "Accept-Encoding")]
     known = ",".join(head.request.headers.get_all("If-None-Match"))
-    if {file.tag, "*"} & {each.strip().removeprefix("W/") for each in known.split(",")}:
+    if {file.tag.removeprefix("W/"), "*"} & {
+        each.strip().removeprefix("W/") for each in known.split(",")
+    }:
         return response(304, None, b"", *fields)
     body = file.body
     if file.gzipped is not None and _takes_gzip(head.request.headers):

@@ -6,13 +6,12 @@ WebSocket, which no browser refuses by itself, or through DNS rebinding. Nothing
 
 import re
 from collections.abc import Collection
-from contextlib import suppress
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from socket import gethostname
 from typing import Final, NamedTuple
 
 _PORTS: Final = {"http": 80, "https": 443}
-_HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9a-z_.-]+))(?::([0-9]{0,5}))?")
+_HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9a-z_-][0-9a-z_.-]*))(?::([0-9]{0,5}))?")
 """RFC 3986, 3.2.2, without what no host has that a browser can reach."""
 
 
@@ -28,10 +27,11 @@ def parsed(host: str) -> Host | None:
     found = _HOST.fullmatch(host.lower())
     if found is None or int(found[3] or 0) > 65_535:
         return None
-    name = (found[1] or found[2]).removesuffix(".")
-    with suppress(ValueError):
-        name = str(ip_address(name))  # as everybody else writes it
-    return Host(name, int(found[3])) if found[3] else Host(name, None)
+    try:  # as everybody else writes it
+        name = str(IPv6Address(found[1])) if found[1] else found[2].removesuffix(".")
+    except ValueError:
+        return None
+    return Host(name, int(found[3]) if found[3] else None)
 
 
 def _origin(text: str) -> tuple[str, Host] | None:

@@ -34,7 +34,7 @@ def test_a_host_is_a_name_and_perhaps_a_port(field: str, host: Host) -> None:
     [
         "", ":80", "localhost:x", "localhost:65536", "localhost:-1", "localhost:+80",
         "user@localhost", "@localhost", "localhost/", "localhost?", "localhost#", "//localhost",
-        "local\thost", "[::1", "::1]", "[::1]x", "[x]", "localhost:80:80",
+        "local\thost", "[::1", "::1]", "[::1]x", "[x]", "[cafe]", "[127.0.0.1]", "localhost:80:80",
         "localhost\\@evil", ".", "bücher.example", "[fe80::1%eth0]",
     ],
 )  # fmt: skip
