@@ -91,7 +91,8 @@ def _haproxy(
             f"/etc/haproxy/{_CERTIFICATE}": certificate,
             _CHAT: upstream[0],
             _WEB: upstream[1] + " ssl verify none" * secure,
-            " check\n": " check inter 50ms\n",  # so that a test need not wait for one
+            # So that a test need not wait for one; it is the time for each, too.
+            " check\n": " check inter 500ms\n",
         },
     )
     file = folder / "haproxy.cfg"

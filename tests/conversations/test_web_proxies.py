@@ -12,7 +12,9 @@ from typing import Any
 import gevent
 import pytest
 
+from geventchat.config import Limits
 from geventchat.server import admission
+from tests.conversations.certificates import Authority
 from tests.conversations.operators import TOKEN
 from tests.conversations.peers import Bystanders
 from tests.conversations.web import Raw, WebChat, handshake, request, say, text, web_chatting
@@ -113,6 +115,23 @@ def test_a_proxy_header_may_come_first_and_then_fields_are_the_clients_own(
     other = f"PROXY TCP4 {PROXY} 192.0.2.9 1 2\r\n".encode()  # one proxy before another
     member(behind, before=other, nick="Cy", X_Forwarded_For="192.0.2.3")
     assert address_of(behind, "Cy") == "192.0.2.3"
+
+
+def test_over_tls_either_the_header_or_the_fields_name_the_client(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with web_chatting(options=BEHIND | {"tls_cert": authority.issue("server")}) as chat:
+        for nick, header, named in (("Ann", HEADER, BOB), ("Bob", b"", BOB)):
+            peer = proxied(chat, header)
+            peer.socket = authority.trust().wrap_socket(peer.socket, server_hostname="localhost")
+            peer.upgrade(X_Forwarded_For=named)
+            said = {"type": "hello", "version": 1, "client": nick.ljust(16, "x"), "nick": nick}
+            peer.send(text(said))
+            peer.barrier()
+        assert (address_of(chat), address_of(chat, "Bob")) == (ANN, BOB)
+        chat.server._admission.policy.limiter.limits = Limits(connections_per_address=1)
+        third = proxied(chat)
+        third.socket = authority.trust().wrap_socket(third.socket, server_hostname="localhost")
+        assert third.ask(request(X_Forwarded_For=BOB)).status == 503
 
 
 def test_a_request_that_begins_like_a_header_is_a_request(behind: WebChat) -> None:
