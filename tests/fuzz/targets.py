@@ -200,6 +200,9 @@ def _look(request: requests.AnyRequest) -> None:
             assert text
         case requests.Topic(topic=topic):
             assert len(topic) <= 500
+        case requests.Rooms(limit=limit, after=after):
+            assert limit is None or 1 <= limit <= 200
+            assert after is None or len(after) <= 256
         case _:
             assert msgspec.to_builtins(request)["type"]
 
