@@ -245,7 +245,7 @@ class Server:
         scheme, command = "http", "geventchat connect"
         if certificate is not None:
             scheme, command = "https", "geventchat connect --tls"
-        pages = [f"{scheme}://{names.endpoint(*each)}/" for each in self.web_addresses]
+        pages = [_page(scheme, *each) for each in self.web_addresses]
         ways = Ways(command, self.address[1], pages[0] if pages else None)
         self._metrics.certificate_expires = None if certificate is None else certificate.expires
         for door in self._doors:
@@ -258,6 +258,13 @@ class Server:
     def _close_doors(self) -> None:
         for door in self._doors:
             door.close()
+
+
+def _page(scheme: str, host: str, port: int) -> str:
+    """Return where the page is, as clients are told."""
+    if host in ("0.0.0.0", "::"):  # which of the host's addresses they know is not known here
+        return f"{scheme}:// on port {port} of this host"
+    return f"{scheme}://{names.endpoint(host, port)}/"
 
 
 def _half_until(end: float) -> float:

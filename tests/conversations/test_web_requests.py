@@ -3,8 +3,12 @@
 import gzip
 import time
 
+import gevent
 import pytest
 
+from geventchat.server.transport import connection
+from geventchat.server.web import http
+from geventchat.server.web.site import File
 from tests.conversations.peers import Bystanders
 from tests.conversations.web import Raw, WebChat, handshake, request, trickled
 
@@ -228,3 +232,50 @@ def test_an_error_quotes_little_and_only_as_text(browser: Raw) -> None:
     assert response.status == 421
     assert response.fields["content-type"] == PLAIN
     assert len(response.body) < 500
+
+
+@pytest.fixture
+def large(web: WebChat) -> File:
+    """Return a file that no kernel buffers whole, which the server has."""
+    file = File("text/css", b"x" * 9_000_000, None, 'W/"large"')
+    assert web.server._web is not None
+    web.server._web.site = {"/large.css": file}
+    return file
+
+
+def test_responses_are_made_one_at_a_time_for_one_who_reads_slowly(
+    browser: Raw, web_bystanders: Bystanders, large: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_file, made = http.send_file, []
+
+    def noted(head: http.Head, file: File) -> bytes:
+        made.append(file)
+        return send_file(head, file)
+
+    monkeypatch.setattr(http, "send_file", noted)
+    browser.send(request("GET /large.css HTTP/1.1") * 3)
+    web_bystanders.check_heard()
+    assert made == [large]
+    for _ in range(3):
+        assert browser.response().body == large.body
+
+
+@pytest.mark.parametrize("drips", [True, False])
+def test_one_who_takes_no_response_is_closed_and_leaves_no_line(
+    web: WebChat,
+    web_bystanders: Bystanders,
+    large: File,
+    monkeypatch: pytest.MonkeyPatch,
+    drips: bool,
+) -> None:
+    monkeypatch.setattr(connection, "_REPLY_SECONDS", 0.2)
+    reader = web.raw()
+    reader.send(request("GET /large.css HTTP/1.1"))
+    reader.exactly(1)
+    with gevent.Timeout(5):
+        while len(web.server._admission.readers) > len(web.sessions()):
+            if drips:
+                reader.socket.recv(1)
+            gevent.sleep(0.001)
+    assert web.server.rejections.counts == {}
+    web_bystanders.check_heard()

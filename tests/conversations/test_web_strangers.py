@@ -5,7 +5,7 @@ import pytest
 from tests.conversations.chat import Chat
 from tests.conversations.peers import Bystanders, Plain
 from tests.conversations.test_strangers import SSH, TLS, answer_to
-from tests.conversations.web import WebChat, request, trickled
+from tests.conversations.web import WebChat, request, trickled, web_chatting
 
 STRANGERS = {
     "a plain client": b"hello\0",
@@ -47,6 +47,13 @@ def test_a_browser_on_the_chat_port_is_told_the_address_of_the_page(web: WebChat
         host, port = web.web_address
         page = f"Open http://{host}:{port}/ in a browser, or connect with: geventchat connect\n"
         assert answer_to(browser).endswith(page.encode())
+
+
+def test_a_page_at_all_addresses_is_named_by_its_port() -> None:
+    with web_chatting(options={"web": "0.0.0.0:0"}) as web, Plain(web.address) as browser:
+        browser.send(request())
+        place = f"Open http:// on port {web.web_address[1]} of this host in a browser"
+        assert place.encode() in answer_to(browser)
 
 
 def test_without_a_web_door_it_is_told_of_the_terminal(chat: Chat) -> None:

@@ -126,6 +126,23 @@ def test_fragments_over_the_limit_are_refused(
     web_bystanders.check_heard()
 
 
+def test_there_is_an_end_of_empty_fragments(web: WebChat, web_bystanders: Bystanders) -> None:
+    member = web.member()
+    member.send(frame(TEXT, fin=False), frame(CONTINUATION, fin=False) * 65_536)
+    ending = member.ending()
+    assert (ending.bye, ending.code) == ("too_large", 1009)
+    web_bystanders.check_heard()
+
+
+def test_a_message_at_the_limit_may_come_a_byte_in_each_fragment() -> None:
+    with web_chatting(frame_bytes=100) as web:
+        member = web.member()
+        content = text({"type": "ping", "id": "x"}, mask=None)[2:].ljust(100)
+        parts = [frame(CONTINUATION, content[at : at + 1], fin=at == 99) for at in range(1, 100)]
+        member.send(frame(TEXT, content[:1], fin=False) + b"".join(parts))
+        assert member.event() == {"type": "pong", "id": "x"}
+
+
 @pytest.mark.parametrize("size", [100, 101])
 def test_the_limit_is_a_setting_and_counts_bytes(size: int) -> None:
     with web_chatting(frame_bytes=100) as web:

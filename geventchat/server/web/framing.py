@@ -1,29 +1,16 @@
 """The framing of the web door: HTTP until a client upgrades, then WebSocket (RFC 6455)."""
 
-import codecs
 from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar, Final
 
-from websockets.exceptions import ProtocolError as Invalid
-from websockets.frames import Close, CloseCode, Frame, Opcode
-from websockets.protocol import State
-from websockets.server import ServerProtocol
-
 from geventchat.protocol import events, frames
-from geventchat.protocol.errors import (
-    BANNED,
-    LOST,
-    NOT_UTF8,
-    PROTOCOL,
-    TOO_LARGE,
-    ProtocolError,
-    Reason,
-)
-from geventchat.protocol.websocket import CLOSE_CODES, PATH, UNACCEPTED
+from geventchat.protocol.errors import BANNED, PROTOCOL, ProtocolError, Reason
+from geventchat.protocol.websocket import PATH
 from geventchat.server.networks import Networks
 from geventchat.server.transport.base import Client, Ways
 from geventchat.server.web import forwarded, http
 from geventchat.server.web.http import BadRequest, Head, NotHttp
+from geventchat.server.web.messages import Messages
 from geventchat.server.web.origin import Host, Names, parsed
 from geventchat.server.web.site import File
 from geventchat.server.wire import WEBSOCKET
@@ -33,13 +20,6 @@ _SLICE_BYTES: Final = 1 << 10
 _MOST_REQUESTS: Final = 100
 """Requests on one connection before it is closed."""
 _NOT_HTTP: Final = "This port speaks HTTP/1.1 and WebSocket. Open its address in a browser."
-_NOT_UTF8: Final = "A message was not UTF-8."
-_BINARY: Final = "A binary message is not accepted; send text."
-_REASONS: Final = {
-    CloseCode.INVALID_DATA: NOT_UTF8,
-    CloseCode.MESSAGE_TOO_BIG: TOO_LARGE,
-}
-"""The reasons for which the library fails a connection; for the rest it is `protocol`."""
 
 
 class Web:
@@ -61,49 +41,12 @@ class Web:
         return WebFraming(self, frame_bytes, ways)
 
 
-class _Messages(ServerProtocol):
-    """The library's protocol after the handshake, which takes a third of the memory of one before.
-
-    It knows whether a frame is incomplete.
-    """
-
-    def __init__(self, frame_bytes: int) -> None:
-        super().__init__(state=State.OPEN, max_size=frame_bytes, logger=http.LOG)
-        self.whole = True
-        """Whether all that was received are whole frames."""
-
-    def receive_data(self, data: bytes | bytearray) -> None:
-        self.whole = False
-        super().receive_data(data)
-
-    def recv_frame(self, frame: Frame) -> None:
-        self.whole = not self.reader.buffer
-        if frame.opcode is Opcode.CLOSE:
-            self.current_size = None  # the end may come in the middle of a message
-        super().recv_frame(frame)
-
-
-class _Fragments:
-    """An incomplete message. Text that is not UTF-8 is found with the fragment that shows it."""
-
-    __slots__ = "_decoder", "text"
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self.text = bytearray()
-
-    def add(self, data: bytes, *, last: bool) -> None:
-        """Add a fragment. Raises UnicodeDecodeError."""
-        self._decoder.decode(data, last)
-        self.text += data
-
-
 class WebFraming:
     """See `Framing`."""
 
     __slots__ = (
-        "_closing", "_code", "_frame_bytes", "_head", "_messages", "_part", "_replies",
-        "_requests", "_ways", "_web", "ended", "named", "skipped",
+        "_frame_bytes", "_head", "_messages", "_replies", "_requests", "_ways", "_web", "ended",
+        "named", "skipped",
     )  # fmt: skip
     form: ClassVar = WEBSOCKET
     overhead: ClassVar = 6
@@ -117,13 +60,8 @@ class WebFraming:
         self._head = b""
         """The beginning of a request."""
         self._requests = 0
-        self._messages: _Messages | None = None
-        self._part: _Fragments | None = None
         self._replies = b""
-        self._code: int | None = None
-        """The close code that was agreed on, or that what the client sent calls for."""
-        self._closing = b""
-        """The answer to the client's Close."""
+        self._messages: Messages | None = None
         self.ended = False
         self.named: Callable[[Client | None], None] | None = None
         self.skipped = 0
@@ -136,15 +74,22 @@ class WebFraming:
     def begun(self) -> bool:
         if self._messages is None:
             return bool(self._head)
-        return self._part is not None or not self._messages.whole
+        return self._messages.begun
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        if self._messages is None:
+        messages = self._messages
+        if messages is None:
             self._head += data
             yield from self._answer_requests()
             return
         for start in range(0, len(data), _SLICE_BYTES):
-            yield from self._decode(data[start : start + _SLICE_BYTES])
+            texts, skipped, error = messages.decode(data[start : start + _SLICE_BYTES])
+            yield from texts
+            if error is not None:
+                raise error
+            self.ended, self.skipped = messages.ended, skipped
+            if skipped:
+                yield b""
             if self.ended:
                 return
 
@@ -152,6 +97,8 @@ class WebFraming:
         return iter(())
 
     def replies(self) -> bytes:
+        if self._messages is not None and not self._replies:
+            return self._messages.reply()
         replies, self._replies = self._replies, b""
         return replies
 
@@ -163,10 +110,7 @@ class WebFraming:
         return self.form.encode(bye)
 
     def end(self, reason: Reason) -> bytes:
-        if self._messages is None or self._closing or reason is LOST:
-            return self._closing
-        code = self._code or CLOSE_CODES[reason.code]
-        return Frame(Opcode.CLOSE, Close(code, reason.code).serialize()).serialize(mask=False)
+        return b"" if self._messages is None else self._messages.end(reason)
 
     def misplaced(self, head: bytes) -> bytes:
         if frames.stranger(head) == "http":
@@ -210,7 +154,7 @@ class WebFraming:
             if self._head:
                 raise BadRequest(400, "Data followed before the handshake was answered.")
             response = head.upgrade()
-            self._messages = _Messages(self._frame_bytes)
+            self._messages = Messages(self._frame_bytes)
             return response
         self._requests += 1
         reply = self._page(head)
@@ -249,70 +193,6 @@ class WebFraming:
         if file is None:
             return http.response(404, http.TEXT, b"There is nothing here; the page is at /.\n")
         return http.send_file(head, file)
-
-    def _decode(self, data: bytes) -> Iterator[bytes]:
-        """Yield the messages that these bytes complete, then `b""` if there was anything else."""
-        messages = self._messages
-        assert messages is not None
-        messages.receive_data(data)
-        skipped = 0
-        for frame in messages.events_received():
-            assert isinstance(frame, Frame)
-            text = self._take(frame)
-            if text:
-                yield text
-            else:
-                skipped += 1
-        messages.data_to_send()  # `_take` has made what is sent of it
-        if messages.parser_exc is not None and not self.ended:
-            self._fail(messages.parser_exc)
-        self.skipped = skipped
-        if skipped:
-            yield b""
-
-    def _take(self, frame: Frame) -> bytes:
-        """Return the message that a frame completes; nothing if it completes none."""
-        match frame.opcode:
-            case Opcode.CLOSE:
-                self.ended = True
-                self._closing = Frame(Opcode.CLOSE, frame.data).serialize(mask=False)
-                return b""
-            case Opcode.PING:  # only the newest is owed an answer (RFC 6455, 5.5.3)
-                self._replies = Frame(Opcode.PONG, frame.data).serialize(mask=False)
-                return b""
-            case Opcode.PONG:
-                return b""
-            case Opcode.BINARY:
-                self._code = UNACCEPTED
-                raise ProtocolError("bad_json", _BINARY, reason=PROTOCOL)
-        try:
-            return self._text(frame)
-        except UnicodeDecodeError:
-            raise ProtocolError("not_utf8", _NOT_UTF8, reason=NOT_UTF8) from None
-
-    def _text(self, frame: Frame) -> bytes:
-        """Return the text that a frame completes. Raises UnicodeDecodeError."""
-        data = bytes(frame.data)
-        if frame.fin and self._part is None:
-            data.decode()
-            return data
-        part = self._part = self._part or _Fragments()
-        part.add(data, last=frame.fin)
-        if not frame.fin:
-            return b""
-        self._part = None
-        return bytes(part.text)
-
-    def _fail(self, error: Exception) -> None:
-        """Raise ProtocolError because the library has found that the client broke RFC 6455."""
-        assert self._messages is not None
-        assert self._messages.close_sent is not None
-        self._code = self._messages.close_sent.code
-        reason = _REASONS.get(CloseCode(self._code), PROTOCOL)
-        text = f"Message too large: at most {self._frame_bytes:,} bytes."
-        if reason is not TOO_LARGE:
-            text = f"Not valid WebSocket: {error if isinstance(error, Invalid) else reason.text}."
-        raise ProtocolError("too_large", text, reason=reason)
 
 
 def _fitting(head: bytes, response: bytes) -> bytes:

@@ -217,5 +217,5 @@ def test_a_connection_costs_little_memory_once_it_is_open() -> None:
     """What the library needs for a handshake is not kept."""
     web: Any = framing()
     assert web._head == b""
-    assert web._part is None
-    assert not web._messages.reader.buffer
+    assert not web._messages.begun
+    assert not web._messages._protocol.reader.buffer
