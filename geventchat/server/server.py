@@ -8,7 +8,7 @@ from typing import Final
 import gevent
 from gevent.event import Event
 
-from geventchat.config import ADMIN_PORT, WEB_PORT, BadSetting, Config, Limits
+from geventchat.config import ADMIN_PORT, WEB_PORT, BadSetting, Config
 from geventchat.protocol import names
 from geventchat.protocol.errors import SHUTDOWN
 from geventchat.server import factory
@@ -17,6 +17,7 @@ from geventchat.server.admission import Admission
 from geventchat.server.chat.hub import Hub
 from geventchat.server.logs.console import Console
 from geventchat.server.logs.rejections import Rejections
+from geventchat.server.networks import Networks
 from geventchat.server.ops.admin_http import Admin
 from geventchat.server.ops.metrics import Metrics
 from geventchat.server.ops.supervisor import Supervisor
@@ -107,7 +108,7 @@ class Server:
             self._close_doors()
             self._timeline.close(0)
             raise
-        self._renew_doors(certificate, config.limits)
+        self._renew_doors(certificate, config)
         self._hub.quieten(self._policy.frozen)
         self._timeline.start()
         self._hub.start(ticking=ticking)
@@ -134,7 +135,8 @@ class Server:
         self._timeline.configure(renewed.limits)
         if self._web is not None:
             self._web.names = self._web.names.renewed(renewed.web_host, renewed.web_origin)
-        self._renew_doors(secrets.tls, renewed.limits)
+            self._web.proxies = Networks(renewed.web_proxy)
+        self._renew_doors(secrets.tls, renewed)
         if changes := self._config.changes(renewed):
             _log.info("changed settings: %s", ", ".join(changes))
         self._config = renewed
@@ -153,10 +155,12 @@ class Server:
         host = host.strip("[]")
         names = Names(host, config.web_host, config.web_origin)
         self._web = Web(site.load(), names, self._readiness_problem)
+        self._web.proxies = Networks(config.web_proxy)
         try:
             return Door(
-                host, int(port), self._web, self._admission.visit, self.rejections, setting="web"
-            )
+                host, int(port), self._web, self._admission.visit, self.rejections, setting="web",
+                forwarding=True,
+            )  # fmt: skip
         except BadSetting as error:
             if config.web is not None:
                 raise
@@ -237,7 +241,7 @@ class Server:
         limits = self._config.limits
         return Session(link, self._hub, self._timeline, limits, self._policy, converse)
 
-    def _renew_doors(self, certificate: tls.Certificate | None, limits: Limits) -> None:
+    def _renew_doors(self, certificate: tls.Certificate | None, config: Config) -> None:
         scheme, command = "http", "geventchat connect"
         if certificate is not None:
             scheme, command = "https", "geventchat connect --tls"
@@ -246,8 +250,10 @@ class Server:
         self._metrics.certificate_expires = None if certificate is None else certificate.expires
         for door in self._doors:
             context = None if certificate is None else certificate.context
-            door.renew(context, limits.frame_bytes, ways)
+            door.renew(context, config.limits.frame_bytes, ways)
             self._hub.opens[door.name] += 0  # so that metrics show it from the start
+        for door, proxies in zip(self._doors, (config.proxy, config.web_proxy), strict=False):
+            door.believe(proxies, config.limits.handshake_seconds)
 
     def _close_doors(self) -> None:
         for door in self._doors:

@@ -4,11 +4,11 @@ It starts with a handshake, sends the length before the content, and has a contr
 answers itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from geventchat.protocol.errors import TOO_LARGE, ProtocolError, Reason
-from geventchat.server.transport.base import Ways
+from geventchat.server.transport.base import Client, Ways
 from geventchat.server.wire import JSON
 
 PING = PONG = b"\0\0"
@@ -23,6 +23,7 @@ class CountedFraming:
     hello_first: ClassVar = False
     held: bytes | None = None
     ended = False
+    named: Callable[[Client | None], None] | None = None
 
     def __init__(self, frame_bytes: int, ways: Ways) -> None:
         self.opening = True

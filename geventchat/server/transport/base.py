@@ -17,11 +17,29 @@ class PagesOnly(ConnectionError):
     """The client asked for pages, and for no more."""
 
 
+class Client(NamedTuple):
+    """Who is at the other end of a connection."""
+
+    address: str
+    """Its host, without a port."""
+    port: int
+    anonymous: bool = False
+    """Whether these are those of a proxy, which did not name the client."""
+    forwards: bool = False
+    """Whether it is a proxy that names clients in its requests."""
+
+
 class Link(Protocol):
     """A session's way to its client, whichever door the client came through."""
 
     address: str
     """The client's host, without a port."""
+    anonymous: bool
+    """Whether that is a proxy's, which did not name the client: it is never trusted."""
+    forwards: bool
+    """Whether it is of a proxy that names a client in each request."""
+    visited: Callable[[], None] | None
+    """Called in `open` when a proxy has named the client of a request, before that is answered."""
     door: str
     """The name of the door."""
     heard: float
@@ -152,6 +170,9 @@ class Framing(Protocol):
     """Frames in the last bytes fed that have nothing for the session: empty or control frames."""
     ended: bool
     """Whether the client has said that it sends no more."""
+    named: Callable[[Client | None], None] | None
+    """Called in `feed`, before a request is answered, with the client that a proxy names; None: the
+    other end is no proxy."""
 
     @property
     def held(self) -> bytes | None:

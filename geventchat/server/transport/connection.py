@@ -1,8 +1,9 @@
 """The link: a framing over a stream, read by its session at the pace its client may speak."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import gevent
@@ -10,7 +11,7 @@ from gevent.event import Event
 
 from geventchat.protocol.errors import PROTOCOL, ProtocolError, Reason
 from geventchat.protocol.names import endpoint
-from geventchat.server.transport.base import Framing, PagesOnly, SilentClient, Stream
+from geventchat.server.transport.base import Client, Framing, PagesOnly, SilentClient, Stream
 from geventchat.server.transport.outbox import Outbox
 from geventchat.server.transport.token_bucket import TokenBucket
 from geventchat.server.wire import Form
@@ -29,17 +30,15 @@ class Connection:
     """One client's connection, of any stream and any framing. See `Link`."""
 
     __slots__ = (
-        "_draining", "_framing", "_opened", "_paused", "_port",
-        "address", "begun", "door", "heard", "listening", "pace", "sink",
+        "_draining", "_framing", "_opened", "_paused", "_port", "address", "anonymous",
+        "begun", "door", "forwards", "heard", "listening", "pace", "sink", "visited",
     )  # fmt: skip
 
-    def __init__(
-        self, stream: Stream, framing: Framing, address: str, port: int, door: str
-    ) -> None:
+    def __init__(self, stream: Stream, framing: Framing, client: Client, door: str) -> None:
         self.sink = stream
         self._framing = framing
-        self.address = address
-        self._port = port
+        self.address, self._port, self.anonymous, self.forwards = client
+        self.visited: Callable[[], None] | None = None
         self.door = door
         self.heard = 0.0
         self.begun = 0.0
@@ -65,8 +64,15 @@ class Connection:
         if self._opened:
             return
         self.open_stream(seconds)
-        if self._framing.opening:
-            self._shake_hands(seconds)
+        if self.forwards:
+            proxy = Client(self.address, self._port, self.anonymous)
+            self._framing.named = partial(self._take_on, proxy)
+        try:
+            if self._framing.opening:
+                self._shake_hands(seconds)
+        finally:
+            if self.forwards:
+                self._framing.named = None
         self._opened = True
 
     def open_stream(self, seconds: float) -> None:
@@ -164,6 +170,11 @@ class Connection:
             raise ConnectionError(error.text) from None
         if framing.opening:
             raise PagesOnly("it asked for no more")
+
+    def _take_on(self, proxy: Client, client: Client | None) -> None:
+        self.address, self._port, self.anonymous, _ = client or proxy
+        if self.visited is not None:
+            self.visited()
 
     def _first_bytes(self, due: float) -> bytes | None:
         """Read some of what comes, until a monotonic time or a shutdown; None: nothing came."""

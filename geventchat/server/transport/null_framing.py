@@ -1,11 +1,11 @@
 """The framing of the chat port: text, then a null byte. It recognises who speaks something else."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar, Final
 
 from geventchat.protocol import frames
 from geventchat.protocol.errors import HTTP, MISPLACED_HELLO, PROXY, ProtocolError, Reason
-from geventchat.server.transport.base import Ways
+from geventchat.server.transport.base import Client, Ways
 from geventchat.server.wire import JSON
 
 _FIRST_BYTES: Final = 16
@@ -27,6 +27,7 @@ class NullFraming(frames.Decoder):
     hello_first: ClassVar = False
     opening = False
     ended = False
+    named: Callable[[Client | None], None] | None = None
 
     def __init__(self, frame_bytes: int, ways: Ways) -> None:
         super().__init__(frame_bytes)

@@ -6,8 +6,9 @@ from typing import ClassVar, Final
 from geventchat.protocol import events, frames
 from geventchat.protocol.errors import BANNED, PROTOCOL, ProtocolError, Reason
 from geventchat.protocol.websocket import PATH
-from geventchat.server.transport.base import Ways
-from geventchat.server.web import http
+from geventchat.server.networks import Networks
+from geventchat.server.transport.base import Client, Ways
+from geventchat.server.web import forwarded, http
 from geventchat.server.web.http import BadRequest, Head, NotHttp
 from geventchat.server.web.messages import Messages
 from geventchat.server.web.origin import Host, Names, parsed
@@ -32,6 +33,8 @@ class Web:
         """`trouble`: why the server is not ready; None if it is."""
         self.site = site
         self.names = names
+        self.proxies = Networks()
+        """Proxies that are not the client when they forward for one another."""
         self.trouble = trouble
 
     def __call__(self, frame_bytes: int, ways: Ways) -> "WebFraming":
@@ -43,7 +46,7 @@ class WebFraming:
 
     __slots__ = (
         "_frame_bytes", "_head", "_messages", "_replies", "_requests", "_ways", "_web", "ended",
-        "skipped",
+        "named", "skipped",
     )  # fmt: skip
     form: ClassVar = WEBSOCKET
     overhead: ClassVar = 6
@@ -60,6 +63,7 @@ class WebFraming:
         self._replies = b""
         self._messages: Messages | None = None
         self.ended = False
+        self.named: Callable[[Client | None], None] | None = None
         self.skipped = 0
 
     @property
@@ -140,6 +144,8 @@ class WebFraming:
 
     def _answer(self, head: Head) -> bytes:
         """Return the response to a request. Raises BadRequest."""
+        if self.named is not None:
+            self.named(forwarded.client(head.request.headers, self._web.proxies))
         host = self._host(head)
         if head.path == PATH:
             if not self._web.names.may_talk(head.field("Origin"), host):
@@ -161,6 +167,11 @@ class WebFraming:
     def _host(self, head: Head) -> Host:
         """Return the host that a request is for, a name of this server. Raises BadRequest."""
         names, field = self._web.names, head.field("Host")
+        if self.named is not None and (told := forwarded.host(head.request.headers)) is not None:
+            host = parsed(told)
+            if host is None:
+                raise BadRequest(400, "The host that the proxy names is malformed.")
+            return host
         if field is None and head.request.protocol == "HTTP/1.0":
             return Host(names.host, None)  # health checks of that version name none
         host = parsed(field or "")
