@@ -1,13 +1,11 @@
 """Members by the web door: seen, limited, pinged, resumed and closed like all others."""
 
 import logging
-import socket as native
 import time
 from typing import Any
 
 import gevent
 import pytest
-from gevent import socket
 
 from geventchat.server.ops.top import top
 from tests.conversations.chat import drop
@@ -159,20 +157,10 @@ def test_one_client_may_come_back_by_the_other_door(
     assert [(bye["code"], bye["reconnect"]) for bye in byes] == [("replaced", False)]
 
 
-def small(web: WebChat) -> Raw:
-    """Return a member whose kernel buffers little."""
-    peer = Raw.__new__(Raw)
-    peer.socket = socket.socket()
-    peer.socket.setsockopt(native.SOL_SOCKET, native.SO_RCVBUF, 4_096)
-    peer.socket.connect(web.web_address)
-    peer._heard = b""
-    web.track(peer).hello(nick="Slow")
-    return peer
-
-
 def test_a_slow_reader_is_closed_and_bounded_and_shown() -> None:
     with web_chatting(outbox_bytes=64 << 10) as web, Bystanders(web.address) as bystanders:
-        slow, said, sizes = small(web), [], []
+        slow, said, sizes = web.slow(), [], []
+        slow.hello(nick="Slow")
         for number in range(200):
             said.append(f"{number} " + "x" * 8_000)
             bystanders.plain.send(said[-1].encode() + b"\0")
@@ -189,7 +177,8 @@ def test_a_slow_reader_is_closed_and_bounded_and_shown() -> None:
 
 def test_a_flood_of_pings_to_one_who_reads_nothing_is_bounded() -> None:
     with web_chatting(outbox_bytes=64 << 10) as web, Bystanders(web.address) as bystanders:
-        slow = small(web)
+        slow = web.slow()
+        slow.hello()
         pings = frame(PING, b"x" * 125) * 1_000
         sending = gevent.spawn(slow.socket.sendall, pings * 100)
         with gevent.Timeout(20):

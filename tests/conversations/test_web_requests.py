@@ -126,6 +126,26 @@ def test_other_methods_are_answered_with_405(
     web_bystanders.check_heard()
 
 
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        ("http://localhost/healthz", "localhost", 200),
+        ("HTTPS://LocalHost:8040", "localhost", 200),
+        ("http://localhost?/healthz", "localhost", 200),
+        ("http://localhost/", "evil.example", 200),
+        ("http://evil.example/", "localhost", 421),
+        ("http://localhost@evil.example/", "localhost", 400),
+        ("http://localhost/", None, 400),
+        ("http:///", "localhost", 400),
+        ("ftp://localhost/", "localhost", 404),
+    ],
+)
+def test_a_target_may_name_the_host_which_then_counts(
+    browser: Raw, target: str, host: str | None, status: int
+) -> None:
+    assert browser.ask(request(f"GET {target} HTTP/1.1", Host=host)).status == status
+
+
 BROKEN = {
     "no host": (request(Host=None), 400),
     "two hosts": (request(Host="localhost\r\nHost: localhost"), 400),
@@ -236,16 +256,17 @@ def test_an_error_quotes_little_and_only_as_text(browser: Raw) -> None:
 
 @pytest.fixture
 def large(web: WebChat) -> File:
-    """Return a file that no kernel buffers whole, which the server has."""
-    file = File("text/css", b"x" * 9_000_000, None, 'W/"large"')
+    """Return a file of the server that is not buffered whole for one who reads nothing."""
+    file = File("text/css", b"x" * 2_000_000, None, 'W/"large"')
     assert web.server._web is not None
     web.server._web.site = {"/large.css": file}
     return file
 
 
 def test_responses_are_made_one_at_a_time_for_one_who_reads_slowly(
-    browser: Raw, web_bystanders: Bystanders, large: File, monkeypatch: pytest.MonkeyPatch
+    web: WebChat, web_bystanders: Bystanders, large: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    browser = web.slow()
     send_file, made = http.send_file, []
 
     def noted(head: http.Head, file: File) -> bytes:
@@ -269,7 +290,7 @@ def test_one_who_takes_no_response_is_closed_and_leaves_no_line(
     drips: bool,
 ) -> None:
     monkeypatch.setattr(connection, "_REPLY_SECONDS", 0.2)
-    reader = web.raw()
+    reader = web.slow()
     reader.send(request("GET /large.css HTTP/1.1"))
     reader.exactly(1)
     with gevent.Timeout(5):

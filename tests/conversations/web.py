@@ -1,10 +1,13 @@
 """The web door over a raw socket: the bytes of HTTP and WebSocket, written and read by hand."""
 
 import json
+import socket as native
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any, Final, NamedTuple
+
+from gevent import socket
 
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.peers import Plain
@@ -111,13 +114,16 @@ class Raw(Plain):
 
     def exactly(self, number: int) -> bytes:
         """Return so many bytes. Raises EOFError at the end."""
-        while len(self._heard) < number:
+        pieces, size = [self._heard], len(self._heard)
+        while size < number:
             data = self.socket.recv(65_536)
             if not data:
-                raise EOFError(self._heard)
-            self._heard += data
-        data, self._heard = self._heard[:number], self._heard[number:]
-        return data
+                raise EOFError(b"".join(pieces))
+            pieces.append(data)
+            size += len(data)
+        heard = b"".join(pieces)
+        self._heard = heard[number:]
+        return heard[:number]
 
     def response(self, *, head_only: bool = False) -> Response:
         """Return the next response; `head_only`: it is one without a body."""
@@ -199,6 +205,14 @@ class Raw(Plain):
             return Ending(events, code, reason)
 
 
+class _Slow(Raw):
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.socket = socket.socket()
+        self.socket.setsockopt(native.SOL_SOCKET, native.SO_RCVBUF, 4_096)
+        self.socket.connect(address)
+        self._heard = b""
+
+
 class WebChat(Chat):
     """A server with a web door, and its clients."""
 
@@ -209,6 +223,10 @@ class WebChat(Chat):
     def raw(self, **options: Any) -> Raw:
         """Connect to the web door."""
         return self.track(Raw(self.web_address, **options))
+
+    def slow(self) -> Raw:
+        """Connect to the web door with a small buffer, for one who reads late."""
+        return self.track(_Slow(self.web_address))
 
     def member(self, **hello: Any) -> Raw:
         """Connect to the web door, and join the lobby."""

@@ -174,6 +174,8 @@ class WebFraming:
             return host
         if field is None and head.request.protocol == "HTTP/1.0":
             return Host(names.host, None)  # health checks of that version name none
+        if field is not None and head.authority is not None:
+            field = head.authority
         host = parsed(field or "")
         if host is None:
             raise BadRequest(400, "The field Host is missing or malformed.")

@@ -30,6 +30,8 @@ METHODS: Final = ("GET", "HEAD")
 _BEGINS: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: |\Z)")
 _LINE: Final = re.compile(rb"[^ ]+ [!-~]+ HTTP/1\.[01]\r\n")
 """The first line of a request: RFC 9112, 3."""
+_ABSOLUTE: Final = re.compile(r"https?://([^/?]*)", re.IGNORECASE)
+"""RFC 9112, 3.2.2: how a target in absolute form begins."""
 _BARE: Final = re.compile(rb"\0|(?<!\r)\n")
 """What no head holds: RFC 9112, 2.2."""
 _FIELDS: Final = (
@@ -76,6 +78,8 @@ class Head(NamedTuple):
     request: Request
     path: str
     """Without the query; not decoded, for no path that exists has to be."""
+    authority: str | None
+    """The host in a target of absolute form, which counts more than Host; None: there is none."""
     protocol: ServerProtocol
     """What has parsed it, and can accept it as a WebSocket handshake."""
 
@@ -129,7 +133,11 @@ def parse(head: bytes) -> Head:
     protocol.receive_data(head)
     for event in protocol.events_received():
         assert isinstance(event, Request)
-        return Head(event, event.path.partition("?")[0], protocol)
+        absolute = _ABSOLUTE.match(event.path)
+        if absolute is None:
+            return Head(event, event.path.partition("?")[0], None, protocol)
+        path = event.path[absolute.end() :].partition("?")[0]
+        return Head(event, path or "/", absolute[1], protocol)
     error = protocol.handshake_exc
     assert error is not None
     reason = str(error.__cause__ or error)[:_REASON_LENGTH]
