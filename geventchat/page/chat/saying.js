@@ -73,7 +73,7 @@ export class Saying {
     const room = this.#store.current;
     const now = Date.now();
     const quiet = now - this.#lastTyping < TYPING_MS || (room?.members.count ?? 0) > 150;
-    if (room?.kind !== "room" || room.members.count < 2 || quiet || room.outgoing.length) return;
+    if (room?.kind !== "room" || room.members.count < 2 || quiet) return;
     this.#lastTyping = now;
     this.#connection.typing(room.name);
   }
