@@ -37,6 +37,7 @@ LINKS = (
 DISTURBING = {
     "64 KiB without a space": "x" * 65_000,
     "10,000 combining marks": "Z" + "\u0301" * 10_000,
+    "combining marks of a short text": "Z" + "\u0301" * 300,
     "combining marks below": "Z" + "\u0323" * 10_000,
     "families": "👩‍👩‍👧‍👦" * 2_000,
     "line breaks": "\n" * 5_000 + "end",
@@ -93,6 +94,13 @@ def test_only_links_that_open_where_they_say_can_be_clicked(ann: Tab, bob: Rich)
         assert "evil.test" not in link
     shown = ann.log.get_by_role("link").all_inner_texts()
     assert [link.split("/")[2] for link in found] == [text.split("/")[2] for text in shown]
+
+
+def test_what_acts_on_the_text_around_it_is_spelled_out(ann: Tab, bob: Rich) -> None:
+    bob.say(ann.room, "\u202egpj.exe \u2066 \x1b[31m \x07\u2028")
+    ann.expect_texts(r"\u202egpj.exe \u2066 \x1b[31m \x07\u2028")
+    bob.say(ann.room, "می\u200cخواهم 👩\u200d🚀")  # without these it cannot be read
+    ann.expect_texts(r"\u202egpj.exe \u2066 \x1b[31m \x07\u2028", "می\u200cخواهم 👩\u200d🚀")
 
 
 def test_no_text_disturbs_the_others(ann: Tab, bob: Rich) -> None:

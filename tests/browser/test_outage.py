@@ -135,9 +135,31 @@ def test_a_second_tab_takes_over_and_the_first_can_take_it_back(
     expect(ann.message).to_be_disabled()
     second.say("from the second")
     assert bob.posts(1)[0]["author"] == ann.nick
-    ann.banner.get_by_role("button").click()
+    ann.banner.get_by_role("button", name="Use it here").click()
     expect(ann.message).to_be_enabled()
     expect(second.banner).to_contain_text("another tab")
     ann.say("from the first")
     assert bob.posts(1)[0]["author"] == ann.nick
     ann.expect_texts("from the second", "from the first")
+
+
+def test_a_server_that_says_nothing_is_noticed(
+    serve: Callable[..., Door], open_tab: OpenTab
+) -> None:
+    door = serve()
+    ann = open_tab("ann", door=door)
+    ann.page.clock.install()
+    ann.open().join()
+    ann.say("before")
+    expect(ann.article("before")).not_to_contain_text("Sending")
+    door.process.signal(signal.SIGSTOP)
+    ann.say("is anybody there?")
+    ann.page.clock.run_for(12_000)
+    expect(ann.banner).to_contain_text("No answer from the server")
+    ann.page.clock.run_for(12_000)
+    expect(ann.banner).to_contain_text("You can go on writing")
+    door.process.signal(signal.SIGCONT)
+    ann.page.clock.run_for(60_000)
+    expect(ann.banner).to_be_empty()
+    ann.expect_texts("before", "is anybody there?")
+    expect(ann.log).not_to_contain_text("Sending")
