@@ -1,6 +1,5 @@
 """Checks before a run: one line instead of a thousand failures."""
 
-import itertools
 import resource
 import secrets
 from typing import Final
@@ -10,7 +9,7 @@ import psutil
 from geventchat.client import Connection, Ended, Error, NotGeventchat
 from geventchat.protocol import requests
 from geventchat.protocol.errors import LOST, PASSWORD
-from geventchat.protocol.events import AnyEvent, Pong
+from geventchat.protocol.events import Pong
 from geventchat.protocol.requests import Hello
 from loadtests.support.address import Address
 from loadtests.support.command import CannotRun
@@ -71,17 +70,15 @@ def _refused_by_web(address: Address, login: Login) -> list[str]:
             Hello(version=1, client=client, password=login.password, token=login.token, rooms={})
         )
         link.send(requests.encode(requests.Ping(id="hello")))
-        heard = [event for event, _ in itertools.takewhile(_before_pong, link)]
-        link.send(requests.encode(requests.Bye()))
-        for _ in link:
-            pass
-        return [event.text for event in heard if isinstance(event, Error)]
+        refused = []
+        for event, _ in link:
+            if isinstance(event, Error):
+                refused.append(event.text)
+            elif isinstance(event, Pong):
+                link.send(requests.encode(requests.Bye()))
+        return refused
     finally:
         link.close(LOST)
-
-
-def _before_pong(heard: tuple[AnyEvent, int]) -> bool:
-    return not isinstance(heard[0], Pong)
 
 
 def check_users(host: str, users: int, processes: int = 1) -> None:

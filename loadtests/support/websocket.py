@@ -6,12 +6,13 @@ from contextlib import suppress
 from typing import Final
 
 import gevent
+import msgspec
 from gevent import socket
 from gevent.lock import BoundedSemaphore
 from gevent.ssl import SSLContext
 from websockets.client import ClientProtocol
 from websockets.exceptions import WebSocketException
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Response
 from websockets.typing import Origin, Subprotocol
 from websockets.uri import parse_uri
@@ -30,6 +31,7 @@ from loadtests.support.address import Address
 _RECEIVE_BYTES: Final = 1 << 16
 _HANDSHAKE_BYTES: Final = 1 << 12
 _WELCOME_SECONDS: Final = 10.0
+_NOT_AN_EVENT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _SILENCE: Final = 2.0
 """How long a server may be silent, in ping intervals; its own pings take one."""
 
@@ -133,6 +135,8 @@ class WebLink:
             lost = self._lost(self._wrong_end() or LOST.text)
         except OSError as error:
             lost = self._lost(f"The connection was lost: {error}.")
+        except _NOT_AN_EVENT as error:
+            lost = self._lost(f"The server violated the protocol: {error}")
         finally:
             self.close(lost)
 
@@ -179,9 +183,15 @@ class WebLink:
                     gevent.spawn(self._answer)
             if protocol.close_rcvd is not None or protocol.parser_exc is not None:
                 return
-            if not (data := self._socket.recv(_RECEIVE_BYTES)):
+            if not (data := self._receive_bytes()):
                 return
             protocol.receive_data(data)
+
+    def _receive_bytes(self) -> bytes:
+        try:
+            return self._socket.recv(_RECEIVE_BYTES)
+        except ValueError:  # of TLS, if the socket was closed here
+            return b""
 
     def _wrong_end(self) -> str | None:
         """Return how the end breaks the protocol, if it does."""
@@ -189,11 +199,12 @@ class WebLink:
             return f"The server violated RFC 6455: {self._protocol.parser_exc}."
         if self._bye is None:
             return None
-        code = self._protocol.close_code
+        close = self._protocol.close_rcvd
+        code = CloseCode.ABNORMAL_CLOSURE if close is None else close.code
         if code == CLOSE_CODES.get(self._bye.code, code):
             return None
         bye, self._bye = self._bye, None
-        return f"bye {bye.code} was followed by the close code {code}."
+        return f"bye {bye.code} was followed by the close code {int(code)}."
 
     def _answer(self) -> None:
         """Send what the protocol answers to a control frame."""
