@@ -127,6 +127,7 @@ def test_the_image_contains_the_whole_package_and_no_private_files() -> None:
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     needed = ["pyproject.toml", "requirements.txt", project["readme"], *project["license-files"]]
     needed += [str(file.relative_to(ROOT)) for file in (ROOT / "geventchat").rglob("*.py")]
+    needed += [str(file.relative_to(ROOT)) for file in (ROOT / "geventchat/page").rglob("*.*")]
     assert [file for file in needed if not in_context(file)] == []
     for file in (".git/config", ".venv/bin/python", "geventchat.db", "tests/test_cli.py"):
         assert not in_context(file)
@@ -140,7 +141,8 @@ def test_the_image_starts_the_server_with_valid_settings() -> None:
     for name, value in environment().items():
         assert str(settings[name.removeprefix("GEVENTCHAT_").lower()]) == value
     assert settings["host"] == "0.0.0.0"
-    assert str(settings["port"]) == instruction("EXPOSE")
+    web = settings["web"].removeprefix("0.0.0.0:")
+    assert [str(settings["port"]), web] == instruction("EXPOSE").split()
 
 
 def test_the_image_drains_before_docker_stop_kills() -> None:

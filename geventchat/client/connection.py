@@ -32,6 +32,7 @@ from geventchat.protocol.events import (
     Pong,
     Post,
     Renamed,
+    RoomList,
     Sent,
     Topic,
     Welcome,
@@ -222,6 +223,19 @@ class Connection:
     def topic(self, room: str, topic: str) -> Topic:
         """Set the topic of a room; empty clears it."""
         return self._ask(requests.Topic(room=room, topic=topic, id=self._id()), Topic)
+
+    def list_rooms(
+        self, prefix: str = "", *, limit: int = 50, after: str | None = None
+    ) -> RoomList:
+        """Return up to `limit` (1 to 200) rooms of the server, those with most members first.
+
+        Those with members or a topic, but none whose name begins with a dot; with `prefix` only
+        those whose names begin with it. `after` is the `next` of the page before, which is None on
+        the last: any other page may be short, or even empty. Needs the feature `rooms` in the
+        welcome (Refused `unknown_type`).
+        """
+        asked = requests.Rooms(prefix=prefix or None, limit=limit, after=after, id=self._id())
+        return self._ask(asked, RoomList)
 
     def admin(
         self,

@@ -107,6 +107,25 @@ class History(Answer, tag="history", frozen=True, kw_only=True):
     """Whether no older post is stored."""
 
 
+class ListedRoom(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A room that can be found."""
+
+    name: str
+    topic: str = ""
+    members: int
+    """Members, as `joined` counts them; 0: it is listed for its topic."""
+    position: int
+    """Position of the newest post; 0 in an empty room."""
+
+
+class RoomList(Answer, tag="rooms", frozen=True, kw_only=True):
+    """A page of the rooms of the server, those with most members first."""
+
+    rooms: list[ListedRoom]
+    next: str | None = None
+    """Where the next page begins, for `after`; None: this is the last."""
+
+
 class Left(Answer, tag="left", frozen=True, kw_only=True):
     """The client is no longer a member; nothing from this room follows."""
 
@@ -214,6 +233,7 @@ AnyEvent = (
     | Left
     | Members
     | History
+    | RoomList
     | Renamed
     | Topic
     | Welcome

@@ -17,6 +17,8 @@ MAX_NAME_LENGTH: Final = 32
 """Characters, after NFKC normalisation."""
 LOBBY: Final = "lobby"
 GUEST: Final = "guest-"
+UNLISTED: Final = "."
+"""What the names of rooms begin with that are in no list."""
 _ADDRESS: Final = re.compile(
     r"([0-9]+(\.[0-9]+){2,}|[0-9a-f:.]*::[0-9a-f:.]*|([0-9a-f]{1,4}:){7}[0-9a-f]{1,4})([/%].*)?",
     re.IGNORECASE,
@@ -57,6 +59,11 @@ def room(text: str) -> str:
     if name != LOBBY and skeleton(name) == skeleton(LOBBY):
         raise Refused("bad_room", f"The room name {name} looks like {LOBBY}. Choose another.")
     return name
+
+
+def listed(room: str) -> bool:
+    """Return whether a room with this normalised name can be found by others."""
+    return not room.startswith(UNLISTED)
 
 
 def endpoint(host: str, port: int) -> str:

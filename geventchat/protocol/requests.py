@@ -114,6 +114,17 @@ Action = Literal[
 TargetType = Literal["nick", "client", "address", "room"]
 
 
+class Rooms(Request, tag="rooms", frozen=True, kw_only=True):
+    """Lists the rooms of the server, those with most members first."""
+
+    prefix: Annotated[str, Meta(max_length=128)] | None = None
+    """What the names begin with, in any spelling; absent: all."""
+    limit: Annotated[int, Meta(ge=1, le=200)] | None = None
+    """Maximum number of rooms; absent: 50."""
+    after: Annotated[str, Meta(max_length=256)] | None = None
+    """The `next` of the page before; absent: from the first room."""
+
+
 class Admin(Request, tag="admin", frozen=True, kw_only=True):
     """Requests an operator action."""
 
@@ -159,6 +170,7 @@ AnyRequest = (
     | History
     | Direct
     | Topic
+    | Rooms
     | Bye
     | Hello
     | Admin

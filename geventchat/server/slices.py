@@ -1,9 +1,12 @@
-"""Iterates over many items without blocking the hub."""
+"""Much work without blocking the hub: many items, or many requests that are expensive."""
 
+import time
+from collections import deque
 from collections.abc import Collection, Iterator
 from typing import Final, TypeVar
 
 import gevent
+from gevent.event import Event
 
 _SIZE: Final = 500
 """Items per slice: some 200 µs of simple work."""
@@ -17,3 +20,43 @@ def in_slices(items: Collection[_T], size: int = _SIZE) -> Iterator[_T]:
         yield item
         if not count % size:
             gevent.sleep(1e-9)  # a timer, and timers let sockets be read first
+
+
+class RoundBudget:
+    """What expensive work of many greenlets may take of one round of the event loop.
+
+    Greenlets wait in a queue for their share, so none is overtaken: those that yielded one by one
+    would all continue in the same round.
+    """
+
+    def __init__(self) -> None:
+        self._loop = gevent.get_hub().loop
+        self._round = -1
+        self._began = 0.0
+        """When the first work of this round began."""
+        self._queue: deque[Event] = deque()
+        """Those that wait; the first for the next round, each other for the one before it."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait until others have taken less than so many seconds of the current round."""
+        if not (self._queue or self._spent(seconds)):
+            return
+        turn = Event()
+        self._queue.append(turn)
+        try:
+            if self._queue[0] is not turn:
+                turn.wait()
+            while self._spent(seconds):
+                gevent.sleep(1e-9)  # a timer, and timers let sockets be read first
+        finally:
+            first = self._queue[0] is turn
+            self._queue.remove(turn)
+            if first and self._queue:
+                self._queue[0].set()
+
+    def _spent(self, seconds: float) -> bool:
+        now, number = time.perf_counter(), self._loop.iteration
+        if number != self._round:
+            self._round, self._began = number, now
+            return False
+        return now - self._began >= seconds

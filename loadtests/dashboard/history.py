@@ -22,6 +22,7 @@ TIMES: Final = (
     "join",
     "resume",
     "who",
+    "rooms",
     "history",
 )
 

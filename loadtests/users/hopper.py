@@ -11,10 +11,11 @@ from loadtests.users.rich import RichUser
 HOP_SECONDS = 10.0
 MOST_VISITED = 5
 HISTORY_POSTS = 50
+ROOMS = 50
 
 
 class Hopper(RichUser):
-    """Joins and leaves rooms, and requests members and history."""
+    """Finds rooms, joins and leaves them, and requests members and history."""
 
     weight = 5
 
@@ -35,6 +36,11 @@ class Hopper(RichUser):
         if len(self.rooms) > MOST_VISITED:
             left = self.rooms.pop(1)
             self.ask("leave", requests.Leave(room=left, id=self.id()))
+
+    @task
+    def find(self) -> None:
+        """Request the rooms with most members, as before choosing one."""
+        self.ask("rooms", requests.Rooms(limit=ROOMS, id=self.id()))
 
     @task
     def who(self) -> None:

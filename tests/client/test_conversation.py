@@ -13,9 +13,11 @@ from geventchat.client import (
     Error,
     Joined,
     Left,
+    ListedRoom,
     Post,
     Presence,
     Refused,
+    RoomList,
 )
 
 Connect = Callable[..., Connection]
@@ -43,6 +45,27 @@ def test_everyone_hears_every_post_in_one_order(connect: Connect, room: str) -> 
     assert [anna.say(room, "hi"), bert.say(room, "ho"), anna.say(room, "日本 🎉\n")] == [1, 2, 3]
     said = [(1, "anna-1", "hi"), (2, "bert-1", "ho"), (3, "anna-1", "日本 🎉\n")]
     assert posts(anna) == posts(bert) == said
+
+
+def test_rooms_are_listed_by_the_page(connect: Connect, room: str) -> None:
+    names = [f"{room}-{letter}" for letter in "abc"]
+    anna, bert = connect("anna-r", rooms=names[:2]), connect("bert-r", rooms=names[1:2])
+    anna.join(names[2])
+    anna.topic(names[2], "all about it")
+    anna.leave(names[2])
+    assert "rooms" in anna.welcome.features
+    found = [
+        ListedRoom(name=names[1], members=2, position=0),
+        ListedRoom(name=names[0], members=1, position=0),
+        ListedRoom(name=names[2], topic="all about it", members=0, position=0),
+    ]
+    assert bert.list_rooms(f"{room.upper()}-") == RoomList(id="1", rooms=found)
+    first = bert.list_rooms(f"{room}-", limit=2)
+    assert first.rooms == found[:2]
+    last = bert.list_rooms(f"{room}-", limit=2, after=first.next)
+    assert (last.rooms, last.next) == (found[2:], None)
+    with pytest.raises(Refused, match="after"):
+        bert.list_rooms(after="nonsense")
 
 
 def test_an_echo_bot_is_a_few_lines(connect: Connect, room: str) -> None:

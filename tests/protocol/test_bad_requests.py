@@ -185,6 +185,9 @@ WRONG: Final[dict[tuple[str, str], list[object]]] = {
     ("topic", "room"): [None, *NO_TEXT],
     ("topic", "topic"): [None, *NO_TEXT, "x" * 501],
     ("typing", "room"): [None, *NO_TEXT],
+    ("rooms", "prefix"): [*NO_TEXT, "x" * 129],
+    ("rooms", "limit"): [0, -1, 201, 50.0, "50", True],
+    ("rooms", "after"): [*NO_TEXT, "x" * 257],
 }
 LONGEST: Final[list[tuple[str, str, object]]] = [
     ("hello", "version", 2**31),
@@ -200,6 +203,9 @@ LONGEST: Final[list[tuple[str, str, object]]] = [
     ("join", "position", 2**53),
     ("history", "limit", 500),
     ("topic", "topic", "😀" * 500),
+    ("rooms", "prefix", "😀" * 128),
+    ("rooms", "limit", 200),
+    ("rooms", "after", "x" * 256),
 ]
 
 
@@ -266,6 +272,7 @@ def test_what_is_wrong_is_said_with_the_id_and_key_of_the_request() -> None:
 KEPT: Final = """
     say.room say.text say.key direct.to direct.text topic.room topic.topic hello.nick nick.nick
     join.room leave.room who.room history.room typing.room
+    rooms.prefix rooms.after
 """
 
 

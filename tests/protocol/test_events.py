@@ -20,12 +20,14 @@ from geventchat.protocol.events import (
     Joined,
     Left,
     Limits,
+    ListedRoom,
     Members,
     Ping,
     Pong,
     Post,
     Presence,
     Renamed,
+    RoomList,
     Rule,
     Sent,
     Topic,
@@ -67,6 +69,15 @@ WIRE: Final[dict[str, Event]] = {
     '{"type":"history","id":"1","room":"tea","posts":[{"type":"post","room":"tea","position":7,'
     '"author":"Ann","time":1700000000000,"text":"Hi"}],"complete":false}': History(
         id="1", room="tea", posts=[POST], complete=False
+    ),
+    '{"type":"rooms","id":"1","rooms":[{"name":"tea","topic":"Tea","members":2,"position":7},'
+    '{"name":"attic","members":0,"position":0}],"next":"n"}': RoomList(
+        id="1",
+        rooms=[
+            ListedRoom(name="tea", topic="Tea", members=2, position=7),
+            ListedRoom(name="attic", members=0, position=0),
+        ],
+        next="n",
     ),
     '{"type":"left","room":"tea","reason":"kicked"}': Left(room="tea", reason="kicked"),
     '{"type":"renamed","id":"1","nick":"Eve"}': Renamed(id="1", nick="Eve"),

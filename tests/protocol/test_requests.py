@@ -23,6 +23,7 @@ from geventchat.protocol.requests import (
     Ping,
     Pong,
     Request,
+    Rooms,
     Say,
     Topic,
     Typing,
@@ -54,6 +55,9 @@ FULL: Final[dict[str, Request]] = {
     '{"type":"direct","to":"Bob","text":"Psst"}': Direct(to="Bob", text="Psst"),
     '{"type":"topic","room":"tea","topic":""}': Topic(room="tea", topic=""),
     '{"type":"typing","room":"tea"}': Typing(room="tea"),
+    '{"type":"rooms","prefix":"t","limit":200,"after":"n"}': Rooms(
+        prefix="t", limit=200, after="n"
+    ),
     '{"type":"ping"}': Ping(),
     '{"type":"pong"}': Pong(),
     '{"type":"bye"}': Bye(),
@@ -67,6 +71,7 @@ BARE: Final[dict[str, Request]] = {
     '{"type":"say","room":"tea","text":"Hi"}': Say(room="tea", text="Hi"),
     '{"type":"join","room":"tea"}': Join(room="tea"),
     '{"type":"history","room":"tea","limit":1}': History(room="tea", limit=1),
+    '{"type":"rooms"}': Rooms(),
     '{"type":"admin","action":"list"}': Admin(action="list"),
 }
 
@@ -112,7 +117,7 @@ def test_unknown_fields_are_ignored(frame: str) -> None:
 
 @pytest.mark.parametrize("frame", BARE)
 def test_a_field_that_may_be_absent_may_be_null(frame: str) -> None:
-    optional = {"id": None, "key": None, "rooms": None, "nick": None, "before": None, "epoch": None}
+    optional = dict.fromkeys("id key rooms nick before epoch prefix after".split())
     assert requests.decode(changed(frame, **optional).encode()) == BARE[frame]
 
 
@@ -158,6 +163,11 @@ FIELDS: Final[dict[type[Request], dict[str, st.SearchStrategy[Any]]]] = {
     Direct: {"to": texts, "text": some_text},
     Topic: {"room": texts, "topic": st.text(characters, max_size=500)},
     Typing: {"room": texts},
+    Rooms: {
+        "prefix": maybe(st.text(characters, max_size=128)),
+        "limit": maybe(st.integers(1, 200)),
+        "after": maybe(st.text(characters, max_size=256)),
+    },
     Ping: {},
     Pong: {},
     Bye: {},

@@ -15,6 +15,7 @@ from geventchat.client.terminal.admin_report import report
 from geventchat.client.terminal.formatting import Line
 from geventchat.client.terminal.view import View
 from geventchat.protocol import durations
+from geventchat.protocol.events import ListedRoom
 from geventchat.protocol.names import fold
 from geventchat.protocol.requests import Action, TargetType
 
@@ -191,6 +192,41 @@ def _rooms(chat: Connection, view: View) -> Iterable[Line]:
         yield formatting.notice(f"{number} {room.name} ({here}{room.count} here{unread}){topic}")
 
 
+def _list(chat: Connection, view: View, prefix: str = "") -> Iterable[Line]:
+    if prefix.startswith("#") and len(prefix) > 1:  # as in /join
+        prefix = prefix[1:]
+    lines = _page_of_rooms(chat, view, prefix, None)
+    none = f"no room here begins with {prefix}" if prefix else "no room can be found here"
+    return lines or [formatting.notice(none)]
+
+
+def _more(chat: Connection, view: View) -> Iterable[Line]:
+    if view.more_rooms is None:
+        raise NotUnderstood("There are no more; /list begins with the first.")
+    return _page_of_rooms(chat, view, *view.more_rooms) or [formatting.notice("no more rooms")]
+
+
+def _page_of_rooms(chat: Connection, view: View, prefix: str, after: str | None) -> list[Line]:
+    if "rooms" not in chat.welcome.features:
+        raise NotUnderstood("This server cannot list its rooms.")
+    page = chat.list_rooms(prefix, limit=_ROOMS_SHOWN, after=after)
+    while page.next and not page.rooms:
+        page = chat.list_rooms(prefix, limit=_ROOMS_SHOWN, after=page.next)
+    view.more_rooms = (prefix, page.next) if page.next else None
+    lines = [formatting.notice(_found(room, view)) for room in page.rooms]
+    if page.next:
+        lines.append(formatting.notice("/more shows the next rooms; /join ROOM joins one"))
+    return lines
+
+
+def _found(room: ListedRoom, view: View) -> str:
+    joined = "joined, " if view.room(room.name) is not None else ""
+    members = f"{room.members} here" if room.members else "nobody here"
+    more = "…" if len(room.topic) > _TOPIC_SHOWN else ""
+    topic = f": {room.topic[:_TOPIC_SHOWN]}{more}" if room.topic else ""
+    return f"{room.name} ({joined}{members}){topic}"
+
+
 def _topic(chat: Connection, view: View, text: str = "") -> Iterable[Line]:
     if text:
         chat.topic(view.current, "" if text.strip().casefold() == "-delete" else text)
@@ -264,6 +300,10 @@ def _quit(chat: Connection, view: View) -> Iterable[Line]:
     raise Quit
 
 
+_ROOMS_SHOWN: Final = 20
+"""Rooms on a page of /list: with their topics they fit most terminals."""
+_TOPIC_SHOWN: Final = 100
+"""Characters of a topic there."""
 _OF_ROOMS: Final = ("lock", "unlock", "freeze", "unfreeze")
 _TIMED: Final = ("ban", "mute", "lock", "freeze", "close")
 _KINDS: Final = {
@@ -305,7 +345,9 @@ COMMANDS: Final = {
         Command("me", "TEXT", "say what you do: * anna TEXT", _me),
         Command("say", "TEXT", "send a text, whatever it begins with", _say),
         Command("history", "[COUNT]", "show older posts of this room", _history),
-        Command("rooms", "", "list your rooms", _rooms, "list ls"),
+        Command("rooms", "", "list your rooms", _rooms, "ls"),
+        Command("list", "[PREFIX]", "find rooms on this server", _list),
+        Command("more", "", "show more rooms of /list", _more),
         Command("topic", "[TEXT]", "show or set the topic; -delete removes it", _topic, "t"),
         Command("ignore", "[NICK]", "hide a user, or list who is hidden", _ignore, "ig"),
         Command("unignore", "NICK", "stop ignoring a user", _unignore),

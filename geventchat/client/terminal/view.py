@@ -90,6 +90,8 @@ class View:
         """By key, oldest first."""
         self.asked: float | None = None
         """Since when a command waits for its answer, in monotonic seconds."""
+        self.more_rooms: tuple[str, str] | None = None
+        """The prefix of the last /list, and where its next page begins; None: there is none."""
         self.ignored: set[str] = set()
         self.trouble = ""
         """What is wrong with the connection; empty if nothing."""

@@ -22,12 +22,14 @@ from geventchat.server.access.rate_limits import origin
 from geventchat.server.chat.away import Away, whose
 from geventchat.server.chat.clock import Clock
 from geventchat.server.chat.delivery import Delivery
+from geventchat.server.chat.directory import Directory
 from geventchat.server.chat.nicks import Nicks
 from geventchat.server.chat.presence import Presence
 from geventchat.server.chat.room import Member, Room
 from geventchat.server.chat.submissions import Submissions
 from geventchat.server.logs.console import Console
 from geventchat.server.participant import Participant
+from geventchat.server.slices import RoundBudget
 from geventchat.server.timeline import Timeline
 from geventchat.server.wire import Form
 
@@ -47,8 +49,9 @@ class Hub:
         self.limits = limits
         self._console = console
         self.delivery = Delivery()
-        self._presence = Presence(self.delivery)
         self.rooms: dict[str, Room] = {}
+        self.directory = Directory(self.rooms)
+        self._presence = Presence(self.delivery, self.directory)
         self._nicks: Nicks[Participant | Away] = Nicks(whose)
         self._clients: dict[bytes, Participant | Away] = {}
         self._opened: Counter[str | None] = Counter()
@@ -60,6 +63,8 @@ class Hub:
         self.closes: Counter[str] = Counter()
         """Sessions that ended, by reason."""
         self.clock = Clock(self.tick)
+        self.budget = RoundBudget()
+        """What requests that return much may take of a round of the event loop."""
         self.sessions: dict[Participant, dict[str, Member]] = {}
         """All participants, with their memberships by room."""
         self._absent: dict[Participant, list[Room]] = {}
@@ -357,6 +362,7 @@ class Hub:
             self._presence.left(room, member.participant.nick)
         if not room.members:  # the timeline has all there is to know
             self.rooms.pop(room.name)
+            self.directory.update(room)
             self.timeline.release(room.name)
             self._opened[room.opener] -= 1
             if not self._opened[room.opener]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from geventchat.protocol import events
 from geventchat.server.chat.delivery import Delivery
+from geventchat.server.chat.directory import Directory
 from geventchat.server.chat.room import Room
 from geventchat.server.participant import Participant
 
@@ -20,8 +21,9 @@ _UNCROWDED: Final = 150
 class Presence:
     """Updates each room's `count` and `crowded`, and announces changes."""
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __init__(self, delivery: Delivery, directory: Directory) -> None:
         self._delivery = delivery
+        self._directory = directory
         self.frozen: Callable[[str], bool] = lambda _: False
         """Whether operators have frozen a room."""
         self._counted: set[Room] = set()
@@ -30,6 +32,7 @@ class Presence:
     def joined(self, room: Room, participant: Participant) -> None:
         """Count a new member and announce it to the others."""
         room.count += 1
+        self._directory.update(room)
         room.crowded = room.crowded or room.count > CROWDED
         presence = events.Presence(room=room.name, nick=participant.nick, event="join")
         self._tell(room, presence, participant)
@@ -37,6 +40,7 @@ class Presence:
     def left(self, room: Room, nick: str) -> None:
         """Count a member less and announce it to the others."""
         room.count -= 1
+        self._directory.update(room)
         room.crowded = room.crowded and room.count >= _UNCROWDED
         self._tell(room, events.Presence(room=room.name, nick=nick, event="leave"))
 

@@ -50,8 +50,8 @@ class Room:
 
     __slots__ = (
         "_events", "_rate", "_rated", "_released", "_renames", "_turned", "_typing", "away",
-        "busy", "count", "crowded", "live", "members", "name", "newest", "opener", "pending",
-        "position", "rich_members", "topic", "topic_by", "turn", "unused",
+        "busy", "count", "crowded", "listed", "live", "members", "name", "newest", "opener",
+        "pending", "position", "rich_members", "topic", "topic_by", "turn", "unused",
     )  # fmt: skip
 
     def __init__(self, name: str, position: int, topic: str, opener: str | None = None) -> None:
@@ -76,6 +76,8 @@ class Room:
         self.count = 0
         """The number of announced members, including held nicks."""
         self.crowded = False
+        self.listed = 0
+        """The number of members with which it is in the directory; 0: it is not."""
         self.pending: list[tuple[Entry, Pending | None]] = []
         self._events: list[_Event | None] = []
         """Pending events that are not entries, each with who does not receive it; in order.

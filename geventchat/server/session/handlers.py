@@ -14,10 +14,12 @@ from geventchat.protocol import events, names, requests
 from geventchat.protocol.errors import QUIT, Ending, Refused
 from geventchat.protocol.events import Limits
 from geventchat.server.chat.room import Member
-from geventchat.server.session import operator_commands
+from geventchat.server.session import operator_commands, room_list
 from geventchat.server.session.replay import enter, joined
 from geventchat.server.session.session import Session
 
+_FEATURES: Final = ["rooms"]
+"""What every server of this version supports beyond version 1 of the protocol."""
 _MEMBERS: Final = 500
 """Maximum number of nicks in `members`."""
 
@@ -74,7 +76,7 @@ def welcome(session: Session, hello: requests.Hello) -> None:
             nonce=hello.nonce,
             nick=session.nick,
             server=f"geventchat {__version__}",
-            features=session.policy.features,
+            features=[*_FEATURES, *session.policy.features],
             ping_seconds=limits.ping_seconds,
             limits=Limits(limits.frame_bytes, limits.rooms_per_client, names.MAX_NAME_LENGTH),
             id=hello.id,
@@ -169,6 +171,11 @@ def _typing(session: Session, request: requests.Typing) -> None:
         session.hub.tell(room, events.Typing(room=room.name, nick=session.nick), session)
 
 
+def _rooms(session: Session, request: requests.Rooms) -> None:
+    session.yield_if_busy()
+    session.reply(room_list.page(session, request))
+
+
 def _ping(session: Session, request: requests.Ping) -> None:
     session.reply(events.Pong(id=request.id))
 
@@ -212,6 +219,7 @@ _TABLE: Final[dict[type[requests.Request], Callable[[Session, Any], None]]] = {
     requests.Direct: _direct,
     requests.Topic: _topic,
     requests.Typing: _typing,
+    requests.Rooms: _rooms,
     requests.Ping: _ping,
     requests.Pong: _pong,
     requests.Bye: _bye,

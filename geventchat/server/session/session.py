@@ -328,12 +328,11 @@ class Session:
             self.end(IDLE)
 
     def yield_if_busy(self) -> None:
-        """Yield to others if this round of the loop has lasted for a whole slice. May wait.
+        """Yield to others if such requests have taken a whole slice of this round. May wait.
 
         For expensive requests: hundreds of clients may send one in the same round.
         """
-        if time.time() - gevent.get_hub().loop.now() > SLICE_SECONDS:
-            gevent.sleep(1e-9)
+        self.hub.budget.wait(SLICE_SECONDS)
 
     def yield_if_due(self) -> None:
         """Yield to others if this client was served for a whole slice. May wait.

@@ -21,7 +21,7 @@ from gevent.event import Event
 from msgspec import Struct
 
 from geventchat.config import Limits
-from geventchat.protocol.events import Post, Topic
+from geventchat.protocol.events import ListedRoom, Post, Topic
 from geventchat.server.histogram import Histogram
 
 PAGE_BYTES: Final = 256 << 10
@@ -190,6 +190,14 @@ class Timeline(ABC):
         """Return the last `limit` posts of a room below position `end`, oldest first.
 
         At most PAGE_BYTES of them, the newest. May wait. Raises Refused `storage`.
+        """
+
+    @abstractmethod
+    def with_topic(self, prefix: str, after: str, limit: int) -> list[ListedRoom]:
+        """Return the first `limit` rooms after a name, by name, that have a topic.
+
+        Only those that are listed, whose names begin with `prefix`; `members` is 0. Costs what it
+        returns, however many rooms there are. May wait. Raises Refused `storage`.
         """
 
     @abstractmethod

@@ -8,8 +8,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from sortedcontainers import SortedDict
+
 from geventchat.config import Limits
-from geventchat.protocol.events import Post, Topic
+from geventchat.protocol import names
+from geventchat.protocol.events import ListedRoom, Post, Topic
 from geventchat.server.timeline import (
     PAGE_BYTES,
     Batch,
@@ -67,6 +70,8 @@ class MemoryTimeline(Timeline):
         """Bytes of names, newest positions and topics."""
         self._tops: dict[str, int] = {}
         self._topics: dict[str, str] = {}
+        self._listed = SortedDict()
+        """The topics of rooms that can be found, by name."""
         self._rooms: dict[str, _Record] = {}
         self._by_size: list[OrderedDict[_Record, None]] = [OrderedDict() for _ in range(64)]
         """Records by the bit length of their size, to find a large one without a scan."""
@@ -114,6 +119,15 @@ class MemoryTimeline(Timeline):
 
     def topic(self, room: str) -> str:
         return self._topics.get(room, "")
+
+    def with_topic(self, prefix: str, after: str, limit: int) -> list[ListedRoom]:
+        found: list[ListedRoom] = []
+        for name in self._listed.irange(max(prefix, f"{after}\0")):
+            if len(found) == limit or not name.startswith(prefix):
+                break
+            topic, position = self._listed[name], self.position(name)
+            found.append(ListedRoom(name=name, topic=topic, members=0, position=position))
+        return found
 
     @property
     def full(self) -> bool:
@@ -178,10 +192,11 @@ class MemoryTimeline(Timeline):
             batch.failed.append(submission.number)
             return
         self._rooms_size += grows
-        if topic:
-            self._topics[room] = topic
-        else:
-            self._topics.pop(room, None)
+        for topics in (self._topics, self._listed) if names.listed(room) else (self._topics,):
+            if topic:
+                topics[room] = topic
+            else:
+                topics.pop(room, None)
         batch.entries.append(
             (Topic(room=room, topic=topic, by=submission.author), submission.number)
         )

@@ -221,6 +221,13 @@ class HubModel(RuleBasedStateMachine):
             assert set(each.live) <= set(each.members)
 
     @invariant()
+    def the_directory_has_the_rooms_by_their_members(self) -> None:
+        rooms = self.harness.hub.rooms.values()
+        order = sorted((-room.count, room.name) for room in rooms if room.count)
+        found = self.harness.hub.directory.after(None, "")
+        assert [(-room.count, room.name) for room in found] == order
+
+    @invariant()
     def a_nick_has_one_owner_that_is_connected_or_held(self) -> None:
         hub = self.harness.hub
         owners = [owner for owner, _ in hub._nicks._owners.values()]

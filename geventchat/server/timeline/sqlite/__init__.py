@@ -19,7 +19,7 @@ from gevent.threadpool import ThreadPool
 
 from geventchat.config import Limits
 from geventchat.protocol.errors import Refused
-from geventchat.protocol.events import Post
+from geventchat.protocol.events import ListedRoom, Post
 from geventchat.server.timeline import Batch, Submission, Timeline, failed
 from geventchat.server.timeline.recent import RecentPosts
 from geventchat.server.timeline.sqlite.claim import Claim
@@ -155,6 +155,9 @@ class SqliteTimeline(Timeline):
                 ::-1
             ]
         return page
+
+    def with_topic(self, prefix: str, after: str, limit: int) -> list[ListedRoom]:
+        return self._run_in(self._reader_thread, self._reader.with_topic, prefix, after, limit)
 
     def start(self) -> None:
         super().start()

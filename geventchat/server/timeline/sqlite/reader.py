@@ -5,14 +5,20 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, Final
 
-from geventchat.protocol.events import Post
+from geventchat.protocol.events import ListedRoom, Post
 from geventchat.server.timeline import PAGE_BYTES, size_of
 from geventchat.server.timeline.sqlite.retention import StoredRoom
-from geventchat.server.timeline.sqlite.schema import connect, is_intact
+from geventchat.server.timeline.sqlite.schema import LISTED, connect, is_intact
 
 _READ: Final = (
     "SELECT position, time, author, text, client, key, sum FROM posts"
     " WHERE room = ? AND position > ? AND position <= ? ORDER BY position {} LIMIT ?"
+)
+_WITH_TOPIC: Final = (
+    "SELECT name, topic,"
+    " coalesce((SELECT max(position) FROM posts WHERE room = rooms.id), top)"
+    f" FROM rooms INDEXED BY listed WHERE {LISTED} AND name >= ?"
+    " ORDER BY name LIMIT ?"
 )
 
 
@@ -44,6 +50,21 @@ class Reader:
         Raises sqlite3.Error, or Damaged if one of them is.
         """
         return self._page(name, room, 0, min(end - 1, room.top), limit, -1)
+
+    def with_topic(self, prefix: str, after: str, limit: int) -> list[ListedRoom]:
+        """Return the first listed rooms after a name that have a topic. Raises sqlite3.Error."""
+        found: list[ListedRoom] = []
+        low = max(prefix, f"{after}\0")  # of two bounds SQLite would use one to seek
+        self._db.text_factory = lambda text: text.decode("utf-8", "replace")  # it may be damaged
+        try:
+            with closing(self._db.execute(_WITH_TOPIC, (low, limit))) as rows:
+                for name, topic, position in rows:
+                    if not name.startswith(prefix):
+                        break
+                    found.append(ListedRoom(name=name, topic=topic, members=0, position=position))
+        finally:
+            self._db.text_factory = str
+        return found
 
     def close(self) -> None:
         """Close the connection."""

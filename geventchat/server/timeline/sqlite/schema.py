@@ -13,16 +13,20 @@ from typing import Any, Final
 from urllib.parse import quote
 from zlib import crc32
 
+from geventchat.protocol.names import UNLISTED
 from geventchat.server.files import create
 from geventchat.server.timeline.sqlite.disk import WAL_BYTES
 from geventchat.server.timeline.sqlite.integrity import CHECK_SECONDS, check
 
 APPLICATION_ID: Final = 0x67766368  # "gvch"
-VERSION: Final = 3
+VERSION: Final = 4
 LOCKED_SECONDS: float = 5.0
 """How long a commit waits for a lock of another program before it fails."""
 
-_TABLES: Final = """
+LISTED: Final = f"topic <> '' AND substr(name, 1, 1) <> '{UNLISTED}'"
+"""Which rooms are found by their topics; a query has to say it like this to use the index."""
+_LISTED_INDEX: Final = f"CREATE INDEX listed ON rooms (name) WHERE {LISTED};"
+_TABLES: Final = f"""
 CREATE TABLE store (
     epoch TEXT NOT NULL, posts INTEGER NOT NULL DEFAULT 0, room_bytes INTEGER NOT NULL DEFAULT 0
 );
@@ -42,6 +46,7 @@ CREATE TABLE posts (
     PRIMARY KEY (room, position)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX said_once ON posts (client, key, room) WHERE key IS NOT NULL;
+{_LISTED_INDEX}
 """
 # `rooms.top` keeps the newest position of a room that was trimmed empty: positions are never
 # reused. `store.posts` is the number of posts ever stored, `store.room_bytes` the size of rooms and
@@ -150,8 +155,10 @@ def prepare(db: sqlite3.Connection) -> bool:
             if version == 1:
                 db.create_function("checksum", 7, checksum, deterministic=True)
                 _run(db, _UPGRADE_FROM_1)
-            if version < VERSION:
+            if version < 3:
                 _run(db, _UPGRADE_FROM_2)
+            if version < VERSION:
+                _run(db, _LISTED_INDEX)
         # Also fails if the file is not writable: BEGIN IMMEDIATE does not.
         db.execute(f"PRAGMA user_version = {VERSION}")
         db.execute("COMMIT")
