@@ -14,11 +14,8 @@ from gevent.ssl import SSLContext, SSLSocket
 
 from geventchat.client import Connection, Post
 from geventchat.client.plain import PlainConnection
-from geventchat.client.socket_link import SocketLink
 from geventchat.client.tls import end_sending
 from geventchat.config import BadOption
-from geventchat.protocol.errors import LOST
-from geventchat.protocol.requests import Hello
 from tests.conversations.certificates import Authority
 from tests.conversations.chat import Chat, chatting, drop
 from tests.conversations.control import beside
@@ -170,17 +167,6 @@ def test_an_end_that_arrives_with_data_is_noticed(secure: Chat, trust: SSLContex
         while raw.recv(65_536):
             pass
         bystanders.check_heard("the last")
-
-
-def test_a_link_that_is_closed_before_its_reader_reads_on_ends(
-    secure: Chat, trust: SSLContext
-) -> None:
-    link = SocketLink(*secure.address, trust)
-    link.say_hello(Hello(version=1, client="uK3yq0Zr4mSx1Wv8", nonce="b7Jq"))
-    link.close(LOST)
-    assert list(link) == []
-    assert link.ended is not None
-    assert link.ended.code == LOST.code
 
 
 def test_geventchat_clients_connect_over_tls(secure: Chat, trust: SSLContext) -> None:
