@@ -81,6 +81,7 @@ store.listen((what) => {
     store.status.is = "taken";
     store.reads.stop();
     connection.abandon();
+    store.handOver();
     store.changed("status");
   });
 });

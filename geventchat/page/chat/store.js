@@ -168,6 +168,7 @@ export class Store {
     if (this.status.hear(event)) {
       if (event.type === "welcome") this.#welcome(event);
       if (event.type === "disconnected") this.#away();
+      if (this.status.is === "taken") this.handOver();
       return this.changed("status");
     }
     switch (event.type) {
@@ -245,6 +246,14 @@ export class Store {
       room.loading = false;
       room.members.lose();
       this.changed("typing", room);
+    }
+  }
+
+  /** Another tab sends what is not stored yet, and shows it. */
+  handOver() {
+    for (const room of this.rooms.values()) {
+      room.outgoing = room.outgoing.filter(({ state }) => state === "failed");
+      this.changed("log", room);
     }
   }
 

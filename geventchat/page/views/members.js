@@ -1,5 +1,6 @@
 /** Who is in the current room. */
 
+import { oneLine } from "../text/visible.js";
 import { avatar, byId, element, isolated } from "./elements.js";
 import { oncePerFrame } from "./frame.js";
 
@@ -45,6 +46,7 @@ export class MemberList {
   /** @param {string} nick */
   #entry(nick) {
     const button = element("button", { type: "button", "aria-haspopup": "menu" }, avatar(nick), isolated(nick));
+    button.title = oneLine(nick);
     button.onclick = () => this.open(nick, button);
     return element("li", {}, button);
   }
