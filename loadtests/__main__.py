@@ -73,7 +73,7 @@ def main() -> int:
     login = Login.of(options)
     if options.worker:
         return _run([*locust, "--worker", *rest])
-    with serving(options.host, *own) as host:
+    with serving(options.host, *own, web=options.web) as host:
         check_host(host, login)
         check_users(host, users, (os.cpu_count() if processes == -1 else processes) or 1)
         if not options.headless:

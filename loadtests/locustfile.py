@@ -66,14 +66,23 @@ def _log_in(environment: Environment) -> Login:
         check_host(environment.host or "", login)
         if isinstance(environment.runner, LocalRunner):
             check_users(environment.host or "", options.num_users or 1)
-    if login.password is not None and PlainTalker in environment.user_classes:
-        environment.user_classes.remove(PlainTalker)
-        if not environment.user_classes:
-            raise CannotRun("A server with a password lets no PlainTalker in: choose other users.")
-        if not isinstance(environment.runner, WorkerRunner):
-            logging.getLogger(__name__).info("no PlainTalker: the server has a password")
+    if login.web:
+        _leave_out_plain(environment, "the web door has no plain mode")
+    elif login.password is not None:
+        _leave_out_plain(environment, "the server has a password")
     RichUser.login = PlainTalker.login = login
     return login
+
+
+def _leave_out_plain(environment: Environment, why: str) -> None:
+    """Run without PlainTalkers. Raises CannotRun if there are no other users."""
+    if PlainTalker not in environment.user_classes:
+        return
+    environment.user_classes.remove(PlainTalker)
+    if not environment.user_classes:
+        raise CannotRun(f"No PlainTalker can connect, since {why}: choose other users.")
+    if not isinstance(environment.runner, WorkerRunner):
+        logging.getLogger(__name__).info("no PlainTalker: %s", why)
 
 
 events.init_command_line_parser.add_listener(add_options)

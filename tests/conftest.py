@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from hypothesis import settings
@@ -18,6 +20,22 @@ settings.load_profile("same")
 # No test uses a default port.
 os.environ["GEVENTCHAT_ADMIN"] = "none"
 os.environ["GEVENTCHAT_WEB"] = "none"
+
+# What tests write is in memory if there is room: an fsync then never waits for other programs
+# that use the disk. A test that needs a disk that fails makes the system calls fail.
+_MEMORY: Final = "/dev/shm"
+_ROOM_BYTES: Final = 2 << 30
+if (
+    "TMPDIR" not in os.environ
+    and os.access(_MEMORY, os.W_OK | os.X_OK)
+    and shutil.disk_usage(_MEMORY).free >= _ROOM_BYTES
+):
+    os.environ["TMPDIR"] = tempfile.tempdir = _MEMORY
+
+# Where no bytecode may be written beside the modules, each process would compile all of them anew.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    _BYTECODE: Final = Path(__file__).parents[1] / ".pytest_cache" / "bytecode"
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(_BYTECODE))
 
 
 def missing(what: str, *, required_by: str = "BROWSER_TESTS") -> None:

@@ -29,6 +29,14 @@ class Process:
         """Return the lines of the log that contain a text."""
         return [line for line in self._log.read_text("utf-8").splitlines() if text in line]
 
+    def line(self, text: str) -> str:
+        """Wait for the first line of the log that contains a text; return it."""
+        end = time.monotonic() + _START_SECONDS
+        while not (found := self.lines(text)):
+            assert time.monotonic() < end, self.lines()
+            time.sleep(0.01)
+        return found[0]
+
     def descriptors(self) -> int:
         """Return the number of open descriptors."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))

@@ -142,7 +142,7 @@ class SocketLink:
     def _receive_bytes(self) -> bytes:
         """Wait for bytes. After a silence send one ping; TimeoutError if it continues."""
         if self._ping_seconds is None:
-            return self._socket.recv(_RECEIVE_BYTES)
+            return self._receive_some()
         try:
             return self._receive_within(SILENCE * self._ping_seconds)
         except TimeoutError:
@@ -151,7 +151,13 @@ class SocketLink:
 
     def _receive_within(self, seconds: float) -> bytes:
         with gevent.Timeout(seconds, TimeoutError("timed out")):
+            return self._receive_some()
+
+    def _receive_some(self) -> bytes:
+        try:
             return self._socket.recv(_RECEIVE_BYTES)
+        except ValueError:  # of TLS: another greenlet has closed the socket
+            return b""
 
     def _wait_for_welcome(self, hello: Hello) -> Welcome:
         limit = gevent.Timeout(WELCOME_SECONDS)

@@ -57,7 +57,9 @@ class Limits:
         checks.whole(4 << 10, 128 << 10),
     )
     frame_seconds: int = limit(30, "Time in which a frame has to be complete.")
-    handshake_seconds: int = limit(5, "Time for the TLS handshake.")
+    handshake_seconds: int = limit(
+        5, "Time for the TLS handshake, a PROXY header before it, and each request of the page."
+    )
     connections: int | None = setting(
         None,
         _POSITIVE,
@@ -71,7 +73,7 @@ class Limits:
         60, "New connections of one address per minute; reconnects are not counted."
     )
     hello_seconds: int = limit(
-        10, "Time to send hello where the server has a password or is closed."
+        10, "Time to send hello on the web door, or where the server has a password or is closed."
     )
     messages_at_once: int = limit(
         5, "Burst of messages per client; each 4 KiB of a message counts as one more."
@@ -140,6 +142,21 @@ class Config:
         ("127.0.0.0/8", "::1/128"),
         checks.networks,
         "Network exempt from flood and per-address limits; repeatable.",
+        metavar="CIDR",
+        live=True,
+    )
+    proxy: tuple[str, ...] = setting(
+        (),
+        checks.networks,
+        "Network of proxies, whose PROXY header names the client; repeatable.",
+        metavar="CIDR",
+        live=True,
+    )
+    web_proxy: tuple[str, ...] = setting(
+        (),
+        checks.networks,
+        "Network of proxies before the page, whose X-Forwarded-For or Forwarded names the client; "
+        "repeatable.",
         metavar="CIDR",
         live=True,
     )

@@ -1,7 +1,6 @@
 /** Puts the page together: connection, store, chat and the views. */
 
 import { Chat } from "./chat/chat.js";
-import { roomsToJoin } from "./chat/entering.js";
 import { Connection } from "./client/connection.js";
 import { Notifications } from "./chat/notifications.js";
 import { PendingSays } from "./client/pending_says.js";
@@ -82,6 +81,7 @@ store.listen((what) => {
     store.status.is = "taken";
     store.reads.stop();
     connection.abandon();
+    store.handOver();
     store.changed("status");
   });
 });
@@ -95,7 +95,7 @@ store.listen((what) => {
 
 if (load("joined", false)) {
   document.documentElement.dataset.view = "chat";
-  chat.reenter(roomsToJoin(linkedRoom()), linkedRoom());
+  chat.reenter(linkedRoom());
 } else {
   form.show();
 }

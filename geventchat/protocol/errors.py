@@ -54,8 +54,8 @@ HTTP: Final = Reason("http", False, "This is a chat port; it does not speak HTTP
 PROXY: Final = Reason(
     "proxy",
     False,
-    "This port speaks geventchat, not the PROXY protocol. Turn that off in the proxy, for example "
-    "send-proxy of HAProxy.",
+    "This port speaks geventchat, and the PROXY protocol only with the networks of --proxy. Name "
+    "the proxy's there, or turn that off in the proxy, for example send-proxy of HAProxy.",
 )
 MISPLACED_HELLO: Final = Reason(
     "misplaced_hello",

@@ -31,6 +31,8 @@ _MAX_REJECTING: Final = 16
 """Maximum number of rejected connections that are given REJECT_SECONDS at the same time."""
 PAGE_COST: Final = 0.1
 """What a connection for pages counts as an arrival: browsers open six at a time."""
+REQUEST_COST: Final = 0.02
+"""What a request counts whose connection is a proxy's: a page has a dozen files."""
 _FEW_CONNECTIONS: Final = 1_000
 """Fewer than these are warned of, unless they were set."""
 _OPERATOR_SLOTS: Final = 16
@@ -41,6 +43,14 @@ server cannot take them all."""
 _Reader: TypeAlias = "gevent.Greenlet[..., None]"
 
 _log: Final = logging.getLogger(__name__)
+
+
+class Rejected(Exception):
+    """The client of a request is rejected for this reason."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.code)
+        self.reason = reason
 
 
 class Admission:
@@ -81,27 +91,33 @@ class Admission:
 
         It is admitted only when it needs a session.
         """
-        address = link.address
-        counted = address not in self.policy.trust
-        refused = self._no_room() or (self._enter(address, PAGE_COST) if counted else None)
-        if refused is not None:
-            self._reject(link, address, refused, opening=False)
+        visit = _Visit(link, self.policy)
+        refused = self._no_room() or visit.begin()
+        counted = _is_counted(link, self.policy)
+        slot = refused is not None and self._may_be_operator(refused, counted=counted)
+        if refused is not None and not slot:
+            self._reject(link, link.address, refused, opening=False)
             return
         reader = _reader()
         self.readers.add(reader)
+        self._operator_slots[FULL.code] += slot
+        seconds = REJECT_SECONDS if slot else self._limits.handshake_seconds
         try:
-            opened = self._open_link(link, address, reader, forgive=False)
+            opened = self._open_link(link, reader, seconds, forgive=False)
+        except Rejected as rejected:
+            self._reject(link, link.address, rejected.reason, opening=False)
+            return
         finally:
             self.readers.discard(reader)
-            if counted:
-                self.policy.limiter.leave(address)
+            self._operator_slots[FULL.code] -= slot
+            visit.end()
         if opened:
             self.admit(link)
 
     def admit(self, link: Link) -> None:
         """Serve a new connection, or reject it. Waits until it has ended."""
         address = link.address
-        counted = address not in self.policy.trust
+        counted = _is_counted(link, self.policy)
         refused = self._rejection_reason(address, counted=counted)
         if refused is not None and self._may_be_operator(refused, counted=counted):
             self._operator_slots[refused.code] += 1
@@ -133,7 +149,7 @@ class Admission:
         if counted:
             link.pace = TokenBucket(self._limits, self.counts)
         try:
-            if self._open_link(link, address, reader):
+            if self._open_link(link, reader, self._limits.handshake_seconds):
                 session = self._session(link)
                 reason = session.run(operators_only)
                 if not session.nick and reason not in _UNREMARKABLE:
@@ -151,7 +167,7 @@ class Admission:
             return banned
         if not counted:
             return None
-        return self._enter(address)
+        return self.policy.limiter.enter(address, time.monotonic())
 
     def _no_room(self) -> Reason | None:
         if self._stopping:
@@ -159,34 +175,27 @@ class Admission:
         full = len(self.readers) - self._operator_slots.total() >= self.max_connections
         return FULL if full else None
 
-    def _enter(self, address: str, cost: float = 1) -> Reason | None:
-        return self.policy.limiter.enter(address, time.monotonic(), cost)
-
     def _open_link(
-        self,
-        link: Link,
-        address: str,
-        reader: _Reader,
-        *,
-        forgive: bool = True,
+        self, link: Link, reader: _Reader, seconds: float, *, forgive: bool = True
     ) -> bool:
         """Complete the handshake of a link; return whether it succeeded. Waits.
 
-        `forgive`: whether a client that did not even begin it is not counted.
+        `seconds`: the time for each step; `forgive`: whether a client that did not even begin it
+        is not counted.
         """
         self._in_handshake.add(reader)
         try:
-            link.open(self._limits.handshake_seconds)
+            link.open(seconds)
         except SilentClient:
             if forgive:
-                self._forgive(address)
+                self._forgive(link.address)
             link.close(0)
             return False
         except PagesOnly:
             link.close(REJECT_SECONDS)
             return False
         except OSError as error:
-            self._rejections.note("handshake", f"{address}, {error}")
+            self._rejections.note("handshake", f"{link.address}, {error}")
             link.close(REJECT_SECONDS)
             return False
         finally:
@@ -200,20 +209,68 @@ class Admission:
     def _reject(self, link: Link, address: str, reason: Reason, *, opening: bool = True) -> None:
         """Send the reason and close. Waits briefly, unless too many are rejected at once.
 
-        `opening`: whether the handshake comes before that.
+        `opening`: whether all of the handshake comes before that, or only that of the stream.
         """
         self._rejections.note(WHY.get(reason, reason.code), address)
         self._rejecting += 1
         patient = self._rejecting <= _MAX_REJECTING
         try:
-            if patient and opening:
-                link.open(self._limits.handshake_seconds)
+            if patient:
+                shake_hands = link.open if opening else link.open_stream
+                shake_hands(self._limits.handshake_seconds)
             link.reject(reason)
         except OSError:
             pass  # the client has closed, or cannot receive the reason
         finally:
             link.close(REJECT_SECONDS if patient else 0)
             self._rejecting -= 1
+
+
+class _Visit:
+    """Whose connection for pages it is: its client's or, request by request, a proxy's clients'."""
+
+    def __init__(self, link: Link, policy: Policy) -> None:
+        self._link = link
+        self._policy = policy
+        self._counted: str | None = None
+        """The address that is counted at present."""
+
+    def begin(self) -> Reason | None:
+        """Count the client, unless requests will name it; return why it is rejected, if it is."""
+        if self._link.forwards:
+            self._link.visited = self._next
+            return None
+        return self._enter(PAGE_COST)
+
+    def end(self) -> None:
+        """Count nobody any more."""
+        self._link.visited = None
+        if self._counted is not None:
+            self._policy.limiter.leave(self._counted)
+            self._counted = None
+
+    def _next(self) -> None:
+        """Count the client of the next request instead. Raises Rejected."""
+        if self._counted != self._link.address:
+            if self._counted is not None:
+                self._policy.limiter.leave(self._counted)
+                self._counted = None
+            if (refused := self._enter(REQUEST_COST)) is not None:
+                raise Rejected(refused)
+
+    def _enter(self, cost: float) -> Reason | None:
+        if not _is_counted(self._link, self._policy):
+            return None
+        address = self._link.address
+        refused = self._policy.limiter.enter(address, time.monotonic(), cost)
+        if refused is None:
+            self._counted = address
+        return refused
+
+
+def _is_counted(link: Link, policy: Policy) -> bool:
+    """Return whether the limits of an address hold for a client: they do unless it is trusted."""
+    return link.anonymous or link.address not in policy.trust
 
 
 def _reader() -> _Reader:

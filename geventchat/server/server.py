@@ -8,7 +8,7 @@ from typing import Final
 import gevent
 from gevent.event import Event
 
-from geventchat.config import ADMIN_PORT, WEB_PORT, BadSetting, Config, Limits
+from geventchat.config import ADMIN_PORT, WEB_PORT, BadSetting, Config
 from geventchat.protocol import names
 from geventchat.protocol.errors import SHUTDOWN
 from geventchat.server import factory
@@ -17,6 +17,7 @@ from geventchat.server.admission import Admission
 from geventchat.server.chat.hub import Hub
 from geventchat.server.logs.console import Console
 from geventchat.server.logs.rejections import Rejections
+from geventchat.server.networks import Networks
 from geventchat.server.ops.admin_http import Admin
 from geventchat.server.ops.metrics import Metrics
 from geventchat.server.ops.supervisor import Supervisor
@@ -26,7 +27,7 @@ from geventchat.server.session.session import Session
 from geventchat.server.threads import FILE_SECONDS, in_thread
 from geventchat.server.timeline import Timeline
 from geventchat.server.transport import tls
-from geventchat.server.transport.base import Link
+from geventchat.server.transport.base import Link, Ways
 from geventchat.server.transport.listener import Address, Door
 from geventchat.server.transport.null_framing import NullFraming
 from geventchat.server.web import site
@@ -107,7 +108,7 @@ class Server:
             self._close_doors()
             self._timeline.close(0)
             raise
-        self._renew_doors(certificate, config.limits)
+        self._renew_doors(certificate, config)
         self._hub.quieten(self._policy.frozen)
         self._timeline.start()
         self._hub.start(ticking=ticking)
@@ -134,7 +135,8 @@ class Server:
         self._timeline.configure(renewed.limits)
         if self._web is not None:
             self._web.names = self._web.names.renewed(renewed.web_host, renewed.web_origin)
-        self._renew_doors(secrets.tls, renewed.limits)
+            self._web.proxies = Networks(renewed.web_proxy)
+        self._renew_doors(secrets.tls, renewed)
         if changes := self._config.changes(renewed):
             _log.info("changed settings: %s", ", ".join(changes))
         self._config = renewed
@@ -153,10 +155,12 @@ class Server:
         host = host.strip("[]")
         names = Names(host, config.web_host, config.web_origin)
         self._web = Web(site.load(), names, self._readiness_problem)
+        self._web.proxies = Networks(config.web_proxy)
         try:
             return Door(
-                host, int(port), self._web, self._admission.visit, self.rejections, setting="web"
-            )
+                host, int(port), self._web, self._admission.visit, self.rejections, setting="web",
+                forwarding=True,
+            )  # fmt: skip
         except BadSetting as error:
             if config.web is not None:
                 raise
@@ -237,17 +241,30 @@ class Server:
         limits = self._config.limits
         return Session(link, self._hub, self._timeline, limits, self._policy, converse)
 
-    def _renew_doors(self, certificate: tls.Certificate | None, limits: Limits) -> None:
-        how = "geventchat connect" if certificate is None else "geventchat connect --tls"
+    def _renew_doors(self, certificate: tls.Certificate | None, config: Config) -> None:
+        scheme, command = "http", "geventchat connect"
+        if certificate is not None:
+            scheme, command = "https", "geventchat connect --tls"
+        pages = [_page(scheme, *each) for each in self.web_addresses]
+        ways = Ways(command, self.address[1], pages[0] if pages else None)
         self._metrics.certificate_expires = None if certificate is None else certificate.expires
         for door in self._doors:
             context = None if certificate is None else certificate.context
-            door.renew(context, limits.frame_bytes, how)
+            door.renew(context, config.limits.frame_bytes, ways)
             self._hub.opens[door.name] += 0  # so that metrics show it from the start
+        for door, proxies in zip(self._doors, (config.proxy, config.web_proxy), strict=False):
+            door.believe(proxies, config.limits.handshake_seconds)
 
     def _close_doors(self) -> None:
         for door in self._doors:
             door.close()
+
+
+def _page(scheme: str, host: str, port: int) -> str:
+    """Return where the page is, as clients are told."""
+    if host in ("0.0.0.0", "::"):  # which of the host's addresses they know is not known here
+        return f"{scheme}:// on port {port} of this host"
+    return f"{scheme}://{names.endpoint(host, port)}/"
 
 
 def _half_until(end: float) -> float:

@@ -82,7 +82,7 @@ def _find(asked: argparse.Namespace) -> report.Finding:
     size = asked.room_size
     own = [] if asked.server else for_own_server(asked)
     login = Login.of(asked)
-    with serving(asked.server, *own) as host:
+    with serving(asked.server, *own, web=asked.web) as host:
         check_host(host, login)
         most, ended_by = _most(host, asked)
         first = max(min(FIRST_USERS, most) // size, 1) * size
@@ -91,7 +91,7 @@ def _find(asked: argparse.Namespace) -> report.Finding:
     again: list[Step] = []
     if found:
         print(f"confirming {found:,} users on a fresh server:", flush=True)
-        with serving(asked.server, *own) as host:
+        with serving(asked.server, *own, web=asked.web) as host:
             again, found = _run(
                 asked, host, lambda measure: confirm(measure, found, size, asked.bound_ms)
             )
@@ -104,6 +104,7 @@ def _find(asked: argparse.Namespace) -> report.Finding:
         bound_ms=asked.bound_ms,
         limited_by=limited_by(measured, ended_by, asked.bound_ms),
         at_least=at_least(measured, asked.bound_ms),
+        who="browsers" if asked.web else "users",
         steps=steps,
         confirmed=again,
         command=f"python -m loadtests.capacity {shlex.join(sys.argv[1:])}".strip(),

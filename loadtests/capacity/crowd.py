@@ -23,10 +23,11 @@ from loadtests.support import model
 from loadtests.support.address import Address
 from loadtests.support.login import Login, add_login
 from loadtests.support.preflight import raise_descriptor_limit
+from loadtests.support.websocket import shake_hands, text_frame
 
 _AT_ONCE: Final = 20
 """Connections opened between two polls."""
-_PONG: Final = requests.encode(requests.Pong()) + b"\0"
+_PONG: Final = requests.encode(requests.Pong())
 _REMEMBERED: Final = 300
 """Last bytes received on a connection, which say why it ended."""
 
@@ -77,9 +78,11 @@ class Crowd:
                 self.lost += 1
                 self._leave(sock)
             elif b'"type":"ping"' in data:
-                sock.send(_PONG)
+                sock.send(self._frame(_PONG))
             elif b'"bye"' in data or data.startswith(b"* geventchat"):
-                self.told = data[-_REMEMBERED:].decode(errors="replace").strip("\0")
+                bye = data[data.rfind(b'{"type":"bye"') :] if self._login.web else data
+                told = bye[: bye.rfind(b"}") + 1] if self._login.web else bye
+                self.told = told[-_REMEMBERED:].decode(errors="replace").strip("\0")
 
     def _come(self) -> None:
         seat = len(self._seats)
@@ -93,7 +96,11 @@ class Crowd:
         )
         try:
             sock = connect(*self._address, self._login.tls)
-            sock.sendall(b"\x1e" + requests.encode(hello) + b"\0")
+            if self._login.web:
+                shake_hands(sock, self._address, tls=self._login.tls is not None)
+                sock.sendall(self._frame(requests.encode(hello)))
+            else:
+                sock.sendall(b"\x1e" + self._frame(requests.encode(hello)))
         except OSError as error:
             self.lost += 1
             self.told = error.strerror or str(error)
@@ -103,6 +110,9 @@ class Crowd:
         self._seats.append(sock)
         self._by_number[sock.fileno()] = sock
         self._poll.register(sock, select.EPOLLIN)
+
+    def _frame(self, message: bytes) -> bytes:
+        return text_frame(message) if self._login.web else message + b"\0"
 
     def _leave(self, sock: socket.socket) -> None:
         if self._by_number.pop(sock.fileno(), None) is not None:

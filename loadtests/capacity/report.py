@@ -31,10 +31,11 @@ class Finding:
     command: str
     at_least: bool = False
     """Whether something else than the server ended the search."""
+    who: str = "users"
 
     def heading(self) -> str:
         """Return the number of users in words."""
-        return f"{'at least ' if self.at_least and self.users else ''}{self.users:,} users"
+        return f"{'at least ' if self.at_least and self.users else ''}{self.users:,} {self.who}"
 
     def sentence(self) -> str:
         """Return the result as a sentence."""
@@ -46,8 +47,8 @@ class Finding:
             steps = [*self.steps, *self.confirmed]
             fewest = min(step.users for step in steps if not step.good(self.bound_ms))
             if self.at_least:
-                return f"{fewest:,} users {chat} could not be measured: {self.limited_by}."
-            return f"This machine does not support {fewest:,} users {chat}: {self.limited_by}."
+                return f"{fewest:,} {self.who} {chat} could not be measured: {self.limited_by}."
+            return f"This machine does not support {fewest:,} {self.who} {chat}: {self.limited_by}."
         delivered = f"with 99 % of messages delivered within {self.bound_ms:g} ms and none lost"
         return f"This machine supports {self.heading()} {chat}, {delivered}: {self.limited_by}."
 

@@ -100,6 +100,7 @@ class Gathering:
 
     def _finish(self, **_: object) -> None:
         """Write the CSV files of `--csv`, and the summary."""
+        self._ticking.kill()  # it may wait for the server's figures, and would write after the end
         self._gather()
         self._turn()
         _log.info(self._history.summary())

@@ -1,6 +1,6 @@
 """`make bench`: run servers in turn on the same work; write tables and a chart.
 
-    python -m loadtests.fanout [--quick] [--runs N] [--only TEXT] [--work TEXT] [--write FOLDER]
+    python -m loadtests.fanout [--quick] [--runs N] [--only TEXT …] [--work TEXT] [--write FOLDER]
 
 A full run takes about 20 minutes, and three are the default; --quick takes about a minute. The
 medians so far are written after each run, into this folder unless another one is named.
@@ -93,8 +93,9 @@ def _arguments() -> argparse.Namespace:
         "--runs", type=whole(1), help="number of runs; medians are shown [3; quick: 1]"
     )
     parser.add_argument(
-        "--only", default="", type=str.lower, help="only servers with this in the name"
-    )
+        "--only", default=[], action="append", type=str.lower, metavar="TEXT",
+        help="only servers with this in the name; repeatable",
+    )  # fmt: skip
     parser.add_argument(
         "--work", default="", type=str.lower, help="only work with this in its title"
     )
@@ -107,12 +108,13 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _servers(text: str) -> list[Server]:
-    """Return the servers with this in their names that are installed. Raises CannotRun."""
-    servers = [each for each in SERVERS if text in each.name.lower()]
+def _servers(texts: list[str]) -> list[Server]:
+    """Return the installed servers with one of these in their names. Raises CannotRun."""
+    servers = [each for each in SERVERS if not texts or any(t in each.name.lower() for t in texts)]
     if not servers:
         names = "; ".join(each.name for each in SERVERS)
-        raise CannotRun(f"no server has {text!r} in its name; there are: {names}")
+        asked = " or ".join(map(repr, texts))
+        raise CannotRun(f"no server has {asked} in its name; there are: {names}")
     for server in servers:
         if left_out := server.missing():
             print(left_out)

@@ -2,7 +2,8 @@
 
 Nothing here understands what comes in. A body begins with MARK, which nothing else on any of the
 wires holds, so deliveries are counted by counting that byte, in whatever pieces they arrive; then
-16 hex digits say when the message fell due. A drawn sample of deliveries is timed.
+16 hex digits say when the message fell due. A drawn sample of deliveries is timed. The head of a
+WebSocket frame may hold that byte too, as a length: of 94 or 350 bytes, which no message here has.
 """
 
 import contextlib
@@ -102,10 +103,10 @@ class Crowd:
         for member in range(self._work.connections):
             room = rooms[member % len(rooms)]
             greeting = self._wire.greet(member, room)
-            connection = self._connect(greeting, wait=member % _CONNECT_BATCH == 0)
+            connection = self._connect(room, greeting, wait=member % _CONNECT_BATCH == 0)
             if len(self._talkers) < self._work.talkers:
                 apart = self._wire.separate_publishers
-                talker = self._connect(b"", wait=False) if apart else connection
+                talker = self._connect(room, b"", wait=False) if apart else connection
                 self._talkers.append((talker, room))
             if member % _CONNECT_BATCH == 0:
                 self.hear(0)
@@ -123,13 +124,14 @@ class Crowd:
             if time.monotonic() > deadline:
                 raise NotReady(f"{self.heard:,} of {owed:,} received a first message {within}")
 
-    def _connect(self, greeting: bytes, *, wait: bool) -> socket.socket:
+    def _connect(self, room: str, greeting: bytes, *, wait: bool) -> socket.socket:
         """Connect and join; if `wait`, until the server answers."""
         connection = socket.create_connection(("127.0.0.1", self._port), timeout=10)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Close with a reset: TIME_WAIT would soon use up the ports.
         linger = struct.pack("ii", 1, 0)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._wire.shake_hands(connection, room)
         connection.sendall(greeting)
         if wait and greeting:
             connection.recv(1, socket.MSG_PEEK)

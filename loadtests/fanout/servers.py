@@ -1,7 +1,6 @@
 """The servers that are compared, and their commands."""
 
 import contextlib
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -9,9 +8,20 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
-from loadtests.fanout.wires import Irc, Mqtt, Nats, Plain, Redis, Rich, Wire
+from loadtests.fanout.wires import (
+    Irc,
+    Mqtt,
+    Nats,
+    Plain,
+    Redis,
+    Rich,
+    RichWeb,
+    WebSocket,
+    Wire,
+)
 from loadtests.support.address import free_port
 from loadtests.support.server import GEVENTCHAT, accepting
 
@@ -25,24 +35,33 @@ class Server:
     command: Callable[[int, Path], list[str]]
     """Returns the command for a port and a temporary folder."""
     program: str | None = None
-    """Program or module that must be installed; None: only this project."""
-    version: tuple[str, ...] = ("--version",)
+    """Program that must be installed; None: only this project."""
+    module: str | None = None
+    """Python module that must be installed, with the libraries of the system that it needs."""
+    version_options: tuple[str, ...] = ("--version",)
     """The options that make the program tell its version."""
 
     def missing(self) -> str | None:
         """Return why it cannot run here, if it cannot."""
-        if self.program is None or shutil.which(self.program) or self._module():
-            return None
-        return f"skipping {self.name}: {self.program} is not installed"
+        if self.program is not None and not shutil.which(self.program):
+            return f"skipping {self.name}: {self.program} is not installed"
+        if self.module is not None and (why := self._broken_module()):
+            return f"skipping {self.name}: {why}"
+        return None
 
-    def _module(self) -> bool:
-        return self.program == "uvloop" and importlib.util.find_spec("uvloop") is not None
+    def _broken_module(self) -> str:
+        """Return why the module cannot be imported; nothing if it can."""
+        ask = [sys.executable, "-c", f"import {self.module}"]
+        told = subprocess.run(ask, capture_output=True, text=True, check=False)
+        return told.stderr.strip().rpartition("\n")[2] if told.returncode else ""
 
     def installed_version(self) -> str | None:
         """Return the version that the program reports."""
+        if self.module is not None and not self._broken_module():
+            return f"{self.module} {version(self.module)}"
         if self.program is None or not shutil.which(self.program):
             return None
-        ask = [self.program, *self.version]
+        ask = [self.program, *self.version_options]
         told = subprocess.run(ask, capture_output=True, text=True, check=False)
         found = re.search(r"\d+(\.\d+)+", told.stdout + told.stderr)
         return f"{self.program} {found[0]}" if found else None
@@ -61,10 +80,13 @@ class Server:
             yield port, process
 
 
-def _geventchat(timeline: str) -> Callable[[int, Path], list[str]]:
+def _geventchat(timeline: str, *, web: bool = False) -> Callable[[int, Path], list[str]]:
     def command(port: int, folder: Path) -> list[str]:
         where = timeline.replace("FOLDER", str(folder))
-        return [*GEVENTCHAT, "serve", "--port", str(port), "--timeline", where]
+        doors = ["--port", "0", "--web", f"127.0.0.1:{port}"]
+        if not web:
+            doors = ["--port", str(port), "--web", "127.0.0.1:0"]
+        return [*GEVENTCHAT, "serve", *doors, "--timeline", where]
 
     return command
 
@@ -108,10 +130,16 @@ SERVERS = (
     Server("geventchat memory:, rich", Rich(), _geventchat("memory:")),
     Server("geventchat sqlite:, plain", Plain(), _geventchat("sqlite:FOLDER/bench.db")),
     Server("geventchat memory:, plain", Plain(), _geventchat("memory:")),
+    Server(
+        "geventchat sqlite:, WebSocket", RichWeb(), _geventchat("sqlite:FOLDER/bench.db", web=True)
+    ),
+    Server("geventchat memory:, WebSocket", RichWeb(), _geventchat("memory:", web=True)),
     Server("a thread per client", Plain(), _reference("threads")),
-    Server("asyncio with uvloop", Plain(), _reference("uvloop_relay"), "uvloop"),
+    Server("asyncio with uvloop", Plain(), _reference("uvloop_relay"), module="uvloop"),
+    Server("uWebSockets", WebSocket(), _reference("uwebsockets_relay"), module="socketify"),
+    Server("websockets with uvloop", WebSocket(), _reference("websockets_relay"), module="uvloop"),
     Server("Redis pub/sub", Redis(), _redis, "redis-server"),
     Server("NATS", Nats(), _nats, "nats-server"),
-    Server("Mosquitto, QoS 0", Mqtt(), _mosquitto, "mosquitto", ("-h",)),
+    Server("Mosquitto, QoS 0", Mqtt(), _mosquitto, "mosquitto", version_options=("-h",)),
     Server("ngIRCd", Irc(), _ngircd, "ngircd"),
 )

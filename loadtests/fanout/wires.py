@@ -1,11 +1,16 @@
 """How to join a room and send messages in each protocol.
 
 A load need not understand what it hears: it counts a byte that only message bodies hold. So a
-wire is three facts and two functions.
+wire is three facts and two or three functions.
 """
 
 import json
+import socket
 from typing import ClassVar
+
+from geventchat.protocol.websocket import PATH
+from loadtests.support import websocket
+from loadtests.support.address import Address
 
 
 class Wire:
@@ -16,6 +21,9 @@ class Wire:
     has_rooms: ClassVar[bool] = True
     separate_publishers: ClassVar[bool] = False
     """Whether subscribers cannot publish, so that talkers need separate connections."""
+
+    def shake_hands(self, connection: socket.socket, room: str) -> None:
+        """Do what comes before the greeting, and has an answer to wait for. Raises OSError."""
 
     def greet(self, member: int, room: str) -> bytes:
         """Return what a member sends to join a room."""
@@ -59,6 +67,38 @@ class Rich(Wire):
             serial,
             body,
         )
+
+
+class RichWeb(Rich):
+    """The geventchat protocol over WebSocket."""
+
+    def shake_hands(self, connection: socket.socket, room: str) -> None:
+        _upgrade(connection, PATH)
+
+    def greet(self, member: int, room: str) -> bytes:
+        return websocket.text_frame(super().greet(member, room)[1:-1])
+
+    def publish(self, room: str, body: bytes, serial: int) -> bytes:
+        return websocket.text_frame(super().publish(room, body, serial)[:-1])
+
+
+class WebSocket(Wire):
+    """Bare WebSocket: the path is the room, and each message goes to all who are in it."""
+
+    echoes = True
+
+    def shake_hands(self, connection: socket.socket, room: str) -> None:
+        _upgrade(connection, f"/{room}")
+
+    def greet(self, member: int, room: str) -> bytes:
+        return b""
+
+    def publish(self, room: str, body: bytes, serial: int) -> bytes:
+        return websocket.text_frame(body)
+
+
+def _upgrade(connection: socket.socket, path: str) -> None:
+    websocket.shake_hands(connection, Address(*connection.getpeername()), path=path)
 
 
 class Redis(Wire):

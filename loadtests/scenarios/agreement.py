@@ -33,7 +33,7 @@ def agree(figure: str, blast: float, locust: float) -> bool:
 
 def by_blast(tools: Path) -> dict[str, float]:
     """Return the figures of the program in C."""
-    with running("sqlite", tools) as (process, port):
+    with running("sqlite", tools) as (process, port, _):
         command = [str(tools / "blast"), "-proto", "rich", "-p", str(port), "-pid", str(process)]
         command += ["-n", str(MEMBERS), "-rooms", str(MEMBERS // ROOM_SIZE), "-s", str(MEMBERS)]
         command += ["-r", str(MEMBERS // TALK_SECONDS), "-d", str(SECONDS)]
@@ -44,7 +44,7 @@ def by_blast(tools: Path) -> dict[str, float]:
 
 def by_locust(tools: Path) -> dict[str, float]:
     """Return the figures of Locust's users, from when all are there."""
-    with running("sqlite", tools) as (_, port), tempfile.TemporaryDirectory() as folder:
+    with running("sqlite", tools) as (_, port, _), tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "loadtests", "--host", f"127.0.0.1:{port}", "--headless"]
         command += ["--users", str(MEMBERS), "--spawn-rate", str(MEMBERS), "--reset-stats"]
         command += ["--run-time", f"{SECONDS}s", "--lobby", "0", "--room-size", str(ROOM_SIZE)]

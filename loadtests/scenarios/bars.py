@@ -40,6 +40,13 @@ class Bar:
     by_server: dict[str, str] = field(default_factory=dict)
     """What another server's load has instead of `-proto rich`."""
 
+    def load_of(self, server: str) -> str:
+        """Return the load of a server."""
+        return self.load.replace("-proto rich", self.by_server.get(server, "-proto rich"))
+
+
+_WEB = "sqlite, WebSocket"
+_BY_WEB = {_WEB: "-proto ws"}
 
 BARS = {
     "plain-100": Bar("-proto plain -n 1000 -s 100 -r 100 -d 5", ("limit", "sqlite", "memory")),
@@ -47,6 +54,9 @@ BARS = {
     "rich-100": Bar("-proto rich -n 1000 -s 100 -r 100 -d 5", ("sqlite", "memory")),
     "rich-1000": Bar("-proto rich -n 1000 -s 100 -r 1000 -d 5", ("sqlite", "memory")),
     "rich-10000": Bar("-proto rich -n 1000 -s 100 -r 10000 -d 5", ("sqlite", "memory")),
+    "web-1000": Bar(
+        "-proto rich -n 1000 -s 100 -r 1000 -d 5", ("sqlite", _WEB), aside=True, by_server=_BY_WEB
+    ),
     "rooms-20000": Bar(
         "-proto rich -n 2000 -rooms 200 -s 2000 -r 20000 -d 5",
         ("memory", "redis"),
@@ -61,7 +71,9 @@ BARS = {
     "huge-500": Bar("-proto rich -n 10000 -s 100 -r 500 -d 8", ("sqlite",), aside=True),
     "sixteen-500": Bar("-proto rich -n 4000 -rooms 16 -s 160 -r 500 -d 8", ("sqlite",), aside=True),
     "idle-plain": Bar("-proto plain -n 5000 -s 1 -r 1 -d 1 -idle 10", ("sqlite",)),
-    "idle-rich": Bar("-proto rich -n 5000 -s 1 -r 1 -d 1 -idle 10", ("sqlite",)),
+    "idle-rich": Bar(
+        "-proto rich -n 5000 -s 1 -r 1 -d 1 -idle 10", ("sqlite", _WEB), by_server=_BY_WEB
+    ),
     "slow-3000": Bar(
         "-proto rich -n 1000 -s 100 -r 3000 -d 8",
         ("sqlite", "sqlite, 10 never read"),
@@ -71,11 +83,15 @@ BARS = {
 
 
 @contextlib.contextmanager
-def running(server: str, tools: Path) -> Iterator[tuple[int, int]]:
-    """Run a server on its core; return its process and port once it accepts."""
-    port = free_port()
+def running(server: str, tools: Path) -> Iterator[tuple[int, int, int]]:
+    """Run a server on its core; yield its process, port and web port once it accepts.
+
+    Only geventchat listens on the latter.
+    """
+    port, web = free_port(), free_port()
     with tempfile.TemporaryDirectory() as folder:
-        serve = [*GEVENTCHAT, "serve", "--port", str(port), "--timeline"]
+        serve = [*GEVENTCHAT, "serve", "--port", str(port), "--web", f"127.0.0.1:{web}"]
+        serve += ["--timeline"]
         command = {
             "limit": [str(tools / "limit"), str(port)],
             "redis": ["redis-server", "--port", str(port), "--save", "", "--appendonly", "no"],
@@ -83,14 +99,15 @@ def running(server: str, tools: Path) -> Iterator[tuple[int, int]]:
             "sqlite": [*serve, f"sqlite:{folder}/bars.db"],
         }[server.partition(",")[0]]
         with accepting(command, port, SERVER_CORE) as process:
-            yield process, port
+            yield process, port, web
 
 
 def measure(bar: Bar, server: str, tools: Path) -> dict[str, float]:
     """Load a server as the bar says; return the figures."""
-    load = bar.load.replace("-proto rich", bar.by_server.get(server, "-proto rich"))
-    with running(server, tools) as (process, port):
-        command = [str(tools / "blast"), "-p", str(port), "-pid", str(process), *load.split()]
+    load = bar.load_of(server)
+    with running(server, tools) as (process, port, web):
+        at = web if "-proto ws" in load else port
+        command = [str(tools / "blast"), "-p", str(at), "-pid", str(process), *load.split()]
         blast = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         members = int(load.split("-n ")[1].split()[0])
         late = bystander(port, start=4 + members / 900, seconds=4) if bar.aside else {}

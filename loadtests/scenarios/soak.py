@@ -101,7 +101,8 @@ def main() -> int:
             f"nothing on this machine that listens at {asked.host} can be looked at, "
             "so the memory of the server is not known"
         )
-    with tempfile.TemporaryDirectory() as folder, serving(asked.host) as host:
+    web = "--web" in rest
+    with tempfile.TemporaryDirectory() as folder, serving(asked.host, web=web) as host:
         prefix = asked.csv or f"{folder}/soak"
         load = [sys.executable, "-m", "loadtests", "--headless", "--shape", "soak", *rest]
         load += ["--host", host, "--users", str(asked.users)]

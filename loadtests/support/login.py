@@ -1,4 +1,7 @@
-"""What a server asks of its clients, given by the names that `geventchat connect` has for it."""
+"""How clients reach a server, and what it asks of them.
+
+Given by the names that `geventchat connect` has for it, where it has some.
+"""
 
 import argparse
 import os
@@ -16,11 +19,13 @@ _FILES: Final = ("password_file", "operator_file", "ca")
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Password, operator token and trust in certificates, as far as they are needed."""
+    """Password, operator token, trust in certificates, and the door, as far as they are needed."""
 
     password: str | None = None
     token: str | None = None
     tls: SSLContext | None = None
+    web: bool = False
+    """Whether the address is that of the web door: clients are browsers, and speak WebSocket."""
 
     @property
     def secret(self) -> bool:
@@ -38,6 +43,7 @@ class Login:
             _secret("--password-file", options.password_file, "GEVENTCHAT_PASSWORD"),
             _secret("--operator-file", options.operator_file, "GEVENTCHAT_TOKEN"),
             tls,
+            options.web,
         )
 
 
@@ -56,13 +62,18 @@ def add_login(parser: Any) -> None:
     parser.add_argument(
         "--ca", metavar="FILE", help="use TLS and trust only the certificates in this file"
     )
+    parser.add_argument(
+        "--web",
+        action="store_true",
+        help="users are browsers: WebSocket, at the web door's address",
+    )
 
 
 def as_arguments(options: argparse.Namespace) -> list[str]:
     """Return the options for the command line of another program."""
     files = ((name, getattr(options, name)) for name in _FILES)
     given = [f"--{name.replace('_', '-')}={path}" for name, path in files if path is not None]
-    return [*given, "--tls"] if options.tls else given
+    return [*given, *(f"--{name}" for name in ("tls", "web") if getattr(options, name))]
 
 
 def for_own_server(options: argparse.Namespace) -> list[str]:

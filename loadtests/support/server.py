@@ -20,28 +20,36 @@ GEVENTCHAT: Final = (sys.executable, "-m", "geventchat")
 _START_SECONDS: Final = 20
 _ACCEPT_SECONDS: Final = 10
 _STOP_SECONDS: Final = 5
+_ADDRESSES: Final = re.compile(
+    r"listen\w+ on (\S+:\d+).*?browsers is at https?://(\S+?)/", re.DOTALL
+)
+"""In the log of a server that listens."""
 
 
 class Running(NamedTuple):
     """A geventchat server that is listening."""
 
     address: Address
+    web: Address
+    """Of its web door."""
     pid: int
     log: Path
 
 
 @contextmanager
-def serving(host: str | None, *options: str) -> Iterator[str]:
+def serving(host: str | None, *options: str, web: bool = False) -> Iterator[str]:
     """Yield the address of the server to load: `host`, or one started for this run alone.
 
-    The options are those of `geventchat serve`, for a server that is started.
+    The options are those of `geventchat serve`, for a server that is started. `web`: the address
+    of its web door.
     """
     if host:
         yield host
         return
     with geventchat(*options) as server:
-        print(f"started a server at {server.address} for this run", flush=True)
-        yield str(server.address)
+        address = server.web if web else server.address
+        print(f"started a server at {address} for this run", flush=True)
+        yield str(address)
 
 
 @contextmanager
@@ -57,6 +65,7 @@ def geventchat(
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
         serve = [*program, "serve", "--port", "0", "--admin", "127.0.0.1:0"]
+        serve += ["--web", "127.0.0.1:0"]
         serve += ["--timeline", f"sqlite:{folder}/chat.db", *options]
         with (
             log.open("wb") as output,
@@ -66,16 +75,17 @@ def geventchat(
             ) as process,
         ):
             try:
-                yield Running(_address(process, log), process.pid, log)
+                yield Running(*_addresses(process, log), process.pid, log)
             finally:
                 process.send_signal(stop)
 
 
-def _address(process: "subprocess.Popen[bytes]", log: Path) -> Address:
+def _addresses(process: "subprocess.Popen[bytes]", log: Path) -> tuple[Address, Address]:
+    """Return the addresses of the chat port and of the web door."""
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end and process.poll() is None:
-        if found := re.search(r"listen\w+ on (\S+:\d+)", log.read_text("utf-8")):
-            return Address.parse(found[1])
+        if found := _ADDRESSES.search(log.read_text("utf-8")):
+            return Address.parse(found[1]), Address.parse(found[2])
         time.sleep(0.005)
     sys.exit(f"the server did not start; its log: {log.read_text('utf-8')}")
 

@@ -2,7 +2,8 @@
 
 They use the client's `SocketLink`, not its `Connection`: they never wait for a reply but time it
 when it is heard, and a delivery then costs this process 20 µs instead of 25 to 30 (the bare socket
-and a regular expression: 16). Every post is decoded and its position checked.
+and a regular expression: 16). Every post is decoded and its position checked. With `--web` they use
+a `WebLink` instead.
 """
 
 import itertools
@@ -28,6 +29,7 @@ from loadtests.support.address import Address
 from loadtests.support.login import Login
 from loadtests.support.measures import tally
 from loadtests.support.order import OrderChecker
+from loadtests.support.websocket import WebLink
 from loadtests.users.report import failed, took, violated
 
 ANSWER_SECONDS: Final = 30
@@ -69,7 +71,7 @@ class RichUser(User):
         self._client = secrets.token_urlsafe(16)
         self._watch = OrderChecker(violated)
         self._seat = -1
-        self._link: SocketLink | None = None
+        self._link: SocketLink | WebLink | None = None
         self._ear: gevent.Greenlet[[], None] | None = None
         self._leaving = False
         self._dropping = False
@@ -207,7 +209,7 @@ class RichUser(User):
             gevent.sleep(random.uniform(*AWAY_SECONDS))
             self._resume()
 
-    def _ended(self, link: SocketLink) -> None:
+    def _ended(self, link: SocketLink | WebLink) -> None:
         assert link.ended is not None
         if not self._dropping and link.ended.code not in self.forgiven:
             ended = f"{type(self).__name__} disconnected, {link.ended.code}: {link.ended.text}"
@@ -234,7 +236,7 @@ class RichUser(User):
             if not self._resuming:
                 self._took("rich", "resume", time.perf_counter() - self._resuming_since)
 
-    def _open(self) -> SocketLink:
+    def _open(self) -> SocketLink | WebLink:
         """Connect and say hello; retry until it works."""
         hello = requests.Hello(
             version=1,
@@ -245,10 +247,11 @@ class RichUser(User):
             token=self.login.token,
             rooms=dict(self._watch.rooms),
         )
+        kind: type[SocketLink | WebLink] = WebLink if self.login.web else SocketLink
         while True:
             began = time.perf_counter()
             try:
-                link = SocketLink(*Address.parse(self.environment.host or ""), self.login.tls)
+                link = kind(*Address.parse(self.environment.host or ""), self.login.tls)
                 link.say_hello(hello)
             except (OSError, NotGeventchat, Ended) as error:
                 took = time.perf_counter() - began

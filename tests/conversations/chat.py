@@ -15,7 +15,7 @@ from geventchat.server.logs.console import Console
 from geventchat.server.logs.writer import LogWriter
 from geventchat.server.participant import Participant
 from geventchat.server.server import Server
-from tests.conversations.peers import Plain, Rich, encode
+from tests.conversations.peers import Plain, Rich, Web, encode
 
 _Peer = TypeVar("_Peer", bound=Plain)
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
@@ -24,8 +24,10 @@ _NO_LINGER: Final = struct.pack("ii", 1, 0)
 class Chat:
     """A server and its clients."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, door: str = "tcp") -> None:
+        """`door`: the one that its rich clients use."""
         self.server = server
+        self.door = door
         self.address = server.address
         self.peers: list[Plain] = []
         self._stopped = False
@@ -46,7 +48,12 @@ class Chat:
 
     def rich(self, nick: str | None = None, **options: Any) -> Rich:
         """Connect a rich client; return it once its rooms have answered."""
-        return self.track(Rich(self.address, nick, **options))
+        return self.track(self._rich(nick, **options))
+
+    def _rich(self, nick: str | None = None, **options: Any) -> Rich:
+        if self.door == "web":
+            return Web(self.server.web_addresses[0], nick, **options)
+        return Rich(self.address, nick, **options)
 
     def refused(self, **hello: Any) -> list[dict[str, Any]]:
         """Send a hello that the server rejects; return all events until it closes."""
@@ -71,7 +78,7 @@ class Chat:
 
     def wait_accepted(self) -> None:
         """Wait until all earlier connections are accepted: the server accepts them in order."""
-        with Rich(self.address, rooms=[]):
+        with Rich(self.address, rooms=[]), self._rich(rooms=[]):
             pass
 
     def stop(self) -> None:
@@ -99,18 +106,21 @@ def chatting(
     timeline: str = "memory:",
     *,
     clock: bool = False,
+    door: str = "tcp",
     options: Mapping[str, Any] | None = None,
     **limits: Any,
 ) -> Iterator[Chat]:
     """Run a server with these options and limits, whose clients close before it stops.
 
-    Its timers run only at `advance_clock`, unless `clock` is true.
+    Its timers run only at `advance_clock`, unless `clock` is true; `door`: "tcp" or "web", the one
+    that its rich clients use.
     """
-    options = {"admin": "none", "web": "none", **(options or {})}
+    web = "127.0.0.1:0" if door == "web" else "none"
+    options = {"admin": "none", "web": web, **(options or {})}
     config = Config(port=0, timeline=timeline, limits=Limits(**limits), **options)
     server = Server(config, Console(LogWriter(None), echo=False))
     server.start(ticking=clock)
-    chat = Chat(server)
+    chat = Chat(server, door)
     try:
         yield chat
     finally:

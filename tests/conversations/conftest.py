@@ -13,9 +13,12 @@ from tests.conversations.chat import Chat, chatting
 from tests.conversations.control import beside
 from tests.conversations.operators import TOKEN
 from tests.conversations.peers import Bystanders
+from tests.conversations.web import WebChat, web_chatting
 
 Address = tuple[str, int]
 Serve = Callable[..., Address]
+BOTH_DOORS = pytest.mark.parametrize("door", ["tcp", "web"])
+"""Runs tests with rich clients of the chat port, and again with those of the web door."""
 
 
 @contextmanager
@@ -70,16 +73,22 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture
-def chat() -> Iterator[Chat]:
+def door() -> str:
+    """Return the door that rich clients use; a module may run on BOTH_DOORS."""
+    return "tcp"
+
+
+@pytest.fixture
+def chat(door: str) -> Iterator[Chat]:
     """Return a server with posts in memory, with its clients and its clock."""
-    with chatting() as chat:
+    with chatting(door=door) as chat:
         yield chat
 
 
 @pytest.fixture
-def stored_chat(timeline: str) -> Iterator[Chat]:
+def stored_chat(timeline: str, door: str) -> Iterator[Chat]:
     """Return such a server, once for each timeline."""
-    with chatting(timeline) as chat:
+    with chatting(timeline, door=door) as chat:
         yield chat
 
 
@@ -92,7 +101,21 @@ def options(tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def moderated(options: dict[str, Any]) -> Iterator[Chat]:
+def moderated(options: dict[str, Any], door: str) -> Iterator[Chat]:
     """Return a server with operators."""
-    with chatting(options=options) as chat:
+    with chatting(options=options, door=door) as chat:
         yield chat
+
+
+@pytest.fixture
+def web() -> Iterator[WebChat]:
+    """Return a server with a web door."""
+    with web_chatting() as chat:
+        yield chat
+
+
+@pytest.fixture
+def web_bystanders(web: WebChat) -> Iterator[Bystanders]:
+    """Return two clients of its chat port in the lobby, while two control clients talk."""
+    with beside(web.address) as bystanders:
+        yield bystanders

@@ -10,10 +10,14 @@ import gevent
 from gevent import socket
 from gevent.ssl import SSLContext
 
+from tests.conversations.cores import Cores
 from tests.conversations.peers import SECONDS, Bystanders, Rich
 
 MOST_SECONDS: Final = 0.25
-"""Maximum time to the acknowledgement of a message, whatever other clients do."""
+"""Maximum time to the acknowledgement of a message, whatever other clients do.
+
+Time that other programs took from this process does not count.
+"""
 _PAUSE_SECONDS: Final = 0.002
 _rooms: Final = count(1)
 
@@ -30,7 +34,10 @@ class Control:
         # Without it a second small request waits for the kernel to acknowledge the first: 40 ms.
         self._speaker.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.seconds: list[float] = []
-        """Times to the acknowledgement of each message, including delays before sending it."""
+        """Times to the acknowledgement of each message, including delays before sending it.
+
+        Time that other programs took from this process is left out.
+        """
         self._over = False
         self._talk: gevent.Greenlet[[], None] | None = None
 
@@ -61,16 +68,16 @@ class Control:
 
     def _post(self) -> None:
         while not self._over:
-            due = time.monotonic() + _PAUSE_SECONDS
-            gevent.sleep(_PAUSE_SECONDS)
-            self._say(due)
+            self._say(_PAUSE_SECONDS)
 
-    def _say(self, due: float | None = None) -> None:
+    def _say(self, pause: float = 0) -> None:
         key = str(len(self.seconds) + 1)
-        due = due or time.monotonic()
+        due, before = time.monotonic() + pause, Cores.now()
+        gevent.sleep(pause)
         self._speaker.say(self._room, key, key=key)
         (post,) = self._speaker.posts(1)
-        self.seconds.append(time.monotonic() - due)
+        lost = Cores.now().lost_since(before)
+        self.seconds.append(time.monotonic() - due - lost)
         assert (post["key"], post["position"]) == (key, int(key))
 
 

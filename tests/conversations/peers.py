@@ -1,4 +1,4 @@
-"""Two minimal clients, written only from docs/protocol.md.
+"""Minimal clients, written only from docs/protocol.md.
 
 Every wait has a limit, so a missing event fails the test and does not hang it.
 """
@@ -10,6 +10,13 @@ from typing import Any, Final, Self
 
 from gevent import socket
 from gevent.ssl import SSLContext
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
+
+from geventchat.protocol.websocket import PATH, SUBPROTOCOL
 
 SECONDS: Final = 5.0
 _numbers: Final = count(1)
@@ -56,12 +63,17 @@ class Plain:
     def frame(self) -> bytes:
         """Return the next frame without its null byte. Raises EOFError at the end."""
         while b"\0" not in self._heard:
-            data = self.socket.recv(65_536)
+            data = self.receive()
             if not data:
                 raise EOFError(self._heard)
             self._heard += data
         frame, _, self._heard = self._heard.partition(b"\0")
         return frame
+
+    def receive(self) -> bytes:
+        """Return what arrives next; nothing at the end."""
+        data: bytes = self.socket.recv(65_536)
+        return data
 
     def frames(self, number: int) -> list[bytes]:
         """Return the next frames."""
@@ -168,6 +180,50 @@ class Rich(Plain):
     def closing(self) -> list[dict[str, Any]]:
         """Return all events until the server closes."""
         return [json.loads(frame) for frame in self.rest()]
+
+
+class Web(Rich):
+    """Such a client over WebSocket; each frame is a text message there."""
+
+    _protocol: ClientProtocol | None = None
+
+    def send(self, *pieces: bytes) -> None:
+        """Send frames, each complete."""
+        protocol = self._protocol = self._protocol or self._upgrade()
+        for piece in pieces:
+            *messages, rest = piece.removeprefix(b"\x1e").split(b"\0")
+            assert not rest
+            for message in messages:
+                protocol.send_text(message)
+        self.socket.sendall(b"".join(protocol.data_to_send()))
+
+    def receive(self) -> bytes:
+        assert self._protocol is not None
+        while data := self.socket.recv(65_536):
+            self._protocol.receive_data(data)
+            frames = [each for each in self._protocol.events_received() if isinstance(each, Frame)]
+            texts = [bytes(each.data) + b"\0" for each in frames if each.opcode is Opcode.TEXT]
+            if texts:
+                return b"".join(texts)
+        return b""
+
+    def shut(self) -> None:
+        """Send a Close, which ends this side only."""
+        assert self._protocol is not None
+        self._protocol.send_close(1000)
+        self.socket.sendall(b"".join(self._protocol.data_to_send()))
+
+    def _upgrade(self) -> ClientProtocol:
+        host, port = self.socket.getpeername()[:2]
+        uri = parse_uri(f"ws://{host}:{port}{PATH}")
+        protocol = ClientProtocol(uri, subprotocols=[Subprotocol(SUBPROTOCOL)])
+        protocol.send_request(protocol.connect())
+        self.socket.sendall(b"".join(protocol.data_to_send()))
+        while protocol.state is State.CONNECTING:
+            protocol.receive_data(self.socket.recv(65_536))
+        protocol.events_received()
+        assert protocol.handshake_exc is None, protocol.handshake_exc
+        return protocol
 
 
 class Bystanders:

@@ -21,9 +21,8 @@ WOUNDED = "tests.conversations.wounded"
 SUPERVISED = ("timeline", "maintenance", "delivery", "clock")
 
 
-def health(log_lines: list[str]) -> int:
-    """Request /healthz at the address in the log; return the status."""
-    (line,) = log_lines
+def health(line: str) -> int:
+    """Request /healthz at the address in a line of the log; return the status."""
     (address,) = re.findall(r"http://127\.0\.0\.1:\d+", line)
     try:
         with urllib.request.urlopen(f"{address}/healthz") as answer:
@@ -62,7 +61,7 @@ def test_healthz_is_503_from_the_moment_a_core_greenlet_ended(
     monkeypatch.setenv("LOSE", "timeline")
     options = "--drain-seconds", "4", "--admin", "127.0.0.1:0"
     with served(tmp_path, *options, program=WOUNDED) as process:
-        admin = process.lines("/healthz")
+        admin = process.line("/healthz")
         assert health(admin) == 200
         with Rich(process.address, "ann") as ann:
             process.signal(signal.SIGUSR1)

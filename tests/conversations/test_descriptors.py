@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from geventchat.server.transport.proxies import MOST_WAITING
 from tests.conversations.peers import Bystanders, Plain
 from tests.process import served
 
@@ -32,6 +33,24 @@ def test_connections_over_the_descriptor_limit_are_rejected_with_the_reason(tmp_
             assert b"full" in knock[0]
         assert knock == []
         bystanders.check_heard()
+
+
+def test_connections_that_wait_for_a_proxy_header_leave_descriptors_for_the_others(
+    tmp_path: Path,
+) -> None:
+    proxy = "127.0.0.2"
+    with served(tmp_path, "--proxy", proxy, descriptors=200) as server, ExitStack() as stack:
+        bystanders = stack.enter_context(Bystanders(server.address))
+        before = server.descriptors()
+        for _ in range(300):
+            stack.enter_context(Plain(server.address, source=proxy))
+            assert server.descriptors() <= before + MOST_WAITING + 20
+        late = stack.enter_context(Plain(server.address, source=proxy))
+        late.send(b"PROXY TCP4 192.0.2.1 192.0.2.2 5 6\r\nhello\0")
+        bystanders.check_heard("hello")
+        lines = server.lines("too many wait for their PROXY header")
+        assert 1 <= len(lines) <= 5
+        assert not server.lines("(descriptors=")
 
 
 def test_a_limit_above_the_descriptors_is_warned_of_with_both_numbers(tmp_path: Path) -> None:

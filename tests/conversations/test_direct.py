@@ -5,6 +5,9 @@ import time
 import pytest
 
 from tests.conversations.chat import Chat, drop
+from tests.conversations.conftest import BOTH_DOORS
+
+pytestmark = BOTH_DOORS
 
 
 def test_a_direct_message_reaches_only_its_recipient_and_is_answered_with_sent(

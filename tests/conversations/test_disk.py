@@ -90,7 +90,7 @@ def test_on_a_full_disk_nothing_is_acknowledged_and_no_restart_is_needed_afterwa
 
 def health(server: Process) -> int:
     """Return the status of /healthz."""
-    (line,) = server.lines("/healthz, /metrics and /top are at ")
+    line = server.line("/healthz, /metrics and /top are at ")
     with closing(http.client.HTTPConnection(line.split("/")[-2], timeout=5)) as connection:
         connection.request("GET", "/healthz")
         return connection.getresponse().status

@@ -3,8 +3,11 @@
 import re
 
 from tests.conversations.chat import Chat, drop
+from tests.conversations.conftest import BOTH_DOORS
 from tests.conversations.operators import NOTICE, admin, elsewhere, muted, operator
 from tests.conversations.peers import Bystanders, of, texts
+
+pytestmark = BOTH_DOORS
 
 
 def test_a_muted_client_receives_everything_and_reaches_nobody(moderated: Chat) -> None:

@@ -1,6 +1,9 @@
 """Pings: silent clients are pinged, and disconnected if they do not answer."""
 
 from tests.conversations.chat import Chat
+from tests.conversations.conftest import BOTH_DOORS
+
+pytestmark = BOTH_DOORS
 
 PING_SECONDS = 30
 

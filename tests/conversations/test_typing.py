@@ -1,6 +1,9 @@
 """Typing: sent to the others at once, never stored, not answered."""
 
 from tests.conversations.chat import Chat
+from tests.conversations.conftest import BOTH_DOORS
+
+pytestmark = BOTH_DOORS
 
 
 def test_typing_is_sent_to_the_others_at_once(chat: Chat) -> None:

@@ -17,12 +17,25 @@ from typing import Final
 
 from tests.fuzz import corpus
 
-TARGETS: Final = ("frames", "hello", "requests", "events", "names", "shown", "settings")
+TARGETS: Final = (
+    "frames",
+    "hello",
+    "proxy",
+    "forwarded",
+    "requests",
+    "events",
+    "names",
+    "shown",
+    "settings",
+    "web",
+    "hosts",
+)
 _WORDS: Final = (
     "type hello say join leave nick who history direct topic typing ping pong bye post joined"
     " welcome version client nonce password rooms room epoch position text key id limit before to"
     " null true false NaN \\\\u0000 \\\\ud800 1e999 [limits] host port timeline trust echo"
-    " frame_bytes ping_seconds"
+    " frame_bytes ping_seconds PROXY TCP4 TCP6 UNKNOWN for= host= \\x0d\\x0a"
+    " \\x0d\\x0a\\x0d\\x0a\\x00\\x0d\\x0aQUIT\\x0a"
 ).split()
 _MOST_BYTES: Final = 512
 

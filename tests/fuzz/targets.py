@@ -6,19 +6,36 @@ that a case reached it: C code is not visible to it.
 
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from websockets.datastructures import Headers
 
 from geventchat.config import BadOption, Config
 from geventchat.config.file import from_file
 from geventchat.protocol import events, frames, names, requests, visible
-from geventchat.protocol.errors import ProtocolError, Refused
+from geventchat.protocol.errors import PROTOCOL, ProtocolError, Refused
 from geventchat.protocol.frames import Decoder
+from geventchat.server.networks import Networks
+from geventchat.server.transport import proxy_header
+from geventchat.server.transport.base import Client, Ways
+from geventchat.server.web import forwarded
+from geventchat.server.web.framing import Web
+from geventchat.server.web.http import BadRequest
+from geventchat.server.web.origin import Names, parsed
 
 _LIMIT: Final = 64
 _HELLO: Final = b'{"type":"hello","version":1,"client":"abcdefghijklmnop","token":"secret"}'
+_HANDSHAKE: Final = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+_WEB: Final = Web({}, Names("localhost"), lambda: None)
+_NOT_IN_FIELDS: Final = dict.fromkeys([*range(9), *range(10, 32), 127])
+"""Characters that no field of HTTP has."""
+_PROXIES: Final = Networks(["10.0.0.0/8"])
 _SETTINGS: Final = Path(tempfile.gettempdir(), "geventchat-fuzz.toml")
 
 
@@ -31,11 +48,100 @@ def frames_in_any_pieces(data: bytes) -> None:
     frames.undecided(data)
 
 
+def a_web_connection(data: bytes) -> None:
+    """Requests and WebSocket frames: cut in two ways, the same bytes have the same outcome.
+
+    The first byte says whether the connection begins with a handshake.
+    """
+    begin = _HANDSHAKE if data[:1] > b"\x7f" else b""
+    data = data[1:]
+    size = 1 + (data[0] if data else 0) % 16
+    pieces = [data[start : start + size] for start in range(0, len(data), size)]
+    assert _web_outcome([begin, data]) == _web_outcome([begin, *pieces])
+
+
+def _web_outcome(pieces: list[bytes]) -> list[bytes | str]:
+    framing = _WEB(_LIMIT, Ways("knock twice", 4040, None))
+    heard: list[bytes | str] = []
+    try:
+        for piece in filter(None, pieces):
+            for message in framing.feed(piece):
+                assert len(message) <= _LIMIT
+                message.decode()
+                heard += filter(None, [message])
+            framing.replies()
+            if framing.ended:
+                heard.append("ended")
+                break
+    except ProtocolError as error:
+        _check_sentence(error.text)
+        reason = error.reason or PROTOCOL
+        framing.farewell(reason)
+        heard += [error.code, framing.end(reason)]
+    return heard
+
+
+def a_host(data: bytes) -> None:
+    """Any text is a host or an origin, or it is none."""
+    field = data.decode("latin-1")
+    host = parsed(field)
+    names = Names("localhost")
+    if host is not None:
+        assert parsed(host.name) or ":" in host.name
+        names.own(host)
+        names.may_talk(f"http://{field}", host)
+
+
 def a_hello_in_it(data: bytes) -> None:
     """A frame that holds a hello is known as such, whatever stands around it."""
     frames.holds_hello(data)
     cut = data[0] if data else 0
     assert frames.holds_hello(data[:cut] + _HELLO + data[cut:])
+
+
+def a_proxy_header(data: bytes) -> None:
+    """Read as it arrives, a header is the same, and not a byte after it is taken."""
+    size = 1 + (data[-1] if data else 0) % 16
+    taken, header = b"", None
+    try:
+        while header is None and len(taken) < len(data):
+            arrived = data[len(taken) : len(taken) + size]
+            header = proxy_header.parse(taken + arrived)
+            taken += arrived if header is None else arrived[: header.size - len(taken)]
+    except proxy_header.BadHeader as error:
+        _check_sentence(str(error))
+        assert not _is_header(data)
+        return
+    if header is None:
+        assert len(data) < proxy_header.MOST_BYTES
+        return
+    assert header == proxy_header.parse(data) == proxy_header.parse(taken)
+    assert header.size == len(taken)
+    assert frames.stranger(taken) == "proxy"
+    if header.source is not None:
+        assert visible.visible(header.source[0]) == header.source[0]
+
+
+def forwarded_fields(data: bytes) -> None:
+    """What a proxy adds counts, whatever the client has said before it."""
+    said = data.decode("latin-1").translate(_NOT_IN_FIELDS)
+    for field, added in (("X-Forwarded-For", "192.0.2.1"), ("Forwarded", "for=192.0.2.1")):
+        for lines in ([said], [f"{said},{added}"], [said, added]):
+            headers = Headers([(field, line) for line in lines])
+            found = forwarded.client(headers, _PROXIES)
+            assert lines == [said] or found == Client("192.0.2.1", 0)
+            assert found is None or found.address not in _PROXIES
+            forwarded.host(headers)
+    both = Headers([("X-Forwarded-For", "192.0.2.1"), ("Forwarded", said)])
+    with suppress(BadRequest):
+        assert forwarded.client(both, _PROXIES) == Client("192.0.2.1", 0)
+
+
+def _is_header(data: bytes) -> bool:
+    try:
+        return proxy_header.parse(data) is not None
+    except proxy_header.BadHeader:
+        return False
 
 
 def _heard(pieces: list[bytes]) -> list[bytes | str]:
@@ -155,9 +261,13 @@ def _check_sentence(text: str) -> None:
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "frames": frames_in_any_pieces,
     "hello": a_hello_in_it,
+    "proxy": a_proxy_header,
+    "forwarded": forwarded_fields,
     "requests": a_request,
     "events": an_event,
     "names": a_name,
     "shown": shown_text,
     "settings": settings,
+    "web": a_web_connection,
+    "hosts": a_host,
 }

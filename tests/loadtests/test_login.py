@@ -144,7 +144,7 @@ def test_plain_users_alone_cannot_log_in(guarded: str, files: Path, authority: A
     run = loaded(guarded, "--ca", authority.ca, "PlainTalker", GEVENTCHAT_PASSWORD=PASSWORD)
     assert run.returncode == 2
     assert run.stderr.splitlines()[-1] == (
-        "load: A server with a password lets no PlainTalker in: choose other users."
+        "load: No PlainTalker can connect, since the server has a password: choose other users."
     )
 
 

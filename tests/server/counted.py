@@ -4,10 +4,11 @@ It starts with a handshake, sends the length before the content, and has a contr
 answers itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from geventchat.protocol.errors import TOO_LARGE, ProtocolError, Reason
+from geventchat.server.transport.base import Client, Ways
 from geventchat.server.wire import JSON
 
 PING = PONG = b"\0\0"
@@ -22,8 +23,9 @@ class CountedFraming:
     hello_first: ClassVar = False
     held: bytes | None = None
     ended = False
+    named: Callable[[Client | None], None] | None = None
 
-    def __init__(self, frame_bytes: int, how: str) -> None:
+    def __init__(self, frame_bytes: int, ways: Ways) -> None:
         self.opening = True
         self.skipped = 0
         self._limit = frame_bytes

@@ -2,7 +2,7 @@
 
 import errno
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import gevent
 from gevent.event import Event
@@ -22,6 +22,9 @@ class FakeLink:
     """
 
     address = "nowhere"
+    anonymous = False
+    forwards = False
+    visited: Callable[[], None] | None = None
     form = JSON
     peer = "nowhere:1"
     door = "none"
@@ -88,6 +91,9 @@ class FakeLink:
                         self._changed.wait()
         finally:
             self._sending = False
+
+    def open_stream(self, seconds: float) -> None:
+        pass
 
     def open(self, seconds: float) -> None:
         pass

@@ -1,36 +1,34 @@
 /** What the user can do: ties connection and store together. No DOM. */
 
 import { NotUnderstood, runCommand } from "./commands.js";
-import { Ended } from "../client/connection.js";
 import { fold, LOBBY } from "../text/names.js";
-import { Entering } from "./entering.js";
+import { Entering, roomsToJoin } from "./entering.js";
 import { Paging } from "./paging.js";
 import { Regain } from "./regain.js";
+import { Saying, sentence } from "./saying.js";
 import { load, save } from "../client/saved.js";
 import { read } from "./typed.js";
 
 /** @import {Connection} from "../client/connection.js" */
-/** @import {Conversation, Item} from "./conversation.js" */
+/** @import {Conversation} from "./conversation.js" */
 /** @import {ClientEvent, Say, ServerError} from "../protocol" */
 /** @import {Store} from "./store.js" */
 
 const RECOUNT_MS = 30_000;
-const TYPING_MS = 5_000; // between two
-const TYPING_AGAIN_MS = 1_500; // after a message, which ends what the one before has shown
 const OF_NICKS = ["bad_nick", "nick_in_use", "nick_too_similar"];
 
 export class Chat {
   /** Opens a part of the page: `finder`, `help`, `operator`. @type {(what: string, text?: string) => void} */
   ask = () => {};
-  /** Rooms to join, the first to be shown. @type {string[]} */
-  #wanted = [];
-  #lastTyping = 0;
+  /** The room to show when it is joined. */
+  #wanted = "";
   #lastWho = 0;
 
   /** @param {Store} store @param {Connection} connection */
   constructor(store, connection) {
     this.store = store;
     this.connection = connection;
+    this.saying = new Saying(store, connection);
     this.paging = new Paging(store, connection);
     this.entering = new Entering(connection, store.status);
     this.regain = new Regain(connection, (text) => this.notice(text));
@@ -42,24 +40,28 @@ export class Chat {
    * Join with a nick, from the form. Rejects with Refused or Ended, whose text is for the user.
    * @param {string} nick
    * @param {string} password
-   * @param {string[]} rooms
+   * @param {string} link a room
    * @returns {Promise<void>}
    */
-  async enter(nick, password, rooms) {
-    this.#wanted = rooms;
+  async enter(nick, password, link) {
+    const { rooms, first } = roomsToJoin(link);
+    this.#wanted = first;
     await this.entering.enter(nick, password);
     const all = [...new Set([...rooms, ...this.#showPending()])];
-    const joins = all.map((room) => this.join(room, room === rooms[0]));
+    const joins = all.map((room) => this.join(room, room === first));
     const failed = (await Promise.allSettled(joins)).filter((join) => join.status === "rejected");
     if (failed.length === all.length) await this.join(LOBBY);
     for (const { reason } of failed) this.notice(sentence(reason), true);
   }
 
-  /** Join again as before a reload. @param {string[]} rooms @param {string} link */
-  reenter(rooms, link) {
+  /** Join again as before a reload. @param {string} link a room */
+  reenter(link) {
+    const { rooms, first } = roomsToJoin(link);
     const { kind, name } = load("current", { kind: "room", name: "" });
     if (kind === "direct" && !link) this.show(this.store.direct(name));
-    else this.#wanted = rooms;
+    // Shown at once, so that one can write before the server has answered.
+    for (const room of rooms) this.store.expect(room);
+    if (!this.store.current) this.store.enter(this.store.expect(first));
     this.store.operator = load("token", "", sessionStorage) !== "";
     this.entering.again([...rooms, ...this.#showPending()]);
   }
@@ -133,9 +135,9 @@ export class Chat {
   #joined(name) {
     const room = this.store.room(name);
     if (!room) return;
-    if (!this.store.current || this.#wanted[0] === name) this.show(room);
-    if (this.#wanted[0] === name) this.#wanted = [];
-    if (this.store.current === room) this.#askWho(room);
+    if (!this.store.current || this.#wanted === name) this.store.enter(room);
+    if (this.#wanted === name) this.#wanted = "";
+    if (this.store.current === room && !room.members.known) this.#askWho(room);
   }
 
   // Conversations
@@ -153,7 +155,7 @@ export class Chat {
       if (shows) this.show(known);
       return;
     }
-    if (shows) this.#wanted = [fold(name)];
+    if (shows) this.#wanted = fold(name);
     const joined = await this.connection.request("join", { room: name });
     const room = this.store.room(joined.room);
     if (shows && room) this.show(room);
@@ -207,65 +209,8 @@ export class Chat {
   async take(line) {
     if (line.trim() === "q") return this.quit();
     const meant = read(line);
-    if (typeof meant === "string") return this.say(meant);
+    if (typeof meant === "string") return this.saying.say(meant);
     return runCommand(meant[0], meant[1], this);
-  }
-
-  /** Send a text to the current conversation. @param {string} text */
-  async say(text) {
-    const to = this.store.current;
-    if (!to) throw new NotUnderstood("You are not in a room; join one with /join ROOM.");
-    if (to.kind === "direct") await this.direct(to.name, text);
-    else this.store.say(this.connection.say(to.name, text));
-    this.#lastTyping = Math.min(this.#lastTyping, Date.now() - TYPING_MS + TYPING_AGAIN_MS);
-  }
-
-  /** @param {string} nick @param {string} text */
-  async direct(nick, text) {
-    if (!this.connection.welcome) throw new Ended("Not sent: direct messages need a connection.");
-    const conversation = this.store.direct(nick);
-    this.show(conversation);
-    await this.#sendDirect(conversation, this.store.sayDirect(nick, text));
-  }
-
-  /** @param {Conversation} conversation @param {Item} item */
-  async #sendDirect(conversation, item) {
-    try {
-      await this.connection.request("direct", { to: conversation.name, text: item.text });
-      item.state = undefined;
-    } catch (error) {
-      Object.assign(item, { state: "failed", error: sentence(error) });
-    }
-    this.store.directs.save();
-    this.store.changed("log", conversation);
-  }
-
-  /** Send a message again that was refused. @param {Conversation} conversation @param {Item} item */
-  again(conversation, item) {
-    if (conversation.kind === "room") {
-      this.store.say(this.connection.say(conversation.name, item.text, item.key));
-    } else {
-      Object.assign(item, { state: "sending", error: undefined });
-      this.store.changed("log", conversation);
-      this.#sendDirect(conversation, item);
-    }
-  }
-
-  /** Forget a message that was refused. @param {Conversation} conversation @param {Item} item */
-  discard(conversation, item) {
-    conversation.outgoing = conversation.outgoing.filter((other) => other !== item);
-    conversation.items = conversation.items.filter((other) => other !== item);
-    this.store.changed("log", conversation);
-  }
-
-  /** Tell the room that the user is typing, now and then. */
-  type() {
-    const room = this.store.current;
-    const now = Date.now();
-    const quiet = now - this.#lastTyping < TYPING_MS || (room?.members.count ?? 0) > 150;
-    if (room?.kind !== "room" || room.members.count < 2 || quiet || room.outgoing.length) return;
-    this.#lastTyping = now;
-    this.connection.typing(room.name);
   }
 
   // Others
@@ -306,9 +251,4 @@ export class Chat {
   #fail(error) {
     this.notice(sentence(error), true);
   }
-}
-
-/** What an error says to the user. @param {unknown} error */
-export function sentence(error) {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -90,7 +90,7 @@ async function who(chat, { room = "" }) {
 async function query(chat, { nick, text }) {
   if (!nick) throw new NotUnderstood("Usage: /query NICK [TEXT]");
   chat.show(chat.store.direct(nick));
-  if (text) await chat.direct(nick, text);
+  if (text) await chat.saying.direct(nick, text);
 }
 
 /** @param {Chat} chat @param {Record<string, string>} given */
@@ -103,16 +103,16 @@ function topic(chat, { text }) {
 /** @param {Chat} chat @param {Record<string, string>} given */
 function ignore(chat, { nick }) {
   const { store } = chat;
-  if (!nick) return chat.notice(`Ignored: ${[...store.ignored].sort().join(", ") || "nobody"}.`);
+  if (!nick) return chat.notice(`Ignored: ${store.ignored.all.join(", ") || "nobody"}.`);
   if (fold(nick) === fold(store.nick)) throw new NotUnderstood("That is your own nick.");
-  if (store.ignores(nick)) return unignore(chat, { nick });
+  if (store.ignored.has(nick)) return unignore(chat, { nick });
   store.ignore(nick, true);
   chat.notice(`Ignoring ${nick}, under a new nick too; /unignore ${nick} to undo.`);
 }
 
 /** @param {Chat} chat @param {Record<string, string>} given */
 function unignore(chat, { nick }) {
-  if (!chat.store.ignores(nick)) {
+  if (!chat.store.ignored.has(nick)) {
     throw new NotUnderstood(`${nick} is not ignored; /ignore lists who is.`);
   }
   chat.store.ignore(nick, false);
@@ -142,16 +142,16 @@ const OWN = [
   { name: "who", arguments: "[ROOM]", help: "list the members of a room", run: who, aliases: "names n w users" },
   {
     name: "msg", arguments: "NICK TEXT", help: "send a direct message",
-    run: (chat, { nick, text }) => chat.direct(nick, text), aliases: "m dm pm tell whisper privmsg notice",
+    run: (chat, { nick, text }) => chat.saying.direct(nick, text), aliases: "m dm pm tell whisper privmsg notice",
   },
   { name: "query", arguments: "[NICK] [TEXT]", help: "write to one user alone", run: query, aliases: "q" },
   {
     name: "me", arguments: "TEXT", help: "say what you do: * anna TEXT",
-    run: (chat, { text }) => chat.say(`${ACTION}${text}`),
+    run: (chat, { text }) => chat.saying.say(`${ACTION}${text}`),
   },
   {
     name: "say", arguments: "TEXT", help: "send a text, whatever it begins with",
-    run: (chat, { text }) => chat.say(text),
+    run: (chat, { text }) => chat.saying.say(text),
   },
   { name: "history", arguments: "[COUNT]", help: "load older messages of this room", run: history },
   {

@@ -80,12 +80,15 @@ function secrets() {
   return { password: load("password", undefined), token: load("token", undefined, sessionStorage) };
 }
 
-/** The rooms to join: as before, and the one of a link, which comes first. @param {string} link */
+/**
+ * The rooms to join, as before and the one of a link; and which to show first.
+ * @param {string} link
+ */
 export function roomsToJoin(link) {
   const current = load("current", { kind: "room", name: "" });
-  const first = link || (current.kind === "room" ? current.name : "");
   const before = load("rooms", /** @type {string[]} */ ([]));
-  const rooms = [...new Set([...(link ? [fold(link)] : []), ...before])];
-  if (!rooms.length) return [LOBBY];
-  return rooms.sort((a, b) => Number(b === fold(first)) - Number(a === fold(first)));
+  const rooms = [...new Set([...before, ...(link ? [fold(link)] : [])])];
+  if (!rooms.length) rooms.push(LOBBY);
+  const first = link ? fold(link) : current.kind === "room" ? current.name : "";
+  return { rooms, first: rooms.includes(first) ? first : rooms[0] };
 }

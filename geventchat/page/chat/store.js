@@ -6,11 +6,12 @@
 
 import { Conversation, itemOf, NOTHING, sending } from "./conversation.js";
 import { Directs } from "./directs.js";
+import { Ignored } from "./ignored.js";
 import { Reads } from "./reads.js";
 import { Status } from "./status.js";
 import { mentions } from "../text/mentions.js";
 import { compare, fold } from "../text/names.js";
-import { load, save } from "../client/saved.js";
+import { save } from "../client/saved.js";
 
 /** @import {Item} from "./conversation.js" */
 /** @import {ClientEvent, Joined, Members, Post, Presence, Say, ServerError, Welcome} from "../protocol" */
@@ -38,8 +39,7 @@ export class Store {
   current = null;
   /** Whether the user looks at the page. */
   attentive = true;
-  /** @type {Set<string>} folded nicks */
-  ignored = new Set(load("ignored", []));
+  ignored = new Ignored();
   /** @type {Listener[]} */
   #listeners = [];
 
@@ -152,20 +152,13 @@ export class Store {
 
   /** Hide what a nick says, or no longer. @param {string} nick @param {boolean} hides */
   ignore(nick, hides) {
-    if (hides) this.ignored.add(fold(nick));
-    else this.ignored.delete(fold(nick));
-    save("ignored", [...this.ignored]);
+    this.ignored.set(nick, hides);
     for (const conversation of this.all) {
-      if (hides) conversation.hide((author) => this.ignored.has(fold(author)));
+      if (hides) conversation.hide((author) => this.ignored.has(author));
       else if (conversation.kind === "room") conversation.clear(); // loaded again, with what was hidden
       this.changed("log", conversation);
     }
     this.changed("members", this.current);
-  }
-
-  /** @param {string} nick */
-  ignores(nick) {
-    return this.ignored.has(fold(nick));
   }
 
   // Events
@@ -175,6 +168,7 @@ export class Store {
     if (this.status.hear(event)) {
       if (event.type === "welcome") this.#welcome(event);
       if (event.type === "disconnected") this.#away();
+      if (this.status.is === "taken") this.handOver();
       return this.changed("status");
     }
     switch (event.type) {
@@ -255,6 +249,14 @@ export class Store {
     }
   }
 
+  /** Another tab sends what is not stored yet, and shows it. */
+  handOver() {
+    for (const room of this.rooms.values()) {
+      room.outgoing = room.outgoing.filter(({ state }) => state === "failed");
+      this.changed("log", room);
+    }
+  }
+
   /** @param {Joined} joined */
   #joined(joined) {
     const room = this.expect(joined.room);
@@ -303,7 +305,7 @@ export class Store {
 
   /** @param {Post} post */
   #hides(post) {
-    return this.ignores(post.author) && !this.#isOwn(post);
+    return this.ignored.has(post.author) && !this.#isOwn(post);
   }
 
   /** @param {Post} post */
@@ -346,10 +348,7 @@ export class Store {
 
   /** Keep ignoring, or writing to, somebody who has changed their nick. @param {string} nick @param {string} renamed */
   #follow(nick, renamed) {
-    if (this.ignored.delete(fold(nick))) {
-      this.ignored.add(fold(renamed));
-      save("ignored", [...this.ignored]);
-    }
+    this.ignored.rename(nick, renamed);
     const direct = this.directs.rename(nick, renamed);
     if (!direct) return;
     this.notice(`${nick} is now known as ${renamed}.`, false, direct);
@@ -360,7 +359,7 @@ export class Store {
   /** @param {string} name @param {string} nick */
   #typing(name, nick) {
     const room = this.rooms.get(name);
-    if (!room || nick === this.nick || this.ignores(nick)) return;
+    if (!room || nick === this.nick || this.ignored.has(nick)) return;
     room.members.type(nick);
     this.changed("typing", room);
   }
@@ -371,13 +370,13 @@ export class Store {
     if (!room) return;
     room.topic = topic;
     const text = topic ? `${by} set the topic: ${topic}` : `${by} cleared the topic.`;
-    if (!this.ignores(by)) this.notice(text, false, room);
+    if (!this.ignored.has(by)) this.notice(text, false, room);
     this.changed("members", room);
   }
 
   /** @param {string} author @param {string} text @param {number} time */
   #direct(author, text, time) {
-    if (this.ignores(author)) return;
+    if (this.ignored.has(author)) return;
     const direct = this.direct(author);
     direct.name = author; // as they spell it
     const item = { ...NOTHING, kind: /** @type {const} */ ("post"), author, text, time };

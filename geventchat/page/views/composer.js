@@ -1,6 +1,6 @@
 /** Where messages are written: sends them, keeps a draft for each conversation, completes words. */
 
-import { sentence } from "../chat/chat.js";
+import { sentence } from "../chat/saying.js";
 import { complete } from "../chat/completion.js";
 import { LineHistory } from "../chat/line_history.js";
 import { load, save } from "../client/saved.js";
@@ -72,7 +72,7 @@ export class Composer {
   #typed() {
     this.#history.reset();
     this.#changed();
-    if (this.#input.value && !this.#input.value.startsWith("/")) this.#chat.type();
+    if (this.#input.value && !this.#input.value.startsWith("/")) this.#chat.saying.type();
   }
 
   /** What is in the input was changed, by whatever. */

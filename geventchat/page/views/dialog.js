@@ -1,6 +1,6 @@
 /** A dialog that asks for something: a few fields, what is wrong with them, two buttons. */
 
-import { sentence } from "../chat/chat.js";
+import { sentence } from "../chat/saying.js";
 import { byId, element } from "./elements.js";
 
 /**

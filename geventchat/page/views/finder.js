@@ -1,6 +1,6 @@
 /** The room finder: the rooms of the server, most members first; joins one, or makes one. */
 
-import { sentence } from "../chat/chat.js";
+import { sentence } from "../chat/saying.js";
 import { Refused } from "../client/connection.js";
 import { oneLine } from "../text/visible.js";
 import { byId, element, isolated } from "./elements.js";

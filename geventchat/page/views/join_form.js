@@ -1,7 +1,6 @@
 /** The form that one joins by: a name, and a password if the server has one. */
 
-import { sentence } from "../chat/chat.js";
-import { roomsToJoin } from "../chat/entering.js";
+import { sentence } from "../chat/saying.js";
 import { Refused } from "../client/connection.js";
 import { load } from "../client/saved.js";
 import { byId } from "./elements.js";
@@ -48,7 +47,7 @@ export class JoinForm {
     this.#button.disabled = true;
     this.#button.textContent = "Joining…";
     try {
-      await this.#chat.enter(name, this.#password.value, roomsToJoin(this.#linked()));
+      await this.#chat.enter(name, this.#password.value, this.#linked());
       this.#password.value = "";
       document.documentElement.dataset.view = "chat";
       byId("message").focus();

@@ -111,7 +111,8 @@ export class Log {
     const rows = [];
     const before = all.indexOf(items[0]) - 1;
     const isEnd = items.at(-1) === all.at(-1) && (conversation.attached || !conversation.last);
-    if (before < 0 && !conversation.hasOlder) rows.push([`begin ${conversation.name}`, null, () => begin(conversation)]);
+    const begins = before < 0 && !conversation.hasOlder && (conversation.joined || conversation.kind === "direct");
+    if (begins) rows.push([`begin ${conversation.name}`, null, () => begin(conversation)]);
     /** @type {Item | null} */
     let previous = all[before] ?? null;
     for (const item of isEnd ? [...items, ...conversation.outgoing] : items) {

@@ -17,8 +17,8 @@ export function listenToLog(chat, log, menus) {
     if (!button || !item || !current) return;
     if (button.matches(".author")) menus.ofNick(item.author, button);
     else if (button.matches(".more")) menus.ofMessage(item, button);
-    else if (button.matches(".again")) chat.again(current, item);
-    else if (button.matches(".discard")) chat.discard(current, item);
+    else if (button.matches(".again")) chat.saying.again(current, item);
+    else if (button.matches(".discard")) chat.saying.discard(current, item);
   });
   list.addEventListener("keydown", (event) => {
     const article = /** @type {HTMLElement} */ (event.target);

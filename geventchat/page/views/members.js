@@ -1,5 +1,6 @@
 /** Who is in the current room. */
 
+import { oneLine } from "../text/visible.js";
 import { avatar, byId, element, isolated } from "./elements.js";
 import { oncePerFrame } from "./frame.js";
 
@@ -32,7 +33,7 @@ export class MemberList {
     this.#entries = entries;
     for (const [each, entry] of entries) {
       entry.classList.toggle("own", each === nick);
-      entry.classList.toggle("ignored", this.#chat.store.ignores(each));
+      entry.classList.toggle("ignored", this.#chat.store.ignored.has(each));
     }
     const list = byId("member-list");
     const shown = [...entries.values()];
@@ -45,6 +46,7 @@ export class MemberList {
   /** @param {string} nick */
   #entry(nick) {
     const button = element("button", { type: "button", "aria-haspopup": "menu" }, avatar(nick), isolated(nick));
+    button.title = oneLine(nick);
     button.onclick = () => this.open(nick, button);
     return element("li", {}, button);
   }

@@ -28,7 +28,7 @@ export class Menus {
     /** @type {Choice[]} */
     const choices = [...first];
     if (nick !== store.nick) {
-      const hides = store.ignores(nick);
+      const hides = store.ignored.has(nick);
       choices.push(
         { label: `Message ${oneLine(nick)}`, run: () => chat.show(store.direct(nick)) },
         { label: "Mention", run: () => this.composer.insert(`${nick} `) },

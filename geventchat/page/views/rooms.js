@@ -31,6 +31,8 @@ export class RoomList {
     this.#fill(byId("room-list"), [...store.rooms.values()]);
     this.#fill(byId("direct-list"), store.directs.all);
     byId("directs-title").hidden = store.directs.all.length === 0;
+    const waiting = store.directs.all.reduce((sum, { unread }) => sum + unread, 0);
+    byId("directs-title").dataset.unread = waiting ? `${waiting} unread` : "";
     for (const known of this.#entries.keys()) if (!store.all.includes(known)) this.#entries.delete(known);
     const elsewhere = store.all.some((each) => each !== store.current && (each.mentioned || this.#isPersonal(each)));
     byId("open-rooms").querySelector(".dot")?.toggleAttribute("hidden", !elsewhere);
@@ -60,7 +62,7 @@ export class RoomList {
     const { open, label, badge, close } = entry;
     if (conversation === this.#chat.store.current) open.setAttribute("aria-current", "page");
     else open.removeAttribute("aria-current");
-    label.textContent = oneLine(name);
+    label.textContent = label.title = oneLine(name);
     entry.item.classList.toggle("unread", unread > 0);
     const spoken = element("span", { className: "unseen" }, mentioned ? " unread, mentions you" : " unread");
     badge.replaceChildren(unread > 999 ? "999+" : String(unread), spoken);

@@ -9,13 +9,12 @@ import logging
 import os
 import secrets
 import stat
-from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
 from geventchat.config import BadSetting
 from geventchat.config.secrets import read_token
-from geventchat.server.access.rate_limits import Trust, origin
+from geventchat.server.access.rate_limits import origin
 from geventchat.server.files import replace
 
 ATTEMPTS: Final = 5
@@ -47,11 +46,10 @@ class Secret:
 class FailedAttempts:
     """Counts wrong attempts per minute and address, or IPv6 /64.
 
-    Trusted networks are not counted. The number of addresses is bounded; the oldest is forgotten.
+    The number of addresses is bounded; the oldest is forgotten.
     """
 
-    def __init__(self, trust: Sequence[str] = ()) -> None:
-        self._trust = Trust(trust)
+    def __init__(self) -> None:
         self._wrong: dict[str, tuple[float, int]] = {}
         """By network: the start of its minute, and the number of attempts."""
 
@@ -62,8 +60,6 @@ class FailedAttempts:
 
     def count(self, address: str, now: float) -> None:
         """Count a wrong attempt."""
-        if address in self._trust:
-            return
         network = origin(address)
         began, count = self._wrong.pop(network, (now, 0))
         if now - began >= ATTEMPT_SECONDS:

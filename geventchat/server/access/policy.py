@@ -16,9 +16,10 @@ from geventchat.protocol import names
 from geventchat.protocol.errors import BANNED, FULL, PASSWORD, Ending, Reason, Refused
 from geventchat.protocol.requests import Hello
 from geventchat.server.access.credentials import FailedAttempts, Secret
-from geventchat.server.access.rate_limits import ConnectionLimiter, Trust
+from geventchat.server.access.rate_limits import ConnectionLimiter
 from geventchat.server.access.rules import Rule, Rules
 from geventchat.server.access.rules_file import RulesFile
+from geventchat.server.networks import Networks
 from geventchat.server.participant import Participant
 
 _FOR_EVER: Final = float("inf")
@@ -65,8 +66,8 @@ class Policy:
         """Replace the secrets; existing sessions and operators are not affected."""
         self._password = Secret(password) if password is not None else None
         self._token = Secret(token) if token is not None else None
-        self._passwords, self._tokens = FailedAttempts(trust), FailedAttempts(trust)
-        self.trust = Trust(trust)
+        self._passwords, self._tokens = FailedAttempts(), FailedAttempts()
+        self.trust = Networks(trust)
 
     @property
     def features(self) -> list[str]:
@@ -97,11 +98,13 @@ class Policy:
             if hello.password is None:
                 raise Ending(PASSWORD)
             now = time.monotonic()
+            counted = _is_counted(session)
             # A known client is not locked out by the wrong attempts of others at its address.
-            if former is None and self._passwords.exceeded(session.address, now):
+            if counted and former is None and self._passwords.exceeded(session.address, now):
                 raise Ending(_SPENT)
             if not self._password.matches(hello.password):
-                self._passwords.count(session.address, now)
+                if counted:
+                    self._passwords.count(session.address, now)
                 raise Ending(_WRONG)
         nicks = [former] if former is not None else []
         if hello.nick is not None:
@@ -137,12 +140,13 @@ class Policy:
         if token is None:
             raise self._denied(session, action, "Only operators may do that.")
         now = time.monotonic()
-        if self._tokens.exceeded(
-            session.address, now
-        ):  # not logged, or an attack could fill the log
+        counted = _is_counted(session)
+        if counted and self._tokens.exceeded(session.address, now):
+            # Not logged, or an attack could fill the log.
             raise Refused("slow_down", _SPENT.text, retry_ms=60_000)
         if not self._token.matches(token):
-            self._tokens.count(session.address, now)
+            if counted:
+                self._tokens.count(session.address, now)
             raise self._denied(session, action, "Wrong operator token.")
         if action == "hello":
             audit(session, action)
@@ -207,3 +211,8 @@ class Policy:
         """Save the rules, if there is a file for them. Waits. Raises Refused `storage`."""
         if self._file is not None:
             self._file.save(self.rules.in_force(self.clock()))
+
+
+def _is_counted(session: Participant) -> bool:
+    """Return whether the wrong attempts of a session count: those of trusted networks do not."""
+    return session.pace is not None

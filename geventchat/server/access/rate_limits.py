@@ -4,14 +4,12 @@ Addresses are forgotten when their counts have run out. Nothing here waits.
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
-from ipaddress import ip_network
 from typing import Final
 
 from geventchat.config import Limits
 from geventchat.protocol.errors import FULL, Reason
-from geventchat.server.access.rules import network, parsed
+from geventchat.server.access.rules import network
 
 TOO_MANY: Final = replace(FULL, text="Too many connections from your address. Close one first.")
 TOO_OFTEN: Final = replace(
@@ -30,17 +28,6 @@ _ORIGINS: Final = 10_000
 def origin(address: str) -> str:
     """Return the network by which an address is counted: for IPv6 its /64."""
     return str(network(address) or address)
-
-
-class Trust:
-    """Networks that have no limits by address."""
-
-    def __init__(self, networks: Sequence[str] = ()) -> None:
-        self._networks = [ip_network(each) for each in networks]
-
-    def __contains__(self, address: str) -> bool:
-        ip = parsed(address)
-        return ip is not None and any(ip in each for each in self._networks)
 
 
 class ConnectionLimiter:

@@ -6,18 +6,18 @@ does not grow with their number.
 
 import time
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
 from geventchat.protocol import events, names
 from geventchat.protocol.errors import Refused
+from geventchat.server.networks import parsed
 
 MAX_RULES: Final = 2_000
 """In force at a time."""
 _WIDEST: Final = {4: 8, 6: 16}
 """The shortest prefix of a network in a new rule, by IP version."""
 
-Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
@@ -147,15 +147,6 @@ class Rules:
             if rule.target_type == "address"
             for each in [ip_network(rule.value)]
         )
-
-
-def parsed(address: str) -> Address | None:
-    """Parse an address; None if it is invalid. IPv4 mapped into IPv6 becomes IPv4."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return None
-    return getattr(ip, "ipv4_mapped", None) or ip
 
 
 def network(text: str) -> Network | None:

@@ -1,7 +1,7 @@
 """What a session needs of its link, and what a link is made of: a framing over a stream."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from geventchat.protocol.errors import Reason
 from geventchat.server.transport.outbox import Outbox, Sink
@@ -17,11 +17,29 @@ class PagesOnly(ConnectionError):
     """The client asked for pages, and for no more."""
 
 
+class Client(NamedTuple):
+    """Who is at the other end of a connection."""
+
+    address: str
+    """Its host, without a port."""
+    port: int
+    anonymous: bool = False
+    """Whether these are those of a proxy, which did not name the client."""
+    forwards: bool = False
+    """Whether it is a proxy that names clients in its requests."""
+
+
 class Link(Protocol):
     """A session's way to its client, whichever door the client came through."""
 
     address: str
     """The client's host, without a port."""
+    anonymous: bool
+    """Whether that is a proxy's, which did not name the client: it is never trusted."""
+    forwards: bool
+    """Whether it is of a proxy that names a client in each request."""
+    visited: Callable[[], None] | None
+    """Called in `open` when a proxy has named the client of a request, before that is answered."""
     door: str
     """The name of the door."""
     heard: float
@@ -54,6 +72,12 @@ class Link(Protocol):
 
         `seconds`: the time for each step. Raises OSError: SilentClient if the client did not even
         begin to, PagesOnly if it needed no session.
+        """
+
+    def open_stream(self, seconds: float) -> None:
+        """Shake hands as far as the stream asks for that. Waits. Raises OSError.
+
+        Enough for `reject`.
         """
 
     def frames(self, outbox: Outbox) -> Iterator[bytes]:
@@ -108,6 +132,17 @@ class Stream(Sink, Protocol):
         """End sending, read on to the end for up to `seconds`, close. Waits."""
 
 
+class Ways(NamedTuple):
+    """The ways in, as clients are told that came to the wrong port."""
+
+    command: str
+    """What connects to the chat port."""
+    port: int
+    """The chat port."""
+    page: str | None
+    """The address of the page; None: it is disabled."""
+
+
 class Framings(Protocol):
     """Makes the framings of a door."""
 
@@ -115,11 +150,8 @@ class Framings(Protocol):
     def doors(self) -> tuple[str, str]:
         """The names of the door: without TLS, with TLS."""
 
-    def __call__(self, frame_bytes: int, how: str) -> "Framing":
-        """Return the framing of a connection.
-
-        `frame_bytes`: the largest frame; `how`: the way to connect, as clients are told.
-        """
+    def __call__(self, frame_bytes: int, ways: Ways) -> "Framing":
+        """Return the framing of a connection. `frame_bytes`: the largest frame."""
 
 
 class Framing(Protocol):
@@ -138,6 +170,9 @@ class Framing(Protocol):
     """Frames in the last bytes fed that have nothing for the session: empty or control frames."""
     ended: bool
     """Whether the client has said that it sends no more."""
+    named: Callable[[Client | None], None] | None
+    """Called in `feed`, before a request is answered, with the client that a proxy names; None: the
+    other end is no proxy."""
 
     @property
     def held(self) -> bytes | None:

@@ -1,8 +1,9 @@
 """The link: a framing over a stream, read by its session at the pace its client may speak."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import gevent
@@ -10,12 +11,14 @@ from gevent.event import Event
 
 from geventchat.protocol.errors import PROTOCOL, ProtocolError, Reason
 from geventchat.protocol.names import endpoint
-from geventchat.server.transport.base import Framing, PagesOnly, SilentClient, Stream
+from geventchat.server.transport.base import Client, Framing, PagesOnly, SilentClient, Stream
 from geventchat.server.transport.outbox import Outbox
 from geventchat.server.transport.token_bucket import TokenBucket
 from geventchat.server.wire import Form
 
 _TOO_LONG: Final = "it took too long"
+_REPLY_SECONDS: Final = 60.0
+"""How long a client may take to read a reply of the framing before its session."""
 _TOKEN_BYTES: Final = 4 << 10
 _HOLD_SECONDS: Final = 1.0
 """How long a client's first frame waits if more bytes may show that it is none."""
@@ -27,17 +30,15 @@ class Connection:
     """One client's connection, of any stream and any framing. See `Link`."""
 
     __slots__ = (
-        "_draining", "_framing", "_opened", "_paused", "_port",
-        "address", "begun", "door", "heard", "listening", "pace", "sink",
+        "_draining", "_framing", "_opened", "_paused", "_port", "address", "anonymous",
+        "begun", "door", "forwards", "heard", "listening", "pace", "sink", "visited",
     )  # fmt: skip
 
-    def __init__(
-        self, stream: Stream, framing: Framing, address: str, port: int, door: str
-    ) -> None:
+    def __init__(self, stream: Stream, framing: Framing, client: Client, door: str) -> None:
         self.sink = stream
         self._framing = framing
-        self.address = address
-        self._port = port
+        self.address, self._port, self.anonymous, self.forwards = client
+        self.visited: Callable[[], None] | None = None
         self.door = door
         self.heard = 0.0
         self.begun = 0.0
@@ -62,11 +63,21 @@ class Connection:
     def open(self, seconds: float) -> None:
         if self._opened:
             return
+        self.open_stream(seconds)
+        if self.forwards:
+            proxy = Client(self.address, self._port, self.anonymous)
+            self._framing.named = partial(self._take_on, proxy)
+        try:
+            if self._framing.opening:
+                self._shake_hands(seconds)
+        finally:
+            if self.forwards:
+                self._framing.named = None
+        self._opened = True
+
+    def open_stream(self, seconds: float) -> None:
         with gevent.Timeout(seconds, TimeoutError(_TOO_LONG)):
             self.sink.open(self._framing.misplaced)
-        if self._framing.opening:
-            self._shake_hands(seconds)
-        self._opened = True
 
     def frames(self, outbox: Outbox) -> Iterator[bytes]:
         stream, framing, hub = self.sink, self._framing, gevent.get_hub()
@@ -139,8 +150,7 @@ class Connection:
 
     def _shake_hands(self, seconds: float) -> None:
         """Exchange what the framing begins with. Nobody else sends yet, so no outbox is needed."""
-        stream, framing, heard = self.sink, self._framing, False
-        due = time.monotonic() + seconds
+        framing, heard, due = self._framing, False, time.monotonic() + seconds
         try:
             while framing.opening and not framing.ended:
                 data = self._first_bytes(due)
@@ -149,11 +159,11 @@ class Connection:
                 if not data:
                     raise (PagesOnly if heard else SilentClient)("it hung up")
                 heard = True
-                for _ in framing.feed(data):
-                    raise ConnectionError("it did not wait for the handshake to end")
-                if replies := framing.replies():
-                    stream.send(replies, seconds)
-                    due = time.monotonic() + seconds
+                for frame in framing.feed(data):
+                    if frame:
+                        raise ConnectionError("it did not wait for the handshake to end")
+                    due = self._send_replies(seconds) or due
+                due = self._send_replies(seconds) or due
         except ProtocolError as error:
             with suppress(OSError):  # it may not have waited for that
                 self.reject(error.reason or PROTOCOL)
@@ -161,15 +171,40 @@ class Connection:
         if framing.opening:
             raise PagesOnly("it asked for no more")
 
+    def _take_on(self, proxy: Client, client: Client | None) -> None:
+        self.address, self._port, self.anonymous, _ = client or proxy
+        if self.visited is not None:
+            self.visited()
+
     def _first_bytes(self, due: float) -> bytes | None:
-        """Read some of what comes, until a monotonic time; None: nothing came."""
-        with suppress(TimeoutError), gevent.Timeout(max(due - time.monotonic(), 0), TimeoutError):
+        """Read some of what comes, until a monotonic time or a shutdown; None: nothing came."""
+        with (
+            suppress(TimeoutError, ConnectionAbortedError),
+            gevent.Timeout(max(due - time.monotonic(), 0), TimeoutError),
+        ):
             while True:
                 try:
                     return self.sink.recv()
                 except BlockingIOError:
                     gevent.get_hub().wait(self.sink.readable)
+                except OSError:  # a reset; health checks and browsers close like that too
+                    return b""
         return None
+
+    def _send_replies(self, seconds: float) -> float | None:
+        """Send what the framing has to send; return until when more may come. Waits.
+
+        Raises PagesOnly if the client does not take it.
+        """
+        if not (replies := self._framing.replies()):
+            return None
+        try:
+            with gevent.Timeout(_REPLY_SECONDS, TimeoutError):
+                self.sink.send(replies, seconds)
+            gevent.sleep(1e-9)  # others have their turn: a hundred requests may have come at once
+        except OSError as error:
+            raise PagesOnly(str(error)) from None
+        return time.monotonic() + seconds
 
     def _put_aside(self, outbox: Outbox, left: int) -> None:
         """Count and answer what is nothing for the session."""

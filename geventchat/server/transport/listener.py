@@ -13,8 +13,9 @@ from gevent.ssl import SSLContext
 from geventchat.config import BadSetting
 from geventchat.protocol.names import endpoint
 from geventchat.server.logs.rejections import Rejections
-from geventchat.server.transport.base import Framings, Link
+from geventchat.server.transport.base import Client, Framings, Link, Ways
 from geventchat.server.transport.connection import Connection
+from geventchat.server.transport.proxies import Proxies
 from geventchat.server.transport.tcp import TcpStream
 from geventchat.server.transport.tls import TlsStream
 
@@ -87,12 +88,16 @@ class Door:
         welcome: Callable[[Link], None],
         rejections: Rejections,
         setting: str | None = None,
+        *,
+        forwarding: bool = False,
     ) -> None:
+        """`forwarding`: whether its proxies may name clients in requests instead of a header."""
         self._framing = framing
         self._on_connect = welcome
+        self._proxies = Proxies(rejections, optional=forwarding)
         self._tls: SSLContext | None = None
         self._frame_bytes = 0
-        self._how = ""
+        self._ways = Ways("", 0, None)
         self._servers = [
             _Listener(listener, self._handle, rejections)
             for listener in _opened(host, port, setting)
@@ -108,13 +113,16 @@ class Door:
         """What metrics call it; another with TLS than without."""
         return self._framing.doors[self._tls is not None]
 
-    def renew(self, tls: SSLContext | None, frame_bytes: int, how: str) -> None:
+    def renew(self, tls: SSLContext | None, frame_bytes: int, ways: Ways) -> None:
         """Change what holds for connections from now on.
 
-        `tls`: what they have to speak TLS with; `frame_bytes`: the largest frame they may send;
-        `how`: how to connect, as programs are told that speak something else.
+        `tls`: what they have to speak TLS with; `frame_bytes`: the largest frame they may send.
         """
-        self._tls, self._frame_bytes, self._how = tls, frame_bytes, how
+        self._tls, self._frame_bytes, self._ways = tls, frame_bytes, ways
+
+    def believe(self, proxies: Sequence[str], seconds: float) -> None:
+        """Change the networks of the proxies that name clients; a header has `seconds` to come."""
+        self._proxies.renew(proxies, seconds)
 
     def start(self) -> None:
         """Begin to accept."""
@@ -125,11 +133,15 @@ class Door:
         """Stop accepting; existing connections stay."""
         for server in self._servers:
             server.close()
+        self._proxies.close()
 
     def _handle(self, sock: gevent_socket.socket, address: tuple[Any, ...]) -> None:
+        client = self._proxies.find_client(sock, Client(_host(address), address[1]))
+        if client is None:
+            return
         stream = TcpStream(sock) if self._tls is None else TlsStream(sock, self._tls)
-        framing = self._framing(self._frame_bytes, self._how)
-        self._on_connect(Connection(stream, framing, _host(address), address[1], self.name))
+        framing = self._framing(self._frame_bytes, self._ways)
+        self._on_connect(Connection(stream, framing, client, self.name))
 
 
 def _host(address: tuple[Any, ...]) -> str:

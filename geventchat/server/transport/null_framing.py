@@ -1,10 +1,11 @@
 """The framing of the chat port: text, then a null byte. It recognises who speaks something else."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar, Final
 
 from geventchat.protocol import frames
 from geventchat.protocol.errors import HTTP, MISPLACED_HELLO, PROXY, ProtocolError, Reason
+from geventchat.server.transport.base import Client, Ways
 from geventchat.server.wire import JSON
 
 _FIRST_BYTES: Final = 16
@@ -19,17 +20,18 @@ _REASONS: Final[dict[frames.Stranger, Reason]] = {"proxy": PROXY, "wide": MISPLA
 class NullFraming(frames.Decoder):
     """See `Framing`."""
 
-    __slots__ = "_how", "_stranger", "held"
+    __slots__ = "_stranger", "_ways", "held"
     doors: ClassVar = "tcp", "tls"
     form: ClassVar = JSON
     overhead: ClassVar = 1
     hello_first: ClassVar = False
     opening = False
     ended = False
+    named: Callable[[Client | None], None] | None = None
 
-    def __init__(self, frame_bytes: int, how: str) -> None:
+    def __init__(self, frame_bytes: int, ways: Ways) -> None:
         super().__init__(frame_bytes)
-        self._how = how
+        self._ways = ways
         self.held: bytes | None = b""
         self._stranger: frames.Stranger | None = None
 
@@ -70,7 +72,7 @@ class NullFraming(frames.Decoder):
             case "proxy":
                 return frames.notice(PROXY.text)
             case _:
-                return frames.notice(f"{frames.WRONG_PORT}TLS. Connect with: {self._how}")
+                return frames.notice(f"{frames.WRONG_PORT}TLS. Connect with: {self._ways.command}")
 
     def _look(self, data: bytes) -> bytes:
         """Recognise another protocol; return what of the bytes is not held. Raises ProtocolError.
@@ -95,7 +97,11 @@ class NullFraming(frames.Decoder):
         return data
 
     def _page(self) -> bytes:
-        page = f"This port speaks geventchat, not HTTP. Connect with: {self._how}\n".encode()
+        ways = self._ways
+        how = f"Connect with: {ways.command}"
+        if ways.page is not None:
+            how = f"Open {ways.page} in a browser, or connect with: {ways.command}"
+        page = f"This port speaks geventchat, not HTTP. {how}\n".encode()
         return (
             b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
             b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(page), page)

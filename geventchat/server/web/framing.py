@@ -3,41 +3,23 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar, Final
 
-from websockets.exceptions import ProtocolError as Invalid
-from websockets.frames import Close, CloseCode, Frame, Opcode
-from websockets.protocol import State
-from websockets.server import ServerProtocol
-
 from geventchat.protocol import events, frames
-from geventchat.protocol.errors import (
-    BANNED,
-    LOST,
-    NOT_UTF8,
-    PROTOCOL,
-    TOO_LARGE,
-    ProtocolError,
-    Reason,
-)
-from geventchat.protocol.websocket import CLOSE_CODES, PATH, UNACCEPTED
-from geventchat.server.web import http
-from geventchat.server.web.http import BadRequest, Head
-from geventchat.server.web.origin import Names, parsed
+from geventchat.protocol.errors import BANNED, PROTOCOL, ProtocolError, Reason
+from geventchat.protocol.websocket import PATH
+from geventchat.server.networks import Networks
+from geventchat.server.transport.base import Client, Ways
+from geventchat.server.web import forwarded, http
+from geventchat.server.web.http import BadRequest, Head, NotHttp
+from geventchat.server.web.messages import Messages
+from geventchat.server.web.origin import Host, Names, parsed
 from geventchat.server.web.site import File
 from geventchat.server.wire import WEBSOCKET
 
 _SLICE_BYTES: Final = 1 << 10
-"""What is decoded at a time: at most 170 frames, which take 3 ms."""
+"""What is decoded at a time: at most 170 frames, which take 1 ms."""
 _MOST_REQUESTS: Final = 100
 """Requests on one connection before it is closed."""
-_NOT_HTTP: Final = "This port speaks HTTP and WebSocket. Open its address in a browser."
-_NOT_UTF8: Final = "A message was not UTF-8."
-_BINARY: Final = "A binary message is not accepted; send text."
-_PONG: Final = 0x80 | Opcode.PONG
-_REASONS: Final = {
-    CloseCode.INVALID_DATA: NOT_UTF8,
-    CloseCode.MESSAGE_TOO_BIG: TOO_LARGE,
-}
-"""The reasons for which the library fails a connection; for the rest it is `protocol`."""
+_NOT_HTTP: Final = "This port speaks HTTP/1.1 and WebSocket. Open its address in a browser."
 
 
 class Web:
@@ -51,59 +33,37 @@ class Web:
         """`trouble`: why the server is not ready; None if it is."""
         self.site = site
         self.names = names
+        self.proxies = Networks()
+        """Proxies that are not the client when they forward for one another."""
         self.trouble = trouble
 
-    def __call__(self, frame_bytes: int, how: str) -> "WebFraming":
-        return WebFraming(self, frame_bytes)
-
-
-class _Messages(ServerProtocol):
-    """The library's protocol after the handshake, which takes a third of the memory of one before.
-
-    It knows whether a frame is incomplete.
-    """
-
-    def __init__(self, frame_bytes: int) -> None:
-        super().__init__(state=State.OPEN, max_size=frame_bytes, logger=http.LOG)
-        self.whole = True
-        """Whether all that was received are whole frames."""
-
-    def receive_data(self, data: bytes | bytearray) -> None:
-        self.whole = False
-        super().receive_data(data)
-
-    def recv_frame(self, frame: Frame) -> None:
-        self.whole = not self.reader.buffer
-        super().recv_frame(frame)
+    def __call__(self, frame_bytes: int, ways: Ways) -> "WebFraming":
+        return WebFraming(self, frame_bytes, ways)
 
 
 class WebFraming:
     """See `Framing`."""
 
     __slots__ = (
-        "_closing", "_code", "_frame_bytes", "_head", "_messages", "_parts", "_replies",
-        "_requests", "_web", "ended", "skipped",
+        "_frame_bytes", "_head", "_messages", "_replies", "_requests", "_ways", "_web", "ended",
+        "named", "skipped",
     )  # fmt: skip
     form: ClassVar = WEBSOCKET
     overhead: ClassVar = 6
     held: bytes | None = None
     hello_first: ClassVar = True
 
-    def __init__(self, web: Web, frame_bytes: int) -> None:
+    def __init__(self, web: Web, frame_bytes: int, ways: Ways) -> None:
         self._web = web
+        self._ways = ways
         self._frame_bytes = frame_bytes
         self._head = b""
         """The beginning of a request."""
         self._requests = 0
-        self._messages: _Messages | None = None
-        self._parts: bytearray | None = None
-        """The fragments of an incomplete message."""
         self._replies = b""
-        self._code: int | None = None
-        """The close code that was agreed on, or that what the client sent calls for."""
-        self._closing = b""
-        """The answer to the client's Close."""
+        self._messages: Messages | None = None
         self.ended = False
+        self.named: Callable[[Client | None], None] | None = None
         self.skipped = 0
 
     @property
@@ -114,14 +74,22 @@ class WebFraming:
     def begun(self) -> bool:
         if self._messages is None:
             return bool(self._head)
-        return self._parts is not None or not self._messages.whole
+        return self._messages.begun
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        if self._messages is None:
+        messages = self._messages
+        if messages is None:
             self._head += data
-            data = self._answer_requests()
+            yield from self._answer_requests()
+            return
         for start in range(0, len(data), _SLICE_BYTES):
-            yield from self._decode(data[start : start + _SLICE_BYTES])
+            texts, skipped, error = messages.decode(data[start : start + _SLICE_BYTES])
+            yield from texts
+            if error is not None:
+                raise error
+            self.ended, self.skipped = messages.ended, skipped
+            if skipped:
+                yield b""
             if self.ended:
                 return
 
@@ -129,6 +97,8 @@ class WebFraming:
         return iter(())
 
     def replies(self) -> bytes:
+        if self._messages is not None and not self._replies:
+            return self._messages.reply()
         replies, self._replies = self._replies, b""
         return replies
 
@@ -140,58 +110,79 @@ class WebFraming:
         return self.form.encode(bye)
 
     def end(self, reason: Reason) -> bytes:
-        if self._messages is None or self._closing or reason is LOST:
-            return self._closing
-        code = self._code or CLOSE_CODES[reason.code]
-        return Frame(Opcode.CLOSE, Close(code, reason.code).serialize()).serialize(mask=False)
+        return b"" if self._messages is None else self._messages.end(reason)
 
     def misplaced(self, head: bytes) -> bytes:
         if frames.stranger(head) == "http":
             return BadRequest(400, "This port speaks HTTPS; use an address with https://.").response
+        return self._to_stranger(head)
+
+    def _answer_requests(self) -> Iterator[bytes]:
+        """Answer the requests that are complete, and yield after each."""
+        head = b""
+        try:
+            while self._head and self._messages is None and not self.ended:
+                head, self._head = http.split(self._head)
+                if not head:
+                    return
+                self._replies += _fitting(head, self._answer(http.parse(head)))
+                yield b""
+        except NotHttp:
+            self._replies += self._to_stranger(self._head)
+            raise ProtocolError("http", _NOT_HTTP, reason=PROTOCOL) from None
+        except BadRequest as error:
+            self._replies += _fitting(head, error.response)
+            raise ProtocolError("http", str(error), reason=PROTOCOL) from None
+
+    def _to_stranger(self, head: bytes) -> bytes:
+        """Encode the answer to a client that does not speak HTTP."""
+        if head.startswith(frames.RICH_MARK.encode()) or b"\0" in head:
+            ways = self._ways
+            text = f"HTTP and WebSocket. Connect to port {ways.port} with: {ways.command}"
+            return frames.notice(f"{frames.WRONG_PORT}{text}")
         return BadRequest(400, _NOT_HTTP).response
 
-    def _answer_requests(self) -> bytes:
-        """Answer the requests that are complete; return what follows an upgrade."""
-        try:
-            while self._messages is None and not self.ended and self._head:
-                if not http.LIKELY.match(self._head):
-                    raise BadRequest(400, _NOT_HTTP)
-                end = self._head.find(b"\r\n\r\n") + 4
-                if end > http.HEAD_BYTES or (end < 4 and len(self._head) > http.HEAD_BYTES):
-                    raise BadRequest(431, "The head of the request is too large.")
-                if end < 4:
-                    return b""
-                head, self._head = self._head[:end], self._head[end:]
-                self._answer(http.parse(head))
-        except BadRequest as error:
-            self._replies += error.response
-            raise ProtocolError("http", str(error), reason=PROTOCOL) from None
-        rest, self._head = self._head, b""
-        return rest
-
-    def _answer(self, head: Head) -> None:
-        host = parsed(head.field("Host") or "")
-        if host is None:
-            raise BadRequest(400, "The field Host is missing or malformed.")
-        if not self._web.names.own(host):
-            text = f"{host.name} is not a name of this server; --web-host adds names."
-            raise BadRequest(421, text)
+    def _answer(self, head: Head) -> bytes:
+        """Return the response to a request. Raises BadRequest."""
+        if self.named is not None:
+            self.named(forwarded.client(head.request.headers, self._web.proxies))
+        host = self._host(head)
         if head.path == PATH:
             if not self._web.names.may_talk(head.field("Origin"), host):
                 text = "Pages from elsewhere may not talk to this server; --web-origin adds them."
                 raise BadRequest(403, text)
-            self._replies += head.upgrade()
-            self._messages = _Messages(self._frame_bytes)
-            return
+            if self._head:
+                raise BadRequest(400, "Data followed before the handshake was answered.")
+            response = head.upgrade()
+            self._messages = Messages(self._frame_bytes)
+            return response
         self._requests += 1
         reply = self._page(head)
         self.ended = head.last or self._requests == _MOST_REQUESTS
         if self.ended:
             line, _, rest = reply.partition(b"\r\n")
             reply = line + b"\r\nConnection: close\r\n" + rest
-        if head.request.method == "HEAD":
-            reply = reply[: reply.index(b"\r\n\r\n") + 4]
-        self._replies += reply
+        return reply
+
+    def _host(self, head: Head) -> Host:
+        """Return the host that a request is for, a name of this server. Raises BadRequest."""
+        names, field = self._web.names, head.field("Host")
+        if self.named is not None and (told := forwarded.host(head.request.headers)) is not None:
+            host = parsed(told)
+            if host is None:
+                raise BadRequest(400, "The host that the proxy names is malformed.")
+            return host
+        if field is None and head.request.protocol == "HTTP/1.0":
+            return Host(names.host, None)  # health checks of that version name none
+        if field is not None and head.authority is not None:
+            field = head.authority
+        host = parsed(field or "")
+        if host is None:
+            raise BadRequest(400, "The field Host is missing or malformed.")
+        if not names.own(host):
+            text = f"{host.name[:64]} is not a name of this server; --web-host adds names."
+            raise BadRequest(421, text)
+        return host
 
     def _page(self, head: Head) -> bytes:
         if head.path == "/healthz":
@@ -205,65 +196,7 @@ class WebFraming:
             return http.response(404, http.TEXT, b"There is nothing here; the page is at /.\n")
         return http.send_file(head, file)
 
-    def _decode(self, data: bytes) -> Iterator[bytes]:
-        """Yield the messages that these bytes complete, then `b""` if there was anything else."""
-        messages = self._messages
-        assert messages is not None
-        messages.receive_data(data)
-        skipped = 0
-        for frame in messages.events_received():
-            assert isinstance(frame, Frame)
-            text = self._take(frame)
-            if text:
-                yield text
-            else:
-                skipped += 1
-        self._keep_replies(messages.data_to_send())
-        if messages.parser_exc is not None and not self.ended:
-            self._fail(messages.parser_exc)
-        self.skipped = skipped
-        if skipped:
-            yield b""
 
-    def _take(self, frame: Frame) -> bytes:
-        """Return the message that a frame completes; nothing if it completes none."""
-        match frame.opcode:
-            case Opcode.CLOSE:
-                self.ended = True
-                return b""
-            case Opcode.PING | Opcode.PONG:
-                return b""
-            case Opcode.BINARY:
-                self._code = UNACCEPTED
-                raise ProtocolError("bad_json", _BINARY, reason=PROTOCOL)
-        text = bytes(frame.data)
-        if self._parts is not None or not frame.fin:
-            self._parts = self._parts or bytearray()
-            self._parts += text
-            if not frame.fin:
-                return b""
-            text, self._parts = bytes(self._parts), None
-        try:
-            text.decode()
-        except UnicodeDecodeError:
-            raise ProtocolError("not_utf8", _NOT_UTF8, reason=NOT_UTF8) from None
-        return text
-
-    def _keep_replies(self, writes: list[bytes]) -> None:
-        """Keep what the library answers: of several Pongs the newest only (RFC 6455, 5.5.3)."""
-        for write in writes:
-            if write[:1] == bytes((_PONG,)):
-                self._replies = write
-            elif self.ended and write:
-                self._closing = write
-
-    def _fail(self, error: Exception) -> None:
-        """Raise ProtocolError because the library has found that the client broke RFC 6455."""
-        assert self._messages is not None
-        assert self._messages.close_sent is not None
-        self._code = self._messages.close_sent.code
-        reason = _REASONS.get(CloseCode(self._code), PROTOCOL)
-        text = f"Message too large: at most {self._frame_bytes:,} bytes."
-        if reason is not TOO_LARGE:
-            text = f"Not valid WebSocket: {error if isinstance(error, Invalid) else reason.text}."
-        raise ProtocolError("too_large", text, reason=reason)
+def _fitting(head: bytes, response: bytes) -> bytes:
+    """Return a response without its content if a request must not be answered with any."""
+    return response.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if head[:5] == b"HEAD " else response

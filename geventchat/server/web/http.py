@@ -11,7 +11,12 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from websockets.datastructures import Headers, MultipleValuesError
-from websockets.exceptions import NegotiationError
+from websockets.exceptions import (
+    HeaderLineTooLong,
+    NegotiationError,
+    RequestLineTooLong,
+    TooManyHeaders,
+)
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
@@ -22,8 +27,13 @@ from geventchat.server.web.site import File
 HEAD_BYTES: Final = 16 << 10
 """The largest head of a request; a line of it has at most 8 KiB, and it has at most 128 fields."""
 METHODS: Final = ("GET", "HEAD")
-LIKELY: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: |\Z)")
-"""How a request begins: RFC 9112, 3."""
+_BEGINS: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: |\Z)")
+_LINE: Final = re.compile(rb"[^ ]+ [!-~]+ HTTP/1\.[01]\r\n")
+"""The first line of a request: RFC 9112, 3."""
+_ABSOLUTE: Final = re.compile(r"https?://([^/?]*)", re.IGNORECASE)
+"""RFC 9112, 3.2.2: how a target in absolute form begins."""
+_BARE: Final = re.compile(rb"\0|(?<!\r)\n")
+"""What no head holds: RFC 9112, 2.2."""
 _FIELDS: Final = (
     ("Content-Security-Policy",
      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
@@ -34,6 +44,14 @@ _FIELDS: Final = (
     ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
 )  # fmt: skip
+_STATUSES: Final[dict[type[Exception], int]] = {
+    RequestLineTooLong: 414,
+    HeaderLineTooLong: 431,
+    TooManyHeaders: 431,
+}
+"""What is not answered with 400."""
+_REASON_LENGTH: Final = 200
+_VERSION: Final = "Sec-WebSocket-Version", "13"
 TEXT: Final = "text/plain; charset=utf-8"
 
 # The library logs each connection with INFO.
@@ -50,12 +68,18 @@ class BadRequest(Exception):
         self.response = response(status, TEXT, body, ("Connection", "close"), *fields)
 
 
+class NotHttp(Exception):
+    """What came is no request."""
+
+
 class Head(NamedTuple):
     """The head of a request."""
 
     request: Request
     path: str
     """Without the query; not decoded, for no path that exists has to be."""
+    authority: str | None
+    """The host in a target of absolute form, which counts more than Host; None: there is none."""
     protocol: ServerProtocol
     """What has parsed it, and can accept it as a WebSocket handshake."""
 
@@ -77,28 +101,47 @@ class Head(NamedTuple):
         """Accept it as a WebSocket handshake; return the response. Raises BadRequest."""
         answer = self.protocol.accept(self.request)
         if answer.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            text = (answer.body or b"").decode().partition("\n")[0]
-            fields = ((name, answer.headers[name]) for name in ("Allow", "Upgrade")
-                      if name in answer.headers)  # fmt: skip
-            raise BadRequest(answer.status_code, text, *fields)
+            text = answer.body.decode().partition("\n")[0]
+            fields = [(name, answer.headers[name]) for name in ("Allow", "Upgrade")
+                      if name in answer.headers]  # fmt: skip
+            raise BadRequest(answer.status_code, text, *fields, _VERSION)
         self.protocol.send_response(answer)
         return b"".join(self.protocol.data_to_send())
 
 
+def split(data: bytes) -> tuple[bytes, bytes]:
+    """Split the head of the first request, its empty line included, from what follows it.
+
+    It is empty while it is incomplete. Raises BadRequest if it is too large, NotHttp.
+    """
+    end = data.find(b"\r\n\r\n") + 4
+    head = data if end < 4 else data[:end]
+    line = b"\r\n" in head
+    if not _BEGINS.match(head) or (line and not _LINE.match(head)) or _BARE.search(head):
+        raise NotHttp
+    if len(head) > HEAD_BYTES:
+        raise BadRequest(431 if line else 414, "The head of the request is too large.")
+    return (b"", data) if end < 4 else (head, data[end:])
+
+
 def parse(head: bytes) -> Head:
     """Parse the head of a request, the empty line included. Raises BadRequest."""
-    method = head.partition(b" ")[0].decode("ascii", "replace")
+    method = head.partition(b" ")[0].decode("ascii")
     if method not in METHODS:
         raise BadRequest(405, "Only GET and HEAD.", ("Allow", ", ".join(METHODS)))
     protocol = ServerProtocol(select_subprotocol=_select, logger=LOG)
     protocol.receive_data(head)
-    found = [event for event in protocol.events_received() if isinstance(event, Request)]
-    if not found:
-        error = protocol.handshake_exc
-        rejected = b"".join(protocol.data_to_send())  # for lines and fields that are too long
-        status = int(rejected[9:12]) if rejected else 400
-        raise BadRequest(status, f"Bad request: {(error and error.__cause__) or error}.")
-    return Head(found[0], found[0].path.partition("?")[0], protocol)
+    for event in protocol.events_received():
+        assert isinstance(event, Request)
+        absolute = _ABSOLUTE.match(event.path)
+        if absolute is None:
+            return Head(event, event.path.partition("?")[0], None, protocol)
+        path = event.path[absolute.end() :].partition("?")[0]
+        return Head(event, path or "/", absolute[1], protocol)
+    error = protocol.handshake_exc
+    assert error is not None
+    reason = str(error.__cause__ or error)[:_REASON_LENGTH]
+    raise BadRequest(_STATUSES.get(type(error), 400), f"Bad request: {reason}.")
 
 
 def response(status: int, kind: str | None, body: bytes, *fields: tuple[str, str]) -> bytes:
@@ -115,7 +158,9 @@ def send_file(head: Head, file: File) -> bytes:
     """Encode the response with a file, or that the client's copy of it is still good."""
     fields = [("ETag", file.tag), ("Cache-Control", "no-cache"), ("Vary", "Accept-Encoding")]
     known = ",".join(head.request.headers.get_all("If-None-Match"))
-    if file.tag in (each.strip().removeprefix("W/") for each in known.split(",")):
+    if {file.tag.removeprefix("W/"), "*"} & {
+        each.strip().removeprefix("W/") for each in known.split(",")
+    }:
         return response(304, None, b"", *fields)
     body = file.body
     if file.gzipped is not None and _takes_gzip(head.request.headers):

@@ -31,7 +31,7 @@ class File(NamedTuple):
     gzipped: bytes | None
     """None: that would hardly be smaller."""
     tag: str
-    """Its ETag, which changes with its content."""
+    """Its ETag, which changes with its content; weak, for packed it is the same file."""
 
 
 def load(folder: Traversable | None = None) -> Mapping[str, File]:
@@ -56,6 +56,6 @@ def _walk(folder: Traversable, path: str) -> list[tuple[str, File]]:
 
 
 def _file(kind: str, body: bytes) -> File:
-    tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    tag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     small = gzip.compress(body, 9, mtime=0) if len(body) >= _GZIP_BYTES else body
     return File(kind, body, small if len(small) < 0.9 * len(body) else None, tag)

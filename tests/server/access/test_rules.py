@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from geventchat.protocol import names
 from geventchat.protocol.errors import Refused
-from geventchat.server.access.rules import MAX_RULES, Rule, Rules, check_width, network, parsed
+from geventchat.server.access.rules import MAX_RULES, Rule, Rules, check_width, network
+from geventchat.server.networks import parsed
 
 NOW: Final = 1_700_000_000.0
 

@@ -13,7 +13,7 @@ from gevent import socket, ssl
 from geventchat.client.tls import end_sending
 from geventchat.config import Limits
 from geventchat.protocol.errors import FULL, HTTP, TOO_LARGE, ProtocolError
-from geventchat.server.transport.base import Framings, Stream
+from geventchat.server.transport.base import Client, Framings, Stream, Ways
 from geventchat.server.transport.connection import Connection
 from geventchat.server.transport.null_framing import NullFraming
 from geventchat.server.transport.outbox import Outbox
@@ -23,6 +23,7 @@ from geventchat.server.transport.token_bucket import TokenBucket
 from tests.server.counted import PING, PONG, CountedFraming
 
 LIMIT = 20_000
+WAYS = Ways("knock twice", 4040, None)
 CA = trustme.CA()
 CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 CA.issue_cert("localhost").configure_cert(CONTEXT)
@@ -44,7 +45,7 @@ class Ends:
         here, self.peer = socket.socketpair()
         self.peer.settimeout(5)
         self.link = Connection(
-            STREAMS[stream](here), FRAMINGS[framing](LIMIT, "knock twice"), "somewhere", 1, "door"
+            STREAMS[stream](here), FRAMINGS[framing](LIMIT, WAYS), Client("somewhere", 1), "door"
         )
         self.outbox = Outbox(self.link.sink, 1 << 30, lambda _: None)
         self.heard: list[bytes] = []

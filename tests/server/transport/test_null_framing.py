@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from geventchat.protocol import frames
 from geventchat.protocol.errors import ProtocolError
+from geventchat.server.transport.base import Ways
 from geventchat.server.transport.null_framing import NullFraming
 
 LIMIT = 200
+WAYS = Ways("knock twice", 4040, None)
 BEGINNINGS = [
     b"\r\n\r\n\0\r\nQUIT\n",
     b"PROXY TCP4 192.0.2.1 192.0.2.2 5 6\r\n",
@@ -31,7 +33,7 @@ def first_bytes(draw: st.DrawFn) -> bytes:
 
 def outcome(pieces: list[bytes]) -> list[bytes | str]:
     """Return the frames of these pieces, and the protocol if it was recognised."""
-    framing = NullFraming(LIMIT, "knock twice")
+    framing = NullFraming(LIMIT, WAYS)
     heard: list[bytes | str] = []
     try:
         for piece in pieces:
@@ -64,7 +66,7 @@ def test_no_frame_comes_out_of_another_protocol(begin: bytes) -> None:
 
 
 def test_what_is_held_counts_as_an_incomplete_frame() -> None:
-    framing = NullFraming(LIMIT, "knock twice")
+    framing = NullFraming(LIMIT, WAYS)
     assert list(framing.feed(b"\r\n\r\n\0")) == []
     begun = framing.begun
     assert list(framing.release()) == [b"\r\n\r\n"]
