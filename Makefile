@@ -39,6 +39,7 @@ check: .venv/.installed-dev
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
+	@.ci/page
 	@.venv/bin/python .ci/pins.py
 	@.venv/bin/hadolint Dockerfile
 

@@ -3,10 +3,15 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # The same examples every time: a test that fails here fails on every machine.
 settings.register_profile("same", derandomize=True, deadline=None)
@@ -31,3 +36,25 @@ if (
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     _BYTECODE: Final = Path(__file__).parents[1] / ".pytest_cache" / "bytecode"
     os.environ.setdefault("PYTHONPYCACHEPREFIX", str(_BYTECODE))
+
+
+def missing(what: str, *, required_by: str = "BROWSER_TESTS") -> None:
+    """Skip a test for which something is missing; fail it where a variable says `required`."""
+    if os.environ.get(required_by) == "required":
+        pytest.fail(f"missing: {what}")
+    pytest.skip(f"missing: {what}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """Return Chromium, started once for all tests of a worker; each test opens a context."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        missing("Chromium (apt-get install chromium)")
+    from playwright.sync_api import sync_playwright  # takes 0.2 s, and most workers need none
+
+    options = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP *.test 127.0.0.1"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=options)
+        yield browser
+        browser.close()

@@ -3,7 +3,6 @@
 import csv
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -11,12 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from loadtests.support.address import free_port
 from tests.loadtests.conftest import HERE, LOAD
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 MILLISECONDS = 15_000
 USERS = 40
 
@@ -43,24 +41,17 @@ def dashboard() -> Iterator[str]:
 
 
 @pytest.fixture
-def page(dashboard: str) -> Iterator[Page]:
+def page(browser: Browser, dashboard: str) -> Iterator[Page]:
     """Yield the page with the Chat tab open; no error may occur in it."""
-    if CHROMIUM is None:
-        if os.environ.get("DASHBOARD_BROWSER") == "required":
-            pytest.fail("Chromium is missing: apt-get install chromium")
-        pytest.skip("Chromium is missing: apt-get install chromium")
     wrong: list[str] = []
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        page = browser.new_page()
-        page.set_default_timeout(MILLISECONDS)
-        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        _open(page, dashboard)
-        page.get_by_role("tab", name="Chat").click()
-        yield page
-        browser.close()
+    page = browser.new_page()
+    page.set_default_timeout(MILLISECONDS)
+    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    _open(page, dashboard)
+    page.get_by_role("tab", name="Chat").click()
+    yield page
+    page.close()
     assert wrong == []
 
 

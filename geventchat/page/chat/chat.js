@@ -1,0 +1,254 @@
+/** What the user can do: ties connection and store together. No DOM. */
+
+import { NotUnderstood, runCommand } from "./commands.js";
+import { fold, LOBBY } from "../text/names.js";
+import { Entering, roomsToJoin } from "./entering.js";
+import { Paging } from "./paging.js";
+import { Regain } from "./regain.js";
+import { Saying, sentence } from "./saying.js";
+import { load, save } from "../client/saved.js";
+import { read } from "./typed.js";
+
+/** @import {Connection} from "../client/connection.js" */
+/** @import {Conversation} from "./conversation.js" */
+/** @import {ClientEvent, Say, ServerError} from "../protocol" */
+/** @import {Store} from "./store.js" */
+
+const RECOUNT_MS = 30_000;
+const OF_NICKS = ["bad_nick", "nick_in_use", "nick_too_similar"];
+
+export class Chat {
+  /** Opens a part of the page: `finder`, `help`, `operator`. @type {(what: string, text?: string) => void} */
+  ask = () => {};
+  /** The room to show when it is joined. */
+  #wanted = "";
+  #lastWho = 0;
+
+  /** @param {Store} store @param {Connection} connection */
+  constructor(store, connection) {
+    this.store = store;
+    this.connection = connection;
+    this.saying = new Saying(store, connection);
+    this.paging = new Paging(store, connection);
+    this.entering = new Entering(connection, store.status);
+    this.regain = new Regain(connection, (text) => this.notice(text));
+  }
+
+  // Joining
+
+  /**
+   * Join with a nick, from the form. Rejects with Refused or Ended, whose text is for the user.
+   * @param {string} nick
+   * @param {string} password
+   * @param {string} link a room
+   * @returns {Promise<void>}
+   */
+  async enter(nick, password, link) {
+    const { rooms, first } = roomsToJoin(link);
+    this.#wanted = first;
+    await this.entering.enter(nick, password);
+    const all = [...new Set([...rooms, ...this.#showPending()])];
+    const joins = all.map((room) => this.join(room, room === first));
+    const failed = (await Promise.allSettled(joins)).filter((join) => join.status === "rejected");
+    if (failed.length === all.length) await this.join(LOBBY);
+    for (const { reason } of failed) this.notice(sentence(reason), true);
+  }
+
+  /** Join again as before a reload. @param {string} link a room */
+  reenter(link) {
+    const { rooms, first } = roomsToJoin(link);
+    const { kind, name } = load("current", { kind: "room", name: "" });
+    if (kind === "direct" && !link) this.show(this.store.direct(name));
+    // Shown at once, so that one can write before the server has answered.
+    for (const room of rooms) this.store.expect(room);
+    if (!this.store.current) this.store.enter(this.store.expect(first));
+    this.store.operator = load("token", "", sessionStorage) !== "";
+    this.entering.again([...rooms, ...this.#showPending()]);
+  }
+
+  /** Show what is not stored yet. @returns {string[]} its rooms */
+  #showPending() {
+    const { all } = this.connection.pendingSays;
+    for (const say of all) this.store.say(say);
+    return all.map((say) => say.room);
+  }
+
+  /** Leave the chat; the name is still known. */
+  quit() {
+    for (const name of ["joined", "password"]) save(name, undefined);
+    this.connection.close();
+  }
+
+  // Events
+
+  /** @param {ClientEvent} event */
+  hear(event) {
+    this.store.hear(event);
+    this.regain.hear(event);
+    if (this.entering.hear(event)) return;
+    if (event.type === "error") this.#error(event);
+    else if (event.type === "joined") this.#joined(event.room);
+    else if (event.type === "left") this.#dropPending(event.room);
+    else if (event.type === "presence" && event.nick === undefined) this.#recount(event.room);
+    else if (event.type === "renamed") save("name", event.nick);
+  }
+
+  /** @param {ServerError} error that answers no request: of hello, or of a message without a key */
+  #error(error) {
+    if (OF_NICKS.includes(error.code)) {
+      this.notice(error.text, true);
+      this.regain.begin(load("name", ""));
+    } else {
+      if (error.room) this.#cannotJoin(error.room);
+      else if (this.store.operator && ["forbidden", "slow_down"].includes(error.code)) this.#resign();
+      this.notice(error.text, true);
+    }
+  }
+
+  /** @param {string} name of a room that was joined once, and cannot be now */
+  #cannotJoin(name) {
+    const room = this.store.room(name);
+    if (room?.joined) return;
+    this.connection.cursors.leave(fold(name));
+    if (room) this.store.close(room);
+    for (const { text } of this.#dropPending(name)) this.notice(`Not sent: ${text}`, true);
+    if (!this.store.rooms.size) this.join(LOBBY).catch((error) => this.#fail(error));
+  }
+
+  /** Forget what is pending in a room that one is not in. @param {string} room @returns {Say[]} */
+  #dropPending(room) {
+    const { pendingSays } = this.connection;
+    const dropped = pendingSays.all.filter((say) => say.room === fold(room));
+    for (const { key } of dropped) pendingSays.acknowledge(key);
+    return dropped;
+  }
+
+  /** The token is not valid any more. */
+  #resign() {
+    this.store.operator = false;
+    save("token", undefined, sessionStorage);
+    this.connection.hello = { ...this.connection.hello, token: undefined };
+    this.store.changed("nick");
+  }
+
+  /** @param {string} name */
+  #joined(name) {
+    const room = this.store.room(name);
+    if (!room) return;
+    if (!this.store.current || this.#wanted === name) this.store.enter(room);
+    if (this.#wanted === name) this.#wanted = "";
+    if (this.store.current === room && !room.members.known) this.#askWho(room);
+  }
+
+  // Conversations
+
+  /** @param {Conversation} conversation */
+  show(conversation) {
+    this.store.enter(conversation);
+    if (conversation.joined && !conversation.members.known) this.#askWho(conversation);
+  }
+
+  /** @param {string} name @param {boolean} [shows] */
+  async join(name, shows = true) {
+    const known = this.store.room(name);
+    if (known?.joined) {
+      if (shows) this.show(known);
+      return;
+    }
+    if (shows) this.#wanted = fold(name);
+    const joined = await this.connection.request("join", { room: name });
+    const room = this.store.room(joined.room);
+    if (shows && room) this.show(room);
+  }
+
+  /** @param {string} [name] */
+  async leave(name) {
+    const conversation = name ? this.store.room(name) : this.store.current;
+    if (!conversation) throw new NotUnderstood(name ? `You are not in ${name}.` : "You are not in a room.");
+    if (conversation.kind === "direct") this.store.close(conversation);
+    else await this.connection.request("leave", { room: conversation.name });
+  }
+
+  /** The room that was meant: `#dev` is dev, as on IRC. @param {string} typed */
+  roomName(typed) {
+    if (typed.startsWith("#") && typed.length > 1 && !this.store.room(typed)) return typed.slice(1);
+    return typed || (this.store.current?.kind === "room" ? this.store.current.name : "");
+  }
+
+  /** @param {Conversation} room */
+  async #askWho(room) {
+    room.members.known = true; // or soon: not asked twice
+    try {
+      await this.who(room.name);
+    } catch {
+      room.members.known = false; // asked again after reconnecting
+    }
+  }
+
+  /** Ask now and then who is in a crowded room, of which the server tells only the number. @param {string} name */
+  #recount(name) {
+    const room = this.store.current;
+    if (room?.name !== name || Date.now() - this.#lastWho < RECOUNT_MS) return;
+    this.#askWho(room);
+  }
+
+  /** @param {string} room */
+  async who(room) {
+    this.#lastWho = Date.now();
+    const members = await this.connection.request("who", { room });
+    this.store.members(members);
+    return members;
+  }
+
+  // Messages
+
+  /**
+   * Do what a typed line says. Rejects with what is for the user; then nothing was done.
+   * @param {string} line
+   */
+  async take(line) {
+    if (line.trim() === "q") return this.quit();
+    const meant = read(line);
+    if (typeof meant === "string") return this.saying.say(meant);
+    return runCommand(meant[0], meant[1], this);
+  }
+
+  // Others
+
+  /** @param {string} nick */
+  async rename(nick) {
+    await this.connection.request("nick", { nick });
+  }
+
+  /** @param {string} topic */
+  async topic(topic) {
+    const room = this.store.current;
+    if (room?.kind !== "room") throw new NotUnderstood("Only rooms have a topic.");
+    await this.connection.request("topic", { room: room.name, topic });
+  }
+
+  /** @param {string} token */
+  async becomeOperator(token) {
+    await this.connection.request("admin", { action: "list", token });
+    save("token", token, sessionStorage);
+    this.connection.hello = { ...this.connection.hello, token };
+    this.store.operator = true;
+    this.store.changed("nick");
+    this.notice("You are an operator. /help lists what operators can do.");
+  }
+
+  /** @param {object} fields */
+  admin(fields) {
+    return this.connection.request("admin", fields);
+  }
+
+  /** @param {string} text @param {boolean} [isError] */
+  notice(text, isError = false) {
+    this.store.notice(text, isError);
+  }
+
+  /** @param {unknown} error */
+  #fail(error) {
+    this.notice(sentence(error), true);
+  }
+}

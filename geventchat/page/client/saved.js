@@ -1,0 +1,78 @@
+/** What this browser keeps between visits, in localStorage; in memory alone where that is off. */
+
+const PREFIX = "geventchat.";
+
+/** What could not be stored: kept until the tab is closed. @type {Map<string, string>} */
+const memory = new Map();
+
+/**
+ * The value that was saved under a name.
+ * @template T
+ * @param {string} name
+ * @param {T} otherwise where there is none, or none that can be read
+ * @param {Storage} [storage] that of the browser, or of this tab alone
+ * @returns {T}
+ */
+export function load(name, otherwise, storage) {
+  try {
+    const text = memory.get(name) ?? (storage ?? localStorage).getItem(PREFIX + name);
+    return JSON.parse(text ?? "null") ?? otherwise;
+  } catch {
+    return otherwise;
+  }
+}
+
+/**
+ * Save a value, or remove it with undefined.
+ * @param {string} name
+ * @param {unknown} value
+ * @param {Storage} [storage]
+ */
+export function save(name, value, storage) {
+  const text = JSON.stringify(value ?? null);
+  try {
+    if (value === undefined) (storage ?? localStorage).removeItem(PREFIX + name);
+    else (storage ?? localStorage).setItem(PREFIX + name, text);
+    memory.delete(name);
+  } catch {
+    memory.set(name, text); // no space, or no storage: until the tab is closed
+  }
+}
+
+/**
+ * The names that begin with a prefix, in order.
+ * @param {string} prefix
+ * @returns {string[]}
+ */
+export function saved(prefix) {
+  const names = new Set([...memory.keys()].filter((name) => memory.get(name) !== "null"));
+  try {
+    for (const key of Object.keys(localStorage)) {
+      if (key.startsWith(PREFIX)) names.add(key.slice(PREFIX.length));
+    }
+  } catch {
+    // no storage
+  }
+  return [...names].filter((name) => name.startsWith(prefix)).sort();
+}
+
+/**
+ * A random string that cannot be guessed, in URL-safe base64.
+ * @returns {string} 22 characters
+ */
+export function randomKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
+}
+
+/** The secret id of this browser, the same in all its tabs; made on the first visit. */
+export function clientId() {
+  const known = load("client", "");
+  if (/^[A-Za-z0-9_-]{16,64}$/.test(known)) return known;
+  const id = randomKey();
+  save("client", id);
+  return id;
+}

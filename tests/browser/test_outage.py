@@ -1,0 +1,165 @@
+"""The network and the server fail; nothing is lost, nothing comes twice, and the page says so."""
+
+import signal
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenTab
+from tests.browser.door import Door
+from tests.browser.tab import Tab
+from tests.conversations.peers import Rich
+
+KILLS = 3
+SAID = 10
+"""Messages between two kills."""
+
+
+def test_messages_around_kills_are_there_once_and_in_order(
+    serve: Callable[..., Door], open_tab: OpenTab
+) -> None:
+    door = serve()
+    ann, ben = (open_tab(nick, door=door).open().join() for nick in ("ann", "ben"))
+    numbers = iter(range((KILLS + 1) * SAID))
+    for _ in range(KILLS):
+        ann.say(*(f"message {next(numbers)}" for _ in range(SAID // 2)))
+        door.kill()  # some were stored, some were not, of some the answer was lost
+        ann.say(*(f"message {next(numbers)}" for _ in range(SAID // 2)))
+        door.start()
+        ann.retry()
+    ann.say(*(f"message {number}" for number in numbers))
+    ben.retry()
+    for tab in (ann, ben):
+        tab.expect_texts(*(f"message {number}" for number in range((KILLS + 1) * SAID)))
+        expect(tab.banner).to_be_empty()
+    expect(ann.log).not_to_contain_text("Sending")
+    with Rich(door.address, rooms=[ann.room]) as reader:
+        stored = [event["text"] for event in reader.greeting if event["type"] == "post"]
+    assert stored == [f"message {number}" for number in range((KILLS + 1) * SAID)]
+
+
+def test_a_banner_says_that_the_server_is_away_and_goes(
+    serve: Callable[..., Door], open_tab: OpenTab
+) -> None:
+    door = serve()
+    ann = open_tab("ann", door=door).open().join()
+    expect(ann.banner).to_be_empty()
+    door.kill()
+    expect(ann.banner).to_contain_text("You can go on writing")
+    door.start()
+    ann.retry()
+    expect(ann.banner).to_be_empty()
+
+
+def test_what_is_typed_offline_is_sent_once_and_in_order(ann: Tab, bob: Rich) -> None:
+    ann.say("before")
+    bob.posts(1)
+    ann.page.context.set_offline(True)
+    expect(ann.banner).not_to_be_empty()
+    ann.say("one", "two", "three")
+    expect(ann.article("three")).to_contain_text("Sending")
+    bob.say(ann.room, "meanwhile")
+    ann.page.context.set_offline(False)
+    expect(ann.log).not_to_contain_text("Sending")
+    texts = [post["text"] for post in bob.posts(4)]
+    assert texts == ["meanwhile", "one", "two", "three"]
+    ann.expect_texts("before", *texts)
+    expect(ann.banner).to_be_empty()
+
+
+def test_what_was_not_sent_survives_a_reload(serve: Callable[..., Door], open_tab: OpenTab) -> None:
+    door = serve()
+    ann = open_tab("ann", door=door).open().join()
+    ann.say("before")
+    expect(ann.article("before")).not_to_contain_text("Sending")
+    door.process.signal(signal.SIGSTOP)
+    ann.say("one", "two")
+    expect(ann.articles).to_have_count(3)
+    door.process.signal(signal.SIGCONT)
+    ann.page.reload()
+    ann.expect_texts("before", "one", "two")
+    expect(ann.log).not_to_contain_text("Sending")
+    with Rich(door.address, rooms=[ann.room]) as reader:
+        stored = [event["text"] for event in reader.greeting if event["type"] == "post"]
+    assert stored == ["before", "one", "two"]
+
+
+def test_one_plain_sentence_says_that_something_was_lost(
+    serve: Callable[..., Door], open_tab: OpenTab
+) -> None:
+    door = serve("--timeline", "memory:")
+    ann = open_tab("ann", door=door).open().join()
+    ann.say("of the first life")
+    expect(ann.article("of the first")).not_to_contain_text("Sending")
+    door.kill()
+    door.start()
+    with Rich(door.address, rooms=[ann.room]) as bob:
+        bob.say(ann.room, "of the second")
+        bob.pong()
+    ann.retry()
+    expect(ann.article("of the second")).to_be_visible()
+    expect(ann.page.get_by_text("Some messages may be missing here.")).to_have_count(1)
+    expect(ann.article("of the first")).to_have_count(1)
+
+
+def test_a_reload_keeps_the_draft_the_room_and_what_was_said(ann: Tab, bob: Rich) -> None:
+    bob.say(ann.room, "hello")
+    ann.say("hello bob")
+    ann.expect_texts("hello", "hello bob")
+    ann.message.press_sequentially("half a th")
+    ann.page.reload()
+    ann.expect_texts("hello", "hello bob")
+    expect(ann.message).to_have_value("half a th")
+    expect(ann.members).to_contain_text(ann.nick)
+
+
+def test_what_came_during_a_reload_is_unread(ann: Tab, bob: Rich) -> None:
+    bob.say(ann.room, "seen")
+    ann.expect_texts("seen")
+    ann.page.goto("about:blank")
+    bob.say(ann.room, "not seen")
+    bob.pong()
+    ann.open()
+    ann.expect_texts("seen", "not seen")
+    line = ann.log.get_by_role("separator", name="New")
+    assert line.evaluate("line => line.nextElementSibling.textContent").count("not seen")
+
+
+def test_a_second_tab_takes_over_and_the_first_can_take_it_back(
+    ann: Tab, bob: Rich, open_tab: OpenTab
+) -> None:
+    ann.message.fill("a draft")
+    second = open_tab("ann", beside=ann).open()
+    expect(second.members).to_contain_text(ann.nick)
+    expect(ann.banner).to_contain_text("another tab")
+    expect(ann.message).to_be_disabled()
+    second.say("from the second")
+    assert bob.posts(1)[0]["author"] == ann.nick
+    ann.banner.get_by_role("button", name="Use it here").click()
+    expect(ann.message).to_be_enabled()
+    expect(second.banner).to_contain_text("another tab")
+    ann.say("from the first")
+    assert bob.posts(1)[0]["author"] == ann.nick
+    ann.expect_texts("from the second", "from the first")
+
+
+def test_a_server_that_says_nothing_is_noticed(
+    serve: Callable[..., Door], open_tab: OpenTab
+) -> None:
+    door = serve()
+    ann = open_tab("ann", door=door)
+    ann.page.clock.install()
+    ann.open().join()
+    ann.say("before")
+    expect(ann.article("before")).not_to_contain_text("Sending")
+    door.process.signal(signal.SIGSTOP)
+    ann.say("is anybody there?")
+    ann.page.clock.run_for(12_000)
+    expect(ann.banner).to_contain_text("No answer from the server")
+    ann.page.clock.run_for(12_000)
+    expect(ann.banner).to_contain_text("You can go on writing")
+    door.process.signal(signal.SIGCONT)
+    ann.page.clock.run_for(60_000)
+    expect(ann.banner).to_be_empty()
+    ann.expect_texts("before", "is anybody there?")
+    expect(ann.log).not_to_contain_text("Sending")
