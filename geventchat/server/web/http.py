@@ -34,7 +34,8 @@ _ABSOLUTE: Final = re.compile(r"https?://([^/?]*)", re.IGNORECASE)
 """RFC 9112, 3.2.2: how a target in absolute form begins."""
 _BARE: Final = re.compile(rb"\0|(?<!\r)\n")
 """What no head holds: RFC 9112, 2.2."""
-_FIELDS: Final = (
+_FIELDS: Final = (("X-Content-Type-Options", "nosniff"),)
+_DOCUMENT_FIELDS: Final = (
     ("Content-Security-Policy",
      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
      "media-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; "
@@ -42,8 +43,10 @@ _FIELDS: Final = (
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Referrer-Policy", "no-referrer"),
-    ("X-Content-Type-Options", "nosniff"),
 )  # fmt: skip
+"""For what a browser shows by itself. For the other files they mean nothing, and are many bytes."""
+_PARTS: Final = ("text/css", "text/javascript")
+"""The types of files that are only parts of a document."""
 _STATUSES: Final[dict[type[Exception], int]] = {
     RequestLineTooLong: 414,
     HeaderLineTooLong: 431,
@@ -148,7 +151,8 @@ def response(status: int, kind: str | None, body: bytes, *fields: tuple[str, str
     """Encode a response; without a `kind` of content it has neither type nor length."""
     content = () if kind is None else (("Content-Type", kind), ("Content-Length", str(len(body))))
     headers = Headers(Date=formatdate(usegmt=True))
-    for name, value in (*content, *fields, *_FIELDS):
+    document = () if kind is not None and kind.startswith(_PARTS) else _DOCUMENT_FIELDS
+    for name, value in (*content, *fields, *_FIELDS, *document):
         headers[name] = value
     line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
     return line.encode() + headers.serialize() + body

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -17,6 +18,11 @@ _TYPES: Final = {
     ".webmanifest": "application/manifest+json",
 }
 """The files that are served, by the ends of their names."""
+# What begins and ends with its lines, so no string and no code is touched. The lines stay, for the
+# numbers in errors.
+_COMMENT: Final = re.compile(
+    rb"^[ \t]*(?:/\*(?:(?!\*/).)*\*/|//[^\n]*)[ \t]*$", re.MULTILINE | re.DOTALL
+)
 _GZIP_BYTES: Final = 512
 """A smaller file fits into one packet anyway."""
 _INDEX: Final = "index.html"
@@ -56,6 +62,8 @@ def _walk(folder: Traversable, path: str) -> list[tuple[str, File]]:
 
 
 def _file(kind: str, body: bytes) -> File:
+    if kind.startswith(("text/javascript", "text/css")):  # a fifth of the page
+        body = _COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), body)
     tag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     small = gzip.compress(body, 9, mtime=0) if len(body) >= _GZIP_BYTES else body
     return File(kind, body, small if len(small) < 0.9 * len(body) else None, tag)
