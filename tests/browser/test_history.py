@@ -9,7 +9,7 @@ from tests.browser.conftest import OpenTab
 from tests.browser.tab import Tab
 from tests.conversations.peers import Rich
 
-POSTS = 600
+POSTS = 400
 MOST_PIXELS = 2
 WHEEL_PIXELS = 300
 

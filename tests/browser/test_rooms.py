@@ -1,6 +1,7 @@
 """Joining, links to rooms, the finder, and the rooms that something new was said in."""
 
 import re
+import signal
 from collections.abc import Callable
 
 from playwright.sync_api import expect
@@ -96,6 +97,20 @@ def test_leaving_a_room_shows_another(ann: Tab) -> None:
     ann.rooms.get_by_role("button", name=f"Leave {ann.room}-tea").click()
     expect(ann.page.get_by_role("heading", level=1)).to_have_text(ann.room)
     expect(ann.rooms.get_by_text(f"{ann.room}-tea")).to_have_count(0)
+
+
+def test_a_late_answer_to_a_join_does_not_take_the_view_away(
+    serve: Callable[..., Door], open_tab: OpenTab
+) -> None:
+    door = serve()
+    ann = open_tab("ann", door=door).open().join()
+    expect(ann.members).to_contain_text(ann.nick)
+    door.process.signal(signal.SIGSTOP)
+    ann.say("/join tea", f"/join {ann.room}", "meant for the first room")
+    door.process.signal(signal.SIGCONT)
+    expect(ann.rooms).to_contain_text("tea")
+    expect(ann.article("meant for the first")).not_to_contain_text("Sending")
+    expect(ann.page.get_by_role("heading", level=1)).to_have_text(ann.room)
 
 
 def test_each_room_keeps_its_draft(ann: Tab) -> None:

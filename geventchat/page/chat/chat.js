@@ -144,6 +144,7 @@ export class Chat {
 
   /** @param {Conversation} conversation */
   show(conversation) {
+    this.#wanted = ""; // a room that was asked for before, and answers later, does not take its place
     this.store.enter(conversation);
     if (conversation.joined && !conversation.members.known) this.#askWho(conversation);
   }
@@ -158,7 +159,7 @@ export class Chat {
     if (shows) this.#wanted = fold(name);
     const joined = await this.connection.request("join", { room: name });
     const room = this.store.room(joined.room);
-    if (shows && room) this.show(room);
+    if (shows && room && this.#wanted === fold(name)) this.show(room); // the server spells it otherwise
   }
 
   /** @param {string} [name] */
