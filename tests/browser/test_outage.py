@@ -143,6 +143,25 @@ def test_a_second_tab_takes_over_and_the_first_can_take_it_back(
     ann.expect_texts("from the second", "from the first")
 
 
+def test_a_tab_that_gave_its_place_away_does_not_take_it_back_by_itself(
+    serve: Callable[..., Door], open_tab: OpenTab
+) -> None:
+    door = serve()
+    ann = open_tab("ann", door=door).open().join()
+    ann.evaluate("Math.random = () => 1_000")  # it does not try again before the test is over
+    door.kill()
+    expect(ann.banner).to_contain_text("You can go on writing")
+    door.start()
+    second = open_tab("ann", beside=ann, door=door).open()
+    expect(second.members).to_contain_text(ann.nick)
+    expect(ann.banner).to_contain_text("another tab")
+    ann.retry()
+    second.say("from the second")
+    expect(second.article("from the second")).not_to_contain_text("Sending")
+    expect(second.banner).to_be_empty()
+    expect(ann.banner).to_contain_text("another tab")
+
+
 def test_a_server_that_says_nothing_is_noticed(
     serve: Callable[..., Door], open_tab: OpenTab
 ) -> None:

@@ -76,16 +76,20 @@ export class Connection {
 
   /** Say goodbye: what was sent before is still answered, the nick is free at once. */
   close() {
-    this.#closing = true;
-    clearTimeout(this.#retry);
+    this.#stop();
     this.#link?.send({ type: "bye" });
   }
 
   /** Leave the place to another tab, without a word. */
   abandon() {
+    this.#stop();
+    this.#link?.drop();
+  }
+
+  #stop() {
     this.#closing = true;
     clearTimeout(this.#retry);
-    this.#link?.drop();
+    this.#retry = 0; // else `retry` would connect
   }
 
   /** Try to connect now, if it is waiting to; else ask whether the server is still there. */
