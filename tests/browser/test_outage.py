@@ -162,6 +162,19 @@ def test_a_tab_that_gave_its_place_away_does_not_take_it_back_by_itself(
     expect(ann.banner).to_contain_text("another tab")
 
 
+def test_one_can_leave_while_the_server_is_away(
+    serve: Callable[..., Door], open_tab: OpenTab
+) -> None:
+    door = serve()
+    ann = open_tab("ann", door=door).open().join()
+    ann.evaluate("Math.random = () => 1_000")  # it does not try again before the test is over
+    door.kill()
+    expect(ann.banner).to_contain_text("You can go on writing")
+    ann.page.route("**", lambda route: route.fulfill(body="the form", content_type="text/html"))
+    ann.say("/quit")
+    expect(ann.page.get_by_text("the form")).to_be_visible()
+
+
 def test_a_server_that_says_nothing_is_noticed(
     serve: Callable[..., Door], open_tab: OpenTab
 ) -> None:

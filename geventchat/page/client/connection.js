@@ -19,6 +19,9 @@ const GOOD_MS = 30_000; // after a connection that lasted so long the back-off s
 
 const MOST_WAITING = 8_000; // characters sent and not acknowledged; the server closes for 32 KiB
 
+/** @type {Bye} how a connection ends that the user ends */
+const GOODBYE = { type: "bye", code: "quit", text: "Goodbye.", reconnect: false, after_ms: 0 };
+
 /** The request exceeds the server's limit; nothing was sent. */
 export class TooLong extends Error {}
 
@@ -77,7 +80,12 @@ export class Connection {
   /** Say goodbye: what was sent before is still answered, the nick is free at once. */
   close() {
     this.#stop();
-    this.#link?.send({ type: "bye" });
+    if (this.welcome) {
+      this.#link?.send({ type: "bye" });
+    } else {
+      this.#link?.discard();
+      this.#ended(GOODBYE); // nobody else would say it
+    }
   }
 
   /** Leave the place to another tab, without a word. */
