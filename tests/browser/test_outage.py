@@ -162,6 +162,25 @@ def test_a_tab_that_gave_its_place_away_does_not_take_it_back_by_itself(
     expect(ann.banner).to_contain_text("another tab")
 
 
+def test_what_one_tab_could_not_send_is_sent_by_the_next_that_joins(
+    serve: Callable[..., Door], open_tab: OpenTab
+) -> None:
+    door = serve()
+    ann = open_tab("ann", door=door).open()
+    second = open_tab("ann", beside=ann, door=door).open()
+    expect(second.name).to_be_visible()
+    ann.join()
+    ann.evaluate("Math.random = () => 1_000")  # it does not try again before the test is over
+    door.kill()
+    expect(ann.banner).to_contain_text("You can go on writing")
+    ann.say("one")
+    door.start()
+    second.join()
+    second.expect_texts("one")
+    expect(second.log).not_to_contain_text("Sending")
+    expect(ann.articles).to_have_count(0)
+
+
 def test_one_can_leave_while_the_server_is_away(
     serve: Callable[..., Door], open_tab: OpenTab
 ) -> None:

@@ -73,6 +73,7 @@ export class Connection {
   open(hello, rooms) {
     this.hello = hello;
     this.#closing = false;
+    this.pendingSays.read();
     for (const room of rooms) this.cursors.ask(room);
     this.#connect();
   }
