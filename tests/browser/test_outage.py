@@ -181,6 +181,28 @@ def test_what_one_tab_could_not_send_is_sent_by_the_next_that_joins(
     expect(ann.articles).to_have_count(0)
 
 
+def test_a_tab_that_the_server_replaces_saves_nothing_more(open_tab: OpenTab, bob: Rich) -> None:
+    ann = open_tab("ann")
+    ann.page.context.add_init_script(
+        "Object.defineProperty(navigator, 'locks', {value: undefined})"  # as over plain HTTP
+    )
+    ann.open().join()
+    bob.say(ann.room, "seen by the first")
+    ann.expect_texts("seen by the first")
+    second = open_tab("ann", beside=ann).open()
+    expect(ann.banner).to_contain_text("another tab")
+    bob.say(ann.room, "seen by the second")
+    second.expect_texts("seen by the first", "seen by the second")
+    second.page.wait_for_function(
+        "room => JSON.parse(localStorage['geventchat.read'] ?? '{}')[room]?.position === 2",
+        arg=ann.room,
+    )
+    ann.banner.get_by_role("button", name="Use it here").click()
+    ann.expect_texts("seen by the first", "seen by the second")
+    expect(ann.message).to_be_enabled()
+    expect(ann.log.get_by_role("separator", name="New")).to_have_count(0)
+
+
 def test_one_can_leave_while_the_server_is_away(
     serve: Callable[..., Door], open_tab: OpenTab
 ) -> None:
