@@ -18,6 +18,7 @@ import { SocketLink } from "./socket_link.js";
 const GOOD_MS = 30_000; // after a connection that lasted so long the back-off starts over
 
 const MOST_WAITING = 8_000; // characters sent and not acknowledged; the server closes for 32 KiB
+const SAY_CHARACTERS = 100; // of a frame around its text, or some more
 
 /** @type {Bye} how a connection ends that the user ends */
 const GOODBYE = { type: "bye", code: "quit", text: "Goodbye.", reconnect: false, after_ms: 0 };
@@ -249,8 +250,9 @@ export class Connection {
     let waiting = 0;
     for (const say of this.pendingSays.all) {
       if (!this.#joined.has(say.room)) continue; // sent when it is
-      if (waiting > MOST_WAITING) break;
-      waiting += say.text.length;
+      const size = SAY_CHARACTERS + say.text.length;
+      if (waiting && waiting + size > MOST_WAITING) break;
+      waiting += size;
       if (this.#sent.has(say.key)) continue;
       this.#sent.add(say.key);
       this.#silence.said();
