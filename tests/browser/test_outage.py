@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 from playwright.sync_api import expect
 
@@ -201,6 +202,29 @@ def test_a_tab_that_the_server_replaces_saves_nothing_more(open_tab: OpenTab, bo
     ann.expect_texts("seen by the first", "seen by the second")
     expect(ann.message).to_be_enabled()
     expect(ann.log.get_by_role("separator", name="New")).to_have_count(0)
+
+
+def test_a_room_that_cannot_be_joined_again_is_closed_with_a_reason(
+    serve: Callable[..., Door], open_tab: OpenTab, tmp_path: Path
+) -> None:
+    settings = tmp_path / "chat.toml"
+    settings.write_text("[limits]\nrooms = 2\n")
+    door = serve("--timeline", "memory:", "--config", str(settings))
+    ann = open_tab("ann", door=door).open().join()
+    ann.say("/join more")
+    expect(ann.rooms).to_contain_text("more")
+    expect(ann.log).to_have_accessible_name("Messages in more")
+    ann.evaluate("Math.random = () => 1_000")  # it does not try again before this test says so
+    door.kill()
+    expect(ann.banner).to_contain_text("You can go on writing")
+    ann.say("one")
+    door.start()
+    with Rich(door.address, rooms=["other"]) as bob:
+        bob.pong()
+        ann.retry()
+        expect(ann.log).to_contain_text("Server room limit reached")
+        expect(ann.log).to_contain_text("Not sent: one")
+        expect(ann.rooms).not_to_contain_text("more")
 
 
 def test_one_can_leave_while_the_server_is_away(

@@ -141,6 +141,11 @@ export class Connection {
     return say;
   }
 
+  /** @param {string} room @returns {boolean} whether it was joined on this connection */
+  isIn(room) {
+    return this.#joined.has(room);
+  }
+
   /** @param {string} room in which the user is typing */
   typing(room) {
     if (this.#joined.has(room)) this.#link?.send({ type: "typing", room });
