@@ -177,6 +177,17 @@ def test_a_password_is_not_shown() -> None:
     assert str(caught.value) == "--password given: is not one line of 1 to 1,024 characters"
 
 
+@pytest.mark.parametrize("name", [f"{'a' * 40}.example:443", f"{'a' * 40}!", f"{'a.' * 40}-"])
+def test_a_long_name_that_is_none_is_refused_at_once(name: str) -> None:
+    with pytest.raises(BadOption, match="is not a name such as"):
+        checked("--web-host", "web_host", [name])
+
+
+@pytest.mark.parametrize("name", ["chat", "chat.example.org", "my_chat-1.example", "a" * 63])
+def test_a_name_of_the_page_is_one_that_dns_or_a_container_network_has(name: str) -> None:
+    assert checked("--web-host", "web_host", [name]) == (name,)
+
+
 def is_host(text: str) -> bool:
     """Whether each part of the name could be looked up."""
     try:

@@ -15,7 +15,8 @@ Check = Callable[[Any], Any]
 
 
 # RFC 1123, 2.1, and the names that container networks give with underscores.
-_HOST: Final = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,62}|(?:\.(?=[0-9A-Za-z_])))*")
+_LABEL: Final = "[0-9A-Za-z_][0-9A-Za-z_-]{0,62}"
+_HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _ORIGIN: Final = re.compile(r"https?://(?:[0-9A-Za-z_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _PERMANENT: Final = frozenset(
     {

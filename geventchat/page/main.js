@@ -79,11 +79,15 @@ store.listen((what) => {
   isOwner = true;
   takeOver(() => {
     store.status.is = "taken";
-    store.reads.stop();
     connection.abandon();
-    store.handOver();
     store.changed("status");
   });
+});
+
+store.listen((what) => {
+  if (what !== "status" || store.status.is !== "taken") return; // by a lock, or by the server
+  store.reads.stop();
+  store.handOver();
 });
 
 store.listen((what) => {

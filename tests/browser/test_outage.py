@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 from playwright.sync_api import expect
 
@@ -141,6 +142,102 @@ def test_a_second_tab_takes_over_and_the_first_can_take_it_back(
     ann.say("from the first")
     assert bob.posts(1)[0]["author"] == ann.nick
     ann.expect_texts("from the second", "from the first")
+
+
+def test_a_tab_that_gave_its_place_away_does_not_take_it_back_by_itself(
+    serve: Callable[..., Door], open_tab: OpenTab
+) -> None:
+    door = serve()
+    ann = open_tab("ann", door=door).open().join()
+    ann.evaluate("Math.random = () => 1_000")  # it does not try again before the test is over
+    door.kill()
+    expect(ann.banner).to_contain_text("You can go on writing")
+    door.start()
+    second = open_tab("ann", beside=ann, door=door).open()
+    expect(second.members).to_contain_text(ann.nick)
+    expect(ann.banner).to_contain_text("another tab")
+    ann.retry()
+    second.say("from the second")
+    expect(second.article("from the second")).not_to_contain_text("Sending")
+    expect(second.banner).to_be_empty()
+    expect(ann.banner).to_contain_text("another tab")
+
+
+def test_what_one_tab_could_not_send_is_sent_by_the_next_that_joins(
+    serve: Callable[..., Door], open_tab: OpenTab
+) -> None:
+    door = serve()
+    ann = open_tab("ann", door=door).open()
+    second = open_tab("ann", beside=ann, door=door).open()
+    expect(second.name).to_be_visible()
+    ann.join()
+    ann.evaluate("Math.random = () => 1_000")  # it does not try again before the test is over
+    door.kill()
+    expect(ann.banner).to_contain_text("You can go on writing")
+    ann.say("one")
+    door.start()
+    second.join()
+    second.expect_texts("one")
+    expect(second.log).not_to_contain_text("Sending")
+    expect(ann.articles).to_have_count(0)
+
+
+def test_a_tab_that_the_server_replaces_saves_nothing_more(open_tab: OpenTab, bob: Rich) -> None:
+    ann = open_tab("ann")
+    ann.page.context.add_init_script(
+        "Object.defineProperty(navigator, 'locks', {value: undefined})"  # as over plain HTTP
+    )
+    ann.open().join()
+    bob.say(ann.room, "seen by the first")
+    ann.expect_texts("seen by the first")
+    second = open_tab("ann", beside=ann).open()
+    expect(ann.banner).to_contain_text("another tab")
+    bob.say(ann.room, "seen by the second")
+    second.expect_texts("seen by the first", "seen by the second")
+    second.page.wait_for_function(
+        "room => JSON.parse(localStorage['geventchat.read'] ?? '{}')[room]?.position === 2",
+        arg=ann.room,
+    )
+    ann.banner.get_by_role("button", name="Use it here").click()
+    ann.expect_texts("seen by the first", "seen by the second")
+    expect(ann.message).to_be_enabled()
+    expect(ann.log.get_by_role("separator", name="New")).to_have_count(0)
+
+
+def test_a_room_that_cannot_be_joined_again_is_closed_with_a_reason(
+    serve: Callable[..., Door], open_tab: OpenTab, tmp_path: Path
+) -> None:
+    settings = tmp_path / "chat.toml"
+    settings.write_text("[limits]\nrooms = 2\n")
+    door = serve("--timeline", "memory:", "--config", str(settings))
+    ann = open_tab("ann", door=door).open().join()
+    ann.say("/join more")
+    expect(ann.rooms).to_contain_text("more")
+    expect(ann.log).to_have_accessible_name("Messages in more")
+    ann.evaluate("Math.random = () => 1_000")  # it does not try again before this test says so
+    door.kill()
+    expect(ann.banner).to_contain_text("You can go on writing")
+    ann.say("one")
+    door.start()
+    with Rich(door.address, rooms=["other"]) as bob:
+        bob.pong()
+        ann.retry()
+        expect(ann.log).to_contain_text("Server room limit reached")
+        expect(ann.log).to_contain_text("Not sent: one")
+        expect(ann.rooms).not_to_contain_text("more")
+
+
+def test_one_can_leave_while_the_server_is_away(
+    serve: Callable[..., Door], open_tab: OpenTab
+) -> None:
+    door = serve()
+    ann = open_tab("ann", door=door).open().join()
+    ann.evaluate("Math.random = () => 1_000")  # it does not try again before the test is over
+    door.kill()
+    expect(ann.banner).to_contain_text("You can go on writing")
+    ann.page.route("**", lambda route: route.fulfill(body="the form", content_type="text/html"))
+    ann.say("/quit")
+    expect(ann.page.get_by_text("the form")).to_be_visible()
 
 
 def test_a_server_that_says_nothing_is_noticed(

@@ -1,8 +1,9 @@
 """What is sent, whatever is typed, and wherever the browser keeps it meanwhile."""
 
+import json
 from collections.abc import Callable
 
-from playwright.sync_api import expect
+from playwright.sync_api import WebSocket, expect
 
 from tests.browser.conftest import OpenTab
 from tests.browser.door import Door
@@ -104,3 +105,33 @@ def test_who_is_ignored_is_not_seen_until_they_are_heard_again(ann: Tab, bob: Ri
     ann.expect_texts("three")
     ann.say(f"/unignore {bob.nick}")
     ann.expect_texts("one", "two", "three")
+
+
+def test_many_short_pending_messages_are_not_sent_all_at_once(ann: Tab) -> None:
+    waiting: dict[str, int] = {}
+    most = 0
+
+    def sent(frame: str | bytes) -> None:
+        nonlocal most
+        if (said := json.loads(frame))["type"] == "say":
+            waiting[said["key"]] = len(frame)
+            most = max(most, sum(waiting.values()))
+
+    def received(frame: str | bytes) -> None:
+        waiting.pop(json.loads(frame).get("key", ""), None)
+
+    def watch(socket: WebSocket) -> None:
+        socket.on("framesent", sent)
+        socket.on("framereceived", received)
+
+    ann.page.goto("about:blank")
+    ann.page.on("websocket", watch)
+    script = """for (let i = 1; i <= 600; i++) {
+      const say = { room: 'ROOM', text: String(i), key: String(i).padStart(22, '0') };
+      localStorage['geventchat.say.' + String(i).padStart(16, '0')] = JSON.stringify(say);
+    }"""
+    ann.page.add_init_script(script.replace("ROOM", ann.room))
+    ann.open()
+    expect(ann.article("600")).to_be_visible()
+    expect(ann.log).not_to_contain_text("Sending")
+    assert 0 < most < 32 << 10  # what the server waits for

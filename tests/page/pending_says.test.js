@@ -56,6 +56,17 @@ test("another tab goes on behind what was pending", () => {
   assert.deepEqual(new PendingSays().all.map((say) => say.text), ["one", "two"]);
 });
 
+test("what another tab has left since is found by reading again", () => {
+  const [one, two] = [new PendingSays(), new PendingSays()];
+  const { key } = one.add("lobby", "one");
+  two.read();
+  assert.deepEqual(two.all, one.all);
+  one.acknowledge(key);
+  one.add("lobby", "two");
+  two.read();
+  assert.deepEqual(two.all, one.all);
+});
+
 test("a browser without space keeps them in memory", () => {
   Storage.most = 10;
   const says = new PendingSays();

@@ -1,5 +1,7 @@
 """Texts of others become pieces that are shown as text alone."""
 
+import time
+
 import pytest
 
 from tests.page.conftest import Ask
@@ -44,6 +46,13 @@ def test_what_is_not_a_plain_link_stays_text(ask: Ask, text: str) -> None:
 def test_a_link_cannot_hide_its_host_behind_a_direction(ask: Ask) -> None:
     [found, *_] = ask("links", "https://example.org/\u202egro.elpmaxe")
     assert found["href"] == "https://example.org/"
+
+
+def test_a_link_of_brackets_alone_delays_nobody(ask: Ask) -> None:
+    text = f"https://example.org/{')' * 1_900} " * 100
+    began = time.perf_counter()
+    assert {found["href"] for found in ask("links", text)} == {"https://example.org/"}
+    assert time.perf_counter() - began < 0.5
 
 
 def test_code_keeps_its_lines_and_holds_no_links(ask: Ask) -> None:

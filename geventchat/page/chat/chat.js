@@ -107,8 +107,8 @@ export class Chat {
 
   /** @param {string} name of a room that was joined once, and cannot be now */
   #cannotJoin(name) {
+    if (this.connection.isIn(fold(name))) return;
     const room = this.store.room(name);
-    if (room?.joined) return;
     this.connection.cursors.leave(fold(name));
     if (room) this.store.close(room);
     for (const { text } of this.#dropPending(name)) this.notice(`Not sent: ${text}`, true);

@@ -18,6 +18,10 @@ import { SocketLink } from "./socket_link.js";
 const GOOD_MS = 30_000; // after a connection that lasted so long the back-off starts over
 
 const MOST_WAITING = 8_000; // characters sent and not acknowledged; the server closes for 32 KiB
+const SAY_CHARACTERS = 100; // of a frame around its text, or some more
+
+/** @type {Bye} how a connection ends that the user ends */
+const GOODBYE = { type: "bye", code: "quit", text: "Goodbye.", reconnect: false, after_ms: 0 };
 
 /** The request exceeds the server's limit; nothing was sent. */
 export class TooLong extends Error {}
@@ -70,22 +74,32 @@ export class Connection {
   open(hello, rooms) {
     this.hello = hello;
     this.#closing = false;
+    this.pendingSays.read();
     for (const room of rooms) this.cursors.ask(room);
     this.#connect();
   }
 
   /** Say goodbye: what was sent before is still answered, the nick is free at once. */
   close() {
-    this.#closing = true;
-    clearTimeout(this.#retry);
-    this.#link?.send({ type: "bye" });
+    this.#stop();
+    if (this.welcome) {
+      this.#link?.send({ type: "bye" });
+    } else {
+      this.#link?.discard();
+      this.#ended(GOODBYE); // nobody else would say it
+    }
   }
 
   /** Leave the place to another tab, without a word. */
   abandon() {
+    this.#stop();
+    this.#link?.drop();
+  }
+
+  #stop() {
     this.#closing = true;
     clearTimeout(this.#retry);
-    this.#link?.drop();
+    this.#retry = 0; // else `retry` would connect
   }
 
   /** Try to connect now, if it is waiting to; else ask whether the server is still there. */
@@ -125,6 +139,11 @@ export class Connection {
     const say = this.pendingSays.add(room, text, key);
     this.#sendPending();
     return say;
+  }
+
+  /** @param {string} room @returns {boolean} whether it was joined on this connection */
+  isIn(room) {
+    return this.#joined.has(room);
   }
 
   /** @param {string} room in which the user is typing */
@@ -236,8 +255,9 @@ export class Connection {
     let waiting = 0;
     for (const say of this.pendingSays.all) {
       if (!this.#joined.has(say.room)) continue; // sent when it is
-      if (waiting > MOST_WAITING) break;
-      waiting += say.text.length;
+      const size = SAY_CHARACTERS + say.text.length;
+      if (waiting && waiting + size > MOST_WAITING) break;
+      waiting += size;
       if (this.#sent.has(say.key)) continue;
       this.#sent.add(say.key);
       this.#silence.said();

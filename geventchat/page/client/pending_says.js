@@ -23,6 +23,13 @@ export class PendingSays {
   #last = 0;
 
   constructor() {
+    this.read();
+  }
+
+  /** Read again what is saved: another tab may have left some since, or sent some. */
+  read() {
+    this.#pending.clear();
+    this.#characters = 0;
     for (const name of saved(PREFIX)) {
       const say = load(name, /** @type {Say | null} */ (null));
       if (say) this.#add(say, name);

@@ -21,19 +21,17 @@ export function links(text) {
 /** Without the punctuation of the sentence around it. @param {string} link */
 function trimmed(link) {
   if (link.length > LONGEST) return link;
+  /** @type {Record<string, number>} */
+  const counts = {};
+  for (const bracket of link.match(/[()[\]{}]/g) ?? []) counts[bracket] = (counts[bracket] ?? 0) + 1;
   let end = link.length;
   for (; end > 0; end--) {
     const last = link[end - 1];
-    const open = PAIRS[last];
-    const closes = open && count(link, last, end) > count(link, open, end);
+    const closes = last in PAIRS && counts[last] > (counts[PAIRS[last]] ?? 0);
     if (!closes && !/[.,:;!?'*_~»”’]/.test(last)) break;
+    if (closes) counts[last]--;
   }
   return link.slice(0, end);
-}
-
-/** @param {string} text @param {string} character @param {number} end */
-function count(text, character, end) {
-  return text.slice(0, end).split(character).length - 1;
 }
 
 /**
