@@ -8,6 +8,8 @@ from typing import Final, TypeVar
 import gevent
 from gevent.event import Event
 
+ROUND_SECONDS: Final = 0.002
+"""What work of one kind may take of a round before others have their turn."""
 _SIZE: Final = 500
 """Items per slice: some 200 µs of simple work."""
 
@@ -30,14 +32,18 @@ class RoundBudget:
     """
 
     def __init__(self) -> None:
-        self._loop = gevent.get_hub().loop
         self._round = -1
         self._began = 0.0
         """When the first work of this round began."""
         self._queue: deque[Event] = deque()
         """Those that wait; the first for the next round, each other for the one before it."""
 
-    def wait(self, seconds: float) -> None:
+    @property
+    def busy(self) -> bool:
+        """Whether there is more to do than fits in a round."""
+        return bool(self._queue)
+
+    def wait(self, seconds: float = ROUND_SECONDS) -> None:
         """Wait until others have taken less than so many seconds of the current round."""
         if not (self._queue or self._spent(seconds)):
             return
@@ -55,8 +61,14 @@ class RoundBudget:
                 self._queue[0].set()
 
     def _spent(self, seconds: float) -> bool:
-        now, number = time.perf_counter(), self._loop.iteration
+        now, number = time.perf_counter(), gevent.get_hub().loop.iteration
         if number != self._round:
             self._round, self._began = number, now
             return False
         return now - self._began >= seconds
+
+
+WRITERS: Final = RoundBudget()
+"""For those that send what a socket did not take at once: a thousand may become ready together."""
+ENDINGS: Final = RoundBudget()
+"""For sessions that say goodbye: as many may be lost together."""

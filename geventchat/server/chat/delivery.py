@@ -19,6 +19,7 @@ from geventchat.protocol import events
 from geventchat.server.chat.room import Room
 from geventchat.server.histogram import Histogram
 from geventchat.server.participant import Participant
+from geventchat.server.slices import WRITERS
 from geventchat.server.transport.outbox import Outbox
 
 SLICE_SECONDS: Final = 0.002
@@ -125,11 +126,14 @@ class Delivery:
         while unflushed or small or large or errands:
             if errands and self._run_errand(end):
                 return True
-            while (small or large) and len(unflushed) < _WALK:
+            behind = WRITERS.busy  # what is put for large rooms now would only fill outboxes
+            while (small or (large and not behind)) and len(unflushed) < _WALK:
                 if small:
                     self._walk(small.popleft())
-                if large:
+                if large and not behind:
                     self._walk(large.popleft())
+            if behind and not (unflushed or small or errands):
+                return True
             while unflushed:
                 for _ in range(min(_CLOCK_STEPS, len(unflushed))):
                     unflushed.popleft().flush()

@@ -32,6 +32,7 @@ from geventchat.protocol.errors import (
 from geventchat.server.access.policy import Policy
 from geventchat.server.chat.hub import Hub
 from geventchat.server.chat.room import Member
+from geventchat.server.slices import ENDINGS
 from geventchat.server.timeline import Timeline
 from geventchat.server.transport.base import Link
 from geventchat.server.transport.outbox import STALLED_SECONDS, Outbox
@@ -359,6 +360,7 @@ class Session:
 
     def _say_goodbye(self, reason: Reason) -> None:
         """Leave the hub, say the last words and close, even if leaving meets a bug. Waits."""
+        ENDINGS.wait()  # hundreds may have been lost at once
         if reason is SHUTDOWN:  # everybody gets what was submitted before
             self.hub.delivered.wait(_SETTLE_SECONDS)
         try:

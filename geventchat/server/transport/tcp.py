@@ -11,6 +11,8 @@ import gevent
 from gevent import monkey
 from gevent import socket as gevent_socket
 
+from geventchat.server.slices import WRITERS
+
 READ_BYTES: Final = 64 << 10
 _READABLE: Final = 1
 _WRITABLE: Final = 2
@@ -50,6 +52,7 @@ class TcpStream:
             while rest := rest[self.try_send(rest) :]:
                 with gevent.Timeout(seconds, TimeoutError):
                     hub.wait(writable)
+                WRITERS.wait()
         finally:
             writable.close()
 
