@@ -1,4 +1,4 @@
-"""Admission: which connections become sessions, and what the others are told.
+"""Admission: which connections become sessions, and what rejected ones are answered.
 
 Each connection runs here in a greenlet of its own, its reader.
 """

@@ -271,7 +271,7 @@ def _admin_command(action: Action) -> Callable[..., Iterable[Line]]:
             room = _room_name(room or "", view)
         last = (room if view.room(room or "") is None else "") if action in _OF_ROOMS else reason
         if last and action in _TIMED and durations.begins_like_one(last):
-            text = f"{durations.shown(last)} begins like a duration and is none."
+            text = f"{durations.shown(last)} is not a valid duration."
             raise NotUnderstood(f"{text} TIME is {durations.FORMS}.")
         try:
             seconds = durations.seconds(time) if time else None

@@ -33,7 +33,7 @@ function admin(action) {
     const room = ofRoom ? chat.roomName(given.room ?? "") : undefined;
     const last = room !== undefined ? (chat.store.room(room) ? "" : room) : given.reason;
     if (last && TIMED.includes(action) && beginsLikeOne(last)) {
-      throw new Error(`${shown(last)} begins like a duration and is none. TIME is ${FORMS}.`);
+      throw new Error(`${shown(last)} is not a valid duration. TIME is ${FORMS}.`);
     }
     const done = await chat.admin({
       action,

@@ -18,7 +18,7 @@ export class Ended extends Error {}
 
 export class PendingReplies {
   #ids = 0;
-  /** @type {Map<string, {resolve: (event: any) => void, reject: (error: Error) => void}>} */
+  /** @type {Map<string, {resolve: (event: any) => void, reject: (error: Error) => void, late: number}>} */
   #waiting = new Map();
 
   /** Whether somebody waits. */
@@ -34,10 +34,10 @@ export class PendingReplies {
   /** @param {string} id @returns {Promise<any>} the answer, due in 30 s */
   expect(id) {
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      setTimeout(() => {
+      const late = setTimeout(() => {
         if (this.#waiting.delete(id)) reject(new Ended("The server did not answer."));
       }, ANSWER_MS);
+      this.#waiting.set(id, { resolve, reject, late });
     });
   }
 
@@ -46,6 +46,7 @@ export class PendingReplies {
     const waiting = this.#waiting.get(event.id ?? "");
     if (!waiting) return false;
     this.#waiting.delete(event.id ?? "");
+    clearTimeout(waiting.late);
     if (event.type === "error") waiting.reject(new Refused(event));
     else waiting.resolve(event);
     return true;
@@ -55,6 +56,9 @@ export class PendingReplies {
   failAll(why) {
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
-    for (const { reject } of waiting) reject(new Ended(why));
+    for (const { reject, late } of waiting) {
+      clearTimeout(late);
+      reject(new Ended(why));
+    }
   }
 }

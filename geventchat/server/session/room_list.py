@@ -62,7 +62,7 @@ def page(session: Session, request: requests.Rooms) -> events.RoomList:
             rooms.append(room)
         examined += 1
         place = _Place(room.members, room.name)
-    session.charge(examined)
+    session.charge(max(examined, 1))  # to find that there is none is work, too
     following = _cursor(place) if more and place is not None else None
     return events.RoomList(rooms=rooms, next=following, id=request.id)
 

@@ -133,7 +133,7 @@ class Stream(Sink, Protocol):
 
 
 class Ways(NamedTuple):
-    """The ways in, as clients are told that came to the wrong port."""
+    """How to connect, for the answer to a client on the wrong port."""
 
     command: str
     """What connects to the chat port."""

@@ -167,8 +167,8 @@ class WebFraming:
     def _host(self, head: Head) -> Host:
         """Return the host that a request is for, a name of this server. Raises BadRequest."""
         names, field = self._web.names, head.field("Host")
-        if self.named is not None and (told := forwarded.host(head.request.headers)) is not None:
-            host = parsed(told)
+        if self.named is not None and (named := forwarded.host(head.request.headers)) is not None:
+            host = parsed(named)
             if host is None:
                 raise BadRequest(400, "The host that the proxy names is malformed.")
             return host

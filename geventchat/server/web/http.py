@@ -87,11 +87,11 @@ class Head(NamedTuple):
     """What has parsed it, and can accept it as a WebSocket handshake."""
 
     def field(self, name: str) -> str | None:
-        """Return a field; None: it is not there. Raises BadRequest if it is there twice."""
+        """Return a field; None: it is not there. Raises BadRequest if it is repeated."""
         try:
             value: str | None = self.request.headers.get(name)
         except MultipleValuesError:
-            raise BadRequest(400, f"The field {name} is there twice.") from None
+            raise BadRequest(400, f"The field {name} is repeated.") from None
         return value
 
     @property
