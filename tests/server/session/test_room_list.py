@@ -198,7 +198,7 @@ def test_a_page_takes_more_tokens_the_more_rooms_it_has(rooms: Rooms) -> None:
     rooms.fill({f"r{number}": 1 for number in range(300)})
     small, large = price(rooms, limit=1), price(rooms, limit=200)
     assert 0 < small < 0.1 < 0.8 < large
-    assert price(rooms, prefix="nothing") < small
+    assert price(rooms, prefix="nothing") == small  # to find none is work, too
 
 
 def test_a_page_takes_tokens_for_the_rooms_that_it_leaves_out(rooms: Rooms) -> None:
