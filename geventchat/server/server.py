@@ -95,6 +95,7 @@ class Server:
         self._timeline = self._hub.timeline = factory.open_timeline(
             config, self._hub.submissions.deliver
         )
+        self._web = self._load_web(config)  # before any door listens
         try:
             chat = Door(
                 config.host, config.port, NullFraming, self._admission.admit, self.rejections
@@ -147,19 +148,25 @@ class Server:
         """Whether the server is shutting down, or about to."""
         return self._stop_event.is_set()
 
-    def _open_web(self, config: Config) -> Door | None:
-        """Open the web door; return None if it is disabled, or if the default port is in use."""
-        host, _, port = (config.web or DEFAULT_WEB).rpartition(":")
+    def _load_web(self, config: Config) -> Web | None:
+        """Read the page; return None if the web door is disabled. Blocks for 10 ms."""
+        host = (config.web or DEFAULT_WEB).rpartition(":")[0].strip("[]")
         if not host:
             return None
-        host = host.strip("[]")
         names = Names(host, config.web_host, config.web_origin)
-        self._web = Web(site.load(), names, self._readiness_problem)
-        self._web.proxies = Networks(config.web_proxy)
+        web = Web(site.load(), names, self._readiness_problem)
+        web.proxies = Networks(config.web_proxy)
+        return web
+
+    def _open_web(self, config: Config) -> Door | None:
+        """Open the web door; return None if it is disabled, or if the default port is in use."""
+        if self._web is None:
+            return None
+        port = (config.web or DEFAULT_WEB).rpartition(":")[2]
         try:
             return Door(
-                host, int(port), self._web, self._admission.visit, self.rejections, setting="web",
-                forwarding=True,
+                self._web.names.host, int(port), self._web, self._admission.visit,
+                self.rejections, setting="web", forwarding=True,
             )  # fmt: skip
         except BadSetting as error:
             if config.web is not None:
