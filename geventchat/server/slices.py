@@ -8,8 +8,8 @@ from typing import Final, TypeVar
 import gevent
 from gevent.event import Event
 
-ROUND_SECONDS: Final = 0.002
-"""What work of one kind may take of a round before others have their turn."""
+SLICE_SECONDS: Final = 0.002
+"""What work of one kind may take of a round of the loop before others have their turn."""
 _SIZE: Final = 500
 """Items per slice: some 200 µs of simple work."""
 
@@ -43,7 +43,7 @@ class RoundBudget:
         """Whether there is more to do than fits in a round."""
         return bool(self._queue)
 
-    def wait(self, seconds: float = ROUND_SECONDS) -> None:
+    def wait(self, seconds: float = SLICE_SECONDS) -> None:
         """Wait until others have taken less than so many seconds of the current round."""
         if not (self._queue or self._spent(seconds)):
             return
@@ -68,6 +68,8 @@ class RoundBudget:
         return now - self._began >= seconds
 
 
+REQUESTS: Final = RoundBudget()
+"""For requests that are expensive: hundreds of clients may send one in the same round."""
 WRITERS: Final = RoundBudget()
 """For those that send what a socket did not take at once: a thousand may become ready together."""
 ENDINGS: Final = RoundBudget()

@@ -19,10 +19,9 @@ from geventchat.protocol import events
 from geventchat.server.chat.room import Room
 from geventchat.server.histogram import Histogram
 from geventchat.server.participant import Participant
-from geventchat.server.slices import WRITERS
+from geventchat.server.slices import SLICE_SECONDS, WRITERS
 from geventchat.server.transport.outbox import Outbox
 
-SLICE_SECONDS: Final = 0.002
 _WALK: Final = 64
 """Recipients per step of a room; the outboxes are flushed after as many."""
 _CLOCK_STEPS: Final = 16

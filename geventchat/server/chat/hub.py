@@ -29,7 +29,6 @@ from geventchat.server.chat.room import Member, Room
 from geventchat.server.chat.submissions import Submissions
 from geventchat.server.logs.console import Console
 from geventchat.server.participant import Participant
-from geventchat.server.slices import RoundBudget
 from geventchat.server.timeline import Timeline
 from geventchat.server.wire import Form
 
@@ -63,8 +62,6 @@ class Hub:
         self.closes: Counter[str] = Counter()
         """Sessions that ended, by reason."""
         self.clock = Clock(self.tick)
-        self.budget = RoundBudget()
-        """What requests that return much may take of a round of the event loop."""
         self.sessions: dict[Participant, dict[str, Member]] = {}
         """All participants, with their memberships by room."""
         self._absent: dict[Participant, list[Room]] = {}

@@ -32,15 +32,13 @@ from geventchat.protocol.errors import (
 from geventchat.server.access.policy import Policy
 from geventchat.server.chat.hub import Hub
 from geventchat.server.chat.room import Member
-from geventchat.server.slices import ENDINGS
+from geventchat.server.slices import ENDINGS, REQUESTS, SLICE_SECONDS
 from geventchat.server.timeline import Timeline
 from geventchat.server.transport.base import Link
 from geventchat.server.transport.outbox import STALLED_SECONDS, Outbox
 from geventchat.server.transport.token_bucket import TokenBucket
 from geventchat.server.wire import PLAIN, Form
 
-SLICE_SECONDS: Final = 0.002
-"""How long one client is served before others are."""
 _MOST_UNACKNOWLEDGED: Final = 64
 """Submissions of one client without a verdict before its next frame is read."""
 _SETTLE_SECONDS: Final = 30.0
@@ -333,7 +331,7 @@ class Session:
 
         For expensive requests: hundreds of clients may send one in the same round.
         """
-        self.hub.budget.wait(SLICE_SECONDS)
+        REQUESTS.wait(SLICE_SECONDS)
 
     def yield_if_due(self) -> None:
         """Yield to others if this client was served for a whole slice. May wait.
