@@ -26,6 +26,8 @@ _WALK: Final = 64
 """Recipients per step of a room; the outboxes are flushed after as many."""
 _CLOCK_STEPS: Final = 16
 """Flushes, or steps of errands, between two checks of the clock: some 100 us."""
+_NONE: Final[deque[Room]] = deque()
+"""No rooms."""
 
 _log = logging.getLogger(__name__)
 
@@ -125,14 +127,15 @@ class Delivery:
         while unflushed or small or large or errands:
             if errands and self._run_errand(end):
                 return True
-            behind = WRITERS.busy  # what is put for large rooms now would only fill outboxes
-            while (small or (large and not behind)) and len(unflushed) < _WALK:
+            # What is put for large rooms while writers wait would only fill outboxes.
+            ready = _NONE if WRITERS.busy else large
+            while (small or ready) and len(unflushed) < _WALK:
                 if small:
                     self._walk(small.popleft())
-                if large and not behind:
-                    self._walk(large.popleft())
-            if behind and not (unflushed or small or errands):
-                return True
+                if ready:
+                    self._walk(ready.popleft())
+            if not (unflushed or small or ready or errands):
+                return not self.idle
             while unflushed:
                 for _ in range(min(_CLOCK_STEPS, len(unflushed))):
                     unflushed.popleft().flush()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from geventchat.protocol.events import Post
 from geventchat.server.chat import delivery as delivery_module
@@ -11,6 +12,7 @@ from geventchat.server.chat.delivery import Delivery
 from geventchat.server.chat.room import Member, Room
 from geventchat.server.chat.turn import Pending
 from geventchat.server.session.session import Session
+from geventchat.server.slices import RoundBudget
 from tests.server.hub_harness import Harness, Rounds, heard, link_of
 from tests.server.switches import let_run, never_switches
 
@@ -125,6 +127,28 @@ def test_a_small_room_does_not_wait_for_a_large_one() -> None:
     while reached(few) < 3:
         delivery.work()
     assert reached(many) < 200
+
+
+def test_large_rooms_wait_while_writers_do_and_small_ones_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is put into outboxes that are not being emptied would only make their clients slow."""
+    writers = RoundBudget()
+    writers._queue.append(Event())
+    monkeypatch.setattr(delivery_module, "WRITERS", writers)
+    delivery = made()
+    large, its_members = crowd(1_000)
+    small, few = crowd(3, "small")
+    for room in large, small:
+        post(room, "one")
+        delivery.add(room)
+    delivery.work()
+    assert reached(few) == 3
+    assert reached(its_members) == 0
+    assert busy(delivery)
+    writers._queue.clear()
+    deliver_all(delivery)
+    assert reached(its_members) == 1_000
 
 
 @pytest.mark.usefixtures("thin_slices")
