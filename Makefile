@@ -4,14 +4,19 @@
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 COMPILE = .venv/bin/uv pip compile --quiet --universal --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command 'make requirements' pyproject.toml
+PAGE = tests/browser tests/page
+LOAD = tests/loadtests
 
-.PHONY: serve connect load bench capacity soak test proof fuzz check format requirements clean
+.PHONY: serve connect redis load bench capacity soak test test-page test-load proof fuzz check format requirements clean
 
 serve: .venv/.installed
 	@.venv/bin/geventchat serve $(ARGS)
 
 connect: .venv/.installed
 	@.venv/bin/geventchat connect $(ARGS)
+
+redis: .venv/.installed-dev
+	@.venv/bin/python -m loadtests.redis $(ARGS)
 
 load: .venv/.installed-dev
 	@.venv/bin/python -m loadtests $(ARGS)
@@ -26,7 +31,13 @@ soak: .venv/.installed-dev
 	@.venv/bin/python -m loadtests.scenarios.soak $(ARGS)
 
 test: .venv/.installed-dev
-	@.venv/bin/pytest $(ARGS)
+	@.venv/bin/pytest $(addprefix --ignore=,$(PAGE) $(LOAD)) $(ARGS)
+
+test-page: .venv/.installed-dev
+	@.venv/bin/pytest $(PAGE) $(ARGS)
+
+test-load: .venv/.installed-dev
+	@.venv/bin/pytest $(LOAD) $(ARGS)
 
 proof: .venv/.installed-dev
 	@.venv/bin/python -m tests.proof $(ARGS)
@@ -49,8 +60,8 @@ format: .venv/.installed-dev
 
 # Pins that still fit are kept; to renew them all, delete the files first.
 requirements: .venv/.installed-dev
-	@$(COMPILE) -o requirements.txt
-	@$(COMPILE) --extra test --extra load --extra fuzz --constraint requirements.txt -o requirements-dev.txt
+	@$(COMPILE) --extra redis -o requirements.txt
+	@$(COMPILE) --extra redis --extra test --extra load --extra fuzz --constraint requirements.txt -o requirements-dev.txt
 
 clean:
 	rm -rf .venv build *.egg-info .*_cache .hypothesis

@@ -1,5 +1,6 @@
 """Tests run unpatched, with gevent imported by name; the server as a whole runs in a process."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -7,11 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import gevent
 import pytest
 from hypothesis import settings
 
+from tests.engines import engine, engines, own
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+__all__ = ["engine", "engines", "own"]
 
 # The same examples every time: a test that fails here fails on every machine.
 settings.register_profile("same", derandomize=True, deadline=None)
@@ -36,6 +42,50 @@ if (
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     _BYTECODE: Final = Path(__file__).parents[1] / ".pytest_cache" / "bytecode"
     os.environ.setdefault("PYTHONPYCACHEPREFIX", str(_BYTECODE))
+
+
+_WAITING: Final = ("tests/browser", "tests/loadtests", "tests/proof")
+"""Folders whose files take long, mostly waiting for other processes."""
+_QUICK: Final = ("tests/protocol", "tests/server")
+"""Folders whose files take little, with few exceptions."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that at the end no worker is left with one.
+
+    Files of the browser, which use the cores, alternate with those of the load tests.
+    """
+    places: dict[Path, int] = {}
+    folders: dict[str, int] = {}
+    for item in items:
+        if item.path not in places:
+            folder = str(item.path.parent)
+            places[item.path] = folders[folder] = folders.get(folder, -1) + 1
+
+    def turn(item: pytest.Item) -> tuple[int, int]:
+        if item.nodeid.startswith(_WAITING):
+            return 0, places[item.path]
+        return (2 if item.nodeid.startswith(_QUICK) else 1), 0
+
+    items.sort(key=turn)
+
+
+def pytest_collection_finish() -> None:
+    """Leave the tests themselves out of garbage collections.
+
+    A worker has 250,000 objects of them, and walks them in 0.13 s again and again, in which a
+    server in the same process answers nobody.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_runtest_setup() -> None:
+    """Let gevent's clock go right, which stands still while a test of the page runs.
+
+    `gevent.joinall` counts its timeout from there, and would end at once.
+    """
+    gevent.get_hub().loop.update_now()
 
 
 def missing(what: str, *, required_by: str = "BROWSER_TESTS") -> None:

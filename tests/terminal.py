@@ -12,8 +12,8 @@ import pyte
 COLUMNS, LINES = 80, 24
 
 
-class Screen(pyte.Screen):
-    """A screen that answers requests for the cursor position, as terminals do."""
+class Screen(pyte.HistoryScreen):
+    """A screen that can be scrolled back, and answers where its cursor is, as terminals do."""
 
     def __init__(self, answer: Callable[[str], None]) -> None:
         super().__init__(COLUMNS, LINES)
@@ -45,6 +45,13 @@ class Terminal:
     def lines(self) -> list[str]:
         """The lines on the screen that are not empty."""
         return [line.rstrip() for line in self.screen.display if line.strip()]
+
+    @property
+    def all_lines(self) -> list[str]:
+        """Those that have left the screen at its top, and those on it, that are not empty."""
+        gone = self.screen.history.top
+        above = ["".join(line[x].data for x in range(COLUMNS)).rstrip() for line in gone]
+        return [line for line in [*above, *self.lines] if line]
 
     def type(self, *keys: str) -> None:
         self.process.send("".join(keys))

@@ -12,6 +12,7 @@ import gevent
 import pytest
 
 from geventchat.client import Connection, Refused
+from geventchat.protocol.events import Left
 from tests.process import served
 
 GEVENTCHAT = [sys.executable, "-m", "geventchat"]
@@ -42,6 +43,14 @@ def server(tmp_path: Path) -> Iterator[OperatedServer]:
         yield OperatedServer(tmp_path, process.address[1])
 
 
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatedServer]:
+    """Return a server for tests whose commands are all refused, so that no rule is ever made."""
+    folder = tmp_path_factory.mktemp("refusing")
+    with served(folder, "--timeline", f"sqlite:{folder}/geventchat.db") as process:
+        yield OperatedServer(folder, process.address[1])
+
+
 def test_an_action_is_performed_and_reported(server: OperatedServer) -> None:
     with Connection("127.0.0.1", server.port, nick="eve") as eve:
         done = server.admin("kick", "eve", "--reason", "enough")
@@ -50,6 +59,17 @@ def test_an_action_is_performed_and_reported(server: OperatedServer) -> None:
             list(eve)
         assert eve.ended is not None
         assert "enough" in eve.ended.text
+
+
+def test_a_private_room_is_ended_by_its_number(server: OperatedServer) -> None:
+    with Connection("127.0.0.1", server.port, nick="ann") as ann:
+        ann.register("ann", "correct horse")
+        ann.create("plans")
+        done = server.admin("end", "private room 1")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "has ended" in done.stdout
+        with gevent.Timeout(5):
+            assert Left(room="plans", reason="ended") in iter(ann)
 
 
 def test_rules_are_listed_and_removed(server: OperatedServer) -> None:
@@ -82,19 +102,19 @@ def test_the_token_comes_from_a_file_or_the_environment(server: OperatedServer) 
     [(["unban", "eve"], "no ban matches eve"), (["kick", "nobody"], "nobody")],
 )
 def test_a_refused_action_is_one_line(
-    server: OperatedServer, arguments: list[str], complaint: str
+    refusing: OperatedServer, arguments: list[str], complaint: str
 ) -> None:
-    done = server.admin(*arguments)
+    done = refusing.admin(*arguments)
     assert done.returncode == 1
     assert complaint in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_a_wrong_token_does_nothing(server: OperatedServer) -> None:
-    done = server.admin("close", GEVENTCHAT_TOKEN="not-the-token-of-this-server")
+def test_a_wrong_token_does_nothing(refusing: OperatedServer) -> None:
+    done = refusing.admin("close", GEVENTCHAT_TOKEN="not-the-token-of-this-server")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert server.admin("list").stdout == "no rules are in force\n"
+    assert refusing.admin("list").stdout == "no rules are in force\n"
 
 
 def test_only_an_operator_connection_may_perform_actions(server: OperatedServer) -> None:
@@ -124,13 +144,13 @@ def test_a_duration_is_seconds_or_as_in_the_terminal(
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "1h30", "1,5h", "+1h", "0m", "9" * 5_000, "soon", ""])
-def test_another_duration_is_refused_with_the_forms(server: OperatedServer, given: str) -> None:
-    done = server.admin("close", "--seconds", given)
+def test_another_duration_is_refused_with_the_forms(refusing: OperatedServer, given: str) -> None:
+    done = refusing.admin("close", "--seconds", given)
     assert done.returncode == 2
     assert done.stderr.startswith("geventchat: --seconds: ")
     assert "90s, 10m, 1h30m, 7d, 2w" in done.stderr
     assert done.stderr.count("\n") == 1
-    assert server.admin("list").stdout == "no rules are in force\n"
+    assert refusing.admin("list").stdout == "no rules are in force\n"
 
 
 @pytest.mark.parametrize(
@@ -145,13 +165,13 @@ def test_another_duration_is_refused_with_the_forms(server: OperatedServer, give
     ],
 )
 def test_a_duration_out_of_place_changes_nothing_and_names_its_place(
-    server: OperatedServer, arguments: list[str]
+    refusing: OperatedServer, arguments: list[str]
 ) -> None:
-    done = server.admin(*arguments)
+    done = refusing.admin(*arguments)
     assert done.returncode in (1, 2)
     assert "seconds" in done.stderr
     assert done.stderr.count("\n") == 1
-    assert server.admin("list").stdout == "no rules are in force\n"
+    assert refusing.admin("list").stdout == "no rules are in force\n"
 
 
 def test_a_rule_without_an_end_says_so(server: OperatedServer) -> None:
@@ -160,7 +180,7 @@ def test_a_rule_without_an_end_says_so(server: OperatedServer) -> None:
     )
 
 
-def test_nobody_is_muted_by_mistake(server: OperatedServer) -> None:
-    done = server.admin("mute", "nosuch")
+def test_nobody_is_muted_by_mistake(refusing: OperatedServer) -> None:
+    done = refusing.admin("mute", "nosuch")
     assert done.returncode == 1
     assert "nosuch is not online" in done.stderr

@@ -34,7 +34,10 @@ def test_without_a_command_the_commands_are_listed() -> None:
         (["--port", "99999"], "--port 99999: is not in the range 0 to 65535"),
         (["--port", "abc"], "--port abc: is not a whole number"),
         (["--port"], "Option '--port' requires an argument."),
-        (["--timeline", "redis"], "--timeline redis: is neither memory: nor sqlite:PATH"),
+        (
+            ["--timeline", "redis"],
+            "--timeline redis: is none of sqlite:PATH, redis://HOST and memory:",
+        ),
         (["--trust", "home"], "--trust home: home is not a network such as 10.0.0.0/8"),
         (["--log-format", "xml"], "--log-format xml: is neither text nor json"),
         (["--config", "none.toml"], "--config none.toml: No such file or directory"),
@@ -56,8 +59,11 @@ def test_an_unusable_option_is_one_line_and_exit_2(arguments: list[str], line: s
         ("serve --port 1e3", "--port 1e3: is not a whole number"),
         ("serve --host ''", '--host "": is not a host name or address'),
         ("serve --host a..b", "--host a..b: is not a host name or address"),
-        ("serve --timeline ''", '--timeline "": is neither memory: nor sqlite:PATH'),
-        ("serve --timeline sqlite:", "--timeline sqlite:: is neither memory: nor sqlite:PATH"),
+        ("serve --timeline ''", '--timeline "": is none of sqlite:PATH, redis://HOST and memory:'),
+        (
+            "serve --timeline sqlite:",
+            "--timeline sqlite:: is none of sqlite:PATH, redis://HOST and memory:",
+        ),
         (
             "serve --trust ''",
             '--trust "": an empty text is not a network such as 10.0.0.0/8',
@@ -84,7 +90,7 @@ def test_an_unusable_option_is_one_line_and_exit_2(arguments: list[str], line: s
         ("serv", "No such command 'serv'. Did you mean 'serve'?"),
         (
             "history export --timeline memory:",
-            "--timeline memory:: has no stored history; use sqlite:PATH",
+            "--timeline memory:: has no stored history; use sqlite:PATH or redis://HOST",
         ),
         (
             "history trim",
@@ -252,6 +258,7 @@ def test_ctrl_c_while_the_program_loads_shows_no_traceback() -> None:
     for module in ("gevent", "click"):
         script = (
             "import importlib.abc, os, runpy, signal, sys\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # behind `&` it is ignored
             "class Finder(importlib.abc.MetaPathFinder):\n"
             "    def find_spec(self, name, *_):\n"
             f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"

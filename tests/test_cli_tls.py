@@ -1,13 +1,18 @@
 """TLS on the command line: a server with a certificate, and clients that trust it or do not."""
 
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from geventchat.client import Connection, tls_context
+from geventchat.client.terminal import kept_session
+from geventchat.client.terminal.kept_session import KeptSession
 from tests.conversations.certificates import Authority
 from tests.process import Process, served
 
@@ -100,3 +105,28 @@ def test_a_certificate_is_checked_with_the_other_settings(
         done = subprocess.run([*command, bad], capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert done.stderr == f"geventchat: --tls-cert {bad}: holds no certificate\n"
+
+
+def test_a_session_that_came_over_tls_is_kept_as_such(
+    server: Process, authority: Authority
+) -> None:
+    port, trust = server.address[1], tls_context(authority.ca)
+    with Connection("127.0.0.1", port, nick="Ann", tls=trust) as chat:
+        session = chat.register("Ann", "correct horse").session
+    kept_session.keep("127.0.0.1", port, KeptSession("Ann", session))
+    assert connect(port, "--ca", authority.ca, say="hello").returncode == 0
+    assert kept_session.load("127.0.0.1", port) == KeptSession("Ann", session, tls=True)
+
+
+def test_a_session_that_came_over_tls_is_not_sent_in_clear() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        kept_session.keep("127.0.0.1", port, KeptSession("Ann", "secret-of-ann", tls=True))
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(connect, port, say="hello")
+            with listener.accept()[0] as accepted:
+                hello = accepted.recv(65_536)
+        assert b'"hello"' in hello
+        assert b"secret-of-ann" not in hello
+        assert "Ann" in done.result().stderr
+        assert "--tls" in done.result().stderr

@@ -103,10 +103,13 @@ def test_an_unknown_key_is_named_with_a_suggestion(tmp_path: Path, text: str, li
             'trust = ["::1", "home"]',
             'trust ["::1", "home"]: home is not a network such as 10.0.0.0/8',
         ),
-        ('timeline = "sqlite:"', 'timeline "sqlite:": is neither memory: nor sqlite:PATH'),
+        (
+            'timeline = "sqlite:"',
+            'timeline "sqlite:": is none of sqlite:PATH, redis://HOST and memory:',
+        ),
         (
             'timeline = "sqlite::memory:"',
-            'timeline "sqlite::memory:": is neither memory: nor sqlite:PATH',
+            'timeline "sqlite::memory:": is none of sqlite:PATH, redis://HOST and memory:',
         ),
         ('trust = [""]', 'trust [""]: an empty text is not a network such as 10.0.0.0/8'),
         ("trust = [1]", "trust [1]: 1 is not a network such as 10.0.0.0/8"),
@@ -119,7 +122,10 @@ def test_an_unknown_key_is_named_with_a_suggestion(tmp_path: Path, text: str, li
             "limits.frame_bytes 131073: is not in the range 4096 to 131072",
         ),
         ("limits.frame_bytes = 10", "limits.frame_bytes 10: is not in the range 4096 to 131072"),
-        ('timeline = "memory"', 'timeline "memory": is neither memory: nor sqlite:PATH'),
+        (
+            'timeline = "memory"',
+            'timeline "memory": is none of sqlite:PATH, redis://HOST and memory:',
+        ),
         ('log_format = "xml"', 'log_format "xml": is neither text nor json'),
         ('password = ""', "password given: is not one line of 1 to 1,024 characters"),
         ('password = "a\\nb"', "password given: is not one line of 1 to 1,024 characters"),

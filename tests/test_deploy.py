@@ -2,6 +2,7 @@
 
 import configparser
 import fnmatch
+import itertools
 import json
 import re
 import shlex
@@ -10,13 +11,16 @@ import socket
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from geventchat.config import Config
+from geventchat.server.timeline.redis import fitness
 from tests.command import first_line, port, run, serving
+from tests.engines import running
 
 ROOT: Final = Path(__file__).parent.parent
 UNIT: Final = ROOT / "deploy" / "geventchat.service"
@@ -126,7 +130,8 @@ def in_context(path: str) -> bool:
 def test_the_image_contains_the_whole_package_and_no_private_files() -> None:
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     needed = ["pyproject.toml", "requirements.txt", project["readme"], *project["license-files"]]
-    needed += [str(file.relative_to(ROOT)) for file in (ROOT / "geventchat").rglob("*.py")]
+    for kind in "py", "lua":
+        needed += [str(file.relative_to(ROOT)) for file in (ROOT / "geventchat").rglob(f"*.{kind}")]
     needed += [str(file.relative_to(ROOT)) for file in (ROOT / "geventchat/page").rglob("*.*")]
     assert [file for file in needed if not in_context(file)] == []
     for file in (".git/config", ".venv/bin/python", "geventchat.db", "tests/test_cli.py"):
@@ -170,3 +175,49 @@ def test_the_health_check_of_the_image_follows_its_server() -> None:
         assert found
         assert healthy(int(found[1]))
     assert not healthy(int(found[1]))
+
+
+# Compose
+
+
+def compose() -> dict[str, Any]:
+    """Return deploy/compose.yaml, as far as that uses YAML."""
+    text = (ROOT / "deploy" / "compose.yaml").read_text("utf-8")
+    lines = [line for line in text.splitlines() if line.strip() and line.strip()[0] != "#"]
+    return dict(_mapping(lines))
+
+
+def _mapping(lines: list[str]) -> Iterator[tuple[str, Any]]:
+    """Yield what is in the lines of a mapping."""
+    depth = len(lines[0]) - len(lines[0].lstrip())
+    starts = [at for at, line in enumerate(lines) if line[depth] != " "]
+    for start, end in itertools.pairwise([*starts, len(lines)]):
+        name, _, value = lines[start].strip().partition(":")
+        inner = lines[start + 1 : end]
+        if not inner:
+            yield name, value.strip()
+        elif inner[0].strip().startswith("- "):
+            yield name, [line.strip().removeprefix("- ") for line in inner]
+        else:
+            yield name, dict(_mapping(inner))
+
+
+def test_the_redis_of_the_compose_file_loses_nothing() -> None:
+    redis = compose()["services"]["redis"]
+    program, *options = shlex.split(redis["command"])
+    assert program == "redis-server"
+    assert redis["volumes"] == ["redis:/data"]
+    with running("redis", *options, durable=False) as engine:
+        fitness.check(engine.url)
+
+
+def test_the_server_of_the_compose_file_has_valid_settings_and_keeps_its_files() -> None:
+    found = compose()
+    server = found["services"]["geventchat"]
+    settings = tomllib.loads(run("config", **server["environment"]).stdout)
+    assert settings["timeline"] == "redis://redis"
+    assert settings["operator_file"].startswith(instruction("VOLUME"))
+    assert server["volumes"] == [f"geventchat:{instruction('VOLUME')}"]
+    assert {*found["volumes"]} == {*found["services"]}
+    assert [port.partition(":")[0] for port in server["ports"]] == instruction("EXPOSE").split()
+    assert server["depends_on"] == {"redis": {"condition": "service_healthy"}}

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from geventchat.server.timeline.sqlite.schema import room_bytes
-from tests.command import first_line, refusal, run, serving
-from tests.server.record import Record, in_file, say, set_topic
+from tests.command import COMMAND, first_line, refusal, run, serving
+from tests.server.record import Record, edit, in_file, redact, say, set_topic
 
 
 @pytest.fixture
@@ -70,6 +70,47 @@ def test_an_export_can_be_imported(path: Path, tmp_path: Path) -> None:
     record.close()
 
 
+def test_a_move_takes_the_epoch_along(path: Path, tmp_path: Path) -> None:
+    before = epoch(path)
+    exported = history("move", path).stdout
+    assert epoch(path) != before  # whatever is stored here from now on has other positions
+    done = imported(tmp_path, exported)
+    assert done.stdout == "4 posts imported. Clients go on where they were.\n"
+    assert epoch(tmp_path / "new.db") == before
+    record = Record(in_file(tmp_path / "new.db"))
+    assert record.timeline.epoch == before  # the rollback guard finds nothing wrong
+    record.close()
+
+
+def test_an_export_leaves_the_epoch_where_it_is(path: Path) -> None:
+    before = epoch(path)
+    assert before not in history("export", path).stdout
+    assert epoch(path) == before
+
+
+def test_a_move_that_cannot_be_written_keeps_the_epoch(path: Path) -> None:
+    before = epoch(path)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "history", "move", "--timeline", f"sqlite:{path}"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=15,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert epoch(path) == before
+
+
+def test_an_export_has_the_newest_positions_and_changes(path: Path) -> None:
+    record = Record(in_file(path))
+    record.turn(edit(1, "once"), edit(1, "twice"))
+    record.close()
+    lines = map(json.loads, history("export", path).stdout.splitlines())
+    found = {line["name"]: (line["top"], line["change"]) for line in lines if "name" in line}
+    assert found == {"lobby": (3, 2), "other": (1, 0)}
+
+
 def totals(path: Path) -> tuple[int, int]:
     with closing(sqlite3.connect(path)) as db:
         found: tuple[int, int] = db.execute("SELECT posts, room_bytes FROM store").fetchone()
@@ -103,8 +144,9 @@ def test_history_can_be_exported_while_a_server_runs(tmp_path: Path) -> None:
         ]
         file = tmp_path / "chat.toml"
         file.write_text("limits.history_days = 1")
-        for act in ("trim", "renew", "import"):
-            more = ["--config", str(file)] if act == "trim" else []
+        for act, *more in (
+            ("trim", "--config", str(file)), ("renew",), ("import",), ("move",)
+        ):  # fmt: skip
             done = history(act, path, *more)
             assert done.returncode == 75
             assert f"in use by another server, process {process.pid}" in done.stderr
@@ -316,3 +358,43 @@ def test_an_invalid_import_names_the_line_and_stores_nothing(
 )
 def test_an_unusable_argument_of_history_is_one_line(arguments: list[str], line: str) -> None:
     assert line in refusal("history", *arguments)
+
+
+def test_an_export_has_edits_and_redactions_and_no_former_text(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    record = Record(in_file(path))
+    record.turn(say("helo", "k"), say("secret"), say("three"))
+    record.turn(edit(1, "hello", account="a"), redact(2, may_redact_any=True))
+    before = record.everything(), record.timeline.changes("lobby", 0, 3)
+    record.close()
+
+    exported = history("export", path).stdout
+
+    assert "secret" not in exported
+    assert '"helo"' not in exported
+    assert imported(tmp_path, exported).stdout == "3 posts imported.\n"
+    assert history("export", tmp_path / "new.db").stdout == exported
+    assert totals(tmp_path / "new.db") == totals(path)
+    record = Record(in_file(tmp_path / "new.db"))
+    assert (record.everything(), record.timeline.changes("lobby", 0, 3)) == before
+    assert record.timeline.change("lobby") == 2
+    assert record.turn(say("helo", "k")).repeated[0][1] == 1
+    record.close()
+    assert history("check", tmp_path / "new.db").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"redacted": True, "change": 1}, "a redacted post has no text"),
+        ({"change": -1}, "not a valid post"),
+    ],
+)
+def test_an_import_refuses_changes_that_cannot_be(
+    path: Path, tmp_path: Path, fields: dict[str, object], told: str
+) -> None:
+    lines = [json.loads(line) for line in history("export", path).stdout.splitlines()]
+    lines[2]["post"] |= fields
+    done = imported(tmp_path, "\n".join(map(json.dumps, lines)))
+    assert done.returncode == 2
+    assert told in done.stderr

@@ -81,6 +81,14 @@ def test_what_is_left_of_an_export_can_be_imported_with_the_end_that_the_refusal
     assert imported(tmp_path, rest + end.encode()).stdout == "2 posts imported.\n"
 
 
+def test_an_epoch_that_clients_could_not_be_told_is_refused(
+    tmp_path: Path, exported: bytes
+) -> None:
+    for epoch in (b"a b", b"e" * 65):
+        data = exported.replace(END, END[:-1] + b',"epoch":"' + epoch + b'"}')
+        assert "line 8: not a valid epoch" in check_refused(tmp_path, imported(tmp_path, data), 2)
+
+
 def test_a_missing_room_is_noticed(tmp_path: Path, exported: bytes) -> None:
     lines = exported.splitlines(keepends=True)
     line = check_refused(tmp_path, imported(tmp_path, b"".join([*lines[:5], lines[-1]])), 1)

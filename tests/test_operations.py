@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.peers import Plain
+from tests.conversations.signed_in import PASSWORD
 
 _TEXT: Final = (Path(__file__).parent.parent / "docs" / "operations.md").read_text("utf-8")
 
@@ -71,6 +72,10 @@ def test_every_event_of_the_log_is_listed_with_its_fields(
     ann.ask("nick", nick="Olga")
     ann.say("lobby", "hi")
     ann.posts(1)
+    ann.ask("register", nick="Olga", password=PASSWORD)
+    ann.ask("create", room="plans")
+    ann.say("plans", "secret")
+    ann.posts(1, "plans")
     for request in (
         {"action": "ban", "target": "Bob", "seconds": 60, "reason": "spam"},
         {"action": "unban", "target": "Bob", "token": "a-wrong-token-of-a-test"},

@@ -64,7 +64,7 @@ def that_print(server: Process) -> Iterator[list[str]]:
     yield ["connect", port, "--history"]
     token = f"{server.folder}/chat.db.operator"
     yield ["admin", "list", "--server", port, "--operator-file", token]
-    yield ["top", "--once", ADMIN]
+    yield ["top", ADMIN]
 
 
 def test_a_full_disk_is_one_line_and_an_exit_code(server: Process) -> None:

@@ -68,13 +68,6 @@ def test_one_page_is_printed_when_piped(ports: Ports) -> None:
     assert re.search(r"^guest-\d+ +[\d.]+ [KM]iB   tcp   127\.0\.0\.1$", done.stdout, re.MULTILINE)
 
 
-def test_once_prints_one_page_on_a_terminal_too(ports: Ports) -> None:
-    terminal = Terminal("top", f":{ports.admin}", "--once")
-    assert terminal.exit_code() == 0
-    assert any(line.startswith("clients 0") for line in terminal.lines)
-    assert b"\x1b[" not in terminal.raw
-
-
 def test_a_terminal_that_only_prints_gets_one_page(ports: Ports) -> None:
     terminal = Terminal("top", f":{ports.admin}", term="dumb")
     assert terminal.exit_code() == 0
@@ -156,6 +149,10 @@ def test_a_busy_server_fits_80_columns() -> None:
             "geventchat_connections rich": 90_000,
             "geventchat_connections plain": 10_000,
             "geventchat_rooms": 10_000,
+            "geventchat_accounts": 1_000_000,
+            "geventchat_signed_in": 100_000,
+            "geventchat_sign_ins_total": 10_000,
+            "geventchat_sign_ins_total wrong": 10_000,
             "geventchat_connections_closed_total": 1_000,
             "geventchat_connections_rejected_total": 10_000,
             "geventchat_messages_stored_total": 10_000,
@@ -172,6 +169,7 @@ def test_a_busy_server_fits_80_columns() -> None:
         text
         for _, text in page(Sample(1.0, Counter(), Top([], [])), Sample(2.0, figures, Top([], [])))
     ]
+    assert "accounts 1,000,000   signed in 100,000   sign-ins 10,000.0/s, 10,000.0/s wrong" in lines
     assert any("outbox p99 1,023.0 KiB, max 1,023.0 KiB" in line for line in lines)
     assert max(map(len, lines)) <= 80
 

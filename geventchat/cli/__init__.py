@@ -14,10 +14,12 @@ import click
 
 from geventchat import __version__
 from geventchat.cli import output
+from geventchat.cli.account import account
 from geventchat.cli.admin import admin
 from geventchat.cli.config import config
 from geventchat.cli.connect import connect
 from geventchat.cli.history import history
+from geventchat.cli.hook import hook
 from geventchat.cli.options import called
 from geventchat.cli.serve import serve
 from geventchat.cli.top import top
@@ -66,7 +68,7 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (serve, connect, config, history, admin, top):
+for command in (serve, connect, config, history, admin, account, hook, top):
     commands.add_command(command)
 
 

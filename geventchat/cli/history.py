@@ -1,12 +1,9 @@
 """`geventchat history`: maintenance of the stored history without a server."""
 
 import itertools
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,6 +15,9 @@ from geventchat.config.checks import BadOption, BadSetting, scheme_and_path
 from geventchat.config.file import checked
 from geventchat.protocol.visible import visible
 
+if TYPE_CHECKING:
+    from geventchat.server.timeline.history import History
+
 _DEFAULT: Final = Config()
 _PROGRESS: Final = 100_000
 """Lines between two progress messages."""
@@ -28,7 +28,7 @@ _LINE_BYTES: Final = 4 << 20
 @click.group(invoke_without_command=True)
 @click.pass_context
 def history(context: click.Context) -> None:
-    """Export, import, check and trim the stored history.
+    """Export, move, import, check and trim the stored history.
 
     `export` and `check` only read, also while a server runs; the others need it stopped.
     """
@@ -37,7 +37,11 @@ def history(context: click.Context) -> None:
 
 
 def _timeline(command: Callable[..., Any]) -> Callable[..., Any]:
-    named = {"default": _DEFAULT.timeline, "metavar": "sqlite:PATH", "show_default": True}
+    named = {
+        "default": _DEFAULT.timeline,
+        "metavar": "sqlite:PATH|redis://HOST",
+        "show_default": True,
+    }
 
     @wraps(command)
     def run(*arguments: Any, **options: Any) -> Any:
@@ -55,16 +59,31 @@ def export(timeline: str) -> int:
 
     Damaged posts are marked as damaged, and the exit code is then 1.
     """
-    from geventchat.server.timeline.sqlite import export as archive
+    with _history(timeline).reading() as stored:
+        return _write(stored.export_lines(), stored.unreachable_posts())
 
+
+@history.command("move")
+@_timeline
+def move(timeline: str) -> int:
+    """Write the whole history as an export that takes the epoch along.
+
+    Clients of a server that has imported it go on where they were, and marks stay. The history
+    here gets a new epoch.
+    """
+    with _history(timeline).exclusive() as claimed:
+        lost = claimed.unreachable_posts()
+        return _write(claimed.moved_lines(output.flush), lost)
+
+
+def _write(lines: Iterable[bytes], lost: str) -> int:
+    """Write the lines of an export; return the exit code. `lost`: posts that are in none."""
     damaged = 0
-    with _read(timeline) as db:
-        lost = archive.unreachable_posts(db)
-        for count, line in enumerate(archive.export_lines(db), 1):
-            output.write(line)
-            damaged += b'"damaged":true' in line  # in a text the quotes would be escaped
-            _print_progress(count, "lines written")
-        output.flush()
+    for count, line in enumerate(lines, 1):
+        output.write(line)
+        damaged += b'"damaged":true' in line  # in a text the quotes would be escaped
+        _print_progress(count, "lines written")
+    output.flush()
     if lost:
         click.echo(f"geventchat: {visible(lost)}", err=True)
     if damaged:
@@ -78,17 +97,17 @@ def export(timeline: str) -> int:
 def import_(timeline: str, file: Any) -> int:
     """Create a database from an export in FILE or on standard input.
 
-    It gets a new epoch: clients that reconnect are told that posts may be missing. If the export
-    is not complete nothing is imported, and the exit code is 1.
+    Unless `history move` wrote that it gets a new epoch: clients that reconnect are told that posts
+    may be missing. If the export is not complete nothing is imported, and the exit code is 1.
     """
-    from geventchat.server.timeline.sqlite import restore
+    from geventchat.server.timeline.lines import ImportFailed, Incomplete
 
     def lines() -> Iterator[bytes]:
         for count in itertools.count(1):
             try:
                 line = file.readline(_LINE_BYTES)
             except OSError as error:
-                raise restore.ImportFailed(f"line {count}: {error.strerror or error}") from None
+                raise ImportFailed(f"line {count}: {error.strerror or error}") from None
             if not line:
                 return
             _print_progress(count, "lines read")
@@ -96,15 +115,14 @@ def import_(timeline: str, file: Any) -> int:
 
     name = getattr(file, "name", "-")
     try:
-        with _exclusive(timeline, create=True) as store:
-            count = restore.import_lines(store.db, lines())
-            store.reload()
-    except restore.Incomplete as error:
+        end = _history(timeline).import_lines(lines())
+    except Incomplete as error:
         click.echo(visible(f"geventchat: import {name}: {error}"), err=True)
         return 1
-    except restore.ImportFailed as error:
+    except ImportFailed as error:
         raise BadOption("import", name, str(error)) from None
-    click.echo(f"{count:,} posts imported.")
+    goes_on = " Clients go on where they were." if end.epoch else ""
+    click.echo(f"{end.posts:,} posts imported.{goes_on}")
     return 0
 
 
@@ -112,16 +130,10 @@ def import_(timeline: str, file: Any) -> int:
 @_timeline
 def check(timeline: str) -> int:
     """Check every post; print each problem, and exit with 1 if there is any."""
-    from geventchat.server.timeline.sqlite import export as archive
-
     found = 0
-    with _read(timeline) as db:
-        try:
-            for line in archive.damage(db):
-                click.echo(visible(line))
-                found += 1
-        except sqlite3.DatabaseError as error:
-            click.echo(visible(str(error)))
+    with _history(timeline).reading() as stored:
+        for line in stored.damage():
+            click.echo(visible(line))
             found += 1
     click.echo("The history is damaged." if found else "No problems found.")
     return int(found > 0)
@@ -136,8 +148,8 @@ def trim(context: click.Context, /, **_: object) -> int:
 
     If the system clock may be wrong it says so first; run it again to confirm that it is right.
     """
-    from geventchat.server.timeline.sqlite.clock import DAY_MS
-    from geventchat.server.timeline.sqlite.retention import RetentionPolicy
+    from geventchat.server.timeline.history import NotTrimmed
+    from geventchat.server.timeline.retention_policy import RetentionPolicy
 
     config = resolve(context).config
     keep = RetentionPolicy.of(config.limits)
@@ -145,21 +157,12 @@ def trim(context: click.Context, /, **_: object) -> int:
         raise click.UsageError(
             "No retention limit is set; give a --config file with [limits] for the history."
         )
-    with _exclusive(config.timeline) as store:
-        store.retention.policy = keep
-        if ahead_ms := store.clock.ahead_ms(keep.away_ms) if keep.days else 0:
-            store.clock.confirm()
-            text = (
-                f"geventchat: nothing was deleted: by the system clock {ahead_ms / DAY_MS:.1f} days"
-                " have passed since the database was used; if that is right, run this again"
-            )
-            click.echo(text, err=True)
+    with _history(config.timeline).exclusive() as stored:
+        try:
+            count = stored.trim(keep)
+        except NotTrimmed as error:
+            click.echo(f"geventchat: nothing was deleted: {error}", err=True)
             return 1
-        before = _posts(store.db)
-        # A step that deletes nothing has examined only some of the rooms.
-        while store.trim() or store.retention.rounds < 2:
-            pass
-        count = before - _posts(store.db)
     click.echo(f"{count:,} posts deleted.")
     return 0
 
@@ -171,71 +174,23 @@ def renew(timeline: str) -> None:
 
     Clients may have seen posts that are not in the backup; they are told that posts may be missing.
     """
-    with _exclusive(timeline) as store:
-        store.renew()
+    with _history(timeline).exclusive() as stored:
+        stored.renew()
     click.echo("New epoch started; clients that reconnect are told that posts may be missing.")
 
 
-def _posts(db: sqlite3.Connection) -> int:
-    """Return the number of posts."""
-    (count,) = db.execute("SELECT count(*) FROM posts").fetchone()
-    return int(count)
+def _history(timeline: str) -> "History":
+    """Return the stored history of a timeline. Raises BadSetting."""
+    from geventchat.server.timeline.registry import KINDS
 
-
-def _path(timeline: str) -> str:
     given = names(click.get_current_context())["timeline"]
     scheme, path = scheme_and_path(checked(given, "timeline", timeline))
-    if scheme != "sqlite":
-        raise BadSetting("timeline", timeline, "has no stored history; use sqlite:PATH")
-    return path
-
-
-@contextmanager
-def _read(timeline: str) -> Iterator[sqlite3.Connection]:
-    """Open a read-only connection. Raises BadOption."""
-    from geventchat.server.timeline.sqlite.schema import VERSION, connect, identify
-
-    path = _existing(timeline)
-    try:
-        with closing(connect(path, readonly=True)) as db:
-            tables, version = identify(db)
-            if not tables:
-                raise BadSetting("timeline", timeline, "is empty; it holds no history")
-            if version != VERSION:
-                reason = "an older geventchat wrote this database; start the server once to upgrade"
-                raise BadSetting("timeline", timeline, reason)
-            db.execute("BEGIN")  # for one snapshot of everything
-            yield db
-    except sqlite3.Error as error:
-        raise BadSetting("timeline", timeline, str(error)) from None
-
-
-@contextmanager
-def _exclusive(timeline: str, *, create: bool = False) -> Iterator[Any]:
-    """Open the store of a database that no server uses. Raises BadOption.
-
-    What was created is removed again if the block fails.
-    """
-    from geventchat.server.timeline.sqlite.claim import Claim
-    from geventchat.server.timeline.sqlite.store import Store
-
-    claim = Claim(_path(timeline) if create else _existing(timeline))
-    try:
-        with closing(Store(claim.path)) as store:
-            yield store
-    except sqlite3.Error as error:
-        raise claim.abandon(error) from None
-    except BaseException:
-        claim.abandon()
-        raise
-    claim.release()
-
-
-def _existing(timeline: str) -> str:
-    path = _path(timeline)
-    if not Path(path).is_file():
-        raise BadSetting("timeline", timeline, "file not found")
-    return path
+    history = KINDS[scheme].history
+    if history is None:
+        raise BadSetting(
+            "timeline", timeline, "has no stored history; use sqlite:PATH or redis://HOST"
+        )
+    return history(path)
 
 
 def _print_progress(count: int, unit: str) -> None:

@@ -60,7 +60,7 @@ def text(value: str) -> str:
     Raises click.BadParameter.
     """
     try:
-        return _as_utf8(value)
+        return as_utf8(value)
     except UnicodeError:
         raise click.BadParameter(f"{value} is not UTF-8") from None
 
@@ -68,12 +68,13 @@ def text(value: str) -> str:
 def secret(name: str) -> str | None:
     """Return a secret from the environment. Raises BadOption."""
     try:
-        return _as_utf8(os.environ.get(variable(name), "")) or None
+        return as_utf8(os.environ.get(variable(name), "")) or None
     except UnicodeError:
         raise BadOption(variable(name), "given", "is not UTF-8") from None
 
 
-def _as_utf8(value: str) -> str:
+def as_utf8(value: str) -> str:
+    """Return a text without surrogates. Raises UnicodeError if its bytes are not UTF-8."""
     surrogates = any("\ud800" <= character <= "\udfff" for character in value)
     return os.fsencode(value).decode() if surrogates else value
 

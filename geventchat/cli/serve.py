@@ -16,8 +16,16 @@ from gevent.lock import BoundedSemaphore
 
 from geventchat import __version__
 from geventchat.cli.options import as_given
-from geventchat.cli.settings import Resolved, resolve, settings, warn_of_variables, world_readable
+from geventchat.cli.settings import (
+    Resolved,
+    resolve,
+    settings,
+    warn,
+    warn_of_variables,
+    world_readable,
+)
 from geventchat.config import BadOption, Config
+from geventchat.config.checks import without_password
 
 if TYPE_CHECKING:
     from geventchat.server.logs.console import Console
@@ -35,8 +43,13 @@ def serve(context: click.Context, /, **_: object) -> int:
     found = resolve(context)
     warn_of_variables(context)
     if context.get_parameter_source("password") is ParameterSource.COMMANDLINE:
-        text = "geventchat: --password is visible in the process list; use --password-file"
-        click.echo(text, err=True)
+        warn("--password is visible in the process list; use --password-file")
+    if (
+        context.get_parameter_source("timeline") is ParameterSource.COMMANDLINE
+        and without_password(found.config.timeline) != found.config.timeline
+    ):
+        text = "the password in --timeline is visible in the process list; use GEVENTCHAT_TIMELINE"
+        warn(f"{text}, or a file with --config")
     with as_given(found.names):
         return _serve(found, lambda: resolve(context))
 

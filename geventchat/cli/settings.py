@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from geventchat.cli.options import as_number, called, is_link, option, variable
 from geventchat.config import BadOption, Config, Limits
-from geventchat.config.checks import flag, truth
+from geventchat.config.checks import flag, truth, without_password
 from geventchat.config.file import checked, checked_limit, from_file
 from geventchat.protocol.visible import visible
 
@@ -103,11 +103,26 @@ def world_readable(given: Resolved) -> list[str]:
     """Return a warning for each secret that every user of the machine can read. Blocks."""
     from geventchat.server import factory
 
-    return [
-        f"{given.names.get(setting, flag(setting))} {file} is world-readable;"
-        " run chmod 600 on it, or mount it with mode 0400"
+    named = [
+        f"{given.names.get(setting, flag(setting))} {file}"
         for setting, file in factory.world_readable(given.config)
     ]
+    named += [
+        f"{given.names[setting]} has a password, and {file}"
+        for setting, file in given.sources.items()
+        if given.names[setting] == f"{file}: {setting}"
+        and _has_password(setting, given.config)
+        and factory.is_world_readable(file)
+    ]
+    return [
+        f"{each} is world-readable; run chmod 600 on it, or mount it with mode 0400"
+        for each in named
+    ]
+
+
+def _has_password(setting: str, config: Config) -> bool:
+    value = getattr(config, setting, None)
+    return setting == "password" or (isinstance(value, str) and value != without_password(value))
 
 
 def _variables(command: click.Command) -> Iterator[str]:

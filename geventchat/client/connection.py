@@ -12,10 +12,12 @@ from typing import Final, Self, TypeVar
 
 import gevent
 from gevent.ssl import SSLContext
+from msgspec.structs import replace
 
 from geventchat.client.cursors import Rooms
 from geventchat.client.events import ClientEvent
 from geventchat.client.pending_replies import PendingReplies
+from geventchat.client.people_requests import PeopleRequests
 from geventchat.client.reader import Reader
 from geventchat.client.socket_link import Ended, ServerError
 from geventchat.client.tls import tls_context
@@ -25,19 +27,22 @@ from geventchat.protocol.events import (
     Admin,
     Answer,
     Bye,
+    Edited,
+    Found,
     History,
     Joined,
     Left,
     Members,
     Pong,
     Post,
+    Redacted,
     Renamed,
     RoomList,
     Sent,
     Topic,
     Welcome,
 )
-from geventchat.protocol.requests import Action, Cursor, Request, TargetType
+from geventchat.protocol.requests import Action, Cursor, Request, SignIn, TargetType
 
 ANSWER_SECONDS: Final = 30
 CLOSE_SECONDS: Final = 5
@@ -49,7 +54,7 @@ class TooLong(ValueError):
     """The request exceeds the server's frame limit; nothing was sent."""
 
 
-class Connection:
+class Connection(PeopleRequests):
     """One client of a server. Iterate it for events; its methods make requests.
 
     All events of the rooms arrive once and in order, own posts included, across reconnects: a lost
@@ -79,6 +84,7 @@ class Connection:
         client: str | None = None,
         password: str | None = None,
         token: str | None = None,
+        account: SignIn | None = None,
         resume: bool = True,
         tls: SSLContext | bool = False,
     ) -> None:
@@ -86,6 +92,9 @@ class Connection:
 
         With `tls` the server's certificate is verified for `host`, by the system's trust store or
         by a context of `geventchat.client.tls_context`.
+
+        `account` signs in: by nick and password, or by the `session` that a connection before had.
+        After a loss it signs in again by its session.
 
         `token` makes it an operator. Without `resume` the stream ends with this connection.
 
@@ -95,7 +104,12 @@ class Connection:
         self.client = client or secrets.token_urlsafe(16)
         self._ids = itertools.count(1)
         hello = requests.Hello(
-            version=1, client=self.client, nick=nick, password=password, token=token
+            version=1,
+            client=self.client,
+            nick=nick,
+            password=password,
+            token=token,
+            account=account,
         )
         context = tls_context() if tls is True else tls or None
         self._reader = Reader(host, port, context, hello, rooms, resumes=resume)
@@ -110,6 +124,16 @@ class Connection:
     def nick(self) -> str:
         """The current nick of this client."""
         return self._reader.nick
+
+    @property
+    def account(self) -> str | None:
+        """The public id of the account that is signed in; None: a guest."""
+        return self._reader.account
+
+    @property
+    def session(self) -> str | None:
+        """The token to sign in with from now on, to be kept secret; None: a guest."""
+        return self._reader.session
 
     @property
     def ended(self) -> Bye | None:
@@ -186,12 +210,19 @@ class Connection:
             self._reader.pending_says.wait_acknowledged(most_bytes)
 
     def join(self, room: str, cursor: Cursor | None = None) -> Joined:
-        """Join a room, from a cursor or from its newest posts."""
+        """Join a room, from a cursor or from its newest posts.
+
+        One that could not be resumed after a loss is joined from where it was.
+        """
         cursors = self._reader.cursors
-        known = names.fold(room) in cursors.rooms
+        known = names.fold_room(room) in cursors.rooms
+        cursor = cursor or cursors.resume().get(names.fold_room(room))
         cursors.ask(room, cursor)
-        epoch, position = (cursor.epoch, cursor.position) if cursor else (None, None)
-        asked = requests.Join(room=room, epoch=epoch, position=position, id=self._id())
+        asked = requests.Join(room=room, id=self._id())
+        if cursor is not None:
+            asked = replace(
+                asked, epoch=cursor.epoch, position=cursor.position, change=cursor.change
+            )
         try:
             return self._ask(asked, Joined)
         except (Refused, Ended):
@@ -211,14 +242,58 @@ class Connection:
         """Return at most 500 members of a room, and their count."""
         return self._ask(requests.Who(room=room, id=self._id()), Members)
 
-    def history(self, room: str, limit: int = 50, before: int | None = None) -> History:
-        """Return up to `limit` posts (1 to 500) before a position, or the newest."""
-        asked = requests.History(room=room, limit=limit, before=before, id=self._id())
+    def history(
+        self,
+        room: str,
+        limit: int = 50,
+        before: int | None = None,
+        *,
+        after: int | None = None,
+        around: int | None = None,
+    ) -> History:
+        """Return up to `limit` posts (1 to 500) before, after or around a position, or the newest.
+
+        The posts are as they are now: edited and redacted ones say so.
+        """
+        asked = requests.History(
+            room=room, limit=limit, before=before, after=after, around=around, id=self._id()
+        )
         return self._ask(asked, History)
 
-    def direct(self, to: str, text: str) -> None:
-        """Send a direct message, delivered only if the nick is online."""
-        self._ask(requests.Direct(to=to, text=text, id=self._id()), Sent)
+    def edit(self, room: str, position: int, text: str) -> Edited:
+        """Replace the text of one's own post.
+
+        Needs the feature `edit` in the welcome. Repeated it changes nothing.
+        """
+        asked = requests.Edit(room=room, position=position, text=text, id=self._id())
+        return self._ask(asked, Edited)
+
+    def redact(self, room: str, position: int) -> Redacted:
+        """Take back one's own post, or as a moderator or operator anybody's.
+
+        Needs the feature `redact` in the welcome. Repeated it changes nothing.
+        """
+        asked = requests.Redact(room=room, position=position, id=self._id())
+        return self._ask(asked, Redacted)
+
+    def search(
+        self,
+        text: str,
+        *,
+        room: str | None = None,
+        author: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> Found:
+        """Return up to `limit` (1 to 100) posts with these words, the newest first.
+
+        In one room or all of one's rooms; what is in quotation marks is a phrase. `before` is a
+        time in ms since 1970: for the next page the `before` of this. Needs the feature `search`.
+        """
+        asked = requests.Search(
+            text=text, room=room, author=author, before=before, limit=limit, id=self._id()
+        )
+        return self._ask(asked, Found)
 
     def topic(self, room: str, topic: str) -> Topic:
         """Set the topic of a room; empty clears it."""
@@ -288,6 +363,14 @@ class Connection:
         self.close()
 
     # Sending
+
+    @property
+    def _stores_directs(self) -> bool:
+        signed_in = self._reader.account is not None
+        return signed_in and "private" in self.welcome.features and self._reader.resumes
+
+    def _wait_connected(self) -> None:
+        self._reader.wait_connected()
 
     def _id(self) -> str:
         return str(next(self._ids))

@@ -7,7 +7,7 @@ from typing import Final
 from geventchat.client.events import ClientEvent
 from geventchat.client.socket_link import ServerError
 from geventchat.protocol import names
-from geventchat.protocol.events import FRESH, Joined, Left, Post
+from geventchat.protocol.events import FRESH, Edited, Joined, Left, Post, Redacted
 from geventchat.protocol.requests import Cursor
 
 Rooms = Mapping[str, Cursor | None] | Iterable[str]
@@ -19,7 +19,7 @@ class Cursors:
 
     def __init__(self, rooms: Rooms) -> None:
         where = rooms if isinstance(rooms, Mapping) else dict.fromkeys(rooms)
-        self.rooms: Final = {names.fold(room): cursor for room, cursor in where.items()}
+        self.rooms: Final = {names.fold_room(room): cursor for room, cursor in where.items()}
         """By room; None until the first post after a new join."""
         self._epochs: dict[str, str] = {}
         self._begins: dict[str, Cursor] = {}  # of new joins: all replay is after it
@@ -42,11 +42,11 @@ class Cursors:
 
     def ask(self, room: str, cursor: Cursor | None) -> None:
         """Set where to start in a room to be joined, unless it was joined already."""
-        self.rooms.setdefault(names.fold(room), cursor)
+        self.rooms.setdefault(names.fold_room(room), cursor)
 
     def forget(self, room: str) -> None:
         """Remove a room that could not be joined."""
-        self.rooms.pop(names.fold(room), None)
+        self.rooms.pop(names.fold_room(room), None)
 
     def leave(self, room: str) -> None:
         """Remove a room that was left."""
@@ -61,8 +61,16 @@ class Cursors:
                 self._post(room, position)
             case Joined(room=room):
                 self._joined(event)
+            case Edited() | Redacted():
+                self._changed(event)
             case Left(room=room, id=None):
                 self.leave(room)
+
+    def _changed(self, change: Edited | Redacted) -> None:
+        cursor = self.rooms.get(change.room)
+        if cursor is not None:
+            newest = max(change.change, cursor.change or 0)
+            self.rooms[change.room] = Cursor(cursor.epoch, cursor.position, newest)
 
     def _joined(self, joined: Joined) -> None:
         room, epoch = joined.room, joined.epoch
@@ -74,9 +82,11 @@ class Cursors:
             self.rooms[room] = self._begins.get(room)
         elif cursor is None or joined.recovered is False or not stands:
             # Replay begins wherever the server chooses, so nothing is known before its first post.
-            self.rooms[room] = None if joined.position else Cursor(epoch, 0)
+            # All that follows is as it is after the newest change, or tells of later ones.
+            change = joined.change or None
+            self.rooms[room] = None if joined.position else Cursor(epoch, 0, change)
             begins = max(joined.position - FRESH, joined.oldest - 1, 0)
-            self._begins[room] = Cursor(epoch, begins)
+            self._begins[room] = Cursor(epoch, begins, change)
 
     def _post(self, room: str, position: int) -> None:
         epoch = self._epochs.get(room)
@@ -86,4 +96,6 @@ class Cursors:
         if cursor is not None and position != cursor.position + 1:
             text = f"In {room}, position {position} came after {cursor.position}."
             raise ServerError(text)
-        self.rooms[room] = Cursor(epoch, position)
+        before = cursor or self._begins.get(room)
+        # Not the change of this post: there may be lower ones that were not heard yet.
+        self.rooms[room] = Cursor(epoch, position, before.change if before is not None else None)

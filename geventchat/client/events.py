@@ -32,7 +32,10 @@ class Reconnected:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Posts after a position were lost for this client; newer ones follow."""
+    """Posts after a position were lost for this client; newer ones follow.
+
+    What it has of the room may have been edited or redacted meanwhile: it should be forgotten.
+    """
 
     room: str
     after: int

@@ -8,12 +8,12 @@ from gevent.event import Event as Signal
 from gevent.queue import SimpleQueue
 
 from geventchat.client.events import ClientEvent, Gap
-from geventchat.protocol.events import Joined, Post, Presence, Topic, Typing
+from geventchat.protocol.events import Edited, Joined, Post, Presence, Redacted, Topic, Typing
 
 MAX_UNREAD_BYTES: Final = 1 << 20
 MAX_BEFORE_ANSWER_BYTES: Final = 32 << 20
 """More than a server and two kernels buffer for one client, so more than can precede a reply."""
-_OF_A_ROOM: Final = (Post, Presence, Typing, Topic, Joined, Gap)
+_OF_A_ROOM: Final = (Post, Edited, Redacted, Presence, Typing, Topic, Joined, Gap)
 _ITEM_BYTES: Final = 64  # overhead per event, so that small ones count too
 
 

@@ -24,16 +24,20 @@ from geventchat.protocol.events import (
     Answer,
     AnyEvent,
     Bye,
+    Edited,
     Error,
     Joined,
     Left,
+    Pong,
     Post,
+    Redacted,
     Renamed,
     Sent,
+    SignedIn,
     Topic,
     Welcome,
 )
-from geventchat.protocol.requests import Cursor, Hello, Request, Say
+from geventchat.protocol.requests import Cursor, Hello, Request, Say, SignIn
 
 GOOD_SECONDS: Final = 30
 """After a connection that lasted so long the backoff starts over."""
@@ -60,6 +64,8 @@ class Reader:
 
     welcome: Welcome
     nick: str
+    account: str | None
+    """The public id of the account that is signed in."""
 
     def __init__(
         self,
@@ -85,14 +91,17 @@ class Reader:
         self.pending_says = PendingSays()
         self.closing = Signal()
         """Set to prevent reconnecting."""
+        self._connected = Signal()
+        """Unset while the connection is lost; set at the end, too."""
         self.ended: Bye | None = None
         self._host, self._port, self._tls = host, port, tls
         self._hello = hello
-        self._resumes = resumes
+        self.resumes = resumes
         self._backoffs = backoffs()
         self._connected_at = 0.0
         self._out_of_order = False  # this connection, whose events are dropped from here on
         self.link = self._open(hello.nick, self.cursors.resume())
+        self._connected.set()
         self._greenlet = gevent.spawn(self._read)
         _readers.add(self)
 
@@ -103,7 +112,7 @@ class Reader:
         TooManyPending and Refused.
         """
         _notice_fork()
-        if not isinstance(request, Say) or not self._resumes:
+        if not isinstance(request, Say) or not self.resumes:
             self.link.send(frame)
             return
         if self.pending_says.full and request.key not in self.pending_says:
@@ -113,12 +122,19 @@ class Reader:
             raise Ended(self.ended)
         self.pending_says.say(request, frame, self.link)
 
+    def wait_connected(self) -> None:
+        """Wait while the connection is lost. Raises Ended if there is no next one."""
+        with self.inbox.unbounded():
+            self._connected.wait()
+        if self.ended is not None:
+            raise Ended(self.ended)
+
     def in_order(self, event: ClientEvent) -> bool:
         """Advance the cursors by an event; False: it is out of order, to be dropped."""
         try:
             self.cursors.hear(event)
         except ServerError as error:
-            if not self._resumes:
+            if not self.resumes:
                 raise
             if not self._out_of_order and not any(
                 isinstance(e, Disconnected) for e in self.inbox.unread()
@@ -143,6 +159,7 @@ class Reader:
     def abandon(self) -> None:
         """End the stream without a word, in a process that inherited it. Never waits."""
         self.ended = Bye(code=LOST.code, text=_FORKED.text, reconnect=False)
+        self._connected.set()
         self.link.close(_FORKED)
         self._greenlet.kill(block=False)
 
@@ -169,14 +186,16 @@ class Reader:
             self.pending_says.disconnected()
             self.replies.fail_all(self.ended)
             self.say_replies.fail_all(self.ended)
+            self._connected.set()
 
     def _final_bye(self, bye: Bye) -> Bye | None:
         """Return how the stream ends with this connection; None: reconnect."""
-        last = not self._resumes or self.closing.is_set() or self.inbox.overflows
+        last = not self.resumes or self.closing.is_set() or self.inbox.overflows
         return bye if last or not bye.reconnect else None
 
     def _reconnect(self, bye: Bye) -> Bye | None:
         """Reconnect, for as long as it takes; else return how the stream ends."""
+        self._connected.clear()
         self.pending_says.disconnected()
         self.replies.fail_all(bye)
         self.inbox.put(Disconnected(bye))
@@ -208,6 +227,7 @@ class Reader:
         if self.closing.is_set():
             link.close(LOST)
             return bye
+        self._connected.set()
         self.inbox.put(Reconnected(self.nick))
         self.pending_says.reconnected(link)
         return None
@@ -221,15 +241,25 @@ class Reader:
         except NotGeventchat:
             text = f"No geventchat server at {names.endpoint(self._host, self._port)}."
             raise NotGeventchat(text) from None
-        self.nick = self.welcome.nick
+        self.nick, self.account = self.welcome.nick, self.welcome.account
+        if self.welcome.session is not None:
+            self._sign_in_by(self.welcome.session)
         self._connected_at = time.monotonic()
         return link
+
+    @property
+    def session(self) -> str | None:
+        """The token of the session of the account that is signed in."""
+        return self._hello.account.session if self._hello.account is not None else None
+
+    def _sign_in_by(self, session: str) -> None:
+        self._hello = structs.replace(self._hello, account=SignIn(session=session))
 
     def _handle(self, event: AnyEvent, frame_bytes: int) -> None:
         match event:
             case Post(key=key):
                 self._resolve_say(key, event)
-            case Joined() | Left() | Topic():
+            case Joined() | Left() | Topic() | Edited() | Redacted():
                 if isinstance(event, Joined) and event.recovered is False:
                     self.inbox.put(self._gap(event.room))
                 if isinstance(event, Left) and event.id is not None:
@@ -240,10 +270,14 @@ class Reader:
             case Renamed(nick=nick):
                 self.nick = nick
                 self.replies.resolve(event.id, event)
+            case SignedIn(nick=nick, account=account, session=session):
+                self.nick, self.account = nick, account
+                self._sign_in_by(session)
+                self.replies.resolve(event.id, event)
             case Sent(key=key) | Error(key=key):
                 if self.replies.resolve(event.id, event) or self._resolve_say(key, event):
                     return
-            case Answer():
+            case Pong() | Answer(id=str()):  # others without one are news, which members hear
                 self.replies.resolve(event.id, event)
                 return
         self.inbox.put(event, frame_bytes)

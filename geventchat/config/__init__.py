@@ -30,13 +30,14 @@ def setting(
     metavar: str | None = None,
     live: bool = False,
     secret: bool = False,
+    url: bool = False,
 ) -> T:
     """Declare a setting; `live` ones may change while the server runs, `secret` ones are not shown.
 
-    `metavar` stands for its value in the help.
+    `metavar` stands for its value in the help. The password in a `url` is not shown either.
     """
     details = {"check": check, "text": text, "metavar": metavar, "live": live, "secret": secret}
-    declared: Any = field(default=default, metadata=details, repr=not secret)
+    declared: Any = field(default=default, metadata=details, repr=not (secret or url))
     return declared  # type: ignore[no-any-return]
 
 
@@ -99,18 +100,20 @@ class Limits:
         60, "Time for which a nick is reserved after its client lost its connection."
     )
     history_days: int | None = setting(
-        None, _POSITIVE, "Delete messages older than this from SQLite; unset: never.", live=True
+        None, _POSITIVE, "Delete stored messages older than this; unset: never.", live=True
     )
     history_posts_per_room: int | None = setting(
         None,
         _POSITIVE,
-        "Messages per room in SQLite above which the oldest are deleted; unset: no limit.",
+        "Stored messages per room above which the oldest are deleted; unset: no limit, on Redis "
+        "10,000.",
         live=True,
     )
     history_bytes: int | None = setting(
         None,
         checks.whole(1 << 20),
-        "Database size above which the largest rooms lose old messages; unset: no limit.",
+        "Size of the database, or of what Redis has in memory, above which the largest rooms lose "
+        "old messages; unset: no limit, on Redis 1 GiB.",
         live=True,
     )
     memory_posts_per_room: int = limit(
@@ -136,7 +139,18 @@ class Config:
         "sqlite:geventchat.db",
         checks.timeline,
         "Where messages are stored.",
-        metavar="sqlite:PATH|memory:",
+        metavar="sqlite:PATH|redis://HOST|memory:",
+        url=True,
+    )
+    accounts: str = setting(
+        "open",
+        checks.accounts,
+        "Who may register: everybody, nobody, or everybody has to.",
+        metavar="open|closed|required",
+        live=True,
+    )
+    search: str = setting(
+        "on", checks.search, "Whether messages can be searched.", metavar="on|off"
     )
     trust: tuple[str, ...] = setting(
         ("127.0.0.0/8", "::1/128"),

@@ -18,6 +18,7 @@ Check = Callable[[Any], Any]
 _LABEL: Final = "[0-9A-Za-z_][0-9A-Za-z_-]{0,62}"
 _HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _ORIGIN: Final = re.compile(r"https?://(?:[0-9A-Za-z_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_SECRET: Final = re.compile(r"((?<=://)[^:/]*:).*(@)|([?&]password=)[^&]*", re.DOTALL)
 _PERMANENT: Final = frozenset(
     {
         errno.EACCES, errno.EAFNOSUPPORT, errno.EINVAL, errno.EISDIR, errno.ELOOP,
@@ -27,14 +28,20 @@ _PERMANENT: Final = frozenset(
 """Errors of the system that do not pass by themselves, such as a file that is not there."""
 
 
+ENGINES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+"""The schemes of timelines that Redis or Valkey stores; they go on with `//`."""
+
+
 class BadOption(Exception):
     """An option has an unusable value; the text is its name, the value and the reason.
+
+    A password in a URL is not part of the text.
 
     `temporary`: it may be usable later, unchanged, such as a port that is in use.
     """
 
     def __init__(self, option: str, value: object, reason: str, *, temporary: bool = False) -> None:
-        shown = str(value)
+        shown = without_password(str(value))
         if not shown or shown != shown.strip():  # its ends would not be visible
             shown = f'"{shown}"'
         super().__init__(f"{option} {shown}: {reason}")
@@ -100,15 +107,26 @@ def timeline(value: object) -> str:
     """Accept the name of a timeline."""
     if isinstance(value, str):
         scheme, path = scheme_and_path(value)
-        if value == "memory:" or (scheme == "sqlite" and path not in ("", ":memory:")):
+        if (
+            value == "memory:"
+            or (scheme == "sqlite" and path not in ("", ":memory:"))
+            or (scheme in ENGINES and path == value)
+        ):
             return value
-    raise ValueError("is neither memory: nor sqlite:PATH")
+    raise ValueError("is none of sqlite:PATH, redis://HOST and memory:")
 
 
 def scheme_and_path(timeline: str) -> tuple[str, str]:
-    """Split the name of a timeline."""
+    """Split the name of a timeline; the path of one that an engine stores is its whole URL."""
     scheme, _, path = timeline.partition(":")
+    if scheme in ENGINES and path.startswith("//"):
+        return scheme, timeline
     return scheme, path
+
+
+def without_password(url: str) -> str:
+    """Return a URL as it may be shown, or a text that is none as it is."""
+    return _SECRET.sub(r"\1\3***\2", url)
 
 
 def networks(value: object) -> tuple[str, ...]:
@@ -168,6 +186,20 @@ def address(value: object) -> str:
             host(name or value)
             return value
     raise ValueError("is neither HOST:PORT nor none")
+
+
+def accounts(value: object) -> str:
+    """Accept who may register an account, and who has to."""
+    if value not in ("open", "closed", "required"):
+        raise ValueError("is neither open, closed nor required")
+    return str(value)
+
+
+def search(value: object) -> str:
+    """Accept whether there is search."""
+    if value not in ("on", "off"):
+        raise ValueError("is neither on nor off")
+    return str(value)
 
 
 def log_format(value: object) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from geventchat.config import Config, Limits
-from geventchat.config.checks import BadOption, is_temporary
+from geventchat.config.checks import BadOption, is_temporary, without_password
 from geventchat.protocol.text import decode
 from geventchat.protocol.visible import visible
 
@@ -64,7 +64,7 @@ def written(config: Config, sources: Mapping[str, str]) -> str:
     """Return a settings file for this config, with the description and the source of each setting.
 
     `sources` has them by name, limits prefixed with `limits.`; others are the default. Unset and
-    secret settings are commented out.
+    secret settings are commented out, and a URL that has a password.
     """
     lines = list(_lines(config, "", sources))
     lines += ["[limits]", "", *_lines(config.limits, "limits.", sources)]
@@ -90,6 +90,8 @@ def _lines(record: Config | Limits, table: str, sources: Mapping[str, str]) -> I
             set_, shown, source = "# ", example, "not set"
         elif setting.metadata["secret"]:
             set_, shown, source = "# ", '""', f"{source}, not shown"
+        elif isinstance(value, str) and (public := without_password(value)) != value:
+            set_, shown, source = "# ", _as_toml(public), f"{source}, its password not shown"
         unit = next((f"{each}, " for each in _UNITS if each in setting.name.split("_")), "")
         yield f"# {setting.metadata['text']}"
         yield f"{set_}{setting.name} = {shown}  # {unit}{visible(source)}"

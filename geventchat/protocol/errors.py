@@ -18,6 +18,7 @@ ErrorCode = Literal[
     "nick_in_use",
     "nick_too_similar",
     "no_such_nick",
+    "no_such_post",
     "not_joined",
     "too_many_rooms",
     "not_utf8",
@@ -46,6 +47,16 @@ IDLE: Final = Reason("idle", True, "Timed out.")
 FULL: Final = Reason("full", True, "The server is full. Try again later.")
 SHUTDOWN: Final = Reason("shutdown", True, "The server is shutting down.")
 INTERNAL: Final = Reason("internal", True, "Internal server error.")
+STORAGE: Final = Reason(
+    "storage",
+    True,
+    "It is not known whether your last messages were stored. Reconnect to continue.",
+)
+NEW_EPOCH: Final = Reason(
+    "storage",
+    True,
+    "The server's storage has changed, and some messages may be lost. Reconnect to continue.",
+)
 QUIT: Final = Reason("quit", False, "Goodbye.")
 TOO_LARGE: Final = Reason("too_large", False, "The frame is larger than this server accepts.")
 NOT_UTF8: Final = Reason("not_utf8", False, "Three frames were not UTF-8.")
@@ -68,6 +79,7 @@ REPLACED: Final = Reason("replaced", False, "Replaced by a newer connection of t
 KICKED: Final = Reason("kicked", False, "Kicked by an operator.")
 BANNED: Final = Reason("banned", False, "You are banned from this server.")
 PASSWORD: Final = Reason("password", False, "This server requires a password.")
+ACCOUNT: Final = Reason("account", False, "Wrong nick, password or session. Sign in again.")
 LOST: Final = Reason("lost", True, "The connection was lost.")
 """Never sent; clients use it for a connection that ended without `bye`."""
 

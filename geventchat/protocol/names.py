@@ -19,11 +19,15 @@ LOBBY: Final = "lobby"
 GUEST: Final = "guest-"
 UNLISTED: Final = "."
 """What the names of rooms begin with that are in no list."""
+CONVERSATION: Final = "@"
+"""What the names of direct conversations begin with, which are made by servers alone."""
+_CONVERSATION: Final = re.compile(r"@[A-Za-z0-9_-]{12,31}")
+_RESERVED_ROOM: Final = f"Names that begin with {CONVERSATION} are for conversations."
 _ADDRESS: Final = re.compile(
     r"([0-9]+(\.[0-9]+){2,}|[0-9a-f:.]*::[0-9a-f:.]*|([0-9a-f]{1,4}:){7}[0-9a-f]{1,4})([/%].*)?",
     re.IGNORECASE,
 )
-_RESERVED: Final = ("server", "system", "geventchat")
+_RESERVED: Final = ("server", "system", "geventchat", "hook")
 
 # Cc controls, Cf format (bidi and zero-width), Cs surrogates, Co private, Cn unassigned, Z* spaces.
 _REFUSED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zs", "Zl", "Zp"})
@@ -52,18 +56,34 @@ def like_address(text: str) -> bool:
 
 
 def room(text: str) -> str:
-    """Return the normalised room name, as sent on the wire. Raises Refused `bad_room`."""
+    """Return the normalised room name, as sent on the wire. Raises Refused `bad_room`.
+
+    The name of a conversation is an id, and stays as it is.
+    """
+    if is_conversation(text):
+        if _CONVERSATION.fullmatch(text) is None:
+            raise Refused(
+                "bad_room", f"Names that begin with {CONVERSATION} are for conversations."
+            )
+        return text
     name = fold(_normalise(text, "bad_room", "A room name"))
     if len(name) > MAX_NAME_LENGTH:  # folding may lengthen: ß becomes ss
         raise _bad_length("bad_room", "A room name")
     if name != LOBBY and skeleton(name) == skeleton(LOBBY):
         raise Refused("bad_room", f"The room name {name} looks like {LOBBY}. Choose another.")
+    if is_conversation(name):  # spelled with another character that is an @ once it is normalised
+        raise Refused("bad_room", _RESERVED_ROOM)
     return name
+
+
+def is_conversation(room: str) -> bool:
+    """Return whether a room with this name is a direct conversation."""
+    return room.startswith(CONVERSATION)
 
 
 def listed(room: str) -> bool:
     """Return whether a room with this normalised name can be found by others."""
-    return not room.startswith(UNLISTED)
+    return not room.startswith((UNLISTED, CONVERSATION))
 
 
 def endpoint(host: str, port: int) -> str:
@@ -74,6 +94,11 @@ def endpoint(host: str, port: int) -> str:
 def fold(name: str) -> str:
     """Return the form in which equal names are identical, in whatever spelling they were typed."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def fold_room(name: str) -> str:
+    """Return that form of a room's name. That of a conversation is an id, and stays as it is."""
+    return name if is_conversation(name) else fold(name)
 
 
 def skeleton(name: str) -> str:

@@ -18,12 +18,14 @@ CLOSE_CODES: Final = {
     "idle": 1008,
     "too_large": 1009,
     "internal": 1011,
+    "storage": 1011,
     "full": 1013,
     "slow": 4000,
     "replaced": 4001,
     "kicked": 4002,
     "banned": 4003,
     "password": 4004,
+    "account": 4005,
 }
 """The close code that follows each `bye`, by its code."""
 UNACCEPTED: Final = 1003

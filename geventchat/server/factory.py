@@ -7,10 +7,11 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from geventchat.config import BadSetting, Config, secrets
-from geventchat.config.checks import scheme_and_path
+from geventchat.config.checks import scheme_and_path, without_password
 from geventchat.server.access import credentials
 from geventchat.server.access.policy import Policy
 from geventchat.server.access.rules_file import RulesFile
+from geventchat.server.search import Search, registry
 from geventchat.server.timeline import Batch, Timeline
 from geventchat.server.timeline.registry import KINDS, Kind
 from geventchat.server.transport import listener, tls
@@ -43,12 +44,18 @@ def world_readable(config: Config) -> list[tuple[str, str]]:
         "operator_file": operator_file(config),
         key: getattr(config, key),
     }
-    found = []
-    for setting, file in files.items():
-        with suppress(OSError):  # reported when it is read
-            if file is not None and os.stat(file).st_mode & stat.S_IROTH:
-                found.append((setting, file))
-    return found
+    return [
+        (setting, file)
+        for setting, file in files.items()
+        if file is not None and is_world_readable(file)
+    ]
+
+
+def is_world_readable(file: str) -> bool:
+    """Return whether every user of the machine can read a file; a missing one, nobody."""
+    with suppress(OSError):  # reported when it is read
+        return bool(os.stat(file).st_mode & stat.S_IROTH)
+    return False
 
 
 def open_timeline(config: Config, deliver: Callable[[Batch], None]) -> Timeline:
@@ -57,10 +64,23 @@ def open_timeline(config: Config, deliver: Callable[[Batch], None]) -> Timeline:
     return kind.create(deliver, path, config.limits)
 
 
+def search(config: Config, timeline: Timeline) -> Search | None:
+    """Create the search of a timeline; None: it is turned off, and its index is deleted.
+
+    An index that nobody keeps up to date would keep texts that are redacted meanwhile.
+    """
+    scheme, path = scheme_and_path(config.timeline)
+    kind = registry.KINDS.get(scheme, registry.SCAN)
+    if config.search == "off":
+        kind.discard(path)
+        return None
+    return kind.create(path, timeline)
+
+
 def kept(config: Config) -> str:
     """Return where messages are kept, for a log line."""
     kind, path = _kind(config)
-    return kind.kept.format(path=path)
+    return kind.kept.format(path=without_password(path))
 
 
 def operator_file(config: Config) -> str | None:
@@ -112,7 +132,12 @@ def policy(config: Config) -> Policy:
         rules = _rules_file(file)
         token = credentials.read_or_make_token("operator_file", file)
     return Policy(
-        password=secret, token=token, trust=config.trust, file=rules, limits=config.limits
+        password=secret,
+        token=token,
+        trust=config.trust,
+        file=rules,
+        limits=config.limits,
+        accounts=config.accounts,
     )
 
 

@@ -6,6 +6,8 @@ from gevent.event import Event
 
 from geventchat.protocol import events
 from geventchat.protocol.errors import Reason
+from geventchat.server.people.account import Account
+from geventchat.server.people.login import Login
 from geventchat.server.transport.outbox import Outbox
 from geventchat.server.transport.token_bucket import TokenBucket
 from geventchat.server.wire import Form
@@ -18,6 +20,10 @@ class Participant(Protocol):
     """Changed only by the hub."""
     client: bytes
     """Hash of the id of a rich client."""
+    account: Account | None
+    """The account that is signed in; None: a guest. Changed only by the hub."""
+    login: Login | None
+    """What it signed in with. Set together with the account, in one stretch."""
     form: Form
     outbox: Outbox
     operator: bool
@@ -49,6 +55,9 @@ class Participant(Protocol):
 
     def check(self) -> None:
         """Raise Ending if it is ending: from then on it must not change anything."""
+
+    def follow(self, room: str) -> None:
+        """Have it join a room that its account is in, when it has done what it is doing."""
 
     def drain(self) -> Event:
         """End it once all it has sent is acknowledged; return the event that is set then."""

@@ -1,6 +1,7 @@
 """The server: starts its parts, and shuts them down in order."""
 
 import logging
+import socket
 import time
 from functools import partial
 from typing import Final
@@ -10,11 +11,12 @@ from gevent.event import Event
 
 from geventchat.config import ADMIN_PORT, WEB_PORT, BadSetting, Config
 from geventchat.protocol import names
-from geventchat.protocol.errors import SHUTDOWN
+from geventchat.protocol.errors import SHUTDOWN, Refused
 from geventchat.server import factory
 from geventchat.server.access.policy import Policy
 from geventchat.server.admission import Admission
 from geventchat.server.chat.hub import Hub
+from geventchat.server.hook_posts import HookPosts
 from geventchat.server.logs.console import Console
 from geventchat.server.logs.rejections import Rejections
 from geventchat.server.networks import Networks
@@ -25,7 +27,7 @@ from geventchat.server.ops.top import top
 from geventchat.server.session.conversation import converse
 from geventchat.server.session.session import Session
 from geventchat.server.threads import FILE_SECONDS, in_thread
-from geventchat.server.timeline import Timeline
+from geventchat.server.timeline import Batch, Timeline
 from geventchat.server.transport import tls
 from geventchat.server.transport.base import Link, Ways
 from geventchat.server.transport.listener import Address, Door
@@ -33,6 +35,7 @@ from geventchat.server.transport.null_framing import NullFraming
 from geventchat.server.web import site
 from geventchat.server.web.framing import Web
 from geventchat.server.web.origin import Names
+from geventchat.server.web.posts import PATH
 
 DEFAULT_ADMIN: Final = f"127.0.0.1:{ADMIN_PORT}"
 DEFAULT_WEB: Final = f"127.0.0.1:{WEB_PORT}"
@@ -52,7 +55,10 @@ class Server:
         """Whether a core greenlet ended unexpectedly."""
         self.rejections = Rejections()
         self._admission = Admission(config.limits, self.rejections, self._session)
-        self._metrics = Metrics(self._hub, self.rejections.counts, self._admission.counts)
+        self._hook_posts = HookPosts(self._hub)
+        self._metrics = Metrics(
+            self._hub, self.rejections.counts, self._admission.counts, self._hook_posts.counts
+        )
         self._admin: Admin | None = None
         self._supervisor = Supervisor()
         self._web: Web | None = None
@@ -92,9 +98,13 @@ class Server:
         """
         config = self._config
         certificate = tls.load(config.tls_cert, config.tls_key)
-        self._timeline = self._hub.timeline = factory.open_timeline(
-            config, self._hub.submissions.deliver
-        )
+        self._timeline = factory.open_timeline(config, self._deliver)
+        self._hub.search = factory.search(config, self._timeline)
+        try:
+            self._hub.use(self._timeline)
+        except (ValueError, Refused) as error:
+            self._timeline.close(0)
+            raise BadSetting("timeline", config.timeline, str(error)) from None
         self._web = self._load_web(config)  # before any door listens
         try:
             chat = Door(
@@ -104,6 +114,7 @@ class Server:
             if (web := self._open_web(config)) is not None:
                 self._doors.append(web)
             self._policy = self._admission.policy = factory.policy(config)
+            self._hook_posts.policy = self._policy
             self._admin = self._open_admin(config.admin)
         except BadSetting:
             self._close_doors()
@@ -112,7 +123,14 @@ class Server:
         self._renew_doors(certificate, config)
         self._hub.quieten(self._policy.frozen)
         self._timeline.start()
-        self._hub.start(ticking=ticking)
+        if self._hub.search is not None:
+            self._hub.search.start()
+        try:
+            self._hub.start(ticking=ticking)
+        except Refused as error:  # what stores was there a moment ago
+            self.stop()
+            reason = str(error)
+            raise BadSetting("timeline", config.timeline, reason, temporary=True) from None
         for greenlet in (*self._timeline.greenlets, *self._hub.greenlets):
             greenlet.link(self._core_ended)
         names.skeleton(names.LOBBY)  # loads the table of look-alikes: 20 ms, before any client
@@ -130,7 +148,12 @@ class Server:
         """
         renewed, fixed = self._config.renewed(config)
         secrets = in_thread(partial(factory.read_secrets, renewed), FILE_SECONDS)
-        self._policy.renew(password=secrets.password, token=secrets.token, trust=renewed.trust)
+        self._policy.renew(
+            password=secrets.password,
+            token=secrets.token,
+            trust=renewed.trust,
+            accounts=renewed.accounts,
+        )
         self._hub.limits = self._policy.limiter.limits = renewed.limits
         self._admission.renew(renewed.limits)
         self._timeline.configure(renewed.limits)
@@ -154,7 +177,7 @@ class Server:
         if not host:
             return None
         names = Names(host, config.web_host, config.web_origin)
-        web = Web(site.load(), names, self._readiness_problem)
+        web = Web(site.load(), names, self._readiness_problem, self._hook_posts.post)
         web.proxies = Networks(config.web_proxy)
         return web
 
@@ -200,7 +223,8 @@ class Server:
         """
         if not self._stopping and not self.crashed:
             self.crashed = True
-            _log.critical("shutting down: the greenlet %r ended unexpectedly", greenlet.name)
+            ended = f"the greenlet {greenlet.name!r} ended unexpectedly"
+            _log.critical("shutting down: %s", self._timeline.lost or ended)
             self.request_stop()
 
     def _readiness_problem(self) -> str | None:
@@ -233,6 +257,8 @@ class Server:
         self._admission.stop()
         self._hub.drain(self._config.drain_seconds / 2)
         self._hub.end_all(SHUTDOWN)
+        if self._hub.search is not None:
+            self._hub.search.close()
         stored = self._timeline.close(_half_until(end))
         if not stored:
             _log.error("some messages were not stored in time; they were not acknowledged")
@@ -244,6 +270,11 @@ class Server:
         self.rejections.close()
         return stored
 
+    def _deliver(self, batch: Batch) -> None:
+        self._hub.submissions.deliver(batch)
+        if self._hub.search is not None:
+            self._hub.search.note(batch)
+
     def _session(self, link: Link) -> Session:
         limits = self._config.limits
         return Session(link, self._hub, self._timeline, limits, self._policy, converse)
@@ -253,6 +284,7 @@ class Server:
         if certificate is not None:
             scheme, command = "https", "geventchat connect --tls"
         pages = [_page(scheme, *each) for each in self.web_addresses]
+        self._hub.people.hooks.address = _hooks_address(scheme, self.web_addresses)
         ways = Ways(command, self.address[1], pages[0] if pages else None)
         self._metrics.certificate_expires = None if certificate is None else certificate.expires
         for door in self._doors:
@@ -272,6 +304,16 @@ def _page(scheme: str, host: str, port: int) -> str:
     if host in ("0.0.0.0", "::"):  # which of the host's addresses they know is not known here
         return f"{scheme}:// on port {port} of this host"
     return f"{scheme}://{names.endpoint(host, port)}/"
+
+
+def _hooks_address(scheme: str, addresses: list[Address]) -> str | None:
+    """Return what the addresses of webhooks begin with, as this machine knows it."""
+    if not addresses:
+        return None
+    host, port = addresses[0]
+    if host in ("0.0.0.0", "::"):
+        host = socket.gethostname()
+    return f"{scheme}://{names.endpoint(host, port)}{PATH}/"
 
 
 def _half_until(end: float) -> float:

@@ -167,7 +167,7 @@ def _compare(
             for work in works:
                 for server in servers:
                     began = time.monotonic()
-                    outcome = _measure(pool, server, server_core, work)
+                    outcome = _measure(pool, server, (server_core, load_core), work)
                     seen.setdefault((work, server.name), []).append(outcome)
                     took = f"{time.monotonic() - began:.0f} s"
                     done += 1
@@ -176,12 +176,12 @@ def _compare(
 
 
 def _measure(
-    pool: ProcessPoolExecutor, server: Server, core: int | None, work: Work
+    pool: ProcessPoolExecutor, server: Server, cores: tuple[int | None, int | None], work: Work
 ) -> report.Outcome:
     if work.rooms > 1 and not server.wire.has_rooms:
         return "has only one room"
     try:
-        with server.running(core) as (port, process):
+        with server.running(*cores) as (port, process):
             return pool.submit(load.measure, port, process, server.wire, work).result()
     except (NotReady, OSError) as error:
         return str(error)
@@ -213,7 +213,8 @@ def _write(
     options = shlex.join(sys.argv[1:])
     command = f"make bench ARGS={shlex.quote(options)}" if options else "make bench"
     figures = "of one run" if runs == 1 else f"medians of {runs} runs"
-    versions = ", ".join(filter(None, (server.installed_version() for server in servers)))
+    found = dict.fromkeys(server.installed_version() for server in servers)
+    versions = ", ".join(filter(None, found))
     (where / "bench.svg").write_text(chart.draw(results), "utf-8")
     (where / "bench.md").write_text(
         "# Fan-out side by side\n\n"

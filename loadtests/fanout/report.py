@@ -31,7 +31,8 @@ server does. In some protocols senders receive their own messages; those count a
   been the bottleneck, and the server may do better than its row says
 
 In brackets: relative to `{BASE}`, the default of `geventchat serve`. Only the
-`sqlite:` servers have every message on disk before anyone receives it.
+`sqlite:` servers and those on `redis:` have every message on disk before anyone receives it. What
+stores for the latter, a Redis with `appendfsync always`, is on the load's core, and not in the CPU.
 """
 
 

@@ -23,6 +23,7 @@ from loadtests.fanout.wires import (
     Wire,
 )
 from loadtests.support.address import free_port
+from loadtests.support.engine import REDIS, engine
 from loadtests.support.server import GEVENTCHAT, accepting
 
 
@@ -40,6 +41,8 @@ class Server:
     """Python module that must be installed, with the libraries of the system that it needs."""
     version_options: tuple[str, ...] = ("--version",)
     """The options that make the program tell its version."""
+    stores_on: str | None = None
+    """What stands in the command for the URL of a Redis that stores for it; None: it has none."""
 
     def missing(self) -> str | None:
         """Return why it cannot run here, if it cannot."""
@@ -67,17 +70,21 @@ class Server:
         return f"{self.program} {found[0]}" if found else None
 
     @contextlib.contextmanager
-    def running(self, core: int | None = None) -> Iterator[tuple[int, int]]:
+    def running(
+        self, core: int | None = None, engine_core: int | None = None
+    ) -> Iterator[tuple[int, int]]:
         """Run it, on a core if one is given; return its port and process once it accepts.
 
-        Raises OSError if it does not.
+        What stores for it runs on another. Raises OSError if it does not accept.
         """
         port = free_port()
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            accepting(self.command(port, Path(folder)), port, core) as process,
-        ):
-            yield port, process
+        with contextlib.ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            command = self.command(port, folder)
+            if self.stores_on is not None:
+                store = stack.enter_context(engine(folder, core=engine_core))
+                command = [part.replace(self.stores_on, store.url) for part in command]
+            yield port, stack.enter_context(accepting(command, port, core))
 
 
 def _geventchat(timeline: str, *, web: bool = False) -> Callable[[int, Path], list[str]]:
@@ -98,7 +105,7 @@ def _reference(name: str) -> Callable[[int, Path], list[str]]:
 def _redis(port: int, folder: Path) -> list[str]:
     memory_only = ["--save", "", "--appendonly", "no", "--dir", str(folder)]
     where = ["--bind", "127.0.0.1", "--port", str(port)]
-    return ["redis-server", *where, *memory_only, "--maxclients", "20000"]
+    return [REDIS, *where, *memory_only, "--maxclients", "20000"]
 
 
 def _nats(port: int, _: Path) -> list[str]:
@@ -128,6 +135,7 @@ BASE = "geventchat sqlite:, rich"
 SERVERS = (
     Server(BASE, Rich(), _geventchat("sqlite:FOLDER/bench.db")),
     Server("geventchat memory:, rich", Rich(), _geventchat("memory:")),
+    Server("geventchat redis:, rich", Rich(), _geventchat("ENGINE"), REDIS, stores_on="ENGINE"),
     Server("geventchat sqlite:, plain", Plain(), _geventchat("sqlite:FOLDER/bench.db")),
     Server("geventchat memory:, plain", Plain(), _geventchat("memory:")),
     Server(
@@ -138,7 +146,7 @@ SERVERS = (
     Server("asyncio with uvloop", Plain(), _reference("uvloop_relay"), module="uvloop"),
     Server("uWebSockets", WebSocket(), _reference("uwebsockets_relay"), module="socketify"),
     Server("websockets with uvloop", WebSocket(), _reference("websockets_relay"), module="uvloop"),
-    Server("Redis pub/sub", Redis(), _redis, "redis-server"),
+    Server("Redis pub/sub", Redis(), _redis, REDIS),
     Server("NATS", Nats(), _nats, "nats-server"),
     Server("Mosquitto, QoS 0", Mqtt(), _mosquitto, "mosquitto", version_options=("-h",)),
     Server("ngIRCd", Irc(), _ngircd, "ngircd"),

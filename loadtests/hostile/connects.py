@@ -63,7 +63,8 @@ def connect_and_close(
 ) -> ConnectResult:
     """Connect so many times, mostly with junk, and close at once."""
     dice = random.Random(seed)
-    with serving("--log-format", "json") as server:
+    # The process for search would begin in between, with a descriptor.
+    with serving("--log-format", "json", "--search", "off") as server:
         with Connection(*server.address, rooms=["lobby"]) as inside:
             _pass(server.address, warm_up, dice)
             before, lines = server.settled(server.held(), 3), len(server.lines())

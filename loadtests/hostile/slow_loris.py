@@ -3,6 +3,7 @@
 import tempfile
 import time
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +49,7 @@ class SlowLorisResult:
             for kind, deadline in self.deadlines.items()
             for seconds in [self.gone.get(kind)]
         )
-        return in_time and not self.left and max(self.connects) < CONNECT_SECONDS
+        return in_time and not self.left and max(self.connects, default=inf) < CONNECT_SECONDS
 
     def __str__(self) -> str:
         parts = [
@@ -57,10 +58,10 @@ class SlowLorisResult:
             for kind, seconds in self.gone.items()
             if seconds
         ]
-        connects = sorted(self.connects)
+        connects = sorted(self.connects) or [inf]
         return (
             f"slow-loris: {'; '.join(parts)}; {self.left} left; a legitimate client connected "
-            f"{len(connects)} times, median {connects[len(connects) // 2] * 1000:.0f} ms, "
+            f"{len(self.connects)} times, median {connects[len(connects) // 2] * 1000:.0f} ms, "
             f"at most {connects[-1] * 1000:.0f} ms"
         )
 

@@ -33,8 +33,9 @@ def agree(figure: str, blast: float, locust: float) -> bool:
 
 def by_blast(tools: Path) -> dict[str, float]:
     """Return the figures of the program in C."""
-    with running("sqlite", tools) as (process, port, _):
-        command = [str(tools / "blast"), "-proto", "rich", "-p", str(port), "-pid", str(process)]
+    with running("sqlite", tools) as run:
+        command = [str(tools / "blast"), "-proto", "rich", "-p", str(run.port)]
+        command += ["-pid", str(run.pid)]
         command += ["-n", str(MEMBERS), "-rooms", str(MEMBERS // ROOM_SIZE), "-s", str(MEMBERS)]
         command += ["-r", str(MEMBERS // TALK_SECONDS), "-d", str(SECONDS)]
         told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -44,9 +45,16 @@ def by_blast(tools: Path) -> dict[str, float]:
 
 def by_locust(tools: Path) -> dict[str, float]:
     """Return the figures of Locust's users, from when all are there."""
-    with running("sqlite", tools) as (_, port, _), tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "loadtests", "--host", f"127.0.0.1:{port}", "--headless"]
-        command += ["--users", str(MEMBERS), "--spawn-rate", str(MEMBERS), "--reset-stats"]
+    with running("sqlite", tools) as run, tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "loadtests", "--host", f"127.0.0.1:{run.port}"]
+        command += [
+            "--headless",
+            "--users",
+            str(MEMBERS),
+            "--spawn-rate",
+            str(MEMBERS),
+            "--reset-stats",
+        ]
         command += ["--run-time", f"{SECONDS}s", "--lobby", "0", "--room-size", str(ROOM_SIZE)]
         command += ["--talk-seconds", str(TALK_SECONDS), "--csv", f"{folder}/run", "Talker"]
         subprocess.run(command, capture_output=True, check=True)

@@ -5,6 +5,8 @@
 DIR holds `blast` (the load generator) and `limit` (what the kernel alone costs), two C programs
 that are kept beside the repository; `redis-server` is taken from the PATH. The server runs on one
 core, the load on another; what is compared runs in turn; medians are printed as rows of Markdown.
+An engine that stores for the server is on the load's core: the server has its own for itself, as it
+would have where the engine is another machine.
 """
 
 import contextlib
@@ -18,11 +20,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from geventchat.client import Connection, Post
 from loadtests.support.address import free_port
 from loadtests.support.arguments import Bad, whole
 from loadtests.support.command import Parser, command
+from loadtests.support.engine import REDIS, engine
 from loadtests.support.server import GEVENTCHAT, accepting
 
 SERVER_CORE, LOAD_CORE = 0, 1
@@ -46,6 +50,8 @@ class Bar:
 
 
 _WEB = "sqlite, WebSocket"
+_ENGINE = "on Redis"
+"""The server with what it stores on Redis, fsynced before it is heard."""
 _BY_WEB = {_WEB: "-proto ws"}
 
 BARS = {
@@ -53,6 +59,7 @@ BARS = {
     "plain-10000": Bar("-proto plain -n 1000 -s 100 -r 10000 -d 5", ("limit", "sqlite", "memory")),
     "rich-100": Bar("-proto rich -n 1000 -s 100 -r 100 -d 5", ("sqlite", "memory")),
     "rich-1000": Bar("-proto rich -n 1000 -s 100 -r 1000 -d 5", ("sqlite", "memory")),
+    "rich-4000": Bar("-proto rich -n 1000 -s 100 -r 4000 -d 5", ("sqlite", _ENGINE)),
     "rich-10000": Bar("-proto rich -n 1000 -s 100 -r 10000 -d 5", ("sqlite", "memory")),
     "web-1000": Bar(
         "-proto rich -n 1000 -s 100 -r 1000 -d 5", ("sqlite", _WEB), aside=True, by_server=_BY_WEB
@@ -62,10 +69,10 @@ BARS = {
         ("memory", "redis"),
         by_server={"redis": "-proto redis"},
     ),
-    "rooms-2500": Bar("-proto rich -n 2000 -rooms 200 -s 2000 -r 2500 -d 5", ("sqlite",)),
+    "rooms-2500": Bar("-proto rich -n 2000 -rooms 200 -s 2000 -r 2500 -d 5", ("sqlite", _ENGINE)),
     "small-10000": Bar(
         "-proto rich -n 10 -s 10 -r 10000 -d 5",
-        ("limit", "memory", "sqlite", "redis"),
+        ("limit", "memory", "sqlite", _ENGINE, "redis"),
         by_server={"redis": "-proto redis", "limit": "-proto plain"},
     ),
     "huge-500": Bar("-proto rich -n 10000 -s 100 -r 500 -d 8", ("sqlite",), aside=True),
@@ -74,6 +81,7 @@ BARS = {
     "idle-rich": Bar(
         "-proto rich -n 5000 -s 1 -r 1 -d 1 -idle 10", ("sqlite", _WEB), by_server=_BY_WEB
     ),
+    "idle-engine": Bar("-proto rich -n 10 -s 1 -r 1 -d 1 -idle 20", (_ENGINE,)),
     "slow-3000": Bar(
         "-proto rich -n 1000 -s 100 -r 3000 -d 8",
         ("sqlite", "sqlite, 10 never read"),
@@ -82,38 +90,69 @@ BARS = {
 }
 
 
-@contextlib.contextmanager
-def running(server: str, tools: Path) -> Iterator[tuple[int, int, int]]:
-    """Run a server on its core; yield its process, port and web port once it accepts.
+class Running(NamedTuple):
+    """A server that accepts connections."""
 
-    Only geventchat listens on the latter.
-    """
+    pid: int
+    port: int
+    web: int
+    """Where only geventchat listens."""
+    engine: int | None
+    """The process of the engine that stores for it."""
+
+
+@contextlib.contextmanager
+def running(server: str, tools: Path) -> Iterator[Running]:
+    """Run a server on its core; yield it once it accepts."""
     port, web = free_port(), free_port()
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        store = (
+            stack.enter_context(engine(Path(folder), core=LOAD_CORE)) if server == _ENGINE else None
+        )
         serve = [*GEVENTCHAT, "serve", "--port", str(port), "--web", f"127.0.0.1:{web}"]
         serve += ["--timeline"]
         command = {
             "limit": [str(tools / "limit"), str(port)],
-            "redis": ["redis-server", "--port", str(port), "--save", "", "--appendonly", "no"],
+            "redis": [REDIS, "--port", str(port), "--save", "", "--appendonly", "no"],
             "memory": [*serve, "memory:"],
             "sqlite": [*serve, f"sqlite:{folder}/bars.db"],
+            _ENGINE: [*serve, store.url if store else ""],
         }[server.partition(",")[0]]
-        with accepting(command, port, SERVER_CORE) as process:
-            yield process, port, web
+        process = stack.enter_context(accepting(command, port, SERVER_CORE))
+        yield Running(process, port, web, store.pid if store else None)
 
 
 def measure(bar: Bar, server: str, tools: Path) -> dict[str, float]:
     """Load a server as the bar says; return the figures."""
     load = bar.load_of(server)
-    with running(server, tools) as (process, port, web):
-        at = web if "-proto ws" in load else port
-        command = [str(tools / "blast"), "-p", str(at), "-pid", str(process), *load.split()]
+    with running(server, tools) as run:
+        at = run.web if "-proto ws" in load else run.port
+        command = [str(tools / "blast"), "-p", str(at), "-pid", str(run.pid), *load.split()]
+        began, used = time.monotonic(), cpu_seconds(run.engine)
         blast = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         members = int(load.split("-n ")[1].split()[0])
-        late = bystander(port, start=4 + members / 900, seconds=4) if bar.aside else {}
+        late = bystander(run.port, start=4 + members / 900, seconds=4) if bar.aside else {}
         output, _ = blast.communicate()
+        if run.engine is not None:
+            used = cpu_seconds(run.engine) - used
+            late["engine_cores"] = used / (time.monotonic() - began)
+            late["engine_us_per_message"] = used * 1e6 / messages(load)
     figures = dict(pair.split("=") for pair in output.split())
     return {k: float(figures[k]) for k in (*FIGURES, "idle_cpu_cores") if k in figures} | late
+
+
+def messages(load: str) -> float:
+    """Return how many messages a load sends, in the second before it measures too."""
+    options = load.split()
+    rate, seconds = (float(options[options.index(name) + 1]) for name in ("-r", "-d"))
+    return rate * (seconds + 1)
+
+
+def cpu_seconds(pid: int | None) -> float:
+    """Return how much CPU the threads of a process have used; 0 without one."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat") if pid is not None else ()
+    return sum(int(each.read_text().split()[0]) for each in threads) / 1e9
 
 
 def bystander(port: int, start: float, seconds: float) -> dict[str, float]:
@@ -156,7 +195,8 @@ def main() -> int:
     if unknown := [name for name in asked.names if name not in BARS]:
         parser.error(f"unknown bar {unknown[0]}; choose from {', '.join(BARS)}")
     names = asked.names or [*BARS]
-    if any("redis" in BARS[name].servers for name in names) and not shutil.which("redis-server"):
+    needs_redis = any({"redis", _ENGINE} & {*BARS[name].servers} for name in names)
+    if needs_redis and not shutil.which(REDIS):
         parser.error("redis-server is not installed; name the bars without it")
     os.sched_setaffinity(0, {LOAD_CORE})
     for name in names:

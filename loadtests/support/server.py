@@ -91,16 +91,19 @@ def _addresses(process: "subprocess.Popen[bytes]", log: Path) -> tuple[Address, 
 
 
 @contextmanager
-def accepting(command: Sequence[str], port: int, core: int | None = None) -> Iterator[int]:
+def accepting(command: Sequence[str], at: int | str, core: int | None = None) -> Iterator[int]:
     """Run a program until the block ends, on one core if given; yield its process id.
 
-    Waits until the port accepts connections. Raises OSError if it does not.
+    Waits until its port, or its socket at a path, accepts connections. Raises OSError if it does
+    not. A session of its own keeps Ctrl-C from reaching it.
     """
     with _on(core):
         quiet = subprocess.DEVNULL
-        process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
+        process = subprocess.Popen(
+            command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
+        )
     try:
-        _wait_for(port, process)
+        _wait_for(at, process)
         yield process.pid
     finally:
         process.terminate()
@@ -123,13 +126,14 @@ def _on(core: int | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+def _wait_for(at: int | str, process: "subprocess.Popen[bytes]") -> None:
     end = time.monotonic() + _ACCEPT_SECONDS
     while time.monotonic() < end:
-        with suppress(OSError):
-            socket.create_connection(("127.0.0.1", port)).close()
+        family = socket.AF_INET if isinstance(at, int) else socket.AF_UNIX
+        with suppress(OSError), socket.socket(family) as knocking:
+            knocking.connect(("127.0.0.1", at) if isinstance(at, int) else at)
             return
         if process.poll() is not None:
             raise OSError(f"it ended with exit code {process.returncode}")
         time.sleep(0.05)
-    raise OSError(f"it accepts no connection on port {port}")
+    raise OSError(f"nothing accepts connections at {at}")

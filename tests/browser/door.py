@@ -10,6 +10,8 @@ from loadtests.support.address import free_port
 from tests.process import Process, served
 
 SECONDS: Final = 10
+_BLOCKED: Final = {10_080}
+"""Bad ports of the Fetch standard above 10,000: a page there is ERR_UNSAFE_PORT."""
 
 
 class Door:
@@ -18,7 +20,7 @@ class Door:
     def __init__(self, folder: Path, stack: ExitStack, *options: str) -> None:
         self._folder = folder
         self._stack = stack
-        self._ports = free_port(), free_port()
+        self._ports = free_port(), _port_of_pages()
         self._options = options
         self.page = f"http://127.0.0.1:{self._ports[1]}/"
         """The address of the page."""
@@ -42,6 +44,13 @@ class Door:
         chat, web = self._ports
         ports = "--port", str(chat), "--web", f"127.0.0.1:{web}"
         return self._stack.enter_context(served(self._folder, *ports, *self._options))
+
+
+def _port_of_pages() -> int:
+    """Return a free port from which browsers show pages; free_port chooses above 10,000."""
+    while (port := free_port()) in _BLOCKED:
+        pass
+    return port
 
 
 @contextmanager

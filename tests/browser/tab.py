@@ -1,10 +1,12 @@
 """A tab as its user sees it: what there is to find in it, and everything that went wrong."""
 
+import json
 from typing import Any, Final
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request, WebSocket, expect
 
 MILLISECONDS: Final = 10_000
+PASSWORD: Final = "correct horse"
 expect.set_options(timeout=MILLISECONDS)
 _LOST: Final = "WebSocket connection to "
 """How the console begins to say that a connection failed, which it may when a server is killed."""
@@ -36,12 +38,15 @@ class Tab:
         page.on("websocket", self._on_websocket)
 
         self.name = page.get_by_role("textbox", name="Name", exact=True)
+        self.password = page.get_by_role("textbox", name="Password", exact=True)
         self.join_button = page.get_by_role("button", name="Join", exact=True)
         self.message = page.get_by_role("textbox", name="Message", exact=True)
         self.log = page.get_by_role("log")
         self.articles = self.log.get_by_role("article")
         self.rooms = page.get_by_role("navigation", name="Rooms")
         self.members = page.get_by_role("list", name="Members")
+        self.title = page.get_by_role("heading", level=1)
+        """The name of the conversation that is shown."""
         self.banner = page.get_by_role("status")
 
     def open(self, path: str | None = None) -> "Tab":
@@ -56,11 +61,48 @@ class Tab:
         expect(self.message).to_be_enabled()
         return self
 
+    def enter(self, how: str, password: str = PASSWORD, nick: str | None = None) -> "Tab":
+        """Fill in the form for an account, as `Sign in` or `Register`, and press its button."""
+        self.page.get_by_role("radio", name=how).check(force=True)
+        self.name.fill(nick or self.nick)
+        self.password.fill(password)
+        self.page.get_by_role("button", name=how, exact=True).click()
+        return self
+
+    def register(self) -> "Tab":
+        """Open the page, and join its room with a new account."""
+        self.open().enter("Register")
+        expect(self.title).to_have_text(self.room)
+        return self
+
+    def sign_in(self) -> "Tab":
+        """Open the page, and join its room with the account."""
+        self.open().enter("Sign in")
+        expect(self.title).to_have_text(self.room)
+        return self
+
+    def choose(self, *names: str) -> None:
+        """Open the user's own menu, and choose; then press buttons of these names."""
+        self.page.locator("#me").click()
+        self.page.get_by_role("menuitem", name=names[0]).click()
+        for name in names[1:]:
+            self.page.get_by_role("button", name=name, exact=True).click()
+
+    def saved(self) -> dict[str, Any]:
+        """Return what the page keeps in the browser."""
+        kept: dict[str, str] = self.page.evaluate("({ ...localStorage })")
+        return {name.removeprefix("geventchat."): json.loads(text) for name, text in kept.items()}
+
     def say(self, *texts: str) -> None:
         """Send messages with Enter."""
         for text in texts:
             self.message.fill(text)
             self.message.press("Enter")
+
+    def go(self, room: str) -> None:
+        """Join a room, and wait until it is shown."""
+        self.say(f"/join {room}")
+        expect(self.title).to_have_text(room)
 
     def article(self, text: str) -> Locator:
         """Return the message that contains a text."""

@@ -19,6 +19,8 @@ PHONE: Final[dict[str, Any]] = {
     "is_mobile": True,
 }
 RUN: Final = """async (rules) => {
+  const ends = (each) => Number.isFinite(each.effect.getComputedTiming().endTime);
+  await Promise.all(document.getAnimations().filter(ends).map((each) => each.finished));
   const all = "wcag2a wcag2aa wcag21a wcag21aa wcag22aa best-practice".split(" ");
   const options = { runOnly: rules ?? all, resultTypes: ["violations"] };
   const { violations } = await axe.run(document, options);
@@ -156,12 +158,13 @@ def test_everything_works_by_keyboard(open_tab: OpenTab, bob: Rich) -> None:
     keyboard.type("yes?")
     keyboard.press("Enter")
     assert bob.posts(1)[0]["text"] == f"{bob.nick}: yes?"
+    expect(ann.article("yes?")).to_have_attribute("data-state", "")  # sent
     keyboard.press("ArrowUp")
     expect(ann.message).to_have_value(f"{bob.nick}: yes?")
     keyboard.press("Control+a")
     keyboard.press("Delete")
 
-    keyboard.press("Control+k")
+    keyboard.press("Alt+k")
     expect(ann.page.get_by_role("dialog", name="Find a room")).to_be_visible()
     focused(ann)
     keyboard.press("Escape")
@@ -195,3 +198,54 @@ def test_the_roles_and_names_that_others_rely_on(ann: Tab, bob: Rich) -> None:
         expect(button).to_have_accessible_name(re.compile(r"\S"))
     # What comes is told to a screen reader once; what was there before is not.
     expect(ann.page.locator("[aria-live=polite]").filter(has_text="hello")).to_have_count(1)
+
+
+def test_no_view_of_people_has_a_serious_fault(open_tab: OpenTab, axe: str) -> None:
+    ann, bob = open_tab("ann").open(), open_tab("bob").open()
+    bob.enter("Register")
+    expect(bob.message).to_be_enabled()
+    ann.enter("Register", "short")
+    expect(ann.password).to_have_attribute("aria-invalid", "true")
+    expect_no_finding(ann, axe)
+    ann.enter("Register")
+    expect(ann.message).to_be_enabled()
+    plans = f"plans-{ann.room}"
+    bob.say(f"/create {plans}")
+    expect(bob.title).to_have_text(plans)
+    bob.say(f"/invite {ann.nick}", f"/msg {ann.nick} Come")
+    expect(ann.rooms.get_by_role("button", name=bob.nick).first).to_be_visible()
+    expect_no_finding(ann, axe)
+    ann.rooms.get_by_role("button", name=f"Join {plans}").click()
+    expect(ann.title).to_have_text(plans)
+    bob.go(plans)
+    bob.say(f"/moderator {ann.nick}")
+    expect(ann.log).to_contain_text("Moderators of")
+    expect_no_finding(ann, axe)
+    for command, title in (
+        ("/password", "Change the password"),
+        ("/sessions", "Your sessions"),
+        ("/conversations", "All conversations"),
+    ):
+        ann.say(command)
+        expect(ann.page.get_by_role("dialog", name=title)).to_be_visible()
+        expect_no_finding(ann, axe)
+        ann.page.keyboard.press("Escape")
+        expect(ann.message).to_be_focused()
+    ann.page.get_by_role("button", name="New private room").click()
+    expect_no_finding(ann, axe)
+
+
+def test_the_form_is_used_by_keyboard_alone(open_tab: OpenTab) -> None:
+    ann = open_tab("ann").open()
+    ann.page.keyboard.press("Shift+Tab")
+    ann.page.keyboard.press("ArrowRight")
+    expect(ann.page.get_by_role("radio", name="Sign in")).to_be_checked()
+    ann.page.keyboard.press("ArrowRight")
+    expect(ann.page.get_by_role("radio", name="Register")).to_be_checked()
+    expect(ann.page.get_by_role("radio", name="Register")).to_be_focused()
+    ann.page.keyboard.press("Tab")
+    ann.page.keyboard.type(ann.nick)
+    ann.page.keyboard.press("Tab")
+    ann.page.keyboard.type("correct horse")
+    ann.page.keyboard.press("Enter")
+    expect(ann.message).to_be_focused()

@@ -122,7 +122,7 @@ def test_a_server_password_is_asked_for_and_known_until_quit(
     file = tmp_path / "password"
     file.write_text("correct horse\n")
     ann = open_tab("ann", door=serve("--password-file", str(file))).open()
-    password = ann.page.get_by_label("Password")
+    password = ann.page.get_by_label("Password of this server")
     expect(password).not_to_be_visible()
     ann.name.fill(ann.nick)
     ann.join_button.click()
@@ -138,3 +138,16 @@ def test_a_server_password_is_asked_for_and_known_until_quit(
     ann.say("/quit")
     expect(ann.name).to_be_visible()
     assert "correct horse" not in ann.evaluate("JSON.stringify([localStorage, sessionStorage])")
+
+
+def test_an_operator_ends_a_private_room_and_its_members_are_told(
+    olga: Tab, open_tab: OpenTab, moderated: Door
+) -> None:
+    ann = open_tab("ann", door=moderated).register()
+    plans = f"plans-{ann.nick}"
+    ann.say(f"/create {plans}")
+    expect(ann.title).to_have_text(plans)
+    olga.say(f"/end {plans}")
+    expect(olga.log).to_contain_text("The private room has ended.")
+    expect(ann.log).to_contain_text(f"An operator has ended {plans}.")
+    expect(ann.title).to_have_text(ann.room)

@@ -1,6 +1,7 @@
 """The network and the server fail; nothing is lost, nothing comes twice, and the page says so."""
 
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,9 +61,10 @@ def test_what_is_typed_offline_is_sent_once_and_in_order(ann: Tab, bob: Rich) ->
     ann.say("one", "two", "three")
     expect(ann.article("three")).to_contain_text("Sending")
     bob.say(ann.room, "meanwhile")
+    posts = bob.posts(1)
     ann.page.context.set_offline(False)
     expect(ann.log).not_to_contain_text("Sending")
-    texts = [post["text"] for post in bob.posts(4)]
+    texts = [post["text"] for post in posts + bob.posts(3)]
     assert texts == ["meanwhile", "one", "two", "three"]
     ann.expect_texts("before", *texts)
     expect(ann.banner).to_be_empty()
@@ -100,11 +102,12 @@ def test_one_plain_sentence_says_that_something_was_lost(
     ann.retry()
     expect(ann.article("of the second")).to_be_visible()
     expect(ann.page.get_by_text("Some messages may be missing here.")).to_have_count(1)
-    expect(ann.article("of the first")).to_have_count(1)
+    expect(ann.article("of the first")).to_have_count(0)  # it may have changed unnoticed
 
 
 def test_a_reload_keeps_the_draft_the_room_and_what_was_said(ann: Tab, bob: Rich) -> None:
     bob.say(ann.room, "hello")
+    ann.expect_texts("hello")
     ann.say("hello bob")
     ann.expect_texts("hello", "hello bob")
     ann.message.press_sequentially("half a th")
@@ -256,7 +259,9 @@ def test_a_server_that_says_nothing_is_noticed(
     ann.page.clock.run_for(12_000)
     expect(ann.banner).to_contain_text("You can go on writing")
     door.process.signal(signal.SIGCONT)
-    ann.page.clock.run_for(60_000)
+    deadline = time.monotonic() + 20
+    while ann.banner.inner_text() and time.monotonic() < deadline:
+        ann.page.clock.run_for(5_000)  # the server takes real time, between two attempts
     expect(ann.banner).to_be_empty()
     ann.expect_texts("before", "is anybody there?")
     expect(ann.log).not_to_contain_text("Sending")

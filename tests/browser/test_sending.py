@@ -101,6 +101,7 @@ def test_who_is_ignored_is_not_seen_until_they_are_heard_again(ann: Tab, bob: Ri
     ann.page.get_by_role("menuitem", name="Ignore").click()
     expect(ann.articles).to_have_count(0)
     bob.say(ann.room, "two")
+    bob.pong()
     ann.say("three")
     ann.expect_texts("three")
     ann.say(f"/unignore {bob.nick}")

@@ -87,3 +87,9 @@ def test_a_room_that_was_left_has_no_cursor() -> None:
     assert cursors.rooms == {}
     with pytest.raises(ServerError, match="was not joined"):
         cursors.hear(post(1))
+
+
+def test_the_name_of_a_conversation_is_not_folded() -> None:
+    name = "@Xb81kQz0Tn4c"
+    cursors = Cursors({name: Cursor("e", 3), "Dev": None})
+    assert cursors.resume() == {name: Cursor("e", 3), "dev": None}

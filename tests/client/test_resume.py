@@ -5,6 +5,7 @@ import time
 
 import gevent
 import pytest
+from msgspec import structs
 
 from geventchat.client import (
     Cursor,
@@ -73,6 +74,23 @@ def test_a_gap_is_reported_once_before_newer_posts(listener: Listener) -> None:
         again.welcome()
         again.tell(joined(90, False), post(41), post(42))
         assert take(chat, 6)[2:] == [Gap("lobby", 2), joined(90, False), post(41), post(42)]
+
+
+def test_a_room_that_could_not_be_resumed_is_joined_from_its_cursor(listener: Listener) -> None:
+    with resuming(listener) as (chat, peer):
+        peer.tell(joined(), post(1), post(2))
+        take(chat, 3)
+        peer.socket.close()
+        again = listener.accept()
+        again.welcome()
+        again.tell(Error(code="storage", text="Later.", room="lobby"))
+        assert isinstance(take(chat, 3)[-1], Error)
+        joining = meanwhile(lambda: chat.join("lobby"))
+        asked = again.request()
+        assert (asked["epoch"], asked["position"]) == (EPOCH, 2)
+        again.tell(structs.replace(joined(3, True), id=asked["id"]), post(3))
+        assert joining.get().recovered
+        assert take(chat, 2)[-1] == post(3)
 
 
 def test_a_waiting_request_fails_when_the_connection_is_lost(listener: Listener) -> None:

@@ -16,6 +16,7 @@ from geventchat.server.logs.writer import LogWriter
 from geventchat.server.participant import Participant
 from geventchat.server.server import Server
 from tests.conversations.peers import Plain, Rich, Web, encode
+from tests.conversations.stored import placed
 
 _Peer = TypeVar("_Peer", bound=Plain)
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
@@ -117,7 +118,7 @@ def chatting(
     """
     web = "127.0.0.1:0" if door == "web" else "none"
     options = {"admin": "none", "web": web, **(options or {})}
-    config = Config(port=0, timeline=timeline, limits=Limits(**limits), **options)
+    config = Config(port=0, timeline=placed(timeline), limits=Limits(**limits), **options)
     server = Server(config, Console(LogWriter(None), echo=False))
     server.start(ticking=clock)
     chat = Chat(server, door)

@@ -13,10 +13,18 @@ from tests.conversations.chat import Chat, chatting
 from tests.conversations.control import beside
 from tests.conversations.operators import TOKEN
 from tests.conversations.peers import Bystanders
+from tests.conversations.stored import OF_ONE_STORE, ON_ENGINE, placed
 from tests.conversations.web import WebChat, web_chatting
+from tests.engines import RunningEngine
 
 Address = tuple[str, int]
 Serve = Callable[..., Address]
+ABOUT_STORING = (
+    "around", "changes_of_accounts", "conversations", "direct", "edit", "half_close", "history",
+    "hooks", "join", "marks", "missed_changes", "plain", "private_history", "private_rooms",
+    "redact", "room_list", "rooms", "say", "search", "shutdown", "topic",
+)  # fmt: skip
+"""Modules whose conversations depend on what is stored, and when; for the others see stored.py."""
 BOTH_DOORS = pytest.mark.parametrize("door", ["tcp", "web"])
 """Runs tests with rich clients of the chat port, and again with those of the web door."""
 
@@ -24,7 +32,12 @@ BOTH_DOORS = pytest.mark.parametrize("door", ["tcp", "web"])
 @contextmanager
 def serving(timeline: str, *, drain_seconds: int = 10, **limits: int) -> Iterator[Server]:
     """Run a server in this process, on a port of its own."""
-    options = {"admin": "none", "web": "none", "timeline": timeline, "drain_seconds": drain_seconds}
+    options = {
+        "admin": "none",
+        "web": "none",
+        "timeline": placed(timeline),
+        "drain_seconds": drain_seconds,
+    }
     config = Config.of({"port": 0, "limits": limits, **options})
     server = Server(config, Console(LogWriter(None), echo=False))
     server.start()
@@ -34,10 +47,34 @@ def serving(timeline: str, *, drain_seconds: int = 10, **limits: int) -> Iterato
         server.stop()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def timeline(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what needs a timeline once for each, and on an engine where that is the question."""
+    if "timeline" in metafunc.fixturenames:
+        kinds = ["memory", "sqlite"]
+        if ON_ENGINE:
+            kinds = ["sqlite"]
+        elif (
+            metafunc.module.__name__.rpartition("test_")[2] in ABOUT_STORING
+            and metafunc.function.__name__ not in OF_ONE_STORE
+        ):
+            kinds.append("valkey")
+        metafunc.parametrize("timeline", kinds, indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out, where all is stored on an engine, what is about other stores."""
+    if ON_ENGINE:
+        names = ({item.path.stem, item.name.partition("[")[0]} for item in items)
+        items[:] = [item for item in items if not OF_ONE_STORE & next(names)]
+
+
+@pytest.fixture
+def timeline(
+    request: pytest.FixtureRequest, tmp_path: Path, engines: Callable[[str], RunningEngine]
+) -> str:
     """Return the setting of each timeline in turn."""
-    return "memory:" if request.param == "memory" else f"sqlite:{tmp_path}/chat.db"
+    settings = {"memory": "memory:", "sqlite": f"sqlite:{tmp_path}/chat.db"}
+    return settings.get(request.param) or engines(request.param).url
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def test_an_address_that_connects_too_often_is_asked_to_wait() -> None:
 def test_a_reconnecting_client_is_not_counted_as_a_new_connection() -> None:
     with chatting(options=NOBODY, arrivals_per_minute=3) as chat:
         client = "client-that-comes-back"
-        for _ in range(10):
+        for _ in range(5):
             with Rich(chat.address, client=client, source=STRANGER) as ann:
                 ann.pong()
         assert [connect_briefly(chat) for _ in range(2)] == [[]] * 2

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from geventchat.server.session import session as session_module
+from geventchat.server.session import sender
 from tests.conversations.chat import chatting
 from tests.conversations.peers import encode, of
 from tests.conversations.test_slow import TEXT, SlowReader, talk
@@ -50,7 +50,7 @@ def test_a_client_that_does_not_read_what_it_asks_for_is_closed_as_slow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What it has asked for and not read is bounded, and so is the wait for it."""
-    monkeypatch.setattr(session_module, "STALLED_SECONDS", 0.1)
+    monkeypatch.setattr(sender, "STALLED_SECONDS", 0.1)
     with chatting(outbox_bytes=1 << 20) as chat:
         talk(chat, 40)
         slow, ann = SlowReader(chat), chat.rich("Ann")

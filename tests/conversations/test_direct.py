@@ -17,7 +17,7 @@ def test_a_direct_message_reaches_only_its_recipient_and_is_answered_with_sent(
     plain = stored_chat.plain()
     ann, bob, eve = stored_chat.rich_clients("Ann", "Bob", "Eve")
     sent = ann.ask("direct", to="bob", text="for you")
-    assert sent == {"type": "sent", "id": sent["id"], "to": "Bob"}
+    assert sent == {"type": "sent", "id": sent["id"], "to": "Bob", "stored": False}
     direct = bob.event()
     assert abs(direct.pop("time") / 1000 - time.time()) < 60
     assert direct == {"type": "direct", "author": "Ann", "text": "for you"}

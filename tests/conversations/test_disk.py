@@ -111,6 +111,7 @@ def test_a_server_with_a_full_disk_is_not_ready_until_there_is_space(tmp_path: P
         while health(server) != 200:
             assert time.monotonic() < end
             time.sleep(0.05)
+        server.line("messages can be stored in ")  # written by a thread
         assert len(server.lines("messages can be stored in ")) == 1
         ann.say("lobby", "x" * 60_000, key="k2")
         ann.posts(1)

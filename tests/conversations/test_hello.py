@@ -28,7 +28,8 @@ def test_the_welcome_names_the_server_and_its_version(address: Address) -> None:
         welcome = ann.welcome
         assert (welcome["type"], welcome["version"], welcome["nick"]) == ("welcome", 1, "ann")
         assert welcome["server"].startswith("geventchat ")
-        assert welcome["features"] == ["rooms"]
+        features = ["rooms", "accounts", "private", "edit", "redact", "marks", "search"]
+        assert welcome["features"] == features
         assert welcome["ping_seconds"] == 30
         assert welcome["limits"] == {"frame_bytes": 65_536, "rooms": 128, "nick_length": 32}
 

@@ -68,7 +68,7 @@ def test_an_action_on_the_whole_server_has_no_target(chat: Chat, action: str) ->
 
 
 @pytest.mark.parametrize(
-    "action", ["kick", "unban", "unmute", "unlock", "unfreeze", "open", "list"]
+    "action", ["kick", "unban", "unmute", "unlock", "unfreeze", "end", "open", "list"]
 )
 def test_an_action_that_cannot_end_by_itself_has_no_duration(chat: Chat, action: str) -> None:
     target = {} if action in ("open", "list") else {"target": "Eve"}

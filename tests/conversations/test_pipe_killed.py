@@ -42,7 +42,7 @@ def test_every_line_of_a_pipe_is_stored_once_and_in_order_around_kills(
         pipe.stdin.write("\n".join(lines[:-1]))
         pipe.stdin.flush()
         posts: list[Post] = []
-        with gevent.Timeout(6 * SECONDS):
+        with gevent.Timeout(5 * SECONDS):
             for event in bob:
                 if isinstance(event, Post):
                     posts.append(event)

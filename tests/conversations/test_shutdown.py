@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from geventchat.server.server import Server
-from geventchat.server.session import session
+from geventchat.server.session import sender
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.conftest import serving
 from tests.conversations.peers import Plain, Rich, encode, of, texts
@@ -207,7 +207,7 @@ def test_a_client_that_does_not_close_does_not_delay_shutdown(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clients have a moment to read the farewell; then the server ends anyway."""
-    monkeypatch.setattr(session, "_GOODBYE_SECONDS", 0.05)
+    monkeypatch.setattr(sender, "_GOODBYE_SECONDS", 0.05)
     ann, plain = chat.rich(), chat.plain()
     chat.server.stop()
     assert ann.closing()[-1]["code"] == "shutdown"

@@ -5,6 +5,7 @@ import socket as native
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 from gevent import socket
 
@@ -14,6 +15,7 @@ from tests.conversations.chat import Chat, chatting
 from tests.conversations.peers import Plain, encode, of
 
 OUTBOX_BYTES = 64 << 10
+SECONDS = 20
 TEXT = "x" * 8_000
 ENOUGH = 200
 """Number of posts of TEXT that exceed an outbox and the kernel's buffers: 1.6 MB."""
@@ -25,6 +27,7 @@ class SlowReader(Plain):
     def __init__(self, chat: Chat) -> None:
         self.socket = socket.socket()
         self.socket.setsockopt(native.SOL_SOCKET, native.SO_RCVBUF, 4_096)
+        self.socket.settimeout(SECONDS)
         self.socket.connect(chat.address)
         self._heard = b""
         chat.track(self)
@@ -174,7 +177,11 @@ def test_unread_answers_count_against_the_outbox_limit() -> None:
         slow, ann = SlowReader(chat), chat.rich("Ann")
         slow.hello(chat, rooms={})
         history = {"type": "history", "room": "lobby", "limit": 500}
+        everybody = len(chat.sessions())
         slow.send((encode({"type": "join", "room": "lobby"}) + encode(history)) * 50)
+        with gevent.Timeout(SECONDS):  # what is read meanwhile does not count as unread
+            while len(chat.sessions()) == everybody:
+                gevent.sleep(0.001)
         ann.say("lobby", "still here")
         assert ann.posts(1)[0]["position"] == 21
         assert json.loads(slow.rest()[-1])["code"] == "slow"

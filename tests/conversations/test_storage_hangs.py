@@ -32,10 +32,10 @@ def test_a_client_whose_messages_are_not_stored_in_time_is_told_so(
         say = {"type": "say", "room": "lobby", "text": "hi"}
         ann.send(encode(say) * says + encode({"type": "leave", "room": "lobby"}))
         (bye,) = ann.closing()
-        assert (bye["code"], bye["reconnect"]) == ("internal", True)
-        assert "could not store your messages in time" in bye["text"]
+        assert (bye["code"], bye["reconnect"]) == ("storage", True)
+        assert "not known whether your last messages were stored" in bye["text"]
         closes = chat.server._hub.closes
-        assert (closes["internal"], closes["slow"]) == (1, 0)
+        assert (closes["storage"], closes["slow"]) == (1, 0)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -47,4 +47,4 @@ def test_a_client_whose_topic_is_not_stored_in_time_is_ended_at_its_next_request
         lose_submissions(chat, monkeypatch)
         ann.tell("topic", room="lobby", topic="tea")
         ann.tell("ping")
-        assert json.loads(ann.rest()[-1])["code"] == "internal"
+        assert json.loads(ann.rest()[-1])["code"] == "storage"

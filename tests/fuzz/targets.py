@@ -25,6 +25,7 @@ from geventchat.server.web import forwarded
 from geventchat.server.web.framing import Web
 from geventchat.server.web.http import BadRequest
 from geventchat.server.web.origin import Names, parsed
+from geventchat.server.web.posts import Posting, Reply
 
 _LIMIT: Final = 64
 _HELLO: Final = b'{"type":"hello","version":1,"client":"abcdefghijklmnop","token":"secret"}'
@@ -32,7 +33,15 @@ _HANDSHAKE: Final = (
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
-_WEB: Final = Web({}, Names("localhost"), lambda: None)
+_POSTED: Final[list[str]] = []
+
+
+def _posted(posting: Posting, client: Client) -> Reply:
+    _POSTED.append(repr((posting, client)))
+    return Reply(200, b"")
+
+
+_WEB: Final = Web({}, Names("localhost"), lambda: None, _posted)
 _NOT_IN_FIELDS: Final = dict.fromkeys([*range(9), *range(10, 32), 127])
 """Characters that no field of HTTP has."""
 _PROXIES: Final = Networks(["10.0.0.0/8"])
@@ -63,9 +72,12 @@ def a_web_connection(data: bytes) -> None:
 def _web_outcome(pieces: list[bytes]) -> list[bytes | str]:
     framing = _WEB(_LIMIT, Ways("knock twice", 4040, None))
     heard: list[bytes | str] = []
+    _POSTED.clear()
     try:
         for piece in filter(None, pieces):
             for message in framing.feed(piece):
+                if framing.task is not None:
+                    framing.task(Client("192.0.2.1", 1))
                 assert len(message) <= _LIMIT
                 message.decode()
                 heard += filter(None, [message])
@@ -78,7 +90,7 @@ def _web_outcome(pieces: list[bytes]) -> list[bytes | str]:
         reason = error.reason or PROTOCOL
         framing.farewell(reason)
         heard += [error.code, framing.end(reason)]
-    return heard
+    return heard + _POSTED
 
 
 def a_host(data: bytes) -> None:

@@ -7,7 +7,7 @@ from gevent.monkey import get_original
 from geventchat.__main__ import main
 from geventchat.server.transport.outbox import Outbox
 
-SECONDS = 0.01
+SECONDS = 0.02
 _flush = Outbox.flush
 _block = get_original("time", "sleep")
 

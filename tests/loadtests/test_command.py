@@ -37,6 +37,7 @@ def test_a_load_test_that_is_ended_leaves_no_server_and_no_traceback(
         ("restart", ["--posts", "9", "--rooms", "10"], "--posts must be at least --rooms"),
         ("resume", ["--clients", "0"], "argument --clients: '0' is not a whole number"),
         ("slow_reader", ["--busy-seconds", "nan"], "argument --busy-seconds: 'nan' is not a"),
+        ("storms", ["hail"], "unknown storm hail; choose from redactions, edits, searches"),
     ],
 )
 def test_a_scenario_refuses_what_it_cannot_do(scenario: str, options: list[str], line: str) -> None:

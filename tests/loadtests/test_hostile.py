@@ -35,6 +35,9 @@ def test_harm_is_told() -> None:
     assert not SlowLorisResult({"TLS": 5.0}, {"TLS": [5.1]}, [0.1], left=1).good
     assert not SlowLorisResult({"TLS": 5.0}, {"TLS": [0.1, 5.1]}, [0.1]).good
     assert SlowLorisResult({"TLS": 5.0}, {"TLS": [5.1]}, [0.1]).good
+    nobody = SlowLorisResult({"TLS": 5.0}, left=1)
+    assert not nobody.good
+    assert "connected 0 times" in str(nobody)
     before = Held(50.0, 12, 3)
     for after in (Held(60.0, 12, 3), Held(50.0, 13, 3), Held(50.0, 12, 4)):
         assert not ConnectResult(1, 1.0, before, after, 0, 0).good

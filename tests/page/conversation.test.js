@@ -91,16 +91,26 @@ test("a reader above the end is not pushed away by what arrives", () => {
   assert.ok(lobby.items.length <= 3_000 && !lobby.attached);
 });
 
-test("a gap is shown once, and nothing is loaded across it", () => {
+test("what may have changed unnoticed is forgotten, and a gap says so once", () => {
   const lobby = room();
   append(lobby, 1, 10);
   lobby.break();
   lobby.break();
   lobby.enter(joined({ epoch: "e2", position: 2, recovered: false }));
   append(lobby, 1, 2);
-  assert.deepEqual(lobby.items.map((item) => item.kind).filter((kind) => kind === "gap"), ["gap"]);
-  assert.equal(lobby.items.length, 13);
+  assert.deepEqual(lobby.items.map(({ kind, position }) => [kind, position]), [["gap", 0], ["post", 1], ["post", 2]]);
   assert.ok(!lobby.hasOlder && lobby.attached);
+});
+
+test("what is stored above a gap is loaded, and then there is none", () => {
+  const lobby = room();
+  append(lobby, 1, 300);
+  lobby.break();
+  lobby.enter(joined({ position: 400, recovered: false }));
+  append(lobby, 351, 400);
+  assert.ok(lobby.hasOlder);
+  older(lobby);
+  check(lobby);
 });
 
 test("what was dropped is loaded again from the newest", () => {

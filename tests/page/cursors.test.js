@@ -64,3 +64,16 @@ test("a room that was left is not resumed", () => {
   cursors.leave("lobby");
   assert.deepEqual(cursors.resume(), {});
 });
+
+test("the highest change that was heard is where changes go on", () => {
+  const cursors = new Cursors();
+  cursors.joined(joined({ position: 1, change: 4 }));
+  assert.deepEqual(cursors.resume(), { lobby: { epoch: "e1", position: 0, change: 4 } });
+  cursors.post("lobby", 1);
+  assert.deepEqual(cursors.resume(), { lobby: { epoch: "e1", position: 1, change: 4 } });
+  for (const change of [5, 7, 6]) cursors.changed("lobby", change);
+  cursors.post("lobby", 2);
+  assert.deepEqual(cursors.resume(), { lobby: { epoch: "e1", position: 2, change: 7 } });
+  cursors.joined(joined({ position: 3, change: 9, recovered: true }));
+  assert.deepEqual(cursors.resume(), { lobby: { epoch: "e1", position: 2, change: 7 } }, "those are to come");
+});

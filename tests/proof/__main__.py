@@ -1,11 +1,12 @@
 """`make proof`: kill a server repeatedly under load, and check that no message was lost.
 
-python -m tests.proof [--kills 200] [--clients 50] [--seed N]
+python -m tests.proof [--timeline sqlite] [--rounds 200] [--clients 50] [--seed N]
 python -m tests.proof --bugs [NAME …]       # inject each bug, and check that it is caught
 """
 
 import argparse
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -14,25 +15,44 @@ from pathlib import Path
 
 from tests.proof import bugs
 from tests.proof.checker import check
-from tests.proof.nemesis import Failed, Plan, run
+from tests.proof.nemesis import Plan, run
+from tests.proof.server import Failed
+from tests.proof.stores import STORES
 
 
 def main() -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="make proof", description=__doc__.partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--timeline", choices=STORES, default="sqlite")
+    parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--roll-back", action="store_true", help="also restore an older copy")
+    parser.add_argument("--faults", nargs="+", default=(), metavar="NAME", help="these alone")
+    parser.add_argument("--lose", nargs="?", const="", metavar="HOW", help="also lose history")
+    parser.add_argument("--keep", type=int, metavar="N", help="keep N posts in each room")
     parser.add_argument("--bugs", nargs="*", metavar="NAME", help="inject these bugs, or all")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # leaves no process
     if options.bugs is not None:
-        return _catch_bugs(options.bugs or list(bugs.BY_NAME), options.seed)
-    return _prove(Plan(options.kills, options.clients, options.seed, roll_back=options.roll_back))
+        every = [bug.__name__ for bug in bugs.OF_STORES[options.timeline]]
+        return _catch_bugs(options.timeline, options.bugs or every, options.seed)
+    plan = Plan(
+        options.rounds,
+        options.clients,
+        options.seed,
+        options.timeline,
+        faults=tuple(options.faults),
+        lose=options.lose,
+        keep=options.keep,
+    )
+    return _prove(plan)
 
 
 def _prove(plan: Plan) -> int:
-    print(f"seed {plan.seed}, {plan.kills} kills, {plan.clients} clients", flush=True)
+    print(
+        f"seed {plan.seed}, {plan.timeline}, {plan.rounds} rounds, {plan.clients} clients",
+        flush=True,
+    )
     folder = tempfile.mkdtemp(prefix="proof-")
     try:
         result, faults, starts = run(plan, Path(folder))
@@ -47,12 +67,31 @@ def _prove(plan: Plan) -> int:
         f"{counts['away']:,} connections lost, {counts['joined']:,} joins, "
         f"{counts['gaps']:,} gaps reported"
     )
+    print(
+        f"{counts['edits']:,} edits sent, {counts['edited']:,} acknowledged, "
+        f"{counts['redacts']:,} redactions sent, {counts['redacted']:,} acknowledged, "
+        f"{counts['unsure']:,} unknown or refused, {counts['heard']:,} changes received; "
+        f"{counts['redacted texts']:,} redacted texts searched for in the files"
+    )
+    print(
+        f"{counts['account facts']:,} accounts acknowledged, {counts['login facts']:,} sessions, "
+        f"{counts['member facts']:,} memberships, {counts['read facts']:,} read marks; "
+        f"{counts['let in']:,} sessions let in, {counts['shut out']:,} revoked ones shut out, "
+        f"{counts['counts']:,} counts of unread posts compared"
+    )
+    for file, seconds in result.seconds.items():
+        print(f"{file}: no redacted text left after {seconds:.1f} s")
     for fault, count in sorted(faults.items()):
         print(f"{count:5} {fault}")
     print(
         f"ready after a start in {statistics.median(starts):.2f} s (median), "
         f"{max(starts):.2f} s (maximum)"
     )
+    if result.recovered:
+        print(
+            f"stored and delivered after a fault in {statistics.median(result.recovered):.2f} s "
+            f"(median), {max(result.recovered):.2f} s (maximum)"
+        )
     for line in verdict.lines():
         print(line)
     if not verdict.found:
@@ -61,19 +100,10 @@ def _prove(plan: Plan) -> int:
     return 1 if verdict.found else 0
 
 
-def _catch_bugs(names: list[str], seed: int) -> int:
+def _catch_bugs(timeline: str, names: list[str], seed: int) -> int:
     missed = 0
     for name in names:
-        roll_back = name in ("keep_the_epoch", "always_recovered")
-        plan = Plan(
-            kills=4,
-            clients=20,
-            seed=seed,
-            bug=name,
-            moments=("after a batch is stored",),  # when stored posts are not acknowledged yet
-            at_random=0.4,
-            roll_back=roll_back,
-        )
+        plan = Plan(clients=20, seed=seed, timeline=timeline, bug=name, **bugs.plan(name))
         with tempfile.TemporaryDirectory() as folder:
             try:
                 found = check(run(plan, Path(folder))[0]).found

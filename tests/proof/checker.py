@@ -8,12 +8,19 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
+
+from tests.proof import changes, facts
 
 CHECKS = (
     "lost", "doubled", "invented", "changed", "misplaced", "hole", "ghost",
-    "misnumbered", "unnoticed", "lied", "overcautious", "unheard", "late",
+    "misnumbered", "unnoticed", "lied", "overcautious", "unheard", "late", "stale", "resurrected",
+    "remains", "forgotten", "receded", "leaked", "miscounted", "denied", "deaf", "usurped",
+    "leftover",
 )  # fmt: skip
+PLAIN = "q"
+"""Begins the names of plain clients."""
 _SHOWN = 5
 
 
@@ -24,6 +31,10 @@ class StoredPost(NamedTuple):
     position: int
     key: str | None
     text: str
+    change: int = 0
+    redacted: int = 0
+    account: str | None = None
+    """The nick of its author, if that is an account."""
 
 
 @dataclass
@@ -34,8 +45,71 @@ class Run:
     """The log of all clients, in the order of each: time, kind, client, details."""
     epoch: str
     stored: list[StoredPost]
-    rolled_back: bool = False
-    """Whether an older copy was restored, so that acknowledged messages may be lost."""
+    lost: bool = False
+    """Whether some of the history was, so that acknowledged messages may be missing."""
+    over: set[str] = field(default_factory=set)
+    """The epochs that have ended, as history was lost."""
+    oldest: dict[str, int] = field(default_factory=dict)
+    """By room the first position that was not trimmed, if it is not 1."""
+    leftover: list[str] = field(default_factory=list)
+    """What is stored of posts that are not."""
+    remains: list[str] = field(default_factory=list)
+    """The keys of redacted messages of which a text is still in a file, and that file."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """How long it took, by file, until no such text was left."""
+    recovered: list[float] = field(default_factory=list)
+    """How long it took after each of some faults until something was stored and delivered."""
+    facts: dict[str, int] = field(default_factory=dict)
+    """What is stored of people, as `facts` explains."""
+    names: dict[str, str] = field(default_factory=dict)
+    """Conversations, and what they are called here: `@p0+p2`, by whom they are between."""
+
+    def load(self, paths: Iterable[str]) -> None:
+        """Read the logs of the clients."""
+        for path in paths:
+            with open(path, encoding="utf-8") as file:
+                self.take(map(json.loads, file))
+
+    def take(self, lines: Iterable[list[Any]]) -> None:
+        """Add lines of a log."""
+        self.lines += map(self._named, lines)
+
+    def named(self, text: str) -> str:
+        """Return a room, or a fact about one, by the names of conversations."""
+        return " ".join(self.names.get(word, word) for word in text.split(" "))
+
+    def is_trimmed(self, room: str, position: int) -> bool:
+        """Return whether a post may be missing because it was old."""
+        return position < self.oldest.get(room, 1)
+
+    def _named(self, line: list[Any]) -> list[Any]:
+        match line[3:4]:
+            case [str(room)]:
+                line[3] = self.named(room)
+            case [dict(rooms)]:
+                line[3] = {self.named(room): position for room, position in rooms.items()}
+        return line
+
+    @cached_property
+    def accounts(self) -> dict[str, str]:
+        """The nicks of accounts by client."""
+        return {line[2]: line[3] for line in self.lines if line[1] == "account"}
+
+    @cached_property
+    def said(self) -> dict[str, str]:
+        """The texts that were sent, by key."""
+        return {line[4]: line[5] for line in self.lines if line[1] == "says"}
+
+    def rooms(self, client: str) -> set[str]:
+        """Return the rooms with posts that a client is in at the end."""
+        rooms, nick = {post.room for post in self.stored}, self.accounts.get(client)
+        if nick is None:
+            return {room for room in rooms if not facts.is_private(room)}
+        return {
+            room
+            for room in rooms
+            if self.facts.get(f"member {nick} {room}") or nick in room[1:].split("+")
+        }
 
 
 @dataclass
@@ -76,13 +150,20 @@ def check(run: Run) -> Verdict:
     for post in run.stored:
         tops[post.room] = max(tops.get(post.room, 0), post.position)
     for client, lines in by_client.items():
-        _check_client(client, lines, tops, verdict)
+        rooms = run.rooms(client)
+        _check_client(client, lines, {each: tops[each] for each in rooms}, verdict)
+    _check_denied(run, verdict)
+    _check_epochs(run, verdict)
+    changes.check(run, by_client, verdict)
+    facts.check(run, by_client, verdict)
     return verdict
 
 
 def _check_stored(run: Run, sent: dict[str, list[Any]], verdict: Verdict) -> None:
     keys: dict[str, StoredPost] = {}
-    last: dict[str, int] = {}
+    last = {room: oldest - 1 for room, oldest in run.oldest.items()}
+    for what in run.leftover:
+        verdict.add("leftover", what)
     for post in run.stored:
         if post.position != last.get(post.room, 0) + 1:
             verdict.add(
@@ -98,6 +179,8 @@ def _check_stored(run: Run, sent: dict[str, list[Any]], verdict: Verdict) -> Non
             )
         keys[post.key] = post
         _, _, _, room, _, text = sent[post.key]
+        if post.change:  # `changes` checks it
+            text = post.text
         if room != post.room:
             verdict.add("misplaced", f"{post.key} was sent to {room} and is stored in {post.room}")
         if text != post.text:
@@ -105,13 +188,14 @@ def _check_stored(run: Run, sent: dict[str, list[Any]], verdict: Verdict) -> Non
 
 
 def _check_acknowledged(run: Run, sent: dict[str, list[Any]], verdict: Verdict) -> None:
+    if run.lost:  # what was lost may be missing, or stored once more elsewhere
+        return
     positions = {post.key: post.position for post in run.stored}
     for line in run.lines:
-        if line[1] in ("ok", "again"):
+        if line[1] in ("ok", "again") and not run.is_trimmed(line[3], line[5]):
             _, _, _, _, key, position = line
             if key not in positions:
-                if not run.rolled_back:
-                    verdict.add("lost", f"{key} was acknowledged at {position} and is not stored")
+                verdict.add("lost", f"{key} was acknowledged at {position} and is not stored")
             elif positions[key] != position:
                 verdict.add(
                     "misnumbered",
@@ -125,8 +209,12 @@ def _check_received(run: Run, sent: dict[str, list[Any]], verdict: Verdict) -> N
     for line in run.lines:
         if line[1] != "saw":
             continue
-        _, _, client, room, epoch, position, _, text = line
+        _, _, client, room, epoch, position, _, text, change, redacted = line
         place = epoch, room, position
+        if change:  # `changes` checks it
+            if redacted and text:
+                verdict.add("resurrected", f"{client} received {place} redacted, with a text")
+            continue
         other = first.setdefault(place, line)
         if other[7] != text:
             verdict.add(
@@ -141,11 +229,11 @@ def _check_received(run: Run, sent: dict[str, list[Any]], verdict: Verdict) -> N
             verdict.add(
                 "misplaced", f"{author} was sent to {sent[author][3]} and received in {room}"
             )
-        if epoch == run.epoch and not run.rolled_back:
+        if epoch == run.epoch and not run.lost and not run.is_trimmed(room, position):
             post = stored.get((room, position))
             if post is None:
                 verdict.add("ghost", f"{client} received {place}, which is not stored")
-            elif post.text != text:
+            elif not post.change and post.text != text:
                 verdict.add(
                     "changed",
                     f"{client} received {text[:40]!r} at {place}, stored is {post.text[:40]!r}",
@@ -153,14 +241,26 @@ def _check_received(run: Run, sent: dict[str, list[Any]], verdict: Verdict) -> N
 
 
 def _check_real_time(run: Run, sent: dict[str, list[Any]], verdict: Verdict) -> None:
-    """A message acknowledged before another was sent must have a lower position."""
-    if run.rolled_back:
+    """A message acknowledged before another was sent must have a lower position.
+
+    So must one that the same plain client has sent before another.
+    """
+    if run.lost:
         return
+    last: dict[str, int] = {}
+    for each in sorted(run.stored, key=lambda post: (post.room, post.position)):
+        client, _, number = (each.key or "").partition("-")
+        if client.startswith(PLAIN):
+            if int(number) < last.get(client, 0):
+                verdict.add("late", f"{each.key} is stored after {client}-{last[client]}")
+            last[client] = int(number)
     events: dict[str, list[tuple[int, int, int, str]]] = defaultdict(list)
     positions = {post.key: post for post in run.stored}
     for line in run.lines:
         at, kind = line[0], line[1]
         if kind in ("says", "ok") and (post := positions.get(line[4])):
+            if kind == "ok" and line[5] != post.position:  # that one was trimmed
+                continue
             events[post.room].append((at, 0 if kind == "says" else 1, post.position, line[4]))
     for room, happened in events.items():
         newest = 0
@@ -172,6 +272,37 @@ def _check_real_time(run: Run, sent: dict[str, list[Any]], verdict: Verdict) -> 
                     "late",
                     f"{room}: {key} was sent after {newest} was acknowledged, and is {position}",
                 )
+
+
+def _check_denied(run: Run, verdict: Verdict) -> None:
+    """What was answered with `storage` to a client that had sent it once is not stored."""
+    texts = {post.text for post in run.stored}
+    texts |= {line[7] for line in run.lines if line[1] in ("saw", "heard") and line[7]}
+    asked: dict[tuple[str, str], str] = {}
+    for line in run.lines:
+        match line[1]:
+            case "opens":  # what is not acknowledged is sent once more
+                asked = {at: text for at, text in asked.items() if at[0] != line[2]}
+            case "says":
+                asked[line[2], line[4]] = line[5]
+            case "edits":
+                asked[line[2], line[4]] = line[6]
+            case "unknown" | "unsure" if line[-1] == "storage":
+                verdict.counts["denied"] += 1
+                if (text := asked.get((line[2], line[4]))) in texts:
+                    verdict.add("denied", f"{line[2]} was denied {text[:40]!r}, which is stored")
+
+
+def _check_epochs(run: Run, verdict: Verdict) -> None:
+    """The epoch is another if history was lost, and only then; and what the nemesis noted."""
+    for line in run.lines:
+        if line[1] in ("deaf", "usurped"):
+            verdict.add(line[1], line[3])
+    epochs = {line[4] for line in run.lines if line[1] == "joined"}
+    if run.epoch in run.over:
+        verdict.add("lied", f"the epoch is still {run.epoch}, although history was lost")
+    if len(epochs) > 1 and not run.lost:
+        verdict.add("overcautious", f"{len(epochs)} epochs, although no history was lost")
 
 
 def _check_client(
@@ -186,7 +317,7 @@ def _check_client(
             case "gap":
                 verdict.counts["gaps"] += 1
             case "joined":
-                _, _, _, room, epoch, position, oldest, recovered, asked = line
+                _, _, _, room, epoch, position, oldest, recovered, asked = line[:9]
                 if asked is not None:
                     could = asked[0] == epoch and oldest - 1 <= asked[1] <= position
                     if recovered is True and not could:
@@ -204,8 +335,11 @@ def _check_client(
                 elif asked is None or recovered is False:
                     at[room] = None
                     gaps.add(room)
+            case "left":
+                at.pop(line[3], None)
+                claims.pop(line[3], None)
             case "saw":
-                _, _, _, room, epoch, position, _, _ = line
+                room, epoch, position = line[3:6]
                 before = at.get(room)
                 if before is not None and before[0] == epoch:
                     if position <= before[1]:
@@ -226,12 +360,3 @@ def _check_client(
                         verdict.add(
                             "unheard", f"{client}: {room} ended at {line[3].get(room)} of {top}"
                         )
-
-
-def load(paths: Iterable[str]) -> list[list[Any]]:
-    """Read the logs of the clients."""
-    lines = []
-    for path in paths:
-        with open(path, encoding="utf-8") as file:
-            lines += [json.loads(line) for line in file]
-    return lines

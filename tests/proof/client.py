@@ -1,10 +1,10 @@
 """Some clients in a process, which log everything they do and receive.
 
-    python -m tests.proof.client PORT FIRST COUNT SEED FILE
+    python -m tests.proof.client PORT FIRST COUNT SEED FILE PEOPLE
 
-They talk until they read `stop` from standard input, and then receive until they have reached the
-newest positions, which follow on standard input. Each line of the log is written before the system
-call that sends, or after the one that receives; times are monotonic, in nanoseconds.
+PEOPLE is empty if all are guests, or JSON: how many `clients` there are, and
+the `port` and `token` of a webhook. They talk until they read `stop` from standard input. Then they
+receive until they have reached the newest positions, which follow there.
 """
 
 import json
@@ -12,171 +12,117 @@ import random
 import sys
 import time
 from contextlib import suppress
-from typing import Final, TextIO
+from typing import Any, Final
 
 import gevent
 from gevent import socket
 from gevent.event import Event as Signal
 
-from geventchat.client import (
-    Connection,
-    Disconnected,
-    Ended,
-    Gap,
-    Joined,
-    Post,
-    Reconnected,
-    Refused,
-    ServerError,
-    backoff,
-)
+from geventchat.client import backoff
 from geventchat.client import connection as library
-from geventchat.client.reader import Reader
-from geventchat.client.socket_link import SocketLink
-from geventchat.protocol.events import AnyEvent
-from geventchat.protocol.requests import Cursor
+from tests.proof import people
+from tests.proof.checker import PLAIN
+from tests.proof.log import Chat, LoggingReader, begin
+from tests.proof.plain import shout
+from tests.proof.talk import FAILURES, ROOMS, Author, listen, talk
 
-ROOMS: Final = ("one", "two", "three")
-MEAN_SECONDS: Final = 0.4
-_LEVEL_SECONDS: Final = 10
-
-
-class Chat(Connection):
-    """A named connection that logs what its application does."""
-
-    name: str
-    file: TextIO
-
-
-class LoggingReader(Reader):
-    """A reader that logs what it receives from the socket, before anything else sees it."""
-
-    name: str
-    file: TextIO
-
-    def _handle(self, event: AnyEvent, frame_bytes: int) -> None:
-        if isinstance(event, Post):
-            note(
-                self,
-                "saw",
-                event.room,
-                self.epochs.get(event.room),
-                event.position,
-                event.key,
-                event.text,
-            )
-        elif isinstance(event, Joined):
-            asked = self.asked.get(event.room)
-            self.epochs[event.room] = event.epoch
-            note(
-                self,
-                "joined",
-                event.room,
-                event.epoch,
-                event.position,
-                event.oldest,
-                event.recovered,
-                asked,
-            )
-        super()._handle(event, frame_bytes)
-
-    def _open(self, nick: str | None, rooms: dict[str, Cursor | None]) -> SocketLink:
-        self.asked = {room: [at.epoch, at.position] if at else None for room, at in rooms.items()}
-        self.epochs: dict[str, str] = {}
-        return super()._open(nick, rooms)
-
-
-def note(chat: Chat | LoggingReader, kind: str, *what: object) -> None:
-    """Write a line."""
-    chat.file.write(json.dumps([time.monotonic_ns(), kind, chat.name, *what]) + "\n")
-
-
-def talk(chat: Chat, dice: random.Random, stop: Signal) -> None:
-    """Send messages, one after the other, until told to stop."""
-    number = 0
-    while not stop.wait(dice.expovariate(1 / MEAN_SECONDS)):
-        number += 1
-        room, key = dice.choice(ROOMS), f"{chat.name}-{number}"
-        text = f"{key}: {'ä€ '[number % 3] * dice.randrange(1, 200)}."
-        note(chat, "says", room, key, text)
-        try:
-            position = chat.say(room, text, key=key)
-        except (Refused, TimeoutError, Ended) as error:
-            note(chat, "unknown", room, key, str(error))
-        else:
-            note(chat, "ok", room, key, position)
-            if dice.random() < 0.1:
-                repeat(chat, room, text, key)
-
-
-def repeat(chat: Chat, room: str, text: str, key: str) -> None:
-    """Send a stored message again, as after a missed acknowledgement."""
-    with suppress(Refused, TimeoutError, Ended):
-        note(chat, "again", room, key, chat.say(room, text, key=key))
-
-
-def listen(chat: Chat, dice: random.Random) -> None:
-    """Receive everything; sometimes read slowly, or lose the connection."""
-    while True:
-        try:
-            for event in chat:
-                if isinstance(event, Gap):
-                    note(chat, "gap", event.room, event.after)
-                elif isinstance(event, Disconnected):
-                    note(chat, "away", event.bye.code)
-                elif isinstance(event, Reconnected):
-                    note(chat, "back")
-                elif dice.random() < 0.0005:
-                    gevent.sleep(1.0)
-                elif dice.random() < 0.0005:
-                    with suppress(OSError):
-                        chat._reader.link._socket.shutdown(socket.SHUT_RDWR)
-        except ServerError as error:
-            note(chat, "broken", str(error))
-        else:
-            return
+_LEVEL_SECONDS: Final = 45
+_TRIED: Final = 40
+"""Sessions that are tried at the end."""
 
 
 def main() -> None:
     """Run the clients."""
     port, first, count, seed = map(int, sys.argv[1:5])
     backoff.MAX_SECONDS = 0.2  # type: ignore[misc]
-    library.Reader = LoggingReader  # type: ignore[attr-defined]
     library.ANSWER_SECONDS = 10  # type: ignore[misc]
     library.CLOSE_SECONDS = 2  # type: ignore[misc]
-    stop = Signal()
-    with open(sys.argv[5], "w", encoding="utf-8") as file:
-        chats = []
-        for number in range(first, first + count):
-            LoggingReader.name, LoggingReader.file = f"c{number}", file
-            chat = Chat("127.0.0.1", port, nick=f"c{number}", rooms=ROOMS)
-            assert isinstance(chat._reader, LoggingReader)
-            for each in (chat, chat._reader):
-                each.name, each.file = f"c{number}", file
+    with open(sys.argv[5], "w", encoding="utf-8") as file, begin(file):
+        _run(port, range(first, first + count), seed, json.loads(sys.argv[6] or "null"))
+
+
+def _run(port: int, numbers: range, seed: int, cast: dict[str, Any] | None) -> None:
+    first, stop, since = numbers[0], Signal(), numbers[0] // 10 % 2 == 1
+    private = f"{'since' if since else 'plan'}-{first}"
+    dice = [random.Random(seed * 1_000 + number) for number in range(3 * len(numbers))]
+    if cast is None:
+        chats = [Chat(port, f"c{n}", nick=f"c{n}", rooms=ROOMS) for n in numbers]
+    else:
+        chats = [people.connect(port, n) for n in numbers if n % 10 != people.AWAY]
+        people.gather(chats[: people.AWAY], private, "joined" if since else "all")
+    listening = [gevent.spawn(listen, chat, dice.pop(), stop) for chat in chats]
+    authors: dict[str, Author] = {}
+    for chat in chats:
+        author = authors.setdefault(chat.person or chat.name, Author())
+        if cast is not None and chat.person is not None:
+            others = [nick for nick in people.nicks(cast["clients"]) if nick != chat.person]
+            author.others, author.private = others, private
+    doing: list[gevent.Greenlet[..., None]] = [
+        gevent.spawn(talk, chat, authors[chat.person or chat.name], dice.pop(), stop)
+        for chat in chats
+    ]
+    doing.append(gevent.spawn(shout, f"{PLAIN}{first}", port, dice.pop(), stop))
+    if cast is not None:
+        doing += [
+            gevent.spawn(people.come_and_go, chats, private, dice.pop(), stop),
+            gevent.spawn(people.post, f"h{first}", cast["port"], cast["token"], dice.pop(), stop),
+        ]
+    coming = gevent.spawn(people.newcomers, port, first, dice.pop(), stop) if cast else None
+    print("ready", flush=True)
+    _line()
+    stop.set()
+    gevent.joinall(doing, raise_error=True)
+    tokens = coming.get() if coming is not None else []
+    LoggingReader.file.flush()
+    print("silent", flush=True)
+    tops = json.loads(_line())
+    people.try_sessions(port, f"t{first}", tokens[-_TRIED:])
+    if cast is not None:
+        for chat in people.come_back(port, numbers):
             chats.append(chat)
-            LoggingReader.name = ""
-        dice = [random.Random(seed * 1_000 + number) for number in range(2 * count)]
-        listening = [gevent.spawn(listen, chat, dice.pop()) for chat in chats]
-        talking = [gevent.spawn(talk, chat, dice.pop(), stop) for chat in chats]
-        print("ready", flush=True)
-        _line()
-        stop.set()
-        gevent.joinall(talking)
-        print("silent", flush=True)
-        tops = json.loads(_line())
-        end = time.monotonic() + _LEVEL_SECONDS
-        while time.monotonic() < end and not all(_level(chat, tops) for chat in chats):
-            gevent.sleep(0.02)
-        for chat in chats:
-            note(chat, "end", {room: at and at.position for room, at in chat.cursors.items()})
-        gevent.joinall([gevent.spawn(chat.close) for chat in chats], timeout=10)
-        gevent.joinall(listening, timeout=5)
+            listening.append(gevent.spawn(listen, chat, dice.pop(), stop))
+    _end(chats, tops)
+    gevent.joinall(listening, timeout=5)
+
+
+def _end(chats: list[Chat], tops: dict[str, int]) -> None:
+    for chat in chats:
+        if chat.person is not None:
+            _open_conversations(chat)
+    end = time.monotonic() + _LEVEL_SECONDS
+    while time.monotonic() < end and not all(_level(chat, tops) for chat in chats):
+        gevent.sleep(0.02)
+    for chat in chats:
+        with suppress(*FAILURES):
+            chat.ping()  # behind all that was delivered
+        cursors = chat.cursors
+        chat.note("end", {room: at and at.position for room, at in cursors.items()})
+        for room, at in cursors.items() if chat.person is not None else ():
+            with suppress(*FAILURES):
+                if at is not None and at.position:
+                    mark = chat.read(room, 1)
+                    chat.note("counts", room, mark.position, mark.unread, mark.mentions)
+    gevent.joinall([gevent.spawn(chat.close) for chat in chats], timeout=10)
+
+
+def _open_conversations(chat: Chat) -> None:
+    """Join conversations that did not open by themselves: all of it was read elsewhere."""
+    after: str | None = None
+    with suppress(*FAILURES):
+        while True:
+            page = chat.conversations(limit=200, after=after)
+            for each in page.conversations:
+                if not chat.has_joined(each.room):
+                    chat.note("closed", each.room, each.unread)
+                    chat.join(each.room)
+            if (after := page.next) is None:
+                return
 
 
 def _level(chat: Chat, tops: dict[str, int]) -> bool:
-    cursors = chat.cursors
-    return all(
-        (at := cursors.get(room)) is not None and at.position >= top for room, top in tops.items()
+    return chat.ended is not None or all(
+        tops.get(room, 0) <= (at.position if at is not None else 0)
+        for room, at in chat.cursors.items()
     )
 
 

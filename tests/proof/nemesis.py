@@ -1,260 +1,195 @@
-"""Injects faults into a server under load: kills, a full disk, pauses, an older copy."""
+"""Injects faults into a server under load: kills, pauses, and what can happen to its store."""
 
 import json
-import os
 import random
-import resource
-import shutil
 import signal
-import socket
-import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from loadtests.support.address import free_port
-from tests.proof.checker import Run, StoredPost, load
-from tests.proof.moments import FIRST_BOOT, MOMENTS
+from tests.proof import clients as processes
+from tests.proof import contents, log
+from tests.proof.checker import Run
+from tests.proof.clients import Clients
+from tests.proof.moments import FIRST_BOOT
+from tests.proof.probe import DEAF_SECONDS, Probe
+from tests.proof.server import Failed, Server
+from tests.proof.stores import STORES
+from tests.proof.stores.base import Fault, Scene, Store
 
-HERE: Final = Path(__file__).parents[2]
-CLIENTS_PER_PROCESS: Final = 10
-READY_SECONDS: Final = 10.0
-_OPTIONS: Final = ("--trust", "127.0.0.0/8", "--log-format", "json")
-
-
-class Failed(Exception):
-    """The run did not complete."""
+NAME: Final = "nemesis"
+"""Whose lines in the log are about what was done to the server, and what it did then."""
+_PROBED: Final = 0.5
+"""The share of rounds after which it is waited until the server stores and delivers again."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """The faults of a run."""
 
-    kills: int
+    rounds: int
     clients: int
     seed: int
+    timeline: str = "sqlite"
+    """One of STORES."""
     bug: str = "-"
-    moments: tuple[str, ...] = tuple(MOMENTS)
-    """Moments at which the server may be killed, in addition to random ones."""
+    moments: tuple[str, ...] = ()
+    """Moments at which the server may be killed, if not all."""
     at_random: float = 0.6
     """The share of kills at a random time."""
-    roll_back: bool = False
-    """Restore an older copy once, half way."""
+    faults: tuple[str, ...] = ()
+    """Beginnings of the names of other faults, if not all."""
+    lose: str | None = None
+    """Lose history once, half way: a beginning of the name of a loss, empty for the first."""
+    keep: int | None = None
+    """How many posts of each room are kept, if not all."""
+    late_seconds: float | None = 600.0
+    """How soon redacted texts have to be gone from what is cleaned up now and then only.
 
-
-class Server:
-    """A server that restarts on the same port, with the same database."""
-
-    def __init__(self, folder: Path, bug: str) -> None:
-        self.database = folder / "chat.db"
-        self._bug = bug
-        self._log = folder / "log"
-        self._process: subprocess.Popen[bytes] | None = None
-        self.ready_seconds: list[float] = []
-        self.port = free_port()
-
-    def start(self, moment: str = "-") -> None:
-        """Start it; return when it listens, or was killed before that."""
-        command = [sys.executable, "-m", "tests.proof.launcher", moment, self._bug, "serve"]
-        command += ["--port", str(self.port), "--timeline", f"sqlite:{self.database}", *_OPTIONS]
-        began = time.monotonic()
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=HERE, stdout=log, stderr=log)
-        while time.monotonic() < began + READY_SECONDS and self.runs():
-            with suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                self.ready_seconds.append(time.monotonic() - began)
-                return
-            time.sleep(0.005)
-        if self.runs():
-            raise Failed(f"the server does not listen after {READY_SECONDS:g} s; see {self._log}")
-
-    def runs(self) -> bool:
-        """Whether the process is running."""
-        return self._process is not None and self._process.poll() is None
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, if it is there."""
-        if self._process is not None and self.runs():
-            self._process.send_signal(number)
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until it has ended; return whether it has."""
-        assert self._process is not None
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(seconds)
-        return not self.runs()
-
-    def fill_disk(self, full: bool) -> None:
-        """Set or remove a limit of the file size."""
-        if self._process is None or not self.runs():
-            return
-        size = max(path.stat().st_size for path in self.database.parent.glob("chat.db*"))
-        limit = size if full else resource.RLIM_INFINITY
-        with suppress(ProcessLookupError):
-            resource.prlimit(
-                self._process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY)
-            )
-
-
-class Clients:
-    """Client processes and their logs."""
-
-    def __init__(self, folder: Path, plan: Plan, port: int) -> None:
-        self._processes = []
-        self.files = []
-        for first in range(0, plan.clients, CLIENTS_PER_PROCESS):
-            count = min(CLIENTS_PER_PROCESS, plan.clients - first)
-            file = folder / f"clients-{first}.jsonl"
-            command = [sys.executable, "-m", "tests.proof.client", str(port)]
-            command += [str(first), str(count), str(plan.seed), str(file)]
-            pipe = subprocess.PIPE
-            process = subprocess.Popen(command, cwd=HERE, stdin=pipe, stdout=pipe, text=True)
-            self._processes.append(process)
-            self.files.append(str(file))
-
-    def __enter__(self) -> "Clients":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for process in self._processes:
-            process.kill()
-            process.communicate()
-
-    def expect(self, word: str) -> None:
-        """Wait until every process has printed a line."""
-        for process in self._processes:
-            assert process.stdout is not None
-            if process.stdout.readline() != f"{word}\n":
-                raise Failed(f"clients ended before they were {word}")
-
-    def tell(self, line: str) -> None:
-        """Send a line to every process."""
-        for process in self._processes:
-            assert process.stdin is not None
-            process.stdin.write(f"{line}\n")
-            process.stdin.flush()
-
-    def end(self) -> None:
-        """Wait until all have ended by themselves."""
-        for process in self._processes:
-            if process.wait(60):
-                raise Failed(f"clients ended with {process.returncode}")
-
-    def pause(self, dice: random.Random) -> None:
-        """Stop some clients for a moment."""
-        process = dice.choice(self._processes)
-        process.send_signal(signal.SIGSTOP)
-        time.sleep(dice.uniform(0.1, 0.5))
-        process.send_signal(signal.SIGCONT)
+    None: do not wait for that at all.
+    """
 
 
 def run(plan: Plan, folder: Path) -> tuple[Run, Counter[str], list[float]]:
     """Run the plan; return the data to check, the faults, and the duration of each start."""
     dice = random.Random(plan.seed)
-    server = Server(folder, plan.bug)
     faults: Counter[str] = Counter()
-    server.start(FIRST_BOOT)
-    faults["kill at first boot"] += not server.runs()
-    server.start()
     with ExitStack() as stack:
-        stack.callback(server.signal, signal.SIGKILL)
-        clients = stack.enter_context(Clients(folder, plan, server.port))
+        store = STORES[plan.timeline](folder, stack)
+        server = Server(folder, store.timeline, plan.bug, *_options(plan, folder))
+        stack.callback(server.kill)
+        server.start(FIRST_BOOT)
+        faults["kill at first boot"] += not server.runs()
+        server.start()
+        # After a loss nobody knows who has an account: then all are guests.
+        cast = "" if plan.lose is not None else processes.cast(plan.clients, server)
+        clients = stack.enter_context(Clients(folder, plan.clients, plan.seed, server, cast))
         clients.expect("ready")
-        for number in range(plan.kills):
-            _inject_fault(plan, server, clients, dice, faults)
-            if plan.roll_back and number == plan.kills // 2:
-                _roll_back(server, folder)
-                faults["older copy restored"] += 1
-        _run_for(server)
+        notes = stack.enter_context((folder / "nemesis.jsonl").open("w", encoding="utf-8"))
+        stack.enter_context(log.begin(notes))
+        scene = Scene(server, clients, dice, stack, _note)
+        probe = Probe(server.port)
+        for number in range(plan.rounds):
+            _round(plan, store, scene, faults)
+            if plan.lose is not None and number == plan.rounds // 2:
+                _inject(_loss(store, plan.lose), store.losses, scene, faults)
+            _revive(scene, faults)
+            if dice.random() < _PROBED and not probe.hears():
+                scene.note("deaf", f"nothing was stored and delivered for {DEAF_SECONDS:g} s")
+        time.sleep(1.0)
         clients.tell("stop")
         clients.expect("silent")
-        epoch, stored = _stored_posts(server.database)
-        tops: dict[str, int] = {}
-        for post in stored:
-            tops[post.room] = post.position
+        judged = store.read()
+        judged.lost = plan.lose is not None
+        if plan.late_seconds is not None and plan.lose is None:
+            contents.look_for_remains(judged, store.places(plan.late_seconds))
+        names = {name: room for room, name in judged.names.items()}
+        tops = {names.get(post.room, post.room): post.position for post in judged.stored}
         clients.tell(json.dumps(tops))
         clients.end()
-        server.signal(signal.SIGTERM)
-        if not server.wait(15):
+        scene.server.signal(signal.SIGTERM)
+        if not scene.server.wait(15):
             raise Failed("the server does not end")
-    return Run(load(clients.files), epoch, stored, plan.roll_back), faults, server.ready_seconds
+    judged.load([*clients.files, notes.name])
+    judged.recovered = probe.seconds
+    return judged, faults, server.ready_seconds
 
 
-def _inject_fault(
-    plan: Plan, server: Server, clients: Clients, dice: random.Random, faults: Counter[str]
-) -> None:
-    """Kill the server once, sometimes after another fault."""
-    match dice.randrange(6):
-        case 0:
-            server.fill_disk(True)
-            time.sleep(dice.uniform(0.1, 0.6))
-            server.fill_disk(False)
-            faults["disk full"] += 1
-        case 1:
-            clients.pause(dice)
-            faults["readers paused"] += 1
-        case 2:
-            server.signal(signal.SIGSTOP)
-            time.sleep(dice.uniform(0.05, 0.3))
-            server.signal(signal.SIGCONT)
-            faults["server paused"] += 1
-    if dice.random() < plan.at_random:
-        time.sleep(dice.uniform(0.2, 1.0))
-        server.signal(signal.SIGKILL)
-        server.wait(5)
-        faults["kill at random"] += 1
-        server.start()
-        return
-    moment = dice.choice(plan.moments)
+def _options(plan: Plan, folder: Path) -> list[str]:
+    if plan.keep is None:
+        return []
+    settings = folder / "settings.toml"
+    settings.write_text(f"[limits]\nhistory_posts_per_room = {plan.keep}\n", "ascii")
+    return ["--config", str(settings)]
+
+
+def _note(kind: str, *what: object) -> None:
+    log.write(NAME, kind, *what)
+
+
+def _loss(store: Store, name: str) -> str:
+    """Return the first loss whose name begins so."""
+    return next(each for each in store.losses if each.startswith(name))
+
+
+def _round(plan: Plan, store: Store, scene: Scene, faults: Counter[str]) -> None:
+    """Inject a fault, or kill the server, or both."""
+    dice = scene.dice
+    every = {
+        name: fault
+        for name, fault in {**_FAULTS, **store.faults}.items()
+        if not plan.faults or name.startswith(plan.faults)
+    }
+    if dice.random() < store.fault_share:
+        _inject(dice.choice(list(every)), every, scene, faults)
+    if dice.random() < store.kill_share:
+        if dice.random() < plan.at_random:
+            _kill_at_random(scene, faults)
+        else:
+            _kill_at(dice.choice(plan.moments or store.moments), scene, faults)
+
+
+def _inject(name: str, among: Mapping[str, Fault], scene: Scene, faults: Counter[str]) -> None:
+    scene.note("fault", name)
+    among[name](scene)
+    scene.note("over", name)
+    faults[name] += 1
+
+
+def _pause_readers(scene: Scene) -> None:
+    scene.clients.pause(scene.dice)
+
+
+def _pause_server(scene: Scene) -> None:
+    scene.server.signal(signal.SIGSTOP)
+    time.sleep(scene.dice.uniform(0.05, 0.3))
+    scene.server.signal(signal.SIGCONT)
+
+
+_FAULTS: Final[Mapping[str, Fault]] = {
+    "readers paused": _pause_readers,
+    "server paused": _pause_server,
+}
+
+
+def _kill_at_random(scene: Scene, faults: Counter[str]) -> None:
+    time.sleep(scene.dice.uniform(0.2, 1.0))
+    scene.server.kill()
+    faults["kill at random"] += 1
+    scene.server.start()
+
+
+def _kill_at(moment: str, scene: Scene, faults: Counter[str]) -> None:
+    """Shut the server down, and start one that is killed at a moment, or soon."""
+    server, dice = scene.server, scene.dice
     server.signal(signal.SIGTERM)
     server.wait(15)
     faults["drain"] += 1
-    server.start(f"{moment}:{dice.randrange(1, 40) if 'a' in moment[:2] else 1}")
+    often = moment.startswith("after") or "records" in moment
+    server.start(f"{moment}:{dice.randrange(1, 40) if often else 1}")
     if moment.startswith("when"):
         time.sleep(dice.uniform(0.2, 0.6))
         server.signal(signal.SIGTERM)
     if server.wait(1.5):
         faults[f"kill {moment}"] += 1
     else:
-        server.signal(signal.SIGKILL)
-        server.wait(5)
+        server.kill()
         faults["kill at random"] += 1
     server.start()
 
 
-def _roll_back(server: Server, folder: Path) -> None:
-    """Restore a copy that is two seconds old, as after a loss of the disk."""
-    copy = folder / "copy"
-    with closing(sqlite3.connect(server.database)) as db, closing(sqlite3.connect(copy)) as to:
-        db.backup(to)
-    time.sleep(2.0)
-    server.signal(signal.SIGKILL)
-    server.wait(5)
-    for suffix in ("-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            os.unlink(f"{server.database}{suffix}")
-    shutil.move(copy, server.database)
+def _revive(scene: Scene, faults: Counter[str]) -> None:
+    """Start the server again if it has ended by itself, which it may while it is starting."""
+    server = scene.server
+    if server.runs():
+        return
+    faults["server ended while it started"] += not server.ready
+    if server.ready:
+        scene.note("deaf", f"the server ended by itself with exit code {server.exit_code}")
     server.start()
-    time.sleep(1.0)
-
-
-def _run_for(server: Server) -> None:
-    time.sleep(1.0)
     if not server.runs():
-        server.start()
-
-
-def _stored_posts(database: Path) -> tuple[str, list[StoredPost]]:
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as db:
-        (epoch,) = db.execute("SELECT epoch FROM store").fetchone()
-        rows = db.execute(
-            "SELECT rooms.name, position, key, text FROM posts"
-            " JOIN rooms ON rooms.id = posts.room ORDER BY rooms.name, position"
-        ).fetchall()
-    return epoch, [StoredPost(*row) for row in rows]
+        raise Failed(f"the server does not start: exit code {server.exit_code}")

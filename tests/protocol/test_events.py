@@ -34,6 +34,7 @@ from geventchat.protocol.events import (
     Typing,
     Welcome,
 )
+from tests.protocol.people import EVENTS
 
 POST = Post("tea", 7, "Ann", 1_700_000_000_000, "Hi")
 WIRE: Final[dict[str, Event]] = {
@@ -112,6 +113,7 @@ WIRE: Final[dict[str, Event]] = {
         code="shutdown", text="Bye.", reconnect=True, after_ms=1_500
     ),
 }
+WIRE.update(EVENTS)
 
 
 each = pytest.mark.parametrize(

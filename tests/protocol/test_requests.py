@@ -29,6 +29,7 @@ from geventchat.protocol.requests import (
     Typing,
     Who,
 )
+from tests.protocol.people import REQUESTS
 
 CLIENT = "0123456789abcdef"
 FULL: Final[dict[str, Request]] = {
@@ -66,6 +67,7 @@ FULL: Final[dict[str, Request]] = {
         action="ban", target="Eve", target_type="client", seconds=60, reason="spam", token="t"
     ),
 }
+FULL.update(REQUESTS)
 BARE: Final[dict[str, Request]] = {
     '{"type":"hello","version":1,"client":"0123456789abcdef"}': Hello(version=1, client=CLIENT),
     '{"type":"say","room":"tea","text":"Hi"}': Say(room="tea", text="Hi"),
@@ -111,7 +113,7 @@ def test_every_request_may_carry_an_id(frame: str) -> None:
 
 @pytest.mark.parametrize("frame", FULL)
 def test_unknown_fields_are_ignored(frame: str) -> None:
-    forged = changed(frame, author="server", time=[0, {"x": None}], system=True)
+    forged = changed(frame, sender="server", time=[0, {"x": None}], system=True)
     assert requests.decode(forged.encode()) == FULL[frame]
 
 

@@ -1,7 +1,12 @@
-"""Clients of a hub that check all they receive: each post after their cursor, once, in order."""
+"""Clients of a hub that check all they receive: each post after their cursor, once, in order.
+
+And that every post they know is in the end as it is stored, however it changed meanwhile; and of
+the others in a room, that each person comes and goes in turn, on however many connections.
+"""
 
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import gevent
 
@@ -13,6 +18,43 @@ from tests.server.links import FakeLink
 FRESH = 3
 AT_FIRST = ["lobby", "attic"]
 ROOMS = [*AT_FIRST, "cellar"]
+PRIVATE = "plans"
+"""A private room, whose newcomers see nothing of before."""
+
+
+class Roster:
+    """Who is in a room, as far as presence has told.
+
+    Only of the others: that one has left is told to who has come back meanwhile, too.
+    """
+
+    def __init__(self, own: set[str]) -> None:
+        self._own = own
+        self._present: dict[str, bool] = {}
+
+    def hear(self, presence: events.Presence) -> None:
+        nick = presence.nick or ""
+        if nick in self._own:
+            return
+        match presence.event:
+            case "join":
+                assert self._present.get(nick) is not True, presence
+                self._present[nick] = True
+            case "leave":
+                assert self._present.get(nick) is not False, presence
+                self._present[nick] = False
+            case "rename":
+                assert self._present.get(nick) is not False, presence
+                self._present[nick] = False
+                self._present[presence.new_nick or ""] = True
+
+
+class State(NamedTuple):
+    """What is known of a post."""
+
+    change: int
+    text: str
+    redacted: bool
 
 
 @dataclass
@@ -45,8 +87,8 @@ class ClientConnection:
         """Whether its link ever accepted only a part: only then it may be closed as slow."""
         self.wanted: set[str] = set()
         """The rooms it has requested to join."""
-        self.asked: dict[str, deque[Cursor | None]] = {room: deque() for room in ROOMS}
-        """The cursor for each `joined` that is still to come."""
+        self.asked: dict[str, deque[Cursor | None]] = {room: deque() for room in (*ROOMS, PRIVATE)}
+        """The cursor for each `joined` that is still to come: of a device, those of its hello."""
 
     def frames(self) -> list[bytes]:
         """Return the frames received since the last connection."""
@@ -76,8 +118,17 @@ class RichClient:
         self.harness = harness
         self.client = name * 16
         self.connection: ClientConnection | None = None
-        self.cursors: dict[str, int] = {}
+        self.cursors: dict[str, Cursor] = {}
+        rooms = *ROOMS, PRIVATE
+        self.known: dict[str, dict[int, State]] = {room: {} for room in rooms}
+        """The posts that it shows."""
+        self.mine: dict[str, list[int]] = {room: [] for room in rooms}
+        """The positions of its own posts."""
+        self.said: set[str] = set()
         self.hearing: dict[str, Membership] = {}
+        self.rosters: dict[str, Roster] = {}
+        self.nicks: set[str] = set()
+        """Those it has had."""
         self.unacknowledged: dict[str, tuple[str, str]] = {}
         self.welcome = False
 
@@ -101,7 +152,7 @@ class RichClient:
         """Record a requested room; return its cursor."""
         cursor = None
         if not fresh and room in self.cursors:
-            cursor = Cursor(self.harness.timeline.epoch, self.cursors[room])
+            cursor = self.cursors[room]
         connection.wanted.add(room)
         connection.asked[room].append(cursor)
         return cursor
@@ -109,7 +160,22 @@ class RichClient:
     def say(self, room: str, text: str) -> None:
         if self.connection and self.connection.active and room in self.connection.wanted:
             self.unacknowledged[text] = room, text
+            self.said.add(text)
             self.connection.request(requests.Say(room=room, text=text, key=text))
+
+    def change(self, room: str, nth: int, text: str | None) -> None:
+        """Edit one of its posts, or redact it if there is no text."""
+        if self.connection and self.connection.active and self.may_change(room):
+            mine = self.mine[room]
+            if mine and text is not None:
+                position = mine[nth % len(mine)]
+                self.connection.request(requests.Edit(room=room, position=position, text=text))
+            elif mine:
+                self.connection.request(requests.Redact(room=room, position=mine[nth % len(mine)]))
+
+    def may_change(self, room: str) -> bool:
+        """Return whether it believes that it is in a room, or soon will be."""
+        return self.connection is not None and room in self.connection.wanted
 
     def join(self, room: str, *, fresh: bool) -> None:
         if self.connection and self.connection.active and room not in self.connection.wanted:
@@ -117,8 +183,14 @@ class RichClient:
             if cursor is None:
                 self.connection.request(requests.Join(room=room))
             else:
-                epoch, position = cursor.epoch, cursor.position
-                self.connection.request(requests.Join(room=room, epoch=epoch, position=position))
+                self.connection.request(
+                    requests.Join(
+                        room=room,
+                        epoch=cursor.epoch,
+                        position=cursor.position,
+                        change=cursor.change,
+                    )
+                )
 
     def leave(self, room: str) -> None:
         if self.connection and self.connection.active and room in self.connection.wanted:
@@ -135,18 +207,32 @@ class RichClient:
     def _take(self, connection: ClientConnection, frame: bytes) -> None:
         if not self.welcome:  # received while it was still a plain member
             self.welcome = b'"welcome"' in frame
+            if self.welcome:
+                welcome = events.decode(frame)
+                assert isinstance(welcome, events.Welcome)
+                self.nicks.add(welcome.nick)
+            else:
+                assert b'"bye"' not in frame or b'"replaced"' in frame, frame
             return
         event = events.decode(frame)
         match event:
             case events.Joined(room=room):
                 assert room not in self.hearing
                 self._joined(event, connection.asked[room].popleft())
-            case events.Post(room=room, position=position, text=text, key=key):
+            case events.Post(room=room, position=position, key=key):
                 stored = self.harness.timeline._rooms[room].posts[position][0]
-                assert (text, key) == (stored.text, stored.key)
+                assert key == stored.key
                 self.hearing[room].hear(position)
-                self.cursors[room] = position
-                self.unacknowledged.pop(text, None)
+                self._know(room, position, State(event.change, event.text, event.redacted))
+                before = self.cursors[room]
+                self.cursors[room] = Cursor(before.epoch, position, before.change)
+                self.unacknowledged.pop(key or "", None)
+                if key in self.said:
+                    self.mine[room].append(position)
+            case events.Edited(room=room, position=position, change=change, text=text):
+                self._changed(room, position, State(change, text, False))
+            case events.Redacted(room=room, position=position, change=change):
+                self._changed(room, position, State(change, "", True))
             case events.Sent(key=key):
                 self.unacknowledged.pop(key or "", None)
             case events.Left(room=room):
@@ -155,21 +241,36 @@ class RichClient:
                 assert code == "replaced" or (code == "slow" and connection.blocked)
                 self.hearing = {}
                 connection.open = False
-            case events.Presence() | events.Renamed() | events.Error(code="nick_in_use"):
+            case events.Presence(room=room):
+                self.rosters[room].hear(event)
+            case events.Renamed(nick=nick):
+                self.nicks.add(nick)
+            case events.Error(code="nick_in_use"):
                 pass
+            case events.Error(code="forbidden"):  # an edit of a redacted post
+                assert self.mine
             case _:
                 raise AssertionError(event)
 
     def _joined(self, joined: events.Joined, cursor: Cursor | None) -> None:
+        self.rosters[joined.room] = Roster(self.nicks)
         if cursor is None:
-            assert joined.recovered is None
-            first = range(max(joined.position - FRESH, 0) + 1, joined.position + 1)
-            self.hearing[joined.room] = Membership(first or range(1, 2))
-            self.cursors.pop(joined.room, None)
+            assert joined.recovered in (None, False)
+            low = max(joined.position - FRESH, joined.oldest - 1)
+            first = range(low + 1, joined.position + 1)
+            last = None if first else joined.position
+            self.hearing[joined.room] = Membership(first, last)
+            self.cursors[joined.room] = Cursor(joined.epoch, joined.position, joined.change)
+            self.known[joined.room], self.mine[joined.room] = {}, []
         else:
             assert joined.recovered is True
             first = range(cursor.position + 1, cursor.position + 2)
             self.hearing[joined.room] = Membership(first, cursor.position)
+            known, mine = self.known[joined.room], self.mine[joined.room]
+            self.known[joined.room] = {
+                position: state for position, state in known.items() if position >= joined.oldest
+            }
+            self.mine[joined.room] = [position for position in mine if position >= joined.oldest]
 
     def check(self) -> None:
         """Check at rest that it received everything."""
@@ -179,8 +280,31 @@ class RichClient:
         assert self.welcome
         assert not self.unacknowledged
         assert set(self.hearing) == self.connection.wanted
+        self._check_posts()
+
+    def _check_posts(self) -> None:
         for where, hearing in self.hearing.items():
-            assert (hearing.last or 0) == self.harness.timeline.position(where)
+            assert hearing.last == self.harness.timeline.position(where)
+            for position, state in self.known[where].items():
+                stored = self.harness.timeline._rooms[where].posts[position][0]
+                assert state == State(stored.change, stored.text, stored.redacted)
+
+    def _changed(self, room: str, position: int, state: "State") -> None:
+        assert room in self.hearing
+        if position in self.known[room]:
+            self._know(room, position, state)
+        before = self.cursors[room]
+        if before.change is not None:
+            newest = max(before.change, state.change)
+            self.cursors[room] = Cursor(before.epoch, before.position, newest)
+
+    def _know(self, room: str, position: int, state: "State") -> None:
+        """Keep a state of a post unless a later one is known."""
+        known = self.known[room].get(position)
+        if known is not None and known.change == state.change:
+            assert known == state
+        if known is None or known.change < state.change:
+            self.known[room][position] = state
 
 
 class PlainClient:
@@ -239,4 +363,5 @@ class PlainClient:
         record = self.harness.timeline._rooms.get("lobby")
         if record is None:
             return {}
-        return {post.text: position for position, (post, _) in record.posts.items()}
+        # What members of the chat say has its text for a key, which no edit changes.
+        return {post.key or post.text: position for position, (post, _) in record.posts.items()}

@@ -24,6 +24,7 @@ class CountedFraming:
     held: bytes | None = None
     ended = False
     named: Callable[[Client | None], None] | None = None
+    task: Callable[[Client], None] | None = None
 
     def __init__(self, frame_bytes: int, ways: Ways) -> None:
         self.opening = True

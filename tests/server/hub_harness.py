@@ -15,7 +15,7 @@ from geventchat.server.chat.turn import Pending
 from geventchat.server.logs.console import Console
 from geventchat.server.session.conversation import converse
 from geventchat.server.session.session import Session
-from geventchat.server.timeline import Batch, Submission
+from geventchat.server.timeline import Batch, Change, Submission
 from geventchat.server.timeline.memory import MemoryTimeline
 from geventchat.server.wire import JSON, PLAIN
 from tests.server.links import FakeLink
@@ -38,6 +38,9 @@ class RecordingConsole(Console):
         pass
 
     def message(self, room: str, author: str, text: str) -> None:
+        pass
+
+    def private_message(self, number: int) -> None:
         pass
 
     def line(self, text: str) -> None:
@@ -89,6 +92,11 @@ class SteppedTimeline(MemoryTimeline):
         self._wait()
         return posts
 
+    def changes(self, room: str, after: int, position: int) -> tuple[list[Change], int]:
+        found = super().changes(room, after, position)
+        self._wait()
+        return found
+
     def _wait(self) -> None:
         if self.hold_readers:
             turn = Event()
@@ -116,7 +124,8 @@ class Harness:
         self.hub = Hub(self.limits, self.console)
         self.hub.delivery._loop = Rounds()
         self.policy = Policy()
-        self.timeline = self.hub.timeline = SteppedTimeline(self.hub)
+        self.timeline = SteppedTimeline(self.hub)
+        self.hub.use(self.timeline)
 
     def session(self, link: FakeLink | None = None, *, rich: bool = False) -> Session:
         session = Session(
@@ -132,7 +141,7 @@ class Harness:
     def set_topic(self, session: Session, topic: str, room: str = "lobby") -> None:
         """Submit a topic of a session."""
         submission = submitted(session, topic, room)
-        submission.is_topic = True
+        submission.kind = "topic"
         self.timeline.append(submission)
 
     def slice(self) -> None:

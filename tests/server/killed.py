@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from geventchat.server.timeline.retention_policy import RetentionPolicy
 from geventchat.server.timeline.sqlite import schema, store
-from geventchat.server.timeline.sqlite.retention import RetentionPolicy
 from tests.server.record import say
 
 

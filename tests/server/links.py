@@ -72,6 +72,9 @@ class FakeLink:
         """End the input from the client."""
         self._said.put(None)
 
+    def wake(self) -> None:
+        self._said.put(b"")
+
     def drain(self) -> None:
         self._said.put(None)
 

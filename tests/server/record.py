@@ -1,17 +1,19 @@
 """A timeline under test: submissions of one turn, and the batch they result in."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import count
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import gevent
 from gevent.event import Event
 
-from geventchat.protocol.events import Post
-from geventchat.server.timeline import Batch, Submission, Timeline
+from geventchat.config import Limits
+from geventchat.protocol.events import Edited, Post, Redacted
+from geventchat.server.timeline import Batch, Change, Submission, Timeline
 from geventchat.server.timeline.memory import MemoryTimeline
+from geventchat.server.timeline.redis import RedisTimeline
 from geventchat.server.timeline.sqlite import RECENT_BYTES, SqliteTimeline
 
 Deliver: TypeAlias = Callable[[Batch], None]
@@ -29,7 +31,23 @@ def say(
 
 
 def set_topic(topic: str, *, room: str = "lobby") -> Submission:
-    return _remembered(Submission(next(_numbers), room, "anna", topic, is_topic=True))
+    return _remembered(Submission(next(_numbers), room, "anna", topic, kind="topic"))
+
+
+def edit(
+    position: int, text: str, *, room: str = "lobby", client: bytes = b"c1", **more: Any
+) -> Submission:
+    number = next(_numbers)
+    return _remembered(
+        Submission(number, room, "anna", text, client, kind="edit", position=position, **more)
+    )
+
+
+def redact(position: int, *, room: str = "lobby", client: bytes = b"c1", **more: Any) -> Submission:
+    number = next(_numbers)
+    return _remembered(
+        Submission(number, room, "anna", "", client, kind="redact", position=position, **more)
+    )
 
 
 def _remembered(submission: Submission) -> Submission:
@@ -45,6 +63,12 @@ class Verdicts:
     repeated: list[tuple[str, int]] = field(default_factory=list)
     conflicts: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    unchanged: list[int] = field(default_factory=list)
+    """The positions of posts that were changed already."""
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    """Positions, and the codes of errors."""
 
 
 def posts_of(batch: Batch) -> list[Post]:
@@ -58,11 +82,26 @@ def verdicts(batch: Batch) -> Verdicts:
         [(_submitted[number].text, position) for number, position in batch.repeated],
         [_submitted[number].text for number in batch.conflicts],
         [_submitted[number].text for number in batch.failed],
+        [_submitted[number].text for number in batch.unknown],
+        [entry for entry, _ in batch.entries if isinstance(entry, Edited | Redacted)],
+        [change.position for _, change in batch.unchanged],
+        [(_submitted[number].position, why.code) for number, why in batch.refused],
     )
 
 
 def count_of(batch: Batch) -> int:
-    return len(batch.entries) + len(batch.repeated) + len(batch.conflicts) + len(batch.failed)
+    changes = len(batch.unchanged) + len(batch.refused)
+    says = len(batch.repeated) + len(batch.conflicts)
+    return len(batch.entries) + says + changes + len(batch.failed) + len(batch.unknown)
+
+
+def joined(*batches: Batch) -> Batch:
+    """Return batches as one."""
+    whole = Batch()
+    for batch in batches:
+        for part in fields(Batch):
+            getattr(whole, part.name).extend(getattr(batch, part.name))
+    return whole
 
 
 class Record:
@@ -83,7 +122,7 @@ class Record:
             self.timeline.open(room)
 
     def turn(self, *submissions: Submission) -> Batch:
-        """Submit these in one round of the loop; return their batch.
+        """Submit these in one round of the loop; return their batch, or those of them as one.
 
         Their rooms are open from then on, also after each `reopen`.
         """
@@ -91,7 +130,10 @@ class Record:
         assert not self.timeline._submitted
         for each in submissions:
             self.timeline.append(each)
-        return self.wait()
+        batch = self.wait()
+        while count_of(batch) < len(submissions):
+            batch = joined(batch, self.wait())
+        return batch
 
     def open(self, *rooms: str) -> None:
         """Open rooms, also after each `reopen`."""
@@ -130,9 +172,13 @@ class Record:
 
     def _deliver(self, batch: Batch) -> None:
         for entry, number in batch.entries:
+            if not number:  # of another node
+                continue
             submission = _submitted[number]
             assert entry.room == submission.room
-            if isinstance(entry, Post):
+            if isinstance(entry, Edited | Redacted):
+                assert (entry.by, entry.position) == (submission.author, submission.position)
+            elif isinstance(entry, Post):
                 assert (entry.author, entry.text) == (submission.author, submission.text)
                 assert entry.key == submission.key
             else:
@@ -149,6 +195,10 @@ def in_memory(posts_per_room: int = 10_000, total_bytes: int = 256 << 20) -> Ope
 
 def in_file(path: Path, recent_bytes: int = RECENT_BYTES) -> Open:
     return lambda deliver: SqliteTimeline(deliver, str(path), recent_bytes=recent_bytes)
+
+
+def on_engine(url: str, recent_bytes: int = RECENT_BYTES, limits: Limits | None = None) -> Open:
+    return lambda deliver: RedisTimeline(deliver, url, limits, recent_bytes=recent_bytes)
 
 
 def on_disk(path: Path) -> Open:

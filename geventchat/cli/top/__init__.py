@@ -13,13 +13,11 @@ from geventchat.protocol.visible import visible
 
 @click.command()
 @click.argument("address", metavar="[HOST][:PORT]", default="")
-@click.option(
-    "--once", is_flag=True, help="Print one page and exit, as in a pipe or with TERM=dumb."
-)
-def top(address: str, once: bool) -> int:
+def top(address: str) -> int:
     """Show the load of a server, its busiest rooms and slowest clients, once a second.
 
-    The address is that of its admin port, by default 127.0.0.1:4041. `q` quits.
+    The address is that of its admin port, by default 127.0.0.1:4041. `q` quits. In a pipe, or with
+    TERM=dumb, it prints one page and exits.
     """
     host, port = host_and_port(address, ADMIN_PORT)
     name = visible(endpoint(host, port))
@@ -30,7 +28,7 @@ def top(address: str, once: bool) -> int:
     try:
         first = fetch(host, port)
         at_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not only_prints()
-        if not once and at_terminal:
+        if at_terminal:
             Screen(host, port, name, first).run()
             return 0
         gevent.sleep(SECONDS)

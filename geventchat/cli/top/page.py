@@ -82,6 +82,16 @@ def page(before: Sample, now: Sample) -> Iterator[tuple[str, str]]:
             f"rooms {figures['geventchat_rooms']:,.0f}"
         ),
     )
+    if figures["geventchat_accounts"]:
+        wrong = sum(rate(f"geventchat_sign_ins_total {why}") for why in ("wrong", "limited"))
+        yield (
+            "",
+            (
+                f"accounts {figures['geventchat_accounts']:,.0f}   "
+                f"signed in {figures['geventchat_signed_in']:,.0f}   "
+                f"sign-ins {rate('geventchat_sign_ins_total'):,.1f}/s, {wrong:,.1f}/s wrong"
+            ),
+        )
     yield (
         "",
         (

@@ -17,6 +17,8 @@ def report(done: Admin) -> Iterator[str]:
         yield f"removed: {_rule(rule)}" if done.action in _REMOVING else _rule(rule)
     if len(done.rules) < done.total and done.action == "list":
         yield f"and {done.total - len(done.rules):,} older rules"
+    if done.action == "end":
+        yield "the private room has ended: nobody is in it any more, and nobody can join"
     if done.connections_closed or done.action in ("kick", "ban"):
         yield f"connections closed: {done.connections_closed:,}"
 

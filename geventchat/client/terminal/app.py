@@ -5,6 +5,7 @@ Reconnects until the user quits.
 
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
 from typing import Final
@@ -16,16 +17,20 @@ from geventchat.client.pending_says import TooManyPending
 from geventchat.client.plain import PlainConnection
 from geventchat.client.socket_link import Ended, ServerError
 from geventchat.client.terminal import formatting
-from geventchat.client.terminal.commands import NotUnderstood, Quit, Say, direct, run_command
+from geventchat.client.terminal.account_commands import direct
+from geventchat.client.terminal.command import Ask, Quit, Say, SignInAgain, run_command
 from geventchat.client.terminal.completion import NameCompleter
+from geventchat.client.terminal.errors import NotUnderstood
 from geventchat.client.terminal.line_prompt import LinePrompt, only_prints
 from geventchat.client.terminal.prompt import Prompt
+from geventchat.client.terminal.reading import Reading
 from geventchat.client.terminal.regain import Regain
+from geventchat.client.terminal.room import PendingSay, Room
 from geventchat.client.terminal.silence import Silence
 from geventchat.client.terminal.typed import read, read_plain
-from geventchat.client.terminal.view import PendingSay, Room, View
+from geventchat.client.terminal.view import View
 from geventchat.protocol.errors import Refused
-from geventchat.protocol.events import Joined
+from geventchat.protocol.events import Joined, Renamed, SignedIn
 from geventchat.protocol.names import LOBBY, endpoint
 
 LAST_WORDS_SECONDS: Final = 10
@@ -34,16 +39,27 @@ LAST_WORDS_SECONDS: Final = 10
 Chat = Connection | PlainConnection
 
 
-def rich(chat: Connection, room: str, host: str, port: int, nick: str | None = None) -> int:
+def rich(
+    chat: Connection,
+    room: str,
+    host: str,
+    port: int,
+    nick: str | None = None,
+    keep: Callable[[], None] = lambda: None,
+) -> int:
     """Run in a room until the user or the server ends it; return the exit code.
+
+    `keep` keeps the session of an account for the next time. Raises SignInAgain if the user wants
+    to go on as somebody else.
 
     `nick` is what was asked for; if it is in use, it is taken as soon as it is free.
     """
     view = View(room, chat.nick, date.today())
+    view.account = chat.account
     prompt = LinePrompt() if only_prints() else Prompt(view, NameCompleter(view))
     greeting = f"connected to {endpoint(host, port)} as {chat.nick}; /help lists commands"
     prompt.show([formatting.notice(greeting)])
-    return App(chat, view, prompt, nick).run()
+    return App(chat, view, prompt, nick, keep).run()
 
 
 def plain(chat: PlainConnection, host: str, port: int) -> int:
@@ -59,19 +75,31 @@ class App:
     """Ties a connection, a view and a prompt together."""
 
     def __init__(
-        self, chat: Chat, view: View, prompt: Prompt | LinePrompt, nick: str | None = None
+        self,
+        chat: Chat,
+        view: View,
+        prompt: Prompt | LinePrompt,
+        nick: str | None = None,
+        keep: Callable[[], None] = lambda: None,
     ) -> None:
+        """`keep` keeps the session of an account for the next time."""
+        self._keep = keep
         self._chat = chat
         self._view = view
         self._prompt = prompt
         self._quitting = False
         self._code = 0
-        self._watching: list[Regain | Silence] = []
+        self._sign_in: SignInAgain | None = None
+        self._watching: list[Regain | Silence | Reading] = []
         if isinstance(chat, Connection):
             self._watching += Regain(chat, nick, self._show), Silence(chat, view, self._show)
+            self._watching.append(Reading(chat, view))
 
     def run(self) -> int:
-        """Run to the end and return the exit code: 1 if the server ended it."""
+        """Run to the end and return the exit code: 1 if the server ended it.
+
+        Raises SignInAgain if the user wants to go on as somebody else.
+        """
         hearing = gevent.spawn(self._hear)
         saying = gevent.spawn(self._say_typed)
         others = [gevent.spawn(self._tick), *(gevent.spawn(w.watch) for w in self._watching)]
@@ -88,6 +116,8 @@ class App:
             gevent.killall([hearing, saying, *others])
         for unsaid in self._view.pending.values():
             self._prompt.show([formatting.error(f"Not sent: {unsaid.text}")])
+        if self._sign_in is not None:
+            raise self._sign_in
         return self._code
 
     # Receiving
@@ -96,6 +126,8 @@ class App:
         for event in self._chat:
             for watch in self._watching:
                 watch.hear(event)
+            if isinstance(event, SignedIn | Renamed):
+                self._keep()
             self._prompt.show(self._view.hear(event))
             if isinstance(event, Joined):
                 gevent.spawn(self._ask_who, event.room)
@@ -124,6 +156,13 @@ class App:
             except Quit:
                 self._prompt.quit()
                 return  # what was typed after it, perhaps for a shell, is not sent
+            except SignInAgain as again:
+                self._quitting = True  # what the server says of the end is no news
+                if again.ends is not None:
+                    self._end_session(again.ends)
+                self._sign_in = again
+                self._prompt.quit()
+                return
             except NotUnderstood as error:
                 self._show(formatting.error(str(error)))
                 self._prompt.give_back(typed)
@@ -133,6 +172,13 @@ class App:
                 self._show(formatting.error(str(error)))
             finally:
                 self._view.asked = None
+
+    def _end_session(self, session: str) -> None:
+        assert isinstance(self._chat, Connection)
+        try:
+            self._chat.revoke(session)
+        except (Ended, Refused, TimeoutError, ServerError) as error:
+            self._show(formatting.error(f"The session may not have ended. {error}"))
 
     def _take(self, line: str) -> None:
         if line.strip() == "q":
@@ -149,6 +195,14 @@ class App:
             self._prompt.show(run_command(command, rest, self._chat, self._view))
         except Say as say:
             self._say_here(say.text)
+        except Ask as ask:
+            answers = []
+            for question in ask.questions:
+                answer = self._prompt.ask(question)
+                if answer is None:
+                    raise NotUnderstood("Nothing was changed.") from None
+                answers.append(answer)
+            self._prompt.show(ask.then(*answers))
 
     def _say_here(self, text: str) -> None:
         """Send a text to whom or where the prompt says."""

@@ -5,95 +5,22 @@ Add a command to the table at the end: /help, completion and argument parsing fo
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
 from geventchat.client.connection import Connection
-from geventchat.client.terminal import formatting
+from geventchat.client.terminal import formatting, posts
+from geventchat.client.terminal.account_commands import ACCOUNT_COMMANDS, conversation, direct
 from geventchat.client.terminal.admin_report import report
+from geventchat.client.terminal.command import KINDS, Command, Quit, Say
+from geventchat.client.terminal.errors import NotUnderstood
 from geventchat.client.terminal.formatting import Line
+from geventchat.client.terminal.hook_commands import HOOK_COMMANDS
+from geventchat.client.terminal.search_commands import SEARCH_COMMANDS
 from geventchat.client.terminal.view import View
 from geventchat.protocol import durations
 from geventchat.protocol.events import ListedRoom
 from geventchat.protocol.names import fold
 from geventchat.protocol.requests import Action, TargetType
-
-
-class Quit(Exception):
-    """The user wants to quit."""
-
-
-class Say(Exception):
-    """The user wants to send a text where they are."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
-
-
-class NotUnderstood(ValueError):
-    """Nothing was done: the line is no command, or not a valid one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command."""
-
-    name: str
-    arguments: str
-    """In capitals, optional ones in brackets. The last takes the rest, unless it is a Kind."""
-    help: str
-    run: Callable[..., Iterable[Line]]
-    """Called with connection, view and the arguments by name; returns lines to print.
-
-    May wait, and raise what Connection raises.
-    """
-    aliases: str = ""
-    """Other names, as other chats have them."""
-
-    @property
-    def usage(self) -> str:
-        return f"/{self.name} {self.arguments}".rstrip()
-
-    def given(self, rest: str) -> dict[str, str] | None:
-        """Parse the arguments; None if they do not match."""
-        kinds = self.arguments.split()
-        pattern = ""
-        for kind in kinds:
-            name = kind.strip("[]")
-            text = r"\S.*" if kind is kinds[-1] else r"\S+"
-            form = _KINDS[name].form if name in _KINDS else f"(?P<{name.lower()}>{text})"
-            # What may be of a kind that comes last is left to it.
-            lazy = name not in _KINDS and kinds[-1].strip("[]") in _KINDS
-            optional = "" if name == kind else "??" if lazy else "?"
-            pattern += rf"(?:\s+{form}){optional}"
-        found = re.fullmatch(rf"{pattern}\s*", f" {rest}" if kinds else "", re.DOTALL)
-        return found and {name: text for name, text in found.groupdict().items() if text}
-
-
-class Kind(NamedTuple):
-    """An argument with a syntax of its own."""
-
-    form: str
-    """A regular expression, whose named groups are passed to the command."""
-    usage: str
-    help: str
-
-
-def run_command(command: Command, rest: str, chat: Connection, view: View) -> Iterable[Line]:
-    """Run a command with what follows its name and return the lines to print. May wait.
-
-    Raises Quit, Say, NotUnderstood, and what Connection raises.
-    """
-    given = command.given(rest)
-    if given is None:
-        needed = sum(not kind.startswith("[") for kind in command.arguments.split())
-        more = len(rest.split()) < needed
-        what = "Missing argument. Usage" if more else "Usage"
-        forms = f"; TIME is {durations.FORMS}" if "TIME" in command.arguments else ""
-        raise NotUnderstood(f"{what}: {command.usage}{forms}")
-    return command.run(chat, view, **given)
 
 
 def _help(chat: Connection, view: View, command: str = "") -> Iterable[Line]:
@@ -105,7 +32,7 @@ def _help(chat: Connection, view: View, command: str = "") -> Iterable[Line]:
     else:
         commands = list(dict.fromkeys(COMMANDS.values()))
     shown = [(each.usage, each.help) for each in commands]
-    for name, kind in _KINDS.items():
+    for name, kind in KINDS.items():
         if any(name in each.arguments for each in commands):
             shown.append((kind.usage, kind.help))
     if not command:
@@ -123,9 +50,10 @@ def _nick(chat: Connection, view: View, nick: str) -> Iterable[Line]:
 
 def _join(chat: Connection, view: View, room: str) -> Iterable[Line]:
     room = _room_name(room, view)
-    if view.room(room) is None:
-        room = chat.join(room).room
-    return view.enter(room)
+    known = view.room(room)
+    if known is None and room.startswith("@"):
+        return view.enter(chat.open(room[1:]).room)
+    return view.enter(known.name if known is not None else chat.join(room).room)
 
 
 def _leave(chat: Connection, view: View, room: str = "") -> Iterable[Line]:
@@ -140,13 +68,15 @@ def _who(chat: Connection, view: View, room: str = "") -> Iterable[Line]:
     view.members(members)
     nicks = ", ".join(sorted(members.nicks, key=fold))
     more = members.count - len(members.nicks)
-    return [formatting.notice(f"{members.room}: {nicks}{f' and {more} more' if more > 0 else ''}")]
+    others = f" and {more} more" if more > 0 else ""
+    return [formatting.notice(f"{view.title(members.room)}: {nicks}{others}")]
 
 
-def direct(chat: Connection, view: View, nick: str, text: str) -> Iterable[Line]:
-    """Send a direct message and return the line to print. Waits like a command."""
-    chat.direct(nick, text)
-    return [formatting.direct_sent(nick, text, datetime.now())]
+def _msg(chat: Connection, view: View, nick: str, text: str = "") -> Iterable[Line]:
+    if text:
+        return direct(chat, view, nick, text)
+    room = conversation(chat, view, nick.removeprefix("@"))
+    return view.enter(room) if room else _query(chat, view, nick)
 
 
 def _query(chat: Connection, view: View, nick: str = "", text: str = "") -> Iterable[Line]:
@@ -176,11 +106,11 @@ def _history(chat: Connection, view: View, count: str = "20") -> Iterable[Line]:
     history = chat.history(room.name, int(count), room.oldest)
     if not history.posts:
         return [formatting.notice("no older posts")]
-    first = [formatting.separator(f"{room.name}: older posts")]
+    first = [formatting.separator(f"{room.title}: older posts")]
     return [
         *first,
         *view.older(room.name, history.posts),
-        formatting.separator(f"{room.name}: now"),
+        formatting.separator(f"{room.title}: now"),
     ]
 
 
@@ -189,7 +119,7 @@ def _rooms(chat: Connection, view: View) -> Iterable[Line]:
         here = "current, " if room.name == view.current else ""
         unread = f", {room.unread} unread" if room.unread else ""
         topic = f": {room.topic}" if room.topic else ""
-        yield formatting.notice(f"{number} {room.name} ({here}{room.count} here{unread}){topic}")
+        yield formatting.notice(f"{number} {room.title} ({here}{room.count} here{unread}){topic}")
 
 
 def _list(chat: Connection, view: View, prefix: str = "") -> Iterable[Line]:
@@ -277,6 +207,11 @@ def _admin_command(action: Action) -> Callable[..., Iterable[Line]]:
             seconds = durations.seconds(time) if time else None
         except ValueError as error:
             raise NotUnderstood(f"{error}.") from None
+        here = view.room()
+        moderates = action in ("mute", "unmute") and here is not None and here.moderator
+        if moderates and here is not None and target is not None and target_type is None:
+            chat.mute(here.name, target, on=action == "mute", seconds=seconds)
+            return []
         done = chat.admin(
             action,
             nick or target or room,
@@ -291,7 +226,9 @@ def _admin_command(action: Action) -> Callable[..., Iterable[Line]]:
 
 def _room_name(typed: str, view: View) -> str:
     """Return the room that was meant, by default the current one: `#dev` is dev, as on IRC."""
-    if typed.startswith("#") and len(typed) > 1 and view.room(typed) is None:
+    if typed and (room := view.room(typed)) is not None:
+        return room.name
+    if typed.startswith("#") and len(typed) > 1:
         return typed[1:]
     return typed or view.current
 
@@ -304,21 +241,8 @@ _ROOMS_SHOWN: Final = 20
 """Rooms on a page of /list: with their topics they fit most terminals."""
 _TOPIC_SHOWN: Final = 100
 """Characters of a topic there."""
-_OF_ROOMS: Final = ("lock", "unlock", "freeze", "unfreeze")
+_OF_ROOMS: Final = ("lock", "unlock", "freeze", "unfreeze", "end")
 _TIMED: Final = ("ban", "mute", "lock", "freeze", "close")
-_KINDS: Final = {
-    "TARGET": Kind(
-        r"(?P<target>\S+)(?:\s+(?i:by)\s+(?P<target_type>(?i:address|nick|client)))?",
-        "TARGET by address",
-        "the user's address; or by nick, by client",
-    ),
-    "TIME": Kind(
-        rf"(?:for\s+)?(?P<time>{durations.PATTERN})",
-        "TIME",
-        f"{durations.FORMS}; else until undone",
-    ),
-}
-"""By their name in the usage of commands."""
 _MORE_HELP: Final = (
     ("//TEXT", "send text that begins with a slash"),
     ("Alt-1 to Alt-9", "go to a room by its number in /rooms"),
@@ -336,27 +260,28 @@ COMMANDS: Final = {
         Command("who", "[ROOM]", "list the members of a room", _who, "names n w users"),
         Command(
             "msg",
-            "NICK TEXT",
-            "send a direct message",
-            direct,
+            "NICK [TEXT]",
+            "send a direct message, or begin one",
+            _msg,
             "m dm pm tell whisper privmsg notice",
         ),
         Command("query", "[NICK] [TEXT]", "send what you type to one user alone", _query, "q"),
         Command("me", "TEXT", "say what you do: * anna TEXT", _me),
         Command("say", "TEXT", "send a text, whatever it begins with", _say),
         Command("history", "[COUNT]", "show older posts of this room", _history),
+        Command("edit", "[POST] TEXT", "correct your last message", posts.edit),
+        Command("redact", "[POST]", "take back your last message", posts.redact),
+        Command("recent", "[NICK]", "list the newest messages, numbered", posts.recent),
         Command("rooms", "", "list your rooms", _rooms, "ls"),
         Command("list", "[PREFIX]", "find rooms on this server", _list),
         Command("more", "", "show more rooms of /list", _more),
         Command("topic", "[TEXT]", "show or set the topic; -delete removes it", _topic, "t"),
+        *SEARCH_COMMANDS,
+        *ACCOUNT_COMMANDS,
+        *HOOK_COMMANDS,
         Command("ignore", "[NICK]", "hide a user, or list who is hidden", _ignore, "ig"),
         Command("unignore", "NICK", "stop ignoring a user", _unignore),
-        Command(
-            "kick",
-            "NICK [REASON]",
-            "operators: disconnect a user",
-            _admin_command("kick"),
-        ),
+        Command("kick", "NICK [REASON]", "operators: disconnect a user", _admin_command("kick")),
         Command(
             "ban",
             "TARGET [TIME] [REASON]",
@@ -364,12 +289,7 @@ COMMANDS: Final = {
             _admin_command("ban"),
         ),
         Command("unban", "TARGET", "operators: lift a ban", _admin_command("unban")),
-        Command(
-            "mute",
-            "TARGET [TIME] [REASON]",
-            "operators: mute a user",
-            _admin_command("mute"),
-        ),
+        Command("mute", "TARGET [TIME] [REASON]", "operators: mute a user", _admin_command("mute")),
         Command("unmute", "TARGET", "operators: unmute a user", _admin_command("unmute")),
         Command("lock", "[ROOM] [TIME]", "operators: lock the topic", _admin_command("lock")),
         Command("unlock", "[ROOM]", "operators: unlock the topic", _admin_command("unlock")),
@@ -380,11 +300,9 @@ COMMANDS: Final = {
             _admin_command("freeze"),
         ),
         Command(
-            "unfreeze",
-            "[ROOM]",
-            "operators: let everyone post again",
-            _admin_command("unfreeze"),
+            "unfreeze", "[ROOM]", "operators: let everyone post again", _admin_command("unfreeze")
         ),
+        Command("end", "ROOM", "operators: end a private room", _admin_command("end")),
         Command("close", "[TIME]", "operators: refuse new users", _admin_command("close")),
         Command("open", "", "operators: accept new users again", _admin_command("open")),
         Command("rules", "", "operators: list the rules in force", _admin_command("list")),

@@ -39,14 +39,17 @@ def completions(typed: str, view: View) -> tuple[str, list[str]]:
         if kind == "COMMAND":
             return word, _commands(word)
         if kind == "ROOM":
-            return word, _beginning(word, view.rooms)
+            rooms = (room.title for room in view.rooms.values())
+            return word, _beginning(word, {*rooms, *view.invitations.rooms})
         if kind not in ("NICK", "TEXT"):
             return word, []
         after = " "
     else:
         after = ": " if len(words) == 1 else " "
     room = view.room()
-    nicks = room.nicks if room else ()
+    nicks = set(room.nicks) if room else set()
+    if typed.startswith("/"):
+        nicks |= {room.partner for room in view.rooms.values() if room.partner}
     at = "@" if word.startswith("@") else ""
     after = " " if at else after
     return word, _beginning(word, (at + nick + after for nick in nicks if nick != view.nick))

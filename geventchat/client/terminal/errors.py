@@ -10,6 +10,10 @@ class Failed(Exception):
     """An error, with a sentence for the user."""
 
 
+class NotUnderstood(ValueError):
+    """Nothing was done: the line is no command, or not a valid one."""
+
+
 def complain(text: str) -> None:
     """Write a line to standard error, if that is possible."""
     if sys.stderr is not None:

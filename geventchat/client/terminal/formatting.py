@@ -8,8 +8,8 @@ import zlib
 from datetime import date, datetime
 from typing import Final
 
-from geventchat.client.terminal.mentions import mentions
-from geventchat.protocol.events import Direct, Post
+from geventchat.protocol.events import Direct, Edited, Post, Redacted
+from geventchat.protocol.mentions import mentions
 from geventchat.protocol.names import fold
 from geventchat.protocol.visible import visible
 
@@ -68,9 +68,30 @@ def post(post: Post, *, own: bool = False, nick: str = "", bell: bool = False) -
     text = post.text.removeprefix(ACTION) if acts else post.text
     line = [("class:time", _clock(post.time)), ("", " "), *_author(post.author, own, acts)]
     pieces = [("", shown(text))] if own else _mentions(text.expandtabs(4), nick)
-    if bell and len(pieces) > 1:
+    if post.redacted:
+        pieces = [("class:quiet", "(redacted)")]
+    elif post.change:
+        pieces.append(("class:quiet", " (edited)"))
+    if bell and any(style == "class:mention" for style, _ in pieces):
         pieces.append(_BELL)
     return line + pieces
+
+
+def changed(change: Edited | Redacted, post: Post | None) -> Line:
+    """Format the notice of an edit or a redaction; `post` is what is known of what it changes."""
+    when = f" ({_clock(post.time)})" if post is not None else ""
+    if isinstance(change, Edited):
+        return [*notice(f"{change.by} edited{when}: "), ("", shown(change.text))]
+    whose = f" of {post.author}" if post is not None and post.author != change.by else ""
+    return notice(f"{change.by} redacted a message{whose}{when}")
+
+
+def numbered(post: Post) -> Line:
+    """Format a post for a list, with its number and the beginning of its text."""
+    first, _, more = post.text.partition("\n")
+    text = one_line(first)
+    cut = f"{text[:_SHOWN_AFTER]}…" if more or len(text) > _SHOWN_AFTER else text
+    return notice(f"#{post.position} {_clock(post.time)} {post.author}: {cut}")
 
 
 def direct(direct: Direct) -> Line:
@@ -80,6 +101,18 @@ def direct(direct: Direct) -> Line:
     return [("class:time", _clock(direct.time)), ("", " "), nick, text, _BELL]
 
 
+def left(room: str, reason: str | None) -> str:
+    """Return the text that tells the user that they are no longer in a room."""
+    match reason:
+        case "removed":
+            return f"you were removed from {room}"
+        case "ended":
+            return f"an operator has ended {room}"
+        case "elsewhere":
+            return f"you left {room} on another device"
+    return f"you left {room}"
+
+
 def direct_sent(to: str, text: str, now: datetime) -> Line:
     """Format a sent direct message."""
     nick = (f"class:direct {colour(to)}", one_line(to))
@@ -87,7 +120,7 @@ def direct_sent(to: str, text: str, now: datetime) -> Line:
     return [("class:time", f"{now:%H:%M} "), ("class:direct", "→ "), nick, ("class:direct", text)]
 
 
-def mentioned(post: Post, nick: str) -> Line:
+def mentioned(post: Post, nick: str, room: str = "") -> Line:
     """Format the notice of a mention in another room, with its words and a bell."""
     (begin, end), *_ = mentions(post.text, nick)
     first = max(post.text.rfind("\n", 0, begin) + 1, begin - _SHOWN_BEFORE)
@@ -96,7 +129,7 @@ def mentioned(post: Post, nick: str) -> Line:
     before = "…" if post.text[:first].strip() else ""
     after = "…" if post.text[first + len(cut) :].strip() else ""
     text = f"{before}{cut}{after}"
-    return [*notice(f"{post.author} mentioned you in {post.room}: {text}"), _BELL]
+    return [*notice(f"{post.author} mentioned you in {room or post.room}: {text}"), _BELL]
 
 
 def notice(text: str) -> Line:

@@ -12,7 +12,7 @@ from typing import Final
 
 import gevent
 from gevent import socket
-from gevent.event import Event
+from gevent.event import AsyncResult, Event
 from gevent.queue import SimpleQueue
 
 from geventchat.client.terminal import formatting
@@ -41,6 +41,8 @@ class LinePrompt:
         self._some = Event()
         self._reader: gevent.Greenlet[[], None] | None = None
         self._quitting = False
+        self._answer: AsyncResult[str | None] | None = None
+        """Set while a question is asked whose answer must not be seen."""
 
     def run(self) -> None:
         """Read input until the user quits or `quit` is called; then print the remaining lines."""
@@ -58,11 +60,25 @@ class LinePrompt:
             self._reader = None
             self._print_rest()
             self._typed.put(None)
+            if self._answer is not None:
+                self._answer.set(None)
 
     def typed(self) -> Iterator[str]:
         """Yield the lines that the user types, until they quit. Waits."""
         while (text := self._typed.get()) is not None:
             yield text
+
+    def ask(self, question: str) -> str | None:
+        """Ask for something that must not be seen. Waits. None: the user gave up."""
+        self.show([formatting.notice(f"{question}:")])
+        self._answer = AsyncResult()
+        shown = _echo(on=False)
+        try:
+            return self._answer.get()
+        finally:
+            self._answer = None
+            if shown:
+                _echo(on=True)
 
     def show(self, lines: Iterable[Line]) -> None:
         """Print lines."""
@@ -103,7 +119,9 @@ class LinePrompt:
         except UnicodeDecodeError:
             self.show([formatting.error("Not sent: that line is not UTF-8.")])
             return
-        if text.strip():
+        if self._answer is not None:
+            self._answer.set(text or None)
+        elif text.strip():
             self._typed.put(text)
 
     def _print_gathered(self) -> None:
@@ -123,6 +141,20 @@ class LinePrompt:
                 self._unprinted = self._unprinted[written:]
         except OSError:
             self.quit()
+
+
+def _echo(*, on: bool) -> bool:
+    """Turn the echo of the terminal on or off; return whether it was on."""
+    import termios  # not on every system
+
+    try:
+        modes = termios.tcgetattr(_STDIN)
+    except termios.error:
+        return False
+    shown = bool(modes[3] & termios.ECHO)
+    modes[3] = modes[3] | termios.ECHO if on else modes[3] & ~termios.ECHO
+    termios.tcsetattr(_STDIN, termios.TCSANOW, modes)
+    return shown
 
 
 def _text(line: Line) -> str:

@@ -8,6 +8,7 @@ import secrets
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any, Final
 
 import gevent
@@ -20,7 +21,7 @@ from geventchat.client.socket_link import Ended
 from geventchat.client.terminal.errors import Failed, complain
 from geventchat.client.terminal.formatting import local_time
 from geventchat.client.terminal.sender import Sender
-from geventchat.protocol.events import Direct, Error, Joined, Post
+from geventchat.protocol.events import Direct, Edited, Error, Joined, Post, Redacted
 from geventchat.protocol.frames import MAX_FRAME_BYTES
 from geventchat.protocol.names import LOBBY
 from geventchat.protocol.visible import visible
@@ -62,10 +63,16 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> int:
 
     def heard() -> Iterator[str]:
         replayed: dict[str, int] = {}  # posts older than the join, by room
+        titles: dict[str, str] = {}  # of conversations, by room
         for source in (first, chat):
             for event in source:
-                if isinstance(event, Joined) and not history:
-                    replayed.setdefault(event.room, event.position)
+                if isinstance(event, Joined):
+                    if event.with_ is not None:
+                        titles[event.room] = f"@{event.with_.nick}"
+                    read = event.read if event.with_ is not None else None
+                    if not history:
+                        older = event.position if read is None else read
+                        replayed.setdefault(event.room, older)
                 elif isinstance(event, Disconnected | ReconnectFailed | Reconnected | Gap):
                     _note(event)
                     if isinstance(event, Gap):
@@ -73,8 +80,11 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> int:
                 elif isinstance(event, Direct):
                     yield line(event)
                 elif isinstance(event, Post) and event.position > replayed.get(event.room, 0):
-                    if not (event.key and event.key.startswith(run)):
-                        yield line(event)
+                    own = event.key and event.key.startswith(run)
+                    if not (own or event.redacted):
+                        yield line(event, titles.get(event.room))
+                elif isinstance(event, Edited | Redacted):
+                    yield changed(event, datetime.now())
                 elif isinstance(event, Error) and event.key and event.key.startswith(run):
                     sender.refuse(int(event.key.rpartition("-")[2]), event.text)
 
@@ -105,14 +115,23 @@ def plain(chat: PlainConnection, *, listen: bool) -> int:
     return _converse(chat, heard, None if listen else sender, chat.say_all)
 
 
-def line(event: Post | Direct) -> str:
+def line(event: Post | Direct, title: str | None = None) -> str:
     """Format a post as one line: time, room, author and text.
 
-    A direct message has DIRECT for its room, which no room is called, since they are lower case.
+    A conversation has a `title`. A direct message that is not stored has DIRECT for its room, which
+    no room is called, since they are lower case.
     """
     when = f"{local_time(event.time):%Y-%m-%d %H:%M:%S}"
-    room = "DIRECT" if isinstance(event, Direct) else event.room
+    room = "DIRECT" if isinstance(event, Direct) else title or event.room
     return _escaped(f"{when} {room} {event.author}: {event.text}")
+
+
+def changed(event: Edited | Redacted, now: datetime) -> str:
+    """Format a change as such a line, in which no author can be taken for a nick: it has blanks."""
+    head = f"{now:%Y-%m-%d %H:%M:%S} {event.room} {event.by}"
+    if isinstance(event, Redacted):
+        return _escaped(f"{head} redacted #{event.position}")
+    return _escaped(f"{head} edited #{event.position}: {event.text}")
 
 
 def _escaped(text: str) -> str:

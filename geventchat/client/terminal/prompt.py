@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 import gevent
-from gevent.event import Event
+from gevent.event import AsyncResult, Event
 from gevent.queue import SimpleQueue
 from prompt_toolkit import PromptSession
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import Completer
+from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.key_binding import merge_key_bindings
 from prompt_toolkit.layout import Dimension
@@ -22,7 +23,7 @@ from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
-from geventchat.client.terminal.formatting import STYLE, Line
+from geventchat.client.terminal.formatting import STYLE, Line, one_line
 from geventchat.client.terminal.graphemes import Steady, editing_keys, steady
 from geventchat.client.terminal.keys import Switch, keys
 from geventchat.client.terminal.paste import paste_keys
@@ -41,6 +42,9 @@ class Prompt:
         self._typed: SimpleQueue[str | Switch | None] = SimpleQueue()
         self._unprinted: list[Line] = []
         self._some = Event()
+        self._question = ""
+        self._answer: AsyncResult[str | None] | None = None
+        """Set while a question is asked whose answer must not be seen."""
         self._quitting = False
         self._gone = False  # the terminal, as when its window is closed
         self._session: PromptSession[str] = PromptSession(
@@ -52,6 +56,7 @@ class Prompt:
             enable_suspend=True,
             erase_when_done=True,
             input_processors=[Steady()],
+            is_password=Condition(lambda: self._answer is not None),
             key_bindings=merge_key_bindings([editing_keys(), paste_keys(), keys(self._typed.put)]),
             style=_STYLE,
         )
@@ -78,6 +83,8 @@ class Prompt:
             printing.kill()
             self._print()
             self._typed.put(None)
+            if self._answer is not None:
+                self._answer.set(None)
 
     def typed(self) -> Iterator[str | Switch]:
         """Yield what the user types, a multi-line paste as one text, until they quit. Waits.
@@ -87,6 +94,16 @@ class Prompt:
         """
         while (text := self._typed.get()) is not None:
             yield text
+
+    def ask(self, question: str) -> str | None:
+        """Ask for something that must not be seen, nor kept. Waits. None: the user gave up."""
+        self._question, self._answer = question, AsyncResult()
+        try:
+            self._session.app.invalidate()
+            return self._answer.get()
+        finally:
+            self._answer = None
+            self._session.app.invalidate()
 
     def show(self, lines: Iterable[Line]) -> None:
         """Print lines above the input line, and redraw that and the toolbar."""
@@ -116,6 +133,8 @@ class Prompt:
             app.exit(exception=EOFError)
 
     def _prompt(self) -> FormattedText:
+        if self._answer is not None:
+            return _steady([("class:prompt", f"{one_line(self._question)}: ")])
         return _steady(self._view.prompt(time.monotonic(), self._columns))
 
     def _toolbar(self) -> FormattedText:
@@ -130,6 +149,10 @@ class Prompt:
         return self._session.output.get_size().columns
 
     def _accept(self, buffer: Buffer) -> bool:
+        if self._answer is not None:
+            answer, buffer.text = buffer.text, ""  # so that it does not enter the history
+            self._answer.set(answer or None)
+            return False
         if buffer.text.strip():
             self._typed.put(buffer.text.rstrip("\n"))
         return False  # the buffer is emptied, and its text is in the input history

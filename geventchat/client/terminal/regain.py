@@ -56,6 +56,8 @@ class Regain:
 
     def _try(self, nick: str) -> None:
         told = f"you get {nick} when it is free; a lost connection holds it for about a minute"
+        if "accounts" in self._chat.welcome.features:
+            told += f"; /login {nick} if it is your account"
         self._show(notice(told))
         if not self._taken(nick):
             self._show(notice(f"{nick} is still in use; /nick {nick} tries again"))

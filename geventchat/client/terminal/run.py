@@ -3,9 +3,10 @@
 import getpass
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, TextIO
 
 import gevent
@@ -14,12 +15,15 @@ from gevent.ssl import SSLContext
 from geventchat.client.connection import Connection, TooLong
 from geventchat.client.plain import PlainConnection
 from geventchat.client.socket_link import Ended, NotGeventchat, ServerError
-from geventchat.client.terminal import piped
+from geventchat.client.terminal import kept_session, piped
 from geventchat.client.terminal.client_id import client_id
+from geventchat.client.terminal.command import SignInAgain
 from geventchat.client.terminal.errors import Failed, complain
+from geventchat.client.terminal.kept_session import KeptSession
 from geventchat.client.tls import tls_context
-from geventchat.protocol.errors import PASSWORD, Refused
-from geventchat.protocol.names import LOBBY, endpoint
+from geventchat.protocol.errors import ACCOUNT, PASSWORD, Refused
+from geventchat.protocol.names import LOBBY, endpoint, fold
+from geventchat.protocol.requests import SignIn
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130
@@ -39,6 +43,8 @@ class Options:
     history: bool = False
     password: str | None = None
     token: str | None = None
+    account: SignIn | None = None
+    """What to sign in with; None: the session that is kept, if there is one."""
     tls: bool = False
     ca: str | None = None
     """File of the only certificates to trust; implies `tls`."""
@@ -59,8 +65,23 @@ def connect(options: Options) -> int:
             try:
                 with _interruptible():
                     return _talk(options, trust)
+            except SignInAgain as again:
+                if again.account is None:
+                    options = replace(options, nick=None)  # it is the account's
+                options = replace(options, account=again.account)
+                continue
             except Ended as error:
-                if error.bye.code != PASSWORD.code or not _is_terminal(sys.stdin):
+                asks = _is_terminal(sys.stdin)
+                if error.bye.code == ACCOUNT.code:
+                    _fail(error.bye.text)
+                    if options.account is not None and not options.account.register:
+                        options = replace(options, account=None)  # as whom they were before
+                    elif asks:
+                        options = replace(options, account=_asked_account())
+                    else:
+                        return FAILED
+                    continue
+                if error.bye.code != PASSWORD.code or not asks:
                     return _fail(error.bye.text)
                 _fail(error.bye.text)
             options = replace(options, password=getpass.getpass())
@@ -96,21 +117,39 @@ def _talk(options: Options, trust: SSLContext | None) -> int:
                     return app.plain(peer, host, port)
                 return _code(piped.plain(peer, listen=options.listen))
         with client_id(host, port) as client:
-            chat = Connection(
-                host,
-                port,
-                nick=options.nick,
-                rooms=rooms,
-                client=client.id,
-                password=options.password,
-                token=options.token,
-                tls=trust or False,
-            )
+            kept = _kept(options, tls=trust is not None)
+            account = options.account or _sign_in(kept, options.nick)
+            try:
+                chat = Connection(
+                    host,
+                    port,
+                    nick=options.nick,
+                    rooms=rooms if account is None else (),  # it has its own
+                    client=client.id,
+                    password=options.password,
+                    token=options.token,
+                    account=account,
+                    tls=trust or False,
+                )
+            except Ended as ended:
+                if ended.bye.code != ACCOUNT.code or account is None or kept is None:
+                    raise
+                kept_session.forget(host, port, kept.session)
+                told = f"{ended.bye.text} Connect again to be a guest, or to sign in."
+                raise Failed(told) from None
             client.keep()
+            keep = partial(_keep, host, port, chat, tls=trust is not None)
+            keep()
             if at_terminal:
-                return app.rich(chat, rooms[0], host, port, options.nick)
-            with chat:
-                unsent = piped.rich(chat, rooms[0], listen=options.listen, history=options.history)
+                room = rooms[0] if account is None else _join(chat, options.rooms, needed=False)
+                with _forgetting(host, port, chat):
+                    return app.rich(chat, room, host, port, options.nick, keep)
+            with _forgetting(host, port, chat), chat:
+                if account is None:
+                    room = rooms[0]
+                else:
+                    room = _join(chat, options.rooms if options.listen else rooms, needed=True)
+                unsent = piped.rich(chat, room, listen=options.listen, history=options.history)
                 return _code(unsent)
     except BrokenPipeError:
         return 0  # the reader of the output has closed it
@@ -120,6 +159,84 @@ def _talk(options: Options, trust: SSLContext | None) -> int:
         return _fail(f"{endpoint(host, port)}: {error.strerror or error}")
     except (Failed, Refused, TooLong, ServerError) as error:
         return _fail(str(error))
+
+
+def _kept(options: Options, *, tls: bool) -> KeptSession | None:
+    """Return the session that is kept for a server, if it is to be used."""
+    if options.account is not None:
+        return None
+    kept = kept_session.load(options.host, options.port)
+    if kept is not None and kept.tls and not tls:
+        complain(f"the session of {kept.nick} came over TLS and is not sent without --tls")
+        return None
+    return kept
+
+
+def _sign_in(kept: KeptSession | None, nick: str | None) -> SignIn | None:
+    """Return what a kept session signs in with, unless another nick is asked for."""
+    if kept is None or (nick is not None and fold(nick) != fold(kept.nick)):
+        return None
+    return SignIn(session=kept.session)
+
+
+def _keep(host: str, port: int, chat: Connection, *, tls: bool) -> None:
+    """Keep the session of a connection for the next time, if it is signed in."""
+    if chat.session is not None:
+        kept_session.keep(host, port, KeptSession(chat.nick, chat.session, tls))
+
+
+@contextmanager
+def _forgetting(host: str, port: int, chat: Connection) -> Iterator[None]:
+    """Forget the session of a connection if it has ended at the end of the block.
+
+    Raises Failed if it ended within, by the server.
+    """
+    try:
+        yield
+    except Ended as ended:
+        if ended.bye.code != ACCOUNT.code or chat.session is None:
+            raise
+        kept_session.forget(host, port, chat.session)
+        raise Failed(ended.bye.text) from None
+    except SignInAgain as again:
+        if again.account is None and chat.session is not None:
+            kept_session.forget(host, port, chat.session)
+        raise
+    if chat.ended is not None and chat.ended.code == ACCOUNT.code and chat.session is not None:
+        kept_session.forget(host, port, chat.session)
+
+
+def _join(chat: Connection, rooms: Iterable[str], *, needed: bool) -> str:
+    """Join rooms as an account; return the name of the first, or an empty one.
+
+    `@nick` is a conversation. Raises Refused if a room is `needed`, else reports it.
+    """
+    first = ""
+    for room in rooms:
+        try:
+            joined = chat.open(room[1:]) if room.startswith("@") else chat.join(room)
+        except Refused as refused:
+            if needed:
+                raise
+            complain(f"{room}: {refused}")
+        else:
+            first = first or joined.room
+    return first
+
+
+def _asked_account() -> SignIn:
+    """Ask whom to sign in as, or to register. Raises EOFError."""
+    sys.stderr.write("Nick: ")
+    sys.stderr.flush()
+    if not (line := sys.stdin.readline()):
+        raise EOFError
+    nick = line.strip()
+    if password := getpass.getpass("Password (empty: a new account): "):
+        return SignIn(nick=nick, password=password, device=kept_session.device())
+    while (password := getpass.getpass("New password: ")) != getpass.getpass("The same again: "):
+        complain("The two were not the same.")
+    device = kept_session.device()
+    return SignIn(nick=nick, password=password, register=True, device=device)
 
 
 def _fail(why: str) -> int:

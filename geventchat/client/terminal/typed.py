@@ -9,7 +9,9 @@ import re
 import unicodedata
 from typing import Final
 
-from geventchat.client.terminal.commands import COMMANDS, Command, NotUnderstood
+from geventchat.client.terminal.command import Command
+from geventchat.client.terminal.commands import COMMANDS
+from geventchat.client.terminal.errors import NotUnderstood
 from geventchat.protocol.names import INVISIBLE
 
 _SLASHES: Final = "/\uff0f\u2044\u2215\u29f8\u2571"

@@ -4,9 +4,7 @@ Events in, lines to print out. No I/O, no clock and no greenlets, so everything 
 pure functions; `prompt.py` displays it, `commands.py` changes it.
 """
 
-from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
@@ -14,67 +12,37 @@ from geventchat.client.events import ClientEvent, Disconnected, Gap, Reconnected
 from geventchat.client.terminal import formatting
 from geventchat.client.terminal.comings import Comings
 from geventchat.client.terminal.formatting import Line
-from geventchat.client.terminal.mentions import mentions
+from geventchat.client.terminal.invitations import Invitations
+from geventchat.client.terminal.recent import change_waiting
+from geventchat.client.terminal.room import PendingSay, Room, heading, hole, swap
 from geventchat.client.terminal.width import fit
 from geventchat.protocol.events import (
     Direct,
+    Edited,
     Error,
+    Invited,
     Joined,
     Left,
     Members,
+    Moderators,
+    Muted,
+    Person,
     Post,
     Presence,
+    Redacted,
     Renamed,
     Sent,
+    Session,
+    SignedIn,
     Topic,
 )
-from geventchat.protocol.names import fold
+from geventchat.protocol.mentions import mentions
+from geventchat.protocol.names import fold, fold_room
 
-MAX_UNREAD_POSTS: Final = 200
-"""Posts kept of a room other than the current one."""
 MAX_PENDING_SHOWN: Final = 3
 """The newest of the pending messages, above the input line; of the others their number."""
 PATIENCE_SECONDS: Final = 0.3
 """How long a message may be unacknowledged before it is shown as pending."""
-
-
-@dataclass(slots=True)
-class Room:
-    """One room."""
-
-    name: str
-    joined: bool = False
-    topic: str = ""
-    count: int = 0
-    nicks: set[str] = field(default_factory=set)
-    """Known members; complete in rooms of at most 500."""
-    waiting: deque[Post | Gap] = field(default_factory=deque)
-    """Posts, and what is missing between them, to print when the user switches to this room."""
-    dropped: int = 0
-    """Older posts that were waiting too, and were too many."""
-    unread: int = 0
-    mentioned: bool = False
-    """Whether an unread post mentions the user."""
-    replayed: int = 0
-    """Posts up to this position are older than the join."""
-    oldest: int | None = None
-    """The lowest position that was printed, since the last hole if there is one."""
-
-    def wait(self, item: Post | Gap) -> None:
-        """Keep a post, or a gap, until the user switches to this room."""
-        self.waiting.append(item)
-        if len(self.waiting) > MAX_UNREAD_POSTS:
-            self.dropped += isinstance(self.waiting.popleft(), Post)
-
-
-@dataclass(frozen=True, slots=True)
-class PendingSay:
-    """A message that is not acknowledged yet."""
-
-    room: str
-    text: str
-    since: float
-    """Monotonic seconds."""
 
 
 class View:
@@ -82,43 +50,59 @@ class View:
 
     def __init__(self, room: str, nick: str, today: date) -> None:
         self.rooms: dict[str, Room] = {}
-        self.current = fold(room)
+        self.current = fold_room(room)
         self.partner = ""
         """The nick to which the user's texts go instead of the current room; empty if none."""
         self.nick = nick
+        self.account: str | None = None
+        """The id of the user's account; None: a guest."""
         self.pending: dict[str, PendingSay] = {}
         """By key, oldest first."""
         self.asked: float | None = None
         """Since when a command waits for its answer, in monotonic seconds."""
         self.more_rooms: tuple[str, str] | None = None
         """The prefix of the last /list, and where its next page begins; None: there is none."""
+        self.invitations: Final = Invitations()
+        self.found: list[Post] = []
+        self.sessions: list[Session] = []
+        """What the last /search found, and the last /sessions listed."""
         self.ignored: set[str] = set()
         self.trouble = ""
         """What is wrong with the connection; empty if nothing."""
-        self._today = today
-        self._shown_day = today
+        self._today = self._shown_day = today
         self._comings = Comings()
 
     def room(self, name: str = "") -> Room | None:
-        """Return a room the user is in, by default the current one."""
-        return self.rooms.get(fold(name) or self.current)
+        """Return a room the user is in, by default the current one; `@nick`: a conversation."""
+        found = self.rooms.get(name) or self.rooms.get(fold(name) or self.current)
+        if found is None and name.startswith("@"):
+            asked = fold(name[1:])
+            found = next(
+                (each for each in self.rooms.values() if fold(each.partner) == asked), None
+            )
+        return found
+
+    def title(self, name: str) -> str:
+        """Return what a room is called."""
+        room = self.rooms.get(name)
+        return room.title if room is not None else name
 
     def enter(self, name: str) -> list[Line]:
         """Switch to a room and print its unread posts."""
-        self.current, self.partner = fold(name), ""
+        self.current, self.partner = name if name in self.rooms else fold_room(name), ""
         self._comings.clear()
         room = self.rooms.setdefault(self.current, Room(self.current))
         if not room.joined:
             return []  # `hear` prints it once the server confirms
-        lines = [_heading(room)]
+        lines = [heading(room)]
         if room.dropped:
             room.oldest = None  # /history goes on from the first that is printed now
             lines.append(formatting.notice(f"{room.dropped} more before these; see /history"))
         for item in room.waiting:
             if isinstance(item, Gap):
-                lines.append(_hole(room))
+                lines.append(hole(room))
             else:
-                lines += self._printed(room, item)
+                lines += self._printed(room, item) if isinstance(item, Post) else [item]
         room.waiting.clear()
         room.dropped = 0
         room.unread, room.mentioned = 0, False
@@ -178,13 +162,26 @@ class View:
                 return self._post(event)
             case Presence():
                 return self._presence(event)
+            case Edited() | Redacted():
+                return self._changed(event)
             case Joined():
                 return self._joined(event)
-            case Left(room=name):
-                return self._left(name)
+            case Left(room=name, reason=reason):
+                return self._left(name, reason)
+            case SignedIn(nick=nick, account=account):
+                self.account = account
+                return [*self.welcome(nick), formatting.notice(f"signed in as {nick}")]
+            case Invited(account=account, by=by):
+                own, ignored = account == self.account, self._ignores(by)
+                return self.invitations.hear(event, own=own, ignored=ignored)
+            case Moderators(room=name, moderators=moderators):
+                return self._moderators(name, moderators)
+            case Muted(room=name, nick=nick, by=by, on=on):
+                did = "muted" if on else "unmuted"
+                return [formatting.notice(f"{by} {did} {nick} in {self.title(name)}")]
             case Renamed(nick=nick):
                 for room in self.rooms.values():
-                    _swap(room, self.nick, nick)
+                    swap(room, self.nick, nick)
                 return self.welcome(nick)
             case Topic(room=name, topic=topic, by=by):
                 return self._topic(name, topic, by)
@@ -219,13 +216,13 @@ class View:
         if self.trouble:
             line.append(("class:bottom-toolbar.trouble", f" {formatting.one_line(self.trouble)} "))
         if room := self.room():
-            line.append(("class:bottom-toolbar.room", f" {formatting.one_line(room.name)}"))
+            line.append(("class:bottom-toolbar.room", f" {formatting.one_line(room.title)}"))
             line += [("", f" · {room.count} here")] if room.count else []
         line += [("", f" · {formatting.one_line(self.nick)}")] if self.nick else []
         unread = [r for r in self.rooms.values() if r.unread and r.name != self.current]
         for other in sorted(unread, key=lambda room: not room.mentioned):
             style = "mentioned" if other.mentioned else "unread"
-            text = f"  {formatting.one_line(other.name)} {other.unread}{'!' * other.mentioned}"
+            text = f"  {formatting.one_line(other.title)} {other.unread}{'!' * other.mentioned}"
             line.append((f"class:bottom-toolbar.{style}", text))
         return fit(line, width)
 
@@ -237,35 +234,60 @@ class View:
             line.append(("class:quiet", f"    … {more} more\n"))
         for saying in late[-MAX_PENDING_SHOWN:]:
             line += [*formatting.pending(saying.text, width), ("", "\n")]
-        where = f"→ {self.partner}" if self.partner else self.current
+        where = f"→ {self.partner}" if self.partner else self.title(self.current)
         return [*line, ("class:prompt", f"{formatting.one_line(where)}> ")]
 
     def _post(self, post: Post) -> list[Line]:
         own = post.key is not None and self.pending.pop(post.key, None) is not None
+        own = own or (post.account is not None and post.account == self.account)
         if self._ignores(post.author) and not own:
             return []
         room = self.rooms.setdefault(post.room, Room(post.room, joined=True))
-        live = post.position > room.replayed
+        room.recent.add(post, own=own or self._is_own(post))
         if post.room == self.current:
             renamed = [formatting.notice(text) for text in self._comings.speaks(post.author)]
-            return [*renamed, *self._printed(room, post, own=own, bell=live)]
+            bell = post.position > room.replayed
+            return [*renamed, *self._printed(room, post, own=own, bell=bell)]
         room.wait(post)
-        room.unread += live and not own
-        if live and not own and mentions(post.text, self.nick):
+        if not room.counts(post, own=own or self._is_own(post)):
+            return []
+        if room.partner:
             room.mentioned = True
-            return [formatting.mentioned(post, self.nick)]
+            return [formatting.direct(Direct(post.author, post.text, post.time))]
+        if mentions(post.text, self.nick):
+            room.mentioned = True
+            return [formatting.mentioned(post, self.nick, room.title)]
         return []
+
+    def _is_own(self, post: Post) -> bool:
+        """Whether the user said it, on this device or another."""
+        if post.account is not None:
+            return post.account == self.account
+        return bool(self.nick) and post.author == self.nick
 
     def _printed(
         self, room: Room, post: Post, *, own: bool = False, bell: bool = False
     ) -> list[Line]:
         if room.oldest is None or post.position < room.oldest:
             room.oldest = post.position
-        own = own or (bool(self.nick) and post.author == self.nick)
+        own = own or self._is_own(post)
         if self._ignores(post.author) and not own:
             return []
         line = formatting.post(post, own=own, nick=self.nick, bell=bell)
         return [*self._date(formatting.local_time(post.time).date()), line]
+
+    def _changed(self, change: Edited | Redacted) -> list[Line]:
+        """Print what has changed, or change what is still to be printed."""
+        if (room := self.rooms.get(change.room)) is None:
+            return []
+        post = room.recent.change(change)
+        author = post.author if post is not None else change.by
+        if change_waiting(room.waiting, change) or self._ignores(author):
+            return []
+        line = formatting.changed(change, post)
+        if room.name != self.current:
+            room.wait(line)
+        return [line] if room.name == self.current else []
 
     def _ignores(self, nick: str) -> bool:
         return fold(nick) in self.ignored
@@ -279,25 +301,34 @@ class View:
     def _joined(self, joined: Joined) -> list[Line]:
         room = self.rooms.setdefault(joined.room, Room(joined.room))
         again, room.joined = room.joined, True
+        self.invitations.answered(joined.room)
+        if not self.current and joined.with_ is None:
+            self.current = joined.room
         room.count, room.topic = joined.count, joined.topic
-        if again:
-            return []
-        room.replayed = joined.position
-        return [_heading(room)] if joined.room == self.current else []
+        room.private, room.moderator = joined.private, joined.moderator
+        if joined.with_ is not None:
+            room.partner = joined.with_.nick
+        shown = joined.room == self.current
+        room.begin(joined, again=again, shown=shown)
+        return [heading(room)] if shown and not again else []
 
     def _gap(self, gap: Gap) -> list[Line]:
         room = self.rooms.get(gap.room)
         if room is None:
             return []
-        room.replayed = 0  # all that follows is new
+        room.replayed = room.read = room.counted = 0  # all that follows is new
+        room.recent.clear()
         if room.name == self.current:
-            return [_hole(room)]
+            return [hole(room)]
         room.wait(gap)
         return []
 
-    def _left(self, name: str) -> list[Line]:
+    def _left(self, name: str, reason: str | None) -> list[Line]:
+        title = self.title(name)
+        if self.invitations.answered(name) and name not in self.rooms:
+            return [formatting.notice(f"the invitation to {name} is no longer open")]
         self.rooms.pop(name, None)
-        lines = [formatting.notice(f"you left {name}")]
+        lines = [formatting.notice(formatting.left(title, reason))]
         if name == self.current:
             self.current = ""
             if self.rooms:
@@ -328,7 +359,7 @@ class View:
                 comings.leave(nick)
             case "rename":
                 new = presence.new_nick or ""
-                _swap(room, nick, new)
+                swap(room, nick, new)
                 self._follow(nick, new)
                 comings.rename(nick, new)
         return []
@@ -338,8 +369,17 @@ class View:
         if self._ignores(nick):
             self.ignored.remove(fold(nick))
             self.ignored.add(fold(new))
+        for room in self.rooms.values():
+            if room.partner and fold(room.partner) == fold(nick):
+                room.partner = new
         if fold(nick) == fold(self.partner):
             self.partner = new
+
+    def _moderators(self, name: str, moderators: list[Person]) -> list[Line]:
+        if room := self.rooms.get(name):
+            room.moderator = any(each.account == self.account for each in moderators)
+        nicks = ", ".join(each.nick for each in moderators)
+        return [formatting.notice(f"moderators of {self.title(name)}: {nicks}")]
 
     def _topic(self, name: str, topic: str, by: str) -> list[Line]:
         room = self.rooms.get(name)
@@ -352,23 +392,5 @@ class View:
 
     def _error(self, error: Error) -> list[Line]:
         saying = self.pending.pop(error.key, None) if error.key else None
-        if saying is None:
-            return [formatting.error(error.text)]
-        return [formatting.error(f"{error.text} Not sent: {saying.text}")]
-
-
-def _hole(room: Room) -> Line:
-    """Return the line where posts are missing, from which /history goes on."""
-    room.oldest = None
-    return formatting.notice(f"some messages in {room.name} may be missing; see /history")
-
-
-def _heading(room: Room) -> Line:
-    parts = [room.name, f"{room.count} here", *([room.topic] if room.topic else [])]
-    return formatting.separator(" · ".join(parts))
-
-
-def _swap(room: Room, nick: str, new: str) -> None:
-    if nick in room.nicks:
-        room.nicks.discard(nick)
-        room.nicks.add(new)
+        unsent = f" Not sent: {saying.text}" if saying is not None else ""
+        return [formatting.error(f"{error.text}{unsent}")]

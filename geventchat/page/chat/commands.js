@@ -1,6 +1,8 @@
 /** Slash commands: /help, completion and the reading of arguments follow from the table at the end. */
 
+import { HOOK_COMMANDS } from "./hook_commands.js";
 import { OPERATOR_COMMANDS } from "./operator_commands.js";
+import { PEOPLE_COMMANDS } from "./people_commands.js";
 import { FORMS, PATTERN } from "../text/durations.js";
 import { fold } from "../text/names.js";
 import { ACTION } from "../text/text.js";
@@ -26,6 +28,7 @@ export class NotUnderstood extends Error {}
 const KINDS = {
   TARGET: "(?<target>\\S+)(?:\\s+by\\s+(?<target_type>address|nick|client))?",
   TIME: `(?:for\\s+)?(?<time>${PATTERN})`,
+  POST: "#(?<post>[0-9]{1,16})",
 };
 
 /**
@@ -83,13 +86,13 @@ async function who(chat, { room = "" }) {
   const members = await chat.who(chat.roomName(room));
   const nicks = members.nicks.sort((a, b) => a.localeCompare(b)).join(", ");
   const more = members.count - members.nicks.length;
-  chat.notice(`${members.room}: ${nicks}${more > 0 ? ` and ${more} more` : ""}`);
+  chat.notice(`${chat.store.room(members.room)?.title ?? members.room}: ${nicks}${more > 0 ? ` and ${more} more` : ""}`);
 }
 
 /** @param {Chat} chat @param {Record<string, string>} given */
 async function query(chat, { nick, text }) {
   if (!nick) throw new NotUnderstood("Usage: /query NICK [TEXT]");
-  chat.show(chat.store.direct(nick));
+  await chat.write(nick);
   if (text) await chat.saying.direct(nick, text);
 }
 
@@ -133,7 +136,7 @@ const OWN = [
   { name: "nick", arguments: "NICK", help: "change your nick", run: (chat, { nick }) => chat.rename(nick) },
   {
     name: "join", arguments: "ROOM", help: "join a room, or switch to one you are in",
-    run: (chat, { room }) => chat.join(chat.roomName(room)), aliases: "j room",
+    run: (chat, { room }) => (room.startsWith("@") ? chat.write(room.slice(1)) : chat.join(chat.roomName(room))), aliases: "j room",
   },
   {
     name: "leave", arguments: "[ROOM]", help: "leave a room; default: this one",
@@ -141,8 +144,12 @@ const OWN = [
   },
   { name: "who", arguments: "[ROOM]", help: "list the members of a room", run: who, aliases: "names n w users" },
   {
-    name: "msg", arguments: "NICK TEXT", help: "send a direct message",
-    run: (chat, { nick, text }) => chat.saying.direct(nick, text), aliases: "m dm pm tell whisper privmsg notice",
+    name: "msg", arguments: "NICK [TEXT]", help: "send a direct message, or begin one",
+    run: (chat, { nick, text }) => {
+      const to = nick.replace(/^@/, "");
+      return text ? chat.saying.direct(to, text) : chat.write(to);
+    },
+    aliases: "m dm pm tell whisper privmsg notice",
   },
   { name: "query", arguments: "[NICK] [TEXT]", help: "write to one user alone", run: query, aliases: "q" },
   {
@@ -152,6 +159,18 @@ const OWN = [
   {
     name: "say", arguments: "TEXT", help: "send a text, whatever it begins with",
     run: (chat, { text }) => chat.saying.say(text),
+  },
+  {
+    name: "edit", arguments: "[POST] TEXT", help: "correct your last message",
+    run: ({ changes, store }, { post, text }) => changes.edit(store.current, changes.position(post), text),
+  },
+  {
+    name: "redact", arguments: "[POST]", help: "take back your last message",
+    run: ({ changes, store }, { post }) => changes.takeBack(store.current, changes.position(post)),
+  },
+  {
+    name: "search", arguments: "[TEXT]", help: "find messages in your rooms",
+    run: (chat, { text }) => chat.ask("search", text), aliases: "find grep",
   },
   { name: "history", arguments: "[COUNT]", help: "load older messages of this room", run: history },
   {
@@ -167,6 +186,8 @@ const OWN = [
 export const COMMANDS = new Map(
   [
     ...OWN,
+    ...PEOPLE_COMMANDS,
+    ...HOOK_COMMANDS,
     ...OPERATOR_COMMANDS,
     {
       name: "quit", arguments: "", help: "leave the chat", aliases: "exit bye signoff",

@@ -31,7 +31,7 @@ export function complete(typed, cursor, store, asked) {
   if (isCommand && !first) {
     offers = commands(word.slice(1));
   } else if (isCommand && ["/join", "/leave", "/who", "/j"].includes(first.toLowerCase())) {
-    offers = asked || word ? names(word, [...store.rooms.keys()], " ") : [];
+    offers = asked || word ? names(word, [...store.rooms.values()].filter((room) => !room.with).map((room) => room.name), " ") : [];
   } else if (word.startsWith("@") || (asked && word)) {
     const at = word.startsWith("@") ? "@" : "";
     offers = names(word.slice(at.length), [...store.others], !first && !at ? ": " : " ", at);

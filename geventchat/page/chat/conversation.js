@@ -7,7 +7,7 @@
 
 import { Members } from "./members.js";
 
-/** @import {Joined, Post} from "../protocol" */
+/** @import {Edited, Joined, Person, Post, Redacted} from "../protocol" */
 
 const MOST_ITEMS = 3_000;
 const KEPT_ITEMS = 2_000; // after trimming, so that it is rare
@@ -18,13 +18,23 @@ const MOST_CHARACTERS = 4_000_000;
  * @typedef {{
  *   kind: "post" | "notice" | "gap", time: number, text: string, author: string, position: number,
  *   own: boolean, key?: string, state?: "sending" | "failed", error?: string,
+ *   change?: number, redacted?: boolean, hook?: boolean,
  * }} Item
+ * `change`: the number of its latest change, if it was edited or taken back.
  */
 
 export class Conversation {
   joined = false;
   topic = "";
   members = new Members();
+  /** Whether it is a private room, or the conversation of two accounts. */
+  private = false;
+  /** The other one, if it is the conversation of two accounts. @type {Person | null} */
+  with = null;
+  /** Whether the user moderates it. */
+  moderator = false;
+  /** @type {Set<string>} nicks of its moderators, as far as they were told */
+  moderators = new Set();
 
   /** @type {Item[]} */
   items = [];
@@ -43,17 +53,24 @@ export class Conversation {
   complete = false;
   /** Whether posts are being loaded. */
   loading = false;
+  /** Rises when the window is replaced: what was asked for it before has no place any more. */
+  window = 0;
   /** Whether the user reads somewhere above the newest messages. */
   scrolledUp = false;
 
   unread = 0;
-  mentioned = false;
+  /** Unread posts that mention the user, as far as is known. */
+  mentions = 0;
   /** Posts up to this position were read. */
   read = 0;
+  /** How far the account has read, as the server knows; null: it keeps no such mark. @type {number | null} */
+  mark = null;
   /** The unread line is drawn below this position; null: there is none. @type {number | null} */
   line = null;
   /** Posts up to this position are older than the join. */
   replayed = 0;
+  /** Posts up to this position are counted as unread already, by the server. */
+  counted = 0;
   #characters = 0;
 
   /**
@@ -70,6 +87,20 @@ export class Conversation {
     return `${this.kind}.${this.name}`;
   }
 
+  /** What the user calls it. */
+  get title() {
+    return this.with?.nick ?? this.name;
+  }
+
+  /** Whether only one other person reads it. */
+  get isDirect() {
+    return this.kind === "direct" || this.with !== null;
+  }
+
+  get mentioned() {
+    return this.mentions > 0;
+  }
+
   /** Whether the window ends with the newest post. */
   get attached() {
     return this.last === this.newest;
@@ -84,6 +115,8 @@ export class Conversation {
   /** @param {Joined} joined */
   enter(joined) {
     Object.assign(this, { joined: true, topic: joined.topic ?? "" });
+    Object.assign(this, { private: joined.private ?? false, moderator: joined.moderator ?? false });
+    this.with = joined.with ?? null;
     this.members.count = joined.count;
     if (joined.epoch !== this.epoch) {
       this.epoch = joined.epoch;
@@ -91,18 +124,15 @@ export class Conversation {
       this.read = 0;
     }
     this.oldest = joined.oldest;
+    this.#forgetBelow(joined.oldest);
   }
 
-  /** Something is missing below what is shown: what follows is new. */
+  /** Something was missed: what is shown may have changed unnoticed, and is forgotten. */
   break() {
-    if (!this.attached) this.clear();
-    if (this.items.length && this.items.at(-1)?.kind !== "gap") {
-      this.add({ ...NOTHING, kind: "gap", time: Date.now() });
-    }
-    // What is above the gap is not stored any more, or in another order.
-    this.complete = this.items.length > 0;
-    if (!this.complete) this.first = 0;
-    this.newest = this.last = this.replayed = 0;
+    const had = this.items.length > 0;
+    this.clear();
+    if (had) this.add({ ...NOTHING, kind: "gap", time: Date.now() });
+    this.newest = this.replayed = this.counted = 0;
   }
 
   /** Forget the window, to begin again with the newest posts. */
@@ -111,6 +141,53 @@ export class Conversation {
     this.#characters = 0;
     this.first = this.last = 0;
     this.complete = false;
+    this.window++;
+  }
+
+  /**
+   * Show other posts: the window is then wherever they are, perhaps far above the newest.
+   * @param {Post[]} posts consecutive, oldest first
+   * @param {Item[]} items those of them that are shown
+   * @param {boolean} complete whether nothing older is stored
+   */
+  replace(posts, items, complete) {
+    this.clear();
+    this.scrolledUp = true;
+    this.loadOlder(posts, items, complete);
+  }
+
+  /** What is not stored any more is not shown any more. @param {number} oldest */
+  #forgetBelow(oldest) {
+    if (!this.first || this.first >= oldest) return;
+    if (this.last < oldest) return this.clear();
+    this.items = this.items.filter(({ position }) => !position || position >= oldest);
+    this.#characters = this.items.reduce((sum, { text }) => sum + text.length, 0);
+    this.first = oldest;
+    this.complete = true;
+    this.window++;
+  }
+
+  /**
+   * The post of a position, if it is in the window.
+   * @param {number} position
+   * @returns {Item | undefined}
+   */
+  at(position) {
+    if (position < this.first || position > this.last) return undefined;
+    return this.items.findLast((item) => item.position === position);
+  }
+
+  /**
+   * Change a post, unless a later change of it is known. One that is not in the window comes changed.
+   * @param {Edited | Redacted} event
+   * @returns {Item | undefined} the post, if that has changed it
+   */
+  change(event) {
+    const item = this.at(event.position);
+    if (!item || (item.change ?? 0) >= event.change) return undefined;
+    const text = event.type === "edited" ? event.text : "";
+    this.#characters += text.length - item.text.length;
+    return Object.assign(item, { text, change: event.change, redacted: event.type === "redacted" });
   }
 
   /**
@@ -143,6 +220,7 @@ export class Conversation {
   loadOlder(posts, items, complete) {
     this.complete = complete;
     if (!posts.length) return;
+    if (this.items[0]?.kind === "gap") this.items.shift(); // nothing is missing there
     this.items.unshift(...items);
     for (const item of items) this.#characters += item.text.length;
     this.first = posts[0].position;
@@ -177,7 +255,6 @@ export class Conversation {
     if (!this.#full) return;
     const gone = this.items.splice(0, this.#excess());
     for (const item of gone) this.#characters -= item.text.length;
-    if (gone.some((item) => item.kind === "gap")) this.complete = false;
     const first = this.items.find((item) => item.kind === "post");
     if (first?.position) {
       if (first.position !== this.first) this.complete = false;
@@ -204,8 +281,8 @@ export class Conversation {
 export const NOTHING = { kind: "notice", time: 0, text: "", author: "", position: 0, own: false };
 
 /** @param {Post} post @param {boolean} own @returns {Item} */
-export function itemOf({ author, time, text, position, key }, own) {
-  return { kind: "post", author, time, text, position, key, own };
+export function itemOf({ author, time, text, position, key, change, redacted, hook }, own) {
+  return { kind: "post", author, time, text, position, key, own, change, redacted, hook };
 }
 
 /**

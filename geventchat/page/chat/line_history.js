@@ -33,6 +33,11 @@ export class LineHistory {
     return this.#at < this.#lines.length;
   }
 
+  /** Whether the last line was a command. */
+  get isCommand() {
+    return /^\/[^/]/.test(this.#lines.at(-1) ?? "");
+  }
+
   /** Begin at the end again: what is shown was changed. */
   reset() {
     this.#at = this.#lines.length;

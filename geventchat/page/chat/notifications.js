@@ -15,6 +15,8 @@ export class Notifications {
   #sounds = load("sound", false);
   /** @type {AudioContext | null} */
   #audio = null;
+  /** The newest of each conversation. @type {Map<Conversation, {item: Item, shown: Notification}>} */
+  #newest = new Map();
 
   /** @param {Chat} chat */
   constructor(chat) {
@@ -22,6 +24,7 @@ export class Notifications {
     chat.store.listen((what, conversation, item) => {
       if (what === "alert" && conversation && item) this.#alert(conversation, item);
       if (["rooms", "current", "status"].includes(what)) this.#title();
+      if (what === "change" && conversation && this.#newest.get(conversation)?.item === item) this.#close(conversation);
     });
   }
 
@@ -55,13 +58,14 @@ export class Notifications {
     if (document.documentElement.dataset.view !== "chat") return;
     let badge = 0;
     let unread = false;
+    for (const each of this.#newest.keys()) if (!each.unread) this.#close(each); // read, here or elsewhere
     for (const each of all) {
-      if (each.kind === "direct") badge += each.unread;
+      if (each.isDirect) badge += each.unread;
       else if (each.mentioned) badge++;
       unread ||= each.unread > 0;
     }
     const mark = badge ? `(${badge}) ` : unread ? "• " : "";
-    document.title = `${mark}${current ? `${oneLine(current.name)} – ` : ""}geventchat`;
+    document.title = `${mark}${current ? `${oneLine(current.title)} – ` : ""}geventchat`;
   }
 
   /** @param {Conversation} conversation @param {Item} item */
@@ -70,20 +74,27 @@ export class Notifications {
     if (store.attentive && store.current === conversation && !conversation.scrolledUp) return;
     if (this.#sounds) this.#ring();
     if (!this.shows || store.attentive) return;
-    const place = conversation.kind === "room" ? ` in ${conversation.name}` : "";
+    const place = !conversation.isDirect ? ` in ${conversation.name}` : "";
     const text = isAction(item.text) ? `${item.author} ${item.text.slice(4)}` : item.text;
     try {
       const shown = new Notification(oneLine(`${item.author}${place}`), {
         body: visible(text.slice(0, SHOWN_CHARACTERS), "\n"), icon: "icon-192.png", tag: conversation.id,
       });
+      this.#newest.set(conversation, { item, shown });
       shown.onclick = () => {
         window.focus();
         this.#chat.show(conversation);
-        shown.close();
+        this.#close(conversation);
       };
     } catch {
       // some browsers allow them to service workers alone
     }
+  }
+
+  /** @param {Conversation} conversation that was read, or whose message has another text now */
+  #close(conversation) {
+    this.#newest.get(conversation)?.shown.close();
+    this.#newest.delete(conversation);
   }
 
   /** Two soft notes. */

@@ -6,8 +6,9 @@ import { beginsLikeOne, FORMS, seconds, shown } from "../text/durations.js";
 /** @import {Command} from "./commands.js" */
 /** @import {Admin, Rule} from "../protocol" */
 
-const OF_ROOMS = ["lock", "unlock", "freeze", "unfreeze"];
+const OF_ROOMS = ["lock", "unlock", "freeze", "unfreeze", "end"];
 const TIMED = ["ban", "mute", "lock", "freeze", "close"];
+const OF_MODERATORS = ["mute", "unmute"]; // in their private rooms, where they are no operators
 const REMOVING = ["unban", "unmute", "unlock", "unfreeze", "open"];
 
 /** Show what an action did. @param {Chat} chat @param {Admin} done */
@@ -16,6 +17,7 @@ export function report(chat, done) {
   if (action === "list" && !rules.length) chat.notice("No rules are in force.");
   for (const rule of rules) chat.notice(`${REMOVING.includes(action) ? "removed: " : ""}${text(rule)}`);
   if (action === "list" && rules.length < total) chat.notice(`and ${total - rules.length} older rules`);
+  if (action === "end") chat.notice("The private room has ended.");
   if (closed || ["kick", "ban"].includes(action)) chat.notice(`connections closed: ${closed}`);
 }
 
@@ -29,6 +31,10 @@ function text({ action, target_type, target, until, operator, reason }) {
 /** @param {string} action @returns {Command["run"]} */
 function admin(action) {
   return async (chat, given) => {
+    if (OF_MODERATORS.includes(action) && !chat.store.operator && chat.store.current?.moderator) {
+      const time = given.time ? seconds(given.time) : undefined;
+      return chat.privately.mute(given.target, chat.store.current.name, action === "mute", time);
+    }
     const ofRoom = OF_ROOMS.includes(action);
     const room = ofRoom ? chat.roomName(given.room ?? "") : undefined;
     const last = room !== undefined ? (chat.store.room(room) ? "" : room) : given.reason;
@@ -57,6 +63,7 @@ const ACTIONS = [
   ["unlock", "[ROOM]", "unlock the topic"],
   ["freeze", "[ROOM] [TIME]", "let only operators post"],
   ["unfreeze", "[ROOM]", "let everyone post again"],
+  ["end", "ROOM", "end a private room"],
   ["close", "[TIME]", "refuse new users"],
   ["open", "", "accept new users again"],
 ];

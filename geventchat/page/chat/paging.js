@@ -1,7 +1,6 @@
 /** Loads the history of the current room, above and below what is kept of it. */
 
 /** @import {Connection} from "../client/connection.js" */
-/** @import {Post} from "../protocol" */
 /** @import {Conversation} from "./conversation.js" */
 /** @import {Store} from "./store.js" */
 
@@ -21,24 +20,29 @@ export class Paging {
   async older(limit = PAGE_POSTS) {
     const room = this.#store.current;
     if (!room?.hasOlder || room.loading) return;
-    await this.#load(room, () => this.#page(room, limit, room.first || undefined));
+    await this.#load("older", room, { limit, before: room.first || undefined });
   }
 
-  /** Load newer posts, below a window that was trimmed there. */
+  /** Load newer posts, below a window that does not end with the newest. */
   async newer() {
     const room = this.#store.current;
     if (!room || room.attached || room.loading || !room.last) return;
-    await this.#load(room, async () => {
-      let posts = /** @type {Post[]} */ ([]);
-      let before = Math.min(room.last + PAGE_POSTS, room.newest) + 1;
-      while (before > room.last + 1) {
-        const page = await this.#page(room, before - room.last - 1, before);
-        if (!page.posts.length) break;
-        posts = [...page.posts, ...posts]; // an answer has some 256 KiB at most
-        before = page.posts[0].position;
-      }
-      return { posts, complete: false };
-    });
+    await this.#load("newer", room, { limit: PAGE_POSTS, after: room.last });
+  }
+
+  /**
+   * Show a message of the current room, wherever it is.
+   * @param {Conversation} room
+   * @param {number} position
+   */
+  async goTo(room, position) {
+    if (!room.first || position < room.first || position > room.last) {
+      room.window++; // what is being loaded has no place in the new one
+      await this.#load("around", room, { limit: PAGE_POSTS, around: position });
+    }
+    const item = room.items.find((each) => each.position >= position);
+    if (item && room === this.#store.current) this.#store.changed("show", room, item);
+    if (item?.position !== position) this.#store.notice("That message is not here any more.", true, room);
   }
 
   /** Show the newest posts. */
@@ -53,26 +57,27 @@ export class Paging {
     this.#store.changed("log", room);
   }
 
-  /** @param {Conversation} room @param {number} limit @param {number} [before] */
-  #page(room, limit, before) {
-    return this.#connection.request("history", { room: room.name, limit, before });
-  }
-
   /**
+   * @param {"older" | "newer" | "around"} where
    * @param {Conversation} room
-   * @param {() => Promise<{posts: Post[], complete: boolean}>} load
+   * @param {object} fields
    */
-  async #load(room, load) {
-    const { epoch, first, last } = room;
+  async #load(where, room, fields) {
+    const { epoch, window, first, last } = room;
     room.loading = true;
     try {
-      const { posts, complete } = await load();
-      const isSame = room.epoch === epoch && (room.first === first || !first) && room.last >= last;
-      if (isSame) this.#store.history(room, posts, complete);
-    } catch {
+      const { posts, complete } = await this.#connection.request("history", { room: room.name, ...fields });
+      const fits = {
+        older: !first || room.first === first, newer: room.last === last, around: room === this.#store.current,
+      };
+      const isSame = room.epoch === epoch && room.window === window;
+      if (isSame && fits[where]) this.#store.posts.load(where, room, posts, complete);
+    } catch (error) {
+      if (where === "around") throw error;
       // away: asked again after reconnecting
     } finally {
       room.loading = false;
+      if (room.window !== window) this.#store.changed("log", room); // to load what is missing now
     }
   }
 }

@@ -5,6 +5,7 @@ import { NotUnderstood } from "./commands.js";
 
 /** @import {Connection} from "../client/connection.js" */
 /** @import {Conversation, Item} from "./conversation.js" */
+/** @import {PrivateRooms} from "./private_rooms.js" */
 /** @import {Store} from "./store.js" */
 
 const TYPING_MS = 5_000; // between two
@@ -13,12 +14,14 @@ const TYPING_AGAIN_MS = 1_500; // after a message, which ends what the one befor
 export class Saying {
   #store;
   #connection;
+  #privately;
   #lastTyping = 0;
 
-  /** @param {Store} store @param {Connection} connection */
-  constructor(store, connection) {
+  /** @param {Store} store @param {Connection} connection @param {PrivateRooms} privately */
+  constructor(store, connection, privately) {
     this.#store = store;
     this.#connection = connection;
+    this.#privately = privately;
   }
 
   /** Send a text to the current conversation. @param {string} text */
@@ -30,8 +33,17 @@ export class Saying {
     this.#lastTyping = Math.min(this.#lastTyping, Date.now() - TYPING_MS + TYPING_AGAIN_MS);
   }
 
-  /** @param {string} nick @param {string} text */
+  /**
+   * Send a text to somebody: of accounts the server keeps it, for a guest it is live and at most once.
+   * @param {string} nick
+   * @param {string} text
+   */
   async direct(nick, text) {
+    const room = await this.#privately.open(nick);
+    if (room) {
+      this.#store.enter(room);
+      return this.#store.say(this.#connection.say(room.name, text));
+    }
     if (!this.#connection.welcome) throw new Ended("Not sent: direct messages need a connection.");
     const conversation = this.#store.direct(nick);
     this.#store.enter(conversation);

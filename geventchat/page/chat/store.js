@@ -4,32 +4,33 @@
  * Events of the connection in, changes out: each names what changed, for the views to draw.
  */
 
-import { Conversation, itemOf, NOTHING, sending } from "./conversation.js";
+import { Conversation, NOTHING, sending } from "./conversation.js";
 import { Directs } from "./directs.js";
 import { Ignored } from "./ignored.js";
+import { People } from "./people.js";
+import { Posts } from "./posts.js";
 import { Reads } from "./reads.js";
 import { Status } from "./status.js";
-import { mentions } from "../text/mentions.js";
-import { compare, fold } from "../text/names.js";
+import { begin, resume } from "./unread.js";
+import { compare, foldRoom } from "../text/names.js";
 import { save } from "../client/saved.js";
 
 /** @import {Item} from "./conversation.js" */
-/** @import {ClientEvent, Joined, Members, Post, Presence, Say, ServerError, Welcome} from "../protocol" */
+/** @import {ClientEvent, Joined, Members, Say, ServerError, Welcome} from "../protocol" */
 
 /**
  * What changed: of a conversation its log, its members, who is typing; or the list of
  * conversations, the current one, the connection, the nick. `alert`: somebody wants the user.
- * @typedef {"log" | "members" | "typing" | "rooms" | "current" | "status" | "nick" | "alert"} What
+ * `change`: a post was edited or taken back. `seen`: the user has read on. `show`: go to a message.
+ * @typedef {"log" | "members" | "typing" | "rooms" | "current" | "status" | "nick" | "alert" | "change" | "seen" | "show"} What
  * @typedef {(what: What, conversation: Conversation | null, item?: Item) => void} Listener
  */
-
-const FRESH = 50; // posts that a new join replays at most
 
 export class Store {
   nick = "";
   operator = false;
-  /** Whether the server has operators. */
-  moderated = false;
+  people = new People(this);
+  posts = new Posts(this);
   status = new Status();
   reads = new Reads();
   directs = new Directs();
@@ -59,12 +60,17 @@ export class Store {
 
   /** @returns {Conversation[]} in the order of the list */
   get all() {
-    return [...this.rooms.values(), ...this.directs.all];
+    return [...this.rooms.values()].filter((room) => !room.with).concat(this.withOne);
+  }
+
+  /** @returns {Conversation[]} with one other person: those that the server keeps, and those it does not */
+  get withOne() {
+    return [...this.rooms.values()].filter((room) => room.with).concat(this.directs.all);
   }
 
   /** @param {string} name @returns {Conversation | undefined} a room the user is in */
   room(name) {
-    return this.rooms.get(fold(name));
+    return this.rooms.get(foldRoom(name));
   }
 
   /** @param {string} nick @returns {Conversation} begun if there was none */
@@ -79,6 +85,7 @@ export class Store {
     const known = this.rooms.get(name);
     if (known) return known;
     const room = new Conversation("room", name);
+    room.with = this.people.savedPartner(name);
     this.rooms.set(name, room);
     this.#saveRooms();
     this.changed("rooms");
@@ -112,13 +119,15 @@ export class Store {
     conversation.scrolledUp = false;
     if (!this.attentive || !conversation.attached) return;
     const news = conversation.unread > 0;
-    Object.assign(conversation, { unread: 0, mentioned: false, read: conversation.newest });
-    if (conversation.epoch) this.reads.note(conversation.name, conversation.epoch, conversation.read);
+    const read = Math.max(conversation.read, conversation.newest);
+    Object.assign(conversation, { unread: 0, mentions: 0, read });
+    if (conversation.epoch) this.reads.note(conversation.name, conversation.epoch, read);
+    this.changed("seen", conversation);
     if (news) this.changed("rooms");
   }
 
   /** @param {Conversation} conversation @returns {boolean} whether what arrives is seen at once */
-  #sees(conversation) {
+  sees(conversation) {
     return conversation === this.current && this.attentive && !conversation.scrolledUp;
   }
 
@@ -175,18 +184,23 @@ export class Store {
       case "joined":
         return this.#joined(event);
       case "left":
-        return this.#left(event.room);
+        return this.#left(event.room, event.reason);
       case "gap":
         this.rooms.get(event.room)?.break();
         return;
       case "post":
-        return this.#post(event);
+        return this.posts.add(event);
+      case "edited":
+      case "redacted":
+        return this.posts.change(event);
+      case "read":
+        return this.posts.read(event);
       case "sent":
-        return this.#settle(event.room, event.key);
+        return this.settle(event.room, event.key);
       case "refused":
         return this.#refused(event.say, event.error);
       case "presence":
-        return this.#presence(event);
+        return this.people.presence(event);
       case "typing":
         return this.#typing(event.room, event.nick);
       case "topic":
@@ -196,6 +210,8 @@ export class Store {
         return;
       case "direct":
         return this.#direct(event.author, event.text, event.time);
+      default:
+        this.people.hear(event);
     }
   }
 
@@ -219,26 +235,10 @@ export class Store {
     this.changed("members", room);
   }
 
-  /**
-   * Put posts from the history where they belong.
-   * @param {Conversation} room
-   * @param {Post[]} posts consecutive, oldest first
-   * @param {boolean} complete whether nothing older is stored
-   */
-  history(room, posts, complete) {
-    const older = posts.filter(({ position }) => !room.first || position < room.first);
-    const newer = posts.filter(({ position }) => room.first && position > room.last);
-    /** @param {Post[]} some */
-    const shown = (some) => some.filter((post) => !this.#hides(post)).map((post) => itemOf(post, this.#isOwn(post)));
-    if (newer.length) room.loadNewer(newer, shown(newer));
-    else room.loadOlder(older, shown(older), complete);
-    this.changed("log", room);
-  }
-
   /** @param {Welcome} welcome */
-  #welcome({ nick, features }) {
-    this.moderated = features.includes("admin");
-    this.rename(nick);
+  #welcome(welcome) {
+    this.people.welcome(welcome);
+    this.rename(welcome.nick);
   }
 
   #away() {
@@ -261,56 +261,26 @@ export class Store {
   #joined(joined) {
     const room = this.expect(joined.room);
     room.enter(joined);
-    if (joined.recovered === null && !room.last) {
+    this.people.joined(room);
+    room.mark = joined.read ?? null;
+    if (room.last || joined.recovered) {
+      resume(room, joined);
+      this.changed("seen", room); // what the server has not heard before the connection was lost
+    } else if (joined.recovered === null || room.mark !== null) {
       const read = this.reads.of(room.name, joined.epoch, joined.position);
-      room.read = read ?? joined.position;
-      room.replayed = joined.position;
-      room.unread = Math.max(joined.position - FRESH - room.read, 0);
-      if (room.read < joined.position) room.line = room.read;
-      if (read === null) this.reads.note(room.name, joined.epoch, joined.position);
+      begin(room, joined, read);
+      if (read === null) this.reads.note(room.name, joined.epoch, room.read);
     }
     this.changed("rooms");
     this.changed("members", room);
     this.changed("log", room);
   }
 
-  /** @param {string} name */
-  #left(name) {
+  /** @param {string} name @param {string} [reason] */
+  #left(name, reason) {
     const room = this.rooms.get(name);
     if (room) this.close(room);
-  }
-
-  /** @param {Post} post */
-  #post(post) {
-    const room = this.expect(post.room);
-    const sent = this.#settle(post.room, post.key);
-    const item = itemOf(post, sent || this.#isOwn(post));
-    const seen = this.#sees(room) && room.attached;
-    const isNews = post.position > room.read && !item.own && !this.#hides(post);
-    room.append(post, this.#hides(post) ? null : item);
-    room.members.speak(post.author);
-    if (!isNews || seen) {
-      if (!room.unread && post.position > room.read) room.read = post.position;
-    } else {
-      if (!room.unread && (room.line === null || room.read > room.line)) room.line = post.position - 1;
-      room.unread++;
-      room.mentioned ||= mentions(post.text, this.nick).length > 0;
-      this.changed("rooms");
-    }
-    if (isNews && post.position > room.replayed && mentions(post.text, this.nick).length) {
-      this.changed("alert", room, item);
-    }
-    this.changed("log", room, post.position > room.replayed ? item : undefined);
-  }
-
-  /** @param {Post} post */
-  #hides(post) {
-    return this.ignored.has(post.author) && !this.#isOwn(post);
-  }
-
-  /** @param {Post} post */
-  #isOwn(post) {
-    return post.author === this.nick;
+    this.people.left(name, room, reason);
   }
 
   /**
@@ -319,7 +289,7 @@ export class Store {
    * @param {string | undefined} key
    * @returns {boolean} whether it was the user's
    */
-  #settle(name, key) {
+  settle(name, key) {
     const room = this.rooms.get(name ?? "");
     if (!room || !key) return false;
     const before = room.outgoing.length;
@@ -334,26 +304,6 @@ export class Store {
     const item = room.outgoing.find(({ key }) => key === say.key);
     if (item) Object.assign(item, { state: "failed", error: error.text });
     this.changed("log", room);
-  }
-
-  /** @param {Presence} presence */
-  #presence(presence) {
-    const room = this.rooms.get(presence.room);
-    if (!room) return;
-    room.members.hear(presence);
-    const { nick, new_nick: renamed } = presence;
-    if (nick && renamed) this.#follow(nick, renamed);
-    this.changed("members", room);
-  }
-
-  /** Keep ignoring, or writing to, somebody who has changed their nick. @param {string} nick @param {string} renamed */
-  #follow(nick, renamed) {
-    this.ignored.rename(nick, renamed);
-    const direct = this.directs.rename(nick, renamed);
-    if (!direct) return;
-    this.notice(`${nick} is now known as ${renamed}.`, false, direct);
-    this.changed("rooms");
-    if (direct === this.current) this.changed("current", direct);
   }
 
   /** @param {string} name @param {string} nick */
@@ -381,7 +331,7 @@ export class Store {
     direct.name = author; // as they spell it
     const item = { ...NOTHING, kind: /** @type {const} */ ("post"), author, text, time };
     direct.add(item);
-    if (!this.#sees(direct)) direct.unread++;
+    if (!this.sees(direct)) direct.unread++;
     this.directs.save();
     this.changed("rooms");
     this.changed("log", direct, item);
@@ -390,6 +340,7 @@ export class Store {
 
   #saveRooms() {
     save("rooms", [...this.rooms.keys()]);
+    this.people.savePartners();
   }
 
   /** @returns {string[]} the other members of the current room, sorted */

@@ -9,6 +9,7 @@ import { Backoff, retryAfter } from "./backoff.js";
 import { Cursors } from "./cursors.js";
 import { GUEST } from "../text/names.js";
 import { PendingReplies, Ended, Refused } from "./pending_replies.js";
+import { save } from "./saved.js";
 import { Silence } from "./silence.js";
 import { SocketLink } from "./socket_link.js";
 
@@ -102,6 +103,12 @@ export class Connection {
     this.#retry = 0; // else `retry` would connect
   }
 
+  /** Sign in by a session from now on; a password is not kept. @param {string} session its token */
+  signIn(session) {
+    this.hello = { ...this.hello, account: { session } };
+    save("session", session);
+  }
+
   /** Try to connect now, if it is waiting to; else ask whether the server is still there. */
   retry() {
     if (this.#retry) {
@@ -173,6 +180,7 @@ export class Connection {
   #welcomed(welcome) {
     this.welcome = welcome;
     this.#rename(welcome.nick);
+    if (welcome.session) this.signIn(welcome.session);
     this.#connectedAt = Date.now();
     this.#silence.begin(welcome.ping_seconds);
   }
@@ -233,8 +241,16 @@ export class Connection {
         }
         this.#acknowledge(event.key);
         break;
+      case "edited":
+      case "redacted":
+        this.cursors.changed(event.room, event.change);
+        break;
       case "renamed":
         this.#rename(event.nick);
+        break;
+      case "signed_in":
+        this.#rename(event.nick);
+        this.signIn(event.session);
         break;
       case "sent":
         this.#acknowledge(event.key);

@@ -34,7 +34,7 @@ export class Cursors {
   }
 
   /** @param {Joined} joined */
-  joined({ room, epoch, position, oldest, recovered }) {
+  joined({ room, epoch, position, oldest, recovered, change }) {
     const cursor = this.#rooms.get(room) ?? null;
     // Where nothing is replayed (resumed without loss, or joined already) the cursor stands.
     const stands = recovered || this.#epochs.get(room) === epoch;
@@ -43,8 +43,9 @@ export class Cursors {
       this.#rooms.set(room, this.#begins.get(room) ?? null); // lost before its first post
     } else if (!cursor || recovered === false || !stands) {
       // Replay begins wherever the server chooses: nothing is known before its first post.
-      this.#rooms.set(room, position ? null : { epoch, position: 0 });
-      this.#begins.set(room, { epoch, position: Math.max(position - FRESH, oldest - 1, 0) });
+      // All that follows is as it is after the newest change, or tells of later ones.
+      this.#rooms.set(room, position ? null : at(epoch, 0, change));
+      this.#begins.set(room, at(epoch, Math.max(position - FRESH, oldest - 1, 0), change));
     }
   }
 
@@ -57,7 +58,19 @@ export class Cursors {
     const epoch = this.#epochs.get(room);
     const cursor = this.#rooms.get(room);
     if (!epoch || (cursor && position !== cursor.position + 1)) return false;
-    this.#rooms.set(room, { epoch, position });
+    // Not the change of this post: there may be lower ones that were not heard yet.
+    this.#rooms.set(room, at(epoch, position, (cursor ?? this.#begins.get(room))?.change));
     return true;
   }
+
+  /** @param {string} room @param {number} change of a post of the room */
+  changed(room, change) {
+    const cursor = this.#rooms.get(room);
+    if (cursor) this.#rooms.set(room, { ...cursor, change: Math.max(cursor.change ?? 0, change) });
+  }
+}
+
+/** @param {string} epoch @param {number} position @param {number} [change] @returns {Cursor} */
+function at(epoch, position, change) {
+  return change ? { epoch, position, change } : { epoch, position };
 }

@@ -68,6 +68,14 @@ export function randomKey() {
     .replaceAll("=", "");
 }
 
+/** What is not of the person who uses the browser now. */
+const OF_THE_BROWSER = ["client", "session", "password", "notify", "sound"];
+
+/** Forget all that was kept for another person. */
+export function forget() {
+  for (const name of saved("")) if (!OF_THE_BROWSER.includes(name)) save(name, undefined);
+}
+
 /** The secret id of this browser, the same in all its tabs; made on the first visit. */
 export function clientId() {
   const known = load("client", "");

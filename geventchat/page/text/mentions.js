@@ -23,18 +23,19 @@ const SCRIPTS = [...SPACELESS, ...scripts(WITH_SPACES)];
  * Where a text mentions a nick.
  * @param {string} text
  * @param {string} nick
+ * @param {(text: string) => string} [folding] what is taken for the same
  * @returns {[number, number][]} the begin and end of each place, in order
  */
-export function mentions(text, nick) {
-  const name = fold(nick);
+export function mentions(text, nick, folding = fold) {
+  const name = folding(nick);
   const plain = !/\p{Cf}/u.test(text) && !INVISIBLE.test(text);
-  if (!name || (plain && !fold(text).includes(name))) return []; // soon, for a long text too
+  if (!name || (plain && !folding(text).includes(name))) return []; // soon, for a long text too
   let folded = "";
   /** @type {Map<number, number>} */
   const starts = new Map();
   for (const [start, letter] of letters(text)) {
     starts.set(folded.length, start);
-    folded += fold(letter);
+    folded += folding(letter);
   }
   starts.set(folded.length, text.length);
   /** @type {[number, number][]} */

@@ -17,6 +17,11 @@ export function fold(name) {
   return same.normalize("NFKC");
 }
 
+/** The form in which equal names of rooms are identical: a conversation's is an id, and stays as it is. @param {string} name */
+export function foldRoom(name) {
+  return name.startsWith("@") ? name : fold(name);
+}
+
 /** @param {string} text */
 function foldCase(text) {
   return text.toLowerCase().toUpperCase().toLowerCase().replaceAll("ς", "σ");

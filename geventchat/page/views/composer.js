@@ -2,13 +2,15 @@
 
 import { sentence } from "../chat/saying.js";
 import { complete } from "../chat/completion.js";
+import { asTyped, textOf } from "../chat/changes.js";
 import { LineHistory } from "../chat/line_history.js";
 import { load, save } from "../client/saved.js";
 import { byId } from "./elements.js";
+import { Editing } from "./editing.js";
 import { Suggestions } from "./suggestions.js";
 
 /** @import {Chat} from "../chat/chat.js" */
-/** @import {Conversation} from "../chat/conversation.js" */
+/** @import {Conversation, Item} from "../chat/conversation.js" */
 
 const DRAFT_MS = 300;
 
@@ -21,13 +23,17 @@ export class Composer {
   #of = null;
   #draftTimer = 0;
   #suggestions;
+  #editing = new Editing(() => this.#cancel());
 
   /** @param {Chat} chat @param {() => void} sent called when something was */
   constructor(chat, sent) {
     this.#chat = chat;
     this.sent = sent;
     this.#suggestions = new Suggestions(this.#input, () => this.#changed());
-    chat.store.listen((what) => what === "current" && this.#switch());
+    chat.store.listen((what, _, item) => {
+      if (what === "current") this.#switch();
+      if (what === "change" && item?.redacted && item === this.#editing.item) this.#cancel("That message was taken back.");
+    });
     this.#input.addEventListener("input", () => this.#typed());
     this.#input.addEventListener("keydown", (event) => this.#key(event));
     this.#input.addEventListener("blur", () => this.#suggestions.hide());
@@ -52,7 +58,39 @@ export class Composer {
     this.focus();
   }
 
+  /** Edit a message of the user, of the current conversation. @param {Item} item @param {string} [text] */
+  edit(item, text = asTyped(item.text)) {
+    this.#saveDraft();
+    this.#editing.begin(this.#of, item, this.#input.value);
+    this.#blame("");
+    this.#set(text);
+    this.focus();
+  }
+
+  /** Leave the message as it is. @param {string} [why] */
+  #cancel(why = "") {
+    this.#set(this.#editing.end());
+    this.#blame(why);
+    this.focus();
+  }
+
+  async #saveEdit() {
+    const { item, room } = this.#editing;
+    const line = this.#input.value;
+    if (!item) return;
+    try {
+      if (!line.trim()) return this.#blame("A message has a text. Its menu takes it back.");
+      const text = textOf(line);
+      this.#cancel();
+      if (text !== item.text) await this.#chat.changes.edit(room, item.position, text);
+    } catch (error) {
+      if (this.#of === room && !this.#editing.item) this.edit(item, line); // nothing was done: not lost either
+      this.#blame(sentence(error));
+    }
+  }
+
   async #send() {
+    if (this.#editing.item) return this.#saveEdit();
     const line = this.#input.value;
     if (!line.trim()) return;
     const of = this.#of;
@@ -60,7 +98,7 @@ export class Composer {
     this.#set("");
     try {
       const done = this.#chat.take(line);
-      if (!/^\W*oper(ator)?\s/i.test(line)) this.#history.add(line); // a token is not kept
+      if (!/^\W*(oper(ator)?|register|login|signin|password)\s/i.test(line)) this.#history.add(line); // a token or a password is not kept
       this.sent();
       await done;
     } catch (error) {
@@ -96,15 +134,30 @@ export class Composer {
   #key(event) {
     if (event.isComposing || event.keyCode === 229) return; // an input method is at work
     if (this.#suggestions.key(event)) return event.preventDefault();
-    if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
+    const { changes } = this.#chat;
+    const edits = event.key === "ArrowUp" && !hasModifier(event) && this.#isFresh;
+    const last = edits ? changes.last : undefined;
+    if (event.key === "Escape" && this.#editing.item) {
+      event.preventDefault();
+      event.stopPropagation();
+      this.#cancel();
+    } else if (last || (edits && changes.isSending)) {
+      event.preventDefault();
+      if (last) this.edit(last);
+    } else if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
       this.#send();
     } else if (event.key === "Tab" && !event.shiftKey && this.#suggest(true)) {
       event.preventDefault();
       this.#suggestions.tab();
-    } else if ((event.key === "ArrowUp" || event.key === "ArrowDown") && !hasModifier(event)) {
+    } else if ((event.key === "ArrowUp" || event.key === "ArrowDown") && (event.ctrlKey || !hasModifier(event))) {
       this.#recall(event, event.key === "ArrowUp" ? -1 : 1);
     }
+  }
+
+  /** Whether nothing is typed, and nothing that was typed is brought back: then the last message is. */
+  get #isFresh() {
+    return !this.#input.value && !this.#editing.item && !this.#history.isMoving && !this.#history.isCommand;
   }
 
   /** @param {KeyboardEvent} event @param {-1 | 1} step */
@@ -121,6 +174,7 @@ export class Composer {
 
   #switch() {
     this.#saveDraft();
+    this.#editing.end();
     this.#of = this.#chat.store.current;
     this.#history.reset();
     this.#blame("");
@@ -130,7 +184,10 @@ export class Composer {
 
   #saveDraft() {
     clearTimeout(this.#draftTimer);
-    if (this.#of && this.#chat.store.status.is !== "taken") save(`draft.${this.#of.id}`, this.#input.value || undefined);
+    if (this.#of && this.#chat.store.status.is !== "taken") {
+      const draft = this.#editing.item ? this.#editing.draft : this.#input.value;
+      save(`draft.${this.#of.id}`, draft || undefined);
+    }
   }
 
   /** @param {string} text */

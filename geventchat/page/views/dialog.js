@@ -5,7 +5,7 @@ import { byId, element } from "./elements.js";
 
 /**
  * @typedef {{
- *   name: string, label: string, value?: string, type?: string, hint?: string,
+ *   name: string, label: string, value?: string, type?: string, hint?: string, autocomplete?: string,
  *   options?: [value: string, shown: string][],
  * }} Field
  */
@@ -30,7 +30,7 @@ export function ask(title, fields, verb, run, text = "") {
   );
   form.onsubmit = async (event) => {
     event.preventDefault();
-    const given = Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, String(value).trim()]));
+    const given = Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, /password/.test(name) ? String(value) : String(value).trim()]));
     submit.disabled = true;
     try {
       await run(given);
@@ -59,10 +59,10 @@ function show(title, ...content) {
 }
 
 /** @param {Field} field */
-function drawn({ name, label, value = "", type = "text", hint = "", options }) {
+function drawn({ name, label, value = "", type = "text", hint = "", autocomplete = "off", options }) {
   const input = options
     ? element("select", { name }, ...options.map(([each, shown]) => element("option", { value: each }, shown)))
-    : element("input", { name, type, value, autocomplete: "off", spellcheck: false, placeholder: hint, maxLength: 1_024 });
+    : element("input", { name, type, value, autocomplete, spellcheck: false, placeholder: hint, maxLength: 1_024 });
   input.value = value;
   return element("label", {}, label, input);
 }

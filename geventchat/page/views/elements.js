@@ -57,6 +57,8 @@ export function paint(painted, nick) {
   painted.style.setProperty("--hue", String(hue * (360 / HUES)));
 }
 
+export const CROSS = "M6 6l8 8M14 6l-8 8";
+export const LOCK = "M6.5 9V6.5a3.5 3.5 0 0 1 7 0V9M5 9h10v7H5z";
 const SVG = "http://www.w3.org/2000/svg";
 
 /** A small drawing of lines. @param {string} path */

@@ -22,20 +22,21 @@ export class Header {
 
   #render() {
     const { current } = this.#chat.store;
-    const isRoom = current?.kind === "room";
-    byId("title").textContent = current ? oneLine(current.name) : "No room";
+    const isRoom = current?.isDirect === false;
+    byId("title").textContent = current ? oneLine(current.title) : "No room";
+    byId("lock").toggleAttribute("hidden", !isRoom || !current.private);
     const topic = byId("topic");
-    topic.textContent = isRoom ? oneLine(current.topic) : current ? "Direct messages" : "";
+    topic.textContent = isRoom ? oneLine(current.topic) : current ? (current.with ? "Conversation" : "Direct messages, not stored") : "";
     topic.toggleAttribute("disabled", !isRoom);
     topic.hidden = !topic.textContent;
     topic.title = isRoom ? topic.textContent : "";
     byId("open-members").hidden = byId("members").hidden = !isRoom;
-    document.documentElement.dataset.kind = current?.kind ?? "";
+    document.documentElement.dataset.kind = current ? (isRoom ? "room" : "direct") : "";
     byId("room-menu").hidden = !current;
     byId("count").textContent = isRoom ? current.members.count.toLocaleString() : "";
     const label = isRoom ? `Members: ${current.members.count}` : "Members";
     byId("open-members").setAttribute("aria-label", label);
-    byId("message").setAttribute("placeholder", current ? `Message ${oneLine(current.name)}` : "");
+    byId("message").setAttribute("placeholder", current ? `Message ${oneLine(current.title)}` : "");
     this.#typing();
   }
 

@@ -18,7 +18,8 @@ export function listenToKeys(chat, log, drawers) {
     const input = byId("message");
     if (alt && !isModified && (key === "ArrowUp" || key === "ArrowDown")) step(chat, key === "ArrowUp" ? -1 : 1);
     else if (alt && !isModified && event.code === "KeyA") unread(chat);
-    else if (isModified && !alt && key.toLowerCase() === "k") chat.ask("finder");
+    else if (isModified && !alt && key.toLowerCase() === "k") chat.ask(chat.store.people.features.has("search") ? "search" : "finder");
+    else if (alt && !isModified && event.code === "KeyK") chat.ask("finder");
     else if (key === "Escape") escape();
     else if (key === "PageUp" || key === "PageDown") log.page(key === "PageUp" ? -0.8 : 0.8);
     else {
@@ -60,7 +61,7 @@ function step(chat, by) {
 function unread(chat) {
   const { all } = chat.store;
   const wanted = all.filter((each) => each.unread > 0);
-  wanted.sort((a, b) => Number(b.mentioned || b.kind === "direct") - Number(a.mentioned || a.kind === "direct"));
+  wanted.sort((a, b) => Number(b.mentioned || b.isDirect) - Number(a.mentioned || a.isDirect));
   if (wanted[0]) chat.show(wanted[0]);
 }
 

@@ -29,6 +29,8 @@ export class Log {
   /** @type {Item[]} those whose rows are in the page */
   #window = [];
   #following = true;
+  /** The message to go to. @type {Item | null} */
+  #target = null;
   #lastTop = 0;
   #lastEnd = 0;
   /** Asks for a drawing. */
@@ -37,9 +39,10 @@ export class Log {
   /** @param {Chat} chat */
   constructor(chat) {
     this.#chat = chat;
-    chat.store.listen((what, conversation) => {
+    chat.store.listen((what, conversation, item) => {
+      if (what === "show") this.#target = item ?? null;
       const here = conversation === chat.store.current && what === "log";
-      if (here || what === "current" || what === "nick") this.draw();
+      if (here || ["current", "nick", "show"].includes(what)) this.draw();
     });
     this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     const resized = new ResizeObserver(() => this.#following && this.#toEnd());
@@ -70,11 +73,13 @@ export class Log {
     const { current, attentive } = this.#chat.store;
     if (current !== this.#shown) this.#begin(current);
     if (!current) return;
+    const target = this.#aim(current);
     const items = this.#choose(current);
     const rows = this.#wanted(current, items);
     this.#following ? this.#place(rows) : this.#keepingPlace(() => this.#place(rows));
     this.#window = items;
     if (this.#following) this.#toEnd();
+    if (target) this.#reveal(target);
     this.#edges();
     if (this.#following && attentive) this.#chat.store.see(current);
     this.#button(current);
@@ -87,7 +92,29 @@ export class Log {
     this.#list.replaceChildren();
     this.#window = [];
     this.#following = true;
-    this.#list.setAttribute("aria-label", conversation ? `Messages in ${conversation.name}` : "Messages");
+    this.#list.setAttribute("aria-label", conversation ? `Messages in ${conversation.title}` : "Messages");
+  }
+
+  /** Put the window around the message to go to, if there is one. @param {Conversation} conversation */
+  #aim(conversation) {
+    const at = this.#target ? conversation.items.indexOf(this.#target) : -1;
+    this.#target = null;
+    if (at < 0) return null;
+    this.#following = false;
+    conversation.scrolledUp = true;
+    this.#window = conversation.items.slice(Math.max(at - STEP, 0), at + STEP);
+    return conversation.items[at];
+  }
+
+  /** @param {Item} item */
+  #reveal(item) {
+    const shown = this.#rows.get(item);
+    if (!shown) return;
+    for (const each of this.#list.querySelectorAll(".found")) each.classList.remove("found");
+    shown.classList.add("found");
+    shown.scrollIntoView({ block: "center" });
+    shown.focus({ preventScroll: true });
+    this.#note();
   }
 
   /** The items whose rows are to be in the page. @param {Conversation} conversation */
@@ -136,8 +163,11 @@ export class Log {
   /** Put rows into the page in order, and those that are not wanted away. @param {[Item | string, Item | null, () => HTMLElement][]} wanted */
   #place(wanted) {
     const keys = new Set(wanted.map(([key]) => key));
+    /** @type {Item | string | undefined} */
+    let focused;
     for (const [key, shown] of this.#rows) {
       if (keys.has(key) && !isStale(key, shown)) continue;
+      if (shown.contains(document.activeElement)) focused = key;
       shown.remove();
       this.#rows.delete(key);
     }
@@ -146,12 +176,13 @@ export class Log {
       let shown = this.#rows.get(key);
       if (!shown) {
         shown = make();
-        if (typeof key !== "string") shown.dataset.state = key.state ?? "";
+        if (typeof key !== "string") shown.dataset.state = state(key);
         this.#rows.set(key, shown);
       }
       if (shown === next) next = next.nextElementSibling;
       else this.#list.insertBefore(shown, next);
       if (typeof key !== "string") shown.classList.toggle("grouped", isGrouped(key, previous));
+      if (key === focused) shown.focus({ preventScroll: true }); // its message has changed
     }
   }
 
@@ -242,19 +273,28 @@ export class Log {
 
 /** @param {Item | string} key @param {HTMLElement} shown */
 function isStale(key, shown) {
-  return typeof key !== "string" && (key.state ?? "") !== shown.dataset.state;
+  return typeof key !== "string" && state(key) !== shown.dataset.state;
+}
+
+/** What a row shows of a message that may change. @param {Item} item */
+function state({ state, change }) {
+  return `${state ?? ""}${change ?? ""}`;
 }
 
 /** @param {Item} item @param {Item | null} previous */
 function isGrouped(item, previous) {
   return (
     previous?.kind === "post" && item.kind === "post" && previous.author === item.author &&
+    previous.hook === item.hook && previous.own === item.own &&
     item.time - previous.time < GROUP_MS
   );
 }
 
 /** @param {Conversation} conversation */
-function begin({ kind, name }) {
-  const text = kind === "room" ? `This is the beginning of ${name}.` : `Messages between you and ${name}. The server does not keep them; this browser does.`;
+function begin({ kind, title, with: other }) {
+  const between = `Messages between you and ${title}.`;
+  const text = other ? `${between} They are stored, also while one of you is away.`
+    : kind === "room" ? `This is the beginning of ${title}.`
+      : `${between} The server does not keep them; this browser does.`;
   return element("p", { className: "begin" }, text);
 }

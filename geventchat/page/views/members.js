@@ -33,6 +33,7 @@ export class MemberList {
     this.#entries = entries;
     for (const [each, entry] of entries) {
       entry.classList.toggle("own", each === nick);
+      entry.classList.toggle("moderator", Boolean(current?.moderators.has(each) || (current?.moderator && each === nick)));
       entry.classList.toggle("ignored", this.#chat.store.ignored.has(each));
     }
     const list = byId("member-list");

@@ -8,7 +8,7 @@ import { byId } from "./elements.js";
 import { openMenu } from "./menu.js";
 
 /** @import {Chat} from "../chat/chat.js" */
-/** @import {Item} from "../chat/conversation.js" */
+/** @import {Conversation, Item} from "../chat/conversation.js" */
 /** @import {Notifications} from "../chat/notifications.js" */
 /** @import {Composer} from "./composer.js" */
 /** @import {Choice} from "./menu.js" */
@@ -30,10 +30,11 @@ export class Menus {
     if (nick !== store.nick) {
       const hides = store.ignored.has(nick);
       choices.push(
-        { label: `Message ${oneLine(nick)}`, run: () => chat.show(store.direct(nick)) },
+        { label: `Message ${oneLine(nick)}`, run: () => this.attempt(chat.write(nick)) },
         { label: "Mention", run: () => this.composer.insert(`${nick} `) },
         { label: hides ? "No longer ignore" : "Ignore", run: () => store.ignore(nick, !hides) },
       );
+      choices.push(...this.#ofMember(nick));
       if (store.operator) {
         choices.push(
           null,
@@ -49,10 +50,55 @@ export class Menus {
     openMenu(anchor, oneLine(nick), choices);
   }
 
+  /** What accounts can do with another, and moderators in their room. @param {string} nick @returns {Choice[]} */
+  #ofMember(nick) {
+    const { account, privately, store: { current, people } } = this.chat;
+    /** @type {Choice[]} */
+    const choices = [];
+    if (people.isPrivate) choices.push({ label: "Block", run: () => this.attempt(account.block(nick, true)), danger: true });
+    if (!current?.moderator) return choices;
+    const room = current.name;
+    const isOne = current.moderators.has(nick);
+    const label = isOne ? "No longer a moderator" : "Make a moderator";
+    return [
+      ...choices,
+      null,
+      { label, run: () => this.attempt(privately.moderator(nick, room, !isOne)) },
+      { label: "Mute in this room…", run: () => this.#muteHere(nick, room) },
+      { label: "Unmute in this room", run: () => this.attempt(privately.mute(nick, room, false)) },
+      { label: "Remove from this room", run: () => this.attempt(privately.remove(nick, room)), danger: true },
+    ];
+  }
+
+  /** @param {string} nick @param {string} room */
+  #muteHere(nick, room) {
+    const time = { name: "time", label: "For how long", value: "10m", hint: "Empty: until undone" };
+    ask(`Mute ${oneLine(nick)} in ${oneLine(room)}`, [time], "Mute", (given) => (
+      this.chat.privately.mute(nick, room, true, given.time ? seconds(given.time) : undefined)
+    ));
+  }
+
   /** @param {Item} item @param {HTMLElement} anchor */
   ofMessage(item, anchor) {
-    const copy = { label: "Copy text", run: () => navigator.clipboard?.writeText(item.text) };
-    this.ofNick(item.author, anchor, [copy]);
+    const { changes, store } = this.chat;
+    const room = store.current;
+    /** @type {Choice[]} */
+    const choices = [];
+    if (!item.redacted) choices.push({ label: "Copy text", run: () => navigator.clipboard?.writeText(item.text) });
+    if (changes.mayEdit(item)) choices.push({ label: "Edit", run: () => this.composer.edit(item) });
+    if (changes.mayTakeBack(item)) {
+      choices.push({ label: "Take back…", run: () => this.#askTakeBack(room, item), danger: true });
+    }
+    if (!item.hook) return this.ofNick(item.author, anchor, choices);
+    const label = store.ignored.has(item.author) ? "No longer ignore" : "Ignore";
+    choices.push({ label, run: () => store.ignore(item.author, !store.ignored.has(item.author)) });
+    openMenu(anchor, oneLine(item.author), choices);
+  }
+
+  /** @param {Conversation | null} room @param {Item} item */
+  #askTakeBack(room, item) {
+    const text = "Nobody can read it any more, and the server deletes it.";
+    ask("Take back the message?", [], "Take back", () => this.chat.changes.takeBack(room, item.position), text);
   }
 
   /** @param {HTMLElement} anchor */
@@ -60,11 +106,12 @@ export class Menus {
     const { chat } = this;
     const room = chat.store.current;
     if (!room) return;
-    const isRoom = room.kind === "room";
+    const isRoom = !room.isDirect;
     /** @type {Choice[]} */
-    const choices = isRoom ? [{ label: "Set the topic…", run: () => this.askTopic() }] : [];
+    const choices = isRoom && (!room.private || room.moderator) ? [{ label: "Set the topic…", run: () => this.askTopic() }] : [];
+    if (isRoom && room.private) choices.unshift({ label: "Invite…", run: () => chat.ask("invite", room.name) });
     if (isRoom && navigator.clipboard) choices.push({ label: "Copy link to this room", run: () => navigator.clipboard.writeText(location.href) });
-    choices.push({ label: isRoom ? "Leave this room" : "Close", run: () => this.#try(chat.leave()) });
+    choices.push({ label: isRoom ? "Leave this room" : "Close", run: () => this.attempt(chat.leave()) });
     if (chat.store.operator && isRoom) {
       const action = (/** @type {string} */ name, /** @type {string} */ label) => (
         { label, run: () => this.#undo(name, room.name) }
@@ -72,7 +119,8 @@ export class Menus {
       choices.push(null, action("lock", "Lock the topic"), action("unlock", "Unlock the topic"),
         action("freeze", "Let only operators post"), action("unfreeze", "Let everyone post"));
     }
-    openMenu(anchor, oneLine(room.name), choices);
+    if (!isRoom) choices.push(...this.#ofMember(room.title));
+    openMenu(anchor, oneLine(room.title), choices);
   }
 
   ofMe() {
@@ -85,9 +133,23 @@ export class Menus {
       null,
       { label: "Help", run: () => chat.ask("help") },
     ];
-    if (chat.store.moderated && !chat.store.operator) choices.push({ label: "Become an operator…", run: () => this.askToken() });
+    choices.unshift(...this.#ofAccount());
+    if (chat.store.people.features.has("admin") && !chat.store.operator) choices.push({ label: "Become an operator…", run: () => this.askToken() });
+    if (chat.store.people.account) choices.push({ label: "Sign out", run: () => this.attempt(chat.account.signOut()) });
     choices.push({ label: "Leave the chat", run: () => chat.quit() });
     openMenu(byId("me"), oneLine(chat.store.nick), choices);
+  }
+
+  /** @returns {Choice[]} */
+  #ofAccount() {
+    const { chat } = this;
+    const { people } = chat.store;
+    if (!people.features.has("accounts")) return [];
+    /** @type {[label: string, what: string][]} */
+    const choices = people.account
+      ? [["Your sessions…", "sessions"], ["Change the password…", "password"]]
+      : [["Register…", "register"], ["Sign in…", "login"]];
+    return [...choices.map(([label, what]) => ({ label, run: () => this.attempt(chat.ask(what)) })), null];
   }
 
   askNick() {
@@ -128,11 +190,11 @@ export class Menus {
 
   /** @param {string} action @param {string} target */
   #undo(action, target) {
-    this.#try(this.chat.admin({ action, target }).then((done) => report(this.chat, done)));
+    this.attempt(this.chat.admin({ action, target }).then((done) => report(this.chat, done)));
   }
 
-  /** @param {Promise<unknown>} done */
-  #try(done) {
-    done.catch((error) => this.chat.notice(error.message, true));
+  /** Show why something failed. @param {Promise<unknown> | void} done */
+  attempt(done) {
+    done?.catch((error) => this.chat.notice(error.message, true));
   }
 }

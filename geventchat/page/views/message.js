@@ -29,24 +29,32 @@ function message(item, nick) {
   const author = element("button", { type: "button", className: "author", tabIndex: -1 }, isolated(item.author));
   paint(author, item.author);
   const body = element("div", { className: "text", dir: "auto" });
-  article.append(avatar(item.author), element("header", {}, author, clock(item.time)), body);
+  article.append(avatar(item.author), element("header", {}, author, ...hookMark(item.hook), clock(item.time)), body);
   const short = shortened(item.text);
-  fill(article, body, { ...item, text: short }, nick);
+  if (item.redacted) body.append(element("em", {}, "This message was taken back."));
+  else fill(article, body, { ...item, text: short }, nick);
   if (short !== item.text) article.append(expander(body, (text) => fill(article, body, { ...item, text }, nick), item.text, short));
   if (item.state) article.append(state(item));
   article.classList.toggle("sending", item.state === "sending");
   article.classList.toggle("own", item.own);
+  article.classList.toggle("gone", item.redacted ?? false);
   const more = { type: "button", className: "more", tabIndex: -1, "aria-label": "Message menu", "aria-haspopup": "menu" };
   article.append(element("button", more, icon(DOTS)));
   return article;
 }
 
+/** What shows that a webhook has said it, whatever its author is called. @param {boolean} [hook] */
+export function hookMark(hook) {
+  return hook ? [element("small", { className: "hook", title: "Posted by a program" }, "hook")] : [];
+}
+
 /** @param {HTMLElement} article @param {HTMLElement} body @param {Item} item @param {string} nick */
-function fill(article, body, { author, own, text }, nick) {
+function fill(article, body, { author, own, text, change }, nick) {
   const acts = isAction(text);
   const parts = pieces(acts ? text.slice(ACTION.length) : text, own ? "" : nick);
   body.replaceChildren(...parts.map(drawn));
   if (acts) body.prepend(element("span", { className: "actor" }, isolated(author)), " ");
+  if (change) body.append(" ", element("small", {}, "(edited)"));
   article.classList.toggle("action", acts);
   article.classList.toggle("mentioned", parts.some(({ kind }) => kind === "mention"));
 }
@@ -106,7 +114,7 @@ function state(item) {
 }
 
 /** @param {number} time */
-function clock(time) {
+export function clock(time) {
   const date = new Date(time);
   const valid = !Number.isNaN(date.getTime());
   return element("time", {
@@ -135,5 +143,6 @@ export function day(time) {
 export function spoken(item) {
   const acts = isAction(item.text);
   const text = visible(acts ? item.text.slice(ACTION.length) : item.text, "\n").slice(0, 500);
-  return acts ? `${oneLine(item.author)} ${text}` : `${oneLine(item.author)}: ${text}`;
+  const author = `${item.hook ? "hook " : ""}${oneLine(item.author)}`;
+  return acts ? `${author} ${text}` : `${author}: ${text}`;
 }

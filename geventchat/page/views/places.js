@@ -18,7 +18,7 @@ export class Places {
     let moving = false;
     store.listen((what) => {
       if (what !== "current" || moving) return;
-      const hash = store.current?.kind === "room" ? `#${encodeURIComponent(store.current.name)}` : "";
+      const hash = store.current?.isDirect === false ? `#${encodeURIComponent(store.current.name)}` : "";
       const place = { kind: store.current?.kind, name: store.current?.name };
       const url = location.pathname + location.search + hash;
       if (history.state?.kind === undefined || location.hash === hash) history.replaceState(place, "", url);

@@ -1,15 +1,13 @@
 /** The list of conversations: rooms and direct messages, with what is unread in them. */
 
 import { oneLine } from "../text/visible.js";
-import { avatar, byId, element, icon, isolated } from "./elements.js";
+import { avatar, byId, CROSS, element, icon, isolated, LOCK } from "./elements.js";
 import { oncePerFrame } from "./frame.js";
 
 /** @import {Chat} from "../chat/chat.js" */
 /** @import {Conversation} from "../chat/conversation.js" */
 
 /** @typedef {Record<"item" | "open" | "label" | "badge" | "close", HTMLElement>} Entry */
-
-const CROSS = "M6 6l8 8M14 6l-8 8";
 
 export class RoomList {
   #chat;
@@ -28,14 +26,16 @@ export class RoomList {
 
   #render() {
     const { store } = this.#chat;
-    this.#fill(byId("room-list"), [...store.rooms.values()]);
-    this.#fill(byId("direct-list"), store.directs.all);
-    byId("directs-title").hidden = store.directs.all.length === 0;
-    const waiting = store.directs.all.reduce((sum, { unread }) => sum + unread, 0);
+    const { people, withOne } = store;
+    this.#fill(byId("room-list"), store.all.filter((each) => !each.isDirect));
+    this.#fill(byId("direct-list"), withOne);
+    byId("directs-title").hidden = withOne.length === 0 && !people.isPrivate;
+    byId("new-private").hidden = byId("all-conversations").hidden = !people.isPrivate;
+    const waiting = withOne.reduce((sum, { unread }) => sum + unread, 0);
     byId("directs-title").dataset.unread = waiting ? `${waiting} unread` : "";
     for (const known of this.#entries.keys()) if (!store.all.includes(known)) this.#entries.delete(known);
     const elsewhere = store.all.some((each) => each !== store.current && (each.mentioned || this.#isPersonal(each)));
-    byId("open-rooms").querySelector(".dot")?.toggleAttribute("hidden", !elsewhere);
+    byId("open-rooms").querySelector(".dot")?.toggleAttribute("hidden", !elsewhere && !people.invitations.size);
     byId("my-nick").textContent = oneLine(store.nick);
     const status = store.operator ? "operator" : "online";
     byId("my-status").textContent = store.status.isOnline ? status : "away";
@@ -44,7 +44,7 @@ export class RoomList {
 
   /** @param {Conversation} each */
   #isPersonal(each) {
-    return each.kind === "direct" && each.unread > 0;
+    return each.isDirect && each.unread > 0;
   }
 
   /** @param {HTMLElement} list @param {Conversation[]} conversations */
@@ -58,25 +58,28 @@ export class RoomList {
   #entry(conversation) {
     const entry = this.#entries.get(conversation) ?? this.#make(conversation);
     this.#entries.set(conversation, entry);
-    const { unread, mentioned, name } = conversation;
+    const { unread, mentioned, title } = conversation;
     const { open, label, badge, close } = entry;
     if (conversation === this.#chat.store.current) open.setAttribute("aria-current", "page");
     else open.removeAttribute("aria-current");
-    label.textContent = label.title = oneLine(name);
+    label.textContent = label.title = oneLine(title);
+    const isLocked = conversation.private && !conversation.isDirect;
+    if (isLocked && !open.querySelector(".hash svg")) open.querySelector(".hash")?.replaceChildren(icon(LOCK));
+    if (conversation.isDirect) avatar(title, /** @type {HTMLElement} */ (open.querySelector(".avatar")));
     entry.item.classList.toggle("unread", unread > 0);
     const spoken = element("span", { className: "unseen" }, mentioned ? " unread, mentions you" : " unread");
     badge.replaceChildren(unread > 999 ? "999+" : String(unread), spoken);
     badge.classList.toggle("personal", mentioned || this.#isPersonal(conversation));
     badge.hidden = unread === 0;
-    close.setAttribute("aria-label", `${close.title} ${oneLine(name)}`);
+    close.setAttribute("aria-label", `${close.title} ${oneLine(title)}`);
     return entry.item;
   }
 
   /** @param {Conversation} conversation @returns {Entry} */
   #make(conversation) {
-    const direct = conversation.kind === "direct";
-    const mark = direct ? avatar(conversation.name) : element("span", { className: "hash", "aria-hidden": "true" });
-    const label = isolated(conversation.name);
+    const direct = conversation.isDirect;
+    const mark = direct ? avatar(conversation.title) : element("span", { className: "hash", "aria-hidden": "true" });
+    const label = isolated(conversation.title);
     const badge = element("span", { className: "badge" });
     const open = element("button", { type: "button" }, mark, element("span", { className: "grow" }, label), badge);
     open.onclick = () => this.#chat.show(conversation);

@@ -13,16 +13,24 @@ from typing import Final
 
 from geventchat.config import Limits
 from geventchat.protocol import names
-from geventchat.protocol.errors import BANNED, FULL, PASSWORD, Ending, Reason, Refused
+from geventchat.protocol.errors import ACCOUNT, BANNED, FULL, PASSWORD, Ending, Reason, Refused
 from geventchat.protocol.requests import Hello
 from geventchat.server.access.credentials import FailedAttempts, Secret
-from geventchat.server.access.rate_limits import ConnectionLimiter
-from geventchat.server.access.rules import Rule, Rules
+from geventchat.server.access.rate_limits import Buckets, ConnectionLimiter, origin
+from geventchat.server.access.rules import Rule, Rules, moment
 from geventchat.server.access.rules_file import RulesFile
 from geventchat.server.networks import Networks
 from geventchat.server.participant import Participant
+from geventchat.server.people.account import Account
 
 _FOR_EVER: Final = float("inf")
+_HOUR: Final = 60 * 60.0
+_REGISTRATIONS: Final = 60
+"""New accounts of one address within an hour."""
+ACCOUNT_REQUIRED: Final = replace(
+    ACCOUNT, text="This server requires an account. Sign in or register with a rich client."
+)
+SIGN_INS_SPENT: Final = replace(ACCOUNT, text="Too many wrong attempts. Try again in a minute.")
 _WRONG: Final = replace(PASSWORD, text="Wrong password.")
 _SPENT: Final = replace(PASSWORD, text="Too many wrong attempts. Try again in a minute.")
 
@@ -44,6 +52,12 @@ def audit(session: Participant, action: str, **details: object) -> None:
     )
 
 
+def operator_name(session: Participant) -> str:
+    """Return who made something that is kept: a guest's name is another's after a restart."""
+    guest = session.nick.startswith(names.GUEST)
+    return f"operator at {session.address}" if guest else session.nick
+
+
 class Policy:
     """The password, the operator token and the rules of operators."""
 
@@ -55,18 +69,24 @@ class Policy:
         trust: Sequence[str] = (),
         file: RulesFile | None = None,
         limits: Limits | None = None,
+        accounts: str = "open",
     ) -> None:
         self.limiter = ConnectionLimiter(limits or Limits())
-        self.renew(password=password, token=token, trust=trust)
+        self.renew(password=password, token=token, trust=trust, accounts=accounts)
+        self._registrations = Buckets(_HOUR)
         self._file = file
         self.rules = Rules(file.load() if file is not None else ())
         self.clock = time.time
 
-    def renew(self, *, password: str | None, token: str | None, trust: Sequence[str]) -> None:
+    def renew(
+        self, *, password: str | None, token: str | None, trust: Sequence[str], accounts: str
+    ) -> None:
         """Replace the secrets; existing sessions and operators are not affected."""
+        self.accounts = accounts
         self._password = Secret(password) if password is not None else None
         self._token = Secret(token) if token is not None else None
         self._passwords, self._tokens = FailedAttempts(), FailedAttempts()
+        self._sign_ins = FailedAttempts()
         self.trust = Networks(trust)
 
     @property
@@ -78,6 +98,8 @@ class Policy:
         """Return why a connection has to say hello before it is a member, if it has to."""
         if self._password is not None:
             return PASSWORD
+        if self.accounts == "required":
+            return ACCOUNT_REQUIRED
         return self._closed()
 
     def address_ban(self, address: str) -> Reason | None:
@@ -115,9 +137,47 @@ class Policy:
         if (
             former is None
             and session.locked_out is not None
+            and (hello.account is None or hello.account.register)  # others are not new
             and (closed := self._closed()) is not None
         ):
             raise Ending(closed)
+
+    def check_sign_in(self, session: Participant, nick: str) -> None:
+        """Raise Ending `account` if there were too many wrong sign-ins for a nick or an address."""
+        now = time.monotonic()
+        if self._sign_ins.exceeded(_guessed(nick), now) or (
+            _is_counted(session) and self._sign_ins.exceeded(session.address, now)
+        ):
+            raise Ending(SIGN_INS_SPENT)
+
+    def count_sign_in(self, session: Participant, nick: str) -> None:
+        """Count a wrong sign-in, against the nick and against the address."""
+        now = time.monotonic()
+        self._sign_ins.count(_guessed(nick), now)
+        if _is_counted(session):
+            self._sign_ins.count(session.address, now)
+
+    def check_registration(self, session: Participant) -> None:
+        """Count a new account. Raises Refused if there may be none, or too many."""
+        if self.accounts == "closed" and not session.operator:
+            raise Refused("forbidden", "Only operators make accounts on this server.")
+        if _is_counted(session) and not self._registrations.acquire(
+            origin(session.address), _REGISTRATIONS, time.monotonic()
+        ):
+            text = f"Your address has made {_REGISTRATIONS} accounts within an hour. Try later."
+            raise Refused("slow_down", text, retry_ms=60_000)
+
+    def check_account(self, account: Account) -> None:
+        """Raise Ending if an account is banned."""
+        rule = self.rules.find("ban", "account", account.id, self.clock())
+        if rule is not None:
+            raise Ending(replace(BANNED, text=f"You are banned from this server{rule.sentence()}"))
+
+    def check_bans(self, session: Participant) -> None:
+        """Raise Ending if a session, its client or its account is banned."""
+        banned = self.banned(session.client, [], session.address, session.account)
+        if banned is not None and not session.operator:
+            raise Ending(banned)
 
     def _closed(self) -> Reason | None:
         rule = self.rules.closed(self.clock())
@@ -125,9 +185,13 @@ class Policy:
             return None
         return replace(FULL, text=f"This server is closed to new users{rule.sentence()}")
 
-    def banned(self, client: bytes, nicks: Sequence[str], address: str) -> Reason | None:
-        """Return the reason if a client with these nicks is banned."""
-        rule = self.rules.of_client("ban", client, nicks, address, self.clock())
+    def banned(
+        self, client: bytes, nicks: Sequence[str], address: str, account: Account | None = None
+    ) -> Reason | None:
+        """Return the reason if a client with these nicks, or its account, is banned."""
+        now = self.clock()
+        rule = self.rules.find("ban", "account", account.id, now) if account is not None else None
+        rule = rule or self.rules.of_client("ban", client, nicks, address, now)
         if rule is None:
             return None
         named = f"The nick {rule.target} is" if rule.target_type == "nick" else "You are"
@@ -166,8 +230,12 @@ class Policy:
                 session.muted = rule.until / 1000 if rule.until is not None else _FOR_EVER
 
     def _mute(self, session: Participant) -> Rule | None:
-        nicks = [session.nick]
-        return self.rules.of_client("mute", session.client, nicks, session.address, self.clock())
+        now, nicks = self.clock(), [session.nick]
+        if session.account is not None:
+            rule = self.rules.find("mute", "account", session.account.id, now)
+            if rule is not None:
+                return rule
+        return self.rules.of_client("mute", session.client, nicks, session.address, now)
 
     def frozen(self, room: str) -> bool:
         """Return whether only operators may post in a room."""
@@ -178,6 +246,8 @@ class Policy:
 
     def check_speech(self, session: Participant, room: str | None = None) -> None:
         """Raise Refused if a session may not post, in the room or at all."""
+        if room is not None and session.account is not None:
+            _check_membership(session.account, room, self.clock())
         if session.operator:
             return
         now = self.clock()
@@ -187,6 +257,21 @@ class Policy:
             rule = self._mute(session)
             why = rule.sentence() if rule is not None else "."
             raise Refused("muted", f"You are muted by an operator{why}", room=room)
+        if room in self.rules.frozen and (rule := self.rules.of_room("freeze", room, now)):
+            text = f"Only operators may post in {room}{rule.sentence()}"
+            raise Refused("forbidden", text, room=room)
+
+    def check_hook(self, client: bytes, author: str, address: str, room: str) -> None:
+        """Raise Refused if a webhook may not post, because of its room, author or address."""
+        now = self.clock()
+        reason = self.address_ban(address) or self._closed()
+        if reason is not None:
+            raise Refused("forbidden", reason.text)
+        for action in ("ban", "mute"):
+            rule = self.rules.of_client(action, client, [author], address, now)
+            if rule is not None:
+                done = "banned" if action == "ban" else "muted"
+                raise Refused("forbidden", f"{author} is {done} by an operator{rule.sentence()}")
         if room in self.rules.frozen and (rule := self.rules.of_room("freeze", room, now)):
             text = f"Only operators may post in {room}{rule.sentence()}"
             raise Refused("forbidden", text, room=room)
@@ -211,6 +296,28 @@ class Policy:
         """Save the rules, if there is a file for them. Waits. Raises Refused `storage`."""
         if self._file is not None:
             self._file.save(self.rules.in_force(self.clock()))
+
+
+def _check_membership(account: Account, room: str, now: float) -> None:
+    """Raise Refused if an account may not post in a private room or a conversation."""
+    membership = account.memberships.get(room)
+    if membership is None:
+        return
+    if (until := membership.muted) is not None:
+        if not until or now * 1000 < until:
+            when = f" until {moment(until)}" if until else ""
+            raise Refused("muted", f"A moderator of {room} has muted you{when}.", room=room)
+        membership.muted = None
+    if (other := membership.other) is not None:
+        if other.removed:
+            raise Refused("forbidden", f"{other.nick} has no account any more.", room=room)
+        if account.id in other.blocked:
+            raise Refused("forbidden", f"{other.nick} does not take messages from you.", room=room)
+
+
+def _guessed(nick: str) -> str:
+    """Return the nick whose password is guessed, as it is counted; no address looks like it."""
+    return f"nick {names.fold(nick[: 4 * names.MAX_NAME_LENGTH])}"
 
 
 def _is_counted(session: Participant) -> bool:

@@ -20,7 +20,8 @@ WHY: Final = {TOO_MANY: "address", TOO_OFTEN: "arrivals"}
 RETURNS_PER_MINUTE: Final = 600
 """Connections of one address that are not counted as new: reconnects, and health checks."""
 _MINUTE: Final = 60.0
-DAY: Final = 24 * 60 * 60.0
+HOUR: Final = 60 * 60.0
+DAY: Final = 24 * HOUR
 _ORIGINS: Final = 10_000
 """Addresses remembered at most."""
 

@@ -96,6 +96,11 @@ class Rules:
         self._index()
         return lifted
 
+    def lift_account(self, action: str, account: str) -> list[Rule]:
+        """Remove and return the rule of an action about an account."""
+        rule = self._rules.pop((action, "account", account), None)
+        return [rule] if rule is not None else []
+
     def find(self, action: str, target_type: str, value: str, now: float) -> Rule | None:
         """Return the rule with this key, if it is in force."""
         rule = self._rules.get((action, target_type, value))

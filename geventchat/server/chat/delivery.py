@@ -173,7 +173,7 @@ class Delivery:
             self._unflushed.extend(turn.put(_WALK))
             done = turn.done
         except Exception:  # a bug in one turn must not end the others
-            _log.exception("a turn of the room %r failed", room.name)
+            _log.exception("a turn of the room %r failed", room.shown)
             done = True
         if turn is None:
             room.give_up()

@@ -33,6 +33,7 @@ class Directory:
             self._order.remove((-room.listed, room.name))
         # The last of its members may be away: then the hub has dropped the room, or has another.
         present = self._rooms.get(room.name) is room and names.listed(room.name)
+        present = present and not room.private
         room.listed = room.count if present else 0
         if room.listed:
             self._order.add((-room.listed, room.name))

@@ -36,6 +36,12 @@ class Nicks(Generic[Owner]):
 
         Raises Refused `bad_nick`, `nick_in_use` or `nick_too_similar`.
         """
+        nick = self.check(text, owner)
+        self.give(nick, owner)
+        return nick
+
+    def check(self, text: str, owner: Owner | None = None) -> str:
+        """Return a nick that an owner, or somebody new, may take, normalized. Raises as `take`."""
         nick = names.nick(text)
         holder = self.owner(nick)
         if holder is not None and holder is not owner:
@@ -46,7 +52,6 @@ class Nicks(Generic[Owner]):
         if holder is not None and holder is not owner:
             text = f"The nick {nick} looks like {similar}, which {self._whose(holder)}."
             raise Refused("nick_too_similar", f"{text} Choose another.")
-        self.give(nick, owner)
         return nick
 
     def give(self, nick: str, owner: Owner) -> None:

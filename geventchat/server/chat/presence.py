@@ -12,6 +12,7 @@ from geventchat.server.chat.delivery import Delivery
 from geventchat.server.chat.directory import Directory
 from geventchat.server.chat.room import Room
 from geventchat.server.participant import Participant
+from geventchat.server.people.account import Account
 
 CROWDED: Final = 200
 """Number of members above which only the number is announced."""
@@ -34,21 +35,28 @@ class Presence:
         room.count += 1
         self._directory.update(room)
         room.crowded = room.crowded or room.count > CROWDED
-        presence = events.Presence(room=room.name, nick=participant.nick, event="join")
+        presence = events.Presence(
+            room=room.name,
+            nick=participant.nick,
+            event="join",
+            account=participant.account.id if participant.account is not None else None,
+        )
         self._tell(room, presence, participant)
 
-    def left(self, room: Room, nick: str) -> None:
+    def left(self, room: Room, nick: str, account: Account | None = None) -> None:
         """Count a member less and announce it to the others."""
         room.count -= 1
         self._directory.update(room)
         room.crowded = room.crowded and room.count >= _UNCROWDED
-        self._tell(room, events.Presence(room=room.name, nick=nick, event="leave"))
+        number = account.id if account is not None else None
+        presence = events.Presence(room=room.name, nick=nick, event="leave", account=number)
+        self._tell(room, presence)
 
-    def stays_away(self, room: Room, nick: str) -> None:
+    def stays_away(self, room: Room, nick: str, account: Account | None = None) -> None:
         """Announce the leave of a dropped client that did not resume in this room, if any."""
         if nick in room.away:
             room.away.discard(nick)
-            self.left(room, nick)
+            self.left(room, nick, account)
 
     def renamed(self, room: Room, participant: Participant, former: str) -> None:
         """Announce a rename to the others, unless the room is crowded or frozen."""

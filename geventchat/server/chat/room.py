@@ -19,6 +19,7 @@ from geventchat.protocol import events
 from geventchat.protocol.events import Post, Topic
 from geventchat.server.chat.turn import Pending, Recipient, Turn
 from geventchat.server.participant import Participant
+from geventchat.server.people.account import Account
 from geventchat.server.timeline import Entry, size_of
 
 TURN_BYTES: Final = 256 << 10
@@ -28,6 +29,7 @@ _EVENT_BYTES: Final = 256
 _RATE_SECONDS: Final = 5.0
 """How far back the rate of posts looks; what is older fades."""
 
+_Person: TypeAlias = Participant | Account
 _Event: TypeAlias = tuple[events.Event, Participant | None]
 
 _log = logging.getLogger(__name__)
@@ -50,12 +52,23 @@ class Room:
 
     __slots__ = (
         "_events", "_rate", "_rated", "_released", "_renames", "_turned", "_typing", "away",
-        "busy", "count", "crowded", "listed", "live", "members", "name", "newest", "opener",
-        "pending", "position", "rich_members", "topic", "topic_by", "turn", "unused",
+        "busy", "change", "count", "crowded", "listed", "live", "members", "name", "newest",
+        "newest_change", "opener", "pending", "position", "private", "rich_members", "topic",
+        "topic_by", "turn", "unused",
     )  # fmt: skip
 
-    def __init__(self, name: str, position: int, topic: str, opener: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        position: int,
+        topic: str,
+        opener: str | None = None,
+        private: int = 0,
+        change: int = 0,
+    ) -> None:
         self.name = name
+        self.private = private
+        """The number that stands for its name if only some accounts may be in it; 0: all may."""
         self.opener = opener
         """The address that opened it, if that is counted."""
         self.topic = topic
@@ -67,6 +80,10 @@ class Room:
         """The newest post that was delivered to all who were live."""
         self.newest = position
         """The newest post that was given to this room, delivered or not."""
+        self.change = change
+        """The newest change of a post that was delivered to all who were live."""
+        self.newest_change = change
+        """The newest that was given to this room, delivered or not."""
         self.members: dict[Participant, Member] = {}
         self.live: dict[Participant, Member] = {}
         """The members that turns reach; the others are catching up."""
@@ -84,10 +101,10 @@ class Room:
 
         None: superseded by a later one.
         """
-        self._renames: dict[Participant, tuple[int, str]] = {}
-        """The index of a participant's rename in `_events`, and the nick it started from."""
-        self._released: dict[str, Participant | None] = {}
-        """Nicks released in `_events`, and the participant if only its renames did."""
+        self._renames: dict[_Person, tuple[int, str]] = {}
+        """The index of a person's rename in `_events`, and the nick it started from."""
+        self._released: dict[str, _Person | None] = {}
+        """Nicks released in `_events`, and the person if only its renames did."""
         self._typing: set[Participant] = set()
         self.turn: Turn | None = None
         self.busy = False
@@ -96,6 +113,11 @@ class Room:
         self._rate = 0.0
         self._rated = 0.0
         """When the rate was that, by the clock of turns."""
+
+    @property
+    def shown(self) -> str:
+        """What stands for it in logs and figures, where a private name does not belong."""
+        return f"private room {self.private}" if self.private else self.name
 
     def add(self, member: Member) -> None:
         """Add a member that is not live yet."""
@@ -118,10 +140,15 @@ class Room:
     def post(self, entry: Entry, pending: Pending | None) -> bool:
         """Add an entry to the next turn; return whether it is new to the room.
 
-        A post is not if the room was opened after it was stored: `position` then covers it.
+        A post or change is not if the room was opened after it was stored: `position` or `change`
+        then covers it.
         """
-        if not isinstance(entry, Post):
+        if isinstance(entry, Topic):
             self.topic, self.topic_by = entry.topic, entry.by
+        elif not isinstance(entry, Post):
+            if entry.change <= self.newest_change:
+                return False
+            self.newest_change = entry.change
         elif entry.position <= self.newest:
             return False
         else:
@@ -129,9 +156,14 @@ class Room:
         self.pending.append((entry, pending))
         return True
 
+    @property
+    def _heard(self) -> bool:
+        """Whether any rich member hears of an event, or may hear of those before it."""
+        return bool(self.rich_members or self._events or self.turn is not None)
+
     def tell(self, event: events.Event, exclude: Participant | None = None) -> bool:
         """Add an event for rich members to the next turn; return whether there are any."""
-        if not self.rich_members:
+        if not self._heard:
             return False
         if isinstance(event, events.Typing) and exclude is not None:
             if exclude in self._typing:
@@ -145,22 +177,28 @@ class Room:
     def tell_rename(self, participant: Participant, former: str) -> bool:
         """Announce a rename to rich members in the next turn; return whether there are any.
 
-        Several renames of one participant in a turn become one, in place of the first. Not if
-        another member released the new nick in between: then they have to be announced in order.
+        Several renames of one person in a turn become one, in place of the first. Not if another
+        member released the new nick in between: then they have to be announced in order.
         """
-        if not self.rich_members:
+        if not self._heard:
             return False
-        nick = participant.nick
-        place, first = self._renames.get(participant, (None, former))
-        if place is not None and self._released.get(nick, participant) is participant:
+        nick, person = participant.nick, participant.account or participant
+        place, first = self._renames.get(person, (None, former))
+        if place is not None and self._released.get(nick, person) is person:
             former = first
         else:
             place = len(self._events)
-            self._renames[participant] = place, former
+            self._renames[person] = place, former
             self._events.append(None)
-        releaser = self._released.get(former, participant)
-        self._released[former] = participant if releaser is participant else None
-        event = events.Presence(room=self.name, nick=former, event="rename", new_nick=nick)
+        releaser = self._released.get(former, person)
+        self._released[former] = person if releaser is person else None
+        event = events.Presence(
+            room=self.name,
+            nick=former,
+            event="rename",
+            new_nick=nick,
+            account=participant.account.id if participant.account is not None else None,
+        )
         self._events[place] = (event, participant) if nick != former else None
         return True
 
@@ -178,7 +216,7 @@ class Room:
         taken = posts = 0
         position = self.position
         for entry, _ in self.pending:
-            size += size_of(entry) if isinstance(entry, Post) else _topic_size(entry)
+            size += _topic_size(entry) if isinstance(entry, Topic) else size_of(entry)
             if size > TURN_BYTES and (taken or taken_events):
                 break
             taken += 1
@@ -189,10 +227,14 @@ class Room:
         if not posts:
             recipients = (member for member in recipients if member.form.rich)
         turn = Turn(taken_events, self.pending[:taken], list(recipients), posts, position)
-        if turn.topic is not None:
+        if turn.posts < len(turn.entries):
             for author, answer in turn.answers():
-                if author not in self.live:  # turns do not reach it
+                if author in self.live:
+                    continue
+                if author in self.members:  # turns do not reach it yet
                     author.answer(answer)
+                else:
+                    author.answer(gone(answer))
         self.turn = turn
         self.pending = self.pending[taken:]  # not earlier: what meets a bug is given up as a whole
         return turn
@@ -200,13 +242,14 @@ class Room:
     def end_turn(self, turn: Turn) -> None:
         """Finish a turn that has reached every live member."""
         self.turn = None
+        self.change = max(self.change, turn.change)
         if turn.posts:
             self.position = turn.position
             self._rate = self.rate(turn.began) + turn.posts / _RATE_SECONDS
             self._rated = turn.began
-        for _, pending in turn.entries:
+        for entry, pending in turn.entries:
             if pending is not None:
-                pending.author.acknowledged()
+                pending.settle(entry, is_member=pending.author in self.members)
         if self._turned is not None:
             self._wake(self._turned)
 
@@ -218,7 +261,7 @@ class Room:
         """Drop what is pending because a bug kept it from becoming a turn."""
         dropped, self.pending = self.pending, []
         self._take_events(all_of_them=True)
-        self.position = self.newest
+        self.position, self.change = self.newest, self.newest_change
         for _, pending in dropped:
             if pending is not None:
                 pending.author.acknowledged()
@@ -244,6 +287,12 @@ class Room:
         self._released.clear()
         self._typing.clear()
         return taken
+
+
+def gone(answer: Topic | events.Edited | events.Redacted) -> events.Error:
+    """Return what the author of a request hears instead of the answer, as it has left the room."""
+    text = f"You are not in {answer.room}. Join it first."
+    return events.Error(code="not_joined", text=text, room=answer.room, id=answer.id)
 
 
 def _topic_size(topic: Topic) -> int:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from geventchat.protocol.errors import INTERNAL
-from geventchat.protocol.events import Event, Post, Topic
+from geventchat.protocol.events import Edited, Event, Post, Redacted, Sent, Topic
 from geventchat.server.participant import Participant
 from geventchat.server.timeline import Entry
 from geventchat.server.transport.outbox import Outbox
@@ -32,26 +32,43 @@ class Pending(Struct, frozen=True, gc=False):
     request_id: str | None
     submitted_at: float
     """When it was submitted, by the clock of turns."""
+    to: str | None = None
+    """The recipient of a direct message, who is named in the answer."""
+
+    def settle(self, entry: Entry, *, is_member: bool) -> None:
+        """Count it as acknowledged; a member has received the entry, others are told of a post."""
+        if isinstance(entry, Post) and (self.to is not None or not is_member):
+            self.author.answer(self.sent(entry.room, entry.key, entry.position))
+        self.author.acknowledged()
+
+    def sent(self, room: str, key: str | None, position: int) -> Sent:
+        """Return the answer to a message that is stored."""
+        stored = True if self.to is not None else None
+        return Sent(
+            room=room, key=key, position=position, to=self.to, stored=stored, id=self.request_id
+        )
 
 
 class Recipient:
     """A member as a turn sees it."""
 
-    __slots__ = ("active", "form", "outbox", "participant")
+    __slots__ = ("active", "form", "hidden", "outbox", "participant")
 
     def __init__(self, participant: Participant) -> None:
         self.participant = participant
         self.outbox: Outbox = participant.outbox
         self.form: Form = participant.form
         self.active = True
+        self.hidden = 0
+        """The position up to which it may not know of posts, nor of their changes."""
 
 
 class Turn:
     """What the members of a room receive next, and how many have it."""
 
     __slots__ = (
-        "_asked", "_encoded", "began", "entries", "events", "position", "posts", "recipients",
-        "topic", "walked",
+        "_asked", "_encoded", "began", "change", "entries", "events", "position", "posts",
+        "recipients", "topic", "walked",
     )  # fmt: skip
 
     def __init__(
@@ -77,12 +94,16 @@ class Turn:
         self.topic: Topic | None = None
         """The newest of its topics, the only one that is sent. It answers all who set one."""
         self._asked: list[Pending] = []
+        self.change = 0
+        """The number of the newest change of a post that it tells of; 0: of none."""
         if len(entries) > posts:
             for entry, pending in entries:
                 if isinstance(entry, Topic):
                     self.topic = entry
                     if pending is not None:
                         self._asked.append(pending)
+                elif not isinstance(entry, Post):
+                    self.change = entry.change
         self._encoded: dict[Form, _Encoded] = {}
 
     @property
@@ -93,7 +114,14 @@ class Turn:
                 return pending.submitted_at
         return self.began
 
-    def answers(self) -> Iterator[tuple[Participant, Topic]]:
+    def answers(self) -> Iterator[tuple[Participant, Topic | Edited | Redacted]]:
+        """Yield the answers to the requests for topics and changes, and who sent them."""
+        yield from self.topic_answers()
+        for entry, pending in self.entries:
+            if pending is not None and isinstance(entry, Edited | Redacted):
+                yield pending.author, replace(entry, id=pending.request_id)
+
+    def topic_answers(self) -> Iterator[tuple[Participant, Topic]]:
         """Yield the answer to each request that set a topic, and who sent that."""
         for each in self._asked:
             assert self.topic is not None
@@ -113,10 +141,12 @@ class Turn:
             if member.form is not form:
                 form = member.form
                 encoded = self._encoded.get(form) or self._encode(form)
-                blob, own = encoded.blob, encoded.own
+                blob, own, changes = encoded.blob, encoded.own, encoded.changes
             try:
-                if own and member.participant in own:
-                    pieces = encoded.for_one(member.participant)
+                if (own and member.participant in own) or (
+                    changes and member.hidden and encoded.hides(member.hidden)
+                ):
+                    pieces = encoded.for_one(member)
                     if not pieces:
                         continue
                     for piece in pieces:
@@ -145,11 +175,13 @@ class Turn:
 class _Encoded:
     """A turn in one wire form, and what single members receive instead of parts of it."""
 
-    __slots__ = ("blob", "own")
+    __slots__ = ("blob", "changes", "own")
 
     def __init__(self, form: Form, turn: Turn) -> None:
         self.own: dict[Participant, list[tuple[int, int, bytes]]] = {}
         """Ranges of the blob to cut out for a participant, and what to put in their place."""
+        self.changes: list[tuple[int, int, int]] = []
+        """The position of each post that is changed, and the range of the change."""
         own, encode, rich = self.own, form.encode, form.rich
         parts = []
         start = 0
@@ -161,36 +193,48 @@ class _Encoded:
                 own.setdefault(exclude, []).append((start, end, b""))
             start = end
         for entry, pending in turn.entries:
-            is_post = isinstance(entry, Post)
-            if not is_post and entry is not turn.topic:
+            if isinstance(entry, Topic) and entry is not turn.topic:
                 continue
             part = encode(entry)
             parts.append(part)
             end = start + len(part)
-            if not is_post:
+            asked = pending if pending is not None and pending.author.form is form else None
+            if isinstance(entry, Post):
+                # In a rich form authors receive their own posts.
+                if asked is not None and not rich:
+                    own.setdefault(asked.author, []).append((start, end, b""))
+            elif isinstance(entry, Topic):
                 if rich:
                     self._answer(form, turn, start, end)
-            # In a rich form authors receive their own posts.
-            elif pending is not None and not rich and pending.author.form is form:
-                own.setdefault(pending.author, []).append((start, end, b""))
+            else:
+                self.changes.append((entry.position, start, end))
+                if asked is not None:
+                    answer = encode(replace(entry, id=asked.request_id))
+                    own.setdefault(asked.author, []).append((start, end, answer))
             start = end
         self.blob = b"".join(parts)
 
     def _answer(self, form: Form, turn: Turn, start: int, end: int) -> None:
         """Replace the topic by the answers for those who requested it."""
         answers: dict[Participant, list[bytes]] = {}
-        for author, answer in turn.answers():
+        for author, answer in turn.topic_answers():
             answers.setdefault(author, []).append(form.encode(answer))
         for author, several in answers.items():
             self.own.setdefault(author, []).append((start, end, b"".join(several)))
 
-    def for_one(self, participant: Participant) -> list[bytes | memoryview]:
+    def hides(self, hidden: int) -> bool:
+        """Return whether a member may not know of all of it, who may of posts after a position."""
+        return any(position <= hidden for position, _, _ in self.changes)
+
+    def for_one(self, member: Recipient) -> list[bytes | memoryview]:
         """Return what one member receives, in pieces of the shared blob."""
+        cuts = {start: (start, end, b"") for at, start, end in self.changes if at <= member.hidden}
+        cuts |= {cut[0]: cut for cut in self.own.get(member.participant, ())}
         small = len(self.blob) <= _JOINED_BYTES
         shared = self.blob if small else memoryview(self.blob)
         pieces: list[bytes | memoryview] = []
         start = 0
-        for cut, end, instead in self.own[participant]:
+        for cut, end, instead in sorted(cuts.values()):
             pieces += (shared[start:cut], instead)
             start = end
         pieces.append(shared[start:])

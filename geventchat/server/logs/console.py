@@ -61,6 +61,14 @@ class Console:
                 line = f"{time.strftime('%H:%M')} {line}"
             self._tell(line, event="message", room=room, author=author, text=text)
 
+    def private_message(self, number: int) -> None:
+        """Show that something was said in a private room, if messages are shown: never what."""
+        if self._echo and self._printer.admits():
+            line = f"private room {number}: a message"
+            if self._for_a_person:
+                line = f"{time.strftime('%H:%M')} {line}"
+            self._tell(line, event="private_message", room=number)
+
     def line(self, text: str) -> None:
         """Show a line about the server itself."""
         self._tell(text)

@@ -8,6 +8,7 @@ from typing import Final
 EACH_SECOND: Final = 10
 """Records of a kind that are all written; a kind is an event, or the text of a warning."""
 _AUDIT: Final = "geventchat.audit"
+_ALWAYS: Final = "message", "private_message"
 """Actions of operators are always written; refused attempts are limited."""
 
 
@@ -22,7 +23,7 @@ class Throttle:
         """Return whether to write a record; if not, it is in the next summary."""
         details = getattr(record, "details", {})
         kind = details.get("event", record.msg)
-        if kind == "message" or (record.name == _AUDIT and "refused" not in details):
+        if kind in _ALWAYS or (record.name == _AUDIT and "refused" not in details):
             return True
         self._counts[kind] += 1
         if self._counts[kind] <= EACH_SECOND:

@@ -25,8 +25,14 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Metrics:
     """The figures of one server. Its labels are few and bounded: never a nick, room or address."""
 
-    def __init__(self, hub: Hub, rejected: Counter[str], counts: Counter[str]) -> None:
-        """`rejected`: connections that were rejected, by reason; `counts`: what else is counted."""
+    def __init__(
+        self, hub: Hub, rejected: Counter[str], counts: Counter[str], hooks: Counter[str]
+    ) -> None:
+        """`rejected`: connections that were rejected, by reason; `counts`: what else is counted.
+
+        `hooks`: what webhooks asked for, by the status of the answer.
+        """
+        self._hooks = hooks
         self._hub = hub
         self._rejected = rejected
         self._counts = counts
@@ -39,13 +45,22 @@ class Metrics:
         # It lists each descriptor: 4 ms at 10,000.
         process = gevent.get_hub().threadpool.apply(self._process.collect)
         inside: Counter[tuple[bool, str]] = Counter()
-        queued = []
+        queued, signed_in = [], 0
         for session in in_slices(self._hub.sessions):
+            signed_in += session.account is not None
             inside[session.form.rich, session.door] += 1
             queued.append(session.outbox.size)
-        return generate_latest(
-            _Families([*self._families(inside, sorted(queued) or [0]), *process])
-        )
+        accounts = self._hub.people.count
+        families = self._families(inside, sorted(queued) or [0])
+        people = self._people(accounts, signed_in)
+        return generate_latest(_Families([*families, *people, *process]))
+
+    def _people(self, accounts: int, signed_in: int) -> Iterator[Metric]:
+        """Yield the figures of accounts: how many there are, and connections signed in."""
+        yield _gauge("accounts", "Accounts.", accounts)
+        yield _gauge("signed_in", "Open connections that are signed in to an account.", signed_in)
+        text = "Connections that asked to sign in with hello, by what came of it."
+        yield _labelled("sign_ins", text, "outcome", self._hub.people.sign_ins)
 
     def _families(self, inside: Counter[tuple[bool, str]], queued: list[int]) -> Iterator[Metric]:
         """Yield the figures, with connections by kind and door and the bytes they queue."""
@@ -60,11 +75,19 @@ class Metrics:
         yield _labelled("connections_opened", "Connections opened.", "door", hub.opens)
         yield _labelled("connections_closed", "Connections closed.", "reason", hub.closes)
         yield _labelled("connections_rejected", "Connections rejected.", "reason", self._rejected)
+        if hub.search is not None:
+            text = "Rooms with something new that a search does not find yet."
+            yield _gauge("search_rooms_behind", text, hub.search.lag)
+            yield _gauge("search_bytes", "Size of the index for search.", hub.search.file_bytes)
         yield _gauge("rooms", "Rooms that have members.", len(hub.rooms))
         yield _counter("messages_stored", "Messages stored.", timeline.posts_stored)
         yield _counter(
             "messages_failed", "Messages that could not be stored.", hub.submissions.failed
         )
+        text = "Messages of which it is not known whether they were stored."
+        yield _counter("messages_unknown", text, hub.submissions.unknown)
+        text = "Requests to post by a webhook; those with status 200 were stored."
+        yield _labelled("hook_requests", text, "status", self._hooks)
         text = "Messages times the members that received them."
         yield _counter("messages_delivered", text, delivery.delivered)
         text = "Messages deleted because of a limit of the history."

@@ -25,7 +25,7 @@ def top(hub: Hub) -> Top:
         return room.rate(now)
 
     rooms = [
-        BusyRoom(room.name, round(room.rate(now), 1), len(room.members))
+        BusyRoom(room.shown, round(room.rate(now), 1), len(room.members))
         for room in heapq.nlargest(MOST, in_slices(hub.rooms.values()), rate)
     ]
     clients = [

@@ -37,6 +37,9 @@ def converse(session: Session) -> None:
         for frame in session.link.frames(session.outbox):
             if session.ending is not None:  # it was ended while this frame was on its way
                 raise Ending(session.ending)
+            if not frame:
+                handlers.follow(session)
+                continue
             try:
                 take(session, frame)
             except ProtocolError as error:

@@ -5,20 +5,34 @@ They run in the session's reader, which answers Refused with `error`.
 
 import hashlib
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from geventchat import __version__
 from geventchat.protocol import events, names, requests
 from geventchat.protocol.errors import QUIT, Ending, Refused
 from geventchat.protocol.events import Limits
-from geventchat.server.chat.room import Member
-from geventchat.server.session import operator_commands, room_list
-from geventchat.server.session.replay import enter, joined
-from geventchat.server.session.session import Session
+from geventchat.protocol.requests import Cursor
+from geventchat.server.access.policy import ACCOUNT_REQUIRED
+from geventchat.server.chat.account_rooms import ELSEWHERE
+from geventchat.server.people.account import Account, Membership
+from geventchat.server.session import (
+    accounts,
+    changes,
+    directs,
+    hooks,
+    marks,
+    operator_commands,
+    past,
+    private_rooms,
+    room_list,
+    search,
+)
+from geventchat.server.session.replay import enter, joined, put_in_set
+from geventchat.server.session.session import Session, Table
 
-_FEATURES: Final = ["rooms"]
+_FEATURES: Final = ["rooms", "accounts", "private", "edit", "redact", "marks"]
 """What every server of this version supports beyond version 1 of the protocol."""
 _MEMBERS: Final = 500
 """Maximum number of nicks in `members`."""
@@ -27,7 +41,7 @@ _MEMBERS: Final = 500
 def answer(session: Session, request: requests.AnyRequest) -> None:
     """Do what a request asks. May wait. Raises Refused, and Ending for `bye`."""
     kind = type(request)
-    if session.topics_unanswered and kind not in _SUBMITTED:
+    if session.unanswered and kind not in _SUBMITTED:
         session.wait_acknowledged()  # answers come in the order of the requests
     _TABLE[kind](session, request)
 
@@ -48,7 +62,7 @@ def welcome(session: Session, hello: requests.Hello) -> None:
             session.policy.authenticate_operator(session, hello.token, "hello")
         except Refused as refusal:
             rejections.append(refusal)
-    former = session.hub.nick_of_client(client)
+    former = session.hub.owners.nick_of_client(client)
     if not session.operator:
         try:
             session.policy.admit(session, hello, client, former)
@@ -57,11 +71,18 @@ def welcome(session: Session, hello: requests.Hello) -> None:
                 raise
             # The client relied on the token, so report what is wrong with that.
             raise Ending(replace(ending.reason, text=rejections[0].text)) from None
+    login, token, account = None, None, None
+    if hello.account is not None:
+        login, token = accounts.sign_in(session, hello.account, client)
+        account = login.account
+    elif session.policy.accounts == "required" and not session.operator:
+        raise Ending(ACCOUNT_REQUIRED)
     if former is not None or _was_here(session, hello):
         session.policy.limiter.forgive(session.address, time.monotonic())
-    session.hub.authenticate(session, client, session.link.form)
+    session.hub.authenticate(session, client, session.link.form, login)
+    session.policy.check_bans(session)  # made while it signed in; later ones find it
     session.policy.refresh_mute(session)
-    if hello.nick is not None:
+    if hello.nick is not None and account is None:
         try:
             if former is not None and names.nick(hello.nick) != former:
                 session.policy.check_nick(session, hello.nick)
@@ -76,29 +97,78 @@ def welcome(session: Session, hello: requests.Hello) -> None:
             nonce=hello.nonce,
             nick=session.nick,
             server=f"geventchat {__version__}",
-            features=[*_FEATURES, *session.policy.features],
+            features=_features(session),
             ping_seconds=limits.ping_seconds,
             limits=Limits(limits.frame_bytes, limits.rooms_per_client, names.MAX_NAME_LENGTH),
+            account=account.id if account is not None else None,
+            session=token,
             id=hello.id,
         )
     )
-    rooms = {names.LOBBY: None} if hello.rooms is None else hello.rooms
+    rooms: dict[str, Cursor | None] = {names.LOBBY: None} if hello.rooms is None else hello.rooms
+    if account is not None:
+        rooms = _rooms_of(session, account, rooms)
     for name, cursor in rooms.items():
         try:
             room = names.room(name)
             if room not in session.rooms:
-                enter(session, session.hub.join(session, room), cursor, None)
+                session.cursors[room] = cursor
+                following = account is not None
+                enter(session, session.hub.join(session, room, following=following), cursor, None)
         except Refused as refusal:
-            refusal.room = name
-            rejections.append(refusal)
+            if refusal.code == "not_joined":  # its account left while this went on
+                session.answer(events.Left(room=name, reason=ELSEWHERE))
+            else:
+                refusal.room = name
+                rejections.append(refusal)
         session.yield_if_due()
     session.hub.finish_resume(session)
     for refused in rejections:
         session.refuse(refused, None)
+    if account is not None:
+        private_rooms.repeat_invitations(session, account)
+        directs.open_unread(session, account)
+        follow(session)
+
+
+def _features(session: Session) -> list[str]:
+    search = ["search"] if session.hub.search is not None else []
+    return [*_FEATURES, *search, *session.policy.features, *hooks.features(session)]
+
+
+def _rooms_of(
+    session: Session, account: Account, asked: dict[str, Cursor | None]
+) -> dict[str, Cursor | None]:
+    """Return the rooms of an account with the cursors of hello; what else it named is `left`."""
+    rooms: dict[str, Cursor | None] = {}
+    for name, cursor in asked.items():
+        with suppress(Refused):
+            room = names.room(name)
+            if account.is_in(room):
+                rooms[room] = cursor
+                continue
+        session.answer(events.Left(room=name, reason=ELSEWHERE))
+    return rooms | {room: None for room in account.rooms if room not in rooms}
+
+
+def follow(session: Session) -> None:
+    """Join the rooms that the account of a session has joined on another connection. Waits."""
+    while session.to_follow:
+        name = next(iter(session.to_follow))
+        session.to_follow.pop(name)
+        if name in session.rooms:
+            continue
+        try:
+            cursor = session.cursors.get(name)
+            enter(session, session.hub.join(session, name, following=True), cursor, None)
+        except Refused as refusal:
+            if refusal.code != "not_joined":
+                refusal.room = name
+                session.refuse(refusal, None)
 
 
 def _say(session: Session, request: requests.Say) -> None:
-    member = session.rooms.get(request.room) or _member(session, request.room)
+    member = session.rooms.get(request.room) or session.member(request.room)
     session.submit(member, request.text, request.key, request.id)
 
 
@@ -106,69 +176,87 @@ def _join(session: Session, request: requests.Join) -> None:
     name = names.room(request.room)
     member = session.rooms.get(name)
     if member is not None:  # nothing to replay
-        session.reply(joined(session, member.room, None, request.id))
+        session.reply(joined(session, member.room, None, request.id), member)
         return
     cursor = None
     if request.epoch is not None and request.position is not None:
-        cursor = requests.Cursor(request.epoch, request.position)
-    enter(session, session.hub.join(session, name), cursor, request.id)
+        cursor = requests.Cursor(request.epoch, request.position, request.change)
+    member = session.hub.join(session, name)
+    if session.account is not None:
+        put_in_set(session, session.account, member)
+    enter(session, member, cursor, request.id)
 
 
 def _leave(session: Session, request: requests.Leave) -> None:
-    member = _member(session, request.room)
+    name, account = names.room(request.room), session.account
+    if account is None or name not in account.memberships:  # else it may be invited
+        session.member(name)
     session.wait_acknowledged()  # its own posts come before `left`, and nothing after
-    session.hub.leave(member)
-    session.reply(events.Left(room=member.room.name, id=request.id))
+    membership = account.memberships.get(name) if account is not None else None
+    if membership is not None:
+        _leave_set(session, membership)
+    elif (member := session.rooms.get(name)) is not None:
+        session.hub.leave(member)
+    session.reply(events.Left(room=name, id=request.id))
+
+
+def _leave_set(session: Session, membership: Membership) -> None:
+    """Take a room out of the set of an account; a conversation is only closed. Waits."""
+    hub, changed = session.hub, [membership]
+    if names.is_conversation(membership.room):
+        hub.account_rooms.close(membership, session)
+    else:
+        changed = hub.account_rooms.depart(membership, ELSEWHERE, session)
+    hub.people.save(*changed)  # even if the session ends while it waits
 
 
 def _nick(session: Session, request: requests.Nick) -> None:
     session.policy.check_nick(session, request.nick)
     nick = session.hub.rename(session, request.nick)
     session.policy.refresh_mute(session)
+    if session.account is not None:
+        for other in session.hub.devices.connected(session.account):
+            if other is not session:
+                session.policy.refresh_mute(other)
+                other.answer(events.Renamed(nick=nick))
+        session.hub.people.save(session.account)
     session.reply(events.Renamed(nick=nick, id=request.id))
 
 
 def _who(session: Session, request: requests.Who) -> None:
     session.yield_if_busy()
-    room = _member(session, request.room).room
+    member = session.member(request.room)
+    room = member.room
     nicks = session.hub.nicks_in(room, _MEMBERS)
-    session.reply(events.Members(room=room.name, nicks=nicks, count=room.count, id=request.id))
-
-
-def _history(session: Session, request: requests.History) -> None:
-    session.yield_if_busy()
-    room = _member(session, request.room).room
-    end = room.position + 1
-    if request.before is not None:
-        end = min(end, request.before)
-    posts = session.timeline.before(room.name, end, request.limit)
-    oldest = session.timeline.oldest(room.name)
-    complete = posts[0].position <= oldest if posts else end <= oldest
-    session.reply(events.History(room=room.name, posts=posts, complete=complete, id=request.id))
-
-
-def _direct(session: Session, request: requests.Direct) -> None:
-    session.policy.check_speech(session)
-    other = session.hub.find_rich(request.to)
-    now = int(time.time() * 1000)
-    other.answer(events.Direct(author=session.nick, text=request.text, time=now))
-    session.reply(events.Sent(to=other.nick, id=request.id))
+    accounts = {nick: account.id for nick, account in nicks.items() if account is not None}
+    session.reply(
+        events.Members(
+            room=room.name,
+            nicks=list(nicks),
+            count=room.count,
+            accounts=accounts or None,
+            id=request.id,
+        ),
+        member,
+    )
 
 
 def _topic(session: Session, request: requests.Topic) -> None:
-    member = _member(session, request.room)
+    member = session.member(request.room)
+    private_rooms.check_topic(session, member.room)
     session.policy.check_topic(session, member.room.name)
     session.charge(member.room.rich_members)
-    session.submit(member, request.topic, None, request.id, is_topic=True)
-    session.topics_unanswered = True
+    session.submit(member, request.topic, None, request.id, kind="topic")
+    session.unanswered = True
 
 
 def _typing(session: Session, request: requests.Typing) -> None:
-    room = _member(session, request.room).room
-    frozen = session.policy.frozen(room.name) and not session.operator
-    if not room.crowded and not session.muted and not frozen:
-        session.charge(room.rich_members)
-        session.hub.tell(room, events.Typing(room=room.name, nick=session.nick), session)
+    room = session.member(request.room).room
+    if not room.crowded and not session.muted:
+        with suppress(Refused):
+            session.policy.check_speech(session, room.name)
+            session.charge(room.rich_members)
+            session.hub.tell(room, events.Typing(room=room.name, nick=session.nick), session)
 
 
 def _rooms(session: Session, request: requests.Rooms) -> None:
@@ -198,25 +286,14 @@ def _hello(session: Session, request: requests.Hello) -> None:
     raise Refused("forbidden", "Only the first message may be hello.")
 
 
-def _member(session: Session, name: str) -> Member:
-    """Return the session's membership of a room. Raises Refused `bad_room`, `not_joined`."""
-    name = names.room(name)
-    member = session.rooms.get(name)
-    if member is None:
-        raise Refused("not_joined", f"You are not in {name}. Join it first.", room=name)
-    return member
-
-
-_SUBMITTED: Final = requests.Say, requests.Topic
+_SUBMITTED: Final = requests.Say, requests.Topic, requests.Edit, requests.Redact
 """Requests that the timeline answers, in their order; several topics of a turn become one."""
-_TABLE: Final[dict[type[requests.Request], Callable[[Session, Any], None]]] = {
+_TABLE: Final[Table] = {
     requests.Say: _say,
     requests.Join: _join,
     requests.Leave: _leave,
     requests.Nick: _nick,
     requests.Who: _who,
-    requests.History: _history,
-    requests.Direct: _direct,
     requests.Topic: _topic,
     requests.Typing: _typing,
     requests.Rooms: _rooms,
@@ -225,4 +302,12 @@ _TABLE: Final[dict[type[requests.Request], Callable[[Session, Any], None]]] = {
     requests.Bye: _bye,
     requests.Hello: _hello,
     requests.Admin: _admin,
+    **accounts.TABLE,
+    **directs.TABLE,
+    **private_rooms.TABLE,
+    **marks.TABLE,
+    **changes.TABLE,
+    **past.TABLE,
+    **search.TABLE,
+    **hooks.TABLE,
 }

@@ -4,6 +4,7 @@ An action that has started is completed, even if its session ends meanwhile. The
 Refused with `error`. Each action is logged.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Final
 from geventchat.protocol import durations, events, names
 from geventchat.protocol.errors import KICKED, Refused
 from geventchat.protocol.requests import Admin
-from geventchat.server.access.policy import audit
+from geventchat.server.access.policy import audit, operator_name
 from geventchat.server.access.rules import (
     Network,
     Rule,
@@ -24,6 +25,7 @@ from geventchat.server.access.rules import (
 )
 from geventchat.server.chat.away import Away
 from geventchat.server.participant import Participant
+from geventchat.server.people.private import PrivateRoom
 from geventchat.server.session.session import Session
 from geventchat.server.session.shield import shielded
 from geventchat.server.slices import in_slices
@@ -32,6 +34,8 @@ _SHOWN: Final = 500
 """Maximum number of rules in a response."""
 _STRIDE: Final = 100
 """Sessions per slice when rules are applied: some 0.5 ms."""
+_NUMBERED: Final = re.compile(r"private room ([0-9]{1,9})", re.IGNORECASE)
+"""A private room as logs and figures show it."""
 _PLACE: Final = f"a duration goes into seconds (--seconds {durations.FORMS})"
 
 Done = tuple[list[Rule], int]
@@ -45,7 +49,7 @@ def run(session: Session, request: Admin) -> events.Admin:
     if request.token is not None or not session.operator:
         session.policy.authenticate_operator(session, request.token, request.action)
     _check_fields(request)
-    if request.action in _WITHOUT_RULES:
+    if request.action in _AT_ONCE:
         return _act(session, request)
     return shielded(partial(_act, session, request))
 
@@ -67,6 +71,7 @@ def _check_fields(request: Admin) -> None:
 
 def _act(session: Session, request: Admin) -> events.Admin:
     policy = session.policy
+    target = _private(session, request).shown if request.action == "end" else request.target
     rules, ended = _TABLE[request.action](session, request)
     changed = rules if request.action not in _WITHOUT_RULES else []
     until = changed[0].until if changed and request.action not in _UNDONE else None
@@ -74,7 +79,7 @@ def _act(session: Session, request: Admin) -> events.Admin:
         session,
         request.action,
         target=", ".join(f"{rule.target_type} {rule.target}".rstrip() for rule in changed)
-        or request.target,
+        or target,
         until=moment(until) if until is not None else None,
         reason=request.reason,
         connections_closed=ended or None,
@@ -105,6 +110,9 @@ def _kick(session: Session, request: Admin) -> Done:
 def _ban_or_mute(session: Session, request: Admin) -> Done:
     """Handle `ban` and `mute`."""
     rules = _new_rules(session, request, _targets(session, request))
+    now, account = session.policy.clock(), session.account
+    if account is not None and Rules(rules).find(request.action, "account", account.id, now):
+        raise Refused("forbidden", f"That would also {request.action} you.")
     own = session.client, [session.nick], session.address
     if (hit := Rules(rules).of_client(request.action, *own, session.policy.clock())) is not None:
         text = f"That would also {request.action} you."
@@ -118,7 +126,7 @@ def _ban_or_mute(session: Session, request: Admin) -> Done:
 def _check_reach(session: Session, request: Admin) -> None:
     """Raise Refused if a ban or mute hits nobody, or more than the one who was named. May wait."""
     target, action = _target(request), request.action
-    named, meant = session.hub.find(target), _network(session, request)
+    named, meant = session.hub.owners.find(target), _network(session, request)
     if meant is not None:
         check_width(meant)
         if named is not None:  # an address was not named: others may share it
@@ -130,7 +138,12 @@ def _check_reach(session: Session, request: Admin) -> None:
                 many = f"{others:,} other client{'' if others == 1 else 's'}"
                 text = f"{many} would go too. To {action} all of them, name {meant} itself."
                 raise Refused("forbidden", text)
-    elif action == "mute" and named is None and request.target_type is None:
+    elif (
+        action == "mute"
+        and named is None
+        and request.target_type is None
+        and session.hub.owners.find_account(target) is None
+    ):
         text = f"{_nobody(target).text} To mute whoever takes that nick, mute it by nick."
         raise Refused("no_such_nick", text)
 
@@ -148,10 +161,36 @@ def _close(session: Session, request: Admin) -> Done:
     return _put_in_force(session, _new_rules(session, request, [("server", "", "")])), 0
 
 
+def _end(session: Session, request: Admin) -> Done:
+    hub, private = session.hub, _private(session, request)
+    hooks = hub.people.hooks.of(private.name)
+    for hook in hooks:
+        hub.people.hooks.revoke(hook)
+    hub.people.save(*hub.account_rooms.end(private), *hooks)
+    return [], 0
+
+
+def _private(session: Session, request: Admin) -> PrivateRoom:
+    """Return the private room of a request: by its name, or as logs and figures show it."""
+    target, rooms = _target(request), session.hub.people.private
+    if numbered := _NUMBERED.fullmatch(target):
+        number = int(numbered[1])
+        private = next((each for each in in_slices(rooms.values()) if each.number == number), None)
+    else:
+        private = rooms.get(names.room(target))
+    if private is None or private.between:
+        text = f"target: there is no private room {target}; conversations cannot be ended."
+        raise Refused("bad_field", text)
+    return private
+
+
 def _undo(session: Session, request: Admin) -> Done:
     action = _UNDONE[request.action]
     target = "" if action == "close" else _target(request)
     lifted = session.policy.rules.lift(action, target, request.target_type)
+    account = session.hub.owners.find_account(target) if target else None
+    if account is not None and request.target_type in (None, "nick"):  # under any of its nicks
+        lifted += session.policy.rules.lift_account(action, account.id)
     if not lifted:
         if not target:
             raise Refused("bad_field", "action: the server is not closed.")
@@ -170,7 +209,7 @@ def _new_rules(session: Session, request: Admin, targets: Iterable[Target]) -> l
             action=request.action,
             target_type=target_type,
             target=target,
-            operator=_operator(session),
+            operator=operator_name(session),
             time=int(now * 1000),
             until=int((now + request.seconds) * 1000) if request.seconds else None,
             reason=request.reason or "",
@@ -178,12 +217,6 @@ def _new_rules(session: Session, request: Admin, targets: Iterable[Target]) -> l
         )
         for target_type, value, target in targets
     ]
-
-
-def _operator(session: Session) -> str:
-    """Return who made a rule: a guest's name is another's after a restart."""
-    guest = session.nick.startswith(names.GUEST)
-    return f"operator at {session.address}" if guest else session.nick
 
 
 def _put_in_force(session: Session, rules: list[Rule]) -> list[Rule]:
@@ -197,7 +230,7 @@ def _apply_to_all(session: Session) -> int:
     ended = 0
     for other in in_slices(session.hub.sessions, _STRIDE):
         policy.refresh_mute(other)
-        banned = policy.banned(other.client, [other.nick], other.address)
+        banned = policy.banned(other.client, [other.nick], other.address, other.account)
         if banned is not None and not other.operator:
             other.end(banned)
             ended += 1
@@ -212,7 +245,11 @@ def _targets(session: Session, request: Admin) -> Iterator[Target]:
     if (meant := _network(session, request)) is not None:
         yield "address", str(meant), str(meant)
         return
-    found = session.hub.find(target)
+    found = session.hub.owners.find(target)
+    account = session.hub.owners.find_account(target)
+    if account is not None:
+        yield "account", account.id, account.nick
+        return
     client = found.client if found is not None else b""
     if target_type != "nick" and found is not None:
         if client:
@@ -242,7 +279,9 @@ def _sessions_to_kick(session: Session, request: Admin) -> list[Participant]:
         return [
             other for other in hub.sessions if not other.operator and within(meant, other.address)
         ]
-    found = hub.find(target)
+    if (account := hub.owners.find_account(target)) is not None and hub.devices.connected(account):
+        return list(hub.devices.connected(account))
+    found = hub.owners.find(target)
     if found is None or isinstance(found, Away):
         raise _nobody(target)
     return [found]
@@ -257,7 +296,7 @@ def _network(session: Session, request: Admin) -> Network | None:
     if meant is None and names.like_address(target):
         raise Refused("bad_field", f"target: {target} is not a valid address.")
     if meant is None and request.target_type == "address":
-        found = session.hub.find(target)
+        found = session.hub.owners.find(target)
         if found is None or isinstance(found, Away):
             raise _nobody(target)
         meant = network(found.address)
@@ -276,8 +315,10 @@ def _nobody(target: str) -> Refused:
 
 _OF_ALL: Final = "close", "open", "list"
 """Actions without a target."""
-_WITHOUT_RULES: Final = "kick", "list"
-"""Actions that change no rules and never wait."""
+_AT_ONCE: Final = "kick", "list"
+"""Actions that never wait."""
+_WITHOUT_RULES: Final = *_AT_ONCE, "end"
+"""Actions that change no rules."""
 _UNDONE: Final = {
     "unban": "ban",
     "unmute": "mute",
@@ -291,6 +332,7 @@ _TABLE: Final[dict[str, Callable[[Session, Admin], Done]]] = {
     "mute": _ban_or_mute,
     "lock": _lock_or_freeze,
     "freeze": _lock_or_freeze,
+    "end": _end,
     "close": _close,
     "list": _list,
     **dict.fromkeys(_UNDONE, _undo),

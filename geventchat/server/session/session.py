@@ -5,64 +5,44 @@ interrupts whatever the reader waits for; then the reader says goodbye and lets 
 """
 
 import logging
-import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import gevent
 from gevent.event import Event
 from greenlet import greenlet
 
 from geventchat.config import Limits
-from geventchat.protocol import events, frames, requests
-from geventchat.protocol.errors import (
-    IDLE,
-    INTERNAL,
-    LOST,
-    QUIT,
-    REPLACED,
-    SHUTDOWN,
-    SLOW,
-    Ending,
-    Reason,
-    Refused,
-)
+from geventchat.protocol import events, frames, names, requests
+from geventchat.protocol.errors import IDLE, INTERNAL, LOST, SHUTDOWN, STORAGE, Ending, Reason
 from geventchat.server.access.policy import Policy
 from geventchat.server.chat.hub import Hub
 from geventchat.server.chat.room import Member
+from geventchat.server.people.account import Account
+from geventchat.server.people.login import Login
+from geventchat.server.session.sender import Sender, not_joined
 from geventchat.server.slices import ENDINGS, REQUESTS, SLICE_SECONDS
-from geventchat.server.timeline import Timeline
+from geventchat.server.timeline import Kind, Timeline
 from geventchat.server.transport.base import Link
-from geventchat.server.transport.outbox import STALLED_SECONDS, Outbox
 from geventchat.server.transport.token_bucket import TokenBucket
-from geventchat.server.wire import PLAIN, Form
 
 _MOST_UNACKNOWLEDGED: Final = 64
 """Submissions of one client without a verdict before its next frame is read."""
 _SETTLE_SECONDS: Final = 30.0
 """How long the timeline may take for a verdict before the session ends."""
-_UNSETTLED: Final = replace(
-    INTERNAL,
-    text="The server could not store your messages in time. Reconnect and send them again.",
-)
 _REACH: Final = 256
 """Members that an event reaches for one token,"""
 _ROOM_TOKENS: Final = 1 / 16
 """and the tokens that each room costs as well."""
 _TOKEN_SECONDS: Final = 1.0
 """How long a connection that is admitted only as an operator has to show the token."""
-_GOODBYE_SECONDS: Final = 2.0
-"""How long a client has to take what is pending, and then to close its side."""
-_AFTER_MS: Final = 200, 3_000
-_GENTLE: Final = (LOST, QUIT, SHUTDOWN, REPLACED)
-"""Endings before which the client gets everything that is pending."""
 
 _log = logging.getLogger(__name__)
 
 
-class Session:
+class Session(Sender):
     """One client. `run` is its life."""
 
     __slots__ = (
@@ -74,23 +54,23 @@ class Session:
         "_reader",
         "_settled",
         "_unacknowledged",
+        "account",
         "bad_frames",
-        "bye_id",
         "client",
+        "cursors",
         "ending",
-        "form",
         "hub",
         "limits",
-        "link",
         "locked_out",
+        "login",
         "muted",
         "nick",
         "operator",
-        "outbox",
         "policy",
         "rooms",
         "timeline",
-        "topics_unanswered",
+        "to_follow",
+        "unanswered",
     )  # fmt: skip
 
     def __init__(
@@ -103,17 +83,23 @@ class Session:
         converse: Callable[["Session"], None],
     ) -> None:
         """`converse` takes the client's frames until it sends no more."""
-        self.link = link
+        super().__init__(link, limits.outbox_bytes, self.end)
         self._converse = converse
         self.hub = hub
         self.timeline = timeline
         self.limits = limits
         self.policy = policy
-        self.outbox = Outbox(link.sink, limits.outbox_bytes, self.end)
         self.nick = ""
         self.client = b""
         """Hash of the id of a rich client."""
-        self.form: Form = link.form if link.hello_first else PLAIN
+        self.account: Account | None = None
+        """The account that is signed in; the hub changes it."""
+        self.login: Login | None = None
+        """What it signed in with; set together with the account, in one stretch."""
+        self.to_follow: dict[str, None] = {}
+        """Rooms that its account is in and this one has to join."""
+        self.cursors: dict[str, requests.Cursor | None] = {}
+        """Where it was, by its hello, in rooms that it could not join until now."""
         self.rooms: dict[str, Member] = {}
         """Its memberships, by room; the hub changes them."""
         self._pinged = False
@@ -122,12 +108,10 @@ class Session:
         self.operator = False
         self.muted = 0.0
         """Until when it is muted, in seconds since 1970; 0: it is not."""
-        self.bye_id: str | None = None
-        """The id of the request that ends the connection."""
         self._unacknowledged = 0
         self._settled: Event | None = None
-        self.topics_unanswered = False
-        """Whether a topic of this client may have no verdict yet."""
+        self.unanswered = False
+        """Whether a topic or change of this client may have no answer yet."""
         self._drained: Event | None = None
         self.bad_frames = 0
         """Frames that were not UTF-8."""
@@ -136,11 +120,6 @@ class Session:
         self.ending: Reason | None = None
         """Why it ends; from then on it takes no frame and changes nothing."""
         self._closing = False
-
-    @property
-    def rich(self) -> bool:
-        """Whether it has said hello."""
-        return self.form.rich
 
     @property
     def address(self) -> str:
@@ -219,6 +198,11 @@ class Session:
         if self.ending is not None:
             raise Ending(self.ending)
 
+    def follow(self, room: str) -> None:
+        """Have the reader join a room that its account is in. Never waits."""
+        self.to_follow[room] = None
+        self.link.wake()
+
     def drain(self) -> Event:
         """End the session with `shutdown` once all it has sent so far has its verdict.
 
@@ -231,23 +215,42 @@ class Session:
             self.link.drain()
         return self._drained
 
+    def member(self, name: str) -> Member:
+        """Return its membership of a room. Never waits. Raises Refused `bad_room`, `not_joined`."""
+        name = names.room(name)
+        member = self.rooms.get(name)
+        if member is None:
+            raise not_joined(name)
+        return member
+
+    def hidden(self, room: str) -> int:
+        """Return the position up to which this client may not read a room. Never waits."""
+        return self.hub.people.hidden(self.account, room) if self.account is not None else 0
+
     def submit(
         self,
         member: Member,
         text: str,
         key: str | None = None,
         request_id: str | None = None,
-        is_topic: bool = False,
+        kind: Kind = "say",
+        position: int = 0,
+        may_redact_any: bool = False,
+        to: str | None = None,
     ) -> None:
-        """Submit a post or a topic. Waits only if too many of this client's are unacknowledged.
+        """Submit a post, a topic, or the change of the post at a position.
 
-        Raises Refused if the client may not post there, Ending.
+        Waits only if too many of this client's are unacknowledged. `to` is the recipient of a
+        direct message. Raises Refused if the client may not post there, Ending.
         """
-        if self.muted or member.room.name in self.policy.rules.frozen:
-            self.policy.check_speech(self, member.room.name)
+        room = member.room
+        silenced = self.muted or room.private or room.name in self.policy.rules.frozen
+        if silenced and kind != "redact":  # which takes something back and says nothing
+            self.policy.check_speech(self, room.name)
         self.hub.submissions.submit(
-            self.timeline, self.limits, member, text, key, request_id, is_topic
-        )
+            self.timeline, self.limits, member, text, key, request_id, kind, position,
+            may_redact_any, to,
+        )  # fmt: skip
         self._unacknowledged += 1
         if self._unacknowledged >= _MOST_UNACKNOWLEDGED:
             self.wait_acknowledged()
@@ -263,44 +266,14 @@ class Session:
         if self._unacknowledged:
             self._settled = Event()
             if not self._settled.wait(_SETTLE_SECONDS):
-                raise Ending(_UNSETTLED)
+                raise Ending(STORAGE)
             self._settled = None
-        self.topics_unanswered = False
+        self.unanswered = False
 
     def charge(self, members: int) -> None:
         """Take tokens for an event that reaches so many members of a room. Never waits."""
         if self.link.pace is not None:
             self.link.pace.charge(_ROOM_TOKENS + members / _REACH, time.monotonic())
-
-    def refuse(self, refusal: Refused, request: requests.Request | None) -> None:
-        """Answer a request that a rule refused with `error`. Never waits."""
-        self.answer(
-            events.Error(
-                code=refusal.code,
-                text=refusal.text,
-                room=refusal.room,
-                retry_ms=refusal.retry_ms,
-                id=request.id if request else None,
-                key=getattr(request, "key", None),
-            )
-        )
-
-    def answer(self, event: events.Event) -> None:
-        """Send an event to this client alone. Never waits."""
-        if frame := self.form.encode(event):
-            self.put(frame)
-
-    def reply(self, event: events.Event) -> None:
-        """Answer a request of this client. Waits while its outbox has no room. Raises Ending."""
-        frame = self.form.encode(event)
-        if not self.outbox.wait_for_room(len(frame), STALLED_SECONDS):
-            raise Ending(SLOW)
-        self.put(frame)
-
-    def put(self, whole_frames: bytes) -> None:
-        """Send encoded frames to this client alone. Never waits."""
-        self.outbox.put(whole_frames)
-        self.outbox.flush()
 
     def tick(self, now: float) -> None:
         """End the session if a frame stays incomplete; ping a silent client. Never waits."""
@@ -368,22 +341,6 @@ class Session:
         finally:
             self._close(reason)
 
-    def _close(self, reason: Reason) -> None:
-        last = b""
-        if self.rich and reason is not LOST:
-            last = self.form.encode(self._bye(reason))
-        elif reason not in (LOST, QUIT):
-            last = self.link.farewell(reason)
-        last += self.link.end(reason)
-        self.outbox.finish(last, all_of_it=reason in _GENTLE, seconds=_GOODBYE_SECONDS)
-        self.link.close(_GOODBYE_SECONDS)
 
-    def _bye(self, reason: Reason) -> events.Bye:
-        return events.Bye(
-            code=reason.code,
-            text=reason.text,
-            reconnect=reason.reconnect,
-            # Spread, or all clients would reconnect at once.
-            after_ms=random.randint(*_AFTER_MS) if reason.reconnect else 0,
-            id=self.bye_id,
-        )
+Table: TypeAlias = dict[type[requests.Request], Callable[[Session, Any], None]]
+"""A handler for each type of request; it may wait, and raises Refused and Ending."""

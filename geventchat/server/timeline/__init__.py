@@ -18,11 +18,14 @@ from typing import Final, TypeAlias
 import gevent
 import msgspec
 from gevent.event import Event
-from msgspec import Struct
 
 from geventchat.config import Limits
-from geventchat.protocol.events import ListedRoom, Post, Topic
+from geventchat.protocol.events import Edited, ListedRoom, Post, Topic
 from geventchat.server.histogram import Histogram
+from geventchat.server.timeline.changes import Change, Refusal
+from geventchat.server.timeline.submission import Kind, Submission
+
+__all__ = ["Batch", "Change", "Entry", "Kind", "Submission", "Timeline"]
 
 PAGE_BYTES: Final = 256 << 10
 """Maximum size of a page of posts, unless a single post is larger."""
@@ -32,24 +35,12 @@ _FRAME_BYTES: Final = 160
 _log = logging.getLogger(__name__)
 
 
-Entry: TypeAlias = Post | Topic
+Entry: TypeAlias = Post | Topic | Change
 """One item of the ordered history."""
 
 
-class Submission(Struct, eq=False, gc=False):
-    """A post or topic to be stored, which then becomes an entry."""
-
-    number: int
-    """Identifies it in the verdict; chosen by the submitter, never 0."""
-    room: str
-    author: str
-    text: str
-    client: bytes = b""
-    """Hash of the client's id."""
-    key: str | None = None
-    """A say of the same client, room and key is stored once."""
-    is_topic: bool = False
-    """Whether the text is a new topic of the room."""
+RecordChange: TypeAlias = tuple[str, str, bytes | None]
+"""Kind and id of a record, and its new value; None: it is deleted."""
 
 
 @dataclass(slots=True)
@@ -65,15 +56,25 @@ class Batch:
     """Submissions that were already stored, and their positions."""
     conflicts: list[int] = field(default_factory=list)
     """Submissions whose key was used for another text."""
+    unchanged: list[tuple[int, Change]] = field(default_factory=list)
+    """Submissions that had nothing to change, and the present state of the post."""
+    refused: list[tuple[int, Refusal]] = field(default_factory=list)
+    """Submissions that may not change a post, and why."""
     failed: list[int] = field(default_factory=list)
-    """Submissions that were not stored; they used no position."""
+    """Submissions that were not stored, and never will be; they used no position."""
+    unknown: list[int] = field(default_factory=list)
+    """Submissions of which it is not known whether they were stored, or may still be.
+
+    All that was pending after them has failed: nobody's later message may come before.
+    """
 
 
 class Timeline(ABC):
     """The history of all rooms: appends, delivers and reads.
 
     `start` spawns the greenlet whose turns call `deliver`; `close` ends it after all appended
-    submissions are stored and delivered. `position`, `oldest` and `topic` need an open room.
+    submissions are stored and delivered. `position`, `oldest`, `topic` and `change` need an open
+    room.
     """
 
     epoch: str
@@ -84,6 +85,10 @@ class Timeline(ABC):
         self._submitted: list[Submission] = []
         self._wake = Event()
         self._closing = False
+        self.epoch_changed: Callable[[], None] = lambda: None
+        """Called when `epoch`, and all positions, have changed while running. Never waits."""
+        self.lost: str | None = None
+        """Why nothing is ever stored any more, and the server has to end."""
         self.store_times = Histogram()
         """Time to store each batch."""
         self.posts_stored = 0
@@ -152,7 +157,7 @@ class Timeline(ABC):
 
     @abstractmethod
     def open(self, room: str) -> None:
-        """Load `position`, `oldest` and `topic` of a room, until as many calls of `release`.
+        """Load `position` and the like of a room, until as many calls of `release`.
 
         May wait. Raises Refused `storage`.
         """
@@ -178,6 +183,28 @@ class Timeline(ABC):
         """Return a room's topic, which may be empty. Never waits."""
 
     @abstractmethod
+    def change(self, room: str) -> int:
+        """Return the number of a room's newest change, 0 if it never had one. Never waits."""
+
+    @abstractmethod
+    def missed(self, room: str, position: int, change: int | None) -> int | None:
+        """Return the number after which a client that resumes has to be told all changes.
+
+        It knows the posts up to `position`, and the changes up to `change`; without that, those
+        that were made before `position` was the newest. Returns None if it would have to be told
+        more than MOST_MISSED. May wait. Raises Refused `storage`.
+        """
+
+    @abstractmethod
+    def changes(self, room: str, after: int, position: int) -> tuple[list[Change], int]:
+        """Return the changes after number `after` of posts up to `position`, in order.
+
+        At most PAGE_BYTES of them, and the number up to which there is no other: the caller
+        continues from there. Only the latest change of each post. May wait.
+        Raises Refused `storage`.
+        """
+
+    @abstractmethod
     def since(self, room: str, after: int, upto: int) -> list[Post]:
         """Return the posts of a room after `after`, up to and including `upto`, oldest first.
 
@@ -193,11 +220,37 @@ class Timeline(ABC):
         """
 
     @abstractmethod
+    def at(self, room: str, positions: Sequence[int]) -> list[Post]:
+        """Return the posts at these positions that are still stored. May wait.
+
+        Raises Refused `storage`.
+        """
+
+    @abstractmethod
     def with_topic(self, prefix: str, after: str, limit: int) -> list[ListedRoom]:
         """Return the first `limit` rooms after a name, by name, that have a topic.
 
         Only those that are listed, whose names begin with `prefix`; `members` is 0. Costs what it
         returns, however many rooms there are. May wait. Raises Refused `storage`.
+        """
+
+    @abstractmethod
+    def newest_posts(self, prefix: str) -> list[tuple[str, int, int]]:
+        """Return the rooms whose names begin with a character, with their newest posts. Blocks.
+
+        Of each its name, its newest position, and the time of that post in ms since 1970; 0: it is
+        not stored any more.
+        """
+
+    @abstractmethod
+    def records(self, kind: str) -> list[tuple[str, bytes]]:
+        """Return the records of a kind, by id: what is kept beside the history. Blocks."""
+
+    @abstractmethod
+    def keep(self, changes: Sequence[RecordChange]) -> None:
+        """Write records, all of them or none; they are on disk when this returns.
+
+        Waits. Raises Refused `storage`.
         """
 
     @abstractmethod
@@ -224,12 +277,12 @@ def failed(submissions: Iterable[Submission]) -> Batch:
     return Batch(failed=[each.number for each in submissions])
 
 
-def size_of(post: Post) -> int:
-    """Return the size of a post on the wire in bytes, or a little more.
+def size_of(post: Post | Change) -> int:
+    """Return the size of a post, or of its change, on the wire in bytes, or a little more.
 
     Control characters take six in JSON, so only plain text is measured without encoding it.
     """
-    text = post.text
+    text = post.text if isinstance(post, (Post, Edited)) else ""
     if text.isascii() and text.isprintable():
         return len(text) + _FRAME_BYTES
     return len(msgspec.json.encode(text)) + _FRAME_BYTES

@@ -4,9 +4,10 @@ import logging
 import secrets
 import sys
 import time
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 from sortedcontainers import SortedDict
 
@@ -16,36 +17,62 @@ from geventchat.protocol.events import ListedRoom, Post, Topic
 from geventchat.server.timeline import (
     PAGE_BYTES,
     Batch,
+    Change,
+    RecordChange,
     Submission,
     Timeline,
     newest_page,
     size_of,
+)
+from geventchat.server.timeline.changes import (
+    MOST_MISSED,
+    changed,
+    changes_nothing,
+    event_of,
+    refusal,
 )
 
 _POST_BYTES: Final = 400
 """Memory for a post without its text: objects, index, key. Measured, CPython 3.11."""
 _ROOM_BYTES: Final = 200
 """Memory for the name and newest position of a room."""
+_CHANGES_BYTES: Final = 100
+"""Memory for the number of a room's newest change."""
+_CHANGE_BYTES: Final = 300
+"""Memory for what is known of a post's latest change."""
 _ROOMS_SHARE: Final = 4
 """Names, newest positions and topics, which are never deleted, may take 1/4 of all bytes."""
 
 _log = logging.getLogger(__name__)
 
 
+class _Changed(NamedTuple):
+    """The latest change of a post."""
+
+    position: int
+    top: int
+    """The newest position of the room when it was made."""
+    by: str
+    account: str | None
+
+
 class _Record:
     """One room's posts by position; exists while there are any."""
 
-    __slots__ = ("keys", "oldest", "posts", "size")
+    __slots__ = ("changes", "keys", "oldest", "posts", "size")
 
     def __init__(self, oldest: int) -> None:
         self.oldest = oldest
         self.posts: dict[int, tuple[Post, bytes]] = {}
         self.keys: dict[tuple[bytes, str], int] = {}
+        self.changes = SortedDict()
+        """The latest change of each changed post, by number."""
         self.size = 0
 
 
 def _size(post: Post) -> int:
-    return sys.getsizeof(post.text) + _POST_BYTES
+    changed = _CHANGE_BYTES if post.change else 0
+    return sys.getsizeof(post.text) + _POST_BYTES + changed
 
 
 def _topic_size(topic: str) -> int:
@@ -69,6 +96,8 @@ class MemoryTimeline(Timeline):
         self._rooms_size = 0
         """Bytes of names, newest positions and topics."""
         self._tops: dict[str, int] = {}
+        self._changes: dict[str, int] = {}
+        """The numbers of the newest changes."""
         self._topics: dict[str, str] = {}
         self._listed = SortedDict()
         """The topics of rooms that can be found, by name."""
@@ -95,6 +124,39 @@ class MemoryTimeline(Timeline):
         record = self._rooms.get(room)
         return record.oldest if record else self.position(room) + 1
 
+    def change(self, room: str) -> int:
+        return self._changes.get(room, 0)
+
+    def missed(self, room: str, position: int, change: int | None) -> int | None:
+        record = self._rooms.get(room)
+        changes = record.changes if record is not None else SortedDict()
+        if change is None:
+            first = bisect_left(changes.keys(), position, key=lambda each: changes[each].top)
+            change = changes.keys()[first] - 1 if first < len(changes) else self.change(room)
+        count = 0
+        for number in changes.irange(change + 1):
+            count += changes[number].position <= position
+            if count > MOST_MISSED:
+                return None
+        return change
+
+    def changes(self, room: str, after: int, position: int) -> tuple[list[Change], int]:
+        record = self._rooms.get(room)
+        page: list[Change] = []
+        size = 0
+        if record is None:
+            return page, self.change(room)
+        for number in record.changes.irange(after + 1):
+            each = record.changes[number]
+            if each.position > position:
+                continue
+            event = event_of(record.posts[each.position][0], each.by, each.account)
+            size += size_of(event)
+            if size > PAGE_BYTES and page:
+                return page, page[-1].change
+            page.append(event)
+        return page, self.change(room)
+
     def since(self, room: str, after: int, upto: int) -> list[Post]:
         record = self._rooms.get(room)
         if record is None:
@@ -117,6 +179,12 @@ class MemoryTimeline(Timeline):
         first = max(end - limit, record.oldest)
         return newest_page([record.posts[position][0] for position in range(first, end)])
 
+    def at(self, room: str, positions: Sequence[int]) -> list[Post]:
+        record = self._rooms.get(room)
+        if record is None:
+            return []
+        return [record.posts[each][0] for each in positions if each in record.posts]
+
     def topic(self, room: str) -> str:
         return self._topics.get(room, "")
 
@@ -128,6 +196,15 @@ class MemoryTimeline(Timeline):
             topic, position = self._listed[name], self.position(name)
             found.append(ListedRoom(name=name, topic=topic, members=0, position=position))
         return found
+
+    def newest_posts(self, prefix: str) -> list[tuple[str, int, int]]:
+        return []
+
+    def records(self, kind: str) -> list[tuple[str, bytes]]:
+        return []
+
+    def keep(self, changes: Sequence[RecordChange]) -> None:
+        """Do nothing: who keeps records has them in memory, too."""
 
     @property
     def full(self) -> bool:
@@ -146,10 +223,12 @@ class MemoryTimeline(Timeline):
         for each in submitted:
             stored = len(batch.entries)
             try:
-                if each.is_topic:
+                if each.kind == "say":
+                    self._add(each, now, batch)
+                elif each.kind == "topic":
                     self._set_topic(each, batch)
                 else:
-                    self._add(each, now, batch)
+                    self._change(each, batch)
             except Exception:  # a bug; entries stored so far are delivered
                 _log.exception("storing a message failed")
                 if len(batch.entries) == stored:
@@ -167,12 +246,16 @@ class MemoryTimeline(Timeline):
         if key is not None:
             stored = record.keys.setdefault((client, key), position)
             if stored != position:
-                if record.posts[stored][0].text == submission.text:
+                post = record.posts[stored][0]
+                if post.change or post.text == submission.text:
                     batch.repeated.append((submission.number, stored))
                 else:
                     batch.conflicts.append(submission.number)
                 return
-        post = Post(room, position, submission.author, now, submission.text, key)
+        post = Post(
+            room, position, submission.author, now, submission.text, key, submission.account,
+            hook=submission.hook,
+        )  # fmt: skip
         record.posts[position] = post, client
         self._tops[room] = position
         batch.entries.append((post, submission.number))
@@ -182,6 +265,32 @@ class MemoryTimeline(Timeline):
         self._resize(record, _size(post))
         if len(record.posts) > self._posts_per_room:
             self._evict_oldest(record)
+
+    def _change(self, submission: Submission, batch: Batch) -> None:
+        room, position = submission.room, submission.position
+        record = self._rooms.get(room)
+        found = record.posts.get(position) if record is not None else None
+        post, client = found or (None, b"")
+        if (why := refusal(submission, post, client)) is not None:
+            batch.refused.append((submission.number, why))
+            return
+        assert record is not None
+        assert post is not None
+        if changes_nothing(submission, post):
+            event = event_of(post, submission.author, submission.account)
+            batch.unchanged.append((submission.number, event))
+            return
+        change = self._changes[room] = self.change(room) + 1
+        if change == 1:
+            self._rooms_size += _CHANGES_BYTES
+        if post.change:
+            del record.changes[post.change]
+        now = changed(post, submission, change)
+        by, account = submission.author, submission.account
+        record.posts[position] = now, client
+        record.changes[change] = _Changed(position, self.position(room), by, account)
+        batch.entries.append((event_of(now, by, account), submission.number))
+        self._resize(record, _size(now) - _size(post))
 
     def _set_topic(self, submission: Submission, batch: Batch) -> None:
         """Store a topic; fail it if it is longer than the former one and there is no space."""
@@ -214,6 +323,8 @@ class MemoryTimeline(Timeline):
         record.oldest += 1
         if post.key is not None:
             del record.keys[client, post.key]
+        if post.change:
+            del record.changes[post.change]
         self._resize(record, -_size(post))
         if not record.posts:
             del self._rooms[post.room]

@@ -5,7 +5,8 @@ from collections import deque
 from typing import Final
 
 from geventchat.protocol.events import Post
-from geventchat.server.timeline import PAGE_BYTES, newest_page, size_of
+from geventchat.server.timeline import PAGE_BYTES, Change, newest_page, size_of
+from geventchat.server.timeline.changes import applied
 
 _POST_BYTES: Final = 400
 """Memory for a post without its text. Measured, CPython 3.11."""
@@ -23,18 +24,31 @@ class RecentPosts:
         self.size = 0
         """Bytes in use."""
         self._most_bytes = most_bytes
-        self._order: deque[Post] = deque()
+        self._order: deque[str] = deque()
+        """The rooms of the posts, in the order in which they were added."""
         self._rooms: dict[str, deque[Post]] = {}
 
     def add(self, post: Post) -> None:
         """Add the post that follows the last of its room."""
-        self._order.append(post)
+        self._order.append(post.room)
         posts = self._rooms.get(post.room)
         if posts is None:
             posts = self._rooms[post.room] = deque()
             self.size += _ROOM_BYTES
         posts.append(post)
         self.size += _size(post)
+        while self.size > self._most_bytes:
+            self._evict_oldest()
+
+    def change(self, change: Change) -> None:
+        """Change a post, if it is here."""
+        posts = self._rooms.get(change.room)
+        if posts is None or not posts[0].position <= change.position <= posts[-1].position:
+            return
+        place = change.position - posts[0].position
+        post = posts[place]
+        posts[place] = now = applied(post, change)
+        self.size += _size(now) - _size(post)
         while self.size > self._most_bytes:
             self._evict_oldest()
 
@@ -69,12 +83,11 @@ class RecentPosts:
         return newest_page([posts[position - first] for position in range(low, end)])
 
     def _evict_oldest(self) -> None:
-        post = self._order.popleft()
-        self.size -= _size(post)
-        posts = self._rooms[post.room]
-        posts.popleft()
+        room = self._order.popleft()
+        posts = self._rooms[room]
+        self.size -= _size(posts.popleft())
         if not posts:
-            del self._rooms[post.room]
+            del self._rooms[room]
             self.size -= _ROOM_BYTES
 
 

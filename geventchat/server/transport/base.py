@@ -87,6 +87,9 @@ class Link(Protocol):
         the reason that ends the connection.
         """
 
+    def wake(self) -> None:
+        """Have `frames` yield an empty frame before it waits the next time. Never waits."""
+
     def drain(self) -> None:
         """End `frames` once it has yielded what has arrived so far. Never waits."""
 
@@ -173,6 +176,9 @@ class Framing(Protocol):
     named: Callable[[Client | None], None] | None
     """Called in `feed`, before a request is answered, with the client that a proxy names; None: the
     other end is no proxy."""
+
+    task: Callable[[Client], None] | None
+    """What to do before `replies` when `feed` has yielded `b""`; None: nothing. It waits."""
 
     @property
     def held(self) -> bytes | None:

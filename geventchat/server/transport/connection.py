@@ -9,7 +9,7 @@ from typing import Final
 import gevent
 from gevent.event import Event
 
-from geventchat.protocol.errors import PROTOCOL, ProtocolError, Reason
+from geventchat.protocol.errors import IDLE, PROTOCOL, ProtocolError, Reason
 from geventchat.protocol.names import endpoint
 from geventchat.server.transport.base import Client, Framing, PagesOnly, SilentClient, Stream
 from geventchat.server.transport.outbox import Outbox
@@ -30,7 +30,7 @@ class Connection:
     """One client's connection, of any stream and any framing. See `Link`."""
 
     __slots__ = (
-        "_draining", "_framing", "_opened", "_paused", "_port", "address", "anonymous",
+        "_draining", "_framing", "_opened", "_paused", "_port", "_woken", "address", "anonymous",
         "begun", "door", "forwards", "heard", "listening", "pace", "sink", "visited",
     )  # fmt: skip
 
@@ -46,6 +46,7 @@ class Connection:
         self.pace: TokenBucket | None = None
         self._opened = False
         self._draining = False
+        self._woken = False
         self._paused: Event | None = None
 
     @property
@@ -84,6 +85,9 @@ class Connection:
         readable = stream.readable
         here = stream.unread() > 0  # what came with the end of a handshake wakes nobody
         while True:
+            if self._woken:
+                self._woken = False
+                yield b""
             if self._draining:
                 gevent.sleep(1e-9)  # the session does so between frames; null bytes make none
             elif not here and not stream.ended:
@@ -130,6 +134,11 @@ class Connection:
             elif not self.begun:
                 self.begun = time.monotonic()  # not `heard`: the session had its own time
 
+    def wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            gevent.get_hub().loop.run_callback(self._wake)
+
     def drain(self) -> None:
         self._draining = True
         if self._paused is not None:
@@ -155,6 +164,9 @@ class Connection:
             while framing.opening and not framing.ended:
                 data = self._first_bytes(due)
                 if not data and framing.begun:
+                    if data is None:
+                        with suppress(OSError):
+                            self.reject(IDLE)
                     raise ConnectionError("it hung up" if data is not None else _TOO_LONG)
                 if not data:
                     raise (PagesOnly if heard else SilentClient)("it hung up")
@@ -162,7 +174,10 @@ class Connection:
                 for frame in framing.feed(data):
                     if frame:
                         raise ConnectionError("it did not wait for the handshake to end")
-                    due = self._send_replies(seconds) or due
+                    if framing.task is not None:
+                        framing.task(Client(self.address, self._port, self.anonymous))
+                    self._send_replies(seconds)
+                    due = time.monotonic() + seconds
                 due = self._send_replies(seconds) or due
         except ProtocolError as error:
             with suppress(OSError):  # it may not have waited for that

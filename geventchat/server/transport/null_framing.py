@@ -28,6 +28,7 @@ class NullFraming(frames.Decoder):
     opening = False
     ended = False
     named: Callable[[Client | None], None] | None = None
+    task: Callable[[Client], None] | None = None
 
     def __init__(self, frame_bytes: int, ways: Ways) -> None:
         super().__init__(frame_bytes)

@@ -45,6 +45,16 @@ class TokenBucket:
             self._since = 0.0
         return pause
 
+    def try_take(self, tokens: int, now: float) -> float:
+        """Take tokens if there is one now; return the seconds until there is, 0 if they are taken.
+
+        `now` is the monotonic time.
+        """
+        pause = max(self._full - now - self._spare, 0.0)
+        if not pause:
+            self._full = max(self._full, now) + min(tokens * self._each, _MOST_PAUSE_SECONDS)
+        return pause
+
     def charge(self, tokens: float, now: float) -> None:
         """Take tokens for what a message has caused; the next message waits for them."""
         debt = min(tokens * self._each, _MOST_PAUSE_SECONDS)

@@ -1,17 +1,21 @@
 """The framing of the web door: HTTP until a client upgrades, then WebSocket (RFC 6455)."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import ClassVar, Final
 
+from websockets.datastructures import Headers
+
 from geventchat.protocol import events, frames
-from geventchat.protocol.errors import BANNED, PROTOCOL, ProtocolError, Reason
+from geventchat.protocol.errors import BANNED, IDLE, PROTOCOL, ProtocolError, Reason
 from geventchat.protocol.websocket import PATH
 from geventchat.server.networks import Networks
 from geventchat.server.transport.base import Client, Ways
-from geventchat.server.web import forwarded, http
+from geventchat.server.web import forwarded, http, posts
 from geventchat.server.web.http import BadRequest, Head, NotHttp
 from geventchat.server.web.messages import Messages
 from geventchat.server.web.origin import Host, Names, parsed
+from geventchat.server.web.posts import BadPost, Hook, Post, Reply
 from geventchat.server.web.site import File
 from geventchat.server.wire import WEBSOCKET
 
@@ -28,7 +32,11 @@ class Web:
     doors: Final = "web", "web"
 
     def __init__(
-        self, site: Mapping[str, File], names: Names, trouble: Callable[[], str | None]
+        self,
+        site: Mapping[str, File],
+        names: Names,
+        trouble: Callable[[], str | None],
+        hook: Hook,
     ) -> None:
         """`trouble`: why the server is not ready; None if it is."""
         self.site = site
@@ -36,6 +44,7 @@ class Web:
         self.proxies = Networks()
         """Proxies that are not the client when they forward for one another."""
         self.trouble = trouble
+        self.hook = hook
 
     def __call__(self, frame_bytes: int, ways: Ways) -> "WebFraming":
         return WebFraming(self, frame_bytes, ways)
@@ -45,8 +54,8 @@ class WebFraming:
     """See `Framing`."""
 
     __slots__ = (
-        "_frame_bytes", "_head", "_messages", "_replies", "_requests", "_ways", "_web", "ended",
-        "named", "skipped",
+        "_frame_bytes", "_head", "_messages", "_path", "_post", "_replies", "_requests", "_ways",
+        "_web", "ended", "named", "skipped", "task",
     )  # fmt: skip
     form: ClassVar = WEBSOCKET
     overhead: ClassVar = 6
@@ -59,11 +68,16 @@ class WebFraming:
         self._frame_bytes = frame_bytes
         self._head = b""
         """The beginning of a request."""
+        self._post: Post | None = None
+        """The request whose body is arriving,"""
+        self._path = ""
+        """and its path."""
         self._requests = 0
         self._replies = b""
         self._messages: Messages | None = None
         self.ended = False
         self.named: Callable[[Client | None], None] | None = None
+        self.task: Callable[[Client], None] | None = None
         self.skipped = 0
 
     @property
@@ -73,7 +87,7 @@ class WebFraming:
     @property
     def begun(self) -> bool:
         if self._messages is None:
-            return bool(self._head)
+            return bool(self._head) or self._post is not None
         return self._messages.begun
 
     def feed(self, data: bytes) -> Iterator[bytes]:
@@ -103,6 +117,9 @@ class WebFraming:
         return replies
 
     def farewell(self, reason: Reason) -> bytes:
+        if self._messages is None and reason is IDLE:
+            late = BadRequest(408, "The body did not arrive in time.")
+            return late.response if self._post is not None else b""
         if self._messages is None:
             status = 403 if reason.code == BANNED.code else 503
             return self._replies or BadRequest(status, reason.text).response
@@ -118,19 +135,38 @@ class WebFraming:
         return self._to_stranger(head)
 
     def _answer_requests(self) -> Iterator[bytes]:
-        """Answer the requests that are complete, and yield after each."""
+        """Answer the requests that are complete, and yield after each, and after a POST's head."""
         head = b""
         try:
-            while self._head and self._messages is None and not self.ended:
+            while self._messages is None and not self.ended:
+                if self._post is not None:
+                    data, self._head = self._head, b""
+                    rest = self._post.feed(data)
+                    if rest is None:
+                        return
+                    self._head = rest
+                    self.task = partial(self._perform, self._post)
+                    self._post = None
+                    yield b""
+                    self.task = None
+                    continue
+                if not self._head:
+                    return
                 head, self._head = http.split(self._head)
                 if not head:
                     return
-                self._replies += _fitting(head, self._answer(http.parse(head)))
+                if head.startswith(b"POST "):
+                    self._post = self._begin_post(head)
+                    if self._post.expects and not self._head:
+                        self._replies += posts.CONTINUE
+                else:
+                    self._replies += _fitting(head, self._answer(http.parse(head)))
                 yield b""
         except NotHttp:
             self._replies += self._to_stranger(self._head)
             raise ProtocolError("http", _NOT_HTTP, reason=PROTOCOL) from None
         except BadRequest as error:
+            self._post = None
             self._replies += _fitting(head, error.response)
             raise ProtocolError("http", str(error), reason=PROTOCOL) from None
 
@@ -144,38 +180,69 @@ class WebFraming:
 
     def _answer(self, head: Head) -> bytes:
         """Return the response to a request. Raises BadRequest."""
-        if self.named is not None:
-            self.named(forwarded.client(head.request.headers, self._web.proxies))
-        host = self._host(head)
+        host = self._host(head.request.headers, head.request.protocol, head.authority)
         if head.path == PATH:
-            if not self._web.names.may_talk(head.field("Origin"), host):
-                text = "Pages from elsewhere may not talk to this server; --web-origin adds them."
-                raise BadRequest(403, text)
+            self._check_origin(head.request.headers, host)
             if self._head:
                 raise BadRequest(400, "Data followed before the handshake was answered.")
             response = head.upgrade()
             self._messages = Messages(self._frame_bytes)
             return response
-        self._requests += 1
-        reply = self._page(head)
-        self.ended = head.last or self._requests == _MOST_REQUESTS
-        if self.ended:
-            line, _, rest = reply.partition(b"\r\n")
-            reply = line + b"\r\nConnection: close\r\n" + rest
-        return reply
+        return self._counted(self._page(head), last=head.last)
 
-    def _host(self, head: Head) -> Host:
-        """Return the host that a request is for, a name of this server. Raises BadRequest."""
-        names, field = self._web.names, head.field("Host")
-        if self.named is not None and (named := forwarded.host(head.request.headers)) is not None:
+    def _begin_post(self, head: bytes) -> Post:
+        """Return the POST that begins with a head. Raises BadRequest."""
+        post = Post(head, self._frame_bytes)
+        self._path, authority = http.path(post.target)
+        host = self._host(post.headers, "HTTP/1.1", authority)
+        if not posts.is_hook(self._path):
+            raise http.wrong_method()
+        self._check_origin(post.headers, host)
+        return post
+
+    def _perform(self, post: Post, client: Client) -> None:
+        """Do what a POST asks for, and add the response to the replies. Waits."""
+        try:
+            reply = self._web.hook(post.posting(self._path), client)
+        except BadPost as error:
+            reply = Reply(400, f"{error}\n".encode())
+        body = http.response(
+            reply.status, reply.kind, reply.body, *reply.fields, ("Cache-Control", "no-store")
+        )
+        self._replies += self._counted(body, last=reply.last or post.last)
+
+    def _counted(self, response: bytes, *, last: bool) -> bytes:
+        """Count a request; return its response, which says so if it is the last."""
+        self._requests += 1
+        self.ended = last or self._requests == _MOST_REQUESTS
+        if self.ended:
+            line, _, rest = response.partition(b"\r\n")
+            response = line + b"\r\nConnection: close\r\n" + rest
+        return response
+
+    def _check_origin(self, headers: Headers, host: Host) -> None:
+        """Raise BadRequest if a page from elsewhere asks for more than pages."""
+        if not self._web.names.may_talk(http.field(headers, "Origin"), host):
+            text = "Pages from elsewhere may not talk to this server; --web-origin adds them."
+            raise BadRequest(403, text)
+
+    def _host(self, headers: Headers, protocol: str, authority: str | None) -> Host:
+        """Return the host that a request is for, a name of this server. Raises BadRequest.
+
+        A proxy says who its client is, too.
+        """
+        if self.named is not None:
+            self.named(forwarded.client(headers, self._web.proxies))
+        names, field = self._web.names, http.field(headers, "Host")
+        if self.named is not None and (named := forwarded.host(headers)) is not None:
             host = parsed(named)
             if host is None:
                 raise BadRequest(400, "The host that the proxy names is malformed.")
             return host
-        if field is None and head.request.protocol == "HTTP/1.0":
+        if field is None and protocol == "HTTP/1.0":
             return Host(names.host, None)  # health checks of that version name none
-        if field is not None and head.authority is not None:
-            field = head.authority
+        if field is not None and authority is not None:
+            field = authority
         host = parsed(field or "")
         if host is None:
             raise BadRequest(400, "The field Host is missing or malformed.")
@@ -191,6 +258,8 @@ class WebFraming:
                 503 if trouble else 200, http.TEXT, f"{trouble or 'ready'}\n".encode(),
                 ("Cache-Control", "no-store"),
             )  # fmt: skip
+        if posts.is_hook(head.path):
+            raise BadRequest(405, "Only POST.", ("Allow", "POST"))
         file = self._web.site.get(head.path)
         if file is None:
             return http.response(404, http.TEXT, b"There is nothing here; the page is at /.\n")

@@ -1,6 +1,6 @@
 """HTTP as far as the web door speaks it: GET and HEAD, and the upgrade to WebSocket.
 
-No request has a body, so no two servers can disagree on where one ends. Nothing here waits.
+None of these has a body, so no two servers can disagree on where one ends. Nothing here waits.
 """
 
 import logging
@@ -86,19 +86,10 @@ class Head(NamedTuple):
     protocol: ServerProtocol
     """What has parsed it, and can accept it as a WebSocket handshake."""
 
-    def field(self, name: str) -> str | None:
-        """Return a field; None: it is not there. Raises BadRequest if it is repeated."""
-        try:
-            value: str | None = self.request.headers.get(name)
-        except MultipleValuesError:
-            raise BadRequest(400, f"The field {name} is repeated.") from None
-        return value
-
     @property
     def last(self) -> bool:
         """Whether the client asks for no more on this connection."""
-        said = ",".join(self.request.headers.get_all("Connection")).lower()
-        return self.request.protocol == "HTTP/1.0" or "close" in re.split(r"[ ,\t]+", said)
+        return self.request.protocol == "HTTP/1.0" or is_last(self.request.headers)
 
     def upgrade(self) -> bytes:
         """Accept it as a WebSocket handshake; return the response. Raises BadRequest."""
@@ -131,20 +122,44 @@ def parse(head: bytes) -> Head:
     """Parse the head of a request, the empty line included. Raises BadRequest."""
     method = head.partition(b" ")[0].decode("ascii")
     if method not in METHODS:
-        raise BadRequest(405, "Only GET and HEAD.", ("Allow", ", ".join(METHODS)))
+        raise wrong_method()
     protocol = ServerProtocol(select_subprotocol=_select, logger=LOG)
     protocol.receive_data(head)
     for event in protocol.events_received():
         assert isinstance(event, Request)
-        absolute = _ABSOLUTE.match(event.path)
-        if absolute is None:
-            return Head(event, event.path.partition("?")[0], None, protocol)
-        path = event.path[absolute.end() :].partition("?")[0]
-        return Head(event, path or "/", absolute[1], protocol)
+        return Head(event, *path(event.path), protocol)
     error = protocol.handshake_exc
     assert error is not None
     reason = str(error.__cause__ or error)[:_REASON_LENGTH]
     raise BadRequest(_STATUSES.get(type(error), 400), f"Bad request: {reason}.")
+
+
+def path(target: str) -> tuple[str, str | None]:
+    """Return the path of a target, and the host if it is of absolute form."""
+    absolute = _ABSOLUTE.match(target)
+    if absolute is None:
+        return target.partition("?")[0], None
+    return target[absolute.end() :].partition("?")[0] or "/", absolute[1]
+
+
+def field(headers: Headers, name: str) -> str | None:
+    """Return a field; None: it is not there. Raises BadRequest if it is repeated."""
+    try:
+        value: str | None = headers.get(name)
+    except MultipleValuesError:
+        raise BadRequest(400, f"The field {name} is repeated.") from None
+    return value
+
+
+def is_last(headers: Headers) -> bool:
+    """Return whether the client asks for no more on this connection."""
+    said = ",".join(headers.get_all("Connection")).lower()
+    return "close" in re.split(r"[ ,\t]+", said)
+
+
+def wrong_method() -> BadRequest:
+    """Return the answer to a method that a page does not have."""
+    return BadRequest(405, "Only GET and HEAD.", ("Allow", ", ".join(METHODS)))
 
 
 def response(status: int, kind: str | None, body: bytes, *fields: tuple[str, str]) -> bytes:

@@ -8,10 +8,13 @@ import msgspec
 import pytest
 
 from geventchat.client import Connection
-from geventchat.client.terminal.commands import COMMANDS, NotUnderstood, Quit, Say, run_command
+from geventchat.client.terminal.command import Quit, Say, run_command
+from geventchat.client.terminal.commands import COMMANDS
 from geventchat.client.terminal.completion import completions
+from geventchat.client.terminal.errors import NotUnderstood
+from geventchat.client.terminal.room import Room
 from geventchat.client.terminal.typed import read
-from geventchat.client.terminal.view import Room, View
+from geventchat.client.terminal.view import View
 from geventchat.protocol.events import Admin, Joined, Left, Members, Renamed, Rule, Sent, Topic
 from tests.client.peer import Peer, conversation, meanwhile
 
@@ -83,7 +86,11 @@ def test_help_fits_a_terminal(ask: Ask) -> None:
         ("/help dance", "Unknown command /dance; see /help."),
         ("/join", "Missing argument. Usage: /join ROOM"),
         ("/nick", "Missing argument. Usage: /nick NICK"),
-        ("/msg bert   ", "Missing argument. Usage: /msg NICK TEXT"),
+        ("/logout", "You are not signed in."),
+        ("/register", "This server does not have accounts."),
+        ("/register bert", "This server does not have accounts."),
+        ("/invite bert", "That is for private rooms; /create ROOM makes one."),
+        ("/msg   ", "Missing argument. Usage: /msg NICK [TEXT]"),
         ("/kick", "Missing argument. Usage: /kick NICK [REASON]"),
         ("/unban", "Missing argument. Usage: /unban TARGET"),
         ("/unban eve 10m", "Usage: /unban TARGET"),
@@ -143,6 +150,8 @@ def test_an_invalid_command_is_one_line(ask: Ask, line: str, told: str) -> None:
         ("/lock dev", {"action": "lock", "target": "dev"}),
         ("/lock dev 7d", {"action": "lock", "target": "dev", "seconds": 604_800}),
         ("/unlock", {"action": "unlock", "target": "lobby"}),
+        ("/end plans", {"action": "end", "target": "plans"}),
+        ("/end private room 12", {"action": "end", "target": "private room 12"}),
         ("/close", {"action": "close"}),
         ("/close 1h", {"action": "close", "seconds": 3_600}),
         ("/rules", {"action": "list"}),
@@ -230,7 +239,7 @@ def test_what_begins_like_a_duration_and_is_none_is_refused_with_the_forms(
 
 
 def test_a_missing_argument_shows_the_usage(ask: Ask) -> None:
-    assert ask("/msg bert") == ["! Missing argument. Usage: /msg NICK TEXT"]
+    assert ask("/nick") == ["! Missing argument. Usage: /nick NICK"]
 
 
 def test_quit_quits(ask: Ask) -> None:
@@ -290,6 +299,7 @@ def test_a_query_directs_what_is_typed_until_it_is_closed(ask: Ask, view: View) 
     assert view.partner == "Bert"
     assert ask("/part") == ["what you type no longer goes to Bert, but to lobby"]
     assert view.partner == ""
+    assert "goes to bert alone" in ask("/msg bert")[0]  # a guest has no conversation
     ask("/q Bert")
     ask("/join dev")
     assert view.partner == ""
@@ -343,7 +353,7 @@ def test_other_commands_send_requests(
         ("/help xy", []),
         ("/help j", ["join"]),
         ("/help ni", ["nick"]),
-        ("/sig", ["/signoff "]),
+        ("/sig", ["/signin ", "/signoff ", "/signout "]),
         ("/dance b", []),
         ("be", ["bea: ", "Bert: "]),
         ("hello be", ["bea ", "Bert "]),

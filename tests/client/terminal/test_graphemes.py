@@ -60,7 +60,8 @@ def _run(buffer: Buffer, bindings: KeyBindings, keys: str) -> str:
             input=piped,
             output=DummyOutput(),
         )
-        result: str = app.run(handle_sigint=False)
+        # The loop of the browser's tests may run in this thread.
+        result: str = app.run(handle_sigint=False, in_thread=True)
         return result
 
 

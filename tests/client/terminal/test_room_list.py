@@ -8,9 +8,11 @@ import msgspec
 import pytest
 
 from geventchat.client import Connection, ListedRoom, RoomList
-from geventchat.client.terminal.commands import NotUnderstood, run_command
+from geventchat.client.terminal.command import run_command
+from geventchat.client.terminal.errors import NotUnderstood
+from geventchat.client.terminal.room import Room
 from geventchat.client.terminal.typed import read
-from geventchat.client.terminal.view import Room, View
+from geventchat.client.terminal.view import View
 from geventchat.protocol.events import Error
 from tests.client import peer as peers
 from tests.client.peer import Peer, conversation, meanwhile

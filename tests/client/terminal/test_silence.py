@@ -11,8 +11,9 @@ from gevent.queue import Queue
 from geventchat.client import Connection
 from geventchat.client.terminal import silence
 from geventchat.client.terminal.formatting import Line
+from geventchat.client.terminal.room import PendingSay
 from geventchat.client.terminal.silence import Silence
-from geventchat.client.terminal.view import PendingSay, View
+from geventchat.client.terminal.view import View
 from geventchat.protocol.events import Pong, Presence
 from tests.client.peer import Peer, conversation, meanwhile
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from geventchat.client.terminal.commands import COMMANDS, NotUnderstood
+from geventchat.client.terminal.commands import COMMANDS
+from geventchat.client.terminal.errors import NotUnderstood
 from geventchat.client.terminal.typed import read, read_plain
 
 SECRET = "msg bob the password is hunter2"

@@ -1,6 +1,7 @@
 """What a user sees of what happens: events in, lines out."""
 
 from datetime import date, datetime
+from typing import Any
 
 import pytest
 
@@ -19,13 +20,14 @@ from geventchat.client import (
     Topic,
 )
 from geventchat.client.terminal.formatting import Line
-from geventchat.client.terminal.view import PendingSay, View
+from geventchat.client.terminal.room import PendingSay
+from geventchat.client.terminal.view import View
 
 NOON = datetime(2026, 3, 3, 12, 0)
 MORNING = datetime(2026, 3, 4, 0, 1)
 
 
-def post(position: int, text: str, author: str = "bert", room: str = "lobby", **more: str) -> Post:
+def post(position: int, text: str, author: str = "bert", room: str = "lobby", **more: Any) -> Post:
     return Post(room, position, author, int(NOON.timestamp() * 1000), text, **more)
 
 

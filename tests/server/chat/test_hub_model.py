@@ -1,13 +1,16 @@
 """Clients connect, leave, drop, resume and post while turns are cut into the smallest slices.
 
-Sessions, hub, rooms, outboxes and replays are the real ones; links and the timeline take one step
-when the model says so. Whatever the order of the steps: each member receives each post of a room
-after its cursor once, in order, and in the end all of them.
+Some are devices of one account. Sessions, hub, rooms, outboxes and replays are the real ones; links
+and the timeline take one step when the model says so. Whatever the order of the steps: each member
+receives each post of a room after its cursor once, in order, and in the end all of them, as they
+are stored by then; all devices of an account are in its rooms, and nobody sees a person twice.
 """
+
+import hashlib
 
 import gevent
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -15,21 +18,36 @@ from geventchat.protocol import requests
 from geventchat.server import timeline
 from geventchat.server.chat import delivery
 from geventchat.server.chat import room as room_module
+from geventchat.server.chat.away import Away
+from geventchat.server.people.account import Account
 from geventchat.server.session import replay
 from geventchat.server.session.session import Session
 from geventchat.server.slices import ENDINGS
 from geventchat.server.timeline import memory
-from tests.server.clients import FRESH, ROOMS, ClientConnection, PlainClient, RichClient
+from tests.server.clients import (
+    AT_FIRST,
+    FRESH,
+    PRIVATE,
+    ROOMS,
+    ClientConnection,
+    PlainClient,
+    RichClient,
+)
+from tests.server.devices import Device
 from tests.server.hub_harness import Harness
 from tests.server.switches import let_run
 
-RICH = range(4)
-PLAIN = range(4, 6)
+GUESTS = range(3)
+DEVICES = range(3, 6)
+RICH = range(6)
+PLAIN = range(6, 8)
 WORK = ["store", "hand on", "read", "slice", "slice"]
-STEPS = ["leave", "join", "join afresh", "say", "speak", "come", "go", *WORK]
+STEPS = ["leave", "join", "join afresh", "say", "speak", "edit", "come", "go", *WORK]
 rich = st.sampled_from(RICH)
+devices = st.sampled_from(DEVICES)
 anyone = st.integers(0, max(PLAIN))
 rooms = st.sampled_from(ROOMS)
+steps = st.integers(0, 4)
 nicks = st.sampled_from(["Ann", "Bob", "ANN"])
 
 
@@ -50,10 +68,27 @@ class HubModel(RuleBasedStateMachine):
             self.patch.setattr(module, name, value)
         self.harness = Harness(outbox_bytes=2_000)
         self.harness.timeline.hold_readers = True
-        self.rich = [RichClient(self.harness, "abcd"[number]) for number in RICH]
+        self.accounts = [self.account(nick) for nick in ("Cid", "Dan")]
+        self.rich = [
+            *(RichClient(self.harness, "abc"[number]) for number in GUESTS),
+            Device(self.harness, "d", self.accounts[0]),
+            Device(self.harness, "e", self.accounts[0]),
+            Device(self.harness, "f", self.accounts[1]),
+        ]
         self.plain = [PlainClient(self.harness) for _ in PLAIN]
+        people = self.harness.hub.people
+        private = people.create_private(self.accounts[0], PRIVATE, from_join=True)
+        people.invite(self.accounts[1], private, self.accounts[0].nick)
         self.connections: list[ClientConnection] = []
         self.words = 0
+
+    def account(self, nick: str) -> Account:
+        hub = self.harness.hub
+        account = hub.people.create(nick)
+        hub.owners.reserve(account)
+        for room in AT_FIRST:
+            hub.people.join(account, room)
+        return account
 
     def peer(self, number: int) -> RichClient | PlainClient:
         return self.rich[number] if number in RICH else self.plain[number - len(RICH)]
@@ -83,7 +118,7 @@ class HubModel(RuleBasedStateMachine):
                     self.harness.slice()
             let_run()
 
-    @rule(who=anyone, where=rooms, times=st.integers(1, 5), until=st.integers(0, 4))
+    @rule(who=anyone, where=rooms, times=st.integers(1, 5), until=steps)
     def a_client_posts(self, who: int, where: str, times: int, until: int) -> None:
         """A client posts, and its post proceeds by some steps at once."""
         for _ in range(times):
@@ -107,6 +142,9 @@ class HubModel(RuleBasedStateMachine):
                     peer.say(where, self.word())
                     let_run()
                     self.the_server_works(["store", "hand on"])
+                case "edit":
+                    peer.listen()
+                    peer.change(where, -1, f"edited {self.word()}")
                 case "come":
                     self.connect(who)
                 case "go":
@@ -114,6 +152,30 @@ class HubModel(RuleBasedStateMachine):
                 case _:
                     self.the_server_works([step])
             let_run()
+
+    @rule(who=rich, where=rooms, nth=st.integers(0, 5), redacts=st.booleans(), until=steps)
+    def a_client_changes_a_post(
+        self, who: int, where: str, nth: int, redacts: bool, until: int
+    ) -> None:
+        peer = self.rich[who]
+        peer.listen()
+        peer.change(where, nth, None if redacts else f"edited {self.word()}")
+        let_run()
+        self.the_server_works(["store", "hand on", "slice", "slice"][:until])
+
+    @rule(who=rich, newcomer=rich, where=rooms, redacts=st.booleans())
+    def a_post_changes_while_another_client_joins(
+        self, who: int, newcomer: int, where: str, redacts: bool
+    ) -> None:
+        if who == newcomer:
+            return
+        self.rich[newcomer].leave(where)
+        self.quiet()
+        self.rich[newcomer].join(where, fresh=True)
+        let_run()
+        self.rich[who].change(where, -1, None if redacts else f"edited {self.word()}")
+        let_run()
+        self.the_server_works(["store", "hand on", "slice", "slice", "slice", "read"])
 
     @rule(who=anyone, reads=st.integers(0, 3))
     def a_client_connects(self, who: int, reads: int) -> None:
@@ -175,6 +237,55 @@ class HubModel(RuleBasedStateMachine):
             peer.connection.open = False
             let_run()
 
+    @rule(
+        who=devices,
+        acts=st.lists(
+            st.sampled_from(["invite", "remove", "join", "say", "edit", "leave", "come", *WORK]),
+            min_size=2,
+        ),
+    )
+    def a_person_acts_in_the_private_room(self, who: int, acts: list[str]) -> None:
+        """Whoever is not in it is refused; whoever is removed hears nothing more."""
+        device = self.rich[who]
+        assert isinstance(device, Device)
+        (other,) = (each for each in self.accounts if each is not device.account)
+        for act in acts:
+            match act:
+                case "invite":
+                    device.invite(other)
+                case "remove":
+                    device.remove(other)
+                case "join":
+                    device.join(PRIVATE, fresh=False)
+                case "say":
+                    device.say(PRIVATE, self.word())
+                case "edit":
+                    device.listen()
+                    device.change(PRIVATE, -1, f"edited {self.word()}")
+                case "leave":
+                    device.leave(PRIVATE)
+                case "come":
+                    self.connect(who)
+                case _:
+                    self.the_server_works([act])
+            let_run()
+
+    @invariant()
+    def only_members_are_in_the_private_room(self) -> None:
+        room = self.harness.hub.rooms.get(PRIVATE)
+        for participant in room.members if room is not None else ():
+            assert participant.account is not None
+            assert participant.account.is_in(PRIVATE)
+
+    @rule(who=rich)
+    def a_hold_ends(self, who: int) -> None:
+        """A client that was lost does not come back in time."""
+        for away in self.harness.hub.owners.clients.values():
+            if isinstance(away, Away) and away.client == client_hash(self.rich[who].client):
+                away.until = 0.0
+        self.harness.hub.tick(1.0)
+        let_run()
+
     @rule(who=anyone)
     def a_client_reads(self, who: int) -> None:
         self.peer(who).listen()
@@ -219,7 +330,9 @@ class HubModel(RuleBasedStateMachine):
     def announced_presence_is_consistent(self) -> None:
         for each in self.harness.hub.rooms.values():
             announced = [member for member in each.members.values() if member.announced]
-            assert each.count == len(announced) + len(each.away)
+            persons = {each.participant.account or each.participant for each in announced}
+            assert each.count == len(persons) + len(each.away)
+            assert not {each.nick for each in persons} & each.away
             assert each.rich_members == sum(member.form.rich for member in each.members.values())
             assert set(each.live) <= set(each.members)
 
@@ -227,19 +340,30 @@ class HubModel(RuleBasedStateMachine):
     def the_directory_has_the_rooms_by_their_members(self) -> None:
         rooms = self.harness.hub.rooms.values()
         order = sorted((-room.count, room.name) for room in rooms if room.count)
+        order = [place for place in order if place[1] != PRIVATE]
         found = self.harness.hub.directory.after(None, "")
         assert [(-room.count, room.name) for room in found] == order
 
     @invariant()
     def a_nick_has_one_owner_that_is_connected_or_held(self) -> None:
         hub = self.harness.hub
-        owners = [owner for owner, _ in hub._nicks._owners.values()]
+        owners = [owner for owner, _ in hub.owners.nicks._owners.values()]
+        assert set(self.accounts) <= set(owners)  # with their former nicks
+        owners = [owner for owner in owners if not isinstance(owner, Account)]
         assert len(owners) == len(set(owners))
-        assert set(owners) == set(hub._clients.values())
-        for client, owner in hub._clients.items():
-            assert hub._nicks.owner(owner.nick) is owner
+        assert set(owners) == {each for each in hub.owners.clients.values() if each.account is None}
+        for client, owner in hub.owners.clients.items():
+            assert hub.owners.nicks.owner(owner.nick) is (owner.account or owner)
             assert owner.client == client
             assert not isinstance(owner, Session) or owner in hub.sessions
+
+    @invariant()
+    def the_devices_of_an_account_are_its_clients(self) -> None:
+        hub = self.harness.hub
+        for account in self.accounts:
+            clients = [each for each in hub.owners.clients.values() if each.account is account]
+            assert set(hub.devices.of(account)) == set(clients)
+            assert all(each.nick == account.nick for each in clients)
 
     def teardown(self) -> None:
         try:
@@ -255,7 +379,14 @@ class HubModel(RuleBasedStateMachine):
             gevent.killall([connection.reader for connection in self.connections])
 
 
+def client_hash(client: str) -> bytes:
+    return hashlib.blake2b(client.encode(), digest_size=16).digest()
+
+
 TestHubModel = pytest.mark.timeout(120)(HubModel.TestCase)  # to shrink what fails takes long
 TestHubModel.settings = settings(
-    max_examples=200, stateful_step_count=50, report_multiple_bugs=False
+    max_examples=200,
+    stateful_step_count=50,
+    report_multiple_bugs=False,
+    phases=[phase for phase in Phase if phase is not Phase.explain],  # it traces every line
 )

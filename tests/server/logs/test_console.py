@@ -44,6 +44,15 @@ def test_a_message_is_a_line_with_time_room_and_author(window: Window, console: 
     assert re.fullmatch(r"\d\d:\d\d #lobby guest-3: hello", line)
 
 
+def test_a_message_in_a_private_room_shows_the_number_of_the_room_alone(
+    window: Window, console: Console
+) -> None:
+    console.private_message(12)
+
+    (line,) = window.lines()
+    assert re.fullmatch(r"\d\d:\d\d private room 12: a message", line)
+
+
 def test_the_line_end_of_a_message_is_not_shown(window: Window, console: Console) -> None:
     for text in ("hello\r", "hello\r\n", "hello\n", "a\r\nb\r\n"):
         console.message("lobby", "guest-3", text)
@@ -69,6 +78,7 @@ def test_a_huge_message_is_truncated_and_says_by_how_much(window: Window, consol
 
 def test_without_echo_messages_are_not_shown(window: Window) -> None:
     Console(window.printer, echo=False).message("lobby", "guest-3", "private")
+    Console(window.printer, echo=False).private_message(12)
 
     assert window.lines() == []
 

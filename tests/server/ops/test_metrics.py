@@ -19,7 +19,7 @@ def test_process_metrics_are_read_outside_of_the_hub(monkeypatch: pytest.MonkeyP
         return collect(self)
 
     monkeypatch.setattr(ProcessCollector, "collect", collected)
-    assert b"\nprocess_open_fds " in Metrics(Harness().hub, Counter(), Counter()).text()
+    assert b"\nprocess_open_fds " in Metrics(Harness().hub, Counter(), Counter(), Counter()).text()
     assert len(threads) == 1
     assert threads != [threading.get_native_id()]
 
@@ -28,7 +28,7 @@ def test_trimmed_messages_and_the_size_of_the_database_are_shown() -> None:
     harness = Harness()
     harness.hub.timeline.posts_trimmed = 7
     harness.hub.timeline.file_bytes = 4096, 8192
-    text = Metrics(harness.hub, Counter(), Counter()).text()
+    text = Metrics(harness.hub, Counter(), Counter(), Counter()).text()
     assert b"\ngeventchat_messages_trimmed_total 7.0\n" in text
     assert b"\ngeventchat_database_bytes 4096.0\n" in text
     assert b"\ngeventchat_wal_bytes 8192.0\n" in text

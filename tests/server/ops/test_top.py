@@ -92,7 +92,9 @@ def test_the_list_is_bounded() -> None:
     assert sizes[0] == max(session.outbox.size for session in harness.hub.sessions)
 
 
-@pytest.mark.parametrize("look", [top, lambda hub: Metrics(hub, Counter(), Counter()).text()])
+@pytest.mark.parametrize(
+    "look", [top, lambda hub: Metrics(hub, Counter(), Counter(), Counter()).text()]
+)
 def test_listing_all_sessions_does_not_block_the_hub(look: Callable[[Hub], object]) -> None:
     harness = Harness()
     fill(harness, 3_000)

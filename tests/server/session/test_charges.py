@@ -7,6 +7,7 @@ import pytest
 
 from geventchat.config import Limits
 from geventchat.protocol import events, requests
+from geventchat.server.people.account import Account
 from geventchat.server.session import handlers
 from geventchat.server.session.session import Session
 from geventchat.server.transport.token_bucket import TokenBucket
@@ -120,7 +121,7 @@ def test_who_in_a_large_room_lists_at_most_500_nicks_and_counts_all(
     asked: list[int] = []
     nicks_in = harness.hub.nicks_in
 
-    def counted(room: object, most: int) -> list[str]:
+    def counted(room: object, most: int) -> dict[str, Account | None]:
         nicks = nicks_in(room, most)  # type: ignore[arg-type]
         asked.append(len(nicks))
         return nicks
@@ -130,3 +131,20 @@ def test_who_in_a_large_room_lists_at_most_500_nicks_and_counts_all(
     members = events.decode(heard(ann)[-1])
     assert isinstance(members, events.Members)
     assert (len(members.nicks), members.count, asked) == (500, 701, [500])
+
+
+def test_a_redaction_takes_more_tokens_than_a_message(harness: Harness) -> None:
+    ann = rich(harness, "ann", "room")
+    price(harness, ann, requests.Say(room="room", text="one"))
+    edit = price(harness, ann, requests.Edit(room="room", position=1, text="two"))
+    assert edit == 0  # beyond that of its frame, as for a message
+    crowd(harness, 300, "room")
+    assert price(harness, ann, requests.Redact(room="room", position=1)) > 2
+
+
+def test_a_change_of_a_password_costs_as_much_as_twenty_messages(harness: Harness) -> None:
+    """Each takes some 60 ms of the thread in which all others sign in."""
+    ann = rich(harness, "ann")
+    handlers.answer(ann, requests.Register(nick="ann", password="correct horse"))
+    change = requests.ChangePassword(password="correct horse", new_password="correct horse")
+    assert price(harness, ann, change) == pytest.approx(20, abs=1)

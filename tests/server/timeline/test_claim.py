@@ -238,6 +238,8 @@ def test_a_start_on_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, s
     serve = [*COMMAND, "serve", "--port", "0", "--admin", "none", "--timeline", f"sqlite:{path}"]
     done = subprocess.run(
         ["prlimit", f"--fsize={size}", *serve],
+        # Bytecode would be cut off and kept, and other tests would meet it.
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -10,9 +10,9 @@ import gevent
 import pytest
 
 from geventchat.config import Limits
-from geventchat.server.timeline import sqlite
-from geventchat.server.timeline.sqlite import SqliteTimeline, clock
-from geventchat.server.timeline.sqlite.clock import DAY_MS, Clock
+from geventchat.server.timeline import clock, sqlite
+from geventchat.server.timeline.clock import DAY_MS, Clock
+from geventchat.server.timeline.sqlite import SqliteTimeline
 from geventchat.server.timeline.sqlite.store import Store
 from tests.server.record import Record
 

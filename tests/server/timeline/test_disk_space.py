@@ -57,7 +57,7 @@ def test_after_a_failure_the_store_is_failing_until_a_long_post_fits(
     store: Store, path: Path
 ) -> None:
     """A few pages may still fit, and short posts with them."""
-    with room_for(path, 48_000):
+    with room_for(path, 40_000):
         with pytest.raises(sqlite3.Error):
             store.store([say(LONG)])
         assert failing(store)

@@ -9,8 +9,9 @@ import gevent
 import pytest
 from gevent.monkey import get_original
 
+from geventchat.server.timeline.retention_policy import RetentionPolicy
 from geventchat.server.timeline.sqlite import SqliteTimeline, store
-from geventchat.server.timeline.sqlite.retention import RetentionPolicy, StoredRoom
+from geventchat.server.timeline.sqlite.retention import StoredRoom
 from geventchat.server.timeline.sqlite.schema import UPDATE_TOTALS, connect
 from geventchat.server.timeline.sqlite.store import Store
 from tests.server.record import Record, on_disk, posts_of, say, set_topic, verdicts
@@ -30,8 +31,12 @@ def add_rooms(path: Path, count: int) -> None:
     """Add that many rooms to a file, with a topic and a post each."""
     with closing(sqlite3.connect(path)) as db, db:
         for number in range(1_000, 1_000 + count):
-            db.execute("INSERT INTO rooms VALUES (?, ?, 'tea', 0)", (number, f"r{number}"))
-            db.execute("INSERT INTO posts VALUES (?, 1, 0, 'a', 'x', x'', NULL, 0)", (number,))
+            db.execute("INSERT INTO rooms VALUES (?, ?, 'tea', 0, 0)", (number, f"r{number}"))
+            db.execute(
+                "INSERT INTO posts (room, position, time, author, text, client)"
+                " VALUES (?, 1, 0, 'a', 'x', x'')",
+                (number,),
+            )
         db.executescript(UPDATE_TOTALS)
 
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geventchat.config import Limits
+from geventchat.server.timeline.retention_policy import RetentionPolicy
 from geventchat.server.timeline.sqlite import SqliteTimeline, retention
-from geventchat.server.timeline.sqlite.retention import STEP_POSTS, RetentionPolicy
+from geventchat.server.timeline.sqlite.retention import STEP_POSTS
 from tests.server.record import Record, on_disk, say, verdicts
 
 DAY_MS = 24 * 60 * 60 * 1000

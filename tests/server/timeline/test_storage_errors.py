@@ -122,9 +122,10 @@ def test_a_failed_commit_that_reached_the_disk_is_rolled_back(record: Record, pa
     store.db.execute("PRAGMA max_page_count = 1")
     assert len(record.turn(say("x" * 100_000, "k"), say("y", room="new")).failed) == 2
     with other_program(path) as db:
-        db.execute("INSERT INTO posts VALUES (1, 2, 0, 'anna', 'y', x'', 'k', 0)")
+        insert = "INSERT INTO posts (room, position, time, author, text, client, key) VALUES "
+        db.execute(insert + "(1, 2, 0, 'anna', 'y', x'', 'k')")
         db.execute("INSERT INTO rooms (id, name, topic) VALUES (9, 'new', 'coffee')")
-        db.execute("INSERT INTO posts VALUES (9, 1, 0, 'anna', 'y', x'', 'l', 0)")
+        db.execute(insert + "(9, 1, 0, 'anna', 'y', x'', 'l')")
     assert verdicts(record.turn(say("two", "k"), say("in", room="new"))).posts == [
         ("lobby", 2, "two"),
         ("new", 1, "in"),

@@ -1,4 +1,4 @@
-"""Properties of every timeline, in memory and in a file."""
+"""Properties of every timeline: in memory, in a file, on Redis and on Valkey."""
 
 import time
 from collections.abc import Iterator
@@ -7,13 +7,14 @@ from pathlib import Path
 import gevent
 import pytest
 
-from geventchat.protocol.events import History, Post, encode
+from geventchat.protocol.events import History, Post, Topic, encode
 from geventchat.protocol.frames import MAX_SERVER_FRAME_BYTES
 from geventchat.server.timeline import PAGE_BYTES, Batch
 from tests.server.record import (
     Open,
     Record,
     Verdicts,
+    edit,
     in_file,
     in_memory,
     posts_of,
@@ -22,11 +23,6 @@ from tests.server.record import (
     verdicts,
 )
 from tests.server.switches import never_switches
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    return in_memory() if request.param == "memory" else in_file(tmp_path / "chat.db")
 
 
 @pytest.fixture
@@ -151,6 +147,16 @@ def test_a_repeated_say_uses_no_position_of_those_around_it(record: Record) -> N
         posts=[("lobby", 2, "one"), ("lobby", 3, "two"), ("lobby", 4, "three")],
         repeated=[("hi", 1), ("hi", 1)],
     )
+
+
+def test_a_say_repeated_around_its_own_edit_is_one_post(record: Record) -> None:
+    say_again = say("hi", "k")
+    batch = record.turn(say("hi", "k"), edit(1, "ho"), say_again, say("on"), edit(2, "off"))
+    told = verdicts(batch)
+    assert told.posts == [("lobby", 1, "hi"), ("lobby", 2, "on")]
+    assert [(change.position, change.change) for change in told.changes] == [(1, 1), (2, 2)]
+    assert told.repeated == [("hi", 1)]
+    assert [post.text for post in record.everything()] == ["ho", "off"]
 
 
 def test_the_same_key_in_another_room_is_another_post(record: Record) -> None:
@@ -301,7 +307,7 @@ def test_the_last_topic_of_a_turn_holds(record: Record) -> None:
 def test_topics_and_posts_of_a_turn_are_in_one_order(record: Record) -> None:
     batch = record.turn(say("a"), set_topic("tea"), say("b"), say("c", room="other"))
     entries = [entry for entry, _ in batch.entries]
-    texts = [entry.text if isinstance(entry, Post) else entry.topic for entry in entries]
+    texts = [entry.topic if isinstance(entry, Topic) else entry.text for entry in entries]  # type: ignore[union-attr]
     assert texts == ["a", "tea", "b", "c"]
     assert [post.position for post in posts_of(batch)] == [1, 2, 1]
 

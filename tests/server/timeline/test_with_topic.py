@@ -1,7 +1,7 @@
 """Rooms with a topic, by name: what is found of rooms that nobody is in."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import ListedRoom
 from geventchat.server.timeline.sqlite import SqliteTimeline
-from geventchat.server.timeline.sqlite.schema import UPDATE_TOTALS
-from tests.server.record import Record, in_memory, on_disk, say, set_topic
+from tests.engines import KINDS, RunningEngine
+from tests.server.record import Open, Record, on_disk, say, set_topic
+from tests.server.timeline.conftest import opened
 from tests.server.timeline.test_many_rooms import counted
 from tests.server.timeline.test_migrations import SCHEMA_2
 
@@ -21,9 +22,9 @@ MANY = 100_000
 NAMES = ["a", "ab", "abc", "b", "é", "日本", ".a", ".", "a.b", "/", "-"]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def record(request: pytest.FixtureRequest, path: Path) -> Iterator[Record]:
-    record = Record(in_memory() if request.param == "memory" else on_disk(path))
+@pytest.fixture
+def record(opening: Open) -> Iterator[Record]:
+    record = Record(opening)
     yield record
     record.close()
 
@@ -64,7 +65,7 @@ def test_rooms_come_by_name_so_many_at_a_time(record: Record) -> None:
     assert [name for page in pages for name in page] == names
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", ["memory", "sqlite", *KINDS])
 @settings(max_examples=40)  # each makes a database
 @given(
     topics=st.lists(
@@ -84,9 +85,10 @@ def test_what_is_found_is_what_a_sorted_list_has(
     topics: list[tuple[str, str]],
     asked: list[tuple[str, str, int]],
     tmp_path_factory: pytest.TempPathFactory,
+    engines: Callable[[str], RunningEngine],
 ) -> None:
     path = tmp_path_factory.mktemp("model") / "chat.db"
-    record = Record(in_memory() if kind == "memory" else on_disk(path))
+    record = Record(opened(kind, path, engines))
     try:
         record.turn(*(set_topic(topic, room=room) for room, topic in topics))
         having = sorted(name for name, topic in dict(topics).items() if topic and name[0] != ".")
@@ -129,7 +131,7 @@ def test_rooms_of_an_older_database_are_found(path: Path, version: int) -> None:
         if version == 3:
             for column in ("posts", "room_bytes"):
                 db.execute(f"ALTER TABLE store ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
-            db.executescript(UPDATE_TOTALS)
+            db.execute("UPDATE store SET posts = 9, room_bytes = 700")
         db.execute(f"PRAGMA user_version = {version}")
     record = Record(on_disk(path))
     assert found(record) == ["lobby"]
@@ -174,7 +176,7 @@ def test_a_page_among_100_000_rooms_costs_what_it_returns(tmp_path: Path) -> Non
                     for number in range(rooms)
                 ),
             )
-            db.executescript(UPDATE_TOTALS)
+            db.execute("UPDATE store SET posts = 9, room_bytes = 700")
         record.reopen()
         assert isinstance(record.timeline, SqliteTimeline)
         with counted(record.timeline._reader._db) as operations:

@@ -11,9 +11,10 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, TextMessage
 
 from geventchat.protocol.errors import LOST, QUIT, ProtocolError
-from geventchat.server.transport.base import Ways
+from geventchat.server.transport.base import Client, Ways
 from geventchat.server.web.framing import Web, WebFraming
 from geventchat.server.web.origin import Names
+from geventchat.server.web.posts import Posting, Reply
 from geventchat.server.web.site import File
 from tests.conversations.web import (
     BINARY,
@@ -32,9 +33,13 @@ LIMIT = 200
 SITE = {"/": File("text/html", b"the page", None, '"tag"')}
 
 
+def _post(posting: Posting, client: Client) -> Reply:
+    return Reply(200, f"{client.address} posts {posting.text}".encode())
+
+
 def framing(*, opened: bool = True) -> WebFraming:
     """Return the framing of a new connection, after the handshake if `opened`."""
-    web = Web(SITE, Names("127.0.0.1"), lambda: None)
+    web = Web(SITE, Names("127.0.0.1"), lambda: None, _post)
     framing = web(LIMIT, Ways("knock twice", 4040, None))
     if opened:
         assert list(framing.feed(handshake())) == [b""]
@@ -219,3 +224,18 @@ def test_a_connection_costs_little_memory_once_it_is_open() -> None:
     assert web._head == b""
     assert not web._messages.begun
     assert not web._messages._protocol.reader.buffer
+
+
+@given(st.integers(1, 400), st.sampled_from([b"5\r\nbuild\r\n9\r\n is green\r\n0\r\n\r\n", b""]))
+def test_posts_in_any_pieces_are_the_same(size: int, chunks: bytes) -> None:
+    body = b"build is green"
+    fields = {"Transfer_Encoding": "chunked"} if chunks else {"Content_Length": str(len(body))}
+    data = (request("POST /hook/secret HTTP/1.1", **fields) + (chunks or body)) * 2
+    web, heard = framing(opened=False), b""
+    for begin in range(0, len(data), size):
+        for _ in web.feed(data[begin : begin + size]):
+            if web.task is not None:
+                web.task(Client("192.0.2.1", 1))
+            heard += web.replies()
+    assert heard.count(b"192.0.2.1 posts build is green") == heard.count(b"HTTP/1.1 200 ") == 2
+    assert not web.begun

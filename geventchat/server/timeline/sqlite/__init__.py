@@ -9,8 +9,8 @@ import logging
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Final, TypeVar
 
 import gevent
@@ -19,13 +19,24 @@ from gevent.threadpool import ThreadPool
 
 from geventchat.config import Limits
 from geventchat.protocol.errors import Refused
-from geventchat.protocol.events import ListedRoom, Post
-from geventchat.server.timeline import Batch, Submission, Timeline, failed
+from geventchat.protocol.events import Edited, ListedRoom, Post, Redacted
+from geventchat.server.timeline import (
+    Batch,
+    Change,
+    RecordChange,
+    Submission,
+    Timeline,
+    failed,
+)
+from geventchat.server.timeline.changes import applied, latest
 from geventchat.server.timeline.recent import RecentPosts
+from geventchat.server.timeline.retention_policy import RetentionPolicy
 from geventchat.server.timeline.sqlite.claim import Claim
+from geventchat.server.timeline.sqlite.cleaning import Cleaning
 from geventchat.server.timeline.sqlite.integrity import check
+from geventchat.server.timeline.sqlite.native import idle, outcome_of
 from geventchat.server.timeline.sqlite.reader import Damaged, Reader
-from geventchat.server.timeline.sqlite.retention import RetentionPolicy, StoredRoom
+from geventchat.server.timeline.sqlite.retention import StoredRoom
 from geventchat.server.timeline.sqlite.schema import connect
 from geventchat.server.timeline.sqlite.state_log import StateLog
 from geventchat.server.timeline.sqlite.store import Store
@@ -37,8 +48,6 @@ _STEP_SECONDS: Final = 0.02
 _MAINTENANCE_SECONDS: Final = 1.0
 _DISK_SECONDS: Final = 30
 """Timeout for loading a page or a room."""
-_MIN_CLOSE_SECONDS: Final = 0.1
-"""How long closing waits at least for a thread."""
 
 _UNKNOWN: Final = StoredRoom(0)
 """Stands for a room that is not open; a session that still reads there is ending."""
@@ -86,6 +95,8 @@ class SqliteTimeline(Timeline):
             )
         self._users: Counter[str] = Counter()
         """Number of holders of each open room."""
+        self._readers: dict[str, list[dict[int, Change]]] = {}
+        """The changes since each read that is under way in a room began."""
         self._check: gevent.Greenlet[[], None] | None = None
         self._maintenance: gevent.Greenlet[[], None] | None = None
         self._logged_outcome = repr(None)
@@ -93,6 +104,8 @@ class SqliteTimeline(Timeline):
         self._known_damage: set[tuple[str, int]] = set()
         self._writer_thread = ThreadPool(1)
         self._reader_thread = ThreadPool(1)
+        threads = self._writer_thread, self._reader_thread
+        self._cleaning = Cleaning(self._store, self._reader, *threads)
 
     def configure(self, limits: Limits) -> None:
         self._store.retention.policy = RetentionPolicy.of(limits)
@@ -138,12 +151,31 @@ class SqliteTimeline(Timeline):
     def topic(self, room: str) -> str:
         return self._store.rooms.get(room, _UNKNOWN).topic
 
+    def change(self, room: str) -> int:
+        return self._store.rooms.get(room, _UNKNOWN).change
+
+    def missed(self, room: str, position: int, change: int | None) -> int | None:
+        stored = self._store.rooms.get(room, _UNKNOWN)
+        if change is None and not stored.change:
+            change = 0
+        if change is not None and change >= stored.change:
+            return change
+        return self._run_in(self._reader_thread, self._reader.missed, stored, position, change)
+
+    def changes(self, room: str, after: int, position: int) -> tuple[list[Change], int]:
+        stored = self._store.rooms.get(room, _UNKNOWN)
+        with self._changed_meanwhile(room) as meanwhile:
+            page, upto = self._run_in(
+                self._reader_thread, self._reader.changes, room, stored, after, position
+            )
+        return latest(page, meanwhile), upto  # one that is superseded is for the next page
+
     def since(self, room: str, after: int, upto: int) -> list[Post]:
         stored = self._store.rooms.get(room, _UNKNOWN)
         after = max(after, stored.oldest - 1)
         page = self._recent.since(room, after, upto)
         if page is None:
-            page = self._run_in(self._reader_thread, self._reader.since, room, stored, after, upto)
+            page = self._read(room, self._reader.since, stored, after, upto)
         return page
 
     def before(self, room: str, end: int, limit: int) -> list[Post]:
@@ -151,13 +183,50 @@ class SqliteTimeline(Timeline):
         end = min(end, stored.top + 1)
         page = self._recent.before(room, max(end - limit, stored.oldest), end)
         if page is None:
-            page = self._run_in(self._reader_thread, self._reader.before, room, stored, end, limit)[
-                ::-1
-            ]
+            page = self._read(room, self._reader.before, stored, end, limit)[::-1]
         return page
+
+    def _read(
+        self, room: str, read: Callable[..., list[Post]], stored: StoredRoom, *limits: int
+    ) -> list[Post]:
+        """Read a page from the disk; a post that is changed meanwhile is as it is then."""
+        with self._changed_meanwhile(room) as meanwhile:
+            page = self._run_in(self._reader_thread, read, room, stored, *limits)
+        if meanwhile:
+            for place, post in enumerate(page):
+                if (change := meanwhile.get(post.position)) is not None:
+                    page[place] = applied(post, change)
+        return page
+
+    @contextmanager
+    def _changed_meanwhile(self, room: str) -> Iterator[dict[int, Change]]:
+        """Collect the changes in a room, by position, that are stored while it is read."""
+        changes: dict[int, Change] = {}
+        readers = self._readers.setdefault(room, [])
+        readers.append(changes)
+        try:
+            yield changes
+        finally:
+            # By identity: two that are empty are equal.
+            readers[:] = [each for each in readers if each is not changes]
+            if not readers:
+                self._readers.pop(room, None)
+
+    def at(self, room: str, positions: Sequence[int]) -> list[Post]:
+        stored = self._store.rooms.get(room, _UNKNOWN)
+        return self._run_in(self._reader_thread, self._reader.at, room, stored, positions)
 
     def with_topic(self, prefix: str, after: str, limit: int) -> list[ListedRoom]:
         return self._run_in(self._reader_thread, self._reader.with_topic, prefix, after, limit)
+
+    def newest_posts(self, prefix: str) -> list[tuple[str, int, int]]:
+        return self._store.newest_posts(prefix)
+
+    def records(self, kind: str) -> list[tuple[str, bytes]]:
+        return self._store.records(kind)
+
+    def keep(self, changes: Sequence[RecordChange]) -> None:
+        self._run_in(self._writer_thread, self._store.keep, changes)
 
     def start(self) -> None:
         super().start()
@@ -174,12 +243,14 @@ class SqliteTimeline(Timeline):
 
     def close(self, seconds: float) -> bool:
         end = time.monotonic() + seconds
+        self._cleaning.cancel()
         stored = super().close(seconds)
         gevent.killall([each for each in (self._maintenance, self._check) if each is not None])
         # A thread may hang with the disk; then the process ends without it.
-        if not (_idle(self._writer_thread, end) and _idle(self._reader_thread, end)):
+        pools = self._writer_thread, self._reader_thread, self._cleaning.thread
+        if not all(idle(pool, end) for pool in pools):
             return False
-        for pool in (self._writer_thread, self._reader_thread):
+        for pool in pools:
             pool.kill()
         self._state_log.note_trimmed(ended=True, at_once=True)
         self._reader.close()
@@ -194,7 +265,7 @@ class SqliteTimeline(Timeline):
             taken = self._take_submitted() if stored is None or self._submitted else []
             began = time.perf_counter()
             storing = (
-                self._writer_thread.spawn(_outcome, self._store.store, taken) if taken else None
+                self._writer_thread.spawn(outcome_of, self._store.store, taken) if taken else None
             )
             if stored is not None:
                 self._deliver(stored)
@@ -219,12 +290,14 @@ class SqliteTimeline(Timeline):
         """Maintain the file once a second, and trim it in steps with pauses in between."""
         while True:
             outcome: bool | Exception | None = self._writer_thread.apply(
-                _outcome, (self._store.maintain,)
+                outcome_of, (self._store.maintain,)
             )
             if outcome is None and self._store.retention.policy:
-                outcome = self._writer_thread.apply(_outcome, (self._store.trim,))
+                outcome = self._writer_thread.apply(outcome_of, (self._store.trim,))
+            if not isinstance(outcome, Exception):
+                outcome = self._cleaning.step() or outcome
             if self._store.failing and not outcome:
-                outcome = self._writer_thread.apply(_outcome, (self._store.probe,))
+                outcome = self._writer_thread.apply(outcome_of, (self._store.probe,))
             if isinstance(outcome, Exception) and repr(outcome) != self._logged_outcome:
                 _log.error("%s: maintenance failed: %s", self._path, outcome)
             self._logged_outcome = repr(outcome)  # once: a disk may be full for days
@@ -237,11 +310,15 @@ class SqliteTimeline(Timeline):
     def _finish_turn(self, outcome: Batch | Exception | None, taken: list[Submission]) -> Batch:
         """Return the batch of a turn; if it was stored, whatever else fails here."""
         if isinstance(outcome, Batch):
-            posts = [entry for entry, _ in outcome.entries if isinstance(entry, Post)]
-            self.posts_stored += len(posts)
             try:
-                for post in posts:
-                    self._recent.add(post)
+                for entry, _ in outcome.entries:
+                    if isinstance(entry, Post):
+                        self.posts_stored += 1
+                        self._recent.add(entry)
+                    elif isinstance(entry, Edited | Redacted):
+                        self._recent.change(entry)
+                        for changes in self._readers.get(entry.room, ()):
+                            changes[entry.position] = entry
             except Exception:  # a bug; everything is on disk
                 _log.exception("caching posts failed")
                 self._recent.clear()
@@ -257,7 +334,7 @@ class SqliteTimeline(Timeline):
         try:
             with gevent.Timeout(_DISK_SECONDS, TimeoutError):
                 running: AsyncResult[_T | Exception]
-                running = pool.spawn(_outcome, function, *arguments)
+                running = pool.spawn(outcome_of, function, *arguments)
                 outcome: _T | Exception = running.get()  # type: ignore[assignment]
         except TimeoutError:  # the disk hangs, and the thread with it
             _log.error("database error: no answer within %d s", _DISK_SECONDS)
@@ -273,25 +350,3 @@ class SqliteTimeline(Timeline):
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
-
-
-def _idle(pool: ThreadPool, end: float) -> bool:
-    """Wait until a pool has no task, up to a monotonic time; return whether it has none."""
-    try:
-        with gevent.Timeout(max(end - time.monotonic(), _MIN_CLOSE_SECONDS), TimeoutError):
-            pool.join()
-    except TimeoutError:
-        return False
-    return True
-
-
-def _outcome(function: Callable[..., _T], *arguments: object) -> _T | Exception:
-    """Return the result of a function, or the exception it raises.
-
-    Native threads must not log, since the locks of logging belong to the hub; a pool would print
-    the exception.
-    """
-    try:
-        return function(*arguments)
-    except Exception as error:
-        return error

@@ -54,13 +54,17 @@ class Space:
         if self.wal_bytes <= WAL_BYTES:
             self.held = 0
             return
+        self.held = 0 if self.empty_log(db) else self.held + 1
+
+    def empty_log(self, db: sqlite3.Connection, wait_ms: int = 0) -> bool:
+        """Empty the log; return whether no reader needs it for so long. Raises sqlite3.Error."""
         (timeout,) = db.execute("PRAGMA busy_timeout").fetchone()
-        db.execute("PRAGMA busy_timeout = 0")  # commits must not wait for readers
+        db.execute(f"PRAGMA busy_timeout = {wait_ms}")  # commits must not wait for readers
         try:
             (busy, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         finally:
             db.execute(f"PRAGMA busy_timeout = {timeout}")
-        self.held = self.held + 1 if busy else 0
+        return not busy
 
 
 def _size(path: str) -> int:

@@ -1,67 +1,34 @@
 """Export and integrity check of a database, for `geventchat history`.
 
-The first line of an export names the format; then come rooms, each followed by its posts in order;
-the last line has the counts, so that an export that was cut off is not taken for a whole one. All
-functions block: they run in a process of their own.
+All functions block: they run in a process of their own.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-import msgspec
-
+from geventchat.server.timeline.lines import RecordLine, RoomLine, StoredPost, written
 from geventchat.server.timeline.sqlite.integrity import missing_posts
-from geventchat.server.timeline.sqlite.schema import is_intact
+from geventchat.server.timeline.sqlite.schema import COLUMNS, is_intact
 
-FORMAT: Final = {"geventchat": "history", "version": 1}
-_ROWS: Final = (
-    "SELECT position, time, author, text, client, key, sum FROM posts WHERE room = ?"
-    " AND position > ? ORDER BY position"
+_CLIENT: Final = COLUMNS.split(", ").index("client")
+_NEWEST: Final = (
+    "SELECT (SELECT max(position) FROM posts WHERE room = ?),"
+    " (SELECT max(change) FROM posts WHERE room = ? AND change > 0)"
 )
-
-
-class StoredPost(msgspec.Struct, kw_only=True, frozen=True):
-    """A post as it is stored; only its position is known if it is `damaged`."""
-
-    position: int
-    time: int = 0
-    author: str = ""
-    text: str = ""
-    client: str = ""
-    """Hash of the author's client id in hexadecimal digits; empty for plain clients."""
-    key: str | None = None
-    damaged: bool = False
-
-
-class RoomLine(msgspec.Struct, kw_only=True, tag="room"):
-    """Starts a room. `top` is its newest position, also if that post was trimmed."""
-
-    name: str
-    topic: str = ""
-    top: int = 0
-
-
-class PostLine(msgspec.Struct, kw_only=True, tag="post"):
-    """A post of the room of the last `RoomLine`."""
-
-    post: StoredPost
-
-
-class EndLine(msgspec.Struct, kw_only=True, tag="end"):
-    """Ends a complete export with the number of its rooms and posts."""
-
-    rooms: int
-    posts: int
+_ROWS: Final = f"SELECT {COLUMNS} FROM posts WHERE room = ? AND position > ? ORDER BY position"
 
 
 def rooms(db: sqlite3.Connection) -> list[tuple[int, RoomLine]]:
     """Return all rooms with their ids, by name."""
     with _texts_as(db, lambda text: text.decode(errors="replace")):
-        found = db.execute("SELECT id, name, topic, top FROM rooms ORDER BY name").fetchall()
+        found = db.execute(
+            "SELECT id, name, topic, top, change FROM rooms ORDER BY name"
+        ).fetchall()
     return [
-        (number, RoomLine(name=name, topic=topic, top=top)) for number, name, topic, top in found
+        (number, RoomLine(name=name, topic=topic, top=top, change=change))
+        for number, name, topic, top, change in found
     ]
 
 
@@ -85,16 +52,10 @@ def posts(db: sqlite3.Connection, room: int) -> Iterator[StoredPost]:
         yield StoredPost(position=position, damaged=True)
 
 
-def export_lines(db: sqlite3.Connection) -> Iterator[bytes]:
-    """Yield the lines of an export, without line ends."""
-    yield msgspec.json.encode(FORMAT)
-    found, count = rooms(db), 0
-    for number, room in found:
-        yield msgspec.json.encode(room)
-        for post in posts(db, number):
-            yield msgspec.json.encode(PostLine(post=post))
-            count += 1
-    yield msgspec.json.encode(EndLine(rooms=len(found), posts=count))
+def export_lines(db: sqlite3.Connection, give_away: Callable[[], str] = str) -> Iterator[bytes]:
+    """Yield the lines of an export, without line ends; the epoch is what `give_away` returns."""
+    found = ((_with_newest(db, number, room), posts(db, number)) for number, room in rooms(db))
+    return written(found, _records(db), give_away)
 
 
 def damage(db: sqlite3.Connection) -> Iterator[str]:
@@ -121,6 +82,21 @@ def unreachable_posts(db: sqlite3.Connection) -> str:
         return str(error)
 
 
+def _with_newest(db: sqlite3.Connection, number: int, room: RoomLine) -> RoomLine:
+    """Return a room with its newest position and change, which the table has only once trimmed."""
+    with suppress(sqlite3.DatabaseError):  # where it is damaged
+        top, change = db.execute(_NEWEST, (number, number)).fetchone()
+        room.top, room.change = top or room.top, max(change or 0, room.change)
+    return room
+
+
+def _records(db: sqlite3.Connection) -> Iterator[RecordLine]:
+    # What is left of redacted texts concerns the file alone.
+    query = "SELECT * FROM records WHERE kind <> 'remains' ORDER BY kind, id"
+    for kind, identity, value in db.execute(query):
+        yield RecordLine(kind=kind, id=identity, value=value)
+
+
 def _read(db: sqlite3.Connection, room: int) -> Iterator[StoredPost | None]:
     """Yield the posts of a room; None for a damaged one, whose position may be wrong too.
 
@@ -131,7 +107,7 @@ def _read(db: sqlite3.Connection, room: int) -> Iterator[StoredPost | None]:
         while True:
             try:
                 for row in db.execute(_ROWS, (room, last)):
-                    post = _stored_post(room, *row)
+                    post = _stored_post(row)
                     yield post
                     last = post.position if post is not None else last + 1
                 return
@@ -152,20 +128,26 @@ def _texts_as(db: sqlite3.Connection, factory: Callable[[bytes], object]) -> Ite
         db.text_factory = str
 
 
-def _stored_post(
-    room: int, position: int, at: int, author: bytes, text: bytes, client: Any, key: Any, total: int
-) -> StoredPost | None:
+def _stored_post(row: Sequence[Any]) -> StoredPost | None:
     """Return a post from its row, in which texts are bytes; None if it is damaged."""
     try:
-        texts = author.decode(), text.decode(), key.decode() if key is not None else None
-    except (UnicodeDecodeError, AttributeError):
+        # The hash of the client is no text.
+        row = [_decoded(value) if at != _CLIENT else value for at, value in enumerate(row)]
+    except UnicodeDecodeError:
         return None
-    if not is_intact(room, position, at, texts[0], texts[1], client, texts[2], total):
+    if not is_intact(*row):
         return None
+    (_, position, time, author, text, client, key, account, hook,
+     change, changed_top, changed_by, changed_account, redacted, _) = row  # fmt: skip
     return StoredPost(
-        position=position, time=at, author=texts[0], text=texts[1],
-        client=(client or b"").hex(), key=texts[2],
+        position=position, time=time, author=author, text=text, client=(client or b"").hex(),
+        key=key, account=account, hook=bool(hook), change=change, changed_top=changed_top,
+        changed_by=changed_by, changed_account=changed_account, redacted=bool(redacted),
     )  # fmt: skip
+
+
+def _decoded(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _end(db: sqlite3.Connection, room: int, which: str) -> int:

@@ -10,10 +10,10 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
-from geventchat.config import Limits
-from geventchat.server.timeline.sqlite.clock import DAY_MS
+from geventchat.server.timeline.clock import DAY_MS
+from geventchat.server.timeline.retention_policy import RetentionPolicy
 
 STEP_POSTS: Final = 200
 """Maximum number of posts deleted in one step."""
@@ -25,7 +25,6 @@ _STEP_ROOMS: Final = 50
 """Rooms of the walk that one step examines: some 0.5 ms."""
 _FREE: Final = 8
 """Space is released to the disk while more than 1/8 of the pages are free."""
-_AWAY_MS: Final = 7 * DAY_MS
 
 
 @dataclass(slots=True)
@@ -38,28 +37,8 @@ class StoredRoom:
     oldest: int = 1
     """The position of the oldest post; one past `top` if there is none."""
     topic: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RetentionPolicy:
-    """Limits of the history; None: no limit."""
-
-    days: int | None = None
-    posts_per_room: int | None = None
-    total_bytes: int | None = None
-
-    @classmethod
-    def of(cls, limits: Limits) -> Self:
-        """Return the policy in the limits of a server."""
-        return cls(limits.history_days, limits.history_posts_per_room, limits.history_bytes)
-
-    @property
-    def away_ms(self) -> int:
-        """How long a server may be down before its clock is doubted: a quarter of the history."""
-        return min(_AWAY_MS, self.days * DAY_MS // 4) if self.days else _AWAY_MS
-
-    def __bool__(self) -> bool:
-        return any((self.days, self.posts_per_room, self.total_bytes))
+    change: int = 0
+    """The number of the newest change, even if that post was deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +121,19 @@ class Retention:
 
 def load(db: sqlite3.Connection, by: str, value: object) -> tuple[str, StoredRoom]:
     """Load a room `by` name or id; return its name too. Raises LookupError, sqlite3.Error."""
-    row = db.execute(f"SELECT id, name, topic, top FROM rooms WHERE {by} = ?", (value,)).fetchone()
+    query = f"SELECT id, name, topic, top, change FROM rooms WHERE {by} = ?"
+    row = db.execute(query, (value,)).fetchone()
     if row is None:
         raise LookupError(value)
-    number, name, topic, remembered = row
-    # One seek each; both in one SELECT would scan the room.
+    number, name, topic, remembered, known = row
+    # One seek each; all in one SELECT would scan the room.
     (top,) = db.execute("SELECT max(position) FROM posts WHERE room = ?", (number,)).fetchone()
     (low,) = db.execute("SELECT min(position) FROM posts WHERE room = ?", (number,)).fetchone()
-    return name, StoredRoom(number, top or remembered, low or remembered + 1, topic)
+    (change,) = db.execute(
+        "SELECT max(change) FROM posts WHERE room = ? AND change > 0", (number,)
+    ).fetchone()
+    change = max(change or 0, known)
+    return name, StoredRoom(number, top or remembered, low or remembered + 1, topic, change)
 
 
 def delete(db: sqlite3.Connection, trim: TrimStep) -> int:
@@ -168,7 +152,10 @@ def delete(db: sqlite3.Connection, trim: TrimStep) -> int:
         ).rowcount
         if room.oldest > trim.upto:
             break
-    db.execute("UPDATE rooms SET top = max(top, ?) WHERE id = ?", (room.top, room.id))
+    db.execute(
+        "UPDATE rooms SET top = max(top, ?), change = max(change, ?) WHERE id = ?",
+        (room.top, room.change, room.id),
+    )
     db.execute("COMMIT")
     return count
 

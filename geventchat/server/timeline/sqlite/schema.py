@@ -8,31 +8,47 @@ the file.
 import os
 import secrets
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from typing import Any, Final
 from urllib.parse import quote
 from zlib import crc32
 
+from geventchat.protocol.events import Post
 from geventchat.protocol.names import UNLISTED
 from geventchat.server.files import create
+from geventchat.server.timeline.changes import Change, event_of
 from geventchat.server.timeline.sqlite.disk import WAL_BYTES
 from geventchat.server.timeline.sqlite.integrity import CHECK_SECONDS, check
 
 APPLICATION_ID: Final = 0x67766368  # "gvch"
-VERSION: Final = 4
+VERSION: Final = 5
 LOCKED_SECONDS: float = 5.0
 """How long a commit waits for a lock of another program before it fails."""
 
 LISTED: Final = f"topic <> '' AND substr(name, 1, 1) <> '{UNLISTED}'"
 """Which rooms are found by their topics; a query has to say it like this to use the index."""
 _LISTED_INDEX: Final = f"CREATE INDEX listed ON rooms (name) WHERE {LISTED};"
+_RECORDS_TABLE: Final = """
+CREATE TABLE records (
+    kind TEXT NOT NULL, id TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, id)
+) WITHOUT ROWID;
+"""
+"""What is kept beside the history, such as accounts; the server has all of it in memory."""
+COLUMNS: Final = (
+    "room, position, time, author, text, client, key, account, hook,"
+    " change, changed_top, changed_by, changed_account, redacted, sum"
+)
+"""The columns of a post in the order of `checksum` and `is_intact`."""
+_CHANGED_BY: Final = COLUMNS.split(", ").index("changed_by")
+_CHANGED_INDEX: Final = "CREATE UNIQUE INDEX changed ON posts (room, change) WHERE change > 0;"
 _TABLES: Final = f"""
 CREATE TABLE store (
     epoch TEXT NOT NULL, posts INTEGER NOT NULL DEFAULT 0, room_bytes INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE rooms (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, topic TEXT NOT NULL DEFAULT '',
-    top INTEGER NOT NULL DEFAULT 0
+    top INTEGER NOT NULL DEFAULT 0, change INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE posts (
     room INTEGER NOT NULL REFERENCES rooms,
@@ -43,14 +59,27 @@ CREATE TABLE posts (
     client BLOB,
     key TEXT,
     sum INTEGER NOT NULL DEFAULT 0,
+    account TEXT,
+    hook INTEGER NOT NULL DEFAULT 0,
+    change INTEGER NOT NULL DEFAULT 0,
+    changed_top INTEGER NOT NULL DEFAULT 0,
+    changed_by TEXT,
+    changed_account TEXT,
+    redacted INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (room, position)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX said_once ON posts (client, key, room) WHERE key IS NOT NULL;
+{_CHANGED_INDEX}
 {_LISTED_INDEX}
+{_RECORDS_TABLE}
 """
 # `rooms.top` keeps the newest position of a room that was trimmed empty: positions are never
-# reused. `store.posts` is the number of posts ever stored, `store.room_bytes` the size of rooms and
-# topics: totals that a start need not compute from all rooms.
+# reused. So does `rooms.change` with the number of the newest change. `store.posts` is the number
+# of posts and changes ever stored, `store.room_bytes` the size of rooms and topics: totals that a
+# start need not compute from all rooms.
+#
+# A post has the number of its latest change (0: none), the newest position of the room at that
+# time, and who made it.
 
 ROOM_BYTES: Final = 200
 """Size of a room in the file without its posts and topic; an upper estimate."""
@@ -59,7 +88,9 @@ TOPIC_FACTOR: Final = 2
 UPDATE_TOTALS: Final = f"""
 UPDATE store SET
     posts = (SELECT coalesce(sum(coalesce(
-        (SELECT max(position) FROM posts WHERE room = rooms.id), top)), 0) FROM rooms),
+        (SELECT max(position) FROM posts WHERE room = rooms.id), top) + coalesce(
+        (SELECT max(change) FROM posts WHERE room = rooms.id AND change > 0), change)), 0)
+        FROM rooms),
     room_bytes = (SELECT coalesce(sum(
         {ROOM_BYTES} + {TOPIC_FACTOR} * length(CAST(topic AS BLOB))), 0) FROM rooms);
 """
@@ -75,6 +106,21 @@ ALTER TABLE store ADD COLUMN posts INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE store ADD COLUMN room_bytes INTEGER NOT NULL DEFAULT 0;
 {UPDATE_TOTALS}
 """
+_UPGRADE_FROM_4: Final = f"""
+ALTER TABLE rooms ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE posts ADD COLUMN account TEXT;
+ALTER TABLE posts ADD COLUMN hook INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE posts ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE posts ADD COLUMN changed_top INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE posts ADD COLUMN changed_by TEXT;
+ALTER TABLE posts ADD COLUMN changed_account TEXT;
+ALTER TABLE posts ADD COLUMN redacted INTEGER NOT NULL DEFAULT 0;
+{_CHANGED_INDEX}
+{_RECORDS_TABLE}
+"""
+
+
+_UNCHANGED: Final = None, 0, 0, 0, None, None, 0
 
 
 def checksum(
@@ -85,21 +131,44 @@ def checksum(
     text: str,
     client: bytes | None,
     key: str | None,
+    account: str | None = None,
+    hook: int = 0,
+    change: int = 0,
+    changed_top: int = 0,
+    changed_by: str | None = None,
+    changed_account: str | None = None,
+    redacted: int = 0,
 ) -> int:
     """Return the checksum of a post as it is stored."""
     # No field can contain U+0000 except the hash of the client, whose length is fixed.
     head = f"{room}\0{position}\0{time}\0{author}\0{text}\0{key or ''}\0"
-    return crc32(client or b"", crc32(head.encode()))
+    total = crc32(client or b"", crc32(head.encode()))
+    more = account, hook, change, changed_top, changed_by, changed_account, redacted
+    if more != _UNCHANGED:  # posts of older versions have none of it
+        changed = f"{change}\0{changed_top}\0{changed_by}\0{changed_account}\0{redacted}"
+        total = crc32(f"{account}\0{hook}\0{changed}".encode(), total)
+    return total
 
 
-def is_intact(
-    room: int, position: int, time: int, author: Any, text: Any, client: Any, key: Any, total: int
-) -> bool:
-    """Return whether a post matches its checksum. Damaged fields may have any type."""
+def is_intact(*row: Any) -> bool:
+    """Return whether the COLUMNS of a post match its checksum. Damaged ones may have any type."""
     try:
-        return checksum(room, position, time, author, text, client, key) == total
-    except (TypeError, AttributeError):
+        return checksum(*row[:-1]) == int(row[-1])
+    except (TypeError, AttributeError, ValueError):
         return False
+
+
+def post_of(name: str, row: Sequence[Any]) -> Post:
+    """Return the post of a room in a row of COLUMNS."""
+    _, position, time, author, text, _, key, account, hook, change, _, _, _, redacted, _ = row
+    return Post(
+        name, position, author, time, text, key, account, change, bool(redacted), bool(hook)
+    )
+
+
+def change_of(name: str, row: Sequence[Any]) -> Change:
+    """Return the latest change of the post of a room in a row of COLUMNS."""
+    return event_of(post_of(name, row), row[_CHANGED_BY] or "", row[_CHANGED_BY + 1])
 
 
 def connect(path: str, *, readonly: bool = False) -> sqlite3.Connection:
@@ -155,9 +224,11 @@ def prepare(db: sqlite3.Connection) -> bool:
             if version == 1:
                 db.create_function("checksum", 7, checksum, deterministic=True)
                 _run(db, _UPGRADE_FROM_1)
-            if version < 3:
+            if version < 5:
+                _run(db, _UPGRADE_FROM_4)
+            if version < 3:  # the totals count changes, too
                 _run(db, _UPGRADE_FROM_2)
-            if version < VERSION:
+            if version < 4:
                 _run(db, _LISTED_INDEX)
         # Also fails if the file is not writable: BEGIN IMMEDIATE does not.
         db.execute(f"PRAGMA user_version = {VERSION}")
@@ -166,6 +237,8 @@ def prepare(db: sqlite3.Connection) -> bool:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+    if tables and version < 5:  # free pages were not overwritten before
+        db.executescript("PRAGMA incremental_vacuum")
     return found is not None
 
 
@@ -188,7 +261,7 @@ def _damaged(found: str) -> sqlite3.DatabaseError:
 
 def _columns(db: sqlite3.Connection) -> list[list[tuple[object, ...]]]:
     """Return the definitions of the tables: a damaged one may change how rows are read."""
-    tables = "store", "rooms", "posts"
+    tables = "store", "rooms", "posts", "records"
     return [db.execute(f"PRAGMA table_info({table})").fetchall() for table in tables]
 
 
@@ -202,6 +275,7 @@ def make_durable(db: sqlite3.Connection) -> None:
     """Configure a connection so that a commit is on disk when it returns."""
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA secure_delete = ON")  # what is deleted or changed is overwritten
     db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
 
 

@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Final
 
-from geventchat.server.timeline.sqlite.clock import DAY_MS
+from geventchat.server.timeline.clock import DAY_MS
 from geventchat.server.timeline.sqlite.store import Store
 
 _TRIM_SECONDS: Final = 60

@@ -3,14 +3,16 @@
 SQLite before 3.51.3 can corrupt a file that two connections write and checkpoint.
 """
 
+import os
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from geventchat.protocol.events import Post, Topic
-from geventchat.server.timeline import Batch, Entry, Submission
-from geventchat.server.timeline.sqlite.clock import Clock
+from geventchat.server.timeline import Batch, RecordChange, Submission
+from geventchat.server.timeline.clock import Clock
+from geventchat.server.timeline.sqlite import remains
 from geventchat.server.timeline.sqlite.disk import Space, probe
 from geventchat.server.timeline.sqlite.retention import (
     Retention,
@@ -21,31 +23,27 @@ from geventchat.server.timeline.sqlite.retention import (
 )
 from geventchat.server.timeline.sqlite.rollback_guard import RollbackGuard
 from geventchat.server.timeline.sqlite.schema import (
-    checksum,
+    COLUMNS,
     connect,
-    is_intact,
     make_durable,
     new_epoch,
     prepare,
     room_bytes,
 )
+from geventchat.server.timeline.sqlite.turn import Repetition, Turn
 
 TOTALS_SECONDS: Final = 0.9
 """Minimum interval between two writes of the totals; due once a second."""
-_INSERT: Final = (
-    "INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (client, key, room) WHERE key IS NOT NULL DO NOTHING"
+_READERS_MS: Final = 20
+"""How long a commit may have to wait for readers of the log before it is cleaned."""
+_RESTORE: Final = (
+    f"INSERT OR REPLACE INTO posts ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(', ')))})"
 )
-
-
-class _Turn:
-    """The entries of one turn, and the rows to write for them."""
-
-    def __init__(self) -> None:
-        self.entries: list[tuple[Entry, int]] = []
-        self.rows: list[tuple[object, ...]] = []
-        self.tops: dict[str, int] = {}
-        self.topics: dict[str, str] = {}
+_NEWEST_POSTS: Final = (
+    "SELECT name, coalesce(position, top), coalesce(time, 0) FROM rooms LEFT JOIN posts"
+    " ON room = rooms.id AND position = (SELECT max(position) FROM posts WHERE room = rooms.id)"
+    " WHERE name >= ? AND name < ?"
+)
 
 
 class Store:
@@ -58,8 +56,10 @@ class Store:
         """The open rooms. This thread adds them; the timeline removes them."""
         self._unconfirmed: dict[str, StoredRoom] = {}
         """Rooms of a transaction that is not known to be committed, as they were before it."""
+        self._former: list[tuple[Any, ...]] = []
+        """The rows of posts before that transaction changed them."""
         self.posts = 0
-        """Number of posts ever stored; after a crash, up to one second before it."""
+        """Number of posts and changes ever stored; after a crash, up to one second before it."""
         self.room_bytes = 0
         """Size of rooms and topics in the file."""
         self._written_totals = (0, 0)
@@ -76,6 +76,12 @@ class Store:
         self.recoveries = 0
         """How often `failing` has ended."""
         self.space = Space(path)
+        self.has_remains = False
+        """Whether parts of redacted texts may be in the file or in the log."""
+        self._cleaning = False
+        self._file: int | None = None
+        """The file, if it was searched. To close it while the database is open would release the
+        locks of SQLite."""
         self.renewed = False
         """Whether a rollback was detected at the start, and a new epoch started."""
         self.db: sqlite3.Connection | None = connect(path)
@@ -89,6 +95,7 @@ class Store:
         """Prepare the tables, load the totals, and start a new epoch after a rollback."""
         self.fully_checked = prepare(db)
         self.reload()
+        self.has_remains = bool(self.records("remains"))
         self.renewed = self.guard.detects_rollback(self.epoch, self.posts)
         self.clock = Clock(self.guard.last_ms)
         if self.renewed:
@@ -115,6 +122,9 @@ class Store:
                 self._write_totals(self.db, at_once=True)
             self.db.close()
             self.db = None
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
     def open(self, name: str) -> None:
         """Load a room into `rooms`."""
@@ -124,7 +134,34 @@ class Store:
     def store(self, submitted: list[Submission]) -> Batch:
         """Store submissions in one transaction, or none of them."""
         try:
-            return self._try_to_store(self._connection(), submitted, Batch())
+            return self._try_to_store(self._connection(), submitted)
+        except BaseException:
+            self._discard_connection()
+            raise
+
+    def newest_posts(self, prefix: str) -> list[tuple[str, int, int]]:
+        """Return name, newest position and its time of the rooms that begin with a character."""
+        following = chr(ord(prefix) + 1)
+        return self._connection().execute(_NEWEST_POSTS, (prefix, following)).fetchall()
+
+    def records(self, kind: str) -> list[tuple[str, bytes]]:
+        """Return the records of a kind, by id."""
+        query = "SELECT id, value FROM records WHERE kind = ? ORDER BY id"
+        return self._connection().execute(query, (kind,)).fetchall()
+
+    def keep(self, changes: Sequence[RecordChange]) -> None:
+        """Write records in one transaction, or none of them.
+
+        A failed commit may be found complete later; who asked writes the records again.
+        """
+        written = [change for change in changes if change[2] is not None]
+        deleted = [change[:2] for change in changes if change[2] is None]
+        try:
+            db = self._connection()
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", written)
+            db.executemany("DELETE FROM records WHERE kind = ? AND id = ?", deleted)
+            db.execute("COMMIT")
         except BaseException:
             self._discard_connection()
             raise
@@ -141,7 +178,8 @@ class Store:
             trim = self.retention.next(db, now, self.room_bytes)
             if trim is not None:
                 self.trimmed += delete(db, trim)
-            trimmed = trim is not None or release_space(db)
+            # Pages must not change places while they are searched.
+            trimmed = trim is not None or (not self._cleaning and release_space(db))
             make_durable(db)
         except BaseException:
             self._discard_connection()
@@ -156,6 +194,48 @@ class Store:
             self._write_totals(db)
             self.space.shrink(db)
         except BaseException:
+            self._discard_connection()
+            raise
+
+    def begin_cleaning(self) -> int | None:
+        """Empty the log, which has former texts; return the file, to be searched for remains.
+
+        Returns None if something reads the log.
+        """
+        try:
+            if not self.space.empty_log(self._connection(), _READERS_MS):
+                return None
+        except BaseException:
+            self._discard_connection()
+            raise
+        if self._file is None:
+            self._file = os.open(os.path.realpath(self._path), os.O_RDWR | os.O_CLOEXEC)
+        self.has_remains, self._cleaning = False, True
+        return self._file
+
+    def remove_remains(self, pages: list[int]) -> bool:
+        """Remove the remains in some pages; return whether nothing kept it from doing so."""
+        try:
+            db = self._connection()
+            if not self.space.empty_log(db, _READERS_MS):
+                return False
+            assert self._file is not None
+            remains.remove(self._file, pages)
+            db.execute("PRAGMA shrink_memory")  # pages in memory still have them
+        except BaseException:
+            self.has_remains, self._cleaning = True, False
+            self._discard_connection()
+            raise
+        return True
+
+    def end_cleaning(self) -> None:
+        """Note that nothing remains, unless something was redacted meanwhile."""
+        self._cleaning = False
+        try:
+            if not self.has_remains:
+                self._connection().execute("DELETE FROM records WHERE kind = 'remains'")
+        except BaseException:
+            self.has_remains = True
             self._discard_connection()
             raise
 
@@ -209,6 +289,8 @@ class Store:
                 self.rooms[name].id = number
             db.execute("DELETE FROM posts WHERE room = ? AND position > ?", (number, known.top))
             db.execute("UPDATE rooms SET topic = ? WHERE id = ?", (known.topic, number))
+            former = [row for row in self._former if row[0] == number and row[1] <= known.top]
+            db.executemany(_RESTORE, former[::-1])  # of a post that was changed twice, the first
         for room in self.rooms.values():  # a failed trim may have moved `oldest`
             (low,) = db.execute(
                 "SELECT min(position) FROM posts WHERE room = ?", (room.id,)
@@ -220,7 +302,7 @@ class Store:
         )
         db.execute("COMMIT")
         self._written_totals = self.posts, self.room_bytes
-        self._unconfirmed = {}
+        self._unconfirmed, self._former = {}, []
 
     def _discard_connection(self) -> None:
         """Close a failed connection.
@@ -252,43 +334,34 @@ class Store:
         except LookupError:
             return StoredRoom(0)
 
-    def _try_to_store(
-        self, db: sqlite3.Connection, submitted: list[Submission], batch: Batch
-    ) -> Batch:
-        rooms = self._rooms_of(db, submitted)
-        # What to roll back to unless the commit succeeds: only then are these rooms changed.
-        self._unconfirmed = rooms
-        db.execute("BEGIN IMMEDIATE")
-        made = self._add_rooms(db, rooms)
-        before = db.total_changes
-        turn = self._assign_positions(rooms, made, submitted)
-        db.executemany(_INSERT, turn.rows)
-        if db.total_changes - before != len(turn.rows):
-            # Some submission is a repetition: rare, so only now each is looked up.
+    def _try_to_store(self, db: sqlite3.Connection, submitted: list[Submission]) -> Batch:
+        try:
+            turn = self._write(db, submitted, looks_up=False)
+        except Repetition:
+            # Rare, and a savepoint to return to would copy each page that a turn changes.
             db.execute("ROLLBACK")
-            db.execute("BEGIN IMMEDIATE")
-            fresh, again = self._deduplicate(db, rooms, submitted, batch)
-            wanted = {each.room for each in fresh}
-            made = self._add_rooms(db, {name: rooms[name] for name in wanted})
-            turn = self._assign_positions(rooms, made, fresh)
-            db.executemany(_INSERT, turn.rows)
-            places = {number: entry for entry, number in turn.entries}
-            for each, first in again:
-                post = places[first.number]
-                assert isinstance(post, Post)
-                _add_verdict(batch, each, post.position, first.text)
-        for name, topic in turn.topics.items():
-            number = made.get(name) or rooms[name].id
-            db.execute("UPDATE rooms SET topic = ? WHERE id = ?", (topic, number))
+            turn = self._write(db, submitted, looks_up=True)
         db.execute("COMMIT")
-        self._unconfirmed = {}
-        self._apply(rooms, made, turn)
-        batch.entries = turn.entries
-        return batch
+        self._unconfirmed, self._former = {}, []
+        self._apply(turn)
+        turn.batch.entries = turn.entries
+        return turn.batch
 
-    def _apply(self, rooms: dict[str, StoredRoom], made: dict[str, int], turn: _Turn) -> None:
+    def _write(
+        self, db: sqlite3.Connection, submitted: list[Submission], *, looks_up: bool
+    ) -> Turn:
+        """Write a turn in a transaction, still to be committed."""
+        turn = Turn(db, self._rooms_of(db, submitted), looks_up=looks_up)
+        # What to roll back to unless the commit succeeds: only then are these rooms changed.
+        self._unconfirmed, self._former = turn.rooms, turn.former
+        db.execute("BEGIN IMMEDIATE")
+        turn.take(submitted)
+        return turn
+
+    def _apply(self, turn: Turn) -> None:
         """Update rooms and totals after a commit."""
-        for name, number in made.items():
+        rooms = turn.rooms
+        for name, number in turn.made.items():
             rooms[name].id = number
             self.room_bytes += room_bytes("")
         for name, top in turn.tops.items():
@@ -297,7 +370,11 @@ class Store:
         for name, topic in turn.topics.items():
             self.room_bytes += room_bytes(topic) - room_bytes(rooms[name].topic)
             rooms[name].topic = topic
-        self.posts += len(turn.rows)
+        for name, change in turn.changes.items():
+            self.posts += change - rooms[name].change
+            rooms[name].change = change
+        self.posts += turn.posts
+        self.has_remains = self.has_remains or turn.redacts
 
     def _rooms_of(
         self, db: sqlite3.Connection, submitted: list[Submission]
@@ -309,89 +386,3 @@ class Store:
                 room = self.rooms.get(each.room)
                 rooms[each.room] = room if room is not None else self._load(db, each.room)
         return rooms
-
-    def _add_rooms(self, db: sqlite3.Connection, rooms: dict[str, StoredRoom]) -> dict[str, int]:
-        """Insert the rooms that are not stored yet; return their ids, valid after the commit."""
-        made: dict[str, int] = {}
-        for name, room in rooms.items():
-            if not room.id:
-                cursor = db.execute("INSERT INTO rooms (name) VALUES (?)", (name,))
-                assert cursor.lastrowid is not None
-                made[name] = cursor.lastrowid
-        return made
-
-    def _assign_positions(
-        self, rooms: dict[str, StoredRoom], made: dict[str, int], submitted: list[Submission]
-    ) -> _Turn:
-        """Assign positions to submissions; return the entries, and the rows of the posts."""
-        now = int(time.time() * 1000)
-        turn = _Turn()
-        entries, rows, tops = turn.entries, turn.rows, turn.tops
-        for each in submitted:
-            name, author, text, client, key = (
-                each.room, each.author, each.text, each.client, each.key
-            )  # fmt: skip
-            if each.is_topic:
-                turn.topics[name] = text
-                entries.append((Topic(room=name, topic=text, by=author), each.number))
-                continue
-            known = rooms[name]
-            room = known.id or made[name]
-            position = tops[name] = (tops.get(name) or known.top) + 1
-            entries.append((Post(name, position, author, now, text, key), each.number))
-            total = checksum(room, position, now, author, text, client, key)
-            rows.append((room, position, now, author, text, client, key, total))
-        return turn
-
-    def _deduplicate(
-        self,
-        db: sqlite3.Connection,
-        rooms: dict[str, StoredRoom],
-        submitted: list[Submission],
-        batch: Batch,
-    ) -> tuple[list[Submission], list[tuple[Submission, Submission]]]:
-        """Return the first submission of each key, and repetitions paired with their first.
-
-        Repetitions of stored posts get their verdict in the batch.
-        """
-        fresh: list[Submission] = []
-        firsts: dict[tuple[bytes, str, str], Submission] = {}
-        again: list[tuple[Submission, Submission]] = []
-        for each in submitted:
-            if each.key is None:
-                fresh.append(each)
-                continue
-            slot = each.client, each.key, each.room
-            stored = _stored_before(db, rooms[each.room].id, each)
-            if stored is not None and not is_intact(*stored):
-                batch.failed.append(each.number)  # the damaged text cannot be compared
-            elif stored is not None:
-                _add_verdict(batch, each, stored[1], stored[4])
-            elif slot in firsts:
-                again.append((each, firsts[slot]))
-            else:
-                firsts[slot] = each
-                fresh.append(each)
-        return fresh, again
-
-
-def _stored_before(
-    db: sqlite3.Connection, room: int, submission: Submission
-) -> tuple[int, int, int, Any, Any, Any, Any, int] | None:
-    """Return the row of the stored post with the key of a submission, if there is one."""
-    db.text_factory = lambda text: text.decode("utf-8", "replace")  # a damaged one does not match
-    try:
-        found: tuple[int, int, int, Any, Any, Any, Any, int] | None = db.execute(
-            "SELECT * FROM posts WHERE client = ? AND key = ? AND room = ?",
-            (submission.client, submission.key, room),
-        ).fetchone()
-    finally:
-        db.text_factory = str
-    return found
-
-
-def _add_verdict(batch: Batch, submission: Submission, position: int, text: str) -> None:
-    if text == submission.text:
-        batch.repeated.append((submission.number, position))
-    else:
-        batch.conflicts.append(submission.number)

@@ -1,0 +1,240 @@
+"""Read marks: how far each account has read its rooms, and what it has not read of them.
+
+Mentions, and the posts of an account itself, are counted when they are stored, in its membership.
+That costs little: a text is searched for the nicks of all accounts at once. What was counted is
+written every few seconds, with the position in each room up to which it was; what was stored after
+that, but before a crash, is counted at the next start.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Final, Self, TypeGuard
+
+from msgspec import Struct
+
+from geventchat.protocol import names
+from geventchat.protocol.errors import Refused
+from geventchat.protocol.events import Post
+from geventchat.protocol.mentions import Names
+from geventchat.server.people.account import Account, Mark, Membership
+from geventchat.server.people.records import Kept, Records, decoded
+from geventchat.server.timeline import Timeline
+
+COUNTED: Final = "counted"
+"""The kind of the record of a room."""
+_WRITE_SECONDS: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class CountedRecord(Struct):
+    """What is written of a room: up to where its posts are counted."""
+
+    position: int
+
+
+class _Counted:
+    """A room that accounts are in."""
+
+    __slots__ = ("name", "people", "position")
+
+    def __init__(self, name: str, position: int = 0) -> None:
+        self.name = name
+        self.position = position
+        """Up to which its posts are counted."""
+        self.people = 0
+        """Memberships of accounts."""
+
+    def copy(self) -> Self:
+        """Return it as it is now."""
+        copy = type(self)(self.name, self.position)
+        copy.people = self.people
+        return copy
+
+    @property
+    def record(self) -> tuple[str, str]:
+        return COUNTED, self.name
+
+    def value(self) -> object:
+        return CountedRecord(self.position) if self.people else None
+
+    @classmethod
+    def load(cls, name: str, value: bytes) -> Self:
+        """Return the room of a record."""
+        return cls(name, decoded(CountedRecord, value).position)
+
+
+class Marks:
+    """The marks of all accounts. Nothing here waits but `catch_up`."""
+
+    def __init__(
+        self, timeline: Timeline, records: Records, accounts: Mapping[str, Account]
+    ) -> None:
+        """`accounts`: by id, removed ones too."""
+        self._timeline = timeline
+        self._records = records
+        self._accounts = accounts
+        self._nicks: Names[Account] = Names()
+        self._rooms: dict[str, _Counted] = {}
+        """By name; only those that accounts are in."""
+        self._changed: dict[Kept, None] = {}
+        self._due = 0.0
+
+    def load(self, rooms: Iterable[tuple[str, bytes]]) -> None:
+        """Take over the records of rooms; the memberships follow."""
+        self._rooms = {name: _Counted.load(name, value) for name, value in rooms}
+
+    # Who is where, under which nick
+
+    def name(self, account: Account, former: str | None = None) -> None:
+        """Look for the nick of an account from now on, and no longer for its former one."""
+        if former is not None:
+            self._nicks.remove(former, account)
+        self._nicks.put(account.nick, account)
+
+    def forget(self, account: Account) -> None:
+        """Look for the nick of an account no longer."""
+        self._nicks.remove(account.nick, account)
+
+    def add(self, membership: Membership) -> None:
+        """Count the posts of a room for a member, once its mark has begun.
+
+        That of a conversation begins before the first post.
+        """
+        room = self._rooms.setdefault(membership.room, _Counted(membership.room))
+        room.people += 1
+        if not membership.epoch and names.is_conversation(membership.room):
+            membership.begin(self._timeline.epoch, 0)
+
+    def remove(self, membership: Membership) -> None:
+        """Count for a member no longer."""
+        self._changed.pop(membership, None)
+        room = self._rooms.get(membership.room)
+        if room is not None:
+            room.people -= 1
+            if not room.people:
+                del self._rooms[room.name]
+                self._changed[room] = None
+
+    # Marks
+
+    def begin(self, membership: Membership, position: int) -> bool:
+        """Begin the mark of a member at a position, unless it has begun in this epoch.
+
+        Returns whether it began.
+        """
+        if membership.epoch == self._timeline.epoch:
+            return False
+        membership.begin(self._timeline.epoch, position)
+        self._changed[membership] = None
+        return True
+
+    def of(self, account: Account, room: str, oldest: int, newest: int) -> Mark | None:
+        """Return the mark of an account in a room, over these positions; None: it is not in it.
+
+        If it is new it begins at the newest.
+        """
+        membership = account.memberships.get(room)
+        if membership is None or not membership.joined:
+            return None
+        self.begin(membership, newest)
+        return membership.mark(oldest, newest)
+
+    def count(self, post: Post) -> None:
+        """Count a post that was stored. Cheap: called for every post."""
+        room = self._rooms.get(post.room)
+        if room is None or post.position <= room.position:
+            return
+        room.position = post.position
+        self._changed[room] = None
+        self._count(post)
+
+    def _count(self, post: Post) -> None:
+        author = None
+        if post.account is not None and (author := self._accounts.get(post.account)) is not None:
+            membership = author.memberships.get(post.room)
+            if self._counts(membership) and membership.say(post.position):
+                self._changed[membership] = None
+        for account in self._nicks.mentioned(post.text):
+            membership = account.memberships.get(post.room)
+            if account is author or not self._counts(membership):
+                continue
+            if membership.mention(post.position):
+                self._changed[membership] = None
+
+    def _counts(self, membership: Membership | None) -> TypeGuard[Membership]:
+        return membership is not None and membership.epoch == self._timeline.epoch
+
+    # On disk
+
+    def tick(self, now: float) -> None:
+        """Have what was counted written, every few seconds; `now` is the monotonic time."""
+        if self._changed and now >= self._due:
+            self._due = now + _WRITE_SECONDS
+            self.write()
+
+    def write(self) -> None:
+        """Have what was counted written soon.
+
+        Memberships are written as they are by then, so rooms are as they are now: what was counted
+        up to the position of a room must never be written after it. What is written before it is
+        counted once, by its position.
+        """
+        changed, self._changed = self._changed, {}
+        self._records.note(
+            *(each.copy() if isinstance(each, _Counted) else each for each in changed)
+        )
+
+    def counted(self) -> Iterable[Kept]:
+        """Return the rooms that are counted."""
+        return list(self._rooms.values())
+
+    def forget_positions(self) -> None:
+        """Count all posts of another epoch, whose positions begin anew."""
+        for room in self._rooms.values():
+            room.position = 0
+            self._changed[room] = None
+
+    def catch_up(self, newest: Mapping[str, int]) -> None:
+        """Count what was stored after it was last written. Waits.
+
+        `newest` are positions that are known: to open a room takes some 0.2 ms. Marks of another
+        epoch begin anew. Called before the first client connects, and when an epoch begins.
+        """
+        members: dict[str, list[Membership]] = {}
+        for account in self._accounts.values():
+            for membership in account.memberships.values():
+                members.setdefault(membership.room, []).append(membership)
+        for name, memberships in members.items():
+            room = self._rooms.get(name)
+            if room is None:  # all have left meanwhile
+                continue
+            if newest.get(name) == room.position and all(map(self._counts, memberships)):
+                continue
+            try:
+                self._catch_up(room, memberships)
+            except Refused:
+                _log.warning("unread posts of a room could not be counted: database error")
+        self.write()
+
+    def _catch_up(self, room: _Counted, memberships: list[Membership]) -> None:
+        timeline = self._timeline
+        with timeline.opened(room.name):
+            newest = timeline.position(room.name)
+            begun = [each for each in memberships if each.epoch == timeline.epoch]
+            for membership in memberships:
+                if membership.epoch:
+                    self.begin(membership, newest)
+            if room.position == newest:
+                return
+            position = room.position if room.position < newest else 0
+            position = max(position, min((each.read for each in begun), default=newest))
+            while position < newest:
+                posts = timeline.since(room.name, position, newest)
+                if not posts:
+                    break
+                for post in posts:
+                    self._count(post)
+                position = posts[-1].position
+            room.position = newest
+            self._changed[room] = None

@@ -1,0 +1,110 @@
+"""What is kept of people when a new epoch begins while the server runs.
+
+The store may have lost posts and records, or have older ones. What is in memory was confirmed, so
+it holds: the store gets what it lacks, and loses what was deleted since. Positions begin anew, as
+after a start with another epoch.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import gevent
+
+from geventchat.protocol import names
+from geventchat.protocol.errors import Refused
+from geventchat.server.people.account import ACCOUNT, MEMBERSHIP, Membership
+from geventchat.server.people.hooks import HOOK
+from geventchat.server.people.login import LOGIN
+from geventchat.server.people.marks import COUNTED
+from geventchat.server.people.people import People
+from geventchat.server.people.private import PRIVATE
+from geventchat.server.people.records import Kept, encoded
+from geventchat.server.timeline import Timeline
+
+_RETRY_SECONDS: Final = 1.0
+_AT_ONCE: Final = 500
+"""Records that are written together."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Deleted:
+    """A record that is in the store and should not be."""
+
+    def __init__(self, kind: str, number: str) -> None:
+        self.record = kind, number
+
+    def value(self) -> None:
+        return None
+
+
+def adopt(people: People, timeline: Timeline) -> None:
+    """Adapt everything to the new epoch of a timeline, and the timeline's records. Waits."""
+    epoch = timeline.epoch
+    while timeline.epoch == epoch:
+        try:
+            _write_records(people, timeline)
+            _find_newest(people, timeline)
+            people.catch_up()
+        except Refused:
+            gevent.sleep(_RETRY_SECONDS)
+        else:
+            return
+
+
+def _write_records(people: People, timeline: Timeline) -> None:
+    """Have the store hold what is in memory. Waits. Raises Refused `storage`."""
+    for kind in (ACCOUNT, LOGIN, PRIVATE, MEMBERSHIP, HOOK, COUNTED):
+        stored = dict(timeline.records(kind))
+        changed: list[Kept] = [
+            each
+            for each in list(_kept(people, kind))
+            if encoded(each.value()) != stored.pop(each.record[1], None)
+        ]
+        if stored:  # what began meanwhile is not in the former list
+            kept = {each.record[1] for each in _kept(people, kind)}
+            changed += [_Deleted(kind, number) for number in stored if number not in kept]
+        if changed:
+            _log.warning("writing %d records of kind %s that the store lacks", len(changed), kind)
+        for first in range(0, len(changed), _AT_ONCE):
+            people.save(*changed[first : first + _AT_ONCE])
+
+
+def _kept(people: People, kind: str) -> Iterator[Kept]:
+    if kind == ACCOUNT:
+        yield from people.accounts.values()
+    elif kind == LOGIN:
+        for account in people.accounts.values():
+            yield from people.logins(account)
+    elif kind == PRIVATE:
+        yield from people.private.values()
+    elif kind == MEMBERSHIP:
+        for account in people.accounts.values():
+            yield from account.memberships.values()
+    elif kind == HOOK:
+        yield from people.hooks.of(None)
+    else:
+        yield from people.marks.counted()
+
+
+def _find_newest(people: People, timeline: Timeline) -> None:
+    """Find the newest posts of private rooms, which members may join at. Waits. Raises Refused."""
+    for name, position, _ in timeline.newest_posts(names.CONVERSATION):
+        if (conversation := people.private.get(name)) is not None:
+            conversation.newest = max(conversation.newest, position)
+    for private in list(people.private.values()):
+        if private.between:
+            _limit(people, list(private.members.values()), private.newest)
+        elif private.from_join:
+            with timeline.opened(private.name):
+                newest = timeline.position(private.name)
+                _limit(people, list(private.members.values()), newest)
+
+
+def _limit(people: People, memberships: Sequence[Membership], newest: int) -> None:
+    """Let no membership begin after the newest post: it would hide what comes."""
+    for each in memberships:
+        if each.since > newest:
+            each.since = newest
+            people.records.note(each)

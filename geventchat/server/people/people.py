@@ -1,0 +1,358 @@
+"""Everybody who has an account, and the rooms that only some of them may be in.
+
+All of it is in memory, and on disk before anything is confirmed that depends on it. Nothing here
+waits unless it says so.
+"""
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Collection
+from typing import Final
+
+import msgspec
+
+from geventchat.protocol import names
+from geventchat.protocol.errors import Refused
+from geventchat.server.people.account import ACCOUNT, MEMBERSHIP, Account, Membership
+from geventchat.server.people.conversations import Conversations
+from geventchat.server.people.hooks import HOOK, Hook, Hooks
+from geventchat.server.people.login import LOGIN, Login, digest
+from geventchat.server.people.marks import COUNTED, Marks
+from geventchat.server.people.passwords import Passwords
+from geventchat.server.people.private import PRIVATE, PrivateRoom
+from geventchat.server.people.records import Kept, Records
+from geventchat.server.timeline import Timeline
+
+_ID_BYTES: Final = 12
+_MOST_LOGINS: Final = 100
+"""Of one account; the one that was not used for longest gives way, a connected one last."""
+_USED_MS: Final = 60 * 60 * 1000
+SIGN_INS: Final = (
+    "session", "password", "registered", "wrong", "limited", "busy", "banned", "refused",
+)  # fmt: skip
+"""What becomes of a hello with an account: the way it signed in, or why it did not."""
+UNINVITED: Final = "You cannot join that room without an invitation."
+"""What is said whether there is such a room or not."""
+
+
+class People:
+    """Accounts by id, and private rooms by name."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        """Load everything. Blocks. Raises ValueError if a record cannot be read."""
+        self._timeline = timeline
+        self.records = Records(timeline.keep)
+        self.accounts: dict[str, Account] = {}
+        self.private: dict[str, PrivateRoom] = {}
+        """Private rooms and conversations; none is ever deleted, even if nobody is in it."""
+        self.conversations = Conversations()
+        self._members: Counter[str] = Counter()
+        """How many accounts are in each room, or invited."""
+        self._latest = 0
+        """When an account joined a room last, in ms since 1970."""
+        self._numbers = 0
+        """Private rooms that were ever made."""
+        self._logins: dict[str, Login] = {}
+        """By the hash of their token."""
+        self._logins_of: dict[Account, list[Login]] = {}
+        self._removed = 0
+        self.passwords = Passwords()
+        self.sign_ins = Counter(dict.fromkeys(SIGN_INS, 0))
+        """How many hellos signed in, or did not, by outcome."""
+        self.marks = Marks(timeline, self.records, self.accounts)
+        try:
+            self._load()
+        except msgspec.DecodeError as error:
+            raise ValueError(f"a record of an account cannot be read: {error}") from None
+
+    def _load(self) -> None:
+        for number, value in self._timeline.records(ACCOUNT):
+            account = self.accounts[number] = Account.load(number, value)
+            self._removed += account.removed
+            if not account.removed:
+                self.marks.name(account)
+        self.marks.load(self._timeline.records(COUNTED))
+        for name, value in self._timeline.records(PRIVATE):
+            self.private[name] = private = PrivateRoom.load(name, value)
+            self._numbers = max(self._numbers, private.number)
+        for number, value in self._timeline.records(MEMBERSHIP):
+            owner, _, room = number.partition("/")
+            if owner in self.accounts:
+                self._put(Membership.load(self.accounts[owner], room, value))
+        for name, position, said in self._timeline.newest_posts(names.CONVERSATION):
+            if (conversation := self.private.get(name)) is not None:
+                conversation.newest = position
+                conversation.active = said or conversation.created
+        for private in self.private.values():
+            if private.between:
+                self.conversations.add(private)
+                for membership in private.members.values():
+                    # That something was said is on disk before that this opened it again.
+                    membership.joined = membership.joined or private.newest > membership.since
+        self.hooks = Hooks(Hook.load(*each) for each in self._timeline.records(HOOK))
+        for hashed, value in self._timeline.records(LOGIN):
+            login = Login.load(hashed, value, self.accounts)
+            if login is not None:
+                self._add(login)
+
+    def catch_up(self) -> None:
+        """Count what is unread since it was last written, or in another epoch. Waits."""
+        newest = {each.name: each.newest for each in self.private.values() if each.between}
+        self.marks.catch_up(newest)
+
+    def forget_positions(self) -> None:
+        """Forget the positions of an epoch that has ended; `new_epoch` finds the new ones."""
+        self.marks.forget_positions()
+        for private in self.private.values():
+            private.newest = 0
+
+    @property
+    def count(self) -> int:
+        """The number of accounts, without those that were removed."""
+        return len(self.accounts) - self._removed
+
+    def save(self, *changed: Kept) -> None:
+        """Wait until the present state of these is on disk. Raises Refused `storage`."""
+        self.records.save(*changed)
+
+    def create(self, nick: str, password: str = "") -> Account:
+        """Make an account; the caller has taken its nick, and saves it."""
+        account = Account(_new_id(), nick, now_ms(), password)
+        self.accounts[account.id] = account
+        self.marks.name(account)
+        return account
+
+    def find(self, number: str) -> Account | None:
+        """Return the account with an id, unless it was removed."""
+        account = self.accounts.get(number)
+        return account if account is not None and not account.removed else None
+
+    def discard(self, account: Account) -> None:
+        """Forget an account that could not be stored; the caller gives its nick back."""
+        del self.accounts[account.id]
+        self.marks.forget(account)
+        account.discarded = True
+        self.end(account)
+        self.records.note(account)
+
+    def remove(self, account: Account) -> list[Kept]:
+        """Remove an account; return what the caller saves.
+
+        Its id is never used again, and its posts keep its last nick.
+        """
+        account.removed, account.password = True, ""
+        self.marks.forget(account)
+        self._removed += 1
+        account.former.clear()
+        return [account, *self.end(account)]
+
+    def end(self, account: Account, *, rooms: bool = True, keep: Login | None = None) -> list[Kept]:
+        """End the logins of an account but one, and its memberships; return what was changed."""
+        ended: list[Kept] = []
+        for login in self.logins(account):
+            if login is not keep:
+                self.log_out(login)
+                ended.append(login)
+        for membership in list(account.memberships.values()) if rooms else ():
+            moderator = self.leave(membership)
+            ended += [membership] if moderator is None else [membership, moderator]
+        return ended
+
+    # Logins
+
+    def log_in(
+        self, account: Account, device: str | None, connected: Collection[Login] = ()
+    ) -> tuple[Login, str, list[Kept]]:
+        """Begin a login on a device; return it, its token, and what the caller saves.
+
+        Those that are `connected` do not end for it, unless all are: then one does.
+        """
+        now = now_ms()
+        login, token = Login.new(account, now, device or "")
+        changed: list[Kept] = [login]
+        held = sorted(self.logins(account), key=lambda each: (each in connected, each.used))
+        for old in held:
+            void = old.is_void(now) and old not in connected
+            if void or (old is held[0] and len(held) >= _MOST_LOGINS):
+                self.log_out(old)
+                changed.append(old)
+        self._add(login)
+        return login, token, changed
+
+    def login_of(self, token: str) -> Login | None:
+        """Return the login with a token, if it can still be used, and note that it was."""
+        login = self._logins.get(digest(token))
+        if login is None or login.is_void(now_ms()):
+            return None
+        self.note_used(login)
+        return login
+
+    def note_used(self, login: Login) -> None:
+        """Note that a login is in use, at most once an hour."""
+        now = now_ms()
+        if not login.ended and now - login.used > _USED_MS:
+            login.used = now
+            self.records.note(login)
+
+    def log_out(self, login: Login) -> None:
+        """End a login; the caller saves it, and ends its connections."""
+        login.ended = True
+        self._logins.pop(login.digest, None)
+        if login in (of_account := self._logins_of.get(login.account, [])):
+            of_account.remove(login)
+        if not of_account:
+            self._logins_of.pop(login.account, None)
+
+    def logins(self, account: Account) -> list[Login]:
+        """Return the logins of an account, in the order in which they began."""
+        return list(self._logins_of.get(account, ()))
+
+    def _add(self, login: Login) -> None:
+        self._logins[login.digest] = login
+        self._logins_of.setdefault(login.account, []).append(login)
+
+    # Rooms
+
+    def join(self, account: Account, room: str, newest: int | None = None) -> Membership:
+        """Put a room into the set of an account, unless it is there; the caller saves it.
+
+        `newest` is the room's newest position, where its mark begins. Raises Refused `forbidden`
+        for a private room without an invitation.
+        """
+        self.check_join(account, room)
+        membership = account.memberships.get(room)
+        if membership is None or not membership.joined:
+            if membership is None:
+                membership = self._put(Membership(account, room))
+            membership.joined = True
+            membership.began = self._later()
+            membership.since = newest or 0
+            private = self.private.get(room)
+            if private is not None and not private.between and not private.is_moderated:
+                membership.moderator = True  # all others have left
+        if newest is None:  # nothing is known of it unless it is open
+            newest = self._timeline.position(room) or None
+        if newest is not None:
+            self.marks.begin(membership, newest)
+        return membership
+
+    def leave(self, membership: Membership) -> Membership | None:
+        """Take a room out of the set of its account; the caller saves the membership.
+
+        Returns the membership that became a moderator's, which the caller saves too: of who joined
+        first, if no moderator is left.
+        """
+        account, room = membership.account, membership.room
+        if membership.ended:
+            return None
+        membership.ended = True
+        del account.memberships[room]
+        self.marks.remove(membership)
+        self._members[room] -= 1
+        if not self._members[room]:
+            del self._members[room]
+        private = self.private.get(room)
+        if private is None:
+            return None
+        del private.members[account.id]
+        if not membership.moderator:
+            return None
+        joined = private.joined
+        if not joined or private.is_moderated:
+            return None
+        joined[0].moderator = True
+        return joined[0]
+
+    def has_members(self, room: str) -> bool:
+        """Return whether any account is in a room, connected or not."""
+        return room in self._members
+
+    def hidden(self, account: Account | None, room: str) -> int:
+        """Return the position up to which an account may not read a room; 0: it may read all."""
+        private = self.private.get(room)
+        if account is None or private is None or not private.from_join:
+            return 0
+        membership = account.memberships.get(room)
+        return membership.since if membership is not None else 0
+
+    # Private rooms
+
+    def create_private(self, account: Account, name: str, *, from_join: bool) -> PrivateRoom:
+        """Make a private room, with its moderator; the caller saves it and the membership."""
+        private = self._make_private(PrivateRoom(name, now_ms(), 0, from_join))
+        membership = Membership(account, name, began=self._later(), moderator=True)
+        self.marks.begin(self._put(membership), 0)
+        return private
+
+    def undo(self, private: PrivateRoom) -> None:
+        """Take back a private room that could not be made; the caller saves it if it was saved."""
+        for membership in list(private.members.values()):
+            membership.moderator = False
+            self.leave(membership)
+        private.ended = True
+        del self.private[private.name]
+
+    def invite(self, account: Account, private: PrivateRoom, by: str) -> Membership:
+        """Invite an account that is not a member; the caller saves it."""
+        return self._put(Membership(account, private.name, joined=False, invited_by=by))
+
+    def converse(self, one: Account, other: Account) -> PrivateRoom:
+        """Make the conversation of two accounts, open for neither; the caller saves all of it."""
+        number = names.CONVERSATION + _new_id()
+        between = [one.id, other.id]
+        private = self._make_private(PrivateRoom(number, now_ms(), 0, between=between))
+        private.active = private.created
+        for account in (one, other):
+            self._put(Membership(account, number, joined=False, epoch=self._timeline.epoch))
+        self.conversations.add(private)
+        return private
+
+    def _make_private(self, private: PrivateRoom) -> PrivateRoom:
+        private.stored = False
+        private.number = self._numbers = self._numbers + 1
+        self.private[private.name] = private
+        return private
+
+    def check_join(self, account: Account | None, room: str) -> None:
+        """Raise Refused `forbidden` if an account, or a guest, may not join a room."""
+        if room not in self.private and not names.is_conversation(room):
+            return
+        if account is None or room not in account.memberships:
+            raise Refused("forbidden", UNINVITED, room=room)
+
+    def is_private(self, room: str) -> bool:
+        """Return whether only some accounts may be in a room."""
+        return room in self.private
+
+    def number(self, room: str) -> int:
+        """Return the number of a private room or conversation; 0: it is neither."""
+        private = self.private.get(room)
+        return private.number if private is not None else 0
+
+    def _later(self) -> int:
+        """Return a time in ms since 1970, later than any time at which an account joined before."""
+        self._latest = max(now_ms(), self._latest + 1)
+        return self._latest
+
+    def _put(self, membership: Membership) -> Membership:
+        account, room = membership.account, membership.room
+        account.memberships[room] = membership
+        self.marks.add(membership)
+        self._members[room] += 1
+        self._latest = max(self._latest, membership.began)
+        if (private := self.private.get(room)) is not None:
+            private.members[account.id] = membership
+            for number in private.between:
+                if number != account.id:
+                    membership.other = self.accounts.get(number)
+        return membership
+
+
+def now_ms() -> int:
+    """Return the milliseconds since 1970."""
+    return int(time.time() * 1000)
+
+
+def _new_id() -> str:
+    return secrets.token_urlsafe(_ID_BYTES)

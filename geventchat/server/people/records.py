@@ -1,0 +1,128 @@
+"""Writes what changed in memory to disk: many changes with one commit.
+
+What is kept changes in memory first, in a stretch that does not switch; then whoever changed it
+waits here until it is on disk. So the file always follows the memory: a write that failed is tried
+again with the next. A record that cannot be encoded is a bug of ours, and is not tried again.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, TypeVar
+
+import gevent
+import msgspec
+from gevent.event import AsyncResult
+
+from geventchat.protocol.errors import Refused
+from geventchat.server.timeline import RecordChange
+
+_RETRY_SECONDS: Final = 1.0
+
+_T = TypeVar("_T")
+_encoder: Final = msgspec.msgpack.Encoder()
+
+_log = logging.getLogger(__name__)
+
+
+class Kept(Protocol):
+    """Something that is kept as a record."""
+
+    @property
+    def record(self) -> tuple[str, str]:
+        """Its kind and id, which never change."""
+
+    def value(self) -> object:
+        """What is written of it now; None: it is deleted."""
+
+
+class Records:
+    """The records that are not on disk yet."""
+
+    def __init__(self, keep: Callable[[Sequence[RecordChange]], None]) -> None:
+        """`keep` writes records and waits until they are on disk."""
+        self._keep = keep
+        self._changed: dict[tuple[str, str], Kept] = {}
+        self._under_way: dict[tuple[str, str], Kept] = {}
+        """Those that are being written."""
+        self._written: AsyncResult[Refused | None] | None = None
+        """Set when the changes that are not yet being written are on disk, or failed."""
+        self._writing = False
+
+    def save(self, *changed: Kept) -> None:
+        """Wait until the present state of these is on disk. Raises Refused `storage`.
+
+        They are written even if the caller stops waiting. One that cannot be encoded raises here,
+        and none of them is written.
+        """
+        for each in changed:
+            encoded(each.value())
+        refusal = self.note(*changed).get()
+        if refusal is not None:
+            raise refusal
+
+    def settle(self, kept: Kept) -> None:
+        """Wait until every change of this record is on disk, also those of others. Raises Refused.
+
+        Does not wait if it is there already.
+        """
+        while kept.record in self._changed or kept.record in self._under_way:
+            self.save()
+
+    def note(self, *changed: Kept) -> "AsyncResult[Refused | None]":
+        """Have these written soon; return what is set when they are. Never waits.
+
+        One that cannot be encoded is logged, and not written.
+        """
+        for each in changed:
+            self._changed[each.record] = each
+        if self._written is None:
+            self._written = AsyncResult()
+        if not self._writing:
+            self._writing = True
+            gevent.spawn(self._write).name = "records"
+        return self._written
+
+    def _write(self) -> None:
+        while self._changed or self._written is not None:
+            changed, self._changed = self._changed, {}
+            self._under_way = changed
+            written, self._written = self._written, None
+            refusal = None
+            try:
+                if changes := _changes(changed):
+                    self._keep(changes)
+            except Refused as refused:
+                refusal = refused
+            except Exception:
+                _log.exception("writing %d records failed", len(changed))
+                refusal = Refused("storage", "The server could not store that. Try again.")
+            self._under_way = {}
+            if refusal is not None:
+                self._changed = changed | self._changed
+            if written is not None:
+                written.set(refusal)
+            if refusal is not None:
+                gevent.sleep(_RETRY_SECONDS)
+        self._writing = False
+
+
+def _changes(changed: dict[tuple[str, str], Kept]) -> list[RecordChange]:
+    """Return the present state of records, and drop those that cannot be encoded."""
+    changes: list[RecordChange] = []
+    for (kind, number), each in list(changed.items()):
+        try:
+            changes.append((kind, number, encoded(each.value())))
+        except Exception:
+            _log.exception("a record of kind %s cannot be encoded", kind)
+            del changed[kind, number]
+    return changes
+
+
+def encoded(value: object) -> bytes | None:
+    """Return what is written of a record; None: it is deleted."""
+    return None if value is None else _encoder.encode(value)
+
+
+def decoded(kind: type[_T], value: bytes) -> _T:
+    """Return a record as it was written. Raises msgspec.DecodeError."""
+    return msgspec.msgpack.decode(value, type=kind)

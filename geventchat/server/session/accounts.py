@@ -1,0 +1,359 @@
+"""Requests about accounts: signing in, registering, logins, and what operators do with accounts."""
+
+import heapq
+from dataclasses import replace
+from functools import partial
+from operator import itemgetter
+from typing import Final
+
+from geventchat.protocol import events, names, requests
+from geventchat.protocol.errors import ACCOUNT, BANNED, Ending, Reason, Refused
+from geventchat.server.access.policy import SIGN_INS_SPENT, audit
+from geventchat.server.people.account import Account
+from geventchat.server.people.login import Login
+from geventchat.server.people.people import now_ms
+from geventchat.server.people.records import Kept
+from geventchat.server.session.session import Session, Table
+from geventchat.server.slices import in_slices
+
+_REVOKED: Final = replace(ACCOUNT, text="This session was revoked. Sign in again.")
+_CHANGED: Final = replace(ACCOUNT, text="The password was changed. Sign in again.")
+_REMOVED: Final = replace(ACCOUNT, text="Your account was removed.")
+_PAGE: Final = 100
+_CHANGE_COST: Final = 20 * 256
+"""What a change of a password counts against the rate limit, in members reached: 20 messages.
+
+It takes two turns of the thread in which all others sign in.
+"""
+
+
+# Hello
+
+
+def sign_in(session: Session, asked: requests.SignIn, client: bytes) -> tuple[Login, str | None]:
+    """Sign in, or register, as hello asks; return the login, and its token if that is new.
+
+    The login may have been ended meanwhile, which the hub checks. Waits. Raises Ending `account`.
+    """
+    outcomes = session.hub.people.sign_ins
+    try:
+        way, login, token = _signed_in(session, asked, client)
+        _check_ban(session, login.account)
+    except Refused as refusal:
+        outcomes["busy" if refusal.code == "slow_down" else "refused"] += 1
+        raise Ending(replace(ACCOUNT, text=refusal.text)) from None
+    except Ending as ending:
+        outcomes[_outcome(ending.reason)] += 1
+        raise
+    outcomes[way] += 1
+    return login, token
+
+
+def _signed_in(
+    session: Session, asked: requests.SignIn, client: bytes
+) -> tuple[str, Login, str | None]:
+    """Return in what way it signed in, the login, and its token if that is new."""
+    if asked.session is not None:
+        login = session.hub.people.login_of(asked.session)
+        if login is None:
+            raise Ending(ACCOUNT)
+        return "session", login, None
+    if asked.nick is None or asked.password is None:
+        raise Ending(replace(ACCOUNT, text="Sign in with a nick and a password, or a session."))
+    if asked.register:
+        return "registered", *_make(session, asked.nick, asked.password, asked.device, client)
+    return "password", *_sign_in_with_password(session, asked.nick, asked.password, asked.device)
+
+
+def _outcome(reason: Reason) -> str:
+    """Return how a sign-in that failed is counted."""
+    if reason is SIGN_INS_SPENT:
+        return "limited"
+    return "banned" if reason.code == BANNED.code else "wrong"
+
+
+def _sign_in_with_password(
+    session: Session, nick: str, password: str, device: str | None
+) -> tuple[Login, str]:
+    account = session.hub.owners.find_account(nick)
+    if account is not None and names.fold(account.nick) != names.fold(nick):
+        account = None  # a former nick
+    _check_password(session, nick, account, password)
+    assert account is not None
+    _check_ban(session, account)
+    login, token, changed = _log_in(session, account, device)
+    session.hub.people.save(*changed)
+    return login, token
+
+
+def _log_in(
+    session: Session, account: Account, device: str | None
+) -> tuple[Login, str, list[Kept]]:
+    """Begin a login on a device; return it, its token, and what the caller saves.
+
+    One that has to give way for it is ended, and its connections with it.
+    """
+    connected = session.hub.devices.connected(account)
+    logins = [each.login for each in connected if each.login is not None]
+    login, token, changed = session.hub.people.log_in(account, device, logins)
+    for other in connected:
+        if other.login in changed:
+            other.end(_REVOKED)
+    return login, token, changed
+
+
+def _check_password(session: Session, nick: str, account: Account | None, password: str) -> None:
+    """Raise Ending if a password is not that of an account; as slowly if there is none. Waits."""
+    check = partial(session.policy.check_sign_in, session, nick)
+    check()
+    kept = account.password if account is not None else None
+    # Checked again in its turn, or as many could be tried as fit into the queue.
+    if not session.hub.people.passwords.matches(password, kept, check):
+        session.policy.count_sign_in(session, nick)
+        raise Ending(ACCOUNT)
+    if account is None or account.removed or account.password != kept:  # meanwhile
+        raise Ending(ACCOUNT)
+
+
+def _check_ban(session: Session, account: Account) -> None:
+    if not session.operator:
+        session.policy.check_account(account)
+
+
+def _make(
+    session: Session, nick: str, password: str, device: str | None, client: bytes
+) -> tuple[Login, str]:
+    """Make an account in the lobby, with a login. Waits. Raises Refused."""
+    if len(password) < requests.MIN_PASSWORD:
+        raise Refused("bad_field", f"A password has at least {requests.MIN_PASSWORD} characters.")
+    session.policy.check_nick(session, nick)
+    session.policy.check_registration(session)
+    hub, people = session.hub, session.hub.people
+    kept = people.passwords.hash(password)
+    account = hub.owners.create_account(nick, kept, client)
+    membership = people.join(account, names.LOBBY)
+    login, token, changed = people.log_in(account, device)
+    try:
+        people.save(account, membership, *changed)
+    except Refused:
+        hub.owners.discard(account, client)
+        raise
+    return login, token
+
+
+# Requests
+
+
+def _register(session: Session, request: requests.Register) -> None:
+    if session.account is not None:
+        raise Refused("forbidden", f"You are signed in as {session.nick} already.")
+    session.policy.check_nick(session, request.nick)
+    session.policy.check_registration(session)
+    hub, people = session.hub, session.hub.people
+    kept = people.passwords.hash(request.password)
+    former, nick = session.nick, hub.rename(session, request.nick)
+    account = people.create(nick, kept)
+    memberships = hub.owners.adopt(session, account)
+    session.login, token, changed = people.log_in(account, request.device)
+    try:
+        people.save(account, *memberships, *changed)
+    except Refused:
+        hub.owners.disown(session, account)
+        if nick != former:  # others have heard that already
+            session.answer(events.Renamed(nick=nick))
+        raise
+    session.policy.refresh_mute(session)
+    session.reply(
+        events.SignedIn(nick=account.nick, account=account.id, session=token, id=request.id)
+    )
+
+
+def _change_password(session: Session, request: requests.ChangePassword) -> None:
+    account, people = _account(session), session.hub.people
+    session.charge(_CHANGE_COST)
+    try:
+        _check_password(session, account.nick, account, request.password)
+    except Ending as ending:
+        session.check()  # it may be the session's own, as after a kick
+        raise Refused("forbidden", ending.reason.text.replace("nick, ", "")) from None
+    kept = people.passwords.hash(request.new_password)
+    session.check()
+    if account.removed:
+        raise Ending(_REMOVED)
+    account.password = kept
+    ended = people.end(account, rooms=False)
+    _end_connections(session, account, _CHANGED, keep=session)
+    device = session.login.device if session.login is not None else None
+    session.login, token, changed = people.log_in(account, device)
+    people.save(account, *ended, *changed)
+    session.reply(
+        events.SignedIn(nick=account.nick, account=account.id, session=token, id=request.id)
+    )
+
+
+def _sessions(session: Session, request: requests.Sessions) -> None:
+    session.reply(_listed(session, _account(session), request.id))
+
+
+def _revoke(session: Session, request: requests.Revoke) -> None:
+    account, people = _account(session), session.hub.people
+    login = next((each for each in people.logins(account) if each.id == request.session), None)
+    if login is None:
+        raise Refused("bad_field", "session: There is no such session.")
+    people.log_out(login)
+    own = login is session.login
+    for other in session.hub.devices.connected(account):
+        if other.login is login and other is not session:
+            other.end(_REVOKED)
+    try:
+        people.save(login)
+        session.reply(_listed(session, account, request.id))
+    finally:
+        if own:  # also if the disk fails: it is revoked
+            session.end(_REVOKED)
+
+
+def _account(session: Session) -> Account:
+    """Return the account of a session. Raises Refused."""
+    if session.account is None:
+        raise Refused("forbidden", "You are not signed in. Register, or sign in first.")
+    return session.account
+
+
+def _listed(session: Session, account: Account, request_id: str | None) -> events.Sessions:
+    now = now_ms()
+    connected = [each.login for each in session.hub.devices.connected(account)]
+    return events.Sessions(
+        sessions=[
+            events.Session(
+                id=login.id,
+                created=login.created,
+                used=login.used,
+                device=login.device,
+                connections=connected.count(login),
+                current=login is session.login,
+            )
+            for login in session.hub.people.logins(account)
+            if login in connected or not login.is_void(now)
+        ],
+        id=request_id,
+    )
+
+
+def _end_connections(
+    session: Session, account: Account, reason: Reason, keep: Session | None = None
+) -> None:
+    for other in session.hub.devices.connected(account):
+        if other is not keep:
+            other.end(reason)
+
+
+# For operators
+
+
+def _accounts(session: Session, request: requests.Accounts) -> None:
+    if request.token is not None or not session.operator:
+        session.policy.authenticate_operator(session, request.token, "accounts")
+    if request.action == "list":
+        session.reply(_page(session, request))
+        return
+    if request.nick is None:
+        raise Refused("bad_field", f"nick: {request.action} needs one.")
+    if request.action == "remove":
+        account = _named(session, request.nick)
+        _remove(session, account)
+    elif request.password is None:
+        raise Refused("bad_field", f"password: {request.action} needs one.")
+    elif request.action == "add":
+        account = _add(session, request.nick, request.password)
+    else:
+        account = _named(session, request.nick)
+        _set_password(session, account, request.password)
+    audit(session, f"account {request.action}", target=account.nick)
+    session.reply(events.Accounts(accounts=[_shown(session, account)], id=request.id))
+
+
+def _page(session: Session, request: requests.Accounts) -> events.Accounts:
+    session.yield_if_busy()
+    after = names.fold(request.nick or "")
+    found = heapq.nsmallest(
+        _PAGE + 1,
+        (
+            (folded, account)
+            for account in in_slices(session.hub.people.accounts.values())
+            if not account.removed and (folded := names.fold(account.nick)) > after
+        ),
+        key=itemgetter(0),
+    )
+    page = [_shown(session, account) for _, account in found[:_PAGE]]
+    following = page[-1].nick if len(found) > _PAGE else None
+    return events.Accounts(accounts=page, next=following, id=request.id)
+
+
+def _add(session: Session, nick: str, password: str) -> Account:
+    hub, people = session.hub, session.hub.people
+    kept = people.passwords.hash(password)
+    account = hub.owners.create_account(nick, kept)
+    membership = people.join(account, names.LOBBY)
+    try:
+        people.save(account, membership)
+    except Refused:
+        hub.owners.discard(account)
+        raise
+    return account
+
+
+def _set_password(session: Session, account: Account, password: str) -> None:
+    people = session.hub.people
+    kept = people.passwords.hash(password)
+    if account.removed:  # meanwhile
+        raise _no_account(account.nick)
+    account.password = kept
+    ended = people.end(account, rooms=False)
+    _end_connections(session, account, _CHANGED)
+    people.save(account, *ended)
+
+
+def _remove(session: Session, account: Account) -> None:
+    hub, people = session.hub, session.hub.people
+    _end_connections(session, account, _REMOVED)
+    hub.expel(account)
+    moderated = [
+        people.private[room]
+        for room, membership in account.memberships.items()
+        if membership.moderator
+    ]
+    changed = people.remove(account)
+    for private in moderated:
+        hub.account_rooms.tell_moderators(private)
+    people.save(*changed)
+
+
+def _named(session: Session, nick: str) -> Account:
+    """Return the account with a nick. Raises Refused `no_such_nick`."""
+    account = session.hub.owners.find_account(nick)
+    if account is None or names.fold(account.nick) != names.fold(nick):
+        raise _no_account(nick)
+    return account
+
+
+def _no_account(nick: str) -> Refused:
+    return Refused("no_such_nick", f"There is no account {nick}.")
+
+
+def _shown(session: Session, account: Account) -> events.Account:
+    return events.Account(
+        nick=account.nick,
+        account=account.id,
+        created=account.created,
+        connections=len(session.hub.devices.connected(account)),
+    )
+
+
+TABLE: Final[Table] = {
+    requests.Register: _register,
+    requests.ChangePassword: _change_password,
+    requests.Sessions: _sessions,
+    requests.Revoke: _revoke,
+    requests.Accounts: _accounts,
+}

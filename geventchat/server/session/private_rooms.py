@@ -1,0 +1,268 @@
+"""Requests about private rooms: making one, inviting, and what its moderators do.
+
+What a request changes takes effect at once, is saved, and is only then told and answered; that is
+completed even if the session ends meanwhile.
+"""
+
+from functools import partial
+from typing import Final
+
+from msgspec.structs import replace
+
+from geventchat.protocol import events, names, requests
+from geventchat.protocol.errors import Refused
+from geventchat.server.chat.room import Member, Room
+from geventchat.server.people.account import Account, Membership
+from geventchat.server.people.people import now_ms
+from geventchat.server.people.private import PrivateRoom
+from geventchat.server.session.replay import enter
+from geventchat.server.session.session import Session, Table
+from geventchat.server.session.shield import shielded
+
+REMOVED: Final = "removed"
+"""Why a room is left: a moderator removed the account, or withdrew the invitation."""
+_MOST_INVITATIONS: Final = 100
+"""Invitations of one account that are not answered yet."""
+_MOST_MEMBERS: Final = 1_000
+"""Members of a private room, and those who are invited."""
+
+
+def account_of(session: Session) -> Account:
+    """Return the account of a session. Raises Refused `forbidden` for a guest."""
+    if session.account is None:
+        raise Refused("forbidden", "Only accounts can do that. Register or sign in first.")
+    return session.account
+
+
+def check_topic(session: Session, room: Room) -> None:
+    """Raise Refused if a member may not set the topic of a room because it is private."""
+    if room.private:
+        private = session.hub.people.private[room.name]
+        _check_moderator(private, account_of(session))
+
+
+def repeat_invitations(session: Session, account: Account) -> None:
+    """Tell a connection that signed in of the invitations of its account. Never waits."""
+    for membership in account.memberships.values():
+        if _is_invitation(membership):
+            session.answer(_invited(membership, None))
+
+
+def _create(session: Session, request: requests.Create) -> None:
+    account, name = account_of(session), names.room(request.room)
+    if names.is_conversation(name):
+        text = f"Names that begin with {names.CONVERSATION} are for conversations."
+        raise Refused("bad_room", text, room=name)
+    session.policy.check_speech(session)  # others see the name, which could be a message
+    hub, people = session.hub, session.hub.people
+    with session.timeline.opened(name):
+        session.check()
+        _check_free(session, name)
+        hub.submissions.begin_room(session.timeline, session.limits, session, name)
+        private = people.create_private(account, name, from_join=request.history == "joined")
+        try:
+            member = hub.join(session, name)
+        except BaseException:
+            people.undo(private)
+            raise
+    member.room.unused = False  # it is counted
+    shielded(partial(_save, session, private, private.members[account.id]))
+    enter(session, member, None, request.id)
+
+
+def _save(session: Session, private: PrivateRoom, membership: Membership) -> None:
+    """Save a new room, which all connections of its account join. Raises Refused `storage`."""
+    hub, people, account = session.hub, session.hub.people, membership.account
+    try:
+        people.save(private, membership)
+    except Refused:
+        hub.account_rooms.leave_everywhere(account, private.name, REMOVED, session)
+        people.undo(private)
+        people.records.note(private, membership)
+        raise
+    hub.account_rooms.follow(account, private.name)
+
+
+def _check_free(session: Session, name: str) -> None:
+    """Raise Refused if there ever was a room with this name, or an operator's rule about it."""
+    hub, timeline, policy = session.hub, session.timeline, session.policy
+    if (
+        name == names.LOBBY
+        or name in hub.rooms
+        or name in hub.people.private
+        or hub.people.has_members(name)
+        or hub.people.hooks.of(name)
+        or hub.submissions.under_way(name)
+        or timeline.position(name)
+        or timeline.topic(name)
+        or any(policy.rules.of_room(each, name, policy.clock()) for each in ("lock", "freeze"))
+    ):
+        text = f"The name {name} is taken. Choose another."
+        raise Refused("forbidden", text, room=name)
+
+
+def _invite(session: Session, request: requests.Invite) -> None:
+    private, account = _private(session, request.room), account_of(session)
+    session.policy.check_speech(session, private.name)  # an invitation names the room
+    invited = session.hub.owners.find_account(request.nick)
+    if invited is None:
+        text = f"There is no account {request.nick}. Only accounts can be invited."
+        raise Refused("no_such_nick", text, room=private.name)
+    membership = private.members.get(invited.id)
+    if membership is not None and membership.joined:
+        raise Refused("forbidden", f"{invited.nick} is in {private.name}.", room=private.name)
+    if account.id in invited.blocked:
+        text = f"{invited.nick} does not take invitations from you."
+        raise Refused("forbidden", text, room=private.name)
+    if membership is None:
+        if sum(map(_is_invitation, invited.memberships.values())) >= _MOST_INVITATIONS:
+            text = f"{invited.nick} has {_MOST_INVITATIONS} invitations already."
+            raise Refused("forbidden", text, room=private.name)
+        if len(private.members) >= _MOST_MEMBERS:
+            text = f"{private.name} has {_MOST_MEMBERS:,} members and invitations, the limit."
+            raise Refused("forbidden", f"{text} Remove somebody first.", room=private.name)
+        membership = session.hub.people.invite(invited, private, session.nick)
+        shielded(partial(_tell_invited, session, membership))
+    if not membership.ended:
+        session.reply(_invited(membership, request.id))
+
+
+def _tell_invited(session: Session, membership: Membership) -> None:
+    hub = session.hub
+    hub.people.save(membership)
+    for participant in hub.devices.connected(membership.account):
+        if not membership.ended and not membership.joined:
+            participant.answer(_invited(membership, None))
+
+
+def _is_invitation(membership: Membership) -> bool:
+    return not membership.joined and membership.other is None
+
+
+def _invited(membership: Membership, request_id: str | None) -> events.Invited:
+    account = membership.account
+    return events.Invited(
+        room=membership.room,
+        nick=account.nick,
+        account=account.id,
+        by=membership.invited_by,
+        id=request_id,
+    )
+
+
+def _remove(session: Session, request: requests.Remove) -> None:
+    private = _moderated(session, request.room)
+    membership = _member(session, private, request.nick)
+    if membership.account is session.account:
+        raise Refused("forbidden", f"Leave {private.name} yourself.", room=private.name)
+    changed = session.hub.account_rooms.depart(membership, REMOVED)
+    session.hub.people.save(*changed)
+    nick = membership.account.nick
+    session.reply(events.Removed(room=private.name, nick=nick, id=request.id))
+
+
+def _moderator(session: Session, request: requests.Moderator) -> None:
+    private = _moderated(session, request.room)
+    membership = _joined_member(session, private, request.nick)
+    if not request.on and [each for each in private.joined if each.moderator] == [membership]:
+        text = f"{private.name} needs a moderator. Make somebody else one first."
+        raise Refused("forbidden", text, room=private.name)
+    membership.moderator = request.on
+    shielded(partial(_tell_moderators, session, private, membership, request.id))
+
+
+def _tell_moderators(
+    session: Session, private: PrivateRoom, changed: Membership, request_id: str | None
+) -> None:
+    session.hub.people.save(changed)
+    # The one who asked hears the answer and the announcement: another change may come between.
+    session.answer(
+        events.Moderators(room=private.name, moderators=private.moderators, id=request_id)
+    )
+    session.hub.account_rooms.tell_moderators(private)
+
+
+def _mute(session: Session, request: requests.Mute) -> None:
+    private = _moderated(session, request.room)
+    membership = _joined_member(session, private, request.nick)
+    if not request.on:
+        if request.seconds is not None:
+            raise Refused("bad_field", "seconds: only a mute has a duration.")
+        membership.muted = None
+    else:
+        membership.muted = now_ms() + 1000 * request.seconds if request.seconds else 0
+    shielded(partial(_tell_muted, session, private, membership, request.id))
+
+
+def _tell_muted(
+    session: Session, private: PrivateRoom, membership: Membership, request_id: str | None
+) -> None:
+    hub, muted = session.hub, membership.muted
+    hub.people.save(membership)
+    event = events.Muted(
+        room=private.name,
+        nick=membership.account.nick,
+        by=session.nick,
+        on=muted is not None,
+        until=muted or None,
+    )
+    session.answer(replace(event, id=request_id))
+    if (room := hub.rooms.get(private.name)) is not None:
+        hub.tell(room, event)  # to the one who asked as well, as above
+        for each in hub.devices.members(membership.account, room.name):
+            if each.participant not in room.live:  # turns do not reach it
+                each.participant.answer(event)
+
+
+def _private(session: Session, name: str) -> PrivateRoom:
+    """Return a private room that a session is in. Raises Refused."""
+    member: Member = session.member(name)
+    private = session.hub.people.private.get(member.room.name)
+    if private is None or private.between:
+        name = member.room.name
+        raise Refused("forbidden", f"{name} is not a private room.", room=name)
+    return private
+
+
+def _moderated(session: Session, name: str) -> PrivateRoom:
+    """Return a private room that the account of a session moderates. Raises Refused."""
+    private = _private(session, name)
+    _check_moderator(private, account_of(session))
+    return private
+
+
+def _check_moderator(private: PrivateRoom, account: Account) -> None:
+    membership = private.members.get(account.id)
+    if membership is None or not membership.moderator:
+        name = private.name
+        text = f"Only moderators of {name} may do that."
+        if private.between:
+            text = "A conversation has no topic."
+        raise Refused("forbidden", text, room=name)
+
+
+def _member(session: Session, private: PrivateRoom, nick: str) -> Membership:
+    """Return the membership, or invitation, of an account. Raises Refused `no_such_nick`."""
+    account = session.hub.owners.find_account(nick)
+    membership = private.members.get(account.id) if account is not None else None
+    if membership is None:
+        text = f"{nick} is not in {private.name}."
+        raise Refused("no_such_nick", text, room=private.name)
+    return membership
+
+
+def _joined_member(session: Session, private: PrivateRoom, nick: str) -> Membership:
+    membership = _member(session, private, nick)
+    if not membership.joined:
+        text = f"{membership.account.nick} has not joined {private.name} yet."
+        raise Refused("no_such_nick", text, room=private.name)
+    return membership
+
+
+TABLE: Final[Table] = {
+    requests.Create: _create,
+    requests.Invite: _invite,
+    requests.Remove: _remove,
+    requests.Moderator: _moderator,
+    requests.Mute: _mute,
+}

@@ -1,0 +1,10 @@
+#!lua flags=no-writes
+-- Gives the first command of some that this user may not run on our keys, or false.
+local arguments = {XREAD = {'STREAMS', '{gc}:feed', '0'}, EXISTS = {'{gc}:feed'}, TIME = {}}
+for _, command in ipairs({'XADD', 'XREAD', 'HSET', 'ZADD', 'EXISTS', 'TIME'}) do
+  local rest = arguments[command] or {'{gc}:feed', '*', 'a', 'b'}
+  if not redis.acl_check_cmd(command, unpack(rest)) then
+    return command
+  end
+end
+return false

@@ -1,0 +1,146 @@
+"""Bugs in how a server stores on an engine, and hears from it."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import gevent
+
+from geventchat.server.timeline import Batch
+from geventchat.server.timeline import redis as package
+from geventchat.server.timeline.redis import RedisTimeline, life, retention
+from geventchat.server.timeline.redis import turn as turns
+from geventchat.server.timeline.redis.cleaning import Cleaning
+from geventchat.server.timeline.redis.engine import Away, Engine, InDoubt, Rejected
+from geventchat.server.timeline.redis.life import Life
+from geventchat.server.timeline.redis.rooms import FeedId
+from geventchat.server.timeline.redis.scripts import Script
+from geventchat.server.timeline.redis.writer import Writer
+
+
+def deliver_from_the_answer() -> None:
+    """Deliver what this server has stored when it is answered, not only when the feed brings it."""
+    real = RedisTimeline._judge
+
+    def judge(self: RedisTimeline, passed: FeedId) -> None:
+        for turn in self._answered:
+            if turn.place > passed:
+                batch = turns.batch(turn.submitted, turn.time, turn.results)
+                self._deliver(Batch([(entry, 0) for entry, _ in batch.entries]))
+        real(self, passed)
+
+    RedisTimeline._judge = judge  # type: ignore[method-assign]
+
+
+def retry_without_the_number() -> None:
+    """Give a turn that is sent again another number."""
+    attempts: Counter[int] = Counter()
+    real_run, real_by = Writer.run, life.by
+
+    def run(self: Writer, script: Script, *arguments: Any) -> Any:
+        if script.name == "turn":
+            number, blob = arguments
+            arguments = number * 1_000 + attempts[number], blob
+            attempts[number] += 1
+        return real_run(self, script, *arguments)
+
+    def by(fields: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
+        node, number = real_by(fields)
+        return node, b"%d" % (int(number) // 1_000) if number else b""
+
+    Writer.run = run  # type: ignore[method-assign]
+    life.by = package.by = by  # type: ignore[attr-defined]
+
+
+def do_not_beat() -> None:
+    """Never renew the lease."""
+
+    def beat(self: RedisTimeline) -> None:
+        while True:
+            gevent.sleep(1.0)
+
+    RedisTimeline._beat = beat  # type: ignore[method-assign]
+
+
+def keep_the_life() -> None:
+    """Do not notice that an engine has less than was seen."""
+
+    def look(self: Life, engine: Engine) -> bytes:
+        told = life._told(engine)
+        if told.get("role") != "master":
+            raise Away("a replica")
+        return told["run_id"].encode()
+
+    Life._look = look  # type: ignore[method-assign]
+    life._was_replica = lambda told: False
+
+
+def trim_without_the_keys() -> None:
+    """Leave the keys of posts that are deleted."""
+    text = retention._TRIM.text
+    assert b"HDEL', key('keys'" in text
+    text = text.replace(b"redis.call('HDEL', key('keys', room), unpack(keys))", b"local _")
+    retention._TRIM = Script("trim", text)  # type: ignore[misc]
+
+
+def deny_in_doubt() -> None:
+    """Answer `storage` when there was no answer."""
+    real = Writer.run
+
+    def run(self: Writer, script: Script, *arguments: Any) -> Any:
+        try:
+            return real(self, script, *arguments)
+        except InDoubt as error:
+            raise Rejected(f"ERR {error.text}") from None
+
+    Writer.run = run  # type: ignore[method-assign]
+
+
+def send_two_turns() -> None:
+    """Send a turn while another one is in flight, and store it then whatever its number."""
+    real = RedisTimeline._store
+    text = package._TURN.text
+    assert b"elseif number < former[1]" in text
+    text = text.replace(b"elseif number < former[1]", b"elseif false")
+    package._TURN = Script("turn", text)  # type: ignore[misc]
+
+    def store(self: RedisTimeline, turn: Any) -> None:
+        gevent.spawn(real, self, turn)
+
+    RedisTimeline._store = store  # type: ignore[method-assign]
+
+
+def leave_remains_in_memory() -> None:
+    """Delete redacted posts, and leave their bytes in the nodes of the streams."""
+    Cleaning.step = lambda self: False  # type: ignore[method-assign]
+
+
+def leave_remains_in_the_file() -> None:
+    """Do not have the append-only file rewritten after redactions."""
+    Cleaning._rewrite = lambda self, now, last: None  # type: ignore[method-assign]
+
+
+CAUGHT_BY: Final[dict[Callable[[], None], tuple[str, ...]]] = {
+    deliver_from_the_answer: ("unheard", "unnoticed", "doubled"),
+    retry_without_the_number: ("doubled",),
+    do_not_beat: ("usurped",),
+    keep_the_life: ("lied", "changed"),
+    trim_without_the_keys: ("leftover",),
+    deny_in_doubt: ("denied",),
+    send_two_turns: ("late", "doubled"),
+    leave_remains_in_memory: ("remains",),
+    leave_remains_in_the_file: ("remains",),
+}
+_LOST_ANSWERS: Final = ("answers lost",)
+NEEDS: Final[dict[Callable[[], None], dict[str, Any]]] = {
+    deliver_from_the_answer: {"faults": ("feed late",), "rounds": 20},
+    retry_without_the_number: {"faults": _LOST_ANSWERS, "rounds": 15},
+    do_not_beat: {"faults": ("second server",)},
+    keep_the_life: {"lose": "stale"},
+    trim_without_the_keys: {"keep": 20},
+    deny_in_doubt: {"faults": _LOST_ANSWERS, "rounds": 15},
+    send_two_turns: {"faults": ("engine killed", "engine's disk full"), "rounds": 12},
+    leave_remains_in_memory: {"late_seconds": 60.0},
+    leave_remains_in_the_file: {"late_seconds": 60.0},
+}
+"""What a plan needs so that a bug shows."""

@@ -1,0 +1,125 @@
+"""A server of the proof: a process that is started, killed and paused."""
+
+import resource
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from loadtests.support.address import free_port
+
+HERE: Final = Path(__file__).parents[2]
+READY_SECONDS: Final = 15.0
+ADDRESS: Final = "address"
+"""The file, beside the logs, with the address of the server that serves."""
+_OPTIONS: Final = ("--trust", "127.0.0.0/8", "--log-format", "json", "--admin", "none")
+
+
+class Failed(Exception):
+    """The run did not complete."""
+
+
+class Server:
+    """A server that restarts at the same address, with the same history."""
+
+    def __init__(
+        self, folder: Path, timeline: str, bug: str, *options: str, first: "Server | None" = None
+    ) -> None:
+        """With `first` it is at the same ports of another address of this machine."""
+        self._folder, self._timeline, self._bug, self._options = folder, timeline, bug, options
+        self.host: str = "127.0.0.1" if first is None or first.host != "127.0.0.1" else "127.0.0.2"
+        self.port: int = free_port() if first is None else first.port
+        self.web_port: int = free_port() if first is None else first.web_port
+        self._log = folder / "log"
+        self._log_begins = 0
+        """Where the log of the process begins in the file, which is that of all."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self.ready_seconds: list[float] = [] if first is None else first.ready_seconds
+
+    def another(self) -> "Server":
+        """Return one with the same history at another address, not started yet."""
+        return Server(self._folder, self._timeline, self._bug, *self._options, first=self)
+
+    def start(self, moment: str = "-") -> None:
+        """Start it; return when it listens, or has ended before that.
+
+        All clients connect to it from now on.
+        """
+        began = time.monotonic()
+        self.spawn(moment)
+        while time.monotonic() < began + READY_SECONDS and self.runs():
+            if self.ready:
+                self.ready_seconds.append(time.monotonic() - began)
+                (self._folder / ADDRESS).write_text(self.host, "ascii")
+                return
+            time.sleep(0.005)
+        if self.runs():
+            raise Failed(f"the server does not listen after {READY_SECONDS:g} s; see {self._log}")
+
+    def spawn(self, moment: str = "-") -> None:
+        """Start it; do not wait."""
+        command = [sys.executable, "-m", "tests.proof.launcher", moment, self._bug, "serve"]
+        command += ["--host", self.host, "--port", str(self.port)]
+        command += ["--web", f"{self.host}:{self.web_port}", "--timeline", self._timeline]
+        command += ["--operator-file", str(self._folder / "operator"), *_OPTIONS, *self._options]
+        with self._log.open("ab") as log:
+            self._log_begins = log.tell()
+            self._process = subprocess.Popen(command, cwd=HERE, stdout=log, stderr=log)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has listened since it was started."""
+        with self._log.open("rb") as log:
+            log.seek(self._log_begins)
+            return f" listening on {self.host}:{self.port}".encode() in log.read()
+
+    def runs(self) -> bool:
+        """Whether the process is running."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code of the process; None: it runs."""
+        return self._process.poll() if self._process is not None else None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it is there."""
+        if self._process is not None and self.runs():
+            self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill it and wait for its end, if it is there."""
+        self.signal(signal.SIGKILL)
+        if self._process is not None:
+            self.wait(5)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it has ended; return whether it has."""
+        assert self._process is not None
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return not self.runs()
+
+    def limit_files(self, size: int | None) -> None:
+        """Set or remove a limit of the size of files that it writes."""
+        if self._process is not None and self.runs():
+            limit_files(self._process.pid, size)
+
+    def operate(self, *command: str, told: str = "") -> str:
+        """Run a command of an operator; return what it prints."""
+        words = [sys.executable, "-m", "geventchat", *command]
+        words += ["--server", f"{self.host}:{self.port}"]
+        words += ["--operator-file", str(self._folder / "operator")]
+        return subprocess.run(
+            words, cwd=HERE, input=told, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+
+
+def limit_files(pid: int, size: int | None) -> None:
+    """Set or remove a limit of the size of files that a process writes, as of a full disk."""
+    limit = resource.RLIM_INFINITY if size is None else size
+    with suppress(ProcessLookupError):
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))

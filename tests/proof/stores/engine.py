@@ -1,0 +1,267 @@
+"""Redis or Valkey: an engine, with a proxy between it and the server."""
+
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from loadtests.support.address import free_port
+from tests.engines import RunningEngine, running
+from tests.proof.checker import Run
+from tests.proof.contents import Place
+from tests.proof.moments import ENGINE
+from tests.proof.server import limit_files
+from tests.proof.stores import layout
+from tests.proof.stores.base import Scene, Store
+from tests.proof.stores.proxied import proxied
+
+ENGINE_SECONDS: Final = 60.0
+"""How soon a redacted text has to be gone from the memory of the engine."""
+_REFUSED_SECONDS: Final = 10.0
+"""How soon a second server has to give up, and one whose lease has ended."""
+_OPTIONS: Final = (
+    *("--rdbcompression", "no"),  # so that texts can be found
+    *("--stream-node-max-entries", "10"),  # so that the feed forgets them in seconds, not minutes
+)
+
+
+class EngineStore(Store):
+    """An engine that is killed, paused, filled and cut off, or exchanged for one that has less."""
+
+    moments = tuple(ENGINE)
+    fault_share = 0.85
+    kill_share = 0.4
+
+    def __init__(self, kind: str, folder: Path, stack: ExitStack) -> None:
+        self._kind, self._folder, self._stack = kind, folder, stack
+        self._port = free_port()
+        self._engine = self._run("--port", str(self._port))
+        places = stack.enter_context(tempfile.TemporaryDirectory(prefix="gc-"))
+        path = str(Path(places) / "proxy.sock")
+        self._proxy = stack.enter_context(proxied(path, self._engine.path))
+        self.timeline = f"unix://{path}"
+        self._over: set[str] = set()
+        self.faults = {
+            "engine killed": self._kill,
+            "engine and server killed": self._kill_both,
+            "engine paused": self._pause,
+            "connections ended by the engine": self._end_connections,
+            "scripts forgotten": self._forget_scripts,
+            "memory full": self._fill_memory,
+            "engine read-only": self._forbid_writing,
+            "engine's disk full": self._fill_disk,
+            "answers late": self._delay,
+            "feed late": partial(self._delay_some, "XREAD"),
+            "scripts late": partial(self._delay_some, "EVALSHA"),
+            "network stalled": self._stall,
+            "network cut within a command": partial(self._cut, "cut_command"),
+            "network cut within an answer": partial(self._cut, "cut_answer"),
+            "answers lost": self._lose_answers,
+            "answers withheld, then cut off": self._withhold,
+            "network half open": self._half_open,
+            "second server refused": self._start_second,
+            "server paused beyond its lease": self._take_over,
+        }
+        self.losses = {
+            "everything deleted": self._lose(self._delete_all),
+            "older file put back": self._lose(self._put_back),
+            "stale replica promoted": self._lose(self._promote),
+        }
+
+    def read(self) -> Run:
+        run = layout.read(self._engine.call)
+        run.over = self._over
+        return run
+
+    def places(self, late_seconds: float) -> Iterable[Place]:
+        seconds = min(ENGINE_SECONDS, late_seconds)
+        yield Place("engine", seconds, partial(layout.dump, self._engine.call))
+        yield Place("append-only file", late_seconds, self._file)
+
+    def _run(self, *options: str) -> RunningEngine:
+        """Run an engine; its files are copied beside the logs at the end."""
+        engine = self._stack.enter_context(running(self._kind, *_OPTIONS, *options))
+        copy = partial(shutil.copytree, dirs_exist_ok=True, ignore=lambda *_: {"engine.sock"})
+        self._stack.callback(copy, engine.folder, self._folder / "engine")
+        return engine
+
+    def _file(self) -> bytes:
+        files = (self._engine.folder / "appendonlydir").iterdir()
+        return b"".join(path.read_bytes() for path in sorted(files))
+
+    # Faults of the engine
+
+    def _kill(self, scene: Scene) -> None:
+        self._engine.kill()
+        time.sleep(scene.dice.choice((0.0, 0.3, 1.5)))
+        self._engine.start()
+
+    def _kill_both(self, scene: Scene) -> None:
+        self._engine.kill()
+        scene.server.kill()
+        self._engine.start()
+        scene.server.start()
+
+    def _pause(self, scene: Scene) -> None:
+        """Sometimes for longer than a command may take."""
+        self._engine.signal(signal.SIGSTOP)
+        time.sleep(_moment(scene))
+        self._engine.signal(signal.SIGCONT)
+
+    def _end_connections(self, scene: Scene) -> None:
+        for _ in range(scene.dice.randrange(1, 5)):
+            self._engine.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            time.sleep(scene.dice.uniform(0, 0.2))
+
+    def _forget_scripts(self, scene: Scene) -> None:
+        for _ in range(scene.dice.randrange(1, 20)):
+            self._engine.call("SCRIPT", "FLUSH")
+            time.sleep(scene.dice.uniform(0, 0.05))
+
+    def _fill_memory(self, scene: Scene) -> None:
+        self._engine.call("CONFIG", "SET", "maxmemory", "1")
+        time.sleep(scene.dice.uniform(0.1, 2))
+        self._engine.call("CONFIG", "SET", "maxmemory", "0")
+
+    def _forbid_writing(self, scene: Scene) -> None:
+        """Make it a replica of a primary that is not there."""
+        self._engine.call("REPLICAOF", "127.0.0.1", str(free_port()))
+        time.sleep(scene.dice.uniform(0.1, 2))
+        self._engine.call("REPLICAOF", "NO", "ONE")
+
+    def _fill_disk(self, scene: Scene) -> None:
+        """Let a write to its file fail in the middle, which ends it."""
+        files = (self._engine.folder / "appendonlydir").iterdir()
+        size = max(path.stat().st_size for path in files)
+        limit_files(self._engine.pid, size + scene.dice.randrange(1, 2_000))
+        time.sleep(scene.dice.uniform(0.2, 1.5))
+        self._engine.restart()
+
+    # Faults of the network
+
+    def _delay(self, scene: Scene) -> None:
+        self._proxy.do("delay", scene.dice.uniform(0.01, 0.3))
+        time.sleep(scene.dice.uniform(0.5, 2.0))
+        self._proxy.do("delay", 0.0)
+
+    def _delay_some(self, name: str, scene: Scene) -> None:
+        """Delay the answers to one command; sometimes while all clients come back."""
+        self._proxy.do("delay", scene.dice.uniform(0.1, 0.5), name)
+        if scene.dice.random() < 0.5:
+            scene.server.kill()
+            scene.server.start()
+        time.sleep(scene.dice.uniform(0.5, 2.0))
+        self._proxy.do("delay", 0.0, name)
+
+    def _stall(self, scene: Scene) -> None:
+        self._proxy.do("open", False)
+        time.sleep(_moment(scene))
+        self._proxy.do("open", True)
+
+    def _cut(self, what: str, scene: Scene) -> None:
+        for _ in range(scene.dice.randrange(1, 5)):
+            self._proxy.do(what, scene.dice.randrange(1, 300))
+            time.sleep(scene.dice.uniform(0.05, 0.5))
+
+    def _lose_answers(self, scene: Scene) -> None:
+        """Sometimes what was stored does not come back by the feed before it is sent again."""
+        self._proxy.do("delay", scene.dice.choice((0.0, 0.7)), "XREAD")
+        for _ in range(scene.dice.randrange(1, 5)):
+            name = scene.dice.choice(("EVALSHA", "EVALSHA", "XREAD", "INFO"))
+            silently = scene.dice.random() < 0.2
+            self._proxy.do("lose_answer", name, scene.dice.randrange(1, 10), silently)
+            time.sleep(scene.dice.uniform(0.05, 0.5))
+        self._proxy.do("delay", 0.0, "XREAD")
+
+    def _withhold(self, scene: Scene) -> None:
+        """Have commands executed whose answers nobody gets, nor what the feed brings of them."""
+        for _ in range(scene.dice.randrange(1, 5)):
+            self._proxy.do("delay", 60.0)
+            time.sleep(scene.dice.uniform(0.05, 0.5))
+            self._proxy.do("delay", 0.0)
+            self._proxy.do("cut")
+            time.sleep(scene.dice.uniform(0.05, 0.5))
+
+    def _half_open(self, _: Scene) -> None:
+        self._proxy.do("half_open")
+
+    # A second server
+
+    def _start_second(self, scene: Scene) -> None:
+        """Start one beside the first, which has to end again; the first goes on."""
+        second = scene.server.another()
+        second.spawn()
+        if not second.wait(_REFUSED_SECONDS):
+            scene.note("usurped", "a second server runs beside the first")
+        second.kill()
+        if not scene.server.runs():
+            scene.note("usurped", "a second server has ended the first")
+            scene.server.start()
+
+    def _take_over(self, scene: Scene) -> None:
+        """Let another take over while the first is paused; when it goes on it has to end."""
+        first = scene.server
+        first.signal(signal.SIGSTOP)
+        scene.server = first.another()
+        scene.stack.callback(scene.server.kill)
+        scene.server.start()
+        time.sleep(scene.dice.uniform(0.0, 2.0))
+        first.signal(signal.SIGCONT)
+        if not scene.server.ready:
+            scene.note("deaf", "no server took over from one that is paused")
+        elif not first.wait(_REFUSED_SECONDS):
+            scene.note("usurped", "a server goes on after its lease has ended")
+        elif first.exit_code != 1:
+            scene.note("usurped", f"a server without a lease ended with {first.exit_code}")
+        first.kill()
+
+    # Losses
+
+    def _lose(self, how: Callable[[], None]) -> Callable[[Scene], None]:
+        """Return a loss, after which the epoch has to be another."""
+
+        def lose(_: Scene) -> None:
+            self._over.add(self._engine.call("HGET", "{gc}:life", "epoch").decode())
+            how()
+            time.sleep(2.0)
+
+        return lose
+
+    def _delete_all(self) -> None:
+        self._engine.call("FLUSHALL")
+
+    def _put_back(self) -> None:
+        """Put back a copy of the file that is two seconds old."""
+        files, copy = self._engine.folder / "appendonlydir", self._engine.folder / "copy"
+        self._engine.signal(signal.SIGSTOP)
+        shutil.copytree(files, copy)
+        self._engine.signal(signal.SIGCONT)
+        time.sleep(2.0)
+        self._engine.kill()
+        shutil.rmtree(files)
+        shutil.move(copy, files)
+        self._engine.start()
+
+    def _promote(self) -> None:
+        """Promote a replica that lacks the last two seconds."""
+        replica = self._run("--replicaof", f"127.0.0.1 {self._port}")
+        while replica.call("ROLE")[3] != b"connected":
+            time.sleep(0.05)
+        replica.call("REPLICAOF", "NO", "ONE")
+        time.sleep(2.0)
+        self._engine.kill()
+        self._engine = replica
+        self._proxy.do("engine", replica.path)
+        self._proxy.do("cut")
+
+
+def _moment(scene: Scene) -> float:
+    """Return for how long nothing is answered: mostly less than a command may take."""
+    if scene.dice.random() < 0.8:
+        return scene.dice.uniform(0.05, 2.0)
+    return scene.dice.uniform(5.5, 9.0)

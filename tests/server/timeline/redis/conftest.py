@@ -1,0 +1,47 @@
+"""Connections to engines, closed at the end of a test, and what tests of their content share."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any
+
+import pytest
+
+from geventchat.server.timeline.redis.engine import Engine
+from geventchat.server.timeline.redis.url import Where, parse
+from tests.engines import RunningEngine
+from tests.server.timeline.redis.filled import Filled
+
+Connect = Callable[..., Engine]
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Return what gives a connection to an engine, a place or a URL, with options of Engine."""
+    with ExitStack() as stack:
+
+        def connect(to: RunningEngine | Where | str, name: str = "test", **options: Any) -> Engine:
+            place = to if isinstance(to, Where) else parse(to if isinstance(to, str) else to.url)
+            return stack.enter_context(closing(Engine(place, name=name, **options)))
+
+        yield connect
+
+
+@pytest.fixture
+def connection(engine: RunningEngine, connect: Connect) -> Engine:
+    """Return a connection to each kind of engine in turn, with nothing in it."""
+    return connect(engine)
+
+
+@pytest.fixture
+def filled(connection: Engine) -> Filled:
+    return Filled(connection)
+
+
+@contextmanager
+def hurried(line: Engine, seconds: float = 0.2) -> Iterator[None]:
+    """Let the commands of a connection take no longer than so many seconds meanwhile."""
+    before, line._seconds = line._seconds, seconds
+    try:
+        yield
+    finally:
+        line._seconds = before

@@ -1,0 +1,128 @@
+"""A timeline on an engine, all that it delivers, and what became of each submission."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import gevent
+
+from geventchat.protocol.events import Post
+from geventchat.server.timeline import Batch, Entry, Submission
+from geventchat.server.timeline.redis import RedisTimeline
+from tests.server.record import say
+
+SECONDS = 10.0
+
+
+class Watched:
+    """Checks what must always hold: one verdict for each, dense positions, the authors' order."""
+
+    def __init__(self, url: str, rooms: tuple[str, ...] = ("lobby",)) -> None:
+        self.epochs = 0
+        self.said: dict[int, Submission] = {}
+        self.verdicts: dict[int, str] = {}
+        self.entries: list[Entry] = []
+        """Of this epoch."""
+        self.tops: dict[str, int] = defaultdict(int)
+        self.timeline = RedisTimeline(self._deliver, url)
+        self.timeline.epoch_changed = self._epoch_changed
+        self.timeline.start()
+        for room in rooms:
+            self.timeline.open(room)
+            self.tops[room] = self.timeline.position(room)
+
+    @property
+    def texts(self) -> list[str]:
+        """All posts of this epoch that were delivered."""
+        return [entry.text for entry in self.entries if isinstance(entry, Post)]
+
+    def submit(self, *submissions: Submission) -> None:
+        for each in submissions:
+            self.said[each.number] = each
+            self.timeline.append(each)
+
+    def wait(self, seconds: float = SECONDS) -> None:
+        """Wait until everything has its verdict."""
+        until(lambda: len(self.verdicts) == len(self.said), seconds)
+
+    def talk(self, *submissions: Submission) -> list[str]:
+        """Submit, wait, and return the verdicts."""
+        self.submit(*submissions)
+        self.wait()
+        return [self.verdicts[each.number] for each in submissions]
+
+    def verdicts_of(self, *kinds: str) -> list[str]:
+        """Return the texts of the submissions with these verdicts, in their order."""
+        return [each.text for each in self.said.values() if self.verdicts[each.number] in kinds]
+
+    @contextmanager
+    def talking(self, keyed: bool = True) -> Iterator[None]:
+        """Submit a few messages every millisecond meanwhile."""
+        talker = gevent.spawn(self._talk, keyed)
+        try:
+            yield
+        finally:
+            talker.kill()
+
+    def _talk(self, keyed: bool) -> None:
+        while True:
+            for _ in range(3):
+                text = f"text {len(self.said)}"
+                self.submit(say(text, text if keyed else None))
+            gevent.sleep(0.001)
+
+    def _deliver(self, batch: Batch) -> None:
+        for entry, number in batch.entries:
+            if isinstance(entry, Post):
+                if entry.room in self.tops:
+                    assert entry.position == self.tops[entry.room] + 1
+                self.tops[entry.room] = entry.position
+            self.entries.append(entry)
+            if number:
+                self._judge(number, "stored")
+        for number, _ in (*batch.repeated, *batch.unchanged, *batch.refused):
+            self._judge(number, "answered")
+        for kind in ("failed", "unknown"):
+            for number in getattr(batch, kind):
+                self._judge(number, kind)
+
+    def _judge(self, number: int, verdict: str) -> None:
+        assert number not in self.verdicts
+        self.verdicts[number] = verdict
+
+    def _epoch_changed(self) -> None:
+        self.epochs += 1
+        self.entries.clear()
+        self.tops.clear()
+        self.tops["lobby"] = self.timeline.position("lobby")
+
+    def close(self) -> None:
+        self.timeline.close(5)
+
+
+def until(holds: Callable[[], bool], seconds: float = SECONDS) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it does not come about"
+        gevent.sleep(0.002)
+
+
+@contextmanager
+def prompt(most: float = 0.5) -> Iterator[None]:
+    """Check that the hub is never blocked meanwhile."""
+    latest = [0.0]
+
+    def beat() -> None:
+        while True:
+            due = time.perf_counter() + 0.005
+            gevent.sleep(0.005)
+            latest[0] = max(latest[0], time.perf_counter() - due)
+
+    beating = gevent.spawn(beat)
+    try:
+        yield
+    finally:
+        beating.kill()
+    assert latest[0] < most
