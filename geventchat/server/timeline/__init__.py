@@ -23,9 +23,10 @@ from geventchat.config import Limits
 from geventchat.protocol.events import Edited, ListedRoom, Post, Topic
 from geventchat.server.histogram import Histogram
 from geventchat.server.timeline.changes import Change, Refusal
-from geventchat.server.timeline.submission import Kind, Submission
+from geventchat.server.timeline.nodes import Alone, Nodes
+from geventchat.server.timeline.submission import Kind, RecordChange, Submission
 
-__all__ = ["Batch", "Change", "Entry", "Kind", "Submission", "Timeline"]
+__all__ = ["Batch", "Change", "Entry", "Kind", "RecordChange", "Submission", "Timeline"]
 
 PAGE_BYTES: Final = 256 << 10
 """Maximum size of a page of posts, unless a single post is larger."""
@@ -37,10 +38,6 @@ _log = logging.getLogger(__name__)
 
 Entry: TypeAlias = Post | Topic | Change
 """One item of the ordered history."""
-
-
-RecordChange: TypeAlias = tuple[str, str, bytes | None]
-"""Kind and id of a record, and its new value; None: it is deleted."""
 
 
 @dataclass(slots=True)
@@ -87,6 +84,8 @@ class Timeline(ABC):
         self._closing = False
         self.epoch_changed: Callable[[], None] = lambda: None
         """Called when `epoch`, and all positions, have changed while running. Never waits."""
+        self.nodes: Nodes = Alone()
+        """The other servers on the same store."""
         self.lost: str | None = None
         """Why nothing is ever stored any more, and the server has to end."""
         self.store_times = Histogram()

@@ -1,4 +1,4 @@
-"""Submissions: what is to be stored."""
+"""Submissions and changes of records: what is to be stored."""
 
 from typing import Literal, TypeAlias
 
@@ -6,6 +6,10 @@ from msgspec import Struct
 
 Kind: TypeAlias = Literal["say", "topic", "edit", "redact"]
 """What a submission is to become."""
+
+
+RecordChange: TypeAlias = tuple[str, str, bytes | None]
+"""Kind and id of a record, and its new value; None: it is deleted."""
 
 
 class Submission(Struct, eq=False, gc=False):

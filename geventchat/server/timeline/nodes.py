@@ -1,0 +1,224 @@
+"""Nodes: what several servers on one store agree on, and tell each other, beside the history.
+
+A server alone on its store is `Alone`, which never waits. Whatever is heard from others is heard
+in stretches that never switch, and what one node says is heard in the order in which it said it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from typing import Final, Protocol, TypeAlias
+
+from msgspec import Struct
+
+from geventchat.server.timeline.submission import RecordChange
+
+
+class Person(Struct, array_like=True, frozen=True):
+    """Somebody as the members of a room see them."""
+
+    id: str
+    """The public id of an account, else the hash of a client as hex, else the name of a guest."""
+    nick: str
+    account: str | None = None
+    """The public id of the account, if it has one."""
+
+
+class Came(Struct, array_like=True, tag=True, frozen=True):
+    """Somebody is a member of a room on this node, or was lost there and may come back.
+
+    Said again of a person that is there already, it says what their nick is now.
+    """
+
+    room: str
+    person: Person
+
+
+class Went(Struct, array_like=True, tag=True, frozen=True):
+    """Somebody is not a member of a room on this node any more."""
+
+    room: str
+    id: str
+
+
+class Counted(Struct, array_like=True, tag=True, frozen=True):
+    """A room has so many members on this node, too many to name them; 0: none any more.
+
+    Until it is 0 nobody comes or goes there.
+    """
+
+    room: str
+    count: int
+
+
+Part: TypeAlias = Came | Went | Counted
+"""A change of who is in which room on one node. The sum of these is the node's part."""
+
+
+class Typed(Struct, array_like=True, tag=True, frozen=True):
+    """Somebody is typing in a room."""
+
+    room: str
+    nick: str
+
+
+class Directed(Struct, array_like=True, tag=True, frozen=True):
+    """A direct message that is not stored, to whoever has a nick there."""
+
+    number: int
+    """Of the question that `Delivered` answers."""
+    to: str
+    author: str
+    text: str
+    time: int
+    account: str | None = None
+
+
+class Asked(Struct, array_like=True, tag=True, frozen=True):
+    """A question to all nodes, or an order, which each answers with `Answered`."""
+
+    number: int
+    what: str
+    about: bytes = b""
+
+
+class Answered(Struct, array_like=True, tag=True, frozen=True):
+    """The answer of one node to a question, or to a direct message."""
+
+    number: int
+    content: bytes = b""
+
+
+Message: TypeAlias = Typed | Directed | Asked | Answered
+"""What one node tells others. It may be lost, as when an engine is away."""
+
+
+class Listener(Protocol):
+    """The part of a server that hears of other nodes. Nothing here waits or switches."""
+
+    def hear_records(self, changes: Sequence[RecordChange]) -> None:
+        """Follow what another node has written: it holds, and is on disk."""
+
+    def hear_moved(self, client: bytes, node: str) -> None:
+        """Give up a client, which is another node's now, with its nick."""
+
+    def hear_part(self, node: str, changes: Sequence[Part], *, whole: bool) -> None:
+        """Follow who is in which room on another node; `whole`: nobody else is there."""
+
+    def hear_gone(self, node: str) -> None:
+        """Forget a node that has ended."""
+
+    def hear_message(self, node: str, message: Message) -> None:
+        """Take what another node says."""
+
+
+class Nodes(ABC):
+    """The nodes of a store, as one of them sees it."""
+
+    alone: bool
+    """Whether no other server can be on the store."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What this node is called."""
+
+    @property
+    @abstractmethod
+    def others(self) -> Sequence[str]:
+        """The names of the other nodes that are alive. Never waits."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether this node does what one of them has to do. Never waits."""
+        return all(self.name < other for other in self.others)
+
+    @abstractmethod
+    def listen(self, listener: Listener) -> None:
+        """Have what others say heard from now on. Called once, before `Timeline.start`."""
+
+    @abstractmethod
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        """Let nobody on any node decide in a `with` block but the caller.
+
+        For what depends on records and changes them: in the block all that others have written
+        is known. The right ends when what was noted in the block is on disk. Waits for up to 10 s.
+        Raises Refused `storage`.
+        """
+
+    @abstractmethod
+    def enter(self, client: bytes) -> str | None:
+        """Have a rich client be this node's; return the nick that it had on another one.
+
+        That node gives the client up. Waits for up to 10 s. Raises Refused `storage`.
+        """
+
+    @abstractmethod
+    def leave(self, client: bytes) -> None:
+        """Give up a client that is this node's, with its nick. Never waits."""
+
+    @abstractmethod
+    def claim(self, nick: str, client: bytes, account: str | None = None) -> None:
+        """Have a nick, normalized, belong to a client or an account of this node.
+
+        Its former nick goes on belonging to it until `unclaim`. Waits for up to 10 s. Raises
+        Refused `nick_in_use`, `nick_too_similar` and `storage`.
+        """
+
+    @abstractmethod
+    def unclaim(self, nick: str) -> None:
+        """Give a nick of this node back to all. Never waits."""
+
+    @abstractmethod
+    def next_guest(self) -> int:
+        """Return the number of a guest that no node has used or will use. Never waits."""
+
+    @abstractmethod
+    def share(self, change: Part) -> None:
+        """Change this node's part, which the others hear. Never waits."""
+
+    @abstractmethod
+    def tell(self, message: Message, node: str | None = None) -> None:
+        """Tell one node something, or all others. Never waits."""
+
+
+class Alone(Nodes):
+    """A store with one server. Nothing here waits."""
+
+    alone = True
+    name = ""
+    others: Final = ()
+    leads = True
+
+    def __init__(self) -> None:
+        self._guests = count(1)
+
+    def listen(self, listener: Listener) -> None:
+        pass
+
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        yield
+
+    def enter(self, client: bytes) -> str | None:
+        return None
+
+    def leave(self, client: bytes) -> None:
+        pass
+
+    def claim(self, nick: str, client: bytes, account: str | None = None) -> None:
+        pass
+
+    def unclaim(self, nick: str) -> None:
+        pass
+
+    def next_guest(self) -> int:
+        return next(self._guests)
+
+    def share(self, change: Part) -> None:
+        pass
+
+    def tell(self, message: Message, node: str | None = None) -> None:
+        pass
