@@ -7,6 +7,7 @@ interrupts whatever the reader waits for; then the reader says goodbye and lets 
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
@@ -222,6 +223,14 @@ class Session(Sender):
         if member is None:
             raise not_joined(name)
         return member
+
+    def deciding(self) -> AbstractContextManager[None]:
+        """Let nobody on any node decide in a `with` block but this session.
+
+        See `Nodes.deciding`: what is read in the block is checked there, and nothing is waited for
+        but what is saved. Waits. Raises Refused `storage`.
+        """
+        return self.timeline.nodes.deciding()
 
     def hidden(self, room: str) -> int:
         """Return the position up to which this client may not read a room. Never waits."""
