@@ -224,14 +224,6 @@ class Session(Sender):
             raise not_joined(name)
         return member
 
-    def deciding(self) -> AbstractContextManager[None]:
-        """Let nobody on any node decide in a `with` block but this session.
-
-        See `Nodes.deciding`: what is read in the block is checked there, and nothing is waited for
-        but what is saved. Waits. Raises Refused `storage`.
-        """
-        return self.timeline.nodes.deciding()
-
     def hidden(self, room: str) -> int:
         """Return the position up to which this client may not read a room. Never waits."""
         return self.hub.people.hidden(self.account, room) if self.account is not None else 0
