@@ -23,6 +23,7 @@ from geventchat.server.chat.account_rooms import AccountRooms
 from geventchat.server.chat.away import Away
 from geventchat.server.chat.clock import Clock
 from geventchat.server.chat.memberships import Memberships
+from geventchat.server.chat.other_nodes import OtherNodes
 from geventchat.server.chat.room import Member, Room
 from geventchat.server.chat.submissions import Submissions
 from geventchat.server.logs.console import Console
@@ -67,6 +68,7 @@ class Hub(Memberships):
         self._adopting: gevent.Greenlet[..., None] | None = None
         self.search: Search | None = None
         """None: there is no search."""
+        self.other_nodes = OtherNodes()
 
     def use(self, timeline: Timeline) -> None:
         """Set the timeline, which needs the hub as well, and load the accounts. Blocks.
@@ -75,6 +77,7 @@ class Hub(Memberships):
         """
         self.timeline, self.people = timeline, People(timeline)
         timeline.epoch_changed = self.begin_epoch
+        timeline.nodes.listen(self.other_nodes)
         self.owners.people = self.people
         self.submissions.private = self.people.private
         self.submissions.on_conversation = self.account_rooms.said
