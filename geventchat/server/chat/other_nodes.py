@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 
+from geventchat.server.access.rules import RULE
 from geventchat.server.timeline import RecordChange
 from geventchat.server.timeline.nodes import Message, Part, Typed
 
@@ -17,7 +18,9 @@ class OtherNodes:
 
     def __init__(self) -> None:
         self.on_records: Callable[[Sequence[RecordChange]], None] | None = None
-        """Called with the records that another node has written."""
+        """Called with the records that another node has written, but for the rules."""
+        self.on_rules: Callable[[Sequence[RecordChange]], None] | None = None
+        """Called with the rules of operators that another node has written."""
         self.on_moved: Callable[[bytes, str], None] | None = None
         """Called with a client that is another node's now, and the name of that."""
         self.on_part: Callable[[str, Sequence[Part], bool], None] | None = None
@@ -31,8 +34,11 @@ class OtherNodes:
 
     def hear_records(self, changes: Sequence[RecordChange]) -> None:
         """Hand on what another node has written."""
-        if self.on_records is not None:
-            self._tell(self.on_records, changes)
+        rules = [each for each in changes if each[0] == RULE]
+        if rules and self.on_rules is not None:
+            self._tell(self.on_rules, rules)
+        if self.on_records is not None and len(rules) < len(changes):
+            self._tell(self.on_records, [each for each in changes if each[0] != RULE])
 
     def hear_moved(self, client: bytes, node: str) -> None:
         """Hand on that a client is another node's now."""

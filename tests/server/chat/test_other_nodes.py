@@ -41,3 +41,14 @@ def test_a_bug_in_one_part_is_logged_and_keeps_nothing_from_the_others(
         others.hear_gone("n1")
     assert gone == ["n1"]
     assert "following another node failed" in caplog.text
+
+
+def test_rules_go_to_a_part_of_their_own() -> None:
+    others = OtherNodes()
+    records: list[str] = []
+    rules: list[str] = []
+    others.on_records = lambda changes: records.extend(number for _, number, _ in changes)
+    others.on_rules = lambda changes: rules.extend(number for _, number, _ in changes)
+    others.hear_records([("rule", "ban/nick/bob", b"1"), ("account", "a", b"2")])
+    others.hear_records([("rule", "ban/nick/bob", None)])
+    assert (records, rules) == (["a"], ["ban/nick/bob"] * 2)
