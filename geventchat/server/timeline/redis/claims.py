@@ -57,7 +57,7 @@ class _Asked:
 
     what: str
     about: tuple[_Value, ...]
-    answer: "AsyncResult[Any]" = field(default_factory=AsyncResult)
+    answer: "AsyncResult[tuple[Any, FeedId | None]]" = field(default_factory=AsyncResult)
     then: Callable[[Any], None] | None = None
     """Called with the answer, as nobody waits for it. Never waits."""
     given_up: bool = False
@@ -194,7 +194,7 @@ class Claims:
             if answer is not None and answer[2]:
                 self.leave(client)
 
-        if asked.answer.ready():
+        if asked.answer.value is not None:
             leave(asked.answer.value[0])
         else:  # it may be decided nevertheless
             asked.then = leave
@@ -282,11 +282,10 @@ class Claims:
         """Return an answer, when all was heard that was there before it. Waits. Raises Refused."""
         self._queue_up(asked)
         try:
-            answer, last = asked.answer.get(timeout=_WAIT_SECONDS)
-        except gevent.Timeout:
-            raise _refused() from None
+            asked.answer.wait(_WAIT_SECONDS)
         finally:
             asked.given_up = not asked.answer.ready()
+        answer, last = asked.answer.value or _REFUSED
         if last is None or not self._wait(last, _WAIT_SECONDS):
             raise _refused()
         return answer
@@ -347,7 +346,7 @@ class Claims:
         return answers
 
 
-_REFUSED: Final = (None, None)
+_REFUSED: Final[tuple[Any, FeedId | None]] = (None, None)
 """The answer to what cannot be decided."""
 
 
