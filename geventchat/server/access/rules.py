@@ -13,6 +13,8 @@ from geventchat.protocol import events, names
 from geventchat.protocol.errors import Refused
 from geventchat.server.networks import parsed
 
+RULE: Final = "rule"
+"""The kind of their records."""
 MAX_RULES: Final = 2_000
 """In force at a time."""
 _WIDEST: Final = {4: 8, 6: 16}

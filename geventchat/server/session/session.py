@@ -7,6 +7,7 @@ interrupts whatever the reader waits for; then the reader says goodbye and lets 
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
@@ -226,6 +227,13 @@ class Session(Sender):
     def hidden(self, room: str) -> int:
         """Return the position up to which this client may not read a room. Never waits."""
         return self.hub.people.hidden(self.account, room) if self.account is not None else 0
+
+    def deciding(self) -> AbstractContextManager[None]:
+        """Let nobody on any node decide in a `with` block but this client: see Nodes.deciding.
+
+        Waits on entering and leaving, for up to 10 s. Raises Refused `storage`.
+        """
+        return self.timeline.nodes.deciding()
 
     def submit(
         self,

@@ -26,6 +26,7 @@ from geventchat.server.timeline.redis import turn as turns
 from geventchat.server.timeline.redis.backoff import pauses
 from geventchat.server.timeline.redis.engine import Away, Engine, EngineError, InDoubt, Rejected
 from geventchat.server.timeline.redis.feed import Feed, Fields
+from geventchat.server.timeline.redis.keeping import Keeping
 from geventchat.server.timeline.redis.life import Fenced, InUse, Life, LifeEnded, beaten, by
 from geventchat.server.timeline.redis.maintenance import Maintenance
 from geventchat.server.timeline.redis.nodes import RedisNodes
@@ -108,6 +109,7 @@ class RedisTimeline(Timeline):
         self._rooms = OpenRooms()
         self._pages = Pages(self._rooms, Reader(self._reads), recent_bytes)
         self._feed = Feed(lambda: self._connected(self._life.confirm_reading), first, self._hear)
+        self._keeping = Keeping(self._others, self._life, self._feed)
         identity = lambda: (self._life.node, self._life.number)  # noqa: E731
         self._maintenance = Maintenance(lambda: self._reads, identity)
         self.configure(limits or Limits())
@@ -219,7 +221,7 @@ class RedisTimeline(Timeline):
     # Storing
 
     def keep(self, changes: Sequence[RecordChange]) -> None:
-        self._others.keep(changes)
+        self._keeping.keep(changes)
 
     def append(self, submission: Submission) -> None:
         size = _size(submission)
@@ -376,8 +378,9 @@ class RedisTimeline(Timeline):
         gevent.killall(self.greenlets)
         self._feed.close()
         self._reads.close()
-        self._others.close(max(end - time.monotonic(), 0))
-        self._writer.close(0)
+        self._keeping.close(max(end - time.monotonic(), 0))
+        self._others.close()
+        self._writer.close()
         return stored and self.lost is None
 
     def _beat(self) -> None:

@@ -9,19 +9,16 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Final
 
-import msgspec
 from gevent.event import Event
 
 from geventchat.protocol.errors import Refused
 from geventchat.server.timeline.nodes import Listener, Message, Nodes, Part
 from geventchat.server.timeline.redis.feed import Fields
+from geventchat.server.timeline.redis.keeping import unpacked
 from geventchat.server.timeline.redis.life import Beaten, Life
-from geventchat.server.timeline.redis.stored import content
 from geventchat.server.timeline.redis.writer import Writer
-from geventchat.server.timeline.submission import RecordChange
 
 _NUMBERS = 1000
-_records = msgspec.msgpack.Decoder(list[tuple[str, str, msgspec.Raw]])
 
 
 class RedisNodes(Nodes):
@@ -84,7 +81,7 @@ class RedisNodes(Nodes):
 
     def _hear_records(self, fields: Fields) -> None:
         if fields[b"n"].decode() != self.name and self._listener is not None:
-            self._listener.hear_records(records(fields[b"k"]))
+            self._listener.hear_records(unpacked(fields[b"k"]))
 
     # What is right only while there is one node: see deciding.py, claims.py, live.py
 
@@ -97,15 +94,31 @@ class RedisNodes(Nodes):
         self._check_one()
         yield
 
-    def enter(self, client: bytes) -> str | None:
+    def known(self, client: bytes) -> str | None:
         self._check_one()
         return None
+
+    def enter(self, client: bytes, guest: str, former: str | None, *, account: bool) -> str | None:
+        self._check_one()
+        return None if account else former or guest
+
+    def hold(self, client: bytes, seconds: float) -> None:
+        pass
 
     def leave(self, client: bytes) -> None:
         pass
 
-    def claim(self, nick: str, client: bytes, account: str | None = None) -> None:
+    def check(self, nick: str) -> None:
         self._check_one()
+
+    def claim(self, nick: str, client: bytes) -> None:
+        self._check_one()
+
+    def reserve(self, nick: str, client: bytes | None = None) -> None:
+        self._check_one()
+
+    def restore(self, nick: str, client: bytes | None, former: str | None = None) -> None:
+        pass
 
     def unclaim(self, nick: str) -> None:
         pass
@@ -118,11 +131,3 @@ class RedisNodes(Nodes):
 
     def tell(self, message: Message, node: str | None = None) -> None:
         pass
-
-
-def records(packed: bytes) -> list[RecordChange]:
-    """Return changes of records as the script takes them."""
-    return [
-        (kind, number, None if bytes(value) == b"\xc2" else bytes(content(value)))
-        for kind, number, value in _records.decode(packed)
-    ]
