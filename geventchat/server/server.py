@@ -25,6 +25,8 @@ from geventchat.server.ops.metrics import Metrics
 from geventchat.server.ops.supervisor import Supervisor
 from geventchat.server.ops.top import top
 from geventchat.server.session.conversation import converse
+from geventchat.server.session.enforcement import ENDED, Enforcement
+from geventchat.server.session.reach import answer_others
 from geventchat.server.session.session import Session
 from geventchat.server.threads import FILE_SECONDS, in_thread
 from geventchat.server.timeline import Batch, Timeline
@@ -114,6 +116,7 @@ class Server:
             if (web := self._open_web(config)) is not None:
                 self._doors.append(web)
             self._policy = self._admission.policy = factory.policy(config)
+            self._use_nodes(config)
             self._hook_posts.policy = self._policy
             self._admin = self._open_admin(config.admin)
         except BadSetting:
@@ -139,6 +142,22 @@ class Server:
         if self._admin is not None:
             self._admin.start()
         self._supervisor.ready()
+
+    def _use_nodes(self, config: Config) -> None:
+        """Have what other nodes of the store decide hold here, and answer them. Blocks.
+
+        Raises BadSetting if the store cannot be read.
+        """
+        if self._timeline.nodes.alone:
+            return
+        try:
+            shared = self._policy.share_rules(self._timeline, self._hub.people.records)
+        except (ValueError, Refused) as error:
+            raise BadSetting("timeline", config.timeline, str(error)) from None
+        enforcement = Enforcement(self._hub, self._policy, shared)
+        self._hub.other_nodes.on_rules = enforcement.hear
+        self._hub.questions.answer(ENDED, enforcement.answer)
+        answer_others(self._hub)
 
     def reload(self, config: Config) -> list[str]:
         """Apply the settings that may change at runtime; return the names of others that differ.

@@ -6,26 +6,22 @@ Refused with `error`. Each action is logged.
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
+
+import msgspec
 
 from geventchat.protocol import durations, events, names
-from geventchat.protocol.errors import KICKED, Refused
+from geventchat.protocol.errors import Refused
 from geventchat.protocol.requests import Admin
 from geventchat.server.access.policy import audit, operator_name
 from geventchat.server.access.rules import Rule, Rules, moment
 from geventchat.server.people.private import PrivateRoom
-from geventchat.server.session.enforcement import apply_rules
+from geventchat.server.session.enforcement import ENDED, apply_rules, asked_of
+from geventchat.server.session.reach import Reach
 from geventchat.server.session.session import Session
 from geventchat.server.session.shield import shielded
-from geventchat.server.session.targets import (
-    Target,
-    check_reach,
-    sessions_to_kick,
-    target_of,
-    targets,
-)
+from geventchat.server.session.targets import Named, Target, target_of
 from geventchat.server.slices import in_slices
 
 _SHOWN: Final = 500
@@ -34,8 +30,18 @@ _NUMBERED: Final = re.compile(r"private room ([0-9]{1,9})", re.IGNORECASE)
 """A private room as logs and figures show it."""
 _PLACE: Final = f"a duration goes into seconds (--seconds {durations.FORMS})"
 
-Done = tuple[list[Rule], int]
-"""The rules that were created, removed or found, and the number of connections closed."""
+
+class Done(NamedTuple):
+    """What an action did."""
+
+    rules: list[Rule]
+    """Those that were created, removed or found."""
+    closed: int = 0
+    """Connections closed, without those that a new rule closes on other nodes."""
+    reach: Reach | None = None
+    """Which nodes were asked, if any."""
+    saved: Callable[[], None] = lambda: None
+    """Waits until the rules are stored. Raises Refused `storage`."""
 
 
 def run(session: Session, request: Admin) -> events.Admin:
@@ -43,7 +49,7 @@ def run(session: Session, request: Admin) -> events.Admin:
     if request.token is not None or not session.operator:
         session.policy.authenticate_operator(session, request.token, request.action)
     _check_fields(request)
-    if request.action in _AT_ONCE:
+    if request.action in _AT_ONCE and session.timeline.nodes.alone:
         return _act(session, request)
     return shielded(partial(_act, session, request))
 
@@ -66,7 +72,8 @@ def _check_fields(request: Admin) -> None:
 def _act(session: Session, request: Admin) -> events.Admin:
     policy = session.policy
     target = _private(session, request).shown if request.action == "end" else request.target
-    rules, ended = _TABLE[request.action](session, request)
+    done = _TABLE[request.action](session, request)
+    rules, closed = done.rules, done.closed
     changed = rules if request.action not in _WITHOUT_RULES else []
     until = changed[0].until if changed and request.action not in _UNDONE else None
     audit(
@@ -76,34 +83,36 @@ def _act(session: Session, request: Admin) -> events.Admin:
         or target,
         until=moment(until) if until is not None else None,
         reason=request.reason,
-        connections_closed=ended or None,
+        connections_closed=closed or None,
     )
-    if request.action not in _WITHOUT_RULES:
-        policy.save_rules()
+    done.saved()
+    reach = done.reach or Reach(session.hub)
+    if request.action in ("ban", "mute"):
+        answers = reach.ask(ENDED, asked_of(rules))
+        closed += sum(msgspec.msgpack.decode(each, type=int) for each in answers)
     return events.Admin(
         action=request.action,
         rules=[rule.shown() for rule in rules[-_SHOWN:]],
-        connections_closed=ended,
+        connections_closed=closed,
         total=len(policy.rules.in_force(policy.clock())),
+        note=reach.note(_LATER if changed else _NOT_KICKED),
         id=request.id,
     )
 
 
 def _kick(session: Session, request: Admin) -> Done:
-    text = KICKED.text if request.reason is None else f"{KICKED.text[:-1]}: {request.reason}"
-    ended = 0
-    for other in sessions_to_kick(session, request):
-        if other is not session:
-            other.end(replace(KICKED, text=text))
-            ended += 1
-    if not ended:
-        raise Refused("no_such_nick", "Only you match; nobody was kicked.")
-    return [], ended
+    named = Named(session, request)
+    kicked = named.kicked()
+    closed, spared = named.reach.kick(kicked, session)
+    if not closed:
+        raise named.nobody_kicked(kicked, spared=spared)
+    return Done([], closed, named.reach)
 
 
 def _ban_or_mute(session: Session, request: Admin) -> Done:
     """Handle `ban` and `mute`."""
-    rules = _new_rules(session, request, targets(session, request))
+    named = Named(session, request)
+    rules = _new_rules(session, request, named.targets())
     now, account = session.policy.clock(), session.account
     if account is not None and Rules(rules).find(request.action, "account", account.id, now):
         raise Refused("forbidden", f"That would also {request.action} you.")
@@ -113,8 +122,9 @@ def _ban_or_mute(session: Session, request: Admin) -> Done:
         if hit.target_type == "address":
             text = f"{text[:-1]}: {session.address} is your address too. Name a nick or a client."
         raise Refused("forbidden", text)
-    check_reach(session, request)
-    return _put_in_force(session, rules), apply_rules(session.hub, session.policy)
+    named.check_reach()
+    done = _put_in_force(session, rules)
+    return done._replace(closed=apply_rules(session.hub, session.policy), reach=named.reach)
 
 
 def _lock_or_freeze(session: Session, request: Admin) -> Done:
@@ -123,20 +133,22 @@ def _lock_or_freeze(session: Session, request: Admin) -> Done:
     room = names.room(target)
     if room not in session.hub.rooms and durations.begins_like_one(target):
         raise Refused("bad_field", f"target: there is nobody in a room {room}; {_PLACE}.")
-    return _put_in_force(session, _new_rules(session, request, [("room", room, room)])), 0
+    return _put_in_force(session, _new_rules(session, request, [("room", room, room)]))
 
 
 def _close(session: Session, request: Admin) -> Done:
-    return _put_in_force(session, _new_rules(session, request, [("server", "", "")])), 0
+    return _put_in_force(session, _new_rules(session, request, [("server", "", "")]))
 
 
 def _end(session: Session, request: Admin) -> Done:
-    hub, private = session.hub, _private(session, request)
-    hooks = hub.people.hooks.of(private.name)
-    for hook in hooks:
-        hub.people.hooks.revoke(hook)
-    hub.people.save(*hub.account_rooms.end(private), *hooks)
-    return [], 0
+    hub = session.hub
+    with session.deciding():
+        private = _private(session, request)
+        hooks = hub.people.hooks.of(private.name)
+        for hook in hooks:
+            hub.people.hooks.revoke(hook)
+        hub.people.save(*hub.account_rooms.end(private), *hooks)
+    return Done([])
 
 
 def _private(session: Session, request: Admin) -> PrivateRoom:
@@ -156,19 +168,21 @@ def _private(session: Session, request: Admin) -> PrivateRoom:
 def _undo(session: Session, request: Admin) -> Done:
     action = _UNDONE[request.action]
     target = "" if action == "close" else target_of(request)
-    lifted = session.policy.rules.lift(action, target, request.target_type)
-    account = session.hub.owners.find_account(target) if target else None
-    if account is not None and request.target_type in (None, "nick"):  # under any of its nicks
-        lifted += session.policy.rules.lift_account(action, account.id)
-    if not lifted:
+    with session.deciding():
+        lifted = session.policy.rules.lift(action, target, request.target_type)
+        account = session.hub.owners.find_account(target) if target else None
+        if account is not None and request.target_type in (None, "nick"):  # under any of its nicks
+            lifted += session.policy.rules.lift_account(action, account.id)
+        saved = session.policy.note_rules() if lifted else None
+    if saved is None:
         if not target:
             raise Refused("bad_field", "action: the server is not closed.")
         raise Refused("bad_field", f"target: no {action} matches {target}.")
-    return lifted, apply_rules(session.hub, session.policy)
+    return Done(lifted, apply_rules(session.hub, session.policy), saved=saved)
 
 
 def _list(session: Session, request: Admin) -> Done:
-    return session.policy.rules.in_force(session.policy.clock()), 0
+    return Done(session.policy.rules.in_force(session.policy.clock()))
 
 
 def _new_rules(session: Session, request: Admin, targets: Iterable[Target]) -> list[Rule]:
@@ -188,9 +202,11 @@ def _new_rules(session: Session, request: Admin, targets: Iterable[Target]) -> l
     ]
 
 
-def _put_in_force(session: Session, rules: list[Rule]) -> list[Rule]:
-    session.policy.rules.make(rules, session.policy.clock())
-    return rules
+def _put_in_force(session: Session, rules: list[Rule]) -> Done:
+    with session.deciding():
+        session.policy.rules.make(rules, session.policy.clock())
+        saved = session.policy.note_rules()
+    return Done(rules, saved=saved)
 
 
 _OF_ALL: Final = "close", "open", "list"
@@ -199,6 +215,8 @@ _AT_ONCE: Final = "kick", "list"
 """Actions that never wait."""
 _WITHOUT_RULES: Final = *_AT_ONCE, "end"
 """Actions that change no rules."""
+_LATER: Final = "what they close is not counted; the rule holds there when they hear of it."
+_NOT_KICKED: Final = "who is connected there may not have been kicked. Try again."
 _UNDONE: Final = {
     "unban": "ban",
     "unmute": "mute",
