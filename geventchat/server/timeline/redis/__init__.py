@@ -35,7 +35,7 @@ from geventchat.server.timeline.redis.reader import Reader
 from geventchat.server.timeline.redis.rooms import FeedId, OpenRooms, Trimmed, feed_id
 from geventchat.server.timeline.redis.scripts import Script
 from geventchat.server.timeline.redis.url import parse
-from geventchat.server.timeline.redis.writer import WAIT_SECONDS, Writer
+from geventchat.server.timeline.redis.writer import WAIT_SECONDS, Problem, Writer
 
 RECENT_BYTES: Final = 16 << 20
 """Size of the cache of the newest posts: some 30,000 short ones."""
@@ -98,11 +98,9 @@ class RedisTimeline(Timeline):
         self._life = Life()
         first = self._register()
         self.epoch = self._life.epoch
-        self._writer = Writer(self._connected(self._life.confirm), self._life, self._renew)
-        engine = self._connected(self._life.confirm)
-        with suppress(EngineError):
-            engine.call("PING")  # connected, it can be closed at once
-        self._others = Writer(engine, self._life, self._renew)
+        self._problem = Problem(self._where)
+        self._writer = self._new_writer()
+        self._others = self._new_writer()
         """For all that is not a turn, which would wait for turns."""
         self._feed = Feed(lambda: self._connected(self._life.confirm_reading), first, self._hear)
         self.nodes: RedisNodes = RedisNodes(self._life, self._others, self._feed)
@@ -134,6 +132,12 @@ class RedisTimeline(Timeline):
         name = self._life.name
         return Engine(self._where, name=name, seconds=ENGINE_SECONDS, on_connect=confirm)
 
+    def _new_writer(self) -> Writer:
+        engine = self._connected(self._life.confirm)
+        with suppress(EngineError):
+            engine.call("PING")  # connected, it can be closed at once
+        return Writer(engine, self._life, self._problem, self._renew)
+
     def _register(self) -> FeedId:
         """Become a node that stores; return where the feed begins for it. Raises BadSetting."""
         engine = self._connected()
@@ -152,7 +156,7 @@ class RedisTimeline(Timeline):
 
     @property
     def failing(self) -> bool:
-        return self._writer.problem is not None or self._feed.deaf_seconds > _DEAF_SECONDS
+        return self._problem.reason is not None or self._feed.deaf_seconds > _DEAF_SECONDS
 
     # Rooms
 
@@ -430,7 +434,7 @@ class RedisTimeline(Timeline):
                         states = {room: reader.open(room) for room in self._rooms.held}
                         break
                     except (EngineError, Refused) as error:
-                        self._writer.note(str(error))
+                        self._problem.note(str(error))
                         if time.monotonic() > until:
                             until += WAIT_SECONDS
                             self._drop_all()
