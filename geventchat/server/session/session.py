@@ -235,6 +235,23 @@ class Session(Sender):
         """
         return self.timeline.nodes.deciding()
 
+    def rename(self, text: str) -> str:
+        """Change its nick, which nobody else on any node has; return it as it is spelled.
+
+        An account's only in a block of `deciding`, and the caller reserves it. Waits. Raises
+        Refused, Ending.
+        """
+        nodes, former = self.timeline.nodes, self.nick
+        nick = self.hub.check_rename(self, text)
+        if nodes.alone or nick == former or self.account is not None:
+            return self.hub.rename(self, nick)
+        try:
+            nodes.claim(nick, self.client)
+            return self.hub.rename(self, nick)
+        except BaseException:
+            nodes.restore(nick, self.client, former)
+            raise
+
     def submit(
         self,
         member: Member,

@@ -229,8 +229,9 @@ class Claims:
     def restore(self, nick: str, client: bytes | None, former: str | None = None) -> None:
         """See Nodes."""
         owner = client is not None and string(client)
-        folded = (former is not None and _forms(former)[0]) or False
-        self._queue_up(_Asked("restore", (names.fold(nick), owner, folded)))
+        former = former or ""
+        about = nick, names.fold(nick), owner, former, _forms(former)[0]
+        self._queue_up(_Asked("restore", about))
 
     def unclaim(self, nick: str) -> None:
         """See Nodes."""
