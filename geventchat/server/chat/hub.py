@@ -20,6 +20,7 @@ from geventchat.server.chat.away import Away
 from geventchat.server.chat.clients import Clients
 from geventchat.server.chat.clock import Clock
 from geventchat.server.chat.other_nodes import OtherNodes
+from geventchat.server.chat.questions import Questions
 from geventchat.server.chat.submissions import Submissions
 from geventchat.server.logs.console import Console
 from geventchat.server.people import new_epoch
@@ -64,6 +65,9 @@ class Hub(Clients):
         timeline.epoch_changed = self.begin_epoch
         self.owners.nicks.numbers = timeline.nodes.next_guest
         self.other_nodes.on_moved = self.hear_moved
+        self.questions = Questions(timeline.nodes)
+        self.other_nodes.on_message = self.questions.hear
+        self.other_nodes.on_gone.append(self.questions.gone)
         timeline.nodes.listen(self.other_nodes)
         self.owners.people = self.people
         self.submissions.private = self.people.private
