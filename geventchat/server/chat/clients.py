@@ -35,7 +35,7 @@ class Clients(Memberships):
         self.closes: Counter[str] = Counter()
         """Sessions that ended, by reason."""
         self.moved: dict[bytes, Away] = {}
-        """Clients that another node has now, and the rooms that they may not have rejoined there."""
+        """Clients that another node has now, with rooms that they may not have rejoined there."""
 
     def add(self, participant: Participant) -> dict[str, Member]:
         """Add a participant as a guest in the lobby; return its memberships, which stay current.

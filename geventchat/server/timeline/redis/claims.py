@@ -224,7 +224,12 @@ class Claims:
     def reserve(self, nick: str, client: bytes | None = None) -> None:
         """See Nodes. Waits."""
         owner = client is not None and string(client)
-        self._judge(nick, self._ask("reserve", nick, *_forms(nick), owner))
+        try:
+            judgement = self._ask("reserve", nick, *_forms(nick), owner)
+        except BaseException:  # it may be decided nevertheless
+            self.restore(nick, client)
+            raise
+        self._judge(nick, judgement)
 
     def restore(self, nick: str, client: bytes | None, former: str | None = None) -> None:
         """See Nodes."""
