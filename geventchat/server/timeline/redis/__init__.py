@@ -108,6 +108,7 @@ class RedisTimeline(Timeline):
         self._rooms = OpenRooms()
         self._pages = Pages(self._rooms, Reader(self._reads), recent_bytes)
         self._keeping = Keeping(self._others, self._life, self._feed)
+        self.nodes.begin()
         identity = lambda: (self._life.node, self._life.number)  # noqa: E731
         self._maintenance = Maintenance(lambda: self._reads, identity)
         self.configure(limits or Limits())
@@ -337,7 +338,7 @@ class RedisTimeline(Timeline):
         elif b"x" in fields:
             self._rooms.hear(place, Trimmed(*msgspec.msgpack.decode(fields[b"x"])))
         else:
-            self.nodes.hear(fields)
+            self.nodes.hear(place, fields)
         self._life.note(place, (node, number))
         self._judge(place)
 
@@ -383,6 +384,7 @@ class RedisTimeline(Timeline):
         self._feed.close()
         self._reads.close()
         self._keeping.close(max(end - time.monotonic(), 0))
+        self.nodes.close()
         self._others.close()
         self._writer.close()
         return stored and self.lost is None
