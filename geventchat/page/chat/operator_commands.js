@@ -66,6 +66,7 @@ const ACTIONS = [
   ["end", "ROOM", "end a private room"],
   ["close", "[TIME]", "refuse new users"],
   ["open", "", "accept new users again"],
+  ["recycle", "", "replace the workers"],
 ];
 
 /** @type {Command[]} */

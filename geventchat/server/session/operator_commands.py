@@ -198,6 +198,13 @@ def _undo(session: Session, request: Admin) -> Done:
     return lifted, _apply_to_all(session)
 
 
+def _recycle(session: Session, request: Admin) -> Done:
+    if session.hub.recycle is None:
+        raise Refused("bad_field", "action: this server has no workers (--workers) to replace.")
+    session.hub.recycle()
+    return [], 0
+
+
 def _list(session: Session, request: Admin) -> Done:
     return session.policy.rules.in_force(session.policy.clock()), 0
 
@@ -313,9 +320,9 @@ def _nobody(target: str) -> Refused:
     return Refused("no_such_nick", f"{target} is not online.")
 
 
-_OF_ALL: Final = "close", "open", "list"
+_OF_ALL: Final = "close", "open", "list", "recycle"
 """Actions without a target."""
-_AT_ONCE: Final = "kick", "list"
+_AT_ONCE: Final = "kick", "list", "recycle"
 """Actions that never wait."""
 _WITHOUT_RULES: Final = *_AT_ONCE, "end"
 """Actions that change no rules."""
@@ -335,5 +342,6 @@ _TABLE: Final[dict[str, Callable[[Session, Admin], Done]]] = {
     "end": _end,
     "close": _close,
     "list": _list,
+    "recycle": _recycle,
     **dict.fromkeys(_UNDONE, _undo),
 }
