@@ -133,6 +133,8 @@ class Parent:
             clean &= self._end(worker, end - time.monotonic()) == 0
         if self._admin is not None:
             self._admin.close()
+        for each in self._ports.admin:
+            each.close()
         return int(not clean)
 
     def kill(self) -> None:

@@ -20,6 +20,8 @@ from geventchat.server.transport.ports import Ports
 _SILENT_TIMES: Final = 12
 """After so many times without a sign of life, a minute, a worker hangs."""
 _ANSWER_SECONDS: Final = 3.0
+_REAP_SECONDS: Final = 0.01
+"""Between two looks whether a worker whose tether is closed has ended."""
 _OF_SYSTEMD: Final = "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"
 """Variables with which systemd speaks to the parent alone."""
 _DEFAULT_SIGNALS: Final = signal.SIGINT, signal.SIGTERM
@@ -47,11 +49,6 @@ class Worker:
         self._tether, theirs = socket.socketpair()
         with theirs:
             self.pid = _spawn(number, theirs, ports, command)
-        # In the same stretch: it may have ended already, and is reaped by the loop.
-        loop = gevent.get_hub().loop
-        loop.install_sigchld()
-        self._watcher = loop.child(self.pid, ref=False)
-        self._watcher.start(self._on_end)
         self._greenlets = [gevent.spawn(self._hear), gevent.spawn(self._watch)]
 
     @property
@@ -106,7 +103,7 @@ class Worker:
             return answer.status, answer.read()
 
     def _hear(self) -> None:
-        """Follow what it says."""
+        """Follow what it says until its end, which closes the tether."""
         try:
             while said := self._tether.recv(64):
                 self._silent = 0
@@ -116,21 +113,32 @@ class Worker:
                     self.recycle.set()
         except OSError:
             pass
+        while not self._reaped():
+            gevent.sleep(_REAP_SECONDS)
 
     def _watch(self) -> None:
         """Kill it when it hangs. Times are counted, as the whole machine may have been asleep."""
         while self._silent < _SILENT_TIMES:
             gevent.sleep(tether.ALIVE_SECONDS)
+            if self._reaped():
+                return
             self._silent += 1
         self.signal(signal.SIGKILL)
 
-    def _on_end(self) -> None:
-        """Note that it has ended. Runs in the hub."""
-        self._watcher.stop()
-        self._watcher.close()
-        self.ended.set(os.waitstatus_to_exitcode(self._watcher.rstatus))
-        gevent.killall(self._greenlets, block=False)
-        self._tether.close()
+    def _reaped(self) -> bool:
+        """Return whether it has ended, and note how. Never waits.
+
+        gevent's watchers of children would take the ends of all others as well.
+        """
+        if self.running:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if not pid:
+                return False
+            self.ended.set(os.waitstatus_to_exitcode(status))
+            others = [each for each in self._greenlets if each is not gevent.getcurrent()]
+            gevent.killall(others, block=False)
+            self._tether.close()
+        return True
 
 
 def _spawn(number: int, theirs: socket.socket, ports: Ports, command: list[str]) -> int:

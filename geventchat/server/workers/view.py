@@ -17,6 +17,7 @@ from geventchat.server.workers.process import NoAnswer, Worker
 
 _NODE: Final = "node"
 """The label that says whose figure it is: the number of a worker."""
+_ENDED: Final = "has ended and is about to be started again"
 _MOST: Final = 10
 """Rooms and clients in the list."""
 
@@ -38,7 +39,7 @@ class View:
             if answer is None:
                 starting = worker.running and not worker.ready.is_set()
                 what = "is starting" if starting else "does not answer"
-                problems.append(f"worker {worker.number} {what if worker.running else 'has ended'}")
+                problems.append(f"worker {worker.number} {what if worker.running else _ENDED}")
             elif answer[0] != 200:
                 problems.append(f"worker {worker.number}: {answer[1].decode().strip()}")
         return ", ".join(problems) or None
