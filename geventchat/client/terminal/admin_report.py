@@ -23,6 +23,8 @@ def report(done: Admin) -> Iterator[str]:
         yield "the workers are being replaced, one after the other; the log says when each is"
     if done.connections_closed or done.action in ("kick", "ban"):
         yield f"connections closed: {done.connections_closed:,}"
+    if done.note is not None:
+        yield done.note
 
 
 def _rule(rule: Rule) -> str:
