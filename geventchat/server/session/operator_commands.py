@@ -189,7 +189,7 @@ def _recycle(session: Session, request: Admin) -> Done:
     if session.hub.recycle is None:
         raise Refused("bad_field", "action: this server has no workers (--workers) to replace.")
     session.hub.recycle()
-    return [], 0
+    return Done([])
 
 
 def _list(session: Session, request: Admin) -> Done:
