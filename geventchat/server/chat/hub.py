@@ -22,9 +22,12 @@ from geventchat.server.access.rate_limits import HOUR, Buckets
 from geventchat.server.chat.account_rooms import AccountRooms
 from geventchat.server.chat.away import Away
 from geventchat.server.chat.clock import Clock
+from geventchat.server.chat.elsewhere import Elsewhere
+from geventchat.server.chat.heard_presence import HeardPresence
 from geventchat.server.chat.memberships import Memberships
 from geventchat.server.chat.other_nodes import OtherNodes
 from geventchat.server.chat.room import Member, Room
+from geventchat.server.chat.shared_presence import SharedPresence
 from geventchat.server.chat.submissions import Submissions
 from geventchat.server.logs.console import Console
 from geventchat.server.participant import Participant
@@ -34,6 +37,7 @@ from geventchat.server.people.login import Login
 from geventchat.server.people.people import People
 from geventchat.server.search import Search
 from geventchat.server.timeline import Timeline
+from geventchat.server.timeline.nodes import Nodes
 from geventchat.server.wire import Form
 
 _NEWCOMER_SECONDS: Final = 1.0
@@ -69,6 +73,8 @@ class Hub(Memberships):
         self.search: Search | None = None
         """None: there is no search."""
         self.other_nodes = OtherNodes()
+        self._heard: HeardPresence | None = None
+        """None: there is only this node."""
 
     def use(self, timeline: Timeline) -> None:
         """Set the timeline, which needs the hub as well, and load the accounts. Blocks.
@@ -77,6 +83,8 @@ class Hub(Memberships):
         """
         self.timeline, self.people = timeline, People(timeline)
         timeline.epoch_changed = self.begin_epoch
+        if not timeline.nodes.alone:
+            self._share_presence(timeline.nodes)
         timeline.nodes.listen(self.other_nodes)
         self.owners.people = self.people
         self.submissions.private = self.people.private
@@ -86,6 +94,13 @@ class Hub(Memberships):
             if not account.removed:
                 account.forget_former()
                 self.owners.reserve(account)
+
+    def _share_presence(self, nodes: Nodes) -> None:
+        frozen, elsewhere = self._presence.frozen, Elsewhere(nodes)
+        presence = SharedPresence(self.delivery, self.directory, self.rooms, self.people, elsewhere)
+        presence.frozen = frozen
+        self._presence, self.elsewhere = presence, elsewhere
+        self._heard = HeardPresence(self, presence, elsewhere, self.other_nodes)
 
     def quieten(self, frozen: Callable[[str], bool]) -> None:
         """Announce only the number of members in rooms for which `frozen` is true."""
@@ -121,6 +136,8 @@ class Hub(Memberships):
             participant.end(NEW_EPOCH)
             for member in list(memberships.values()):
                 self._remove(member)
+        if self._heard is not None:
+            self._heard.forget_here()
         self.people.forget_positions()
         if self._adopting is not None:
             self._adopting.kill(block=False)
@@ -205,11 +222,15 @@ class Hub(Memberships):
                 participant.pace.go_on(former.pace)
         if account is None:
             self.owners.nicks.give(participant.nick, participant)
+        if self._heard is not None:
+            self._heard.begin_resume(participant)
 
     def finish_resume(self, participant: Participant) -> None:
         """Announce that a returning client has left the rooms it did not rejoin."""
         for room in self.absent.pop(participant, ()):
             self.stays_away(room, participant)
+        if self._heard is not None:
+            self._heard.finish_resume(participant)
         self.delivery.work()
 
     def remove(self, participant: Participant, reason: Reason) -> None:
@@ -339,6 +360,8 @@ class Hub(Memberships):
             if self._newcomers.pop(member, None) is not None:
                 self.announce(member)
             yield
+        if self._heard is not None:
+            self._heard.tick(now)
         self._presence.count()
         if now >= self._former_due:
             self._former_due = now + _FORMER_SECONDS
