@@ -30,7 +30,7 @@ from geventchat.config.checks import without_password
 if TYPE_CHECKING:
     from geventchat.server.logs.console import Console
     from geventchat.server.server import Server
-    from geventchat.server.transport.listener import Address
+    from geventchat.server.transport.ports import Address
 
 _log: Final = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Final
 import gevent
 from gevent.event import Event
 
-from geventchat.config import ADMIN_PORT, WEB_PORT, BadSetting, Config
+from geventchat.config import BadSetting, Config
 from geventchat.protocol import names
 from geventchat.protocol.errors import SHUTDOWN, Refused
 from geventchat.server import factory
@@ -28,17 +28,15 @@ from geventchat.server.session.conversation import converse
 from geventchat.server.session.session import Session
 from geventchat.server.threads import FILE_SECONDS, in_thread
 from geventchat.server.timeline import Batch, Timeline
-from geventchat.server.transport import tls
+from geventchat.server.transport import ports, tls
 from geventchat.server.transport.base import Link, Ways
-from geventchat.server.transport.listener import Address, Door
+from geventchat.server.transport.listener import Door
 from geventchat.server.transport.null_framing import NullFraming
+from geventchat.server.transport.ports import Address, Ports
 from geventchat.server.web import site
 from geventchat.server.web.framing import Web
 from geventchat.server.web.origin import Names
 from geventchat.server.web.posts import PATH
-
-DEFAULT_ADMIN: Final = f"127.0.0.1:{ADMIN_PORT}"
-DEFAULT_WEB: Final = f"127.0.0.1:{WEB_PORT}"
 
 _log: Final = logging.getLogger(__name__)
 
@@ -46,8 +44,10 @@ _log: Final = logging.getLogger(__name__)
 class Server:
     """One node. `start`, `wait` until asked to stop, `stop`."""
 
-    def __init__(self, config: Config, console: Console) -> None:
+    def __init__(self, config: Config, console: Console, ports: Ports | None = None) -> None:
+        """`ports`: listening sockets to use instead of those of the settings."""
         self._config = config
+        self._ports = ports
         self._hub = Hub(config.limits, console)
         self._stop_event = Event()
         self._stopping = False
@@ -106,20 +106,16 @@ class Server:
             self._timeline.close(0)
             raise BadSetting("timeline", config.timeline, str(error)) from None
         self._web = self._load_web(config)  # before any door listens
+        opened = Ports()
         try:
-            chat = Door(
-                config.host, config.port, NullFraming, self._admission.admit, self.rejections
-            )
-            self._doors.append(chat)
-            if (web := self._open_web(config)) is not None:
-                self._doors.append(web)
+            opened = self._ports or ports.opened(config)
             self._policy = self._admission.policy = factory.policy(config)
-            self._hook_posts.policy = self._policy
-            self._admin = self._open_admin(config.admin)
         except BadSetting:
-            self._close_doors()
+            opened.close()
             self._timeline.close(0)
             raise
+        self._hook_posts.policy = self._policy
+        self._open_doors(opened)
         self._renew_doors(certificate, config)
         self._hub.quieten(self._policy.frozen)
         self._timeline.start()
@@ -173,7 +169,7 @@ class Server:
 
     def _load_web(self, config: Config) -> Web | None:
         """Read the page; return None if the web door is disabled. Blocks for 10 ms."""
-        host = (config.web or DEFAULT_WEB).rpartition(":")[0].strip("[]")
+        host, _ = ports.split(config.web or ports.DEFAULT_WEB)
         if not host:
             return None
         names = Names(host, config.web_host, config.web_origin)
@@ -181,40 +177,21 @@ class Server:
         web.proxies = Networks(config.web_proxy)
         return web
 
-    def _open_web(self, config: Config) -> Door | None:
-        """Open the web door; return None if it is disabled, or if the default port is in use."""
-        if self._web is None:
-            return None
-        port = (config.web or DEFAULT_WEB).rpartition(":")[2]
-        try:
-            return Door(
-                self._web.names.host, int(port), self._web, self._admission.visit,
-                self.rejections, setting="web", forwarding=True,
-            )  # fmt: skip
-        except BadSetting as error:
-            if config.web is not None:
-                raise
-            _log.warning("page disabled: %s", error)
-            return None
-
-    def _open_admin(self, setting: str | None) -> Admin | None:
-        """Open the admin port; return None if it is disabled, or if the default one is in use."""
-        host, _, port = (setting or DEFAULT_ADMIN).rpartition(":")
-        if not host:
-            return None
-        try:
-            return Admin(
-                host.strip("[]"),
-                int(port),
+    def _open_doors(self, opened: Ports) -> None:
+        """Make the doors of listening sockets; they do not accept yet."""
+        admit, rejections = self._admission.admit, self.rejections
+        self._doors.append(Door(opened.chat, NullFraming, admit, rejections))
+        if self._web is not None and opened.web:
+            visit = self._admission.visit
+            self._doors.append(Door(opened.web, self._web, visit, rejections, forwarding=True))
+        if opened.admin:
+            self._admin = Admin(
+                opened.admin,
+                ports.split(self._config.admin or ports.DEFAULT_ADMIN)[0],
                 self._readiness_problem,
                 self._metrics.text,
                 partial(top, self._hub),
             )
-        except BadSetting as error:
-            if setting is not None:
-                raise
-            _log.warning("admin port disabled: %s", error)
-            return None
 
     def _core_ended(self, greenlet: "gevent.Greenlet[..., None]") -> None:
         """Shut down because a core greenlet ended, by an error or because it was killed.

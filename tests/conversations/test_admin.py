@@ -303,7 +303,7 @@ def test_a_taken_admin_port_is_an_error_only_if_it_was_configured(
         asked = Server(Config(port=0, timeline="memory:", admin=address), RecordingConsole())
         with pytest.raises(BadOption, match=f"--admin {address}: Address already in use"):
             asked.start()
-        with patch("geventchat.server.server.DEFAULT_ADMIN", address):
+        with patch("geventchat.server.transport.ports.DEFAULT_ADMIN", address):
             server = Server(Config(port=0, timeline="memory:"), RecordingConsole())
             server.start()
             assert server.admin_addresses == []

@@ -4,7 +4,7 @@ It asks for no password: it is for this machine, or for a trusted network.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any, Final, TypeAlias
@@ -15,11 +15,9 @@ import msgspec
 from gevent import socket
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from geventchat.config import BadSetting
 from geventchat.protocol.admin import Top
-from geventchat.protocol.names import endpoint
 from geventchat.server.ops.metrics import CONTENT_TYPE
-from geventchat.server.transport.listener import Address, listen
+from geventchat.server.transport import ports
 
 _MAX_CONNECTIONS: Final = 16
 """At a time, so that they do not use up the file descriptors that storing needs."""
@@ -60,15 +58,15 @@ class _Handler(WSGIHandler):
 
 
 class Admin:
-    """Listens on all addresses of a host. `health`: why the server is not ready; None if it is.
+    """Answers at listening sockets. `health`: why the server is not ready; None if it is.
 
-    Raises BadSetting if the host cannot be listened on.
+    `host`: the name by which they were opened.
     """
 
     def __init__(
         self,
+        listeners: Sequence[socket.socket],
         host: str,
-        port: int,
         health: Callable[[], str | None],
         metrics: Callable[[], bytes],
         top: Callable[[], Top],
@@ -77,11 +75,7 @@ class Admin:
         self._metrics = metrics
         self._top = top
         self._names = {"localhost", socket.gethostname().lower(), host.lower()}
-        try:
-            listeners = listen(host, port)
-        except OSError as error:
-            raise BadSetting.of("admin", endpoint(host, port), error) from None
-        self.addresses: list[Address] = [each.getsockname()[:2] for each in listeners]
+        self.addresses = ports.addresses(listeners)
         self._connections: dict[Greenlet, None] = {}
         """Oldest first."""
         self._servers = [

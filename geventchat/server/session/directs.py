@@ -95,10 +95,16 @@ def _conversation(session: Session, account: Account, other: Account) -> Private
     conversation = people.conversations.between(account, other)
     if conversation is None:
         _count(session, account)
-        conversation = people.converse(account, other)
-    if not conversation.stored:  # or a kill could leave posts that belong to nobody
-        people.save(conversation, *conversation.members.values())
-        conversation.stored = True
+    if conversation is not None and conversation.stored:
+        return conversation
+    with session.deciding():
+        session.check()
+        conversation = people.conversations.between(account, other)
+        if conversation is None:
+            conversation = people.converse(account, other)
+        if not conversation.stored:  # or a kill could leave posts that belong to nobody
+            people.save(conversation, *conversation.members.values())
+            conversation.stored = True
     return conversation
 
 
@@ -165,20 +171,22 @@ def _unread(conversation: PrivateRoom, account: Account) -> int:
 
 
 def _block(session: Session, request: requests.Block) -> None:
-    account = account_of(session)
-    people, blocked = session.hub.people, account.blocked
-    if request.on:
-        other = session.hub.owners.find_account(request.nick)
-        if other is None or other is account:
-            raise Refused("no_such_nick", f"There is no other account {request.nick}.")
-        if other.id not in blocked and len(blocked) >= _MOST_BLOCKED:
-            raise Refused("forbidden", f"You have blocked {_MOST_BLOCKED:,} accounts already.")
-        blocked[other.id] = None
-    else:
-        number = _blocked_id(session, account, request.nick)
-        if number is not None:
-            del blocked[number]
-    shielded(partial(people.save, account))
+    account, people = account_of(session), session.hub.people
+    with session.deciding():
+        session.check()
+        blocked = account.blocked
+        if request.on:
+            other = session.hub.owners.find_account(request.nick)
+            if other is None or other is account:
+                raise Refused("no_such_nick", f"There is no other account {request.nick}.")
+            if other.id not in blocked and len(blocked) >= _MOST_BLOCKED:
+                raise Refused("forbidden", f"You have blocked {_MOST_BLOCKED:,} accounts already.")
+            blocked[other.id] = None
+        else:
+            number = _blocked_id(session, account, request.nick)
+            if number is not None:
+                del blocked[number]
+        shielded(partial(people.save, account))
     persons = [each.person for each in map(people.accounts.get, blocked) if each is not None]
     session.reply(events.Blocked(blocked=persons, id=request.id))
 

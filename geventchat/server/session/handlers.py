@@ -16,7 +16,7 @@ from geventchat.protocol.events import Limits
 from geventchat.protocol.requests import Cursor
 from geventchat.server.access.policy import ACCOUNT_REQUIRED
 from geventchat.server.chat.account_rooms import ELSEWHERE
-from geventchat.server.people.account import Account, Membership
+from geventchat.server.people.account import Account
 from geventchat.server.session import (
     accounts,
     changes,
@@ -192,35 +192,52 @@ def _leave(session: Session, request: requests.Leave) -> None:
     if account is None or name not in account.memberships:  # else it may be invited
         session.member(name)
     session.wait_acknowledged()  # its own posts come before `left`, and nothing after
-    membership = account.memberships.get(name) if account is not None else None
-    if membership is not None:
-        _leave_set(session, membership)
-    elif (member := session.rooms.get(name)) is not None:
+    if account is not None:
+        _leave_set(session, account, name)
+    if (member := session.rooms.get(name)) is not None:
         session.hub.leave(member)
     session.reply(events.Left(room=name, id=request.id))
 
 
-def _leave_set(session: Session, membership: Membership) -> None:
+def _leave_set(session: Session, account: Account, room: str) -> None:
     """Take a room out of the set of an account; a conversation is only closed. Waits."""
-    hub, changed = session.hub, [membership]
-    if names.is_conversation(membership.room):
-        hub.account_rooms.close(membership, session)
-    else:
-        changed = hub.account_rooms.depart(membership, ELSEWHERE, session)
-    hub.people.save(*changed)  # even if the session ends while it waits
+    if room not in account.memberships:
+        return
+    hub = session.hub
+    with session.deciding():
+        session.check()
+        membership = account.memberships.get(room)
+        if membership is None:  # left on another connection meanwhile
+            return
+        changed = [membership]
+        if names.is_conversation(room):
+            hub.account_rooms.close(membership, session)
+        else:
+            changed = hub.account_rooms.depart(membership, ELSEWHERE, session)
+        hub.people.save(*changed)  # even if the session ends while it waits
 
 
 def _nick(session: Session, request: requests.Nick) -> None:
     session.policy.check_nick(session, request.nick)
-    nick = session.hub.rename(session, request.nick)
-    session.policy.refresh_mute(session)
-    if session.account is not None:
-        for other in session.hub.devices.connected(session.account):
-            if other is not session:
-                session.policy.refresh_mute(other)
-                other.answer(events.Renamed(nick=nick))
-        session.hub.people.save(session.account)
+    if session.account is None:
+        nick = session.hub.rename(session, request.nick)
+        session.policy.refresh_mute(session)
+    else:
+        with session.deciding():
+            nick = _rename_account(session, session.account, request.nick)
     session.reply(events.Renamed(nick=nick, id=request.id))
+
+
+def _rename_account(session: Session, account: Account, text: str) -> str:
+    """Change the nick of an account, on all of its connections, and save it; return it. Waits."""
+    nick = session.hub.rename(session, text)
+    session.policy.refresh_mute(session)
+    for other in session.hub.devices.connected(account):
+        if other is not session:
+            session.policy.refresh_mute(other)
+            other.answer(events.Renamed(nick=nick))
+    session.hub.people.save(account)
+    return nick
 
 
 def _who(session: Session, request: requests.Who) -> None:

@@ -163,10 +163,11 @@ def _close(session: Session, request: Admin) -> Done:
 
 def _end(session: Session, request: Admin) -> Done:
     hub, private = session.hub, _private(session, request)
-    hooks = hub.people.hooks.of(private.name)
-    for hook in hooks:
-        hub.people.hooks.revoke(hook)
-    hub.people.save(*hub.account_rooms.end(private), *hooks)
+    with session.deciding():
+        hooks = hub.people.hooks.of(private.name)
+        for hook in hooks:
+            hub.people.hooks.revoke(hook)
+        hub.people.save(*hub.account_rooms.end(private), *hooks)
     return [], 0
 
 

@@ -4,6 +4,8 @@ What a request changes takes effect at once, is saved, and is only then told and
 completed even if the session ends meanwhile.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
@@ -55,18 +57,19 @@ def _create(session: Session, request: requests.Create) -> None:
         raise Refused("bad_room", text, room=name)
     session.policy.check_speech(session)  # others see the name, which could be a message
     hub, people = session.hub, session.hub.people
-    with session.timeline.opened(name):
-        session.check()
-        _check_free(session, name)
-        hub.submissions.begin_room(session.timeline, session.limits, session, name)
-        private = people.create_private(account, name, from_join=request.history == "joined")
-        try:
-            member = hub.join(session, name)
-        except BaseException:
-            people.undo(private)
-            raise
-    member.room.unused = False  # it is counted
-    shielded(partial(_save, session, private, private.members[account.id]))
+    with session.deciding():
+        with session.timeline.opened(name):
+            session.check()
+            _check_free(session, name)
+            hub.submissions.begin_room(session.timeline, session.limits, session, name)
+            private = people.create_private(account, name, from_join=request.history == "joined")
+            try:
+                member = hub.join(session, name)
+            except BaseException:
+                people.undo(private)
+                raise
+        member.room.unused = False  # it is counted
+        shielded(partial(_save, session, private, private.members[account.id]))
     enter(session, member, None, request.id)
 
 
@@ -102,11 +105,21 @@ def _check_free(session: Session, name: str) -> None:
 
 
 def _invite(session: Session, request: requests.Invite) -> None:
-    private, account = _private(session, request.room), account_of(session)
+    private = _private(session, request.room)
     session.policy.check_speech(session, private.name)  # an invitation names the room
-    invited = session.hub.owners.find_account(request.nick)
+    with session.deciding():
+        session.check()
+        membership = _invited_by(session, _private(session, request.room), request.nick)
+    if not membership.ended:
+        session.reply(_invited(membership, request.id))
+
+
+def _invited_by(session: Session, private: PrivateRoom, nick: str) -> Membership:
+    """Return the invitation of an account, which is saved and told. Waits. Raises Refused."""
+    account = account_of(session)
+    invited = session.hub.owners.find_account(nick)
     if invited is None:
-        text = f"There is no account {request.nick}. Only accounts can be invited."
+        text = f"There is no account {nick}. Only accounts can be invited."
         raise Refused("no_such_nick", text, room=private.name)
     membership = private.members.get(invited.id)
     if membership is not None and membership.joined:
@@ -123,8 +136,7 @@ def _invite(session: Session, request: requests.Invite) -> None:
             raise Refused("forbidden", f"{text} Remove somebody first.", room=private.name)
         membership = session.hub.people.invite(invited, private, session.nick)
         shielded(partial(_tell_invited, session, membership))
-    if not membership.ended:
-        session.reply(_invited(membership, request.id))
+    return membership
 
 
 def _tell_invited(session: Session, membership: Membership) -> None:
@@ -151,24 +163,24 @@ def _invited(membership: Membership, request_id: str | None) -> events.Invited:
 
 
 def _remove(session: Session, request: requests.Remove) -> None:
-    private = _moderated(session, request.room)
-    membership = _member(session, private, request.nick)
-    if membership.account is session.account:
-        raise Refused("forbidden", f"Leave {private.name} yourself.", room=private.name)
-    changed = session.hub.account_rooms.depart(membership, REMOVED)
-    session.hub.people.save(*changed)
+    with _deciding(session, request.room) as private:
+        membership = _member(session, private, request.nick)
+        if membership.account is session.account:
+            raise Refused("forbidden", f"Leave {private.name} yourself.", room=private.name)
+        changed = session.hub.account_rooms.depart(membership, REMOVED)
+        session.hub.people.save(*changed)
     nick = membership.account.nick
     session.reply(events.Removed(room=private.name, nick=nick, id=request.id))
 
 
 def _moderator(session: Session, request: requests.Moderator) -> None:
-    private = _moderated(session, request.room)
-    membership = _joined_member(session, private, request.nick)
-    if not request.on and [each for each in private.joined if each.moderator] == [membership]:
-        text = f"{private.name} needs a moderator. Make somebody else one first."
-        raise Refused("forbidden", text, room=private.name)
-    membership.moderator = request.on
-    shielded(partial(_tell_moderators, session, private, membership, request.id))
+    with _deciding(session, request.room) as private:
+        membership = _joined_member(session, private, request.nick)
+        if not request.on and [each for each in private.joined if each.moderator] == [membership]:
+            text = f"{private.name} needs a moderator. Make somebody else one first."
+            raise Refused("forbidden", text, room=private.name)
+        membership.moderator = request.on
+        shielded(partial(_tell_moderators, session, private, membership, request.id))
 
 
 def _tell_moderators(
@@ -183,15 +195,14 @@ def _tell_moderators(
 
 
 def _mute(session: Session, request: requests.Mute) -> None:
-    private = _moderated(session, request.room)
-    membership = _joined_member(session, private, request.nick)
-    if not request.on:
-        if request.seconds is not None:
-            raise Refused("bad_field", "seconds: only a mute has a duration.")
+    if not request.on and request.seconds is not None:
+        raise Refused("bad_field", "seconds: only a mute has a duration.")
+    with _deciding(session, request.room) as private:
+        membership = _joined_member(session, private, request.nick)
         membership.muted = None
-    else:
-        membership.muted = now_ms() + 1000 * request.seconds if request.seconds else 0
-    shielded(partial(_tell_muted, session, private, membership, request.id))
+        if request.on:
+            membership.muted = now_ms() + 1000 * request.seconds if request.seconds else 0
+        shielded(partial(_tell_muted, session, private, membership, request.id))
 
 
 def _tell_muted(
@@ -224,11 +235,18 @@ def _private(session: Session, name: str) -> PrivateRoom:
     return private
 
 
-def _moderated(session: Session, name: str) -> PrivateRoom:
-    """Return a private room that the account of a session moderates. Raises Refused."""
-    private = _private(session, name)
-    _check_moderator(private, account_of(session))
-    return private
+@contextmanager
+def _deciding(session: Session, name: str) -> Iterator[PrivateRoom]:
+    """Decide about a private room that the account of a session moderates. Waits.
+
+    Raises Refused, Ending.
+    """
+    _check_moderator(_private(session, name), account_of(session))
+    with session.deciding():
+        session.check()
+        private = _private(session, name)
+        _check_moderator(private, account_of(session))
+        yield private
 
 
 def _check_moderator(private: PrivateRoom, account: Account) -> None:

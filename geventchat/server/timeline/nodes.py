@@ -158,23 +158,68 @@ class Nodes(ABC):
         """
 
     @abstractmethod
-    def enter(self, client: bytes) -> str | None:
-        """Have a rich client be this node's; return the nick that it had on another one.
+    def known(self, client: bytes) -> str | None:
+        """Return the nick that a rich client has or that is held for it on another node, if any.
 
-        That node gives the client up. Waits for up to 10 s. Raises Refused `storage`.
+        Waits for up to 10 s. Raises Refused `storage`.
         """
+
+    @abstractmethod
+    def enter(self, client: bytes, guest: str, former: str | None, *, account: bool) -> str | None:
+        """Have a rich client be this node's; return the nick that it is to have.
+
+        That is the one that it has on any node, else `former`, which it has here; if others have
+        taken that, `guest`. None: its account's. A node that had the client gives it up. The
+        caller adds the client before anything waits, or calls `leave`. Waits for up to 10 s.
+        Raises Refused `storage`, and Ending if another node has got the client meanwhile.
+        """
+
+    @abstractmethod
+    def hold(self, client: bytes, seconds: float) -> None:
+        """Note that a client is lost, and for how long its nick is held. Never waits."""
 
     @abstractmethod
     def leave(self, client: bytes) -> None:
         """Give up a client that is this node's, with its nick. Never waits."""
 
     @abstractmethod
-    def claim(self, nick: str, client: bytes, account: str | None = None) -> None:
-        """Have a nick, normalized, belong to a client or an account of this node.
+    def check(self, nick: str) -> None:
+        """Make sure that a nick, normalized, is nobody's on another node, and looks like none.
 
-        Its former nick goes on belonging to it until `unclaim`. Waits for up to 10 s. Raises
-        Refused `nick_in_use`, `nick_too_similar` and `storage`.
+        Waits for up to 10 s. Raises Refused `nick_in_use`, `nick_too_similar` and `storage`.
         """
+
+    @abstractmethod
+    def claim(self, nick: str, client: bytes) -> None:
+        """Have a nick, normalized, belong to a client of this node. Raises and waits as `check`.
+
+        Its former nick goes on belonging to it until `unclaim`. All that others had decided about
+        accounts before is known when this returns, so the caller looks once more whether the nick
+        is an account's, and calls `restore` if it may not be had.
+        """
+
+    @abstractmethod
+    def reserve(self, nick: str, client: bytes | None = None) -> None:
+        """Keep a nick, normalized, for an account whose record is to be written.
+
+        It is free, or belongs to `client`. Until `unclaim` nobody else can have it; then the
+        record has to be written, or `restore` called. Raises and waits as `check`.
+        """
+
+    @contextmanager
+    def reserving(self, nick: str, client: bytes | None = None) -> Iterator[None]:
+        """Keep a nick for an account whose record is written in a `with` block: see `reserve`."""
+        self.reserve(nick, client)
+        try:
+            yield
+        except BaseException:
+            self.restore(nick, client)
+            raise
+        self.unclaim(nick)
+
+    @abstractmethod
+    def restore(self, nick: str, client: bytes | None, former: str | None = None) -> None:
+        """Undo `claim` or `reserve`; `former` is the nick that a client has. Never waits."""
 
     @abstractmethod
     def unclaim(self, nick: str) -> None:
@@ -211,13 +256,28 @@ class Alone(Nodes):
     def deciding(self) -> Iterator[None]:
         yield
 
-    def enter(self, client: bytes) -> str | None:
+    def known(self, client: bytes) -> str | None:
         return None
+
+    def enter(self, client: bytes, guest: str, former: str | None, *, account: bool) -> str | None:
+        return None if account else former or guest
+
+    def hold(self, client: bytes, seconds: float) -> None:
+        pass
 
     def leave(self, client: bytes) -> None:
         pass
 
-    def claim(self, nick: str, client: bytes, account: str | None = None) -> None:
+    def check(self, nick: str) -> None:
+        pass
+
+    def claim(self, nick: str, client: bytes) -> None:
+        pass
+
+    def reserve(self, nick: str, client: bytes | None = None) -> None:
+        pass
+
+    def restore(self, nick: str, client: bytes | None, former: str | None = None) -> None:
         pass
 
     def unclaim(self, nick: str) -> None:

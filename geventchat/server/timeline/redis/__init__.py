@@ -25,6 +25,7 @@ from geventchat.server.timeline.redis import turn as turns
 from geventchat.server.timeline.redis.backoff import pauses
 from geventchat.server.timeline.redis.engine import Away, Engine, EngineError, InDoubt, Rejected
 from geventchat.server.timeline.redis.feed import Feed, Fields
+from geventchat.server.timeline.redis.keeping import Keeping
 from geventchat.server.timeline.redis.life import Fenced, InUse, Life, LifeEnded, by
 from geventchat.server.timeline.redis.maintenance import Maintenance
 from geventchat.server.timeline.redis.pages import Pages
@@ -100,6 +101,7 @@ class RedisTimeline(Timeline):
         self._rooms = OpenRooms()
         self._pages = Pages(self._rooms, Reader(self._reads), recent_bytes)
         self._feed = Feed(lambda: self._connected(self._life.confirm_reading), first, self._hear)
+        self._keeping = Keeping(self._writer, self._life, self._feed)
         identity = lambda: (self._life.node, self._life.number)  # noqa: E731
         self._maintenance = Maintenance(lambda: self._reads, identity)
         self.configure(limits or Limits())
@@ -209,7 +211,7 @@ class RedisTimeline(Timeline):
     # Storing
 
     def keep(self, changes: Sequence[RecordChange]) -> None:
-        self._writer.keep(changes)
+        self._keeping.keep(changes)
 
     def append(self, submission: Submission) -> None:
         size = _size(submission)
@@ -364,7 +366,8 @@ class RedisTimeline(Timeline):
         gevent.killall(self.greenlets)
         self._feed.close()
         self._reads.close()
-        self._writer.close(max(end - time.monotonic(), 0))
+        self._keeping.close(max(end - time.monotonic(), 0))
+        self._writer.close()
         return stored and self.lost is None
 
     def _beat(self) -> None:

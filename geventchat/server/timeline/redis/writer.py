@@ -1,26 +1,15 @@
-"""Runs the scripts that write, in the life that this node takes part in, and writes records."""
+"""Runs the scripts that write, in the life that this node takes part in."""
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import gevent
-import msgspec
-from gevent.lock import BoundedSemaphore
-
-from geventchat.protocol.errors import Refused
-from geventchat.server.timeline import RecordChange
-from geventchat.server.timeline.redis.backoff import pauses
-from geventchat.server.timeline.redis.engine import Away, Engine, EngineError, InDoubt, Rejected
-from geventchat.server.timeline.redis.life import Fenced, Life, LifeEnded
+from geventchat.server.timeline.redis.engine import Engine, EngineError, Rejected
+from geventchat.server.timeline.redis.life import Life, LifeEnded
 from geventchat.server.timeline.redis.scripts import Script
-from geventchat.server.timeline.redis.stored import string
 
 WAIT_SECONDS: Final = 30.0
 """How long what is to be written waits for an engine that does not answer."""
-
-KEEP: Final = Script("keep")
 
 _log = logging.getLogger(__name__)
 
@@ -35,8 +24,6 @@ class Writer:
         self._renew = renew
         self.problem: str | None = None
         """Why the engine stored nothing when it was last asked to; None: it did."""
-        self._kept = 0
-        self._keeping = BoundedSemaphore()
 
     def run(self, script: Script, *arguments: str | int | bytes) -> Any:
         """Return what a script gives that writes.
@@ -64,30 +51,13 @@ class Writer:
         self._life.confirm(self._engine)
         raise LifeEnded  # a moment ago, which another greenlet has noticed
 
-    def keep(self, changes: Sequence[RecordChange]) -> None:
-        """Write records, all of them or none. Raises Refused `storage`."""
-        blob = packed(changes)
-        with self._keeping:  # one after the other: what is late must not undo what is newer
-            self._kept += 1
-            until, waits = time.monotonic() + WAIT_SECONDS, pauses()
-            while True:
-                try:
-                    self.run(KEEP, self._kept, blob)
-                except (Away, InDoubt) as error:
-                    if self._engine.closed or time.monotonic() > until:
-                        raise _refusal(error) from None
-                    gevent.sleep(next(waits))
-                except (EngineError, Fenced) as error:
-                    raise _refusal(error) from None
-                except LifeEnded:
-                    continue
-                else:
-                    return
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._engine.closed
 
-    def close(self, seconds: float) -> None:
-        """End the connection; records that are being written have some seconds."""
-        if self._keeping.acquire(timeout=seconds):
-            self._keeping.release()
+    def close(self) -> None:
+        """End the connection. Does not wait."""
         self._engine.close()
 
     def note(self, problem: str | None) -> None:
@@ -99,16 +69,3 @@ class Writer:
         elif problem is None and self.problem is not None:
             _log.info("%s stores again", self._engine.where)
         self.problem = problem
-
-
-def packed(changes: Sequence[RecordChange]) -> bytes:
-    """Return changes of records as the script takes them."""
-    records = [
-        (kind, number, False if value is None else string(value)) for kind, number, value in changes
-    ]
-    return msgspec.msgpack.encode(records)
-
-
-def _refusal(error: Exception) -> Refused:
-    _log.error("writing records failed: %s", error)
-    return Refused("storage", "The server could not read or write its database.")

@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-import msgspec
 import pytest
 
 from geventchat.server.timeline.redis.engine import Away, Engine, Rejected
 from geventchat.server.timeline.redis.scripts import Script
-from geventchat.server.timeline.redis.stored import string
 from tests.engines import KINDS, RunningEngine, running
 from tests.server.record import say
 from tests.server.timeline.redis.turns import LIFE, NODE, Turns
@@ -152,45 +150,13 @@ def test_without_the_feed_there_is_no_beat(turns: Turns) -> None:
         turns.engine.run(BEAT, (), NODE, LIFE, "", "")
 
 
-# Records
-
-
-def keep(turns: Turns, number: int, *records: tuple[str, str, bytes | None]) -> Any:
-    packed = msgspec.msgpack.encode(
-        [(kind, name, value is not None and string(value)) for kind, name, value in records]
-    )
-    return turns.engine.run(KEEP, (), NODE, LIFE, number, packed)
-
-
-def test_records_are_written_and_deleted(turns: Turns) -> None:
-    assert keep(turns, 1, ("a", "1", b"\xff\0"), ("a", "2", b""), ("b", "ä", b"x" * 70_000)) == 1
-    assert keep(turns, 2, ("a", "2", None), ("a", "3", None), ("b", "ä", b"y")) == 1
-    assert turns.engine.call("HGETALL", "{gc}:records:a") == [b"1", b"\xff\0"]
-    assert turns.engine.call("HGETALL", "{gc}:records:b") == ["ä".encode(), b"y"]
-
-
-def test_a_copy_that_is_late_changes_no_record(turns: Turns) -> None:
-    keep(turns, 1, ("a", "1", b"old"))
-    keep(turns, 2, ("a", "1", b"new"))
-    for number in 1, 2:
-        assert keep(turns, number, ("a", "1", b"old")) == 0
-    assert turns.engine.call("HGET", "{gc}:records:a", "1") == b"new"
-
-
-def test_records_are_all_written_or_none(turns: Turns) -> None:
-    keep(turns, 1, ("a", "1", b"old"))
-    turns.engine.call("SET", "{gc}:records:b", "poison")
-    with pytest.raises(Rejected, match="WRONGTYPE"):
-        keep(turns, 2, ("a", "1", b"new"), ("b", "1", b"new"), ("c", "1", b"new"))
-    assert turns.engine.call("HGET", "{gc}:records:a", "1") == b"old"
-    assert keep(turns, 2, ("a", "1", b"new")) == 1
-
-
 # Who may, and what a full engine does
 
 
 @pytest.mark.parametrize(("node", "life"), [("n2", LIFE), (NODE, LIFE - 1)])
-@pytest.mark.parametrize(("script", "arguments"), [(BEAT, ("", "3-9")), (KEEP, (1, b"\x90"))])
+@pytest.mark.parametrize(
+    ("script", "arguments"), [(BEAT, ("", "3-9")), (KEEP, (1, b"\x90", "0-0"))]
+)
 def test_a_node_or_life_that_is_not_registered_writes_nothing(
     turns: Turns, node: str, life: int, script: Script, arguments: tuple[str | int | bytes, ...]
 ) -> None:
@@ -205,6 +171,6 @@ def test_a_full_engine_keeps_nothing_but_its_node(kind: str) -> None:
     with running(kind) as engine, closing(Turns(engine)) as turns:
         turns.engine.call("CONFIG", "SET", "maxmemory", 1)
         with pytest.raises((Rejected, Away), match=r"^OOM "):
-            keep(turns, 1, ("a", "1", None), ("a", "2", b"x"))
+            turns.engine.run(KEEP, (), NODE, LIFE, 1, b"\x90", "0-0")
         assert turns.engine.run(BEAT, (), NODE, LIFE, "3-0", "") == b"3-1"
         assert register(turns.engine, "n2", ended=NODE)[0] == LIFE

@@ -12,7 +12,7 @@ from geventchat.config import BadSetting
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Post, Topic
 from geventchat.server.timeline import redis as package
-from geventchat.server.timeline.redis import feed, life, writer
+from geventchat.server.timeline.redis import feed, keeping, life
 from tests.engines import KINDS, RunningEngine, running
 from tests.fault_proxy import FaultProxy, faults
 from tests.server.record import edit, redact, say, set_topic
@@ -191,8 +191,8 @@ def test_records_that_are_late_undo_nothing_newer(engine: RunningEngine, watch: 
     watched.timeline.keep([("account", "a", b"one")])
     watched.timeline.keep([("account", "a", b"two")])
     node, number = watched.timeline._life.node, watched.timeline._life.number
-    late = writer.packed([("account", "a", b"one")])
-    engine.call("EVAL", writer.KEEP.text, 0, node, number, 1, late)
+    late = keeping.packed([("account", "a", b"one")])
+    engine.call("EVAL", keeping.KEEP.text, 0, node, number, 1, late, "0-0")
     assert watched.timeline.records("account") == [("a", b"two")]
 
 
