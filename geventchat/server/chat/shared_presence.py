@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
+from geventchat.server.chat import presence
 from geventchat.server.chat.delivery import Delivery
 from geventchat.server.chat.devices import Device, person_of
 from geventchat.server.chat.directory import Directory
 from geventchat.server.chat.elsewhere import Changes, Elsewhere, News
-from geventchat.server.chat.presence import CROWDED, UNCROWDED, Presence
+from geventchat.server.chat.presence import Presence
 from geventchat.server.chat.room import Room
 from geventchat.server.participant import Participant
 from geventchat.server.people.people import People
@@ -32,7 +33,7 @@ class SharedPresence(Presence):
     def opened(self, room: Room) -> None:
         """Count the members of a room on other nodes, as this one opens it."""
         room.count = self._elsewhere.count(room.name)
-        room.crowded = room.count > CROWDED
+        room.crowded = room.count > presence.CROWDED
 
     def closed(self, room: Room) -> None:
         """List a room with its members on other nodes, if there are any."""
@@ -77,7 +78,7 @@ class SharedPresence(Presence):
         changed = room.count != count
         room.count = count
         self._directory.update(room)
-        room.crowded = count >= UNCROWDED if room.crowded else count > CROWDED
+        room.crowded = count >= presence.UNCROWDED if room.crowded else count > presence.CROWDED
         if self._only_count(room):
             if changed:
                 self._counted.add(room)

@@ -65,17 +65,21 @@ def _after(session: Session, last: Place | None, prefix: str, count: int) -> Ite
     if last is not None and not last.number:
         name = last.name
     else:
-        members = last.number if last is not None else None
-        after = session.hub.directory.after(members, last.name if last else "", prefix)
-        # At once: reading of one that is open only on other nodes waits.
-        for name, present in list(islice(after, count)):
-            listed = _with_members(session, name, present)
-            if listed is not None:
-                yield listed
+        yield from _present(session, last, prefix, count)
     people = session.hub.people
     for listed in _with_topic(session.timeline, name, prefix, count):
         if not people.number(listed.name):  # or a cursor could name a private one
             yield listed
+
+
+def _present(session: Session, last: Place | None, prefix: str, count: int) -> Iterator[ListedRoom]:
+    """Yield the rooms with members after a place, `count` of one moment."""
+    members, after = (last.number, last.name) if last is not None else (None, "")
+    while found := list(islice(session.hub.directory.after(members, after, prefix), count)):
+        for after, members in found:
+            listed = _with_members(session, after, members)
+            if listed is not None:
+                yield listed
 
 
 def _with_members(session: Session, name: str, members: int) -> ListedRoom | None:
