@@ -31,9 +31,11 @@ class Directory:
 
     def update(self, room: Room) -> None:
         """Move a room to where its number of members belongs, in the list or out of it."""
+        if room.private:
+            return
         # The last of its members may be away: then the hub has dropped the room, or has another.
         present = self._rooms.get(room.name)
-        self.place(room.name, present.count if present is not None and not room.private else 0)
+        self.place(room.name, present.count if present is not None else 0)
 
     def place(self, name: str, members: int) -> None:
         """List a room that is not private, which need not be open, with a number of members."""
@@ -42,11 +44,13 @@ class Directory:
             return
         if former:
             self._order.remove((-former, name))
-        if members and names.listed(name):
-            self._members[name] = members
-            self._order.add((-members, name))
-        elif former:
-            del self._members[name]
+            if not members:
+                del self._members[name]
+                return
+        elif not names.listed(name):
+            return
+        self._members[name] = members
+        self._order.add((-members, name))
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
