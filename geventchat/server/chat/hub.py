@@ -22,6 +22,7 @@ from geventchat.server.chat.clock import Clock
 from geventchat.server.chat.elsewhere import Elsewhere
 from geventchat.server.chat.heard_presence import HeardPresence
 from geventchat.server.chat.other_nodes import OtherNodes
+from geventchat.server.chat.questions import Questions
 from geventchat.server.chat.shared_presence import SharedPresence
 from geventchat.server.chat.submissions import Submissions
 from geventchat.server.logs.console import Console
@@ -68,6 +69,9 @@ class Hub(Clients):
         timeline.epoch_changed = self.begin_epoch
         if not timeline.nodes.alone:
             self._share_presence(timeline.nodes)
+        self.questions = Questions(timeline.nodes)
+        self.other_nodes.on_message = self.questions.hear
+        self.other_nodes.on_gone.append(self.questions.gone)
         timeline.nodes.listen(self.other_nodes)
         self.owners.people = self.people
         self.submissions.private = self.people.private

@@ -5,8 +5,8 @@ in stretches that never switch, and what one node says is heard in the order in 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from typing import Final, Protocol, TypeAlias
 
@@ -127,6 +127,8 @@ class Nodes(ABC):
 
     alone: bool
     """Whether no other server can be on the store."""
+    settled: Callable[[], None] = staticmethod(lambda: None)
+    """Waits until all records that were noted are on disk; set by what notes them."""
 
     @property
     @abstractmethod
@@ -148,8 +150,7 @@ class Nodes(ABC):
         """Have what others say heard from now on. Called once, before `Timeline.start`."""
 
     @abstractmethod
-    @contextmanager
-    def deciding(self) -> Iterator[None]:
+    def deciding(self) -> AbstractContextManager[None]:
         """Let nobody on any node decide in a `with` block but the caller.
 
         For what depends on records and changes them: in the block all that others have written

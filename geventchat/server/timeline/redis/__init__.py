@@ -9,6 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,14 +27,15 @@ from geventchat.server.timeline.redis.backoff import pauses
 from geventchat.server.timeline.redis.engine import Away, Engine, EngineError, InDoubt, Rejected
 from geventchat.server.timeline.redis.feed import Feed, Fields
 from geventchat.server.timeline.redis.keeping import Keeping
-from geventchat.server.timeline.redis.life import Fenced, InUse, Life, LifeEnded, by
+from geventchat.server.timeline.redis.life import Fenced, InUse, Life, LifeEnded, beaten, by
 from geventchat.server.timeline.redis.maintenance import Maintenance
+from geventchat.server.timeline.redis.nodes import RedisNodes
 from geventchat.server.timeline.redis.pages import Pages
 from geventchat.server.timeline.redis.reader import Reader
 from geventchat.server.timeline.redis.rooms import FeedId, OpenRooms, Trimmed, feed_id
 from geventchat.server.timeline.redis.scripts import Script
 from geventchat.server.timeline.redis.url import parse
-from geventchat.server.timeline.redis.writer import WAIT_SECONDS, Writer
+from geventchat.server.timeline.redis.writer import WAIT_SECONDS, Problem, Writer
 
 RECENT_BYTES: Final = 16 << 20
 """Size of the cache of the newest posts: some 30,000 short ones."""
@@ -77,7 +79,7 @@ class _Turn:
 
 
 class RedisTimeline(Timeline):
-    """Stores everything on the engine at a URL, which one server at a time may use."""
+    """Stores everything on the engine at a URL, as one of the nodes that do."""
 
     def __init__(
         self,
@@ -96,12 +98,16 @@ class RedisTimeline(Timeline):
         self._life = Life()
         first = self._register()
         self.epoch = self._life.epoch
-        self._writer = Writer(self._connected(self._life.confirm), self._life, self._renew)
+        self._problem = Problem(self._where)
+        self._writer = self._new_writer()
+        self._others = self._new_writer()
+        """For all that is not a turn, which would wait for turns."""
+        self._feed = Feed(lambda: self._connected(self._life.confirm_reading), first, self._hear)
+        self.nodes: RedisNodes = RedisNodes(self._life, self._others, self._feed)
         self._reads = self._connected(self._life.confirm_reading)
         self._rooms = OpenRooms()
         self._pages = Pages(self._rooms, Reader(self._reads), recent_bytes)
-        self._feed = Feed(lambda: self._connected(self._life.confirm_reading), first, self._hear)
-        self._keeping = Keeping(self._writer, self._life, self._feed)
+        self._keeping = Keeping(self._others, self._life, self._feed)
         identity = lambda: (self._life.node, self._life.number)  # noqa: E731
         self._maintenance = Maintenance(lambda: self._reads, identity)
         self.configure(limits or Limits())
@@ -117,6 +123,8 @@ class RedisTimeline(Timeline):
         self._answered: deque[_Turn] = deque()
         """Those of them that have an answer which is ahead of the feed."""
         self._told = Event()
+        self._lasts = deque[bytes]()
+        """The feed's last ids at the last beats."""
         self._renewing = BoundedSemaphore()
         self._helpers: list[gevent.Greenlet[[], None]] = []
 
@@ -124,13 +132,19 @@ class RedisTimeline(Timeline):
         name = self._life.name
         return Engine(self._where, name=name, seconds=ENGINE_SECONDS, on_connect=confirm)
 
+    def _new_writer(self) -> Writer:
+        engine = self._connected(self._life.confirm)
+        with suppress(EngineError):
+            engine.call("PING")  # connected, it can be closed at once
+        return Writer(engine, self._life, self._problem, self._renew)
+
     def _register(self) -> FeedId:
-        """Become the node that stores; return where the feed begins for it. Raises BadSetting."""
+        """Become a node that stores; return where the feed begins for it. Raises BadSetting."""
         engine = self._connected()
         try:
             return self._life.register(engine, lone=not self._where.everysec)
         except InUse:
-            text = "is in use by another server; several on one store are not supported yet"
+            text = "is in use by `geventchat history`, or by servers that do not answer"
         except EngineError as error:
             text = error.text.removeprefix("IMPORT ")
         finally:
@@ -142,7 +156,7 @@ class RedisTimeline(Timeline):
 
     @property
     def failing(self) -> bool:
-        return self._writer.problem is not None or self._feed.deaf_seconds > _DEAF_SECONDS
+        return self._problem.reason is not None or self._feed.deaf_seconds > _DEAF_SECONDS
 
     # Rooms
 
@@ -322,6 +336,8 @@ class RedisTimeline(Timeline):
             self._tell(batch)
         elif b"x" in fields:
             self._rooms.hear(place, Trimmed(*msgspec.msgpack.decode(fields[b"x"])))
+        else:
+            self.nodes.hear(fields)
         self._life.note(place, (node, number))
         self._judge(place)
 
@@ -367,28 +383,39 @@ class RedisTimeline(Timeline):
         self._feed.close()
         self._reads.close()
         self._keeping.close(max(end - time.monotonic(), 0))
+        self._others.close()
         self._writer.close()
         return stored and self.lost is None
 
     def _beat(self) -> None:
         """Renew the lease once a second, and trim the feed."""
-        last, seen = b"", deque[bytes]()
         try:
             while True:
-                gevent.sleep(_BEAT_SECONDS)
-                trim = seen.popleft() if len(seen) > _FEED_BEATS else b""
-                try:
-                    last = self._writer.run(_BEAT, last, trim)
-                except (EngineError, LifeEnded):
-                    seen.clear()
-                    continue
-                seen.append(last)
-                self._feed.expect(feed_id(last))
-                self.posts_trimmed = self._maintenance.trimmed
-                if self._feed.broken:
-                    self._renew(self._life.number)
+                # A new node waits until each beat of the others shows that it was seen.
+                again = self.nodes.somebody_came.wait(_BEAT_SECONDS)
+                self.nodes.somebody_came.clear()
+                for _ in range(1 + again):
+                    self._beat_once()
         except Fenced:
             self._lose()
+
+    def _beat_once(self) -> None:
+        """Beat. Raises Fenced."""
+        trim = self._lasts.popleft() if len(self._lasts) > _FEED_BEATS else b""
+        last = self._lasts[-1] if self._lasts else b""
+        try:
+            answer = beaten(self._others.run(_BEAT, last, trim, ""))
+        except (EngineError, LifeEnded):
+            self._lasts.clear()
+            return
+        self._lasts.append(answer.last)
+        self.nodes.note_beat(answer)
+        self._feed.expect(feed_id(answer.last))
+        self.posts_trimmed = self._maintenance.trimmed
+        if self._feed.broken:
+            with suppress(EngineError):
+                self._life.end(self._reads)
+                self._renew(self._life.number)
 
     def _renew(self, ended: int) -> None:
         """Begin a new life after one that has ended, unless that was done. Waits. Raises Fenced."""
@@ -401,12 +428,13 @@ class RedisTimeline(Timeline):
             try:
                 while True:
                     try:
-                        begun = self._life.renew(engine)
+                        begun = self._life.join(engine)
+                        self._life.get_known(engine, begun)
                         reader = Reader(engine)
                         states = {room: reader.open(room) for room in self._rooms.held}
                         break
                     except (EngineError, Refused) as error:
-                        self._writer.note(str(error))
+                        self._problem.note(str(error))
                         if time.monotonic() > until:
                             until += WAIT_SECONDS
                             self._drop_all()
@@ -432,8 +460,8 @@ class RedisTimeline(Timeline):
         self._tell(Batch(unknown=[each.number for each in dropped]))
 
     def _lose(self) -> None:
-        """End, since another server stores there."""
-        self.lost = f"another server has taken over {self._where}"
+        """End, since the others go on without this node."""
+        self.lost = f"the other servers on {self._where} go on without this one"
         self._drop_all()
         self._feed.end()
         self._closing = True
