@@ -1,7 +1,7 @@
 """What this node hears of who comes and goes on others. Nothing here waits."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from geventchat.protocol import events
@@ -22,16 +22,28 @@ class HeardPresence:
     """Follows the parts of other nodes, and gives up who is there."""
 
     def __init__(
-        self, hub: Memberships, presence: SharedPresence, elsewhere: Elsewhere, heard: OtherNodes
+        self,
+        hub: Memberships,
+        presence: SharedPresence,
+        elsewhere: Elsewhere,
+        heard: OtherNodes,
+        end_move: Callable[[bytes], None],
     ) -> None:
-        """`hub`: whose rooms and clients these are."""
+        """`hub`: whose rooms and clients these are.
+
+        `end_move` is called with a client that has moved, and rejoined what it wanted.
+        """
         self._hub = hub
         self._presence = presence
         self._elsewhere = elsewhere
+        self._end_move = end_move
         self._resuming: set[Participant] = set()
         """Those that have not rejoined all their rooms yet."""
-        self._resumed: dict[bytes, float] = {}
-        """Clients that have resumed elsewhere and are still connected here, and until when."""
+        self._resumed: dict[bytes, tuple[str, float]] = {}
+        """Clients that have resumed on another node before they are heard to be there.
+
+        With the node, and until when that is remembered.
+        """
         heard.on_part = self._follow
         heard.on_resumed = self._follow_resumed
         heard.on_typed = self._follow_typing
@@ -50,23 +62,27 @@ class HeardPresence:
             self._presence.follow(self._elsewhere.came_back(number))
             self._hub.timeline.nodes.tell(Resumed(participant.client, number))
 
+    def give_up_resume(self, participant: Participant) -> None:
+        """Note that a client that was rejoining its rooms does so on another node."""
+        self._resuming.discard(participant)
+
     def tick(self, now: float) -> None:
         """Announce who did not come back from a node that has ended."""
         self._presence.follow(self._elsewhere.tick(now))
-        for client in [each for each, until in self._resumed.items() if until <= now]:
+        for client in [each for each, (_, until) in self._resumed.items() if until <= now]:
             del self._resumed[client]
 
-    def give_up(self, away: Away) -> None:
-        """Follow that a client of this node is another node's now, and did not leave its rooms.
+    def has_resumed(self, away: Away, node: str) -> bool:
+        """Give up the places of a client of this node that another one has now, where it is there.
 
-        It is a member here until it is one there, or has rejoined what it wanted.
+        Return whether it has rejoined all that it wanted; else it is waited for in the other rooms.
         """
         person = person_of(away)
         for room in list(away.rooms):
             if self._elsewhere.is_on_others(room.name, person.id):
                 self._stop_waiting(room.name, person.id)
-        if self._resumed.pop(away.client, None) is not None:
-            self._end_wait(away)
+        where, _ = self._resumed.pop(away.client, ("", 0.0))
+        return where == node
 
     def forget_here(self) -> None:
         """Have nobody in any room of this node, and close them: positions begin anew."""
@@ -92,19 +108,11 @@ class HeardPresence:
             self._hub.close_if_unused(room)
 
     def _follow_resumed(self, node: str, resumed: Resumed) -> None:
-        del node
         self._presence.follow(self._elsewhere.came_back(resumed.id))
-        client = self._hub.owners.clients.get(resumed.client)
-        if isinstance(client, Away):
-            self._end_wait(client)
-        elif client is not None:
-            self._resumed[resumed.client] = time.monotonic() + _EARLY_SECONDS
+        if resumed.client in self._hub.owners.clients:
+            self._resumed[resumed.client] = node, time.monotonic() + _EARLY_SECONDS
+        self._end_move(resumed.client)
         self._hub.delivery.work()
-
-    def _end_wait(self, away: Away) -> None:
-        rooms, away.rooms = away.rooms, []
-        for room in rooms:
-            self._hub.stays_away(room, away)
 
     def _follow_end(self, node: str) -> None:
         until = time.monotonic() + self._hub.limits.nick_hold_seconds

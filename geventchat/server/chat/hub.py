@@ -69,6 +69,8 @@ class Hub(Clients):
         timeline.epoch_changed = self.begin_epoch
         if not timeline.nodes.alone:
             self._share_presence(timeline.nodes)
+        self.owners.nicks.numbers = timeline.nodes.next_guest
+        self.other_nodes.on_moved = self.hear_moved
         self.questions = Questions(timeline.nodes)
         self.other_nodes.on_message = self.questions.hear
         self.other_nodes.on_gone.append(self.questions.gone)
@@ -87,7 +89,7 @@ class Hub(Clients):
         presence = SharedPresence(self.delivery, self.directory, self.rooms, self.people, elsewhere)
         presence.frozen = frozen
         self._presence, self.elsewhere = presence, elsewhere
-        self._heard = HeardPresence(self, presence, elsewhere, self.other_nodes)
+        self._heard = HeardPresence(self, presence, elsewhere, self.other_nodes, self.end_move)
 
     def quieten(self, frozen: Callable[[str], bool]) -> None:
         """Announce only the number of members in rooms for which `frozen` is true."""
@@ -168,7 +170,11 @@ class Hub(Clients):
                 yield
         for client in list(self.owners.clients.values()):
             if isinstance(client, Away) and client.until <= now and self._held(client):
-                self._forget(client)
+                self._leave(client)
+            yield
+        for number, moved in list(self.moved.items()):
+            if moved.until <= now and self.moved.get(number) is moved:
+                self.end_move(number)
             yield
         for participant in list(self.sessions):
             try:

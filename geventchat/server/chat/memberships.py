@@ -79,7 +79,7 @@ class Memberships:
         member.announced = True
         if self.devices.announced_by_another(member):
             pass  # the others know already
-        elif participant.nick in room.away:  # its leave was never announced
+        elif participant.nick in room.away and self._presence.awaits(room, participant):
             room.away.discard(participant.nick)
         else:
             participant.charge(0 if room.crowded else room.rich_members)

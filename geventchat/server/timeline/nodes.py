@@ -207,17 +207,6 @@ class Nodes(ABC):
         record has to be written, or `restore` called. Raises and waits as `check`.
         """
 
-    @contextmanager
-    def reserving(self, nick: str, client: bytes | None = None) -> Iterator[None]:
-        """Keep a nick for an account whose record is written in a `with` block: see `reserve`."""
-        self.reserve(nick, client)
-        try:
-            yield
-        except BaseException:
-            self.restore(nick, client)
-            raise
-        self.unclaim(nick)
-
     @abstractmethod
     def restore(self, nick: str, client: bytes | None, former: str | None = None) -> None:
         """Undo `claim` or `reserve`; `former` is the nick that a client has. Never waits."""
