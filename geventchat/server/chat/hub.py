@@ -63,6 +63,8 @@ class Hub(Clients):
         """
         self.timeline, self.people = timeline, People(timeline)
         timeline.epoch_changed = self.begin_epoch
+        self.owners.nicks.numbers = timeline.nodes.next_guest
+        self.other_nodes.on_moved = self.hear_moved
         self.questions = Questions(timeline.nodes)
         self.other_nodes.on_message = self.questions.hear
         self.other_nodes.on_gone.append(self.questions.gone)
@@ -151,7 +153,11 @@ class Hub(Clients):
                 yield
         for client in list(self.owners.clients.values()):
             if isinstance(client, Away) and client.until <= now and self._held(client):
-                self._forget(client)
+                self._leave(client)
+            yield
+        for number, moved in list(self.moved.items()):
+            if moved.until <= now and self.moved.get(number) is moved:
+                self.end_move(number)
             yield
         for participant in list(self.sessions):
             try:

@@ -42,6 +42,10 @@ class Owners:
         if self.nicks.owner(nick) is account:
             self.nicks.free(nick)
 
+    def check_new(self, text: str, client: bytes | None = None) -> str:
+        """Return the nick, normalized, that `create_account` gives. Raises Refused."""
+        return self.nicks.check(text, self.clients.get(client) if client is not None else None)
+
     def create_account(self, text: str, password: str, client: bytes | None = None) -> Account:
         """Make an account with a nick that is free, or that is a client's; it is in the lobby.
 
@@ -115,6 +119,13 @@ class Owners:
         """Return the nick that a client has or that is held for it, if any."""
         former = self.clients.get(client)
         return former.nick if former is not None else None
+
+    def guest_nick(self, client: bytes) -> str | None:
+        """Return the nick that a client has or that is held for it as a guest, if any."""
+        former = self.clients.get(client)
+        if former is None or former.account is not None or self.find_account(former.nick):
+            return None
+        return former.nick
 
     def find(self, nick: str) -> Device | None:
         """Return the owner of a nick, including held nicks and plain guests.

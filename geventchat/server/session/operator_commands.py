@@ -168,17 +168,21 @@ def _private(session: Session, request: Admin) -> PrivateRoom:
 def _undo(session: Session, request: Admin) -> Done:
     action = _UNDONE[request.action]
     target = "" if action == "close" else target_of(request)
-    with session.deciding():
-        lifted = session.policy.rules.lift(action, target, request.target_type)
-        account = session.hub.owners.find_account(target) if target else None
+
+    def lift() -> list[Rule]:
+        rules, owners = session.policy.rules, session.hub.owners
+        lifted = rules.lift(action, target, request.target_type)
+        account = owners.find_account(target) if target else None
         if account is not None and request.target_type in (None, "nick"):  # under any of its nicks
-            lifted += session.policy.rules.lift_account(action, account.id)
-        saved = session.policy.note_rules() if lifted else None
-    if saved is None:
-        if not target:
+            lifted += rules.lift_account(action, account.id)
+        if not lifted and not target:
             raise Refused("bad_field", "action: the server is not closed.")
-        raise Refused("bad_field", f"target: no {action} matches {target}.")
-    return Done(lifted, apply_rules(session.hub, session.policy), saved=saved)
+        if not lifted:
+            raise Refused("bad_field", f"target: no {action} matches {target}.")
+        return lifted
+
+    done = _decided(session, lift)
+    return done._replace(closed=apply_rules(session.hub, session.policy))
 
 
 def _list(session: Session, request: Admin) -> Done:
@@ -203,10 +207,24 @@ def _new_rules(session: Session, request: Admin, targets: Iterable[Target]) -> l
 
 
 def _put_in_force(session: Session, rules: list[Rule]) -> Done:
-    with session.deciding():
+    def make() -> list[Rule]:
         session.policy.rules.make(rules, session.policy.clock())
-        saved = session.policy.note_rules()
-    return Done(rules, saved=saved)
+        return rules
+
+    return _decided(session, make)
+
+
+def _decided(session: Session, decide: Callable[[], list[Rule]]) -> Done:
+    """Change the rules while nobody on another node does. Waits. Raises Refused."""
+    saved: Callable[[], None] | None = None
+    try:
+        with session.deciding():
+            rules = decide()
+            saved = session.policy.note_rules()
+    except Refused:
+        if saved is None:
+            raise
+    return Done(rules, saved=saved)  # which raises it again, when the rules are in force here
 
 
 _OF_ALL: Final = "close", "open", "list"

@@ -68,11 +68,11 @@ class RedisTimeline(Timeline):
         self._writer = self._new_writer()
         self._others = self._new_writer()
         """For all that is not a turn, which would wait for turns."""
-        self.nodes: RedisNodes = RedisNodes(self._life, self._others)
+        self._feed = Feed(lambda: self._connected(self._life.confirm_reading), first, self._hear)
+        self.nodes: RedisNodes = RedisNodes(self._life, self._others, self._feed)
         self._reads = self._connected(self._life.confirm_reading)
         self._rooms = OpenRooms()
         self._pages = Pages(self._rooms, Reader(self._reads), recent_bytes)
-        self._feed = Feed(lambda: self._connected(self._life.confirm_reading), first, self._hear)
         self._keeping = Keeping(self._others, self._life, self._feed)
         identity = lambda: (self._life.node, self._life.number)  # noqa: E731
         self._maintenance = Maintenance(lambda: self._reads, identity)

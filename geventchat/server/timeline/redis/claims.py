@@ -224,13 +224,19 @@ class Claims:
     def reserve(self, nick: str, client: bytes | None = None) -> None:
         """See Nodes. Waits."""
         owner = client is not None and string(client)
-        self._judge(nick, self._ask("reserve", nick, *_forms(nick), owner))
+        try:
+            judgement = self._ask("reserve", nick, *_forms(nick), owner)
+        except BaseException:  # it may be decided nevertheless
+            self.restore(nick, client)
+            raise
+        self._judge(nick, judgement)
 
     def restore(self, nick: str, client: bytes | None, former: str | None = None) -> None:
         """See Nodes."""
         owner = client is not None and string(client)
-        folded = (former is not None and _forms(former)[0]) or False
-        self._queue_up(_Asked("restore", (names.fold(nick), owner, folded)))
+        former = former or ""
+        about = nick, names.fold(nick), owner, former, _forms(former)[0]
+        self._queue_up(_Asked("restore", about))
 
     def unclaim(self, nick: str) -> None:
         """See Nodes."""

@@ -4,8 +4,8 @@ Entries of the feed that are no turns are dispatched here, in the order of the f
 """
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from itertools import count
 from typing import Final
 
@@ -13,7 +13,8 @@ from gevent.event import Event
 
 from geventchat.protocol.errors import Refused
 from geventchat.server.timeline.nodes import Listener, Message, Nodes, Part
-from geventchat.server.timeline.redis.feed import Fields
+from geventchat.server.timeline.redis.deciding import Deciding
+from geventchat.server.timeline.redis.feed import Feed, Fields
 from geventchat.server.timeline.redis.keeping import unpacked
 from geventchat.server.timeline.redis.life import Beaten, Life
 from geventchat.server.timeline.redis.writer import Writer
@@ -26,8 +27,9 @@ class RedisNodes(Nodes):
 
     alone = False
 
-    def __init__(self, life: Life, writer: Writer) -> None:
+    def __init__(self, life: Life, writer: Writer, feed: Feed) -> None:
         """`writer` has a connection of its own, for all that is not a turn."""
+        self._deciding = Deciding(writer, life, feed, self)
         self._life = life
         self._writer = writer
         self._listener: Listener | None = None
@@ -61,10 +63,13 @@ class RedisNodes(Nodes):
         elif b"g" in fields:
             node = fields[b"g"].decode()
             self._note_others(self._life.others - {node})
+            self._deciding.hear_gone()
             if self._listener is not None and node != self.name:
                 self._listener.hear_gone(node)
         elif b"k" in fields:
             self._hear_records(fields)
+        elif b"d" in fields or b"q" in fields:
+            self._deciding.hear(fields)
         elif b"c" in fields and self._listener is not None:
             node = fields[b"n"].decode()
             if node != self.name:
@@ -83,16 +88,14 @@ class RedisNodes(Nodes):
         if fields[b"n"].decode() != self.name and self._listener is not None:
             self._listener.hear_records(unpacked(fields[b"k"]))
 
-    # What is right only while there is one node: see deciding.py, claims.py, live.py
+    def deciding(self) -> AbstractContextManager[None]:
+        return self._deciding.deciding()
+
+    # What is right only while there is one node: see claims.py, live.py
 
     def _check_one(self) -> None:
         if self._life.others:
             raise Refused("storage", "Several servers on one store cannot do this yet.")
-
-    @contextmanager
-    def deciding(self) -> Iterator[None]:
-        self._check_one()
-        yield
 
     def known(self, client: bytes) -> str | None:
         self._check_one()
