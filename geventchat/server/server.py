@@ -3,10 +3,12 @@
 import logging
 import socket
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 import gevent
+from gevent import socket as gevent_socket
 from gevent.event import Event
 
 from geventchat.config import BadSetting, Config
@@ -48,11 +50,21 @@ _log: Final = logging.getLogger(__name__)
 class Server:
     """One node. `start`, `wait` until asked to stop, `stop`."""
 
-    def __init__(self, config: Config, console: Console, ports: Ports | None = None) -> None:
-        """`ports`: listening sockets to use instead of those of the settings."""
+    def __init__(
+        self,
+        config: Config,
+        console: Console,
+        ports: Ports | None = None,
+        recycle: Callable[[], None] | None = None,
+    ) -> None:
+        """`ports`: of a worker, listening sockets to use instead of those of the settings.
+
+        `recycle` has all workers replaced.
+        """
         self._config = config
         self._ports = ports
         self._hub = Hub(config.limits, console)
+        self._hub.recycle = recycle
         self._stop_event = Event()
         self._stopping = False
         self.crashed = False
@@ -214,7 +226,7 @@ class Server:
         if self._web is not None and opened.web:
             visit = self._admission.visit
             self._doors.append(Door(opened.web, self._web, visit, rejections, forwarding=True))
-        if opened.admin:
+        if opened.admin or self._ports is not None:
             self._admin = Admin(
                 opened.admin,
                 ports.split(self._config.admin or ports.DEFAULT_ADMIN)[0],
@@ -241,6 +253,11 @@ class Server:
         if self._stopping:
             return "shutting down"
         return "storage unavailable" if self._timeline.failing else None
+
+    def answer(self, sock: gevent_socket.socket) -> None:
+        """Answer as the admin port does, over a connection that came to a worker. Never waits."""
+        if self._admin is not None:
+            self._admin.serve(sock)
 
     def request_stop(self) -> None:
         """Make `wait` return. Never waits, so signal handlers may call it."""

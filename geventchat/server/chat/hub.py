@@ -55,6 +55,8 @@ class Hub(Clients):
         self.search: Search | None = None
         """None: there is no search."""
         self.other_nodes = OtherNodes()
+        self.recycle: Callable[[], None] | None = None
+        """Has all workers replaced; None: this is no worker."""
 
     def use(self, timeline: Timeline) -> None:
         """Set the timeline, which needs the hub as well, and load the accounts. Blocks.

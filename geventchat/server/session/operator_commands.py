@@ -185,6 +185,13 @@ def _undo(session: Session, request: Admin) -> Done:
     return done._replace(closed=apply_rules(session.hub, session.policy))
 
 
+def _recycle(session: Session, request: Admin) -> Done:
+    if session.hub.recycle is None:
+        raise Refused("bad_field", "action: this server has no workers (--workers) to replace.")
+    session.hub.recycle()
+    return Done([])
+
+
 def _list(session: Session, request: Admin) -> Done:
     return Done(session.policy.rules.in_force(session.policy.clock()))
 
@@ -227,9 +234,9 @@ def _decided(session: Session, decide: Callable[[], list[Rule]]) -> Done:
     return Done(rules, saved=saved)  # which raises it again, when the rules are in force here
 
 
-_OF_ALL: Final = "close", "open", "list"
+_OF_ALL: Final = "close", "open", "list", "recycle"
 """Actions without a target."""
-_AT_ONCE: Final = "kick", "list"
+_AT_ONCE: Final = "kick", "list", "recycle"
 """Actions that never wait."""
 _WITHOUT_RULES: Final = *_AT_ONCE, "end"
 """Actions that change no rules."""
@@ -251,5 +258,6 @@ _TABLE: Final[dict[str, Callable[[Session, Admin], Done]]] = {
     "end": _end,
     "close": _close,
     "list": _list,
+    "recycle": _recycle,
     **dict.fromkeys(_UNDONE, _undo),
 }
