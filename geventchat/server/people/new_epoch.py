@@ -44,7 +44,9 @@ def adopt(people: People, timeline: Timeline) -> None:
     epoch = timeline.epoch
     while timeline.epoch == epoch:
         try:
-            _write_records(people, timeline)
+            with timeline.nodes.deciding(adopting=True):
+                timeline.nodes.adopted(epoch)
+                _write_records(people, timeline)
             _find_newest(people, timeline)
             people.catch_up()
         except Refused:

@@ -63,6 +63,15 @@ class Typed(Struct, array_like=True, tag=True, frozen=True):
     nick: str
 
 
+class Resumed(Struct, array_like=True, tag=True, frozen=True):
+    """A client has rejoined what it wanted: it does not come back to its other rooms."""
+
+    client: bytes
+    """The hash of its id."""
+    id: str
+    """That of the person."""
+
+
 class Directed(Struct, array_like=True, tag=True, frozen=True):
     """A direct message that is not stored, to whoever has a nick there."""
 
@@ -90,7 +99,7 @@ class Answered(Struct, array_like=True, tag=True, frozen=True):
     content: bytes = b""
 
 
-Message: TypeAlias = Typed | Directed | Asked | Answered
+Message: TypeAlias = Typed | Resumed | Directed | Asked | Answered
 """What one node tells others. It may be lost, as when an engine is away."""
 
 
@@ -205,17 +214,6 @@ class Nodes(ABC):
         It is free, or belongs to `client`. Until `unclaim` nobody else can have it; then the
         record has to be written, or `restore` called. Raises and waits as `check`.
         """
-
-    @contextmanager
-    def reserving(self, nick: str, client: bytes | None = None) -> Iterator[None]:
-        """Keep a nick for an account whose record is written in a `with` block: see `reserve`."""
-        self.reserve(nick, client)
-        try:
-            yield
-        except BaseException:
-            self.restore(nick, client)
-            raise
-        self.unclaim(nick)
 
     @abstractmethod
     def restore(self, nick: str, client: bytes | None, former: str | None = None) -> None:
