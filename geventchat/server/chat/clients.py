@@ -13,6 +13,7 @@ from geventchat.config import Limits
 from geventchat.protocol import names
 from geventchat.protocol.errors import ACCOUNT, REPLACED, Ending, Reason, Refused
 from geventchat.server.chat.away import Away
+from geventchat.server.chat.heard_presence import HeardPresence
 from geventchat.server.chat.memberships import Memberships
 from geventchat.server.chat.room import Member, Room
 from geventchat.server.logs.console import Console
@@ -34,6 +35,8 @@ class Clients(Memberships):
         """Sessions that began, by door."""
         self.closes: Counter[str] = Counter()
         """Sessions that ended, by reason."""
+        self._heard: HeardPresence | None = None
+        """None: there is only this node."""
         self.moved: dict[bytes, Away] = {}
         """Clients that another node has now, with rooms that they may not have rejoined there."""
 
@@ -114,11 +117,15 @@ class Clients(Memberships):
             participant.nick = nick
         if account is None:
             self.owners.nicks.give(participant.nick, participant)
+        if self._heard is not None:
+            self._heard.begin_resume(participant)
 
     def finish_resume(self, participant: Participant) -> None:
         """Announce that a returning client has left the rooms it did not rejoin."""
         for room in self.absent.pop(participant, ()):
             self.stays_away(room, participant)
+        if self._heard is not None:
+            self._heard.finish_resume(participant)
         self.delivery.work()
 
     def remove(self, participant: Participant, reason: Reason) -> None:
@@ -223,6 +230,8 @@ class Clients(Memberships):
         if not isinstance(away, Away):
             away.end(REPLACED)
             absent = self.absent.pop(away, [])
+            if self._heard is not None:
+                self._heard.give_up_resume(away)
             away = self._drop(away)
             away.rooms += absent
             self.devices.add(away)
@@ -231,6 +240,8 @@ class Clients(Memberships):
         self.end_move(client)
         away.until = time.monotonic() + self.limits.nick_hold_seconds
         self.moved[client] = away
+        if self._heard is not None and self._heard.has_resumed(away, node):
+            self.end_move(client)
         self.delivery.work()
 
     def end_move(self, client: bytes) -> None:

@@ -284,7 +284,7 @@ def _who(session: Session, request: requests.Who) -> None:
     member = session.member(request.room)
     room = member.room
     nicks = session.hub.nicks_in(room, _MEMBERS)
-    accounts = {nick: account.id for nick, account in nicks.items() if account is not None}
+    accounts = {nick: account for nick, account in nicks.items() if account is not None}
     session.reply(
         events.Members(
             room=room.name,
@@ -312,7 +312,7 @@ def _typing(session: Session, request: requests.Typing) -> None:
         with suppress(Refused):
             session.policy.check_speech(session, room.name)
             session.charge(room.rich_members)
-            session.hub.tell(room, events.Typing(room=room.name, nick=session.nick), session)
+            session.hub.typing(room, session)
 
 
 def _rooms(session: Session, request: requests.Rooms) -> None:

@@ -63,6 +63,15 @@ class Typed(Struct, array_like=True, tag=True, frozen=True):
     nick: str
 
 
+class Resumed(Struct, array_like=True, tag=True, frozen=True):
+    """A client has rejoined what it wanted: it does not come back to its other rooms."""
+
+    client: bytes
+    """The hash of its id."""
+    id: str
+    """That of the person."""
+
+
 class Directed(Struct, array_like=True, tag=True, frozen=True):
     """A direct message that is not stored, to whoever has a nick there."""
 
@@ -90,7 +99,7 @@ class Answered(Struct, array_like=True, tag=True, frozen=True):
     content: bytes = b""
 
 
-Message: TypeAlias = Typed | Directed | Asked | Answered
+Message: TypeAlias = Typed | Resumed | Directed | Asked | Answered
 """What one node tells others. It may be lost, as when an engine is away."""
 
 

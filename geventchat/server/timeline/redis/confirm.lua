@@ -2,7 +2,7 @@
 -- Settles whether a life goes on in an engine, which may be another process than before.
 -- ARGV: node, life, epoch, the engine's run_id, 1 if a process that was started again has all that
 -- was ever seen, 1 if the node has waited for others long enough, an epoch for a new life, the
--- newest entry of the feed that the node knows, whose it is and its turn (empty: unknown), and all
+-- newest entry of the feed that the node knows, whose it is and its turn (see life.py), and all
 -- nodes that it knows. Gives what follows.
 --
 -- In another process the life goes on if every node finds the newest entry that it knows: those
@@ -30,7 +30,8 @@ local function is_here()
   for at = 1, #entry[2], 2 do
     fields[entry[2][at]] = entry[2][at + 1]
   end
-  return (fields.n or fields.h or fields.g or '') == by and (fields.t or '') == turn
+  local known = fields.n or fields.h or fields.g or fields.d or fields.q or fields.x or ''
+  return known == by and (fields.t or '') == turn
 end
 
 local here = is_here()

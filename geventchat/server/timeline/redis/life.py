@@ -34,6 +34,8 @@ _CONFIRM: Final = Script("confirm")
 _RENEW: Final = Script("renew")
 _LEAVE: Final = Script("leave")
 
+_KNOWN_BY: Final = (b"n", b"h", b"g", b"d", b"q", b"x")
+
 _WAIT, _GOES_ON, _ENDED, _FENCED = range(4)
 """What confirm.lua says of a life."""
 
@@ -226,9 +228,9 @@ def beaten(answer: Sequence[Any]) -> Beaten:
 
 
 def by(fields: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
-    """Return which node's entry it is, and its turn; empty: it is none."""
-    node = fields.get(b"n") or fields.get(b"h") or fields.get(b"g", b"")
-    return node, fields.get(b"t", b"")
+    """Return what an entry is known by, in confirm.lua too: its node and turn, or what it has."""
+    known = next((fields[name] for name in _KNOWN_BY if name in fields), b"")
+    return known, fields.get(b"t", b"")
 
 
 def gone(engine: Engine, nodes: Iterable[str] | None = None) -> list[str]:
