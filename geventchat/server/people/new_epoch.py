@@ -22,6 +22,8 @@ from geventchat.server.people.private import PRIVATE
 from geventchat.server.people.records import Kept, encoded
 from geventchat.server.timeline import Timeline
 
+KINDS: Final = ACCOUNT, LOGIN, PRIVATE, MEMBERSHIP, HOOK, COUNTED
+"""The kinds of records, those that others refer to first."""
 _RETRY_SECONDS: Final = 1.0
 _AT_ONCE: Final = 500
 """Records that are written together."""
@@ -55,23 +57,24 @@ def adopt(people: People, timeline: Timeline) -> None:
 
 def _write_records(people: People, timeline: Timeline) -> None:
     """Have the store hold what is in memory. Waits. Raises Refused `storage`."""
-    for kind in (ACCOUNT, LOGIN, PRIVATE, MEMBERSHIP, HOOK, COUNTED):
+    for kind in KINDS:
         stored = dict(timeline.records(kind))
         changed: list[Kept] = [
             each
-            for each in list(_kept(people, kind))
+            for each in list(kept(people, kind))
             if encoded(each.value()) != stored.pop(each.record[1], None)
         ]
         if stored:  # what began meanwhile is not in the former list
-            kept = {each.record[1] for each in _kept(people, kind)}
-            changed += [_Deleted(kind, number) for number in stored if number not in kept]
+            here = {each.record[1] for each in kept(people, kind)}
+            changed += [_Deleted(kind, number) for number in stored if number not in here]
         if changed:
             _log.warning("writing %d records of kind %s that the store lacks", len(changed), kind)
         for first in range(0, len(changed), _AT_ONCE):
             people.save(*changed[first : first + _AT_ONCE])
 
 
-def _kept(people: People, kind: str) -> Iterator[Kept]:
+def kept(people: People, kind: str) -> Iterator[Kept]:
+    """Yield what is kept of a kind, as it is in memory."""
     if kind == ACCOUNT:
         yield from people.accounts.values()
     elif kind == LOGIN:
