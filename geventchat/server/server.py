@@ -14,6 +14,7 @@ from geventchat.protocol import names
 from geventchat.protocol.errors import SHUTDOWN, Refused
 from geventchat.server import factory
 from geventchat.server.access.policy import Policy
+from geventchat.server.access.shared_rules import SharedRules
 from geventchat.server.admission import Admission
 from geventchat.server.chat.hub import Hub
 from geventchat.server.hook_posts import HookPosts
@@ -25,6 +26,8 @@ from geventchat.server.ops.metrics import Metrics
 from geventchat.server.ops.supervisor import Supervisor
 from geventchat.server.ops.top import top
 from geventchat.server.session.conversation import converse
+from geventchat.server.session.enforcement import ENDED, Enforcement
+from geventchat.server.session.reach import answer_others
 from geventchat.server.session.session import Session
 from geventchat.server.threads import FILE_SECONDS, in_thread
 from geventchat.server.timeline import Batch, Timeline
@@ -110,6 +113,7 @@ class Server:
         try:
             opened = self._ports or ports.opened(config)
             self._policy = self._admission.policy = factory.policy(config)
+            self._use_nodes(config)
         except BadSetting:
             opened.close()
             self._timeline.close(0)
@@ -119,6 +123,8 @@ class Server:
         self._renew_doors(certificate, config)
         self._hub.quieten(self._policy.frozen)
         self._timeline.start()
+        if self._policy.shared is not None:
+            self._policy.shared.begin_epoch()
         if self._hub.search is not None:
             self._hub.search.start()
         try:
@@ -135,6 +141,28 @@ class Server:
         if self._admin is not None:
             self._admin.start()
         self._supervisor.ready()
+
+    def _use_nodes(self, config: Config) -> None:
+        """Have what other nodes of the store decide hold here, and answer them. Blocks.
+
+        Raises BadSetting if the store cannot be read.
+        """
+        if self._timeline.nodes.alone:
+            return
+        try:
+            shared = self._policy.share_rules(self._timeline, self._hub.people.records)
+        except (ValueError, Refused) as error:
+            raise BadSetting("timeline", config.timeline, str(error)) from None
+        self._timeline.epoch_changed = partial(self._begin_epoch, shared)
+        enforcement = Enforcement(self._hub, self._policy, shared)
+        self._hub.other_nodes.on_rules = enforcement.hear
+        self._hub.questions.answer(ENDED, enforcement.answer)
+        answer_others(self._hub)
+
+    def _begin_epoch(self, shared: SharedRules) -> None:
+        """Go on in the epoch that has begun. Never waits."""
+        self._hub.begin_epoch()
+        shared.begin_epoch()
 
     def reload(self, config: Config) -> list[str]:
         """Apply the settings that may change at runtime; return the names of others that differ.

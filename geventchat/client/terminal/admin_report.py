@@ -21,6 +21,8 @@ def report(done: Admin) -> Iterator[str]:
         yield "the private room has ended: nobody is in it any more, and nobody can join"
     if done.connections_closed or done.action in ("kick", "ban"):
         yield f"connections closed: {done.connections_closed:,}"
+    if done.note is not None:
+        yield done.note
 
 
 def _rule(rule: Rule) -> str:

@@ -344,7 +344,7 @@ class Session(Sender):
             self.hub.delivered.wait(_SETTLE_SECONDS)
         try:
             if not self.rich:
-                self.policy.rules.forget(self.nick)
+                self.policy.forget_guest(self.nick)
             self.hub.remove(self, reason)
         finally:
             self._close(reason)

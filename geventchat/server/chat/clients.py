@@ -1,0 +1,220 @@
+"""Clients: who is connected, and under which nick; who may come back.
+
+All of it changes only in stretches that never switch. Here it is decided when joins and leaves are
+announced: a lost connection not while the nick is held for its client, a plain guest only when it
+has spoken or stayed a second. The log does not mention one before that either.
+"""
+
+import time
+from collections import Counter
+from typing import Final
+
+from geventchat.config import Limits
+from geventchat.protocol import names
+from geventchat.protocol.errors import ACCOUNT, REPLACED, Ending, Reason, Refused
+from geventchat.server.chat.away import Away
+from geventchat.server.chat.memberships import Memberships
+from geventchat.server.chat.room import Member, Room
+from geventchat.server.logs.console import Console
+from geventchat.server.participant import Participant
+from geventchat.server.people.account import MOST_FORMER, Account
+from geventchat.server.people.login import Login
+from geventchat.server.wire import Form
+
+_NEWCOMER_SECONDS: Final = 1.0
+"""How long a silent plain guest stays unannounced."""
+
+
+class Clients(Memberships):
+    """The part of the hub that adds, authenticates, renames and removes. Nothing here waits."""
+
+    def __init__(self, limits: Limits, console: Console) -> None:
+        super().__init__(limits, console)
+        self.opens: Counter[str] = Counter()
+        """Sessions that began, by door."""
+        self.closes: Counter[str] = Counter()
+        """Sessions that ended, by reason."""
+
+    def add(self, participant: Participant) -> dict[str, Member]:
+        """Add a participant as a guest in the lobby; return its memberships, which stay current.
+
+        One that is locked out is a member of nothing until it is authenticated.
+        """
+        rooms = self.sessions[participant] = {}
+        self.opens[participant.door] += 1
+        participant.nick = self.owners.nicks.guest()
+        if participant.locked_out is None:
+            member = self._add(participant, self._enter(participant, names.LOBBY))
+            self.go_live(member)
+            self._newcomers[member] = time.monotonic() + _NEWCOMER_SECONDS
+        return rooms
+
+    def authenticate(
+        self,
+        participant: Participant,
+        client: bytes,
+        form: Form,
+        login: Login | None = None,
+    ) -> None:
+        """Make a participant rich: as its account, or as a known client with the nick held for it.
+
+        The client's former connection, if it has one, is ended. From here on whoever ends a login
+        finds its connection. Raises Ending, `account` if the login was ended before.
+        """
+        participant.check()
+        account = login.account if login is not None else None
+        if login is not None and (login.ended or login.account.removed):  # while it signed in
+            raise Ending(ACCOUNT)
+        participant.locked_out = None
+        if not self._introduced(participant):
+            self._console.connected(participant.nick, participant.address, len(self.sessions))
+        for member in list(self.sessions[participant].values()):
+            self._remove(member)
+        participant.form = form
+        participant.client = client
+        former = self.owners.clients.get(client)
+        if former is not None and not isinstance(former, Away):
+            former.end(REPLACED)
+            former = self._drop(former)
+        if former is not None and (
+            former.account is not account
+            # The client is registering with this nick on another connection.
+            or (account is None and self.owners.find_account(former.nick) is not None)
+        ):
+            self._forget(former)  # neither of the two goes on as the other
+            former = None
+        self.owners.clients[client] = participant
+        participant.account, participant.login = account, login
+        if former is not None:
+            self.devices.remove(former)
+        if account is not None:
+            self.devices.add(participant)
+            participant.nick = account.nick
+        if former is not None:
+            self._console.renamed(participant.nick, former.nick)
+            participant.nick = former.nick
+            self.absent[participant] = former.rooms
+            if participant.pace is not None and former.pace is not None:
+                participant.pace.go_on(former.pace)
+        if account is None:
+            self.owners.nicks.give(participant.nick, participant)
+
+    def finish_resume(self, participant: Participant) -> None:
+        """Announce that a returning client has left the rooms it did not rejoin."""
+        for room in self.absent.pop(participant, ()):
+            self.stays_away(room, participant)
+        self.delivery.work()
+
+    def remove(self, participant: Participant, reason: Reason) -> None:
+        """Remove a participant; if it may reconnect, its nick is held for its client."""
+        memberships = self.sessions.get(participant, {})
+        introduced = self._introduced(participant)
+        if participant.login is not None:
+            self.people.note_used(participant.login)
+        self.closes[reason.code] += 1
+        if self.owners.clients.get(participant.client) is participant:
+            away = self._drop(participant)
+            away.until = time.monotonic() + self.limits.nick_hold_seconds
+            self.owners.clients[participant.client] = away
+            if away.account is None:
+                self.owners.hold(away)
+            else:
+                self.devices.add(away)
+            if not reason.reconnect:
+                self._forget(away)
+        for member in list(memberships.values()):
+            self._remove(member)
+        self.sessions.pop(participant, None)
+        self.absent.pop(participant, None)
+        if introduced:
+            self._console.disconnected(participant.nick, reason.code, len(self.sessions))
+        else:  # it was never announced: a health check, or another protocol
+            self.owners.nicks.take_back(participant.nick)
+            participant.nick = ""
+        self.delivery.work()
+
+    def expel(self, account: Account) -> None:
+        """Take an account that is removed out of all rooms, and give its nicks back to all.
+
+        The caller has told its connections to end. They are still there until they have said
+        goodbye, but the next owner of the nick cannot be mistaken for one of them.
+        """
+        for device in self.devices.of(account):
+            if isinstance(device, Away):
+                self._forget(device)
+                continue
+            self.finish_resume(device)
+            for member in list(self.sessions[device].values()):
+                self._remove(member)
+        for nick in (account.nick, *account.former):
+            self.owners.release(account, nick)
+        self.delivery.work()
+
+    def _introduced(self, participant: Participant) -> bool:
+        """Return whether a participant has said anything yet, or stayed for a second."""
+        members = self.sessions.get(participant, {}).values()
+        return bool(participant.client) or any(member.announced for member in members)
+
+    def _drop(self, participant: Participant) -> Away:
+        """Remove a rich client from its rooms without announcing it yet."""
+        self.finish_resume(participant)
+        rooms = []
+        for member in list(self.sessions[participant].values()):
+            if member.announced and not self.devices.announced_by_another(member):
+                member.announced = False
+                member.room.away.add(participant.nick)
+                rooms.append(member.room)
+            self._remove(member)
+        self.devices.remove(participant)
+        account, pace = participant.account, participant.pace
+        return Away(participant.client, participant.nick, rooms, pace, account)
+
+    def _held(self, away: Away) -> bool:
+        return self.owners.clients.get(away.client) is away
+
+    def _forget(self, away: Away) -> None:
+        del self.owners.clients[away.client]
+        if away.account is None:
+            self.owners.give_back(away.nick)
+        for room in away.rooms:
+            self.stays_away(room, away)
+        self.devices.remove(away)
+
+    # Nicks
+
+    def rename(self, participant: Participant, text: str) -> str:
+        """Change a nick; return it as it is spelled. Raises Refused, Ending."""
+        participant.check()
+        former, account = participant.nick, participant.account
+        if account is not None and not account.may_take(text):
+            text = f"You have left {MOST_FORMER} nicks in 30 days, which is the limit."
+            raise Refused("forbidden", f"{text} Take one of these, or keep yours.")
+        nick = self.owners.nicks.take(text, account or participant)
+        if nick == former:
+            return nick
+        if account is not None:
+            account.rename(nick)
+            self.people.marks.name(account, former)
+        elif names.fold(nick) != names.fold(former):
+            self.owners.give_back(former)
+        self._console.renamed(former, nick)
+        rooms: dict[Room, None] = {}
+        for device in self.devices.of_same(participant):
+            device.nick = nick
+            absent = device.rooms if isinstance(device, Away) else self.absent.get(device, ())
+            for room in absent:  # it returns under another nick
+                if former in room.away:
+                    room.away.remove(former)
+                    room.away.add(nick)
+                    rooms[room] = None
+            if not isinstance(device, Away):
+                members = self.sessions[device].values()
+                rooms.update((member.room, None) for member in members if member.announced)
+        for room in rooms:
+            self._renamed(room, participant, former)
+        self.delivery.work()
+        return nick
+
+    def _renamed(self, room: Room, participant: Participant, former: str) -> None:
+        participant.charge(room.rich_members)
+        self._presence.renamed(room, participant, former)
