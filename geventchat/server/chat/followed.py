@@ -15,7 +15,7 @@ from geventchat.protocol import events, names
 from geventchat.protocol.errors import ACCOUNT, PASSWORD_CHANGED, REMOVED, REVOKED
 from geventchat.server.chat import account_rooms
 from geventchat.server.chat.account_rooms import ELSEWHERE, AccountRooms
-from geventchat.server.chat.memberships import Memberships
+from geventchat.server.chat.clients import Clients
 from geventchat.server.participant import Participant
 from geventchat.server.people.account import ACCOUNT as ACCOUNT_RECORD
 from geventchat.server.people.account import MEMBERSHIP, Account, Membership
@@ -38,16 +38,12 @@ class Followed:
 
     def __init__(
         self,
-        hub: Memberships,
+        hub: Clients,
         rooms: AccountRooms,
-        expel: Callable[[Account], None],
-        renamed: Callable[[Account, str], None],
     ) -> None:
-        """`expel` takes an account out of the hub; `renamed` tells of its former nick."""
+        """`hub`: whose clients, and `rooms`: whose memberships, follow."""
         self._hub = hub
         self._rooms = rooms
-        self._expel = expel
-        self._renamed = renamed
         self.refresh_mute: Callable[[Participant], None] = lambda _: None
         """Called with each connection whose nick has changed."""
         self._moderated: dict[PrivateRoom, None] = {}
@@ -102,7 +98,7 @@ class Followed:
         if value is None:  # it could not be stored for certain
             if account is not None:
                 self._end(account)
-                self._expel(account)
+                self._hub.expel(account)
                 people.forget(account)
                 people.records.hear(account, None)
             return
@@ -124,7 +120,7 @@ class Followed:
     def _remove(self, account: Account) -> None:
         for each in self._hub.devices.connected(account):
             each.end(REMOVED)
-        self._expel(account)
+        self._hub.expel(account)
         for membership in account.memberships.values():
             if membership.moderator and membership.room in self._hub.people.private:
                 self._moderated[self._hub.people.private[membership.room]] = None
@@ -145,7 +141,7 @@ class Followed:
         if account.nick == former:
             return
         self._hub.people.marks.name(account, former)
-        self._renamed(account, former)
+        self._hub.follow_rename(account, former)
         for each in self._hub.devices.connected(account):
             self.refresh_mute(each)
             each.answer(events.Renamed(nick=account.nick))
@@ -232,9 +228,7 @@ class Followed:
         self._hub.people.leave(membership, promote=False)
         self._rooms.tell_left(membership, reason)
 
-    def _change_membership(
-        self, membership: Membership, theirs: Membership, value: bytes
-    ) -> None:
+    def _change_membership(self, membership: Membership, theirs: Membership, value: bytes) -> None:
         people, account, room = self._hub.people, membership.account, membership.room
         private = people.private.get(room)
         joined, read, epoch = membership.joined, membership.read, membership.epoch
