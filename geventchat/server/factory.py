@@ -22,6 +22,7 @@ def check(config: Config) -> None:
 
     Only a start finds a port in use, or a database locked by another server.
     """
+    config.check_workers()
     password(config)
     tls.load(config.tls_cert, config.tls_key)
     kind, path = _kind(config)

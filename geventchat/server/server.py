@@ -3,10 +3,12 @@
 import logging
 import socket
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 import gevent
+from gevent import socket as gevent_socket
 from gevent.event import Event
 
 from geventchat.config import BadSetting, Config
@@ -25,6 +27,7 @@ from geventchat.server.ops.admin_http import Admin
 from geventchat.server.ops.metrics import Metrics
 from geventchat.server.ops.supervisor import Supervisor
 from geventchat.server.ops.top import top
+from geventchat.server.session import directs
 from geventchat.server.session.conversation import converse
 from geventchat.server.session.enforcement import ENDED, Enforcement
 from geventchat.server.session.reach import answer_others
@@ -47,11 +50,21 @@ _log: Final = logging.getLogger(__name__)
 class Server:
     """One node. `start`, `wait` until asked to stop, `stop`."""
 
-    def __init__(self, config: Config, console: Console, ports: Ports | None = None) -> None:
-        """`ports`: listening sockets to use instead of those of the settings."""
+    def __init__(
+        self,
+        config: Config,
+        console: Console,
+        ports: Ports | None = None,
+        recycle: Callable[[], None] | None = None,
+    ) -> None:
+        """`ports`: of a worker, listening sockets to use instead of those of the settings.
+
+        `recycle` has all workers replaced.
+        """
         self._config = config
         self._ports = ports
         self._hub = Hub(config.limits, console)
+        self._hub.recycle = recycle
         self._stop_event = Event()
         self._stopping = False
         self.crashed = False
@@ -158,6 +171,7 @@ class Server:
         enforcement = Enforcement(self._hub, self._policy, shared)
         self._hub.other_nodes.on_rules = enforcement.hear
         self._hub.questions.answer(ENDED, enforcement.answer)
+        self._hub.questions.on_direct = partial(directs.receive, self._hub)
         answer_others(self._hub)
 
     def _begin_epoch(self, shared: SharedRules) -> None:
@@ -213,7 +227,7 @@ class Server:
         if self._web is not None and opened.web:
             visit = self._admission.visit
             self._doors.append(Door(opened.web, self._web, visit, rejections, forwarding=True))
-        if opened.admin:
+        if opened.admin or self._ports is not None:
             self._admin = Admin(
                 opened.admin,
                 ports.split(self._config.admin or ports.DEFAULT_ADMIN)[0],
@@ -240,6 +254,11 @@ class Server:
         if self._stopping:
             return "shutting down"
         return "storage unavailable" if self._timeline.failing else None
+
+    def answer(self, sock: gevent_socket.socket) -> None:
+        """Answer as the admin port does, over a connection that came to a worker. Never waits."""
+        if self._admin is not None:
+            self._admin.serve(sock)
 
     def request_stop(self) -> None:
         """Make `wait` return. Never waits, so signal handlers may call it."""

@@ -39,7 +39,7 @@ def test_only_a_server_with_operators_announces_admin(moderated: Chat, chat: Cha
 
 @pytest.mark.parametrize(
     "action",
-    "kick ban unban mute unmute lock unlock freeze unfreeze end close open list".split(),
+    "kick ban unban mute unmute lock unlock freeze unfreeze end close open list recycle".split(),
 )
 def test_every_action_needs_the_token(moderated: Chat, action: str) -> None:
     ann, eve = moderated.rich_clients("Ann", "Eve")

@@ -124,8 +124,11 @@ class Harness:
         self.hub = Hub(self.limits, self.console)
         self.hub.delivery._loop = Rounds()
         self.policy = Policy()
-        self.timeline = SteppedTimeline(self.hub)
+        self.timeline = self._make_timeline()
         self.hub.use(self.timeline)
+
+    def _make_timeline(self) -> SteppedTimeline:
+        return SteppedTimeline(self.hub)
 
     def session(self, link: FakeLink | None = None, *, rich: bool = False) -> Session:
         session = Session(

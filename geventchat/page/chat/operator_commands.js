@@ -67,6 +67,7 @@ const ACTIONS = [
   ["end", "ROOM", "end a private room"],
   ["close", "[TIME]", "refuse new users"],
   ["open", "", "accept new users again"],
+  ["recycle", "", "replace the workers"],
 ];
 
 /** @type {Command[]} */

@@ -100,6 +100,7 @@ class SharedRules:
 
     def note(self) -> "AsyncResult[Refused | None]":
         """Have what has changed written soon; return what is set when it is."""
+        self._rules.follow({})  # lists them in the same order as on all nodes
         rules, kept = self._rules.all(), list[Kept]()
         for key in self._stored.keys() | rules.keys():
             if self._stored.get(key) != rules.get(key):

@@ -15,6 +15,7 @@ from geventchat.protocol import names
 from geventchat.protocol.errors import ACCOUNT, REPLACED, Ending, Reason, Refused
 from geventchat.server.chat.away import Away
 from geventchat.server.chat.devices import Device
+from geventchat.server.chat.heard_presence import HeardPresence
 from geventchat.server.chat.memberships import Memberships
 from geventchat.server.chat.room import Member, Room
 from geventchat.server.logs.console import Console
@@ -36,6 +37,10 @@ class Clients(Memberships):
         """Sessions that began, by door."""
         self.closes: Counter[str] = Counter()
         """Sessions that ended, by reason."""
+        self._heard: HeardPresence | None = None
+        """None: there is only this node."""
+        self.moved: dict[bytes, Away] = {}
+        """Clients that another node has now, with rooms that they may not have rejoined there."""
 
     def add(self, participant: Participant) -> dict[str, Member]:
         """Add a participant as a guest in the lobby; return its memberships, which stay current.
@@ -57,11 +62,13 @@ class Clients(Memberships):
         client: bytes,
         form: Form,
         login: Login | None = None,
+        nick: str | None = None,
     ) -> None:
         """Make a participant rich: as its account, or as a known client with the nick held for it.
 
         The client's former connection, if it has one, is ended. From here on whoever ends a login
-        finds its connection. Raises Ending, `account` if the login was ended before.
+        finds its connection. `nick` is what it is to be called by the claims of all nodes, as a
+        guest. Raises Ending, `account` if the login was ended before.
         """
         participant.check()
         account = login.account if login is not None else None
@@ -82,9 +89,18 @@ class Clients(Memberships):
             former.account is not account
             # The client is registering with this nick on another connection.
             or (account is None and self.owners.find_account(former.nick) is not None)
+            # Others have taken the nick, as this node's claims were lost.
+            or (nick == participant.nick != former.nick)
         ):
             self._forget(former)  # neither of the two goes on as the other
             former = None
+        moved = self.moved.pop(client, None)
+        if moved is not None:
+            self.devices.remove(moved)
+            if former is None and moved.account is account and moved.nick == (nick or moved.nick):
+                self.absent[participant] = moved.rooms
+            else:
+                self._stays_away(moved)
         self.owners.clients[client] = participant
         participant.account, participant.login = account, login
         if former is not None:
@@ -98,13 +114,20 @@ class Clients(Memberships):
             self.absent[participant] = former.rooms
             if participant.pace is not None and former.pace is not None:
                 participant.pace.go_on(former.pace)
+        elif account is None and nick is not None and nick != participant.nick:
+            self._console.renamed(participant.nick, nick)
+            participant.nick = nick
         if account is None:
             self.owners.nicks.give(participant.nick, participant)
+        if self._heard is not None:
+            self._heard.begin_resume(participant)
 
     def finish_resume(self, participant: Participant) -> None:
         """Announce that a returning client has left the rooms it did not rejoin."""
         for room in self.absent.pop(participant, ()):
             self.stays_away(room, participant)
+        if self._heard is not None:
+            self._heard.finish_resume(participant)
         self.delivery.work()
 
     def remove(self, participant: Participant, reason: Reason) -> None:
@@ -117,13 +140,14 @@ class Clients(Memberships):
         if self.owners.clients.get(participant.client) is participant:
             away = self._drop(participant)
             away.until = time.monotonic() + self.limits.nick_hold_seconds
+            self.timeline.nodes.hold(away.client, self.limits.nick_hold_seconds)
             self.owners.clients[participant.client] = away
             if away.account is None:
                 self.owners.hold(away)
             else:
                 self.devices.add(away)
             if not reason.reconnect:
-                self._forget(away)
+                self._leave(away)
         for member in list(memberships.values()):
             self._remove(member)
         self.sessions.pop(participant, None)
@@ -143,7 +167,7 @@ class Clients(Memberships):
         """
         for device in self.devices.of(account):
             if isinstance(device, Away):
-                self._forget(device)
+                self._leave(device)
                 continue
             self.finish_resume(device)
             for member in list(self.sessions[device].values()):
@@ -174,24 +198,80 @@ class Clients(Memberships):
     def _held(self, away: Away) -> bool:
         return self.owners.clients.get(away.client) is away
 
+    def _leave(self, away: Away) -> None:
+        """Forget a client, on all nodes; one that has moved is another's."""
+        if self._held(away):
+            self.timeline.nodes.leave(away.client)
+            self._forget(away)
+        elif self.moved.pop(away.client, None) is not None:
+            self._stays_away(away)
+
     def _forget(self, away: Away) -> None:
+        """Forget a client here."""
         del self.owners.clients[away.client]
         if away.account is None:
             self.owners.give_back(away.nick)
+        self._stays_away(away)
+
+    def _stays_away(self, away: Away) -> None:
         for room in away.rooms:
             self.stays_away(room, away)
         self.devices.remove(away)
 
+    # Other nodes
+
+    def hear_moved(self, client: bytes, node: str) -> None:
+        """Give up a client, which is another node's now; nobody is told that it has left.
+
+        That is told when its nick would not be held any more, unless it is a member there by then.
+        """
+        former = self.owners.clients.pop(client, None)
+        if former is None:
+            return
+        away = former
+        if not isinstance(away, Away):
+            away.end(REPLACED)
+            absent = self.absent.pop(away, [])
+            if self._heard is not None:
+                self._heard.give_up_resume(away)
+            away = self._drop(away)
+            away.rooms += absent
+            self.devices.add(away)
+        if away.account is None:
+            self.owners.give_back(away.nick)
+        self.end_move(client)
+        away.until = time.monotonic() + self.limits.nick_hold_seconds
+        self.moved[client] = away
+        if self._heard is not None and self._heard.has_resumed(away, node):
+            self.end_move(client)
+        self.delivery.work()
+
+    def end_move(self, client: bytes) -> None:
+        """Announce that a client that has moved has left the rooms that it did not rejoin."""
+        moved = self.moved.pop(client, None)
+        if moved is not None:
+            self._stays_away(moved)
+            self.delivery.work()
+
     # Nicks
 
-    def rename(self, participant: Participant, text: str) -> str:
-        """Change a nick; return it as it is spelled. Raises Refused, Ending."""
+    def check_rename(self, participant: Participant, text: str) -> str:
+        """Return a nick that somebody may take, as far as is known here, normalized.
+
+        Raises Refused, Ending.
+        """
         participant.check()
-        former, account = participant.nick, participant.account
+        account = participant.account
         if account is not None and not account.may_take(text):
             text = f"You have left {MOST_FORMER} nicks in 30 days, which is the limit."
             raise Refused("forbidden", f"{text} Take one of these, or keep yours.")
-        nick = self.owners.nicks.take(text, account or participant)
+        return self.owners.nicks.check(text, account or participant)
+
+    def rename(self, participant: Participant, text: str) -> str:
+        """Change a nick, which is claimed; return it as it is spelled. Raises Refused, Ending."""
+        nick = self.check_rename(participant, text)
+        former, account = participant.nick, participant.account
+        self.owners.nicks.give(nick, account or participant)
         if nick == former:
             return nick
         if account is not None:
@@ -199,6 +279,7 @@ class Clients(Memberships):
             self.people.marks.name(account, former)
         elif names.fold(nick) != names.fold(former):
             self.owners.give_back(former)
+            self.timeline.nodes.unclaim(former)
         self._console.renamed(former, nick)
         for room in self._rename(self.devices.of_same(participant), former, nick):
             self._renamed(room, participant, former)

@@ -19,15 +19,19 @@ from geventchat.server.chat.account_rooms import AccountRooms
 from geventchat.server.chat.away import Away
 from geventchat.server.chat.clients import Clients
 from geventchat.server.chat.clock import Clock
+from geventchat.server.chat.elsewhere import Elsewhere
 from geventchat.server.chat.followed import Followed
+from geventchat.server.chat.heard_presence import HeardPresence
 from geventchat.server.chat.other_nodes import OtherNodes
 from geventchat.server.chat.questions import Questions
+from geventchat.server.chat.shared_presence import SharedPresence
 from geventchat.server.chat.submissions import Submissions
 from geventchat.server.logs.console import Console
 from geventchat.server.people import new_epoch
 from geventchat.server.people.people import People
 from geventchat.server.search import Search
 from geventchat.server.timeline import Timeline
+from geventchat.server.timeline.nodes import Nodes
 
 _FORMER_SECONDS: Final = 60 * 60.0
 """How often former nicks are given back."""
@@ -58,6 +62,8 @@ class Hub(Clients):
         self.other_nodes = OtherNodes()
         self.followed = Followed(self, self.account_rooms)
         self.other_nodes.on_records = self.followed.hear
+        self.recycle: Callable[[], None] | None = None
+        """Has all workers replaced; None: this is no worker."""
 
     def use(self, timeline: Timeline) -> None:
         """Set the timeline, which needs the hub as well, and load the accounts. Blocks.
@@ -66,6 +72,10 @@ class Hub(Clients):
         """
         self.timeline, self.people = timeline, People(timeline)
         timeline.epoch_changed = self.begin_epoch
+        if not timeline.nodes.alone:
+            self._share_presence(timeline.nodes)
+        self.owners.nicks.numbers = timeline.nodes.next_guest
+        self.other_nodes.on_moved = self.hear_moved
         self.questions = Questions(timeline.nodes)
         self.other_nodes.on_message = self.questions.hear
         self.other_nodes.on_gone.append(self.questions.gone)
@@ -78,6 +88,13 @@ class Hub(Clients):
             if not account.removed:
                 account.forget_former()
                 self.owners.reserve(account)
+
+    def _share_presence(self, nodes: Nodes) -> None:
+        frozen, elsewhere = self._presence.frozen, Elsewhere(nodes)
+        presence = SharedPresence(self.delivery, self.directory, self.rooms, self.people, elsewhere)
+        presence.frozen = frozen
+        self._presence, self.elsewhere = presence, elsewhere
+        self._heard = HeardPresence(self, presence, elsewhere, self.other_nodes, self.end_move)
 
     def quieten(self, frozen: Callable[[str], bool]) -> None:
         """Announce only the number of members in rooms for which `frozen` is true."""
@@ -113,6 +130,8 @@ class Hub(Clients):
             participant.end(NEW_EPOCH)
             for member in list(memberships.values()):
                 self._remove(member)
+        if self._heard is not None:
+            self._heard.forget_here()
         self.people.forget_positions()
         if self._adopting is not None:
             self._adopting.kill(block=False)
@@ -147,6 +166,8 @@ class Hub(Clients):
             if self._newcomers.pop(member, None) is not None:
                 self.announce(member)
             yield
+        if self._heard is not None:
+            self._heard.tick(now)
         self._presence.count()
         if now >= self._former_due:
             self._former_due = now + _FORMER_SECONDS
@@ -156,7 +177,11 @@ class Hub(Clients):
                 yield
         for client in list(self.owners.clients.values()):
             if isinstance(client, Away) and client.until <= now and self._held(client):
-                self._forget(client)
+                self._leave(client)
+            yield
+        for number, moved in list(self.moved.items()):
+            if moved.until <= now and self.moved.get(number) is moved:
+                self.end_move(number)
             yield
         for participant in list(self.sessions):
             try:

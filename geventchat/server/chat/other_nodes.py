@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from geventchat.server.access.rules import RULE
 from geventchat.server.timeline import RecordChange
-from geventchat.server.timeline.nodes import Message, Part, Typed
+from geventchat.server.timeline.nodes import Message, Part, Resumed, Typed
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +27,8 @@ class OtherNodes:
         """Called with a node, changes of its part, and whether that is all of it."""
         self.on_typed: Callable[[str, Typed], None] | None = None
         """Called with a node, and who is typing there."""
+        self.on_resumed: Callable[[str, Resumed], None] | None = None
+        """Called with a node, and a client that has rejoined its rooms there."""
         self.on_message: Callable[[str, Message], None] | None = None
         """Called with a node, and anything else that it says."""
         self.on_gone: list[Callable[[str], None]] = []
@@ -60,6 +62,9 @@ class OtherNodes:
         if isinstance(message, Typed):
             if self.on_typed is not None:
                 self._tell(self.on_typed, node, message)
+        elif isinstance(message, Resumed):
+            if self.on_resumed is not None:
+                self._tell(self.on_resumed, node, message)
         elif self.on_message is not None:
             self._tell(self.on_message, node, message)
 

@@ -5,7 +5,7 @@ is told which nodes did not answer.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import count
 from typing import Final, NamedTuple
 
@@ -77,6 +77,13 @@ class Questions:
         """Ask all other nodes, and wait until they have answered, for so many seconds at most."""
         number = next(self._numbers)
         return self._ask(Asked(number, what, about), lambda _: False, seconds)
+
+    def note(self, silent: Collection[str], then: str) -> str | None:
+        """Return a sentence about nodes that did not answer, and what follows; None: all did."""
+        if not silent:
+            return None
+        count = f"{len(silent)} of {len(self._nodes.others) + 1} nodes"
+        return f"{count} did not answer within {SECONDS:.0f} seconds: {then}"
 
     def direct(
         self, to: str, author: str, text: str, time: int, account: str | None = None

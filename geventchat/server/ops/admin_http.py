@@ -16,13 +16,14 @@ from gevent import socket
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from geventchat.protocol.admin import Top
-from geventchat.server.ops.metrics import CONTENT_TYPE
 from geventchat.server.transport import ports
 
 _MAX_CONNECTIONS: Final = 16
 """At a time, so that they do not use up the file descriptors that storing needs."""
 _SECONDS: Final = 5.0
 """Time for a request and its response."""
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""Of metrics."""
 _TEXT: Final = "text/plain; charset=utf-8"
 _BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -78,15 +79,8 @@ class Admin:
         self.addresses = ports.addresses(listeners)
         self._connections: dict[Greenlet, None] = {}
         """Oldest first."""
-        self._servers = [
-            WSGIServer(
-                listener, self._answer, log=None, error_log=None, spawn=self._spawn,
-                handler_class=_Handler, environ={"SERVER_NAME": host},  # or it is looked up
-            )
-            for listener in listeners
-        ]  # fmt: skip
-        for server in self._servers:
-            server.max_accept = 1  # so that each is read before it may have to make room
+        self._servers = [self._server(listener, host) for listener in listeners]
+        self._never_started = self._server(("", 0), host)
 
     def start(self) -> None:
         """Accept connections."""
@@ -100,6 +94,24 @@ class Admin:
         connections = list(self._connections)
         gevent.killall(connections, block=False)
         gevent.joinall(connections, timeout=0.1)
+
+    def serve(self, sock: socket.socket) -> None:
+        """Answer the requests of one more connection, which came in another way. Never waits."""
+        self._spawn(self._serve, sock)
+
+    def _serve(self, sock: socket.socket) -> None:
+        with sock:
+            self._never_started.handle(sock, "")
+
+    def _server(self, listener: socket.socket | tuple[str, int], host: str) -> WSGIServer:
+        # Without the names they are looked up.
+        environ = {"SERVER_NAME": host, "SERVER_PORT": "0"}
+        server = WSGIServer(
+            listener, self._answer, log=None, error_log=None, spawn=self._spawn,
+            handler_class=_Handler, environ=environ,
+        )  # fmt: skip
+        server.max_accept = 1  # so that each is read before it may have to make room
+        return server
 
     def _spawn(self, handle: Callable[..., object], /, *args: Any, **more: Any) -> Greenlet:
         """Serve a connection; at the limit, close the oldest for it."""

@@ -19,8 +19,6 @@ from geventchat.server.chat.hub import Hub
 from geventchat.server.histogram import Histogram
 from geventchat.server.slices import in_slices
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 
 class Metrics:
     """The figures of one server. Its labels are few and bounded: never a nick, room or address."""

@@ -43,6 +43,7 @@ class People:
         """Load everything. Blocks. Raises ValueError if a record cannot be read."""
         self._timeline = timeline
         self.records = Records(timeline.keep)
+        timeline.nodes.settled = self.records.settled
         self.accounts: dict[str, Account] = {}
         self.private: dict[str, PrivateRoom] = {}
         """Private rooms and conversations; none is ever deleted, even if nobody is in it."""

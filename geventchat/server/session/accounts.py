@@ -141,15 +141,16 @@ def _make(
     hub, people = session.hub, session.hub.people
     kept = people.passwords.hash(password)
     with session.deciding():
-        session.check()
-        account = hub.owners.create_account(nick, kept, client)
-        membership = people.join(account, names.LOBBY)
-        login, token, changed = people.log_in(account, device)
-        try:
-            people.save(account, membership, *changed)
-        except Refused:
-            hub.owners.discard(account, client)
-            raise
+        nick = hub.owners.check_new(nick, client)
+        with session.reserving(nick, client):
+            account = hub.owners.create_account(nick, kept, client)
+            membership = people.join(account, names.LOBBY)
+            login, token, changed = people.log_in(account, device)
+            try:
+                people.save(account, membership, *changed)
+            except Refused:
+                hub.owners.discard(account, client)
+                raise
     return login, token
 
 
@@ -164,17 +165,18 @@ def _register(session: Session, request: requests.Register) -> None:
     hub, people = session.hub, session.hub.people
     kept = people.passwords.hash(request.password)
     with session.deciding():
-        former, nick = session.nick, hub.rename(session, request.nick)
-        account = people.create(nick, kept)
-        memberships = hub.owners.adopt(session, account)
-        session.login, token, changed = people.log_in(account, request.device)
-        try:
-            people.save(account, *memberships, *changed)
-        except Refused:
-            hub.owners.disown(session, account)
-            if nick != former:  # others have heard that already
-                session.answer(events.Renamed(nick=nick))
-            raise
+        former, nick = session.nick, session.rename(request.nick)
+        with session.reserving(nick, session.client):
+            account = people.create(nick, kept)
+            memberships = hub.owners.adopt(session, account)
+            session.login, token, changed = people.log_in(account, request.device)
+            try:
+                people.save(account, *memberships, *changed)
+            except Refused:
+                hub.owners.disown(session, account)
+                if nick != former:  # others have heard that already
+                    session.answer(events.Renamed(nick=nick))
+                raise
     session.policy.refresh_mute(session)
     session.reply(
         events.SignedIn(nick=account.nick, account=account.id, session=token, id=request.id)
@@ -309,13 +311,15 @@ def _add(session: Session, nick: str, password: str) -> Account:
     kept = people.passwords.hash(password)
     with session.deciding():
         session.check()
-        account = hub.owners.create_account(nick, kept)
-        membership = people.join(account, names.LOBBY)
-        try:
-            people.save(account, membership)
-        except Refused:
-            hub.owners.discard(account)
-            raise
+        nick = hub.owners.check_new(nick)
+        with session.reserving(nick):
+            account = hub.owners.create_account(nick, kept)
+            membership = people.join(account, names.LOBBY)
+            try:
+                people.save(account, membership)
+            except Refused:
+                hub.owners.discard(account)
+                raise
     return account
 
 

@@ -168,17 +168,28 @@ def _private(session: Session, request: Admin) -> PrivateRoom:
 def _undo(session: Session, request: Admin) -> Done:
     action = _UNDONE[request.action]
     target = "" if action == "close" else target_of(request)
-    with session.deciding():
-        lifted = session.policy.rules.lift(action, target, request.target_type)
-        account = session.hub.owners.find_account(target) if target else None
+
+    def lift() -> list[Rule]:
+        rules, owners = session.policy.rules, session.hub.owners
+        lifted = rules.lift(action, target, request.target_type)
+        account = owners.find_account(target) if target else None
         if account is not None and request.target_type in (None, "nick"):  # under any of its nicks
-            lifted += session.policy.rules.lift_account(action, account.id)
-        saved = session.policy.note_rules() if lifted else None
-    if saved is None:
-        if not target:
+            lifted += rules.lift_account(action, account.id)
+        if not lifted and not target:
             raise Refused("bad_field", "action: the server is not closed.")
-        raise Refused("bad_field", f"target: no {action} matches {target}.")
-    return Done(lifted, apply_rules(session.hub, session.policy), saved=saved)
+        if not lifted:
+            raise Refused("bad_field", f"target: no {action} matches {target}.")
+        return lifted
+
+    done = _decided(session, lift)
+    return done._replace(closed=apply_rules(session.hub, session.policy))
+
+
+def _recycle(session: Session, request: Admin) -> Done:
+    if session.hub.recycle is None:
+        raise Refused("bad_field", "action: this server has no workers (--workers) to replace.")
+    session.hub.recycle()
+    return Done([])
 
 
 def _list(session: Session, request: Admin) -> Done:
@@ -203,15 +214,29 @@ def _new_rules(session: Session, request: Admin, targets: Iterable[Target]) -> l
 
 
 def _put_in_force(session: Session, rules: list[Rule]) -> Done:
-    with session.deciding():
+    def make() -> list[Rule]:
         session.policy.rules.make(rules, session.policy.clock())
-        saved = session.policy.note_rules()
-    return Done(rules, saved=saved)
+        return rules
+
+    return _decided(session, make)
 
 
-_OF_ALL: Final = "close", "open", "list"
+def _decided(session: Session, decide: Callable[[], list[Rule]]) -> Done:
+    """Change the rules while nobody on another node does. Waits. Raises Refused."""
+    saved: Callable[[], None] | None = None
+    try:
+        with session.deciding():
+            rules = decide()
+            saved = session.policy.note_rules()
+    except Refused:
+        if saved is None:
+            raise
+    return Done(rules, saved=saved)  # which raises it again, when the rules are in force here
+
+
+_OF_ALL: Final = "close", "open", "list", "recycle"
 """Actions without a target."""
-_AT_ONCE: Final = "kick", "list"
+_AT_ONCE: Final = "kick", "list", "recycle"
 """Actions that never wait."""
 _WITHOUT_RULES: Final = *_AT_ONCE, "end"
 """Actions that change no rules."""
@@ -233,5 +258,6 @@ _TABLE: Final[dict[str, Callable[[Session, Admin], Done]]] = {
     "end": _end,
     "close": _close,
     "list": _list,
+    "recycle": _recycle,
     **dict.fromkeys(_UNDONE, _undo),
 }

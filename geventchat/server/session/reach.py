@@ -13,7 +13,6 @@ from geventchat.protocol.errors import KICKED
 from geventchat.server.access.rules import Network, network, within
 from geventchat.server.chat.away import Away
 from geventchat.server.chat.hub import Hub
-from geventchat.server.chat.questions import SECONDS
 from geventchat.server.participant import Participant
 from geventchat.server.session.enforcement import STRIDE
 from geventchat.server.slices import in_slices
@@ -49,7 +48,6 @@ class Reach:
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.silent: set[str] = set()
-        self._nodes = len(hub.timeline.nodes.others) + 1
 
     def find(
         self, nick: str, *, connected: bool = False
@@ -86,11 +84,8 @@ class Reach:
         return list(answers.contents.values())
 
     def note(self, then: str) -> str | None:
-        """Return a sentence about the nodes that did not answer, and what follows, if any did."""
-        if not self.silent:
-            return None
-        count = f"{len(self.silent)} of {self._nodes} nodes"
-        return f"{count} did not answer within {SECONDS:.0f} seconds: {then}"
+        """Return a sentence about the nodes that did not answer, and what follows, if any."""
+        return self.hub.questions.note(self.silent, then)
 
 
 def find_here(hub: Hub, nick: str) -> tuple[Found | None, Participant | None]:

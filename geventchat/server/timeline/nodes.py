@@ -5,8 +5,8 @@ in stretches that never switch, and what one node says is heard in the order in 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from typing import Final, Protocol, TypeAlias
 
@@ -63,6 +63,15 @@ class Typed(Struct, array_like=True, tag=True, frozen=True):
     nick: str
 
 
+class Resumed(Struct, array_like=True, tag=True, frozen=True):
+    """A client has rejoined what it wanted: it does not come back to its other rooms."""
+
+    client: bytes
+    """The hash of its id."""
+    id: str
+    """That of the person."""
+
+
 class Directed(Struct, array_like=True, tag=True, frozen=True):
     """A direct message that is not stored, to whoever has a nick there."""
 
@@ -90,7 +99,7 @@ class Answered(Struct, array_like=True, tag=True, frozen=True):
     content: bytes = b""
 
 
-Message: TypeAlias = Typed | Directed | Asked | Answered
+Message: TypeAlias = Typed | Resumed | Directed | Asked | Answered
 """What one node tells others. It may be lost, as when an engine is away."""
 
 
@@ -118,6 +127,8 @@ class Nodes(ABC):
 
     alone: bool
     """Whether no other server can be on the store."""
+    settled: Callable[[], None] = staticmethod(lambda: None)
+    """Waits until all records that were noted are on disk; set by what notes them."""
 
     @property
     @abstractmethod
@@ -139,8 +150,7 @@ class Nodes(ABC):
         """Have what others say heard from now on. Called once, before `Timeline.start`."""
 
     @abstractmethod
-    @contextmanager
-    def deciding(self) -> Iterator[None]:
+    def deciding(self) -> AbstractContextManager[None]:
         """Let nobody on any node decide in a `with` block but the caller.
 
         For what depends on records and changes them: in the block all that others have written
@@ -196,17 +206,6 @@ class Nodes(ABC):
         It is free, or belongs to `client`. Until `unclaim` nobody else can have it; then the
         record has to be written, or `restore` called. Raises and waits as `check`.
         """
-
-    @contextmanager
-    def reserving(self, nick: str, client: bytes | None = None) -> Iterator[None]:
-        """Keep a nick for an account whose record is written in a `with` block: see `reserve`."""
-        self.reserve(nick, client)
-        try:
-            yield
-        except BaseException:
-            self.restore(nick, client)
-            raise
-        self.unclaim(nick)
 
     @abstractmethod
     def restore(self, nick: str, client: bytes | None, former: str | None = None) -> None:

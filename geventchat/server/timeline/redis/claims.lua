@@ -214,30 +214,32 @@ function asked.reserve(nick, folded, skeleton, id)
   return judgement
 end
 
--- `former`: the folded nick that the client had before it asked for this one.
-function asked.restore(folded, id, former)
+-- What is to be undone may not have been done. `former`: what the client was called before.
+function asked.restore(text, folded, id, former, former_folded)
   local nick, c = nick_of(folded), id and client_of(id)
   local owner, own = id and 'c' .. id, nick and nick.node == node
+  local has = c and c.node == node
   if own and nick.owner == 'a' and c and c.nick == '' and c.former_folded == folded then
     c.nick, c.folded = c.former, folded
     set('n:' .. folded, {c.node, owner, c.nick, nick.skeleton})
     put_client(id, c)
-  elseif own and (nick.owner == 'a' or nick.owner == owner) then
-    local has = c and c.node == node and c.folded == folded
-    if not has or c.former_folded ~= folded then  -- else only the spelling was another
+  elseif own and nick.owner == 'a' then
+    free(folded, nick)
+  elseif own and nick.owner == owner and has and c.nick == text and c.former == former then
+    if c.former_folded ~= folded then  -- else only the spelling was another
       free(folded, nick)
     end
-    if has then
-      c.nick, c.folded = c.former, c.former_folded
-      put_client(id, c)
-      nick = nick_of(c.folded)
-      if nick and nick.owner == owner then
-        redis.call('HSET', CLAIMS, 's:' .. nick.skeleton, c.folded)
-      end
+    c.nick, c.folded = c.former, c.former_folded
+    put_client(id, c)
+    nick = nick_of(c.folded)
+    if nick and nick.owner == owner then
+      redis.call('HSET', CLAIMS, 's:' .. nick.skeleton, c.folded)
     end
+  elseif own and nick.owner == owner and not (has and c.folded == folded) then
+    free(folded, nick)
   end
-  if former and owner and not (c and c.folded == former) then
-    free_own(former, owner)
+  if owner and not (has and c.folded == former_folded) then
+    free_own(former_folded, owner)
   end
 end
 

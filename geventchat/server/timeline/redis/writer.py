@@ -7,6 +7,7 @@ from typing import Any, Final
 from geventchat.server.timeline.redis.engine import Engine, EngineError, Rejected
 from geventchat.server.timeline.redis.life import Life, LifeEnded
 from geventchat.server.timeline.redis.scripts import Script
+from geventchat.server.timeline.redis.url import Where
 
 WAIT_SECONDS: Final = 30.0
 """How long what is to be written waits for an engine that does not answer."""
@@ -14,16 +15,34 @@ WAIT_SECONDS: Final = 30.0
 _log = logging.getLogger(__name__)
 
 
-class Writer:
-    """The connection for all that is written. Everything waits unless it says so."""
+class Problem:
+    """Why the engine stored nothing when it was last asked to, over all connections."""
 
-    def __init__(self, engine: Engine, life: Life, renew: Callable[[int], None]) -> None:
+    def __init__(self, where: Where) -> None:
+        self._where = where
+        self.reason: str | None = None
+        """None: it did."""
+
+    def note(self, reason: str | None) -> None:
+        """Note why the engine does not store, or that it does, and log a change. Never waits."""
+        if reason is not None and self.reason is None:
+            _log.error("%s does not store: %s", self._where, reason)
+        elif reason is None and self.reason is not None:
+            _log.info("%s stores again", self._where)
+        self.reason = reason
+
+
+class Writer:
+    """A connection for what is written. Everything waits unless it says so."""
+
+    def __init__(
+        self, engine: Engine, life: Life, problem: Problem, renew: Callable[[int], None]
+    ) -> None:
         """`renew` has a new life begin after the one with that number. Raises Fenced."""
         self._engine = engine
         self._life = life
+        self._problem = problem
         self._renew = renew
-        self.problem: str | None = None
-        """Why the engine stored nothing when it was last asked to; None: it did."""
 
     def run(self, script: Script, *arguments: str | int | bytes) -> Any:
         """Return what a script gives that writes.
@@ -34,12 +53,13 @@ class Writer:
         try:
             answer = self._run(script, life, arguments)
         except EngineError as error:
-            self.note(error.text)
+            if not self.closed:
+                self._problem.note(error.text)
             raise
         except LifeEnded:
             self._renew(life)
             raise
-        self.note(None)
+        self._problem.note(None)
         return answer
 
     def _run(self, script: Script, life: int, arguments: Sequence[str | int | bytes]) -> Any:
@@ -59,13 +79,3 @@ class Writer:
     def close(self) -> None:
         """End the connection. Does not wait."""
         self._engine.close()
-
-    def note(self, problem: str | None) -> None:
-        """Note why the engine does not store, or that it does, and log a change. Never waits."""
-        if self._engine.closed:
-            return
-        if problem is not None and self.problem is None:
-            _log.error("%s does not store: %s", self._engine.where, problem)
-        elif problem is None and self.problem is not None:
-            _log.info("%s stores again", self._engine.where)
-        self.problem = problem

@@ -97,6 +97,17 @@ class Watched:
         self.tops.clear()
         self.tops["lobby"] = self.timeline.position("lobby")
 
+    def pause(self) -> None:
+        """Stop, as a process that gets SIGSTOP; it does not go on."""
+        gevent.killall(self.timeline.greenlets)
+
+    def die(self) -> None:
+        """End, as a process that is killed."""
+        self.pause()
+        for each in (self.timeline._writer, self.timeline._others, self.timeline._feed):
+            each.close()
+        self.timeline._reads.close()
+
     def close(self) -> None:
         self.timeline.close(5)
 
