@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from geventchat.cli.top.page import Sample, page
+from geventchat.cli.top.page import Sample, _figures, page
 from geventchat.client import Connection
 from geventchat.protocol.admin import BusyRoom, SlowClient, Top
 from tests.command import first_line, port, run, serving
@@ -178,3 +178,19 @@ def test_reset_counters_give_no_negative_rates() -> None:
     before = Sample(1.0, Counter({"geventchat_messages_stored_total": 100}), Top([], []))
     now = Sample(3.0, Counter({"geventchat_messages_stored_total": 10}), Top([], []))
     assert any(text.startswith("posts 5.0/s ") for _, text in page(before, now))
+
+
+def test_the_figures_of_workers_are_shown_as_those_of_one_server() -> None:
+    text = "".join(
+        f"""# TYPE geventchat_{name} gauge
+geventchat_{name}{{node="1"}} {first}
+geventchat_{name}{{node="2"}} {second}
+"""
+        for name, first, second in (
+            ("connections", 20, 30), ("rooms", 4, 5), ("storage_up", 1, 0),
+            ("loop_lag_seconds", 0.001, 0.25),
+        )
+    )  # fmt: skip
+    figures = _figures(text)
+    names = ("connections", "rooms", "storage_up", "loop_lag_seconds")
+    assert [figures[f"geventchat_{name}"] for name in names] == [50, 5, 0, 0.25]

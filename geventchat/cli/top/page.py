@@ -1,8 +1,8 @@
 """Fetches metrics from an admin port and renders them as a page of text."""
 
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from http.client import HTTPConnection, HTTPException
@@ -19,6 +19,15 @@ from geventchat.protocol.visible import visible
 _SECONDS: Final = 3.0
 """How long a reply may take."""
 _PAGE_BYTES: Final = 1 << 20
+_JOINED: Final[dict[str, Callable[[Iterable[int]], int]]] = {
+    "geventchat_accounts": max,
+    "geventchat_loop_lag_seconds": max,
+    "geventchat_outbox_bytes": max,
+    "geventchat_rooms": max,
+    "geventchat_storage_up": min,
+    "process_start_time_seconds": min,
+}
+"""How the figures of workers become one; others are added."""
 
 
 class NotAdminPort(Exception):
@@ -137,11 +146,17 @@ def _page(connection: HTTPConnection, path: str) -> str:
 
 
 def _figures(text: str) -> Counter[str]:
-    figures: Counter[str] = Counter()
+    """Return the metrics of a server, or of the workers of one as if they were one process."""
+    of_nodes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
+            figures = of_nodes[sample.labels.pop("node", "")]
             for name in (sample.name, *(f"{sample.name} {by}" for by in sample.labels.values())):
                 figures[name] += sample.value  # type: ignore[assignment]
+    figures = Counter()
+    for name in {name for each in of_nodes.values() for name in each}:
+        values = [each[name] for each in of_nodes.values() if name in each]
+        figures[name] = _JOINED.get(name.partition(" ")[0], sum)(values)
     if "geventchat_connections" not in figures:
         raise NotAdminPort
     return figures
