@@ -135,6 +135,7 @@ class Server:
         self._open_doors(opened)
         self._renew_doors(certificate, config)
         self._hub.quieten(self._policy.frozen)
+        self._hub.followed.refresh_mute = self._policy.refresh_mute
         self._timeline.start()
         if self._policy.shared is not None:
             self._policy.shared.begin_epoch()
