@@ -10,7 +10,7 @@ from geventchat.server.chat.room import Member, Room
 from geventchat.server.chat.turn import Pending
 from geventchat.server.session.session import Session
 from geventchat.server.transport.outbox import Outbox
-from tests.server.hub_harness import Harness, Rounds, heard, link_of
+from tests.server.hub_harness import Harness, with_time, heard, link_of
 from tests.server.switches import let_run
 
 
@@ -31,8 +31,7 @@ class Place:
         for each in self.members:
             self.room.add(Member(each, self.room))
             self.room.go_live(self.room.members[each])
-        self.delivery = Delivery()
-        self.delivery._loop = Rounds()
+        self.delivery = with_time(Delivery())
 
     def post(self, text: str) -> Session:
         """Post as the first member; return the post."""
