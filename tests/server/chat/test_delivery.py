@@ -172,7 +172,7 @@ def test_the_rest_is_delivered_in_slices_that_let_others_run(delivery: Delivery)
     delivery.work()
     assert busy(delivery)
     bystander = gevent.spawn(look)
-    bystander.get(timeout=5)
+    bystander.get(timeout=20)
     assert len(seen) > 10
     assert reached(members) == 500
 
@@ -184,7 +184,7 @@ def test_delivery_starts_again_after_it_was_idle(delivery: Delivery) -> None:
         post(room, str(count))
         delivery.add(room)
         delivery.work()
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             while busy(delivery):
                 gevent.sleep(0)
         assert room.position == count
