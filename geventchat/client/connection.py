@@ -59,8 +59,9 @@ class Connection(PeopleRequests):
 
     All events of the rooms arrive once and in order, own posts included, across reconnects: a lost
     connection yields Disconnected, failed attempts ReconnectFailed, and success Reconnected. Rooms
-    resume where they were; a Gap says that posts are missing. Messages that are not acknowledged
-    are sent again, once and in order. Iteration stops when the server forbids reconnecting; `ended`
+    resume where they were; a Gap says that posts are missing. A room that the server cannot open
+    yields an Error `storage`, and is joined when it can. Messages that are not acknowledged are
+    sent again, once and in order. Iteration stops when the server forbids reconnecting; `ended`
     says why.
 
     The application has to keep reading: unread events are bounded, and beyond that the socket is
@@ -231,8 +232,18 @@ class Connection(PeopleRequests):
             raise
 
     def leave(self, room: str) -> Left:
-        """Leave a room. What was not read of it is dropped; `cursors` knows until then how far."""
-        return self._ask(requests.Leave(room=room, id=self._id()), Left)
+        """Leave a room. What was not read of it is dropped; `cursors` knows until then how far.
+
+        One that the server could not open yet is left, too.
+        """
+        waited = self._reader.rejoining.forget(names.fold_room(room))
+        try:
+            return self._ask(requests.Leave(room=room, id=self._id()), Left)
+        except Refused as refusal:
+            if not waited or refusal.code != "not_joined":
+                raise
+        self._reader.cursors.leave(names.fold_room(room))
+        return Left(room=names.fold_room(room))
 
     def rename(self, nick: str) -> Renamed:
         """Change the nick."""
