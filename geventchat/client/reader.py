@@ -149,6 +149,11 @@ class Reader:
             self._out_of_order = False
         return True
 
+    def leave(self, left: Left) -> Left:
+        """Leave a room that was not joined on this connection, as if the server had said so."""
+        self._handle(left, 0)
+        return left
+
     def join(self) -> None:
         """Wait until the stream has ended."""
         self._greenlet.join()

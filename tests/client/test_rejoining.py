@@ -116,7 +116,9 @@ def test_a_user_can_leave_a_room_that_waits(listener: Listener) -> None:
         while (request := peer.request())["type"] != "leave":
             pass
         peer.tell(Error(code="not_joined", text="Not in it.", room="lobby", id=request["id"]))
-        assert leaving.get(timeout=20) == Left(room="lobby")
+        left = Left(room="lobby", id=request["id"])
+        assert leaving.get(timeout=20) == left
+        assert take(chat, 1) == [left]
         assert chat.cursors == {}
         pinging = meanwhile(chat.ping)
         assert peer.request()["type"] == "ping"

@@ -7,13 +7,14 @@
 
 import { Backoff, retryAfter } from "./backoff.js";
 import { Cursors } from "./cursors.js";
-import { GUEST } from "../text/names.js";
+import { foldRoom, GUEST } from "../text/names.js";
 import { PendingReplies, Ended, Refused } from "./pending_replies.js";
+import { Rejoining } from "./rejoining.js";
 import { save } from "./saved.js";
 import { Silence } from "./silence.js";
 import { SocketLink } from "./socket_link.js";
 
-/** @import {Answers, Bye, ClientEvent, Hello, Say, ServerEvent, Welcome} from "../protocol" */
+/** @import {Answers, Bye, ClientEvent, Hello, Say, ServerError, ServerEvent, Welcome} from "../protocol" */
 /** @import {PendingSays} from "./pending_says.js" */
 
 const GOOD_MS = 30_000; // after a connection that lasted so long the back-off starts over
@@ -52,6 +53,7 @@ export class Connection {
     tell: (silent) => this.#hear({ type: silent ? "silent" : "heard" }),
     drop: () => this.#link?.drop("The server did not answer."),
   });
+  #rejoining = new Rejoining((room) => this.#rejoin(room));
   #closing = false;
 
   /**
@@ -153,6 +155,18 @@ export class Connection {
     return this.#joined.has(room);
   }
 
+  /** Leave a room, also one that the server cannot open now. @param {string} room */
+  async leave(room) {
+    const waited = this.#rejoining.forget(foldRoom(room));
+    try {
+      await this.request("leave", { room });
+    } catch (error) {
+      const isIn = !(error instanceof Refused) || error.code !== "not_joined";
+      if (!waited || isIn) throw error;
+      this.#handle({ type: "left", room: foldRoom(room) });
+    }
+  }
+
   /** @param {string} room in which the user is typing */
   typing(room) {
     if (this.#joined.has(room)) this.#link?.send({ type: "typing", room });
@@ -196,6 +210,7 @@ export class Connection {
     this.#link = this.welcome = null;
     this.#joined.clear();
     this.#sent.clear();
+    this.#rejoining.clear(); // the next hello names all rooms
     this.#silence.end();
     this.#replies.failAll(bye.text);
     if (this.#closing || !bye.reconnect) {
@@ -224,6 +239,7 @@ export class Connection {
         return;
       case "joined":
         if (event.recovered === false) this.#hear({ type: "gap", room: event.room });
+        this.#rejoining.forget(event.room);
         this.cursors.joined(event);
         this.#hear(event);
         this.#replies.resolve(event);
@@ -231,6 +247,7 @@ export class Connection {
         this.#sendPending();
         return;
       case "left":
+        this.#rejoining.forget(event.room);
         this.cursors.leave(event.room);
         this.#joined.delete(event.room);
         break;
@@ -259,11 +276,28 @@ export class Connection {
         const say = this.#acknowledge(event.key);
         if (say) this.#hear({ type: "refused", error: event, say });
         if (say || this.#replies.resolve(event)) return;
+        if (event.room && !event.id && !event.key && this.#waits(event)) return;
         break;
       }
     }
     this.#replies.resolve(event);
     this.#hear(event);
+  }
+
+  /** @param {ServerError} error of a room that cannot be joined @returns {boolean} whether it is asked for again */
+  #waits({ code, room: name = "", text }) {
+    const room = foldRoom(name);
+    if (code !== "storage" || this.#joined.has(room)) {
+      this.#rejoining.forget(room);
+      return false;
+    }
+    if (!this.#rejoining.refused(room)) this.#hear({ type: "waiting", room, why: text });
+    return true;
+  }
+
+  /** Ask for a room from where it was read. Nobody waits for the answer. @param {string} room */
+  #rejoin(room) {
+    this.#link?.send({ type: "join", room, ...this.cursors.resume()[room] });
   }
 
   /** Send what is pending, in order; the rest when most of it is acknowledged, so as not to flood. */
