@@ -82,6 +82,19 @@ test("a room that hello refused with storage is joined from where it was read", 
   assert.equal(joins().length, 2);
 });
 
+test("the pause doubles from 1 s to 30 s", () => {
+  server.tell(AWAY);
+  for (const seconds of [1, 2, 4, 8, 16, 30, 30, 30]) {
+    server.tell({ type: "ping" }); // else the silence is noticed
+    const before = joins().length;
+    mock.timers.tick(seconds * 1000 - 1);
+    assert.equal(joins().length, before);
+    mock.timers.tick(1);
+    assert.equal(joins().length, before + 1);
+    server.tell(AWAY);
+  }
+});
+
 test("another answer ends it, and is told", () => {
   server.tell(AWAY);
   mock.timers.tick(1_000);
@@ -94,7 +107,7 @@ test("another answer ends it, and is told", () => {
 
 test("a user can leave a room that waits", async () => {
   server.tell(AWAY);
-  const leaving = connection.leave("Lobby");
+  const leaving = connection.leave("lobby");
   const { id } = server.sent.at(-1);
   server.tell({ type: "error", code: "not_joined", text: "Not in it.", room: "lobby", id });
   await leaving;

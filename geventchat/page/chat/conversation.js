@@ -25,8 +25,6 @@ const MOST_CHARACTERS = 4_000_000;
 
 export class Conversation {
   joined = false;
-  /** Whether the server cannot open it now, and is asked again. */
-  waits = false;
   topic = "";
   members = new Members();
   /** Whether it is a private room, or the conversation of two accounts. */
@@ -116,7 +114,7 @@ export class Conversation {
 
   /** @param {Joined} joined */
   enter(joined) {
-    Object.assign(this, { joined: true, waits: false, topic: joined.topic ?? "" });
+    Object.assign(this, { joined: true, topic: joined.topic ?? "" });
     Object.assign(this, { private: joined.private ?? false, moderator: joined.moderator ?? false });
     this.with = joined.with ?? null;
     this.members.count = joined.count;

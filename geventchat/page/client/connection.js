@@ -7,9 +7,8 @@
 
 import { Backoff, retryAfter } from "./backoff.js";
 import { Cursors } from "./cursors.js";
-import { foldRoom, GUEST } from "../text/names.js";
+import { GUEST } from "../text/names.js";
 import { PendingReplies, Ended, Refused } from "./pending_replies.js";
-import { Rejoining } from "./rejoining.js";
 import { save } from "./saved.js";
 import { Silence } from "./silence.js";
 import { SocketLink } from "./socket_link.js";
@@ -18,6 +17,8 @@ import { SocketLink } from "./socket_link.js";
 /** @import {PendingSays} from "./pending_says.js" */
 
 const GOOD_MS = 30_000; // after a connection that lasted so long the back-off starts over
+
+const MOST_MS = 30_000; // before a room is asked for again
 
 const MOST_WAITING = 8_000; // characters sent and not acknowledged; the server closes for 32 KiB
 const SAY_CHARACTERS = 100; // of a frame around its text, or some more
@@ -53,7 +54,8 @@ export class Connection {
     tell: (silent) => this.#hear({ type: silent ? "silent" : "heard" }),
     drop: () => this.#link?.drop("The server did not answer."),
   });
-  #rejoining = new Rejoining((room) => this.#rejoin(room));
+  /** @type {Map<string, number>} the pause before each room is asked for again that the server cannot open now */
+  #waiting = new Map();
   #closing = false;
 
   /**
@@ -157,14 +159,11 @@ export class Connection {
 
   /** Leave a room, also one that the server cannot open now. @param {string} room */
   async leave(room) {
-    const waited = this.#rejoining.forget(foldRoom(room));
-    try {
-      await this.request("leave", { room });
-    } catch (error) {
-      const isIn = !(error instanceof Refused) || error.code !== "not_joined";
-      if (!waited || isIn) throw error;
-      this.#handle({ type: "left", room: foldRoom(room) });
-    }
+    const waited = this.#waiting.delete(room);
+    await this.request("leave", { room }).catch((error) => {
+      if (!waited || !(error instanceof Refused)) throw error;
+      this.#handle({ type: "left", room });
+    });
   }
 
   /** @param {string} room in which the user is typing */
@@ -210,7 +209,7 @@ export class Connection {
     this.#link = this.welcome = null;
     this.#joined.clear();
     this.#sent.clear();
-    this.#rejoining.clear(); // the next hello names all rooms
+    this.#waiting.clear(); // the next hello names all rooms
     this.#silence.end();
     this.#replies.failAll(bye.text);
     if (this.#closing || !bye.reconnect) {
@@ -239,7 +238,7 @@ export class Connection {
         return;
       case "joined":
         if (event.recovered === false) this.#hear({ type: "gap", room: event.room });
-        this.#rejoining.forget(event.room);
+        this.#waiting.delete(event.room);
         this.cursors.joined(event);
         this.#hear(event);
         this.#replies.resolve(event);
@@ -247,7 +246,7 @@ export class Connection {
         this.#sendPending();
         return;
       case "left":
-        this.#rejoining.forget(event.room);
+        this.#waiting.delete(event.room);
         this.cursors.leave(event.room);
         this.#joined.delete(event.room);
         break;
@@ -284,20 +283,25 @@ export class Connection {
     this.#hear(event);
   }
 
-  /** @param {ServerError} error of a room that cannot be joined @returns {boolean} whether it is asked for again */
-  #waits({ code, room: name = "", text }) {
-    const room = foldRoom(name);
-    if (code !== "storage" || this.#joined.has(room)) {
-      this.#rejoining.forget(room);
-      return false;
-    }
-    if (!this.#rejoining.refused(room)) this.#hear({ type: "waiting", room, why: text });
+  /**
+   * Ask for a room again, from where it was read, if the server cannot open it now: as while a disk or
+   * an engine is away. A room that is damaged for good is asked for twice a minute.
+   * @param {ServerError} error @returns {boolean} whether it is so
+   */
+  #waits({ code, room = "", text }) {
+    const before = this.#waiting.get(room);
+    this.#waiting.delete(room);
+    if (code !== "storage") return false;
+    const pause = before ? Math.min(2 * before, MOST_MS) : 1_000;
+    this.#waiting.set(room, pause);
+    const link = this.#link;
+    // By chance, so that the pages of a server are not in step when it is back.
+    setTimeout(() => {
+      if (this.#link !== link || this.#waiting.get(room) !== pause) return;
+      link?.send({ type: "join", room, ...this.cursors.resume()[room] });
+    }, pause * (1 - Math.random() / 2));
+    if (!before) this.#hear({ type: "waiting", room, why: text });
     return true;
-  }
-
-  /** Ask for a room from where it was read. Nobody waits for the answer. @param {string} room */
-  #rejoin(room) {
-    this.#link?.send({ type: "join", room, ...this.cursors.resume()[room] });
   }
 
   /** Send what is pending, in order; the rest when most of it is acknowledged, so as not to flood. */

@@ -26,7 +26,7 @@ export class Header {
     byId("title").textContent = current ? oneLine(current.title) : "No room";
     byId("lock").toggleAttribute("hidden", !isRoom || !current.private);
     const topic = byId("topic");
-    topic.textContent = current?.waits ? "Waiting for the server to open it" : isRoom ? oneLine(current.topic) : current ? (current.with ? "Conversation" : "Direct messages, not stored") : "";
+    topic.textContent = isRoom ? oneLine(current.topic) : current ? (current.with ? "Conversation" : "Direct messages, not stored") : "";
     topic.toggleAttribute("disabled", !isRoom);
     topic.hidden = !topic.textContent;
     topic.title = isRoom ? topic.textContent : "";
