@@ -93,7 +93,7 @@ class Chat:
 
     def wait_disconnected(self, peer: Rich) -> None:
         """Wait until the server has noticed that a client disconnected."""
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             while any(session.nick == peer.nick for session in self.sessions()):
                 gevent.sleep(0.001)
 

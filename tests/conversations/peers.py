@@ -18,7 +18,7 @@ from websockets.uri import parse_uri
 
 from geventchat.protocol.websocket import PATH, SUBPROTOCOL
 
-SECONDS: Final = 10.0
+SECONDS: Final = 20.0
 _numbers: Final = count(1)
 
 

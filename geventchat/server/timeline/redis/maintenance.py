@@ -54,7 +54,7 @@ class Maintenance:
         self._retention.note_written(room, count)
 
     def run(self) -> None:
-        """Take steps, for ever."""
+        """Take steps, without an end."""
         while True:
             more = False
             try:
