@@ -4,22 +4,22 @@ Entries of the feed that are no turns are dispatched here, in the order of the f
 """
 
 import secrets
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from itertools import count
 from typing import Final
-
-from gevent.event import Event
 
 from geventchat.protocol.errors import Refused
 from geventchat.server.timeline.nodes import Listener, Message, Nodes, Part
 from geventchat.server.timeline.redis.deciding import Deciding
 from geventchat.server.timeline.redis.feed import Feed, Fields
 from geventchat.server.timeline.redis.keeping import unpacked
-from geventchat.server.timeline.redis.life import Beaten, Life
+from geventchat.server.timeline.redis.life import LEASE_SECONDS, Beaten, Life
 from geventchat.server.timeline.redis.writer import Writer
 
 _NUMBERS = 1000
+_COME_SECONDS: Final = 2 * LEASE_SECONDS
 
 
 class RedisNodes(Nodes):
@@ -33,8 +33,8 @@ class RedisNodes(Nodes):
         self._life = life
         self._writer = writer
         self._listener: Listener | None = None
-        self.somebody_came: Final = Event()
-        """Set when others wait for the next beat: a new node, until all have beaten since."""
+        self._missing: dict[str, float] = {}
+        """Nodes that were there in the former life, and until when they may come to this one."""
         # Interim, until the engine gives blocks: unlikely to be another node's.
         first = secrets.randbelow(9_000) * _NUMBERS if life.others else 0
         self._guests = count(first + 1)
@@ -53,6 +53,10 @@ class RedisNodes(Nodes):
     def leads(self) -> bool:
         return all(self._life.node < other for other in self._life.others)
 
+    @property
+    def first(self) -> bool:
+        return self._life.first
+
     def listen(self, listener: Listener) -> None:
         self._listener = listener
 
@@ -63,9 +67,7 @@ class RedisNodes(Nodes):
         elif b"g" in fields:
             node = fields[b"g"].decode()
             self._note_others(self._life.others - {node})
-            self._deciding.hear_gone()
-            if self._listener is not None and node != self.name:
-                self._listener.hear_gone(node)
+            self._hear_gone(node)
         elif b"k" in fields:
             self._hear_records(fields)
         elif b"d" in fields or b"q" in fields:
@@ -78,11 +80,28 @@ class RedisNodes(Nodes):
     def note_beat(self, answer: Beaten) -> None:
         """Note who lives by the answer to a beat. Never waits."""
         self._note_others(answer.others)
+        now = time.monotonic()
+        for node in [node for node, end in self._missing.items() if end < now]:
+            self._hear_gone(node)
+
+    def begin(self, former: Iterable[str]) -> None:
+        """Go on in another life than these others were in; they have some seconds to come, too."""
+        end = time.monotonic() + _COME_SECONDS
+        self._missing.update(dict.fromkeys(former, end))
+        self._note_others(self._life.others)
 
     def _note_others(self, others: Iterable[str]) -> None:
         former, self._life.others = self._life.others, frozenset(others)
+        for node in self._life.others:
+            self._missing.pop(node, None)
         if self._life.others - former:
-            self.somebody_came.set()
+            self._life.hurry.set()  # it waits until all others have seen it
+
+    def _hear_gone(self, node: str) -> None:
+        self._missing.pop(node, None)
+        self._deciding.hear_gone()
+        if self._listener is not None and node != self.name:
+            self._listener.hear_gone(node)
 
     def _hear_records(self, fields: Fields) -> None:
         if fields[b"n"].decode() != self.name and self._listener is not None:
