@@ -1,6 +1,5 @@
 """What the workers answer to the questions of an admin port, as one answer of their parent."""
 
-import heapq
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -12,14 +11,12 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from geventchat.protocol.admin import BusyRoom, SlowClient, Top
+from geventchat.protocol.admin import Top
 from geventchat.server.workers.process import NoAnswer, Worker
 
 _NODE: Final = "node"
 """The label that says whose figure it is: the number of a worker."""
 _ENDED: Final = "has ended and is about to be started again"
-_MOST: Final = 10
-"""Rooms and clients in the list."""
 
 
 class View:
@@ -57,13 +54,12 @@ class View:
         return generate_latest(_Families([*families.values(), *self._own(ready)]))
 
     def top(self) -> Top:
-        """Return the busiest rooms and slowest clients of all workers."""
-        found = [
-            msgspec.json.decode(answer[1], type=Top)
-            for answer in self._ask("/top")
-            if answer is not None and answer[0] == 200
-        ]
-        return merged(found)
+        """Return the busiest rooms and slowest clients: each worker answers for all nodes."""
+        for worker in self._workers():
+            answer = _answer(worker, "/top")
+            if answer is not None and answer[0] == 200:
+                return msgspec.json.decode(answer[1], type=Top)
+        return Top([], [])
 
     def _own(self, ready: int) -> Iterator[Metric]:
         text = "Workers that accept clients and answer."
@@ -76,19 +72,6 @@ class View:
         asking = [gevent.spawn(_answer, worker, path) for worker in self._workers()]
         gevent.joinall(asking)
         return [each.value for each in asking]
-
-
-def merged(found: Sequence[Top]) -> Top:
-    """Return the lists of several servers as one. A room's messages reach all that have members."""
-    rooms: dict[str, BusyRoom] = {}
-    for room in (room for top in found for room in top.rooms):
-        if (same := rooms.setdefault(room.room, room)) is not room:
-            same.members += room.members
-            same.messages_per_second = max(same.messages_per_second, room.messages_per_second)
-    clients = [client for top in found for client in top.clients]
-    return Top(
-        heapq.nlargest(_MOST, rooms.values(), key=_rate), heapq.nlargest(_MOST, clients, key=_held)
-    )
 
 
 def _answer(worker: Worker, path: str) -> tuple[int, bytes] | None:
@@ -105,14 +88,6 @@ def _add(families: dict[str, Metric], found: Metric, node: str) -> None:
         family = families[found.name] = Metric(found.name, found.documentation, found.type)
     for sample in found.samples:
         family.samples.append(sample._replace(labels={_NODE: node, **sample.labels}))
-
-
-def _rate(room: BusyRoom) -> float:
-    return room.messages_per_second
-
-
-def _held(client: SlowClient) -> int:
-    return client.outbox_bytes
 
 
 class _Families(Collector):

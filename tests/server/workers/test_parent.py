@@ -186,7 +186,7 @@ def test_the_admin_port_has_the_figures_of_all_workers() -> None:
         assert "\ngeventchat_workers_ready 2.0\n" in text
         _, text = fetched(parent, "/top")
         assert text == (
-            '{"rooms":[{"room":"tea","messages_per_second":1.0,"members":4}],"clients":[]}'
+            '{"rooms":[{"room":"tea","messages_per_second":1.0,"members":2}],"clients":[]}'
         )
 
 

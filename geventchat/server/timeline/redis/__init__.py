@@ -77,6 +77,7 @@ class RedisTimeline(Timeline):
         self._rooms = OpenRooms()
         self._pages = Pages(self._rooms, Reader(self._reads), recent_bytes)
         self._keeping = Keeping(self._others, self._life, self._feed)
+        self.nodes.begin()
         identity = lambda: (self._life.node, self._life.number)  # noqa: E731
         self._maintenance = Maintenance(lambda: self._reads, identity, lambda: self.nodes.leads)
         self.configure(limits or Limits())
@@ -221,7 +222,7 @@ class RedisTimeline(Timeline):
         elif b"x" in fields:
             self._rooms.hear(place, Trimmed(*msgspec.msgpack.decode(fields[b"x"])))
         else:
-            self.nodes.hear(fields)
+            self.nodes.hear(place, fields)
         self._life.note(place, (node, number))
         self._storing.judge(place)
 
@@ -257,8 +258,9 @@ class RedisTimeline(Timeline):
         gevent.killall(self.greenlets)
         self._feed.close()
         self._reads.close()
-        self._leave(max(end - time.monotonic(), 0))
         self._keeping.close(max(end - time.monotonic(), 0))
+        self.nodes.close()
+        self._leave(max(end - time.monotonic(), 0))
         self._others.close()
         self._writer.close()
         return stored and self.lost is None
@@ -322,7 +324,7 @@ class RedisTimeline(Timeline):
             self._rooms.begin(states)
             former = self._life.others
             self._life.begin(begun)
-            self.nodes.begin(former)
+            self.nodes.go_on(former)
             self.epoch = begun.epoch
             self._feed.go_on(begun.place)
             self._storing.drop_all()

@@ -7,26 +7,26 @@ whoever asks for it next is not refused because of that.
 
 import logging
 import secrets
-import time
 import unicodedata
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import gevent
 import msgspec
-from gevent.event import AsyncResult, Event
+from gevent.event import AsyncResult
 
 from geventchat.protocol import names
 from geventchat.protocol.errors import REPLACED, Ending, Refused
 from geventchat.server.timeline.redis.backoff import pauses
 from geventchat.server.timeline.redis.engine import Away, EngineError, InDoubt
-from geventchat.server.timeline.redis.feed import Fields
+from geventchat.server.timeline.redis.feed import Feed, Fields
 from geventchat.server.timeline.redis.life import Fenced, LifeEnded
 from geventchat.server.timeline.redis.rooms import FeedId, feed_id
 from geventchat.server.timeline.redis.scripts import Script
 from geventchat.server.timeline.redis.stored import string
+from geventchat.server.timeline.redis.writer import Writer
 
 CLAIMS: Final = Script("claims")
 _AT_ONCE: Final = 64
@@ -41,14 +41,13 @@ _ODD_GUESTS: Final = 10**15
 _SWEEP_SECONDS: Final = 60.0
 """How long a client that comes back may have the nick that a node held which has ended."""
 _SWEPT: Final = 100
+_SWEEP_PAUSE: Final = 0.01
 _IN_USE, _SIMILAR, _MOVED = 1, 2, 3
 _OF_ACCOUNT: Final = -1
 
 _log = logging.getLogger(__name__)
 
 _Value: TypeAlias = str | int | bytes | bool
-_Run: TypeAlias = Callable[..., Any]
-_Heard: TypeAlias = Callable[[bytes, str], None]
 
 
 @dataclass(eq=False, slots=True)
@@ -68,75 +67,48 @@ class Claims:
     """The clients and nicks of this node among all. What waits says so."""
 
     def __init__(
-        self, run: _Run, wait: Callable[[FeedId, float], bool], hear_moved: _Heard
+        self, writer: Writer, feed: Feed, hear_moved: Callable[[bytes, str], None]
     ) -> None:
-        """`run` runs a script that writes; `wait` waits until the feed has passed an entry.
-
-        `hear_moved` is called with a client that is another node's now.
-        """
-        self._run = run
-        self._wait = wait
+        """`hear_moved` is called with a client that is another node's now."""
+        self._writer = writer
+        self._feed = feed
         self._hear_moved = hear_moved
         self._number = 0
         self._queue: deque[_Asked] = deque()
-        self._wake = Event()
+        self._agent: gevent.Greenlet[[], None] | None = None
+        """Asks, while there is anything to ask."""
         self._ended = False
+        """Whether this node has no lease any more."""
         self._entering: Counter[bytes] = Counter()
         """How often each client is entering at present."""
         self._overtaken: dict[bytes, FeedId] = {}
         """Where in the feed those of them have moved elsewhere."""
         self._left: set[bytes] = set()
         """Those of them that this node has given up meanwhile."""
-        self._guests = iter(range(0))
+        self._guests: Iterator[int] = iter(())
         self._guests_left = 0
         self._fetching = False
-        self._sweep = Event()
-        self.busy_seconds = 0.0
-        """How long the script has taken so far, answers included."""
+        self._sweeper: gevent.Greenlet[[], None] | None = None
 
     def begin(self) -> None:
-        """Take the first numbers of guests. Waits. Raises EngineError, LifeEnded, Fenced."""
-        version = unicodedata.unidata_version
-        last, versions = self._decide([
-            _Asked("guests", (_GUESTS,)), _Asked("unicode", (version,)),
-        ])  # fmt: skip
-        self._take_guests(last)
-        if others := {*versions} - {version}:
-            text = "nodes have other Unicode tables (%s; here %s): they may differ on nicks"
-            _log.warning(text, ", ".join(sorted(others)), version)
-
-    def run(self) -> None:
-        """Ask what is queued, until killed or the node is not registered any more."""
+        """Take the first numbers of guests, and compare the tables of Unicode. Waits."""
+        self._fetching = True
+        first = [
+            _Asked("guests", (_GUESTS,), then=self._take_guests),
+            _Asked("unicode", (unicodedata.unidata_version,), then=_compare_unicode),
+        ]
         try:
-            while True:
-                self._wake.wait()
-                self._wake.clear()
-                while self._queue:
-                    self._ask_next()
-        except Fenced:
-            pass
-        finally:
-            self._ended = True
-            for each in self._queue:
-                each.answer.set(_REFUSED)
-            self._queue.clear()
+            self._decide(first)
+        except (EngineError, Fenced, LifeEnded):
+            for each in first:
+                self._queue_up(each)
 
-    def sweep(self) -> None:
-        """Delete what belonged to nodes that have ended, each time that `hear_gone` says so."""
-        while True:
-            self._sweep.wait()
-            gevent.sleep(_SWEEP_SECONDS)
-            self._sweep.clear()
-            cursor = "0"
-            while not self._sweep.is_set():
-                try:
-                    cursor = self._ask("sweep", cursor, _SWEPT)
-                except Refused:
-                    self._sweep.set()  # later
-                    break
-                if cursor == "0":
-                    break
-                gevent.sleep(0.01)
+    def close(self) -> None:
+        """Ask nothing more. Never waits."""
+        self._end()
+        for each in (self._agent, self._sweeper):
+            if each is not None:
+                each.kill(block=False)
 
     # Hearing
 
@@ -150,8 +122,21 @@ class Claims:
         self._hear_moved(client, fields[b"n"].decode())
 
     def hear_gone(self) -> None:
-        """Have what belonged to a node deleted after a while. Never waits."""
-        self._sweep.set()
+        """Have what belonged to a node that has ended deleted after a while. Never waits."""
+        if self._sweeper is None and not self._ended:
+            self._sweeper = gevent.spawn_later(_SWEEP_SECONDS, self._sweep)
+
+    def _sweep(self) -> None:
+        """Delete what belonged to nodes that have ended, in steps. Waits."""
+        self._sweeper = None
+        cursor = None
+        while cursor != "0":
+            try:
+                cursor = self._ask("sweep", cursor or "0", _SWEPT)
+            except Refused:
+                self.hear_gone()
+                return
+            gevent.sleep(_SWEEP_PAUSE)
 
     # Clients
 
@@ -292,7 +277,7 @@ class Claims:
         finally:
             asked.given_up = not asked.answer.ready()
         answer, last = asked.answer.value or _REFUSED
-        if last is None or not self._wait(last, _WAIT_SECONDS):
+        if last is None or not self._feed.wait(last, _WAIT_SECONDS):
             raise _refused()
         return answer
 
@@ -301,7 +286,26 @@ class Claims:
             asked.answer.set(_REFUSED)
             return
         self._queue.append(asked)
-        self._wake.set()
+        if self._agent is None:
+            self._agent = gevent.spawn(self._ask_all)
+            self._agent.name = "claims"
+
+    def _ask_all(self) -> None:
+        try:
+            while self._queue:
+                self._ask_next()
+        except Fenced:
+            self._end()
+        finally:
+            self._agent = None
+            if self._queue:  # after a bug
+                self._queue_up(self._queue.pop())
+
+    def _end(self) -> None:
+        self._ended = True
+        for each in self._queue:
+            each.answer.set(_REFUSED)
+        self._queue.clear()
 
     def _ask_next(self) -> None:
         """Ask what is queued, some of it at once. Waits. Raises Fenced."""
@@ -341,9 +345,7 @@ class Claims:
     def _decide(self, batch: list[_Asked]) -> list[Any]:
         """Have the script decide; pass its answers on, and return them."""
         blob = msgspec.msgpack.encode([(each.what, *each.about) for each in batch])
-        began = time.perf_counter()
-        last, packed = self._run(CLAIMS, self._number, blob)
-        self.busy_seconds += time.perf_counter() - began
+        last, packed = self._writer.run(CLAIMS, self._number, blob)
         answers: list[Any] = msgspec.msgpack.decode(packed)
         for asked, answer in zip(batch, answers, strict=True):
             asked.answer.set((answer, feed_id(last)))
@@ -358,6 +360,15 @@ _REFUSED: Final[tuple[Any, FeedId | None]] = (None, None)
 
 def _refused() -> Refused:
     return Refused("storage", "The server could not read or write its database.")
+
+
+def _compare_unicode(versions: list[str]) -> None:
+    """Warn if nodes fold nicks by different tables."""
+    if others := {*versions} - {unicodedata.unidata_version}:
+        _log.warning(
+            "other nodes have other tables of Unicode (%s; here %s): two nicks may be one to them",
+            ", ".join(sorted(others)), unicodedata.unidata_version,
+        )  # fmt: skip
 
 
 def _forms(nick: str) -> tuple[str, str]:

@@ -3,22 +3,20 @@
 Entries of the feed that are no turns are dispatched here, in the order of the feed.
 """
 
-import secrets
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from itertools import count
 from typing import Final
 
-from geventchat.protocol.errors import Refused
 from geventchat.server.timeline.nodes import Listener, Message, Nodes, Part
+from geventchat.server.timeline.redis.claims import Claims
 from geventchat.server.timeline.redis.deciding import Deciding
 from geventchat.server.timeline.redis.feed import Feed, Fields
 from geventchat.server.timeline.redis.keeping import unpacked
 from geventchat.server.timeline.redis.life import LEASE_SECONDS, Beaten, Life
+from geventchat.server.timeline.redis.rooms import FeedId
 from geventchat.server.timeline.redis.writer import Writer
 
-_NUMBERS = 1000
 _COME_SECONDS: Final = 2 * LEASE_SECONDS
 
 
@@ -35,9 +33,7 @@ class RedisNodes(Nodes):
         self._listener: Listener | None = None
         self._missing: dict[str, float] = {}
         """Nodes that were there in the former life, and until when they may come to this one."""
-        # Interim, until the engine gives blocks: unlikely to be another node's.
-        first = secrets.randbelow(9_000) * _NUMBERS if life.others else 0
-        self._guests = count(first + 1)
+        self._claims = Claims(writer, feed, self._hear_moved)
 
     # The nodes
 
@@ -60,7 +56,7 @@ class RedisNodes(Nodes):
     def listen(self, listener: Listener) -> None:
         self._listener = listener
 
-    def hear(self, fields: Fields) -> None:
+    def hear(self, place: FeedId, fields: Fields) -> None:
         """Follow an entry of the feed that is not a turn. Never waits."""
         if b"h" in fields:
             self._note_others({*self._life.others, fields[b"h"].decode()} - {self.name})
@@ -72,10 +68,8 @@ class RedisNodes(Nodes):
             self._hear_records(fields)
         elif b"d" in fields or b"q" in fields:
             self._deciding.hear(fields)
-        elif b"c" in fields and self._listener is not None:
-            node = fields[b"n"].decode()
-            if node != self.name:
-                self._listener.hear_moved(fields[b"c"], node)
+        elif b"c" in fields:
+            self._claims.hear(place, fields, own=fields[b"n"] == self.name.encode())
 
     def note_beat(self, answer: Beaten) -> None:
         """Note who lives by the answer to a beat. Never waits."""
@@ -84,7 +78,7 @@ class RedisNodes(Nodes):
         for node in [node for node, end in self._missing.items() if end < now]:
             self._hear_gone(node)
 
-    def begin(self, former: Iterable[str]) -> None:
+    def go_on(self, former: Iterable[str]) -> None:
         """Go on in another life than these others were in; they have some seconds to come, too."""
         end = time.monotonic() + _COME_SECONDS
         self._missing.update(dict.fromkeys(former, end))
@@ -100,6 +94,8 @@ class RedisNodes(Nodes):
     def _hear_gone(self, node: str) -> None:
         self._missing.pop(node, None)
         self._deciding.hear_gone()
+        if self.leads:
+            self._claims.hear_gone()
         if self._listener is not None and node != self.name:
             self._listener.hear_gone(node)
 
@@ -110,43 +106,51 @@ class RedisNodes(Nodes):
     def deciding(self) -> AbstractContextManager[None]:
         return self._deciding.deciding()
 
-    # What is right only while there is one node: see claims.py, live.py
+    # Clients and nicks
 
-    def _check_one(self) -> None:
-        if self._life.others:
-            raise Refused("storage", "Several servers on one store cannot do this yet.")
+    def begin(self) -> None:
+        """Take what this node needs before clients come. Waits."""
+        self._claims.begin()
+
+    def close(self) -> None:
+        """Change nothing more. Never waits."""
+        self._claims.close()
 
     def known(self, client: bytes) -> str | None:
-        self._check_one()
-        return None
+        return self._claims.known(client)
 
     def enter(self, client: bytes, guest: str, former: str | None, *, account: bool) -> str | None:
-        self._check_one()
-        return None if account else former or guest
+        return self._claims.enter(client, guest, former, account=account)
 
     def hold(self, client: bytes, seconds: float) -> None:
-        pass
+        self._claims.hold(client, seconds)
 
     def leave(self, client: bytes) -> None:
-        pass
+        self._claims.leave(client)
 
     def check(self, nick: str) -> None:
-        self._check_one()
+        self._claims.check(nick)
 
     def claim(self, nick: str, client: bytes) -> None:
-        self._check_one()
+        self._claims.claim(nick, client)
 
     def reserve(self, nick: str, client: bytes | None = None) -> None:
-        self._check_one()
+        self._claims.reserve(nick, client)
 
     def restore(self, nick: str, client: bytes | None, former: str | None = None) -> None:
-        pass
+        self._claims.restore(nick, client, former)
 
     def unclaim(self, nick: str) -> None:
-        pass
+        self._claims.unclaim(nick)
 
     def next_guest(self) -> int:
-        return next(self._guests)
+        return self._claims.next_guest()
+
+    def _hear_moved(self, client: bytes, node: str) -> None:
+        if self._listener is not None:
+            self._listener.hear_moved(client, node)
+
+    # What is right only while there is one node: see live.py
 
     def share(self, change: Part) -> None:
         pass
