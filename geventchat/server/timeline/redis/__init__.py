@@ -64,7 +64,7 @@ class RedisTimeline(Timeline):
             raise BadSetting("timeline", url, str(error)) from None
         self._life = Life()
         first = self._register()
-        self.epoch = self._life.epoch
+        self.epoch = self._life.adopted = self._life.epoch
         self._problem = Problem(self._where)
         self._writer = self._new_writer()
         self._others = self._new_writer()

@@ -86,6 +86,8 @@ class Life:
         """By which the engine knows this node's connections."""
         self.number = 0
         self.epoch = ""
+        self.adopted = ""
+        """The epoch whose records the memory of the server has."""
         self.others: frozenset[str] = frozenset()
         """The other nodes that are known to live."""
         self.first = True

@@ -103,8 +103,12 @@ class RedisNodes(Nodes):
         if fields[b"n"].decode() != self.name and self._listener is not None:
             self._listener.hear_records(unpacked(fields[b"k"]))
 
-    def deciding(self) -> AbstractContextManager[None]:
-        return self._deciding.deciding()
+    def deciding(self, *, adopting: bool = False) -> AbstractContextManager[None]:
+        return self._deciding.deciding(adopting=adopting)
+
+    def adopted(self, epoch: str) -> None:
+        self._life.adopted = epoch
+        self._deciding.note_adopted()
 
     # Clients and nicks
 
