@@ -24,6 +24,7 @@ from geventchat.server.timeline.redis.engine import Engine, EngineError
 from geventchat.server.timeline.redis.feed import Feed, Fields
 from geventchat.server.timeline.redis.keeping import Keeping
 from geventchat.server.timeline.redis.life import Fenced, InUse, Life, by
+from geventchat.server.timeline.redis.live import Live
 from geventchat.server.timeline.redis.maintenance import Maintenance
 from geventchat.server.timeline.redis.nodes import RedisNodes
 from geventchat.server.timeline.redis.pages import Pages
@@ -69,7 +70,8 @@ class RedisTimeline(Timeline):
         self._others = self._new_writer()
         """For all that is not a turn, which would wait for turns."""
         self._feed = Feed(lambda: self._connected(self._life.confirm_reading), first, self._hear)
-        self.nodes: RedisNodes = RedisNodes(self._life, self._others, self._feed)
+        live = Live(self._where, self._life, self._new_writer())
+        self.nodes: RedisNodes = RedisNodes(self._life, self._others, self._feed, live)
         self._reads = self._connected(self._life.confirm_reading)
         self._rooms = OpenRooms()
         self._pages = Pages(self._rooms, Reader(self._reads), recent_bytes)
@@ -229,6 +231,7 @@ class RedisTimeline(Timeline):
         super().start()
         helpers = {
             "feed": self._feed.run, "beat": self._beat, "maintenance": self._maintenance.run,
+            **self.nodes.greenlets,
         }  # fmt: skip
         self._helpers = [gevent.spawn(helper) for helper in helpers.values()]
         for greenlet, name in zip(self._helpers, helpers, strict=True):

@@ -3,7 +3,7 @@
 Entries of the feed that are no turns are dispatched here, in the order of the feed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -15,6 +15,7 @@ from geventchat.server.timeline.redis.deciding import Deciding
 from geventchat.server.timeline.redis.feed import Feed, Fields
 from geventchat.server.timeline.redis.keeping import unpacked
 from geventchat.server.timeline.redis.life import Beaten, Life
+from geventchat.server.timeline.redis.live import Live
 from geventchat.server.timeline.redis.rooms import FeedId
 from geventchat.server.timeline.redis.writer import Writer
 
@@ -24,7 +25,7 @@ class RedisNodes(Nodes):
 
     alone = False
 
-    def __init__(self, life: Life, writer: Writer, feed: Feed) -> None:
+    def __init__(self, life: Life, writer: Writer, feed: Feed, live: Live) -> None:
         """`writer` has a connection of its own, for all that is not a turn."""
         self._deciding = Deciding(writer, life, feed, self)
         self._life = life
@@ -33,6 +34,7 @@ class RedisNodes(Nodes):
         self.somebody_came: Final = Event()
         """Set when others wait for the next beat: a new node, until all have beaten since."""
         self._claims = Claims(writer, feed, self._hear_moved)
+        self._live = live
 
     # The nodes
 
@@ -49,7 +51,7 @@ class RedisNodes(Nodes):
         return all(self._life.node < other for other in self._life.others)
 
     def listen(self, listener: Listener) -> None:
-        self._listener = listener
+        self._listener = self._live.listener = listener
 
     def hear(self, place: FeedId, fields: Fields) -> None:
         """Follow an entry of the feed that is not a turn. Never waits."""
@@ -62,6 +64,7 @@ class RedisNodes(Nodes):
             if self.leads:
                 self._claims.hear_gone()
             if self._listener is not None and node != self.name:
+                self._live.forget(node)
                 self._listener.hear_gone(node)
         elif b"k" in fields:
             self._hear_records(fields)
@@ -78,6 +81,7 @@ class RedisNodes(Nodes):
         former, self._life.others = self._life.others, frozenset(others)
         if self._life.others - former:
             self.somebody_came.set()
+            self._live.note_others()
 
     def _hear_records(self, fields: Fields) -> None:
         if fields[b"n"].decode() != self.name and self._listener is not None:
@@ -95,6 +99,7 @@ class RedisNodes(Nodes):
     def close(self) -> None:
         """Change nothing more. Never waits."""
         self._claims.close()
+        self._live.close()
 
     def known(self, client: bytes) -> str | None:
         return self._claims.known(client)
@@ -130,10 +135,17 @@ class RedisNodes(Nodes):
         if self._listener is not None:
             self._listener.hear_moved(client, node)
 
-    # What is right only while there is one node: see live.py
+    # Who is here
+
+    @property
+    def greenlets(self) -> Mapping[str, Callable[[], None]]:
+        """What runs as long as the timeline, by name."""
+        return {
+            "live": self._live.run, "live-channel": self._live.listen, "parts": self._live.watch,
+        }  # fmt: skip
 
     def share(self, change: Part) -> None:
-        pass
+        self._live.share(change)
 
     def tell(self, message: Message, node: str | None = None) -> None:
-        pass
+        self._live.tell(message, node)
