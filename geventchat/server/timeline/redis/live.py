@@ -44,8 +44,6 @@ _MOST_QUEUED: Final = 10_000
 """Beyond so many changes the whole part is written instead, and messages are lost."""
 _LOOK_SECONDS: Final = 1.0
 """How often a node looks whether it has heard everything."""
-_MOST_LOOKS: Final = 3
-"""After so many looks a node that does not live any more is forgotten, if nobody told."""
 
 SHARE: Final = Script("share")
 _NUMBERS: Final = Script("numbers")
@@ -108,8 +106,6 @@ class Live:
         """Nodes whose parts have to be read, and what was heard of them since."""
         self._seen: dict[str, int] = {}
         """What the numbers of the others were at the last look."""
-        self._missing: dict[str, int] = {}
-        """How many looks ago a node that was heard lived no more."""
         self._gone: set[str] = set()
         self._look = Event()
 
@@ -242,7 +238,7 @@ class Live:
     def forget(self, node: str) -> None:
         """Hear nothing more of a node that has ended."""
         self._gone.add(node)
-        for known in (self._heard, self._behind, self._seen, self._missing):
+        for known in (self._heard, self._behind, self._seen):
             known.pop(node, None)
 
     def close(self) -> None:
@@ -306,12 +302,6 @@ class Live:
     def _look_around(self) -> None:
         """Find out whose parts are not known to the end. Waits. Raises EngineError and others."""
         others = list(self._life.others)
-        for node in [node for node in self._heard if node not in others]:
-            self._missing[node] = self._missing.get(node, 0) + 1
-            if self._missing[node] >= _MOST_LOOKS:
-                self.forget(node)
-                if self.listener is not None:
-                    self.listener.hear_gone(node)
         if not others:
             return
         own, *numbers = self._writer.run(_NUMBERS, self._life.node, *others)
@@ -320,7 +310,6 @@ class Live:
         if self._life_of_part != self._life.number:
             self._wake.set()
         for node, number in zip(others, numbers, strict=True):
-            self._missing.pop(node, None)
             # What is there for a second should have been heard.
             if node not in self._gone and self._heard.get(node, -1) < self._seen.get(node, 0):
                 if node in self._heard and node not in self._behind:

@@ -1,7 +1,7 @@
 """Nodes that share their parts, and note what they hear of others."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from geventchat.server.timeline import RecordChange
 from geventchat.server.timeline.nodes import Came, Counted, Message, Part, Person, Went
@@ -72,17 +72,12 @@ class Talker:
         raise AssertionError
 
 
-Talkers = Callable[[str, int], "list[Talker]"]
-
-
 @contextmanager
 def talkers_on(url: str, count: int) -> Iterator[list[Talker]]:
     """Have nodes on an engine."""
-    talkers: list[Talker] = []
-    try:
+    with ExitStack() as stack:
+        talkers = []
         for _ in range(count):
             talkers.append(Talker(url))
+            stack.callback(talkers[-1].end)
         yield talkers
-    finally:
-        for each in talkers:
-            each.end()

@@ -7,6 +7,7 @@ import pytest
 
 from geventchat.server.timeline.nodes import Asked, Counted, Resumed, Typed
 from geventchat.server.timeline.redis import live, subscription
+from geventchat.server.timeline.redis.engine import EngineError
 from tests.engines import RunningEngine
 from tests.server.timeline.redis.talkers import Talker, talkers_on
 from tests.server.timeline.redis.watched import until
@@ -155,14 +156,15 @@ def test_an_answer_that_was_lost_repeats_nothing_and_loses_nothing(
     with talkers_on(engine.url, 2) as (ann, bob):
         ann.came("tea", "1")
         hears(bob, ann, {"tea": {"1": "1"}})
-        run, lost = ann.live._writer.run, []
+        run = ann.live._writer.run
+        lost: list[Any] = []
 
         def losing(script: Any, *arguments: Any) -> Any:
             answer = run(script, *arguments)
             if script is live.SHARE and not lost:
                 lost.append(arguments)
                 ann.came("tea", "3")
-                raise live.EngineError("lost")
+                raise EngineError("lost")
             return answer
 
         monkeypatch.setattr(ann.live._writer, "run", losing)
