@@ -66,6 +66,16 @@ def test_a_ban_made_on_one_node_is_in_force_on_all_and_on_those_that_start_later
         assert "spam" in banned(server, client="bob-bob-bob-bob-bob")["text"]
 
 
+def test_a_ban_is_in_force_though_every_message_between_the_nodes_is_lost(nodes: Nodes) -> None:
+    one, two = nodes.start(), nodes.start()
+    bob, olga = two.rich("Bob"), operator(one)
+    two.server._hub.other_nodes.on_message = None
+    olga.tell("admin", action="ban", target="Bob", target_type="nick", id="1")
+    assert of("bye", bob.closing())[0]["code"] == "banned"
+    done = olga.hear(lambda event: event.get("id") == "1")[-1]
+    assert done["note"].startswith("1 of 2 nodes did not answer within 2 seconds: ")
+
+
 def test_a_ban_made_on_one_node_can_be_undone_on_another(nodes: Nodes) -> None:
     one, two = nodes.start(), nodes.start()
     admin(operator(one), "ban", "Bob", target_type="nick")
