@@ -7,7 +7,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --no-emit-index-url --no-
 PAGE = tests/browser tests/page
 LOAD = tests/loadtests
 
-.PHONY: serve connect redis load bench capacity soak test test-page test-load proof fuzz check format requirements clean
+.PHONY: serve connect cluster load bench capacity soak test test-page test-load proof fuzz check format requirements clean
 
 serve: .venv/.installed
 	@.venv/bin/geventchat serve $(ARGS)
@@ -15,8 +15,8 @@ serve: .venv/.installed
 connect: .venv/.installed
 	@.venv/bin/geventchat connect $(ARGS)
 
-redis: .venv/.installed-dev
-	@.venv/bin/python -m loadtests.redis $(ARGS)
+cluster: .venv/.installed-dev
+	@.venv/bin/python -m loadtests.cluster $(ARGS)
 
 load: .venv/.installed-dev
 	@.venv/bin/python -m loadtests $(ARGS)

@@ -14,7 +14,7 @@ from geventchat.protocol.requests import Action, TargetType
 if TYPE_CHECKING:
     from geventchat.client import Connection
 
-_OF_ALL: Final = ("close", "open", "list")
+_OF_ALL: Final = ("close", "open", "list", "recycle")
 
 
 class _Duration(click.ParamType):  # type: ignore[type-arg]
@@ -54,7 +54,8 @@ def admin(
     """Perform an operator action: kick, ban or mute a user, lock or freeze a room.
 
     TARGET is a nick, an address or a room. `list` shows the rules in force. `end` ends a private
-    room, by its name or as the log shows it: "private room 12".
+    room, by its name or as the log shows it: "private room 12". `recycle` replaces the workers of
+    the server that answers, one after the other.
     """
     if target is not None and action in _OF_ALL:
         raise BadOption("TARGET", target, f"{action} takes no target{_place(target)}")

@@ -14,8 +14,9 @@ import gevent
 from click.core import ParameterSource
 from gevent.lock import BoundedSemaphore
 
-from geventchat import __version__
+from geventchat.cli import workers
 from geventchat.cli.options import as_given
+from geventchat.cli.running import first_lines, has_terminal
 from geventchat.cli.settings import (
     Resolved,
     resolve,
@@ -30,7 +31,7 @@ from geventchat.config.checks import without_password
 if TYPE_CHECKING:
     from geventchat.server.logs.console import Console
     from geventchat.server.server import Server
-    from geventchat.server.transport.listener import Address
+    from geventchat.server.tether import Passed, Tether
 
 _log: Final = logging.getLogger(__name__)
 
@@ -40,7 +41,12 @@ _log: Final = logging.getLogger(__name__)
 @click.pass_context
 def serve(context: click.Context, /, **_: object) -> int:
     """Run the server until Ctrl-C."""
+    from geventchat.server.tether import passed
+
     found = resolve(context)
+    if (worker := passed()) is not None:
+        with as_given(found.names):
+            return _serve(found, lambda: resolve(context), worker)
     warn_of_variables(context)
     if context.get_parameter_source("password") is ParameterSource.COMMANDLINE:
         warn("--password is visible in the process list; use --password-file")
@@ -51,24 +57,38 @@ def serve(context: click.Context, /, **_: object) -> int:
         text = "the password in --timeline is visible in the process list; use GEVENTCHAT_TIMELINE"
         warn(f"{text}, or a file with --config")
     with as_given(found.names):
+        found.config.check_workers()
+        if found.config.workers > 1:
+            return workers.run(found.config, lambda: resolve(context))
         return _serve(found, lambda: resolve(context))
 
 
-def _serve(found: Resolved, reread: Callable[[], Resolved]) -> int:
-    """Run a server and return the exit code: 1 after a crash, or if not everything was stored."""
+def _serve(found: Resolved, reread: Callable[[], Resolved], worker: "Passed | None" = None) -> int:
+    """Run a server and return the exit code: 1 after a crash, or if not everything was stored.
+
+    `worker`: what its parent passed on to a worker.
+    """
     from geventchat.server.logs.console import open_console
     from geventchat.server.logs.records import log_death
     from geventchat.server.server import Server
+    from geventchat.server.tether import Tether
 
     config = found.config
+    tether = None if worker is None else Tether(worker)
     _raise_descriptor_limit()
     _switch_often()
-    console = open_console(config)
+    console = open_console(config, None if tether is None else tether.number)
     gevent.get_hub().print_exception = log_death  # type: ignore[assignment, method-assign]
     try:
-        server = Server(config, console)
+        server = (
+            Server(config, console)
+            if tether is None
+            else Server(config, console, tether.ports, tether.recycle)
+        )
         for number in (signal.SIGINT, signal.SIGTERM):
-            gevent.signal_handler(number, _on_stop_signal, server, console, number)
+            gevent.signal_handler(
+                number, _on_stop_signal, server, console, number, of_worker=tether is not None
+            )
         server.start()
         _freeze()
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
@@ -79,19 +99,18 @@ def _serve(found: Resolved, reread: Callable[[], Resolved]) -> int:
                 console,
                 reread,
                 BoundedSemaphore(1),
-                had_terminal=_has_terminal(),
+                had_terminal=has_terminal(),
             )
         try:
-            console.line(_start_line(config, server.addresses))
-            scheme = "http" if config.tls_cert is None else "https"
-            if pages := [f"{scheme}://{_address(*each)}/" for each in server.web_addresses]:
-                console.line(f"the page for browsers is at {' and '.join(pages)}")
-            if pages := [f"http://{_address(*each)}/" for each in server.admin_addresses]:
-                console.line(f"/healthz, /metrics and /top are at {' and '.join(pages)}")
-            if server.operator_file is not None:
-                console.line(f"operator token file: {server.operator_file}")
-            for warning in world_readable(found):
-                _log.warning("%s", warning)
+            if tether is None:
+                for line in first_lines(config, server, _kept(config), server.operator_file):
+                    console.line(line)
+            else:
+                tether.ready(server.answer)
+                gevent.spawn(_end_with_parent, tether, server, console)
+            if tether is None or tether.number == 1:
+                for warning in world_readable(found):
+                    _log.warning("%s", warning)
             server.wait()
         finally:
             stored = server.stop()
@@ -102,12 +121,27 @@ def _serve(found: Resolved, reread: Callable[[], Resolved]) -> int:
     return int(server.crashed)
 
 
-def _on_stop_signal(server: "Server", console: "Console", number: signal.Signals) -> None:
-    """Shut down; exit at once on a second signal: every delivered message is on disk."""
-    if server.stop_requested:
+def _on_stop_signal(
+    server: "Server", console: "Console", number: signal.Signals, *, of_worker: bool
+) -> None:
+    """Shut down; exit at once on a second signal: every delivered message is on disk.
+
+    Not so a worker: systemd sends the first one to all processes, the parent the second one, and
+    what is in a hurry kills.
+    """
+    if not server.stop_requested:
+        console.line(f"shutting down: received {number.name}")
+        server.request_stop()
+    elif not of_worker:
         os._exit(128 + number)
-    console.line(f"shutting down: received {number.name}")
-    server.request_stop()
+
+
+def _end_with_parent(tether: "Tether", server: "Server", console: "Console") -> None:
+    """Shut down when the parent of a worker has ended."""
+    tether.lost.wait()
+    if not server.stop_requested:
+        console.line("shutting down: the process that started this worker has ended")
+        server.request_stop()
 
 
 def _on_hangup(
@@ -119,7 +153,7 @@ def _on_hangup(
     had_terminal: bool,
 ) -> None:
     """Reload the settings, or shut down if the terminal was closed."""
-    if had_terminal and not _has_terminal():
+    if had_terminal and not has_terminal():
         console.line("shutting down: terminal closed")
         server.request_stop()
         return
@@ -148,24 +182,10 @@ def _reload(server: "Server", reread: Callable[[], Resolved]) -> None:
         _log.warning("%s", warning)
 
 
-def _has_terminal() -> bool:
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True
-
-
-def _start_line(config: Config, addresses: "list[Address]") -> str:
+def _kept(config: Config) -> str:
     from geventchat.server.factory import kept
 
-    tls = " with TLS" if config.tls_cert is not None else ""
-    listening = f"listening on {' and '.join(_address(*each) for each in addresses)}{tls}"
-    return f"geventchat {__version__} {listening}, messages {kept(config)}"
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return kept(config)
 
 
 def _switch_often() -> None:

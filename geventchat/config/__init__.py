@@ -142,6 +142,12 @@ class Config:
         metavar="sqlite:PATH|redis://HOST|memory:",
         url=True,
     )
+    workers: int = setting(
+        1,
+        checks.whole(1, 256),
+        "Processes that share the work and the ports; more than 1 need a timeline redis://….",
+        metavar="N",
+    )
     accounts: str = setting(
         "open",
         checks.accounts,
@@ -255,6 +261,16 @@ class Config:
     def of(cls, settings: Mapping[str, Any]) -> Self:
         """Return a config with these settings, where `limits` is a mapping; the rest is default."""
         return cls(**{**settings, "limits": Limits(**settings.get("limits", {}))})
+
+    def check_workers(self) -> None:
+        """Raise BadSetting if several workers could not share the timeline."""
+        scheme, _ = checks.scheme_and_path(self.timeline)
+        if self.workers > 1 and scheme not in checks.ENGINES:
+            reason = (
+                "several workers share what Redis or Valkey stores: they need --timeline "
+                "redis://HOST; `make cluster` shows it, docs/operations.md says how to get one"
+            )
+            raise BadSetting("workers", self.workers, reason)
 
     def renewed(self, other: "Config") -> tuple["Config", list[str]]:
         """Return this with the `live` settings of another, and the names of what else differs.

@@ -58,7 +58,7 @@ export type Rule = {
 };
 export type Admin = {
   type: "admin"; action: string; rules: Rule[]; connections_closed: number; total: number;
-  id?: string;
+  note?: string; id?: string;
 };
 export type SignedIn = {
   type: "signed_in"; nick: string; account: string; session: string; id?: string;
@@ -127,6 +127,7 @@ export type ConnectionEvent =
   | { type: "silent" }
   | { type: "heard" }
   | { type: "gap"; room: string }
+  | { type: "waiting"; room: string; why: string }
   | { type: "refused"; error: ServerError; say: Say };
 
 export type ClientEvent = ServerEvent | ConnectionEvent;

@@ -14,7 +14,7 @@ from geventchat.server.access.rules_file import RulesFile
 from geventchat.server.search import Search, registry
 from geventchat.server.timeline import Batch, Timeline
 from geventchat.server.timeline.registry import KINDS, Kind
-from geventchat.server.transport import listener, tls
+from geventchat.server.transport import ports, tls
 
 
 def check(config: Config) -> None:
@@ -22,11 +22,12 @@ def check(config: Config) -> None:
 
     Only a start finds a port in use, or a database locked by another server.
     """
+    config.check_workers()
     password(config)
     tls.load(config.tls_cert, config.tls_key)
     kind, path = _kind(config)
     kind.check(path)
-    listener.check(config.host)
+    ports.check(config.host)
     if (file := operator_file(config)) is not None:
         _rules_file(file).load()
         if os.path.exists(file) and os.path.getsize(file):  # an empty one is replaced at the start

@@ -101,9 +101,12 @@ class HookPosts:
         """Submit a post and return its position when it is stored. Waits. Raises Refused."""
         hub = self._hub
         with hub.timeline.opened(hook.room):
+            author = self._author(posting.author)
+            if author != AUTHOR:
+                hub.timeline.nodes.check(author)
+                self._author(author)
             if hook.revoked:
                 raise Refused("no_such_nick", _UNKNOWN)
-            author = self._author(posting.author)
             self._check(hook, author, client)  # not before: to open a room may wait
             verdict = hub.submissions.submit_hook(
                 hub.timeline, hook.room, author, posting.text, hook.client, posting.key

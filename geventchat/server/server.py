@@ -3,17 +3,20 @@
 import logging
 import socket
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 import gevent
+from gevent import socket as gevent_socket
 from gevent.event import Event
 
-from geventchat.config import ADMIN_PORT, WEB_PORT, BadSetting, Config
+from geventchat.config import BadSetting, Config
 from geventchat.protocol import names
 from geventchat.protocol.errors import SHUTDOWN, Refused
 from geventchat.server import factory
 from geventchat.server.access.policy import Policy
+from geventchat.server.access.shared_rules import SharedRules
 from geventchat.server.admission import Admission
 from geventchat.server.chat.hub import Hub
 from geventchat.server.hook_posts import HookPosts
@@ -23,22 +26,23 @@ from geventchat.server.networks import Networks
 from geventchat.server.ops.admin_http import Admin
 from geventchat.server.ops.metrics import Metrics
 from geventchat.server.ops.supervisor import Supervisor
-from geventchat.server.ops.top import top
+from geventchat.server.ops.top import answer_top, top_of_all
+from geventchat.server.session import directs
 from geventchat.server.session.conversation import converse
+from geventchat.server.session.enforcement import ENDED, Enforcement
+from geventchat.server.session.reach import answer_others
 from geventchat.server.session.session import Session
 from geventchat.server.threads import FILE_SECONDS, in_thread
 from geventchat.server.timeline import Batch, Timeline
-from geventchat.server.transport import tls
+from geventchat.server.transport import ports, tls
 from geventchat.server.transport.base import Link, Ways
-from geventchat.server.transport.listener import Address, Door
+from geventchat.server.transport.listener import Door
 from geventchat.server.transport.null_framing import NullFraming
+from geventchat.server.transport.ports import Address, Ports
 from geventchat.server.web import site
 from geventchat.server.web.framing import Web
 from geventchat.server.web.origin import Names
 from geventchat.server.web.posts import PATH
-
-DEFAULT_ADMIN: Final = f"127.0.0.1:{ADMIN_PORT}"
-DEFAULT_WEB: Final = f"127.0.0.1:{WEB_PORT}"
 
 _log: Final = logging.getLogger(__name__)
 
@@ -46,9 +50,21 @@ _log: Final = logging.getLogger(__name__)
 class Server:
     """One node. `start`, `wait` until asked to stop, `stop`."""
 
-    def __init__(self, config: Config, console: Console) -> None:
+    def __init__(
+        self,
+        config: Config,
+        console: Console,
+        ports: Ports | None = None,
+        recycle: Callable[[], None] | None = None,
+    ) -> None:
+        """`ports`: of a worker, listening sockets to use instead of those of the settings.
+
+        `recycle` has all workers replaced.
+        """
         self._config = config
+        self._ports = ports
         self._hub = Hub(config.limits, console)
+        self._hub.recycle = recycle
         self._stop_event = Event()
         self._stopping = False
         self.crashed = False
@@ -106,23 +122,23 @@ class Server:
             self._timeline.close(0)
             raise BadSetting("timeline", config.timeline, str(error)) from None
         self._web = self._load_web(config)  # before any door listens
+        opened = Ports()
         try:
-            chat = Door(
-                config.host, config.port, NullFraming, self._admission.admit, self.rejections
-            )
-            self._doors.append(chat)
-            if (web := self._open_web(config)) is not None:
-                self._doors.append(web)
+            opened = self._ports or ports.opened(config)
             self._policy = self._admission.policy = factory.policy(config)
-            self._hook_posts.policy = self._policy
-            self._admin = self._open_admin(config.admin)
+            self._use_nodes(config)
         except BadSetting:
-            self._close_doors()
+            opened.close()
             self._timeline.close(0)
             raise
+        self._hook_posts.policy = self._policy
+        self._open_doors(opened)
         self._renew_doors(certificate, config)
         self._hub.quieten(self._policy.frozen)
+        self._hub.followed.refresh_mute = self._policy.refresh_mute
         self._timeline.start()
+        if self._policy.shared is not None:
+            self._policy.shared.begin_epoch()
         if self._hub.search is not None:
             self._hub.search.start()
         try:
@@ -139,6 +155,30 @@ class Server:
         if self._admin is not None:
             self._admin.start()
         self._supervisor.ready()
+
+    def _use_nodes(self, config: Config) -> None:
+        """Have what other nodes of the store decide hold here, and answer them. Blocks.
+
+        Raises BadSetting if the store cannot be read.
+        """
+        if self._timeline.nodes.alone:
+            return
+        try:
+            shared = self._policy.share_rules(self._timeline, self._hub.people.records)
+        except (ValueError, Refused) as error:
+            raise BadSetting("timeline", config.timeline, str(error)) from None
+        self._timeline.epoch_changed = partial(self._begin_epoch, shared)
+        enforcement = Enforcement(self._hub, self._policy, shared)
+        self._hub.other_nodes.on_rules = enforcement.hear
+        self._hub.questions.answer(ENDED, enforcement.answer)
+        self._hub.questions.on_direct = partial(directs.receive, self._hub)
+        answer_others(self._hub)
+        answer_top(self._hub)
+
+    def _begin_epoch(self, shared: SharedRules) -> None:
+        """Go on in the epoch that has begun. Never waits."""
+        self._hub.begin_epoch()
+        shared.begin_epoch()
 
     def reload(self, config: Config) -> list[str]:
         """Apply the settings that may change at runtime; return the names of others that differ.
@@ -173,7 +213,7 @@ class Server:
 
     def _load_web(self, config: Config) -> Web | None:
         """Read the page; return None if the web door is disabled. Blocks for 10 ms."""
-        host = (config.web or DEFAULT_WEB).rpartition(":")[0].strip("[]")
+        host, _ = ports.split(config.web or ports.DEFAULT_WEB)
         if not host:
             return None
         names = Names(host, config.web_host, config.web_origin)
@@ -181,40 +221,21 @@ class Server:
         web.proxies = Networks(config.web_proxy)
         return web
 
-    def _open_web(self, config: Config) -> Door | None:
-        """Open the web door; return None if it is disabled, or if the default port is in use."""
-        if self._web is None:
-            return None
-        port = (config.web or DEFAULT_WEB).rpartition(":")[2]
-        try:
-            return Door(
-                self._web.names.host, int(port), self._web, self._admission.visit,
-                self.rejections, setting="web", forwarding=True,
-            )  # fmt: skip
-        except BadSetting as error:
-            if config.web is not None:
-                raise
-            _log.warning("page disabled: %s", error)
-            return None
-
-    def _open_admin(self, setting: str | None) -> Admin | None:
-        """Open the admin port; return None if it is disabled, or if the default one is in use."""
-        host, _, port = (setting or DEFAULT_ADMIN).rpartition(":")
-        if not host:
-            return None
-        try:
-            return Admin(
-                host.strip("[]"),
-                int(port),
+    def _open_doors(self, opened: Ports) -> None:
+        """Make the doors of listening sockets; they do not accept yet."""
+        admit, rejections = self._admission.admit, self.rejections
+        self._doors.append(Door(opened.chat, NullFraming, admit, rejections))
+        if self._web is not None and opened.web:
+            visit = self._admission.visit
+            self._doors.append(Door(opened.web, self._web, visit, rejections, forwarding=True))
+        if opened.admin or self._ports is not None:
+            self._admin = Admin(
+                opened.admin,
+                ports.split(self._config.admin or ports.DEFAULT_ADMIN)[0],
                 self._readiness_problem,
                 self._metrics.text,
-                partial(top, self._hub),
+                partial(top_of_all, self._hub),
             )
-        except BadSetting as error:
-            if setting is not None:
-                raise
-            _log.warning("admin port disabled: %s", error)
-            return None
 
     def _core_ended(self, greenlet: "gevent.Greenlet[..., None]") -> None:
         """Shut down because a core greenlet ended, by an error or because it was killed.
@@ -234,6 +255,11 @@ class Server:
         if self._stopping:
             return "shutting down"
         return "storage unavailable" if self._timeline.failing else None
+
+    def answer(self, sock: gevent_socket.socket) -> None:
+        """Answer as the admin port does, over a connection that came to a worker. Never waits."""
+        if self._admin is not None:
+            self._admin.serve(sock)
 
     def request_stop(self) -> None:
         """Make `wait` return. Never waits, so signal handlers may call it."""

@@ -21,8 +21,12 @@ class Costs:
     """and for each message in it."""
     beat: float = 600.0
     """Of the engine, for the beat of a node."""
+    submit: float = 200.0
+    """Of a node, for a turn without its messages,"""
+    say: float = 2.0
+    """and for each message of a turn,"""
     hear: float = 2.0
-    """Of a node, for each message of another node that it hears."""
+    """and for each message that it hears."""
     fsync: float = 500.0
     """Time until what was written is on disk, in microseconds; the engine waits for it."""
     network: float = 100.0

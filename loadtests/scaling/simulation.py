@@ -134,7 +134,8 @@ class Simulation:
         if not node.in_flight and node.waiting:
             node.in_flight = True
             taken, node.waiting = node.waiting[:TURN_MESSAGES], node.waiting[TURN_MESSAGES:]
-            self._send(lambda: self._take_turn(node, taken))
+            self._work_for(node, self._costs.submit + len(taken) * self._costs.say)
+            self._send(partial(self._take_turn, node, taken), node.busy_until)
 
     def _answered(self, node: _Node) -> None:
         node.in_flight = False
@@ -150,8 +151,7 @@ class Simulation:
     def _hear(self, node: _Node, first: int, end: int) -> None:
         """Let a node hear some entries, and ask for the next when it is done with them."""
         heard = sum(len(self._feed[place].arrivals) for place in range(first, end))
-        begins = max(self._now, node.busy_until)
-        node.busy_until = begins + heard * self._costs.hear / 1e6
+        self._work_for(node, heard * self._costs.hear)
         for place in range(first, end):
             entry = self._feed[place]
             entry.missing -= 1
@@ -162,10 +162,16 @@ class Simulation:
                 entry.arrivals = [0.0] * len(entry.arrivals)
         self._at(node.busy_until, lambda: self._ask(node))
 
+    def _work_for(self, node: _Node, cost: float) -> None:
+        """Let a node work, behind what it has to do already."""
+        node.busy_until = max(self._now, node.busy_until) + cost / 1e6
+
     # The engine
 
-    def _send(self, command: _Command) -> None:
-        self._at(self._now + self._costs.network / 1e6, lambda: self._receive(command))
+    def _send(self, command: _Command, time: float | None = None) -> None:
+        """Let a command arrive that is sent at a time, or now."""
+        sent = self._now if time is None else time
+        self._at(sent + self._costs.network / 1e6, partial(self._receive, command))
 
     def _receive(self, command: _Command) -> None:
         self._commands.append(command)

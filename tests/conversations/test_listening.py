@@ -10,8 +10,8 @@ from unittest.mock import patch
 import pytest
 from gevent import socket
 
-from geventchat.config import BadOption
-from geventchat.server.transport import listener
+from geventchat.config import BadOption, Config
+from geventchat.server.transport import ports
 from tests.conversations.chat import chatting
 from tests.conversations.peers import Plain
 
@@ -49,14 +49,14 @@ def test_all_addresses_of_a_host_are_listened_on_at_the_same_port(name: str) -> 
             second.send(b"q\0")
             assert first.rest() == second.rest() == []
         for address in chat.server.admin_addresses:
-            with socket.create_connection(address, timeout=5) as monitor:
+            with socket.create_connection(address, timeout=20) as monitor:
                 monitor.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
                 assert monitor.recv(100).startswith(b"HTTP/1.1 200")
         addresses = chat.server.addresses
         chat.stop()
         for address in addresses:
             with pytest.raises(ConnectionRefusedError):
-                native.create_connection(address, timeout=5)
+                native.create_connection(address, timeout=20)
 
 
 def test_an_address_that_this_machine_does_not_have_is_left_out() -> None:
@@ -70,7 +70,7 @@ def test_a_port_taken_at_one_address_is_an_error(hosts: tuple[str, str]) -> None
     with closing(socket.create_server((BOTH[0], 0))) as taken, resolved(*hosts):
         port = taken.getsockname()[1]
         with pytest.raises(BadOption, match=f"--port {port}: Address already in use") as caught:
-            listener.Door("chat.example", port, None, None, None)  # type: ignore[arg-type]
+            ports.opened(Config(host="chat.example", port=port))
         assert caught.value.temporary
         with closing(socket.create_server((BOTH[1], port))):
             pass  # the other one was released
@@ -78,7 +78,7 @@ def test_a_port_taken_at_one_address_is_an_error(hosts: tuple[str, str]) -> None
 
 def test_a_free_port_is_one_that_is_free_at_all_addresses() -> None:
     tried = []
-    bind = listener._listener
+    bind = ports._listener
 
     def listening(family: int, address: tuple[Any, ...]) -> socket.socket:
         tried.append(address)
@@ -86,8 +86,8 @@ def test_a_free_port_is_one_that_is_free_at_all_addresses() -> None:
             raise OSError(errno.EADDRINUSE, "Address already in use")
         return bind(family, address)
 
-    with resolved(*BOTH), patch.object(listener, "_listener", listening):
-        sockets = listener.listen("chat.example", 0)
+    with resolved(*BOTH), patch.object(ports, "_listener", listening):
+        sockets = ports.listen("chat.example", 0)
     assert len({each.getsockname()[1] for each in sockets}) == 1
     for each in sockets:
         each.close()

@@ -39,7 +39,7 @@ def test_only_a_server_with_operators_announces_admin(moderated: Chat, chat: Cha
 
 @pytest.mark.parametrize(
     "action",
-    "kick ban unban mute unmute lock unlock freeze unfreeze end close open list".split(),
+    "kick ban unban mute unmute lock unlock freeze unfreeze end close open list recycle".split(),
 )
 def test_every_action_needs_the_token(moderated: Chat, action: str) -> None:
     ann, eve = moderated.rich_clients("Ann", "Eve")
@@ -356,12 +356,12 @@ def test_an_action_is_saved_although_its_operator_disconnects(moderated: Chat) -
     assert file is not None
     with file._saving:
         olga.tell("admin", action="ban", target="eve")
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             while not moderated.server._policy.rules.in_force(time.time()):
                 gevent.sleep(0.001)
         moderated.rich("Olga", client=olga.client)
         assert olga.closing()[-1]["code"] == "replaced"
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while not file.load():
             gevent.sleep(0.001)
     assert [rule.target for rule in file.load()] == ["eve"]

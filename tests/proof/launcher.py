@@ -11,14 +11,13 @@ import signal
 import sys
 
 from geventchat.__main__ import main  # patches, so this module is for a process of its own
-from geventchat.server.timeline import redis
-from geventchat.server.timeline.redis import cleaning
+from geventchat.server.timeline.redis import beating, cleaning
 from tests.proof import bugs, moments
 
 if __name__ == "__main__":
     moment, bug = sys.argv[1:3]
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an error of write, not the end
-    redis._FEED_BEATS = 10  # type: ignore[misc]
+    beating._FEED_BEATS = 10  # type: ignore[misc]
     cleaning.FEED_MS, cleaning.REWRITE_MS = 30_000, 30_000  # type: ignore[misc]
     if moment != "-":
         moments.kill_at(moment)

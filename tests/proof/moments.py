@@ -13,6 +13,7 @@ from geventchat.server.server import Server
 from geventchat.server.timeline import Timeline
 from geventchat.server.timeline.redis import RedisTimeline
 from geventchat.server.timeline.redis.cleaning import Cleaning
+from geventchat.server.timeline.redis.keeping import Keeping
 from geventchat.server.timeline.redis.life import Life
 from geventchat.server.timeline.redis.writer import Writer
 from geventchat.server.timeline.sqlite import schema
@@ -49,8 +50,8 @@ ENGINE: Final[_Moments] = _COMMON | {
     "after a script is answered": (Writer, "run", True),
     "before an entry of the feed is heard": (RedisTimeline, "_hear", False),
     "after an entry of the feed is heard": (RedisTimeline, "_hear", True),
-    "before records of people are sent": (Writer, "keep", False),
-    "after records of people are stored": (Writer, "keep", True),
+    "before records of people are sent": (Keeping, "keep", False),
+    "after records of people are stored": (Keeping, "keep", True),
     "after a room is opened": (RedisTimeline, "open", True),
     "before remains of a redaction are removed": (Cleaning, "step", False),
     "before the file is rewritten": (Cleaning, "_rewrite", False),

@@ -1,8 +1,8 @@
 """Fetches metrics from an admin port and renders them as a page of text."""
 
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from http.client import HTTPConnection, HTTPException
@@ -19,6 +19,15 @@ from geventchat.protocol.visible import visible
 _SECONDS: Final = 3.0
 """How long a reply may take."""
 _PAGE_BYTES: Final = 1 << 20
+_JOINED: Final[dict[str, Callable[[Iterable[int]], int]]] = {
+    "geventchat_accounts": max,
+    "geventchat_loop_lag_seconds": max,
+    "geventchat_outbox_bytes": max,
+    "geventchat_rooms": max,
+    "geventchat_storage_up": min,
+    "process_start_time_seconds": min,
+}
+"""How the figures of workers become one; others are added."""
 
 
 class NotAdminPort(Exception):
@@ -116,6 +125,7 @@ def page(before: Sample, now: Sample) -> Iterator[tuple[str, str]]:
             f"refused {rate('geventchat_connections_rejected_total'):,.1f}/s"
         ),
     )
+    yield from _nodes(before, now)
     yield "", ""
     yield "bold", f"{_cell('BUSIEST ROOMS')} {'POSTS/S':>10} {'MEMBERS':>10}"
     for room in now.top.rooms:
@@ -125,6 +135,36 @@ def page(before: Sample, now: Sample) -> Iterator[tuple[str, str]]:
     for client in now.top.clients:
         size, door = _size(client.outbox_bytes), visible(client.door)
         yield "", f"{_cell(client.nick)} {size:>10}   {door:<5} {visible(client.address)}"
+
+
+def _nodes(before: Sample, now: Sample) -> Iterator[tuple[str, str]]:
+    """Yield a line for each node, the one that was asked first, if there are several."""
+    found, silent = now.top.nodes, now.top.silent
+    if len(found) + len(silent) < 2:
+        return
+    stored = {node.name: node.messages_stored for node in before.top.nodes}
+    seconds = max(now.at - before.at, 0.001)
+    yield "", ""
+    yield "bold", _cell("NODES") + _columns("CLIENTS", "ROOMS", "POSTS/S", "OUTBOX", "LAG")
+    for node in found:
+        posts = max(node.messages_stored - stored.get(node.name, node.messages_stored), 0)
+        yield (
+            "",
+            _cell(f"{node.host} {node.pid}")
+            + _columns(
+                f"{node.connections:,}",
+                f"{node.rooms:,}",
+                f"{posts / seconds:,.1f}",
+                _size(node.outbox_bytes),
+                _time(node.loop_lag_seconds),
+            ),
+        )
+    for name in silent:
+        yield "ansired bold", f"{_cell(name)} no answer"
+
+
+def _columns(clients: str, rooms: str, posts: str, outbox: str, lag: str) -> str:
+    return f"{clients:>8}{rooms:>7}{posts:>9}{outbox:>12}{lag:>11}"
 
 
 def _page(connection: HTTPConnection, path: str) -> str:
@@ -137,11 +177,17 @@ def _page(connection: HTTPConnection, path: str) -> str:
 
 
 def _figures(text: str) -> Counter[str]:
-    figures: Counter[str] = Counter()
+    """Return the metrics of a server, or of the workers of one as if they were one process."""
+    of_nodes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
+            figures = of_nodes[sample.labels.pop("node", "")]
             for name in (sample.name, *(f"{sample.name} {by}" for by in sample.labels.values())):
                 figures[name] += sample.value  # type: ignore[assignment]
+    figures = Counter()
+    for name in {name for each in of_nodes.values() for name in each}:
+        values = [each[name] for each in of_nodes.values() if name in each]
+        figures[name] = _JOINED.get(name.partition(" ")[0], sum)(values)
     if "geventchat_connections" not in figures:
         raise NotAdminPort
     return figures

@@ -305,6 +305,7 @@ COMMANDS: Final = {
         Command("end", "ROOM", "operators: end a private room", _admin_command("end")),
         Command("close", "[TIME]", "operators: refuse new users", _admin_command("close")),
         Command("open", "", "operators: accept new users again", _admin_command("open")),
+        Command("recycle", "", "operators: replace the workers", _admin_command("recycle")),
         Command("rules", "", "operators: list the rules in force", _admin_command("list")),
         Command("quit", "", "quit", _quit, "exit bye signoff"),
     )

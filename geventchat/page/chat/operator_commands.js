@@ -13,12 +13,13 @@ const REMOVING = ["unban", "unmute", "unlock", "unfreeze", "open"];
 
 /** Show what an action did. @param {Chat} chat @param {Admin} done */
 export function report(chat, done) {
-  const { action, rules, connections_closed: closed, total } = done;
+  const { action, rules, connections_closed: closed, total, note } = done;
   if (action === "list" && !rules.length) chat.notice("No rules are in force.");
   for (const rule of rules) chat.notice(`${REMOVING.includes(action) ? "removed: " : ""}${text(rule)}`);
   if (action === "list" && rules.length < total) chat.notice(`and ${total - rules.length} older rules`);
   if (action === "end") chat.notice("The private room has ended.");
   if (closed || ["kick", "ban"].includes(action)) chat.notice(`connections closed: ${closed}`);
+  if (note) chat.notice(note);
 }
 
 /** @param {Rule} rule */
@@ -66,6 +67,7 @@ const ACTIONS = [
   ["end", "ROOM", "end a private room"],
   ["close", "[TIME]", "refuse new users"],
   ["open", "", "accept new users again"],
+  ["recycle", "", "replace the workers"],
 ];
 
 /** @type {Command[]} */

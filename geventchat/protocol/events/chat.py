@@ -211,6 +211,8 @@ class Admin(Answer, tag="admin", frozen=True, kw_only=True):
     """Connections closed by the action."""
     total: int
     """Rules in force after the action."""
+    note: str | None = None
+    """A sentence for people about nodes of the server that did not answer, if there are any."""
 
 
 class Pong(Answer, tag="pong", frozen=True, kw_only=True):

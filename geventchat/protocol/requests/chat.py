@@ -92,7 +92,7 @@ class Topic(Request, tag="topic", frozen=True, kw_only=True):
 
 Action = Literal[
     "kick", "ban", "unban", "mute", "unmute",
-    "lock", "unlock", "freeze", "unfreeze", "end", "close", "open", "list",
+    "lock", "unlock", "freeze", "unfreeze", "end", "close", "open", "list", "recycle",
 ]  # fmt: skip
 TargetType = Literal["nick", "client", "address", "room"]
 

@@ -1,12 +1,12 @@
 """Access policy: who may connect, who may post, who is an operator.
 
 Sessions ask when their connection is accepted, at hello, before a message and before a new nick.
-Nothing here waits except `keep`.
+Nothing here waits unless it says so.
 """
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -18,10 +18,13 @@ from geventchat.protocol.requests import Hello
 from geventchat.server.access.credentials import FailedAttempts, Secret
 from geventchat.server.access.rate_limits import Buckets, ConnectionLimiter, origin
 from geventchat.server.access.rules import Rule, Rules, moment
-from geventchat.server.access.rules_file import RulesFile
+from geventchat.server.access.rules_file import RulesCopy, RulesFile
+from geventchat.server.access.shared_rules import SharedRules
 from geventchat.server.networks import Networks
 from geventchat.server.participant import Participant
 from geventchat.server.people.account import Account
+from geventchat.server.people.records import Records
+from geventchat.server.timeline import Timeline
 
 _FOR_EVER: Final = float("inf")
 _HOUR: Final = 60 * 60.0
@@ -76,6 +79,8 @@ class Policy:
         self._registrations = Buckets(_HOUR)
         self._file = file
         self.rules = Rules(file.load() if file is not None else ())
+        self.shared: SharedRules | None = None
+        """The rules as they are stored with the history; None: they are in the file."""
         self.clock = time.time
 
     def renew(
@@ -292,10 +297,41 @@ class Policy:
         if rule is not None:
             raise Refused("forbidden", f"The nick {rule.target} is banned{rule.sentence()}")
 
-    def save_rules(self) -> None:
-        """Save the rules, if there is a file for them. Waits. Raises Refused `storage`."""
+    def share_rules(self, timeline: Timeline, records: Records) -> SharedRules:
+        """Have the rules stored with the history, for all nodes, and return them. Blocks.
+
+        Raises ValueError and Refused if they cannot be read.
+        """
+        update = RulesCopy(self._file, self._in_force).update if self._file else lambda: None
+        self.shared = SharedRules(self.rules, records, timeline, update)
+        return self.shared
+
+    def note_rules(self) -> Callable[[], None]:
+        """Have the rules stored as they are now; return what waits for it. Never waits.
+
+        That raises Refused `storage`.
+        """
+        if self.shared is not None:
+            noted = self.shared.note()
+            return lambda: _raise(noted.get())
+        return self._save_file
+
+    def _save_file(self) -> None:
         if self._file is not None:
-            self._file.save(self.rules.in_force(self.clock()))
+            self._file.save(self._in_force())
+
+    def _in_force(self) -> list[Rule]:
+        return self.rules.in_force(self.clock())
+
+    def forget_guest(self, nick: str) -> None:
+        """Remove the rule about a plain guest, who has left and cannot return. Never waits."""
+        if self.rules.forget(nick) and self.shared is not None:
+            self.shared.note()
+
+
+def _raise(refusal: Refused | None) -> None:
+    if refusal is not None:
+        raise refusal
 
 
 def _check_membership(account: Account, room: str, now: float) -> None:

@@ -5,7 +5,7 @@ does not grow with their number.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
@@ -13,12 +13,18 @@ from geventchat.protocol import events, names
 from geventchat.protocol.errors import Refused
 from geventchat.server.networks import parsed
 
+RULE: Final = "rule"
+"""The kind of their records."""
+GUEST: Final = "guest"
+"""The type of a target that is a plain guest."""
 MAX_RULES: Final = 2_000
 """In force at a time."""
 _WIDEST: Final = {4: 8, 6: 16}
 """The shortest prefix of a network in a new rule, by IP version."""
 
 Network = IPv4Network | IPv6Network
+Key = tuple[str, str, str]
+"""Action, target type and lookup value of a rule."""
 
 
 class Rule(events.Rule, frozen=True, kw_only=True, omit_defaults=True):
@@ -46,11 +52,29 @@ class Rules:
     """All rules, one for each action and target; a newer one replaces it."""
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
-        self._rules = {_key(rule): rule for rule in rules}
+        self._rules = {key_of(rule): rule for rule in rules}
         self.frozen: frozenset[str] = frozenset()
         """Rooms where only operators may post; may include expired rules."""
         self._lengths: frozenset[tuple[str, int, int]] = frozenset()
         """Action, IP version and prefix length of all networks in rules."""
+        self._index()
+
+    def all(self) -> dict[Key, Rule]:
+        """Return all rules, expired ones too, oldest first."""
+        return dict(self._rules)
+
+    def get(self, key: Key) -> Rule | None:
+        """Return the rule of an action about a target, though it may have expired."""
+        return self._rules.get(key)
+
+    def follow(self, changes: Mapping[Key, Rule | None]) -> None:
+        """Take over rules that were made, and removed, by others; there may be too many."""
+        for key in changes:
+            self._rules.pop(key, None)
+        made = [rule for rule in changes.values() if rule is not None]
+        # In the order in which all nodes list them, whatever the order in which they were heard.
+        rules = sorted([*self._rules.values(), *made], key=lambda rule: rule.time)
+        self._rules = {key_of(rule): rule for rule in rules}
         self._index()
 
     def in_force(self, now: float) -> list[Rule]:
@@ -62,7 +86,7 @@ class Rules:
 
     def make(self, made: Iterable[Rule], now: float) -> None:
         """Add rules. Raises Refused if there are too many."""
-        fresh = {_key(rule): rule for rule in made}
+        fresh = {key_of(rule): rule for rule in made}
         self.in_force(now)
         if len(self._rules.keys() | fresh.keys()) > MAX_RULES:
             text = f"Limit of {MAX_RULES:,} rules reached. Remove some first."
@@ -72,9 +96,9 @@ class Rules:
         self._rules |= fresh
         self._index()
 
-    def forget(self, guest: str) -> None:
-        """Remove the rule about a plain guest, who has disconnected and cannot return."""
-        self._rules.pop(("mute", "guest", names.fold(guest)), None)
+    def forget(self, guest: str) -> bool:
+        """Remove the rule about a plain guest, who cannot return; return whether there was one."""
+        return self._rules.pop(("mute", GUEST, names.fold(guest)), None) is not None
 
     def lift(self, action: str, target: str, target_type: str | None = None) -> list[Rule]:
         """Remove and return the rules of an action about a target, by any of its names."""
@@ -92,7 +116,7 @@ class Rules:
             )
         ]
         for rule in lifted:
-            del self._rules[_key(rule)]
+            del self._rules[key_of(rule)]
         self._index()
         return lifted
 
@@ -132,7 +156,7 @@ class Rules:
         found = self.find(action, "client", client.hex(), now) if client else None
         for nick in nicks:
             found = found or self.find(action, "nick", names.skeleton(nick), now)
-            found = found or self.find(action, "guest", names.fold(nick), now)
+            found = found or self.find(action, GUEST, names.fold(nick), now)
         return found or self.of_address(action, address, now)
 
     def of_room(self, action: str, room: str, now: float) -> Rule | None:
@@ -197,7 +221,8 @@ def _unscoped(value: str) -> str:
     return f"{address.partition('%')[0]}/{length}"
 
 
-def _key(rule: Rule) -> tuple[str, str, str]:
+def key_of(rule: Rule) -> Key:
+    """Return what a rule is looked up by."""
     return rule.action, rule.target_type, rule.value
 
 

@@ -1,22 +1,25 @@
-"""The file that keeps the rules of operators over a restart, rewritten with every change."""
+"""The file that keeps the rules of operators over a restart, rewritten with every change.
 
+Where an engine has the rules it is a copy, which the nodes of a machine may have in common.
+"""
+
+import fcntl
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Final
 
+import gevent
 import msgspec
 from gevent.lock import BoundedSemaphore
 
 from geventchat.config import BadSetting
 from geventchat.protocol.errors import Refused
-from geventchat.server.access.rules import Rule, network
+from geventchat.server.access.rules import GUEST, Rule, network
 from geventchat.server.files import replace
 from geventchat.server.threads import in_thread
-
-_FORGOTTEN: Final = "guest"
-"""Guest numbers start again with each process, so a rule about a guest ends with it."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,13 +65,14 @@ class RulesFile:
 
         Of concurrent calls the latest one wins.
         """
-        self._newest = [rule for rule in rules if rule.target_type != _FORGOTTEN]
+        # Guest numbers start again with each process, so a rule about a guest ends with it.
+        self._newest = [rule for rule in rules if rule.target_type != GUEST]
         with self._saving:
             if self._tried is not self._newest:  # or another save took these along
                 newest = self._newest
                 data = msgspec.json.format(msgspec.json.encode(_Content(1, newest)), indent=1)
                 try:
-                    in_thread(partial(replace, self.path, data))
+                    in_thread(partial(_replace, self.path, data))
                     self._failed = False
                 except OSError as error:
                     self._failed = True
@@ -77,3 +81,36 @@ class RulesFile:
             failed = self._failed
         if failed:
             raise Refused("storage", "Applied, but not saved to disk; it will be lost on restart.")
+
+
+class RulesCopy:
+    """Keeps a file like the rules in memory, a moment later."""
+
+    def __init__(self, file: RulesFile, rules: Callable[[], Sequence[Rule]]) -> None:
+        """`rules` returns those that there are."""
+        self._file, self._rules = file, rules
+        self._changed = self._writing = False
+
+    def update(self) -> None:
+        """Have the file written: the rules have changed. Never waits."""
+        self._changed = True
+        if not self._writing:
+            self._writing = True
+            gevent.spawn(self._write).name = "rules file"
+
+    def _write(self) -> None:
+        while self._changed:
+            self._changed = False
+            with suppress(Refused):  # logged; the next change tries again
+                self._file.save(self._rules())
+        self._writing = False
+
+
+def _replace(path: str, data: bytes) -> None:
+    """Replace the file, one process at a time. Blocks. Raises OSError."""
+    folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        replace(path, data)
+    finally:
+        os.close(folder)

@@ -10,8 +10,16 @@ from geventchat.server.chat.away import Away
 from geventchat.server.chat.room import Member, Room
 from geventchat.server.participant import Participant
 from geventchat.server.people.account import Account
+from geventchat.server.timeline.nodes import Person
 
 Device: TypeAlias = Participant | Away
+
+
+def person_of(device: Device) -> Person:
+    """Return somebody as the members of a room on any node see them."""
+    if device.account is not None:
+        return Person(device.account.id, device.nick, device.account.id)
+    return Person(device.client.hex() or device.nick, device.nick)
 
 
 class Devices:

@@ -26,24 +26,37 @@ class Directory:
         self._rooms = rooms
         self._order = SortedList()
         """The negative number of members, and the name, of each room that is listed."""
+        self._members: dict[str, int] = {}
+        """The number of members with which each of them is listed."""
 
     def update(self, room: Room) -> None:
         """Move a room to where its number of members belongs, in the list or out of it."""
-        if room.listed:
-            self._order.remove((-room.listed, room.name))
+        if room.private:
+            return
         # The last of its members may be away: then the hub has dropped the room, or has another.
-        present = self._rooms.get(room.name) is room and names.listed(room.name)
-        present = present and not room.private
-        room.listed = room.count if present else 0
-        if room.listed:
-            self._order.add((-room.listed, room.name))
+        present = self._rooms.get(room.name)
+        self.place(room.name, present.count if present is not None else 0)
+
+    def place(self, name: str, members: int) -> None:
+        """List a room that is not private, which need not be open, with a number of members."""
+        former = self._members.get(name, 0)
+        if former == members:
+            return
+        if former:
+            self._order.remove((-former, name))
+            if not members:
+                del self._members[name]
+                return
+        elif not names.listed(name):
+            return
+        self._members[name] = members
+        self._order.add((-members, name))
 
     def __contains__(self, name: str) -> bool:
-        room = self._rooms.get(name)
-        return room is not None and room.listed > 0
+        return name in self._members
 
-    def after(self, members: int | None, name: str, prefix: str = "") -> Iterator[Room]:
-        """Yield the rooms after the one with this name and number of members, or all for None.
+    def after(self, members: int | None, name: str, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """Yield names and numbers of members after this one, or all for None.
 
         Only those whose names begin with `prefix`. Not to be used after the next change.
         """
@@ -54,7 +67,7 @@ class Directory:
             found = False
             for negative, each in self._order.irange(low):
                 if each.startswith(prefix):
-                    yield self._rooms[each]
+                    yield each, -negative
                     continue
                 # To the first such name among as many members, or among fewer.
                 low = (negative if each < prefix else negative + 1), prefix

@@ -1,13 +1,9 @@
-"""The hub: who is connected, under which nick, in which rooms.
+"""The hub: who is connected, under which nick, in which rooms; what starts, stops and is due.
 
-All of it changes only in stretches that never switch. The hub decides when joins and leaves are
-announced: a lost connection not while the nick is held for its client, a plain guest only when it
-has spoken or stayed a second. The log does not mention one before that either.
+All of it changes only in stretches that never switch.
 """
 
 import logging
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
@@ -17,26 +13,26 @@ from gevent.event import Event
 
 from geventchat.config import Limits
 from geventchat.protocol import names
-from geventchat.protocol.errors import ACCOUNT, NEW_EPOCH, REPLACED, Ending, Reason, Refused
+from geventchat.protocol.errors import NEW_EPOCH, Reason
 from geventchat.server.access.rate_limits import HOUR, Buckets
 from geventchat.server.chat.account_rooms import AccountRooms
 from geventchat.server.chat.away import Away
+from geventchat.server.chat.clients import Clients
 from geventchat.server.chat.clock import Clock
-from geventchat.server.chat.memberships import Memberships
-from geventchat.server.chat.room import Member, Room
+from geventchat.server.chat.elsewhere import Elsewhere
+from geventchat.server.chat.followed import Followed
+from geventchat.server.chat.heard_presence import HeardPresence
+from geventchat.server.chat.other_nodes import OtherNodes
+from geventchat.server.chat.questions import Questions
+from geventchat.server.chat.shared_presence import SharedPresence
 from geventchat.server.chat.submissions import Submissions
 from geventchat.server.logs.console import Console
-from geventchat.server.participant import Participant
 from geventchat.server.people import new_epoch
-from geventchat.server.people.account import MOST_FORMER, Account
-from geventchat.server.people.login import Login
 from geventchat.server.people.people import People
 from geventchat.server.search import Search
 from geventchat.server.timeline import Timeline
-from geventchat.server.wire import Form
+from geventchat.server.timeline.nodes import Nodes
 
-_NEWCOMER_SECONDS: Final = 1.0
-"""How long a silent plain guest stays unannounced."""
 _FORMER_SECONDS: Final = 60 * 60.0
 """How often former nicks are given back."""
 _STOP_SECONDS: Final = 1.0
@@ -44,17 +40,13 @@ _STOP_SECONDS: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
-class Hub(Memberships):
+class Hub(Clients):
     """Participants, nicks and rooms. Nothing here waits unless it says so."""
 
     def __init__(self, limits: Limits, console: Console) -> None:
         super().__init__(limits, console)
         self.account_rooms = AccountRooms(self)
         self.submissions = Submissions(self.rooms, self.delivery, console)
-        self.opens: Counter[str] = Counter()
-        """Sessions that began, by door."""
-        self.closes: Counter[str] = Counter()
-        """Sessions that ended, by reason."""
         self.clock = Clock(self.tick)
         self.conversations_begun = Buckets(HOUR)
         """By account, and by address."""
@@ -67,6 +59,11 @@ class Hub(Memberships):
         self._adopting: gevent.Greenlet[..., None] | None = None
         self.search: Search | None = None
         """None: there is no search."""
+        self.other_nodes = OtherNodes()
+        self.followed = Followed(self, self.account_rooms)
+        self.other_nodes.on_records = self.followed.hear
+        self.recycle: Callable[[], None] | None = None
+        """Has all workers replaced; None: this is no worker."""
 
     def use(self, timeline: Timeline) -> None:
         """Set the timeline, which needs the hub as well, and load the accounts. Blocks.
@@ -75,6 +72,14 @@ class Hub(Memberships):
         """
         self.timeline, self.people = timeline, People(timeline)
         timeline.epoch_changed = self.begin_epoch
+        if not timeline.nodes.alone:
+            self._share_presence(timeline.nodes)
+        self.owners.nicks.numbers = timeline.nodes.next_guest
+        self.other_nodes.on_moved = self.hear_moved
+        self.questions = Questions(timeline.nodes)
+        self.other_nodes.on_message = self.questions.hear
+        self.other_nodes.on_gone.append(self.questions.gone)
+        timeline.nodes.listen(self.other_nodes)
         self.owners.people = self.people
         self.submissions.private = self.people.private
         self.submissions.on_conversation = self.account_rooms.said
@@ -83,6 +88,13 @@ class Hub(Memberships):
             if not account.removed:
                 account.forget_former()
                 self.owners.reserve(account)
+
+    def _share_presence(self, nodes: Nodes) -> None:
+        frozen, elsewhere = self._presence.frozen, Elsewhere(nodes)
+        presence = SharedPresence(self.delivery, self.directory, self.rooms, self.people, elsewhere)
+        presence.frozen = frozen
+        self._presence, self.elsewhere = presence, elsewhere
+        self._heard = HeardPresence(self, presence, elsewhere, self.other_nodes, self.end_move)
 
     def quieten(self, frozen: Callable[[str], bool]) -> None:
         """Announce only the number of members in rooms for which `frozen` is true."""
@@ -118,10 +130,14 @@ class Hub(Memberships):
             participant.end(NEW_EPOCH)
             for member in list(memberships.values()):
                 self._remove(member)
+        if self._heard is not None:
+            self._heard.forget_here()
         self.people.forget_positions()
         if self._adopting is not None:
             self._adopting.kill(block=False)
-        self._adopting = gevent.spawn(new_epoch.adopt, self.people, self.timeline)
+        self._adopting = gevent.spawn(
+            new_epoch.adopt, self.people, self.timeline, self.followed.reread
+        )
         self._adopting.name = "epoch"
 
     def finish(self, seconds: float) -> None:
@@ -137,192 +153,6 @@ class Hub(Memberships):
         adopting = [self._adopting] if self._adopting is not None else []
         gevent.killall([*self.greenlets, *adopting], timeout=_STOP_SECONDS)
 
-    # Connecting and leaving
-
-    def add(self, participant: Participant) -> dict[str, Member]:
-        """Add a participant as a guest in the lobby; return its memberships, which stay current.
-
-        One that is locked out is a member of nothing until it is authenticated.
-        """
-        rooms = self.sessions[participant] = {}
-        self.opens[participant.door] += 1
-        participant.nick = self.owners.nicks.guest()
-        if participant.locked_out is None:
-            member = self._add(participant, self._enter(participant, names.LOBBY))
-            self.go_live(member)
-            self._newcomers[member] = time.monotonic() + _NEWCOMER_SECONDS
-        return rooms
-
-    def authenticate(
-        self,
-        participant: Participant,
-        client: bytes,
-        form: Form,
-        login: Login | None = None,
-    ) -> None:
-        """Make a participant rich: as its account, or as a known client with the nick held for it.
-
-        The client's former connection, if it has one, is ended. From here on whoever ends a login
-        finds its connection. Raises Ending, `account` if the login was ended before.
-        """
-        participant.check()
-        account = login.account if login is not None else None
-        if login is not None and (login.ended or login.account.removed):  # while it signed in
-            raise Ending(ACCOUNT)
-        participant.locked_out = None
-        if not self._introduced(participant):
-            self._console.connected(participant.nick, participant.address, len(self.sessions))
-        for member in list(self.sessions[participant].values()):
-            self._remove(member)
-        participant.form = form
-        participant.client = client
-        former = self.owners.clients.get(client)
-        if former is not None and not isinstance(former, Away):
-            former.end(REPLACED)
-            former = self._drop(former)
-        if former is not None and (
-            former.account is not account
-            # The client is registering with this nick on another connection.
-            or (account is None and self.owners.find_account(former.nick) is not None)
-        ):
-            self._forget(former)  # neither of the two goes on as the other
-            former = None
-        self.owners.clients[client] = participant
-        participant.account, participant.login = account, login
-        if former is not None:
-            self.devices.remove(former)
-        if account is not None:
-            self.devices.add(participant)
-            participant.nick = account.nick
-        if former is not None:
-            self._console.renamed(participant.nick, former.nick)
-            participant.nick = former.nick
-            self.absent[participant] = former.rooms
-            if participant.pace is not None and former.pace is not None:
-                participant.pace.go_on(former.pace)
-        if account is None:
-            self.owners.nicks.give(participant.nick, participant)
-
-    def finish_resume(self, participant: Participant) -> None:
-        """Announce that a returning client has left the rooms it did not rejoin."""
-        for room in self.absent.pop(participant, ()):
-            self.stays_away(room, participant)
-        self.delivery.work()
-
-    def remove(self, participant: Participant, reason: Reason) -> None:
-        """Remove a participant; if it may reconnect, its nick is held for its client."""
-        memberships = self.sessions.get(participant, {})
-        introduced = self._introduced(participant)
-        if participant.login is not None:
-            self.people.note_used(participant.login)
-        self.closes[reason.code] += 1
-        if self.owners.clients.get(participant.client) is participant:
-            away = self._drop(participant)
-            away.until = time.monotonic() + self.limits.nick_hold_seconds
-            self.owners.clients[participant.client] = away
-            if away.account is None:
-                self.owners.hold(away)
-            else:
-                self.devices.add(away)
-            if not reason.reconnect:
-                self._forget(away)
-        for member in list(memberships.values()):
-            self._remove(member)
-        self.sessions.pop(participant, None)
-        self.absent.pop(participant, None)
-        if introduced:
-            self._console.disconnected(participant.nick, reason.code, len(self.sessions))
-        else:  # it was never announced: a health check, or another protocol
-            self.owners.nicks.take_back(participant.nick)
-            participant.nick = ""
-        self.delivery.work()
-
-    def expel(self, account: Account) -> None:
-        """Take an account that is removed out of all rooms, and give its nicks back to all.
-
-        The caller has told its connections to end. They are still there until they have said
-        goodbye, but the next owner of the nick cannot be mistaken for one of them.
-        """
-        for device in self.devices.of(account):
-            if isinstance(device, Away):
-                self._forget(device)
-                continue
-            self.finish_resume(device)
-            for member in list(self.sessions[device].values()):
-                self._remove(member)
-        for nick in (account.nick, *account.former):
-            self.owners.release(account, nick)
-        self.delivery.work()
-
-    def _introduced(self, participant: Participant) -> bool:
-        """Return whether a participant has said anything yet, or stayed for a second."""
-        members = self.sessions.get(participant, {}).values()
-        return bool(participant.client) or any(member.announced for member in members)
-
-    def _drop(self, participant: Participant) -> Away:
-        """Remove a rich client from its rooms without announcing it yet."""
-        self.finish_resume(participant)
-        rooms = []
-        for member in list(self.sessions[participant].values()):
-            if member.announced and not self.devices.announced_by_another(member):
-                member.announced = False
-                member.room.away.add(participant.nick)
-                rooms.append(member.room)
-            self._remove(member)
-        self.devices.remove(participant)
-        account, pace = participant.account, participant.pace
-        return Away(participant.client, participant.nick, rooms, pace, account)
-
-    def _held(self, away: Away) -> bool:
-        return self.owners.clients.get(away.client) is away
-
-    def _forget(self, away: Away) -> None:
-        del self.owners.clients[away.client]
-        if away.account is None:
-            self.owners.give_back(away.nick)
-        for room in away.rooms:
-            self.stays_away(room, away)
-        self.devices.remove(away)
-
-    # Nicks
-
-    def rename(self, participant: Participant, text: str) -> str:
-        """Change a nick; return it as it is spelled. Raises Refused, Ending."""
-        participant.check()
-        former, account = participant.nick, participant.account
-        if account is not None and not account.may_take(text):
-            text = f"You have left {MOST_FORMER} nicks in 30 days, which is the limit."
-            raise Refused("forbidden", f"{text} Take one of these, or keep yours.")
-        nick = self.owners.nicks.take(text, account or participant)
-        if nick == former:
-            return nick
-        if account is not None:
-            account.rename(nick)
-            self.people.marks.name(account, former)
-        elif names.fold(nick) != names.fold(former):
-            self.owners.give_back(former)
-        self._console.renamed(former, nick)
-        rooms: dict[Room, None] = {}
-        for device in self.devices.of_same(participant):
-            device.nick = nick
-            absent = device.rooms if isinstance(device, Away) else self.absent.get(device, ())
-            for room in absent:  # it returns under another nick
-                if former in room.away:
-                    room.away.remove(former)
-                    room.away.add(nick)
-                    rooms[room] = None
-            if not isinstance(device, Away):
-                members = self.sessions[device].values()
-                rooms.update((member.room, None) for member in members if member.announced)
-        for room in rooms:
-            self._renamed(room, participant, former)
-        self.delivery.work()
-        return nick
-
-    def _renamed(self, room: Room, participant: Participant, former: str) -> None:
-        participant.charge(room.rich_members)
-        self._presence.renamed(room, participant, former)
-
     # Time
 
     def tick(self, now: float) -> None:
@@ -336,6 +166,8 @@ class Hub(Memberships):
             if self._newcomers.pop(member, None) is not None:
                 self.announce(member)
             yield
+        if self._heard is not None:
+            self._heard.tick(now)
         self._presence.count()
         if now >= self._former_due:
             self._former_due = now + _FORMER_SECONDS
@@ -345,7 +177,11 @@ class Hub(Memberships):
                 yield
         for client in list(self.owners.clients.values()):
             if isinstance(client, Away) and client.until <= now and self._held(client):
-                self._forget(client)
+                self._leave(client)
+            yield
+        for number, moved in list(self.moved.items()):
+            if moved.until <= now and self.moved.get(number) is moved:
+                self.end_move(number)
             yield
         for participant in list(self.sessions):
             try:

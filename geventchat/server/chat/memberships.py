@@ -1,6 +1,7 @@
 """Memberships: the open rooms, who is in them, and what their members hear of that."""
 
 from collections import Counter
+from itertools import islice
 from typing import Final
 
 from geventchat.config import Limits
@@ -10,6 +11,7 @@ from geventchat.server.access.rate_limits import origin
 from geventchat.server.chat.delivery import Delivery
 from geventchat.server.chat.devices import Device, Devices
 from geventchat.server.chat.directory import Directory
+from geventchat.server.chat.elsewhere import Elsewhere
 from geventchat.server.chat.owners import Owners
 from geventchat.server.chat.presence import Presence
 from geventchat.server.chat.room import Member, Room
@@ -18,6 +20,7 @@ from geventchat.server.participant import Participant
 from geventchat.server.people.account import Account
 from geventchat.server.people.people import People
 from geventchat.server.timeline import Timeline
+from geventchat.server.timeline.nodes import Typed
 
 _OPENERS: Final = 4
 """The least number of addresses that can use up all rooms."""
@@ -36,6 +39,8 @@ class Memberships:
         self.rooms: dict[str, Room] = {}
         self.directory = Directory(self.rooms)
         self._presence = Presence(self.delivery, self.directory)
+        self.elsewhere: Elsewhere | None = None
+        """Who is in the rooms on any node; None: there is only this one."""
         self._opened: Counter[str | None] = Counter()
         """Open rooms by the address that opened them."""
         self._newcomers: dict[Member, float] = {}
@@ -74,7 +79,7 @@ class Memberships:
         member.announced = True
         if self.devices.announced_by_another(member):
             pass  # the others know already
-        elif participant.nick in room.away:  # its leave was never announced
+        elif participant.nick in room.away and self._presence.awaits(room, participant):
             room.away.discard(participant.nick)
         else:
             participant.charge(0 if room.crowded else room.rich_members)
@@ -107,17 +112,35 @@ class Memberships:
         room = self.rooms.get(name)
         return list(room.members) if room is not None else []
 
-    def nicks_in(self, room: Room, most: int) -> dict[str, Account | None]:
-        """Return up to `most` nicks of announced members, including held ones."""
-        nicks: dict[str, Account | None] = {}
+    def nicks_in(self, room: Room, most: int) -> dict[str, str | None]:
+        """Return up to `most` nicks of announced members, including held ones.
+
+        With each comes the id of its account, if it has one.
+        """
+        if self.elsewhere is not None:
+            people = islice(self.elsewhere.people(room.name), most)
+            return {person.nick: person.account for person in people}
+        nicks: dict[str, str | None] = {}
         for member in room.members.values():
             if member.announced:
-                nicks[member.participant.nick] = member.participant.account
+                account = member.participant.account
+                nicks[member.participant.nick] = account.id if account is not None else None
                 if len(nicks) == most:
                     return nicks
         for nick in sorted(room.away)[: most - len(nicks)]:
-            nicks[nick] = self.owners.find_account(nick)
+            account = self.owners.find_account(nick)
+            nicks[nick] = account.id if account is not None else None
         return nicks
+
+    def is_used(self, room: str) -> bool:
+        """Return whether anybody is in a room, on any node."""
+        return room in self.rooms or (self.elsewhere is not None and self.elsewhere.on_others(room))
+
+    def typing(self, room: Room, participant: Participant) -> None:
+        """Tell the members of a room, on any node, that one of them is typing."""
+        self.tell(room, events.Typing(room=room.name, nick=participant.nick), participant)
+        if self.elsewhere is not None and self.elsewhere.on_others(room.name):
+            self.timeline.nodes.tell(Typed(room.name, participant.nick))
 
     def tell(self, room: Room, event: events.Event, exclude: Participant | None = None) -> None:
         """Send an event to the rich members of a room."""
@@ -145,6 +168,7 @@ class Memberships:
             self.rooms[name] = room
             self.timeline.hold(name)
             self._opened[opener] += 1
+            self._presence.opened(room)
         return room
 
     def _check_opener(self, participant: Participant, name: str) -> str | None:
@@ -169,16 +193,24 @@ class Memberships:
         del self.sessions[member.participant][room.name]
         self._newcomers.pop(member, None)
         if member.announced and not self.devices.announced_by_another(member):
-            self._presence.left(room, member.participant.nick, member.participant.account)
-        if not room.members:  # the timeline has all there is to know
-            self.rooms.pop(room.name)
-            self.directory.update(room)
-            self.timeline.release(room.name)
-            self._opened[room.opener] -= 1
-            if not self._opened[room.opener]:
-                del self._opened[room.opener]
+            self._presence.left(room, member.participant)
+        if not room.members:
+            self.close_if_unused(room)
+
+    def close_if_unused(self, room: Room) -> None:
+        """Close a room without members, unless other nodes see one who may come back here."""
+        if room.members or (room.away and self.elsewhere is not None):
+            return
+        self.rooms.pop(room.name)  # the timeline has all there is to know
+        self._presence.closed(room)
+        self.timeline.release(room.name)
+        self._opened[room.opener] -= 1
+        if not self._opened[room.opener]:
+            del self._opened[room.opener]
 
     def stays_away(self, room: Room, device: Device) -> None:
         """Announce that a client has left a room that it did not rejoin, if nobody knows yet."""
         if not self.devices.awaited_elsewhere(device, room):
-            self._presence.stays_away(room, device.nick, device.account)
+            self._presence.stays_away(room, device)
+            if self.elsewhere is not None and self.rooms.get(room.name) is room:
+                self.close_if_unused(room)

@@ -1,6 +1,7 @@
 """Nicks: each has one owner, and none looks like another."""
 
 from collections.abc import Callable
+from itertools import count
 from typing import Final, Generic, TypeVar
 
 from geventchat.protocol import names
@@ -19,17 +20,23 @@ class Nicks(Generic[Owner]):
         """Owner and skeleton by folded nick; the skeleton is that of its current spelling."""
         self._skeletons: dict[str, str] = {}
         """The nick, as it is spelled, by skeleton."""
-        self._guests = 0
+        self.numbers: Callable[[], int] = count(1).__next__
+        """Returns the number of the next guest, which nobody else gets."""
+        self._newest = 0
+        """The number of the newest guest."""
+        self._unused: list[int] = []
+        """Numbers that were taken back, the next one last."""
 
     def guest(self) -> str:
         """Return the name of the next guest; it is not assigned yet."""
-        self._guests += 1
-        return f"{names.GUEST}{self._guests}"
+        self._newest = self._unused.pop() if self._unused else self.numbers()
+        return f"{names.GUEST}{self._newest}"
 
     def take_back(self, guest: str) -> None:
         """Give a guest's number to the next one, if it is the newest and was never shown."""
-        if guest == f"{names.GUEST}{self._guests}":
-            self._guests -= 1
+        if guest == f"{names.GUEST}{self._newest}":
+            self._unused.append(self._newest)
+            self._newest -= 1
 
     def take(self, text: str, owner: Owner) -> str:
         """Assign a nick and return it normalized; the owner may have another spelling of it.

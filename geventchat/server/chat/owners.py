@@ -3,17 +3,18 @@
 A nick belongs to an account, to a rich client, or to one that may come back. Nothing here waits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from geventchat.protocol import names
 from geventchat.protocol.errors import Refused
 from geventchat.server.chat.away import Away, whose
-from geventchat.server.chat.devices import Device, Devices
+from geventchat.server.chat.devices import Device, Devices, person_of
 from geventchat.server.chat.nicks import Nicks
 from geventchat.server.chat.room import Member
 from geventchat.server.participant import Participant
 from geventchat.server.people.account import Account, Membership
 from geventchat.server.people.people import People
+from geventchat.server.timeline.nodes import Person
 
 
 class Owners:
@@ -31,6 +32,8 @@ class Owners:
         self.nicks: Nicks[Device | Account] = Nicks(whose)
         self.clients: dict[bytes, Participant | Away] = {}
         """Rich clients, connected or away, by the hash of their id."""
+        self.on_identity: Callable[[Participant, Person], None] = lambda _now, _former: None
+        """Called with a guest that has become an account, or the reverse, and who it was."""
 
     def reserve(self, account: Account) -> None:
         """Keep the nicks of an account from others."""
@@ -41,6 +44,10 @@ class Owners:
         """Give a nick of an account back to all."""
         if self.nicks.owner(nick) is account:
             self.nicks.free(nick)
+
+    def check_new(self, text: str, client: bytes | None = None) -> str:
+        """Return the nick, normalized, that `create_account` gives. Raises Refused."""
+        return self.nicks.check(text, self.clients.get(client) if client is not None else None)
 
     def create_account(self, text: str, password: str, client: bytes | None = None) -> Account:
         """Make an account with a nick that is free, or that is a client's; it is in the lobby.
@@ -64,15 +71,18 @@ class Owners:
         Its rooms become the account's. Returns what the caller saves with the account.
         """
         self.nicks.give(account.nick, account)
-        participant.account = account
+        former, participant.account = person_of(participant), account
         self._devices.add(participant)
+        self.on_identity(participant, former)
         members = self._sessions[participant].items()
         return [self.people.join(account, room, member.room.newest) for room, member in members]
 
     def disown(self, participant: Participant, account: Account) -> None:
         """Undo `adopt`: the account could not be stored."""
         self._devices.remove(participant)
+        former = person_of(participant)
         participant.account = participant.login = None
+        self.on_identity(participant, former)
         self.discard(account, participant.client)
 
     def discard(self, account: Account, client: bytes | None = None) -> None:
@@ -115,6 +125,13 @@ class Owners:
         """Return the nick that a client has or that is held for it, if any."""
         former = self.clients.get(client)
         return former.nick if former is not None else None
+
+    def guest_nick(self, client: bytes) -> str | None:
+        """Return the nick that a client has or that is held for it as a guest, if any."""
+        former = self.clients.get(client)
+        if former is None or former.account is not None or self.find_account(former.nick):
+            return None
+        return former.nick
 
     def find(self, nick: str) -> Device | None:
         """Return the owner of a nick, including held nicks and plain guests.

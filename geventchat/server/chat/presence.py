@@ -8,15 +8,15 @@ from collections.abc import Callable
 from typing import Final
 
 from geventchat.protocol import events
+from geventchat.server.chat.away import Away
 from geventchat.server.chat.delivery import Delivery
 from geventchat.server.chat.directory import Directory
 from geventchat.server.chat.room import Room
 from geventchat.server.participant import Participant
-from geventchat.server.people.account import Account
 
 CROWDED: Final = 200
 """Number of members above which only the number is announced."""
-_UNCROWDED: Final = 150
+UNCROWDED: Final = 150
 
 
 class Presence:
@@ -29,6 +29,17 @@ class Presence:
         """Whether operators have frozen a room."""
         self._counted: set[Room] = set()
         """Crowded and frozen rooms whose number of members has changed."""
+
+    def opened(self, room: Room) -> None:
+        """Note that a room was opened; nobody is in it."""
+
+    def closed(self, room: Room) -> None:
+        """Take a room out of the directory that was closed."""
+        self._directory.update(room)
+
+    def awaits(self, room: Room, participant: Participant) -> bool:
+        """Return whether a client whose nick is held in a room was there, as all believe it is."""
+        return True
 
     def joined(self, room: Room, participant: Participant) -> None:
         """Count a new member and announce it to the others."""
@@ -43,20 +54,20 @@ class Presence:
         )
         self._tell(room, presence, participant)
 
-    def left(self, room: Room, nick: str, account: Account | None = None) -> None:
+    def left(self, room: Room, device: Participant | Away) -> None:
         """Count a member less and announce it to the others."""
         room.count -= 1
         self._directory.update(room)
-        room.crowded = room.crowded and room.count >= _UNCROWDED
-        number = account.id if account is not None else None
-        presence = events.Presence(room=room.name, nick=nick, event="leave", account=number)
+        room.crowded = room.crowded and room.count >= UNCROWDED
+        number = device.account.id if device.account is not None else None
+        presence = events.Presence(room=room.name, nick=device.nick, event="leave", account=number)
         self._tell(room, presence)
 
-    def stays_away(self, room: Room, nick: str, account: Account | None = None) -> None:
+    def stays_away(self, room: Room, device: Participant | Away) -> None:
         """Announce the leave of a dropped client that did not resume in this room, if any."""
-        if nick in room.away:
-            room.away.discard(nick)
-            self.left(room, nick, account)
+        if device.nick in room.away:
+            room.away.discard(device.nick)
+            self.left(room, device)
 
     def renamed(self, room: Room, participant: Participant, former: str) -> None:
         """Announce a rename to the others, unless the room is crowded or frozen."""

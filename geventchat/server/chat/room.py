@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from gevent.event import Event
+from msgspec.structs import replace
 
 from geventchat.protocol import events
 from geventchat.protocol.events import Post, Topic
@@ -29,7 +30,8 @@ _EVENT_BYTES: Final = 256
 _RATE_SECONDS: Final = 5.0
 """How far back the rate of posts looks; what is older fades."""
 
-_Person: TypeAlias = Participant | Account
+_Person: TypeAlias = Participant | Account | str
+"""A string is the id of somebody who may be on any node."""
 _Event: TypeAlias = tuple[events.Event, Participant | None]
 
 _log = logging.getLogger(__name__)
@@ -52,7 +54,7 @@ class Room:
 
     __slots__ = (
         "_events", "_rate", "_rated", "_released", "_renames", "_turned", "_typing", "away",
-        "busy", "change", "count", "crowded", "listed", "live", "members", "name", "newest",
+        "busy", "change", "count", "crowded", "live", "members", "name", "newest",
         "newest_change", "opener", "pending", "position", "private", "rich_members", "topic",
         "topic_by", "turn", "unused",
     )  # fmt: skip
@@ -93,8 +95,6 @@ class Room:
         self.count = 0
         """The number of announced members, including held nicks."""
         self.crowded = False
-        self.listed = 0
-        """The number of members with which it is in the directory; 0: it is not."""
         self.pending: list[tuple[Entry, Pending | None]] = []
         self._events: list[_Event | None] = []
         """Pending events that are not entries, each with who does not receive it; in order.
@@ -180,26 +180,32 @@ class Room:
         Several renames of one person in a turn become one, in place of the first. Not if another
         member released the new nick in between: then they have to be announced in order.
         """
+        event = events.Presence(
+            room=self.name,
+            nick=former,
+            event="rename",
+            new_nick=participant.nick,
+            account=participant.account.id if participant.account is not None else None,
+        )
+        return self.tell_renamed(participant.account or participant, event, participant)
+
+    def tell_renamed(
+        self, person: _Person, event: events.Presence, exclude: Participant | None = None
+    ) -> bool:
+        """Announce the rename of somebody, who may be on another node, as `tell_rename` does."""
         if not self._heard:
             return False
-        nick, person = participant.nick, participant.account or participant
+        nick, former = event.new_nick or "", event.nick or ""
         place, first = self._renames.get(person, (None, former))
-        if place is not None and self._released.get(nick, person) is person:
-            former = first
+        if place is not None and self._released.get(nick, person) == person:
+            former, event = first, replace(event, nick=first)
         else:
             place = len(self._events)
             self._renames[person] = place, former
             self._events.append(None)
         releaser = self._released.get(former, person)
-        self._released[former] = person if releaser is person else None
-        event = events.Presence(
-            room=self.name,
-            nick=former,
-            event="rename",
-            new_nick=nick,
-            account=participant.account.id if participant.account is not None else None,
-        )
-        self._events[place] = (event, participant) if nick != former else None
+        self._released[former] = person if releaser == person else None
+        self._events[place] = (event, exclude) if nick != former else None
         return True
 
     @property

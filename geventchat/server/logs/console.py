@@ -12,7 +12,7 @@ from typing import Final
 
 from geventchat.config import Config
 from geventchat.protocol.visible import visible
-from geventchat.server.logs.records import LogHandler, left_out
+from geventchat.server.logs.records import LogHandler, left_out, prefix
 from geventchat.server.logs.writer import LogWriter
 
 SHOWN_CHARACTERS: Final = 4_096
@@ -30,10 +30,14 @@ class Console:
     With `json` everything is a record, and `echo` adds messages. Nothing waits except `close`.
     """
 
-    def __init__(self, printer: LogWriter, *, echo: bool, json: bool = False) -> None:
+    def __init__(
+        self, printer: LogWriter, *, echo: bool, json: bool = False, worker: int | None = None
+    ) -> None:
+        """`worker`: the number of this process, if it is a worker."""
         self._printer = printer
-        self._echo = echo
+        self._echo = echo and worker in (None, 1)  # every worker hears every message
         self._for_a_person = echo and not json
+        self._prefix = prefix(worker)
 
     def connected(self, who: str, address: str, clients: int) -> None:
         """Show that somebody connected from an address; `clients` are connected now."""
@@ -83,13 +87,14 @@ class Console:
         if not self._for_a_person:
             _package.info("%s", line, extra={"details": details})
         elif self._printer.admits():
-            self._printer.put(visible(line))
+            self._printer.put(visible(self._prefix + line))
 
 
-def open_console(config: Config) -> Console:
+def open_console(config: Config, worker: int | None = None) -> Console:
     """Open the console on standard output, if the process has one, and send all logs there.
 
-    By default messages are shown if that is a terminal and the log is not JSON.
+    By default messages are shown if that is a terminal and the log is not JSON. `worker`: the
+    number of this process, if it is a worker.
     """
     fd = _stdout()
     json = config.log_format == "json"
@@ -97,9 +102,9 @@ def open_console(config: Config) -> Console:
     if echo is None:
         echo = fd is not None and os.isatty(fd) and not json
     printer = LogWriter(fd, left_out) if json else LogWriter(fd)
-    logging.getLogger().addHandler(LogHandler(printer, config.log_format))
+    logging.getLogger().addHandler(LogHandler(printer, config.log_format, worker))
     _package.setLevel(logging.INFO)
-    return Console(printer, echo=echo, json=json)
+    return Console(printer, echo=echo, json=json, worker=worker)
 
 
 def _stdout() -> int | None:

@@ -26,12 +26,13 @@ class LogHandler(logging.Handler):
     Of each kind ten a second are written, and one line for the others at the end of the second.
     """
 
-    def __init__(self, printer: LogWriter, form: str) -> None:
+    def __init__(self, printer: LogWriter, form: str, worker: int | None = None) -> None:
+        """`worker`: the number of this process, if it is a worker."""
         super().__init__()
         self._printer = printer
         self._repeats = Throttle()
         self._second: gevent.Greenlet[[], None] | None = None
-        self.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+        self.setFormatter((JsonFormatter if form == "json" else TextFormatter)(worker))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, unless there is no room or there were too many of its kind."""
@@ -87,19 +88,33 @@ def left_out(lines: int) -> str:
     return json.dumps(head | {"message": text})
 
 
+def prefix(worker: int | None) -> str:
+    """Return what a line of a worker begins with."""
+    return "" if worker is None else f"worker {worker}: "
+
+
 class TextFormatter(logging.Formatter):
-    """Time (UTC), level, logger, message; a traceback follows indented."""
+    """Time (UTC), level, logger, worker, message; a traceback follows indented."""
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._prefix = prefix(worker)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, or lines with a traceback, without a line break at the end."""
         message = visible(record.getMessage())
-        lines = [f"{_time(record.created)} {record.levelname} {record.name}: {message}"]
+        head = f"{_time(record.created)} {record.levelname} {record.name}: {self._prefix}"
+        lines = [f"{head}{message}"]
         lines += (f"    {visible(line)}" for line in _trace(self, record).splitlines())
         return "\n".join(lines)
 
 
 class JsonFormatter(logging.Formatter):
-    """One object: time (UTC), level, logger, message, the record's `details`, traceback."""
+    """One object: time (UTC), level, logger, worker, message, `details`, traceback."""
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._worker = {} if worker is None else {"worker": worker}
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the object in pure ASCII, so that nothing in it can act on a terminal."""
@@ -107,6 +122,7 @@ class JsonFormatter(logging.Formatter):
             "time": _time(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
+            **self._worker,
             "message": record.getMessage(),
         }
         event |= getattr(record, "details", {})

@@ -6,7 +6,8 @@ reference to one of its objects, nor use its queues and locks.
 
 import errno
 import os
-from collections.abc import Callable
+import select
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from gevent.monkey import get_original
@@ -16,6 +17,8 @@ WAITING_LINES: Final = 1_000
 LINES_PER_WRITE: Final = 100
 PAUSE_SECONDS: Final = 0.05
 """Between two writes. With the above: 2,000 lines per second."""
+_WHOLE_BYTES: Final = select.PIPE_BUF
+"""Up to so many, what is written to a pipe at once is not mixed with what other workers write."""
 _PASSING: Final = (errno.EAGAIN, errno.ENOSPC, errno.EDQUOT)
 """Errors to retry after: another process set the terminal non-blocking, or the disk is full."""
 
@@ -86,7 +89,8 @@ class LogWriter:
             if self._lines.empty():  # all up to `newest` that are not here were dropped
                 last = max(last, newest)
             try:
-                self._write(fd, self._page(waiting, written, last))
+                for part in _parts(self._page(waiting, written, last)):
+                    self._write(fd, part)
                 written = last
             except Exception:
                 pass  # these lines are lost, and the next page says how many: never the later ones
@@ -106,9 +110,8 @@ class LogWriter:
         page += self._left_out(last - written)
         return "".join(f"{line}\n" for line in page)
 
-    def _write(self, fd: int, page: str) -> None:
-        data = page.encode("utf-8", "backslashreplace")
-        while data:
+    def _write(self, fd: int, data: bytes) -> None:
+        while data and not self._broken:
             try:
                 data = data[os.write(fd, data) :]
             except OSError as error:
@@ -119,3 +122,14 @@ class LogWriter:
 
     def _left_out(self, lines: int) -> list[str]:
         return [self._stands_for(lines)] if lines > 0 else []
+
+
+def _parts(page: str) -> Iterator[bytes]:
+    """Yield the lines of a page, as many together as are written whole."""
+    part = b""
+    for line in page.encode("utf-8", "backslashreplace").splitlines(keepends=True):
+        if part and len(part) + len(line) > _WHOLE_BYTES:
+            yield part
+            part = b""
+        part += line
+    yield part

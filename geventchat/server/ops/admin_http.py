@@ -4,7 +4,7 @@ It asks for no password: it is for this machine, or for a trusted network.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any, Final, TypeAlias
@@ -15,16 +15,15 @@ import msgspec
 from gevent import socket
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
-from geventchat.config import BadSetting
 from geventchat.protocol.admin import Top
-from geventchat.protocol.names import endpoint
-from geventchat.server.ops.metrics import CONTENT_TYPE
-from geventchat.server.transport.listener import Address, listen
+from geventchat.server.transport import ports
 
 _MAX_CONNECTIONS: Final = 16
 """At a time, so that they do not use up the file descriptors that storing needs."""
 _SECONDS: Final = 5.0
 """Time for a request and its response."""
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""Of metrics."""
 _TEXT: Final = "text/plain; charset=utf-8"
 _BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -60,15 +59,15 @@ class _Handler(WSGIHandler):
 
 
 class Admin:
-    """Listens on all addresses of a host. `health`: why the server is not ready; None if it is.
+    """Answers at listening sockets. `health`: why the server is not ready; None if it is.
 
-    Raises BadSetting if the host cannot be listened on.
+    `host`: the name by which they were opened.
     """
 
     def __init__(
         self,
+        listeners: Sequence[socket.socket],
         host: str,
-        port: int,
         health: Callable[[], str | None],
         metrics: Callable[[], bytes],
         top: Callable[[], Top],
@@ -77,22 +76,11 @@ class Admin:
         self._metrics = metrics
         self._top = top
         self._names = {"localhost", socket.gethostname().lower(), host.lower()}
-        try:
-            listeners = listen(host, port)
-        except OSError as error:
-            raise BadSetting.of("admin", endpoint(host, port), error) from None
-        self.addresses: list[Address] = [each.getsockname()[:2] for each in listeners]
+        self.addresses = ports.addresses(listeners)
         self._connections: dict[Greenlet, None] = {}
         """Oldest first."""
-        self._servers = [
-            WSGIServer(
-                listener, self._answer, log=None, error_log=None, spawn=self._spawn,
-                handler_class=_Handler, environ={"SERVER_NAME": host},  # or it is looked up
-            )
-            for listener in listeners
-        ]  # fmt: skip
-        for server in self._servers:
-            server.max_accept = 1  # so that each is read before it may have to make room
+        self._servers = [self._server(listener, host) for listener in listeners]
+        self._never_started = self._server(("", 0), host)
 
     def start(self) -> None:
         """Accept connections."""
@@ -106,6 +94,24 @@ class Admin:
         connections = list(self._connections)
         gevent.killall(connections, block=False)
         gevent.joinall(connections, timeout=0.1)
+
+    def serve(self, sock: socket.socket) -> None:
+        """Answer the requests of one more connection, which came in another way. Never waits."""
+        self._spawn(self._serve, sock)
+
+    def _serve(self, sock: socket.socket) -> None:
+        with sock:
+            self._never_started.handle(sock, "")
+
+    def _server(self, listener: socket.socket | tuple[str, int], host: str) -> WSGIServer:
+        # Without the names they are looked up.
+        environ = {"SERVER_NAME": host, "SERVER_PORT": "0"}
+        server = WSGIServer(
+            listener, self._answer, log=None, error_log=None, spawn=self._spawn,
+            handler_class=_Handler, environ=environ,
+        )  # fmt: skip
+        server.max_accept = 1  # so that each is read before it may have to make room
+        return server
 
     def _spawn(self, handle: Callable[..., object], /, *args: Any, **more: Any) -> Greenlet:
         """Serve a connection; at the limit, close the oldest for it."""

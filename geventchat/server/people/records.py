@@ -3,6 +3,9 @@
 What is kept changes in memory first, in a stretch that does not switch; then whoever changed it
 waits here until it is on disk. So the file always follows the memory: a write that failed is tried
 again with the next. A record that cannot be encoded is a bug of ours, and is not tried again.
+
+Where several servers have one store, another may have written a record first. Its state has come
+into the memory then, and what is there now is written, so that no change is lost.
 """
 
 import logging
@@ -14,9 +17,11 @@ import msgspec
 from gevent.event import AsyncResult
 
 from geventchat.protocol.errors import Refused
-from geventchat.server.timeline import RecordChange
+from geventchat.server.timeline import Behind, RecordChange
 
 _RETRY_SECONDS: Final = 1.0
+_MOST_TRIES: Final = 10
+"""How often in a row another server may be faster with one of the records of a write."""
 
 _T = TypeVar("_T")
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -82,6 +87,25 @@ class Records:
             gevent.spawn(self._write).name = "records"
         return self._written
 
+    def settled(self) -> None:
+        """Wait until all that was noted before is on disk. Raises Refused `storage`.
+
+        Does not wait if it is there already.
+        """
+        if self._writing:
+            self.save()
+
+    def hear(self, kept: Kept, value: bytes | None) -> None:
+        """Follow that another server has written a record, which is this now. Never waits.
+
+        Its state here is what both have changed. It is written only if that differs, and was to be.
+        """
+        for pending in self._changed, self._under_way:
+            if kept.record in pending:
+                pending[kept.record] = kept
+                if encoded(kept.value()) == value:
+                    del pending[kept.record]
+
     def _write(self) -> None:
         while self._changed or self._written is not None:
             changed, self._changed = self._changed, {}
@@ -89,8 +113,7 @@ class Records:
             written, self._written = self._written, None
             refusal = None
             try:
-                if changes := _changes(changed):
-                    self._keep(changes)
+                self._keep_present(changed)
             except Refused as refused:
                 refusal = refused
             except Exception:
@@ -104,6 +127,19 @@ class Records:
             if refusal is not None:
                 gevent.sleep(_RETRY_SECONDS)
         self._writing = False
+
+    def _keep_present(self, changed: dict[tuple[str, str], Kept]) -> None:
+        """Write the present state of records. Waits. Raises Refused `storage`."""
+        for _ in range(_MOST_TRIES):
+            if not (changes := _changes(changed)):
+                return
+            try:
+                self._keep(changes)
+            except Behind:
+                continue
+            return
+        _log.error("writing %d records failed: other servers write them too", len(changed))
+        raise Refused("storage", "The server could not store that. Try again.")
 
 
 def _changes(changed: dict[tuple[str, str], Kept]) -> list[RecordChange]:

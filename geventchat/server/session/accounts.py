@@ -1,24 +1,32 @@
 """Requests about accounts: signing in, registering, logins, and what operators do with accounts."""
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from operator import itemgetter
 from typing import Final
 
 from geventchat.protocol import events, names, requests
-from geventchat.protocol.errors import ACCOUNT, BANNED, Ending, Reason, Refused
+from geventchat.protocol.errors import (
+    ACCOUNT,
+    BANNED,
+    PASSWORD_CHANGED,
+    REMOVED,
+    REVOKED,
+    Ending,
+    Reason,
+    Refused,
+)
 from geventchat.server.access.policy import SIGN_INS_SPENT, audit
 from geventchat.server.people.account import Account
 from geventchat.server.people.login import Login
 from geventchat.server.people.people import now_ms
 from geventchat.server.people.records import Kept
+from geventchat.server.session.reach import connections
 from geventchat.server.session.session import Session, Table
 from geventchat.server.slices import in_slices
 
-_REVOKED: Final = replace(ACCOUNT, text="This session was revoked. Sign in again.")
-_CHANGED: Final = replace(ACCOUNT, text="The password was changed. Sign in again.")
-_REMOVED: Final = replace(ACCOUNT, text="Your account was removed.")
 _PAGE: Final = 100
 _CHANGE_COST: Final = 20 * 256
 """What a change of a password counts against the rate limit, in members reached: 20 messages.
@@ -81,8 +89,12 @@ def _sign_in_with_password(
     _check_password(session, nick, account, password)
     assert account is not None
     _check_ban(session, account)
-    login, token, changed = _log_in(session, account, device)
-    session.hub.people.save(*changed)
+    kept = account.password
+    with session.deciding():
+        if account.removed or account.password != kept:  # meanwhile
+            raise Ending(ACCOUNT)
+        login, token, changed = _log_in(session, account, device)
+        session.hub.people.save(*changed)
     return login, token
 
 
@@ -98,7 +110,7 @@ def _log_in(
     login, token, changed = session.hub.people.log_in(account, device, logins)
     for other in connected:
         if other.login in changed:
-            other.end(_REVOKED)
+            other.end(REVOKED)
     return login, token, changed
 
 
@@ -130,14 +142,17 @@ def _make(
     session.policy.check_registration(session)
     hub, people = session.hub, session.hub.people
     kept = people.passwords.hash(password)
-    account = hub.owners.create_account(nick, kept, client)
-    membership = people.join(account, names.LOBBY)
-    login, token, changed = people.log_in(account, device)
-    try:
-        people.save(account, membership, *changed)
-    except Refused:
-        hub.owners.discard(account, client)
-        raise
+    with session.deciding():
+        nick = hub.owners.check_new(nick, client)
+        with session.reserving(nick, client):
+            account = hub.owners.create_account(nick, kept, client)
+            membership = people.join(account, names.LOBBY)
+            login, token, changed = people.log_in(account, device)
+            try:
+                people.save(account, membership, *changed)
+            except Refused:
+                hub.owners.discard(account, client)
+                raise
     return login, token
 
 
@@ -151,17 +166,19 @@ def _register(session: Session, request: requests.Register) -> None:
     session.policy.check_registration(session)
     hub, people = session.hub, session.hub.people
     kept = people.passwords.hash(request.password)
-    former, nick = session.nick, hub.rename(session, request.nick)
-    account = people.create(nick, kept)
-    memberships = hub.owners.adopt(session, account)
-    session.login, token, changed = people.log_in(account, request.device)
-    try:
-        people.save(account, *memberships, *changed)
-    except Refused:
-        hub.owners.disown(session, account)
-        if nick != former:  # others have heard that already
-            session.answer(events.Renamed(nick=nick))
-        raise
+    with session.deciding():
+        former, nick = session.nick, session.rename(request.nick)
+        with session.reserving(nick, session.client):
+            account = people.create(nick, kept)
+            memberships = hub.owners.adopt(session, account)
+            session.login, token, changed = people.log_in(account, request.device)
+            try:
+                people.save(account, *memberships, *changed)
+            except Refused:
+                hub.owners.disown(session, account)
+                if nick != former:  # others have heard that already
+                    session.answer(events.Renamed(nick=nick))
+                raise
     session.policy.refresh_mute(session)
     session.reply(
         events.SignedIn(nick=account.nick, account=account.id, session=token, id=request.id)
@@ -177,15 +194,16 @@ def _change_password(session: Session, request: requests.ChangePassword) -> None
         session.check()  # it may be the session's own, as after a kick
         raise Refused("forbidden", ending.reason.text.replace("nick, ", "")) from None
     kept = people.passwords.hash(request.new_password)
-    session.check()
-    if account.removed:
-        raise Ending(_REMOVED)
-    account.password = kept
-    ended = people.end(account, rooms=False)
-    _end_connections(session, account, _CHANGED, keep=session)
-    device = session.login.device if session.login is not None else None
-    session.login, token, changed = people.log_in(account, device)
-    people.save(account, *ended, *changed)
+    with session.deciding():
+        session.check()
+        if account.removed:
+            raise Ending(REMOVED)
+        account.password = kept
+        ended = people.end(account, rooms=False)
+        _end_connections(session, account, PASSWORD_CHANGED, keep=session)
+        device = session.login.device if session.login is not None else None
+        session.login, token, changed = people.log_in(account, device)
+        people.save(account, *ended, *changed)
     session.reply(
         events.SignedIn(nick=account.nick, account=account.id, session=token, id=request.id)
     )
@@ -197,20 +215,22 @@ def _sessions(session: Session, request: requests.Sessions) -> None:
 
 def _revoke(session: Session, request: requests.Revoke) -> None:
     account, people = _account(session), session.hub.people
-    login = next((each for each in people.logins(account) if each.id == request.session), None)
-    if login is None:
-        raise Refused("bad_field", "session: There is no such session.")
-    people.log_out(login)
-    own = login is session.login
-    for other in session.hub.devices.connected(account):
-        if other.login is login and other is not session:
-            other.end(_REVOKED)
-    try:
-        people.save(login)
-        session.reply(_listed(session, account, request.id))
-    finally:
-        if own:  # also if the disk fails: it is revoked
-            session.end(_REVOKED)
+    with session.deciding():
+        session.check()
+        login = next((each for each in people.logins(account) if each.id == request.session), None)
+        if login is None:
+            raise Refused("bad_field", "session: There is no such session.")
+        people.log_out(login)
+        own = login is session.login
+        for other in session.hub.devices.connected(account):
+            if other.login is login and other is not session:
+                other.end(REVOKED)
+        try:
+            people.save(login)
+            session.reply(_listed(session, account, request.id))
+        finally:
+            if own:  # also if the disk fails: it is revoked
+                session.end(REVOKED)
 
 
 def _account(session: Session) -> Account:
@@ -222,7 +242,7 @@ def _account(session: Session) -> Account:
 
 def _listed(session: Session, account: Account, request_id: str | None) -> events.Sessions:
     now = now_ms()
-    connected = [each.login for each in session.hub.devices.connected(account)]
+    connected = connections(session.hub, [account])[account.id]
     return events.Sessions(
         sessions=[
             events.Session(
@@ -230,11 +250,11 @@ def _listed(session: Session, account: Account, request_id: str | None) -> event
                 created=login.created,
                 used=login.used,
                 device=login.device,
-                connections=connected.count(login),
+                connections=connected[login.id],
                 current=login is session.login,
             )
             for login in session.hub.people.logins(account)
-            if login in connected or not login.is_void(now)
+            if login.id in connected or not login.is_void(now)
         ],
         id=request_id,
     )
@@ -260,17 +280,15 @@ def _accounts(session: Session, request: requests.Accounts) -> None:
     if request.nick is None:
         raise Refused("bad_field", f"nick: {request.action} needs one.")
     if request.action == "remove":
-        account = _named(session, request.nick)
-        _remove(session, account)
+        account = _remove(session, request.nick)
     elif request.password is None:
         raise Refused("bad_field", f"password: {request.action} needs one.")
     elif request.action == "add":
         account = _add(session, request.nick, request.password)
     else:
-        account = _named(session, request.nick)
-        _set_password(session, account, request.password)
+        account = _set_password(session, request.nick, request.password)
     audit(session, f"account {request.action}", target=account.nick)
-    session.reply(events.Accounts(accounts=[_shown(session, account)], id=request.id))
+    session.reply(events.Accounts(accounts=_shown(session, [account]), id=request.id))
 
 
 def _page(session: Session, request: requests.Accounts) -> events.Accounts:
@@ -285,7 +303,7 @@ def _page(session: Session, request: requests.Accounts) -> events.Accounts:
         ),
         key=itemgetter(0),
     )
-    page = [_shown(session, account) for _, account in found[:_PAGE]]
+    page = _shown(session, [account for _, account in found[:_PAGE]])
     following = page[-1].nick if len(found) > _PAGE else None
     return events.Accounts(accounts=page, next=following, id=request.id)
 
@@ -293,40 +311,52 @@ def _page(session: Session, request: requests.Accounts) -> events.Accounts:
 def _add(session: Session, nick: str, password: str) -> Account:
     hub, people = session.hub, session.hub.people
     kept = people.passwords.hash(password)
-    account = hub.owners.create_account(nick, kept)
-    membership = people.join(account, names.LOBBY)
-    try:
-        people.save(account, membership)
-    except Refused:
-        hub.owners.discard(account)
-        raise
+    with session.deciding():
+        session.check()
+        nick = hub.owners.check_new(nick)
+        with session.reserving(nick):
+            account = hub.owners.create_account(nick, kept)
+            membership = people.join(account, names.LOBBY)
+            try:
+                people.save(account, membership)
+            except Refused:
+                hub.owners.discard(account)
+                raise
     return account
 
 
-def _set_password(session: Session, account: Account, password: str) -> None:
-    people = session.hub.people
+def _set_password(session: Session, nick: str, password: str) -> Account:
+    account, people = _named(session, nick), session.hub.people
     kept = people.passwords.hash(password)
-    if account.removed:  # meanwhile
-        raise _no_account(account.nick)
-    account.password = kept
-    ended = people.end(account, rooms=False)
-    _end_connections(session, account, _CHANGED)
-    people.save(account, *ended)
+    with session.deciding():
+        session.check()
+        if account.removed:  # meanwhile
+            raise _no_account(account.nick)
+        account.password = kept
+        ended = people.end(account, rooms=False)
+        _end_connections(session, account, PASSWORD_CHANGED)
+        people.save(account, *ended)
+    return account
 
 
-def _remove(session: Session, account: Account) -> None:
+def _remove(session: Session, nick: str) -> Account:
     hub, people = session.hub, session.hub.people
-    _end_connections(session, account, _REMOVED)
-    hub.expel(account)
-    moderated = [
-        people.private[room]
-        for room, membership in account.memberships.items()
-        if membership.moderator
-    ]
-    changed = people.remove(account)
-    for private in moderated:
-        hub.account_rooms.tell_moderators(private)
-    people.save(*changed)
+    _named(session, nick)
+    with session.deciding():
+        session.check()
+        account = _named(session, nick)
+        _end_connections(session, account, REMOVED)
+        hub.expel(account)
+        moderated = [
+            people.private[room]
+            for room, membership in account.memberships.items()
+            if membership.moderator
+        ]
+        changed = people.remove(account)
+        for private in moderated:
+            hub.account_rooms.tell_moderators(private)
+        people.save(*changed)
+    return account
 
 
 def _named(session: Session, nick: str) -> Account:
@@ -341,13 +371,17 @@ def _no_account(nick: str) -> Refused:
     return Refused("no_such_nick", f"There is no account {nick}.")
 
 
-def _shown(session: Session, account: Account) -> events.Account:
-    return events.Account(
-        nick=account.nick,
-        account=account.id,
-        created=account.created,
-        connections=len(session.hub.devices.connected(account)),
-    )
+def _shown(session: Session, accounts: Sequence[Account]) -> list[events.Account]:
+    connected = connections(session.hub, accounts)
+    return [
+        events.Account(
+            nick=account.nick,
+            account=account.id,
+            created=account.created,
+            connections=connected[account.id].total(),
+        )
+        for account in accounts
+    ]
 
 
 TABLE: Final[Table] = {

@@ -1,6 +1,7 @@
 """Requests about direct messages and conversations."""
 
 import time
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import Final
@@ -9,6 +10,7 @@ from geventchat.protocol import events, names, requests
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Person
 from geventchat.server.access.rate_limits import origin
+from geventchat.server.chat.hub import Hub
 from geventchat.server.chat.room import Member
 from geventchat.server.people.account import Account
 from geventchat.server.people.private import PrivateRoom
@@ -17,6 +19,7 @@ from geventchat.server.session.private_rooms import account_of
 from geventchat.server.session.replay import enter, joined, put_in_set
 from geventchat.server.session.session import Session, Table
 from geventchat.server.session.shield import shielded
+from geventchat.server.timeline.nodes import Directed
 
 _LISTED: Final = 50
 """Conversations on a page, unless the client says how many."""
@@ -54,20 +57,44 @@ def _direct(session: Session, request: requests.Direct) -> None:
 
 
 def _send_live(session: Session, request: requests.Direct, other: Account | None) -> None:
-    """Send a text to a guest, or from one, on all connections of who receives it."""
-    hub, account = session.hub, session.account
-    recipients = [hub.owners.find_rich(request.to)]
-    if other is not None:
-        recipients = hub.devices.connected(other)
+    """Send a text to a guest, or from one, on all connections of who receives it.
+
+    Waits up to 2 s for other nodes if nobody here has the nick.
+    """
+    account, questions = session.account, session.hub.questions
+    number = account.id if account is not None else None
+    direct = request.to, session.nick, request.text, int(time.time() * 1000), number
+    to = receive(session.hub, Directed(0, *direct))
+    if to is None:
+        answers = questions.direct(*direct)
+        to = next((nick.decode() for nick in answers.contents.values() if nick), None)
+        if to is None:
+            note = questions.note(answers.silent, "your message may have arrived there.")
+            text = f"{request.to} is not online."
+            raise Refused("no_such_nick", f"{text} {note}" if note is not None else text)
+    elif other is not None:
+        questions.direct_too(*direct)
+    session.reply(events.Sent(to=to, stored=False, id=request.id))
+
+
+def receive(hub: Hub, direct: Directed) -> str | None:
+    """Pass a text that is not stored to who has a nick on this node, on all connections.
+
+    Returns the nick as it is spelled; None: nobody has it here. Never waits.
+    """
+    account = hub.owners.find_account(direct.to)
+    recipients = hub.devices.connected(account) if account is not None else []
+    if account is None:
+        with suppress(Refused):
+            recipients = [hub.owners.find_rich(direct.to)]
+    if not recipients:
+        return None
     event = events.Direct(
-        author=session.nick,
-        text=request.text,
-        time=int(time.time() * 1000),
-        account=account.id if account is not None else None,
+        author=direct.author, text=direct.text, time=direct.time, account=direct.account
     )
     for recipient in recipients:
         recipient.answer(event)
-    session.reply(events.Sent(to=recipients[0].nick, stored=False, id=request.id))
+    return recipients[0].nick
 
 
 def _open_with(session: Session, request: requests.Open) -> None:
@@ -95,10 +122,16 @@ def _conversation(session: Session, account: Account, other: Account) -> Private
     conversation = people.conversations.between(account, other)
     if conversation is None:
         _count(session, account)
-        conversation = people.converse(account, other)
-    if not conversation.stored:  # or a kill could leave posts that belong to nobody
-        people.save(conversation, *conversation.members.values())
-        conversation.stored = True
+    if conversation is not None and conversation.stored:
+        return conversation
+    with session.deciding():
+        session.check()
+        conversation = people.conversations.between(account, other)
+        if conversation is None:
+            conversation = people.converse(account, other)
+        if not conversation.stored:  # or a kill could leave posts that belong to nobody
+            people.save(conversation, *conversation.members.values())
+            conversation.stored = True
     return conversation
 
 
@@ -165,20 +198,22 @@ def _unread(conversation: PrivateRoom, account: Account) -> int:
 
 
 def _block(session: Session, request: requests.Block) -> None:
-    account = account_of(session)
-    people, blocked = session.hub.people, account.blocked
-    if request.on:
-        other = session.hub.owners.find_account(request.nick)
-        if other is None or other is account:
-            raise Refused("no_such_nick", f"There is no other account {request.nick}.")
-        if other.id not in blocked and len(blocked) >= _MOST_BLOCKED:
-            raise Refused("forbidden", f"You have blocked {_MOST_BLOCKED:,} accounts already.")
-        blocked[other.id] = None
-    else:
-        number = _blocked_id(session, account, request.nick)
-        if number is not None:
-            del blocked[number]
-    shielded(partial(people.save, account))
+    account, people = account_of(session), session.hub.people
+    with session.deciding():
+        session.check()
+        blocked = account.blocked
+        if request.on:
+            other = session.hub.owners.find_account(request.nick)
+            if other is None or other is account:
+                raise Refused("no_such_nick", f"There is no other account {request.nick}.")
+            if other.id not in blocked and len(blocked) >= _MOST_BLOCKED:
+                raise Refused("forbidden", f"You have blocked {_MOST_BLOCKED:,} accounts already.")
+            blocked[other.id] = None
+        else:
+            number = _blocked_id(session, account, request.nick)
+            if number is not None:
+                del blocked[number]
+        shielded(partial(people.save, account))
     persons = [each.person for each in map(people.accounts.get, blocked) if each is not None]
     session.reply(events.Blocked(blocked=persons, id=request.id))
 

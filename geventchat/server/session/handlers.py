@@ -5,18 +5,20 @@ They run in the session's reader, which answers Refused with `error`.
 
 import hashlib
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
 from geventchat import __version__
 from geventchat.protocol import events, names, requests
-from geventchat.protocol.errors import QUIT, Ending, Refused
+from geventchat.protocol.errors import QUIT, SHUTDOWN, Ending, Refused
 from geventchat.protocol.events import Limits
 from geventchat.protocol.requests import Cursor
 from geventchat.server.access.policy import ACCOUNT_REQUIRED
 from geventchat.server.chat.account_rooms import ELSEWHERE
-from geventchat.server.people.account import Account, Membership
+from geventchat.server.people.account import Account
+from geventchat.server.people.login import Login
 from geventchat.server.session import (
     accounts,
     changes,
@@ -52,6 +54,39 @@ def _was_here(session: Session, hello: requests.Hello) -> bool:
     return any(each is not None and each.epoch == session.timeline.epoch for each in cursors)
 
 
+def _known(session: Session, client: bytes) -> str | None:
+    """Return the nick of a client that was here, on any node if that decides. May wait."""
+    former = session.hub.owners.nick_of_client(client)
+    if former is None and not session.operator and session.policy.shut() is not None:
+        with _storing():
+            return session.timeline.nodes.known(client)
+    return former
+
+
+def _authenticate(session: Session, client: bytes, login: Login | None) -> str | None:
+    """Have a client be on this node alone; return the nick that it had as a guest. May wait."""
+    hub, nodes, guest = session.hub, session.timeline.nodes, session.nick
+    with _storing():
+        former = hub.owners.guest_nick(client)
+        nick = nodes.enter(client, guest, former, account=login is not None)
+    try:
+        hub.authenticate(session, client, session.link.form, login, nick)
+    except BaseException:
+        if client not in hub.owners.clients:
+            nodes.leave(client)
+        raise
+    return nick if nick != guest else None
+
+
+@contextmanager
+def _storing() -> Iterator[None]:
+    """Have a client come back later that cannot be admitted now, as the store is away."""
+    try:
+        yield
+    except Refused as refused:
+        raise Ending(replace(SHUTDOWN, text=refused.text)) from None
+
+
 def welcome(session: Session, hello: requests.Hello) -> None:
     """Handle hello: `welcome`, then each room. Waits. Raises Ending if it is not admitted."""
     client = hashlib.blake2b(hello.client.encode(), digest_size=16).digest()
@@ -62,7 +97,7 @@ def welcome(session: Session, hello: requests.Hello) -> None:
             session.policy.authenticate_operator(session, hello.token, "hello")
         except Refused as refusal:
             rejections.append(refusal)
-    former = session.hub.owners.nick_of_client(client)
+    former = _known(session, client)
     if not session.operator:
         try:
             session.policy.admit(session, hello, client, former)
@@ -77,16 +112,17 @@ def welcome(session: Session, hello: requests.Hello) -> None:
         account = login.account
     elif session.policy.accounts == "required" and not session.operator:
         raise Ending(ACCOUNT_REQUIRED)
+    held = _authenticate(session, client, login)
+    former = held if former is None else former
     if former is not None or _was_here(session, hello):
         session.policy.limiter.forgive(session.address, time.monotonic())
-    session.hub.authenticate(session, client, session.link.form, login)
     session.policy.check_bans(session)  # made while it signed in; later ones find it
     session.policy.refresh_mute(session)
     if hello.nick is not None and account is None:
         try:
             if former is not None and names.nick(hello.nick) != former:
                 session.policy.check_nick(session, hello.nick)
-            session.hub.rename(session, hello.nick)
+            session.rename(hello.nick)
         except Refused as refusal:
             rejections.append(refusal)
     session.policy.refresh_mute(session)
@@ -117,7 +153,8 @@ def welcome(session: Session, hello: requests.Hello) -> None:
                 enter(session, session.hub.join(session, room, following=following), cursor, None)
         except Refused as refusal:
             if refusal.code == "not_joined":  # its account left while this went on
-                session.answer(events.Left(room=name, reason=ELSEWHERE))
+                if session.unfollow(names.fold_room(name)):
+                    session.answer(events.Left(room=name, reason=ELSEWHERE))
             else:
                 refusal.room = name
                 rejections.append(refusal)
@@ -164,6 +201,7 @@ def follow(session: Session) -> None:
         except Refused as refusal:
             if refusal.code != "not_joined":
                 refusal.room = name
+                session.cursors.setdefault(name, None)
                 session.refuse(refusal, None)
 
 
@@ -192,35 +230,55 @@ def _leave(session: Session, request: requests.Leave) -> None:
     if account is None or name not in account.memberships:  # else it may be invited
         session.member(name)
     session.wait_acknowledged()  # its own posts come before `left`, and nothing after
-    membership = account.memberships.get(name) if account is not None else None
-    if membership is not None:
-        _leave_set(session, membership)
-    elif (member := session.rooms.get(name)) is not None:
+    if account is not None:
+        _leave_set(session, account, name)
+    if (member := session.rooms.get(name)) is not None:
         session.hub.leave(member)
     session.reply(events.Left(room=name, id=request.id))
 
 
-def _leave_set(session: Session, membership: Membership) -> None:
+def _leave_set(session: Session, account: Account, room: str) -> None:
     """Take a room out of the set of an account; a conversation is only closed. Waits."""
-    hub, changed = session.hub, [membership]
-    if names.is_conversation(membership.room):
-        hub.account_rooms.close(membership, session)
-    else:
-        changed = hub.account_rooms.depart(membership, ELSEWHERE, session)
-    hub.people.save(*changed)  # even if the session ends while it waits
+    if room not in account.memberships:
+        return
+    hub = session.hub
+    with session.deciding():
+        session.check()
+        membership = account.memberships.get(room)
+        if membership is None:  # left on another connection meanwhile
+            return
+        changed = [membership]
+        if names.is_conversation(room):
+            hub.account_rooms.close(membership, session)
+        else:
+            changed = hub.account_rooms.depart(membership, ELSEWHERE, session)
+        hub.people.save(*changed)  # even if the session ends while it waits
 
 
 def _nick(session: Session, request: requests.Nick) -> None:
     session.policy.check_nick(session, request.nick)
-    nick = session.hub.rename(session, request.nick)
-    session.policy.refresh_mute(session)
-    if session.account is not None:
-        for other in session.hub.devices.connected(session.account):
+    if session.account is None:
+        nick = session.rename(request.nick)
+        session.policy.refresh_mute(session)
+    else:
+        with session.deciding():
+            nick = _rename_account(session, session.account, request.nick)
+    session.reply(events.Renamed(nick=nick, id=request.id))
+
+
+def _rename_account(session: Session, account: Account, text: str) -> str:
+    """Change the nick of an account, on all of its connections, and save it; return it. Waits."""
+    hub = session.hub
+    nick = hub.check_rename(session, text)
+    with session.reserving(nick):
+        hub.rename(session, nick)
+        session.policy.refresh_mute(session)
+        for other in hub.devices.connected(account):
             if other is not session:
                 session.policy.refresh_mute(other)
                 other.answer(events.Renamed(nick=nick))
-        session.hub.people.save(session.account)
-    session.reply(events.Renamed(nick=nick, id=request.id))
+        hub.people.save(account)
+    return nick
 
 
 def _who(session: Session, request: requests.Who) -> None:
@@ -228,7 +286,7 @@ def _who(session: Session, request: requests.Who) -> None:
     member = session.member(request.room)
     room = member.room
     nicks = session.hub.nicks_in(room, _MEMBERS)
-    accounts = {nick: account.id for nick, account in nicks.items() if account is not None}
+    accounts = {nick: account for nick, account in nicks.items() if account is not None}
     session.reply(
         events.Members(
             room=room.name,
@@ -256,7 +314,7 @@ def _typing(session: Session, request: requests.Typing) -> None:
         with suppress(Refused):
             session.policy.check_speech(session, room.name)
             session.charge(room.rich_members)
-            session.hub.tell(room, events.Typing(room=room.name, nick=session.nick), session)
+            session.hub.typing(room, session)
 
 
 def _rooms(session: Session, request: requests.Rooms) -> None:

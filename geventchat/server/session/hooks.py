@@ -41,17 +41,20 @@ def _add(session: Session, request: requests.Hook) -> events.Hooks:
     _authorize(session, request, room)
     if names.is_conversation(room):
         raise Refused("forbidden", "A conversation has no webhooks.", room=room)
-    if len(people.hooks.of(room)) >= _MOST:
-        text = f"{room} has {_MOST} webhooks, which is the limit. Revoke one first."
-        raise Refused("forbidden", text, room=room)
-    private = room in people.private
-    hook, token = people.hooks.make(room, operator_name(session), now_ms(), private=private)
-    audit(session, "hook add", target="a private room" if private else room, hook=hook.id)
-    try:
-        people.save(hook)
-    except Refused:
-        people.hooks.revoke(hook)
-        raise
+    with session.deciding():
+        session.check()
+        _authorize(session, request, room)
+        if len(people.hooks.of(room)) >= _MOST:
+            text = f"{room} has {_MOST} webhooks, which is the limit. Revoke one first."
+            raise Refused("forbidden", text, room=room)
+        private = room in people.private
+        hook, token = people.hooks.make(room, operator_name(session), now_ms(), private=private)
+        audit(session, "hook add", target="a private room" if private else room, hook=hook.id)
+        try:
+            people.save(hook)
+        except Refused:
+            people.hooks.revoke(hook)
+            raise
     shown = _shown(hook)
     shown = msgspec.structs.replace(shown, token=token, url=f"{people.hooks.address}{token}")
     return events.Hooks(hooks=[shown], id=request.id)
@@ -73,15 +76,24 @@ def _list(session: Session, request: requests.Hook) -> events.Hooks:
 
 def _revoke(session: Session, request: requests.Hook) -> events.Hooks:
     people = session.hub.people
-    hook = people.hooks.get(request.hook or "")
+    _to_revoke(session, request)
+    with session.deciding():
+        session.check()
+        hook = _to_revoke(session, request)
+        people.hooks.revoke(hook)
+        audit(session, "hook revoke", target=None if hook.private else hook.room, hook=hook.id)
+        people.save(hook)
+    return events.Hooks(hooks=[_shown(hook)], id=request.id)
+
+
+def _to_revoke(session: Session, request: requests.Hook) -> Hook:
+    """Return the webhook that a session may revoke as it asks. Raises Refused."""
+    hook = session.hub.people.hooks.get(request.hook or "")
     if hook is None or not _moderates(session, hook.room):
         _authenticate(session, request)
         if hook is None or hook.private:
             raise Refused("bad_field", "hook: There is no such webhook.")
-    people.hooks.revoke(hook)
-    audit(session, "hook revoke", target=None if hook.private else hook.room, hook=hook.id)
-    people.save(hook)
-    return events.Hooks(hooks=[_shown(hook)], id=request.id)
+    return hook
 
 
 def _authorize(session: Session, request: requests.Hook, room: str) -> None:

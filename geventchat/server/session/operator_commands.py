@@ -5,43 +5,43 @@ Refused with `error`. Each action is logged.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
+
+import msgspec
 
 from geventchat.protocol import durations, events, names
-from geventchat.protocol.errors import KICKED, Refused
+from geventchat.protocol.errors import Refused
 from geventchat.protocol.requests import Admin
 from geventchat.server.access.policy import audit, operator_name
-from geventchat.server.access.rules import (
-    Network,
-    Rule,
-    Rules,
-    check_width,
-    moment,
-    network,
-    within,
-)
-from geventchat.server.chat.away import Away
-from geventchat.server.participant import Participant
+from geventchat.server.access.rules import Rule, Rules, moment
 from geventchat.server.people.private import PrivateRoom
+from geventchat.server.session.enforcement import ENDED, apply_rules, asked_of
+from geventchat.server.session.reach import Reach
 from geventchat.server.session.session import Session
 from geventchat.server.session.shield import shielded
+from geventchat.server.session.targets import Named, Target, target_of
 from geventchat.server.slices import in_slices
 
 _SHOWN: Final = 500
 """Maximum number of rules in a response."""
-_STRIDE: Final = 100
-"""Sessions per slice when rules are applied: some 0.5 ms."""
 _NUMBERED: Final = re.compile(r"private room ([0-9]{1,9})", re.IGNORECASE)
 """A private room as logs and figures show it."""
 _PLACE: Final = f"a duration goes into seconds (--seconds {durations.FORMS})"
 
-Done = tuple[list[Rule], int]
-"""The rules that were created, removed or found, and the number of connections closed."""
-Target = tuple[str, str, str]
-"""Type, lookup value and name of a target."""
+
+class Done(NamedTuple):
+    """What an action did."""
+
+    rules: list[Rule]
+    """Those that were created, removed or found."""
+    closed: int = 0
+    """Connections closed, without those that a new rule closes on other nodes."""
+    reach: Reach | None = None
+    """Which nodes were asked, if any."""
+    saved: Callable[[], None] = lambda: None
+    """Waits until the rules are stored. Raises Refused `storage`."""
 
 
 def run(session: Session, request: Admin) -> events.Admin:
@@ -49,7 +49,7 @@ def run(session: Session, request: Admin) -> events.Admin:
     if request.token is not None or not session.operator:
         session.policy.authenticate_operator(session, request.token, request.action)
     _check_fields(request)
-    if request.action in _AT_ONCE:
+    if request.action in _AT_ONCE and session.timeline.nodes.alone:
         return _act(session, request)
     return shielded(partial(_act, session, request))
 
@@ -72,7 +72,8 @@ def _check_fields(request: Admin) -> None:
 def _act(session: Session, request: Admin) -> events.Admin:
     policy = session.policy
     target = _private(session, request).shown if request.action == "end" else request.target
-    rules, ended = _TABLE[request.action](session, request)
+    done = _TABLE[request.action](session, request)
+    rules, closed = done.rules, done.closed
     changed = rules if request.action not in _WITHOUT_RULES else []
     until = changed[0].until if changed and request.action not in _UNDONE else None
     audit(
@@ -82,34 +83,36 @@ def _act(session: Session, request: Admin) -> events.Admin:
         or target,
         until=moment(until) if until is not None else None,
         reason=request.reason,
-        connections_closed=ended or None,
+        connections_closed=closed or None,
     )
-    if request.action not in _WITHOUT_RULES:
-        policy.save_rules()
+    done.saved()
+    reach = done.reach or Reach(session.hub)
+    if request.action in ("ban", "mute"):
+        answers = reach.ask(ENDED, asked_of(rules))
+        closed += sum(msgspec.msgpack.decode(each, type=int) for each in answers)
     return events.Admin(
         action=request.action,
         rules=[rule.shown() for rule in rules[-_SHOWN:]],
-        connections_closed=ended,
+        connections_closed=closed,
         total=len(policy.rules.in_force(policy.clock())),
+        note=reach.note(_LATER if changed else _NOT_KICKED),
         id=request.id,
     )
 
 
 def _kick(session: Session, request: Admin) -> Done:
-    text = KICKED.text if request.reason is None else f"{KICKED.text[:-1]}: {request.reason}"
-    ended = 0
-    for other in _sessions_to_kick(session, request):
-        if other is not session:
-            other.end(replace(KICKED, text=text))
-            ended += 1
-    if not ended:
-        raise Refused("no_such_nick", "Only you match; nobody was kicked.")
-    return [], ended
+    named = Named(session, request)
+    kicked = named.kicked()
+    closed, spared = named.reach.kick(kicked, session)
+    if not closed:
+        raise named.nobody_kicked(kicked, spared=spared)
+    return Done([], closed, named.reach)
 
 
 def _ban_or_mute(session: Session, request: Admin) -> Done:
     """Handle `ban` and `mute`."""
-    rules = _new_rules(session, request, _targets(session, request))
+    named = Named(session, request)
+    rules = _new_rules(session, request, named.targets())
     now, account = session.policy.clock(), session.account
     if account is not None and Rules(rules).find(request.action, "account", account.id, now):
         raise Refused("forbidden", f"That would also {request.action} you.")
@@ -119,60 +122,38 @@ def _ban_or_mute(session: Session, request: Admin) -> Done:
         if hit.target_type == "address":
             text = f"{text[:-1]}: {session.address} is your address too. Name a nick or a client."
         raise Refused("forbidden", text)
-    _check_reach(session, request)
-    return _put_in_force(session, rules), _apply_to_all(session)
-
-
-def _check_reach(session: Session, request: Admin) -> None:
-    """Raise Refused if a ban or mute hits nobody, or more than the one who was named. May wait."""
-    target, action = _target(request), request.action
-    named, meant = session.hub.owners.find(target), _network(session, request)
-    if meant is not None:
-        check_width(meant)
-        if named is not None:  # an address was not named: others may share it
-            others = sum(
-                other is not named and within(meant, other.address)
-                for other in in_slices(session.hub.sessions, _STRIDE)
-            )
-            if others:
-                many = f"{others:,} other client{'' if others == 1 else 's'}"
-                text = f"{many} would go too. To {action} all of them, name {meant} itself."
-                raise Refused("forbidden", text)
-    elif (
-        action == "mute"
-        and named is None
-        and request.target_type is None
-        and session.hub.owners.find_account(target) is None
-    ):
-        text = f"{_nobody(target).text} To mute whoever takes that nick, mute it by nick."
-        raise Refused("no_such_nick", text)
+    named.check_reach()
+    done = _put_in_force(session, rules)
+    return done._replace(closed=apply_rules(session.hub, session.policy), reach=named.reach)
 
 
 def _lock_or_freeze(session: Session, request: Admin) -> Done:
     """Handle `lock` and `freeze`."""
-    target = _target(request)
+    target = target_of(request)
     room = names.room(target)
-    if room not in session.hub.rooms and durations.begins_like_one(target):
+    if durations.begins_like_one(target) and not session.hub.is_used(room):
         raise Refused("bad_field", f"target: there is nobody in a room {room}; {_PLACE}.")
-    return _put_in_force(session, _new_rules(session, request, [("room", room, room)])), 0
+    return _put_in_force(session, _new_rules(session, request, [("room", room, room)]))
 
 
 def _close(session: Session, request: Admin) -> Done:
-    return _put_in_force(session, _new_rules(session, request, [("server", "", "")])), 0
+    return _put_in_force(session, _new_rules(session, request, [("server", "", "")]))
 
 
 def _end(session: Session, request: Admin) -> Done:
-    hub, private = session.hub, _private(session, request)
-    hooks = hub.people.hooks.of(private.name)
-    for hook in hooks:
-        hub.people.hooks.revoke(hook)
-    hub.people.save(*hub.account_rooms.end(private), *hooks)
-    return [], 0
+    hub = session.hub
+    with session.deciding():
+        private = _private(session, request)
+        hooks = hub.people.hooks.of(private.name)
+        for hook in hooks:
+            hub.people.hooks.revoke(hook)
+        hub.people.save(*hub.account_rooms.end(private), *hooks)
+    return Done([])
 
 
 def _private(session: Session, request: Admin) -> PrivateRoom:
     """Return the private room of a request: by its name, or as logs and figures show it."""
-    target, rooms = _target(request), session.hub.people.private
+    target, rooms = target_of(request), session.hub.people.private
     if numbered := _NUMBERED.fullmatch(target):
         number = int(numbered[1])
         private = next((each for each in in_slices(rooms.values()) if each.number == number), None)
@@ -186,20 +167,33 @@ def _private(session: Session, request: Admin) -> PrivateRoom:
 
 def _undo(session: Session, request: Admin) -> Done:
     action = _UNDONE[request.action]
-    target = "" if action == "close" else _target(request)
-    lifted = session.policy.rules.lift(action, target, request.target_type)
-    account = session.hub.owners.find_account(target) if target else None
-    if account is not None and request.target_type in (None, "nick"):  # under any of its nicks
-        lifted += session.policy.rules.lift_account(action, account.id)
-    if not lifted:
-        if not target:
+    target = "" if action == "close" else target_of(request)
+
+    def lift() -> list[Rule]:
+        rules, owners = session.policy.rules, session.hub.owners
+        lifted = rules.lift(action, target, request.target_type)
+        account = owners.find_account(target) if target else None
+        if account is not None and request.target_type in (None, "nick"):  # under any of its nicks
+            lifted += rules.lift_account(action, account.id)
+        if not lifted and not target:
             raise Refused("bad_field", "action: the server is not closed.")
-        raise Refused("bad_field", f"target: no {action} matches {target}.")
-    return lifted, _apply_to_all(session)
+        if not lifted:
+            raise Refused("bad_field", f"target: no {action} matches {target}.")
+        return lifted
+
+    done = _decided(session, lift)
+    return done._replace(closed=apply_rules(session.hub, session.policy))
+
+
+def _recycle(session: Session, request: Admin) -> Done:
+    if session.hub.recycle is None:
+        raise Refused("bad_field", "action: this server has no workers (--workers) to replace.")
+    session.hub.recycle()
+    return Done([])
 
 
 def _list(session: Session, request: Admin) -> Done:
-    return session.policy.rules.in_force(session.policy.clock()), 0
+    return Done(session.policy.rules.in_force(session.policy.clock()))
 
 
 def _new_rules(session: Session, request: Admin, targets: Iterable[Target]) -> list[Rule]:
@@ -219,106 +213,35 @@ def _new_rules(session: Session, request: Admin, targets: Iterable[Target]) -> l
     ]
 
 
-def _put_in_force(session: Session, rules: list[Rule]) -> list[Rule]:
-    session.policy.rules.make(rules, session.policy.clock())
-    return rules
+def _put_in_force(session: Session, rules: list[Rule]) -> Done:
+    def make() -> list[Rule]:
+        session.policy.rules.make(rules, session.policy.clock())
+        return rules
+
+    return _decided(session, make)
 
 
-def _apply_to_all(session: Session) -> int:
-    """Apply the rules to all sessions; return the number of connections closed. Waits."""
-    policy = session.policy
-    ended = 0
-    for other in in_slices(session.hub.sessions, _STRIDE):
-        policy.refresh_mute(other)
-        banned = policy.banned(other.client, [other.nick], other.address, other.account)
-        if banned is not None and not other.operator:
-            other.end(banned)
-            ended += 1
-    return ended
+def _decided(session: Session, decide: Callable[[], list[Rule]]) -> Done:
+    """Change the rules while nobody on another node does. Waits. Raises Refused."""
+    saved: Callable[[], None] | None = None
+    try:
+        with session.deciding():
+            rules = decide()
+            saved = session.policy.note_rules()
+    except Refused:
+        if saved is None:
+            raise
+    return Done(rules, saved=saved)  # which raises it again, when the rules are in force here
 
 
-def _targets(session: Session, request: Admin) -> Iterator[Target]:
-    """Yield the targets of a ban or a mute: an address, or a nick and its client."""
-    target, target_type = _target(request), request.target_type
-    if target_type == "room":
-        raise Refused("bad_field", f"target_type: {request.action} does not support room.")
-    if (meant := _network(session, request)) is not None:
-        yield "address", str(meant), str(meant)
-        return
-    found = session.hub.owners.find(target)
-    account = session.hub.owners.find_account(target)
-    if account is not None:
-        yield "account", account.id, account.nick
-        return
-    client = found.client if found is not None else b""
-    if target_type != "nick" and found is not None:
-        if client:
-            yield "client", client.hex(), found.nick
-        elif request.action == "mute" and target_type is None:
-            yield "guest", names.fold(found.nick), found.nick
-        else:
-            text = f"target: {found.nick} is a plain client; use its address."
-            raise Refused("bad_field", text)
-    elif target_type == "client":
-        raise _nobody(target)
-    if target_type != "client" and not (
-        target_type is None and names.fold(target).startswith(names.GUEST)
-    ):
-        nick = names.nick(target if found is None else found.nick)
-        yield "nick", names.skeleton(nick), nick
-    elif found is None:
-        raise _nobody(target)
-
-
-def _sessions_to_kick(session: Session, request: Admin) -> list[Participant]:
-    """Return the sessions to kick."""
-    hub, target = session.hub, _target(request)
-    if request.target_type == "room":
-        return [other for other in hub.participants_in(names.room(target)) if not other.operator]
-    if (meant := _network(session, request)) is not None:
-        return [
-            other for other in hub.sessions if not other.operator and within(meant, other.address)
-        ]
-    if (account := hub.owners.find_account(target)) is not None and hub.devices.connected(account):
-        return list(hub.devices.connected(account))
-    found = hub.owners.find(target)
-    if found is None or isinstance(found, Away):
-        raise _nobody(target)
-    return [found]
-
-
-def _network(session: Session, request: Admin) -> Network | None:
-    """Return the network of a request: the one it names, or that of a nick."""
-    if request.target_type not in (None, "address"):
-        return None
-    target = _target(request)
-    meant = network(target)
-    if meant is None and names.like_address(target):
-        raise Refused("bad_field", f"target: {target} is not a valid address.")
-    if meant is None and request.target_type == "address":
-        found = session.hub.owners.find(target)
-        if found is None or isinstance(found, Away):
-            raise _nobody(target)
-        meant = network(found.address)
-    return meant
-
-
-def _target(request: Admin) -> str:
-    if request.target is None:
-        raise Refused("bad_field", f"target: {request.action} needs a target.")
-    return request.target
-
-
-def _nobody(target: str) -> Refused:
-    return Refused("no_such_nick", f"{target} is not online.")
-
-
-_OF_ALL: Final = "close", "open", "list"
+_OF_ALL: Final = "close", "open", "list", "recycle"
 """Actions without a target."""
-_AT_ONCE: Final = "kick", "list"
+_AT_ONCE: Final = "kick", "list", "recycle"
 """Actions that never wait."""
 _WITHOUT_RULES: Final = *_AT_ONCE, "end"
 """Actions that change no rules."""
+_LATER: Final = "what they close is not counted; the rule holds there when they hear of it."
+_NOT_KICKED: Final = "who is connected there may not have been kicked. Try again."
 _UNDONE: Final = {
     "unban": "ban",
     "unmute": "mute",
@@ -335,5 +258,6 @@ _TABLE: Final[dict[str, Callable[[Session, Admin], Done]]] = {
     "end": _end,
     "close": _close,
     "list": _list,
+    "recycle": _recycle,
     **dict.fromkeys(_UNDONE, _undo),
 }

@@ -6,6 +6,7 @@ most one page. A member that has caught up with its room goes live without a swi
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 from geventchat.protocol import events
@@ -13,7 +14,7 @@ from geventchat.protocol.errors import INTERNAL, SLOW, Ending, Refused
 from geventchat.protocol.events import FRESH, Post
 from geventchat.protocol.requests import Cursor
 from geventchat.server.chat.room import Member, Room
-from geventchat.server.people.account import Account
+from geventchat.server.people.account import Account, Membership
 from geventchat.server.session.session import Session
 from geventchat.server.session.shield import shielded
 from geventchat.server.timeline import Change
@@ -59,17 +60,20 @@ def put_in_set(session: Session, account: Account, member: Member) -> None:
     """Put a room that a connection has joined into the set of its account.
 
     All connections of the account follow, even if this one ends meanwhile. Waits. Raises Refused
-    `storage`; then this one has left.
+    `forbidden` and `storage`; then this one has left.
     """
     name, hub = member.room.name, session.hub
-    membership = hub.people.join(account, name, member.room.newest)
 
-    def save_and_follow() -> None:
+    def save_and_follow(membership: Membership) -> None:
         hub.people.save(membership)
         hub.account_rooms.follow(account, name)
 
     try:
-        shielded(save_and_follow)
+        with session.deciding():
+            session.check()
+            if member.active:  # else the account has left on another node meanwhile
+                membership = hub.people.join(account, name, member.room.newest)
+                shielded(partial(save_and_follow, membership))
     except Refused:
         hub.leave(member)
         raise

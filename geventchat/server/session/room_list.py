@@ -7,6 +7,7 @@ that moves meanwhile may be missed or repeated.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -57,21 +58,40 @@ def page(session: Session, request: requests.Rooms) -> events.RoomList:
 def _after(session: Session, last: Place | None, prefix: str, count: int) -> Iterator[ListedRoom]:
     """Yield the rooms after a place; those with members may be among those with a topic, too.
 
-    The first `count` with a topic are read at once. Waits only where rooms with members end.
+    Up to `count` with members, or with a topic, are read at once. Waits only for those that are not
+    open on this node.
     """
     name = ""
     if last is not None and not last.number:
         name = last.name
     else:
-        members = last.number if last is not None else None
-        for room in session.hub.directory.after(members, last.name if last else "", prefix):
-            yield ListedRoom(
-                name=room.name, topic=room.topic, members=room.count, position=room.position
-            )
+        yield from _present(session, last, prefix, count)
     people = session.hub.people
     for listed in _with_topic(session.timeline, name, prefix, count):
         if not people.number(listed.name):  # or a cursor could name a private one
             yield listed
+
+
+def _present(session: Session, last: Place | None, prefix: str, count: int) -> Iterator[ListedRoom]:
+    """Yield the rooms with members after a place, `count` of one moment."""
+    members, after = (last.number, last.name) if last is not None else (None, "")
+    while found := list(islice(session.hub.directory.after(members, after, prefix), count)):
+        for after, members in found:
+            listed = _with_members(session, after, members)
+            if listed is not None:
+                yield listed
+
+
+def _with_members(session: Session, name: str, members: int) -> ListedRoom | None:
+    """Return a room with members on any node; None: by now it is private. May wait."""
+    room, timeline = session.hub.rooms.get(name), session.timeline
+    if room is not None:
+        return ListedRoom(name=name, topic=room.topic, members=members, position=room.position)
+    with timeline.opened(name):  # by then it is known of a new private room that it is one
+        if session.hub.people.number(name):
+            return None
+        topic, position = timeline.topic(name), timeline.position(name)
+    return ListedRoom(name=name, topic=topic, members=members, position=position)
 
 
 def _with_topic(timeline: Timeline, name: str, prefix: str, count: int) -> Iterator[ListedRoom]:

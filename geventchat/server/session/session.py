@@ -6,7 +6,8 @@ interrupts whatever the reader waits for; then the reader says goodbye and lets 
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
@@ -16,7 +17,16 @@ from greenlet import greenlet
 
 from geventchat.config import Limits
 from geventchat.protocol import events, frames, names, requests
-from geventchat.protocol.errors import IDLE, INTERNAL, LOST, SHUTDOWN, STORAGE, Ending, Reason
+from geventchat.protocol.errors import (
+    IDLE,
+    INTERNAL,
+    LOST,
+    SHUTDOWN,
+    STORAGE,
+    Ending,
+    Reason,
+    Refused,
+)
 from geventchat.server.access.policy import Policy
 from geventchat.server.chat.hub import Hub
 from geventchat.server.chat.room import Member
@@ -203,6 +213,17 @@ class Session(Sender):
         self.to_follow[room] = None
         self.link.wake()
 
+    def unfollow(self, room: str) -> bool:
+        """Forget a room that its account has left; return whether it still has to be told.
+
+        So it is if it could not be joined until now: its client may ask for it again, which would
+        put it into the account's set.
+        """
+        waits = room in self.cursors
+        self.cursors.pop(room, None)
+        self.to_follow.pop(room, None)
+        return waits
+
     def drain(self) -> Event:
         """End the session with `shutdown` once all it has sent so far has its verdict.
 
@@ -226,6 +247,53 @@ class Session(Sender):
     def hidden(self, room: str) -> int:
         """Return the position up to which this client may not read a room. Never waits."""
         return self.hub.people.hidden(self.account, room) if self.account is not None else 0
+
+    def deciding(self) -> AbstractContextManager[None]:
+        """Let nobody on any node decide in a `with` block but this client: see Nodes.deciding.
+
+        Waits on entering and leaving, for up to 10 s. Raises Refused `storage`.
+        """
+        return self.timeline.nodes.deciding()
+
+    @contextmanager
+    def reserving(self, nick: str, client: bytes | None = None) -> Iterator[None]:
+        """Keep a nick, or that of a client, for an account that is written in a `with` block.
+
+        It is checked before. Waits. Raises Refused, Ending.
+        """
+        nodes = self.timeline.nodes
+        nodes.reserve(nick, client)
+        try:
+            self.check()
+        except Ending:
+            nodes.restore(nick, client)
+            raise
+        try:
+            yield
+        except Refused:
+            nodes.restore(nick, client)
+            raise
+        except BaseException:  # interrupted: it is being written nevertheless
+            gevent.spawn_later(_SETTLE_SECONDS, nodes.unclaim, nick)
+            raise
+        nodes.unclaim(nick)
+
+    def rename(self, text: str) -> str:
+        """Change its nick, which nobody else on any node has; return it as it is spelled.
+
+        An account's only in a block of `deciding`, and the caller reserves it. Waits. Raises
+        Refused, Ending.
+        """
+        nodes, former = self.timeline.nodes, self.nick
+        nick = self.hub.check_rename(self, text)
+        if nodes.alone or nick == former or self.account is not None:
+            return self.hub.rename(self, nick)
+        try:
+            nodes.claim(nick, self.client)
+            return self.hub.rename(self, nick)
+        except BaseException:
+            nodes.restore(nick, self.client, former)
+            raise
 
     def submit(
         self,
@@ -336,7 +404,7 @@ class Session(Sender):
             self.hub.delivered.wait(_SETTLE_SECONDS)
         try:
             if not self.rich:
-                self.policy.rules.forget(self.nick)
+                self.policy.forget_guest(self.nick)
             self.hub.remove(self, reason)
         finally:
             self._close(reason)

@@ -24,9 +24,11 @@ from geventchat.protocol.events import Edited, ListedRoom, Post, Topic
 from geventchat.server.histogram import Histogram
 from geventchat.server.timeline.changes import Change, Refusal
 from geventchat.server.timeline.nodes import Alone, Nodes
-from geventchat.server.timeline.submission import Kind, RecordChange, Submission
+from geventchat.server.timeline.submission import Behind, Kind, RecordChange, Submission
 
-__all__ = ["Batch", "Change", "Entry", "Kind", "RecordChange", "Submission", "Timeline"]
+__all__ = [
+    "Batch", "Behind", "Change", "Entry", "Kind", "RecordChange", "Submission", "Timeline",
+]  # fmt: skip
 
 PAGE_BYTES: Final = 256 << 10
 """Maximum size of a page of posts, unless a single post is larger."""
@@ -130,6 +132,16 @@ class Timeline(ABC):
     def failing(self) -> bool:
         """Whether a turn could not be stored, and since then there was no space for a post."""
         return False
+
+    @property
+    def feed_holes(self) -> int:
+        """How often something was missed of what this and other servers have stored."""
+        return 0
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago anything was heard of a store that others use: a second at most."""
+        return 0.0
 
     @property
     def guard_failing(self) -> bool:
@@ -249,7 +261,8 @@ class Timeline(ABC):
     def keep(self, changes: Sequence[RecordChange]) -> None:
         """Write records, all of them or none; they are on disk when this returns.
 
-        Waits. Raises Refused `storage`.
+        They are written as they were when all was known that this server has heard until now.
+        Waits. Raises Refused `storage`, and Behind if another server was faster.
         """
 
     @abstractmethod

@@ -5,8 +5,8 @@ in stretches that never switch, and what one node says is heard in the order in 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from typing import Final, Protocol, TypeAlias
 
@@ -63,6 +63,15 @@ class Typed(Struct, array_like=True, tag=True, frozen=True):
     nick: str
 
 
+class Resumed(Struct, array_like=True, tag=True, frozen=True):
+    """A client has rejoined what it wanted: it does not come back to its other rooms."""
+
+    client: bytes
+    """The hash of its id."""
+    id: str
+    """That of the person."""
+
+
 class Directed(Struct, array_like=True, tag=True, frozen=True):
     """A direct message that is not stored, to whoever has a nick there."""
 
@@ -90,7 +99,7 @@ class Answered(Struct, array_like=True, tag=True, frozen=True):
     content: bytes = b""
 
 
-Message: TypeAlias = Typed | Directed | Asked | Answered
+Message: TypeAlias = Typed | Resumed | Directed | Asked | Answered
 """What one node tells others. It may be lost, as when an engine is away."""
 
 
@@ -118,6 +127,8 @@ class Nodes(ABC):
 
     alone: bool
     """Whether no other server can be on the store."""
+    settled: Callable[[], None] = staticmethod(lambda: None)
+    """Waits until all records that were noted are on disk; set by what notes them."""
 
     @property
     @abstractmethod
@@ -134,38 +145,84 @@ class Nodes(ABC):
         """Whether this node does what one of them has to do. Never waits."""
         return all(self.name < other for other in self.others)
 
+    @property
+    @abstractmethod
+    def first(self) -> bool:
+        """Whether no other node was there when this one came to the present epoch. Never waits."""
+
     @abstractmethod
     def listen(self, listener: Listener) -> None:
         """Have what others say heard from now on. Called once, before `Timeline.start`."""
 
     @abstractmethod
-    @contextmanager
-    def deciding(self) -> Iterator[None]:
+    def deciding(self, *, adopting: bool = False) -> AbstractContextManager[None]:
         """Let nobody on any node decide in a `with` block but the caller.
 
         For what depends on records and changes them: in the block all that others have written
         is known. The right ends when what was noted in the block is on disk. Waits for up to 10 s.
-        Raises Refused `storage`.
+        Raises Refused `storage`. `adopting`: by what has the memory of this server follow another
+        epoch, which all others wait for.
         """
 
     @abstractmethod
-    def enter(self, client: bytes) -> str | None:
-        """Have a rich client be this node's; return the nick that it had on another one.
+    def adopted(self, epoch: str) -> None:
+        """Note that the memory of this server knows the records of another epoch. Never waits.
 
-        That node gives the client up. Waits for up to 10 s. Raises Refused `storage`.
+        Until then nobody else decides here, and no record is written over one of that epoch.
         """
+
+    @abstractmethod
+    def known(self, client: bytes) -> str | None:
+        """Return the nick that a rich client has or that is held for it on another node, if any.
+
+        Waits for up to 10 s. Raises Refused `storage`.
+        """
+
+    @abstractmethod
+    def enter(self, client: bytes, guest: str, former: str | None, *, account: bool) -> str | None:
+        """Have a rich client be this node's; return the nick that it is to have.
+
+        That is the one that it has on any node, else `former`, which it has here; if others have
+        taken that, `guest`. None: its account's. A node that had the client gives it up. The
+        caller adds the client before anything waits, or calls `leave`. Waits for up to 10 s.
+        Raises Refused `storage`, and Ending if another node has got the client meanwhile.
+        """
+
+    @abstractmethod
+    def hold(self, client: bytes, seconds: float) -> None:
+        """Note that a client is lost, and for how long its nick is held. Never waits."""
 
     @abstractmethod
     def leave(self, client: bytes) -> None:
         """Give up a client that is this node's, with its nick. Never waits."""
 
     @abstractmethod
-    def claim(self, nick: str, client: bytes, account: str | None = None) -> None:
-        """Have a nick, normalized, belong to a client or an account of this node.
+    def check(self, nick: str) -> None:
+        """Make sure that a nick, normalized, is nobody's on another node, and looks like none.
 
-        Its former nick goes on belonging to it until `unclaim`. Waits for up to 10 s. Raises
-        Refused `nick_in_use`, `nick_too_similar` and `storage`.
+        Waits for up to 10 s. Raises Refused `nick_in_use`, `nick_too_similar` and `storage`.
         """
+
+    @abstractmethod
+    def claim(self, nick: str, client: bytes) -> None:
+        """Have a nick, normalized, belong to a client of this node. Raises and waits as `check`.
+
+        Its former nick goes on belonging to it until `unclaim`. All that others had decided about
+        accounts before is known when this returns, so the caller looks once more whether the nick
+        is an account's, and calls `restore` if it may not be had.
+        """
+
+    @abstractmethod
+    def reserve(self, nick: str, client: bytes | None = None) -> None:
+        """Keep a nick, normalized, for an account whose record is to be written.
+
+        It is free, or belongs to `client`. Until `unclaim` nobody else can have it; then the
+        record has to be written, or `restore` called. Raises and waits as `check`.
+        """
+
+    @abstractmethod
+    def restore(self, nick: str, client: bytes | None, former: str | None = None) -> None:
+        """Undo `claim` or `reserve`; `former` is the nick that a client has. Never waits."""
 
     @abstractmethod
     def unclaim(self, nick: str) -> None:
@@ -191,6 +248,7 @@ class Alone(Nodes):
     name = ""
     others: Final = ()
     leads = True
+    first = True
 
     def __init__(self) -> None:
         self._guests = count(1)
@@ -199,16 +257,34 @@ class Alone(Nodes):
         pass
 
     @contextmanager
-    def deciding(self) -> Iterator[None]:
+    def deciding(self, *, adopting: bool = False) -> Iterator[None]:
         yield
 
-    def enter(self, client: bytes) -> str | None:
+    def adopted(self, epoch: str) -> None:
+        pass
+
+    def known(self, client: bytes) -> str | None:
         return None
+
+    def enter(self, client: bytes, guest: str, former: str | None, *, account: bool) -> str | None:
+        return None if account else former or guest
+
+    def hold(self, client: bytes, seconds: float) -> None:
+        pass
 
     def leave(self, client: bytes) -> None:
         pass
 
-    def claim(self, nick: str, client: bytes, account: str | None = None) -> None:
+    def check(self, nick: str) -> None:
+        pass
+
+    def claim(self, nick: str, client: bytes) -> None:
+        pass
+
+    def reserve(self, nick: str, client: bytes | None = None) -> None:
+        pass
+
+    def restore(self, nick: str, client: bytes | None, former: str | None = None) -> None:
         pass
 
     def unclaim(self, nick: str) -> None:

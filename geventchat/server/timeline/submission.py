@@ -12,6 +12,13 @@ RecordChange: TypeAlias = tuple[str, str, bytes | None]
 """Kind and id of a record, and its new value; None: it is deleted."""
 
 
+class Behind(Exception):
+    """Another server has written one of these records meanwhile, and nothing was written.
+
+    What it wrote is heard by now: whoever has changed that record encodes it anew.
+    """
+
+
 class Submission(Struct, eq=False, gc=False):
     """A post, a topic, or the change of a post, to be stored; it then becomes an entry."""
 

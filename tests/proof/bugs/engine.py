@@ -8,28 +8,29 @@ import gevent
 
 from geventchat.server.timeline import Batch
 from geventchat.server.timeline import redis as package
-from geventchat.server.timeline.redis import RedisTimeline, life, retention
+from geventchat.server.timeline.redis import RedisTimeline, life, retention, storing
 from geventchat.server.timeline.redis import turn as turns
 from geventchat.server.timeline.redis.cleaning import Cleaning
 from geventchat.server.timeline.redis.engine import Away, Engine, InDoubt, Rejected
 from geventchat.server.timeline.redis.life import Life
 from geventchat.server.timeline.redis.rooms import FeedId
 from geventchat.server.timeline.redis.scripts import Script
+from geventchat.server.timeline.redis.storing import Storing
 from geventchat.server.timeline.redis.writer import Writer
 
 
 def deliver_from_the_answer() -> None:
     """Deliver what this server has stored when it is answered, not only when the feed brings it."""
-    real = RedisTimeline._judge
+    real = Storing.judge
 
-    def judge(self: RedisTimeline, passed: FeedId) -> None:
+    def judge(self: Storing, passed: FeedId) -> None:
         for turn in self._answered:
             if turn.place > passed:
                 batch = turns.batch(turn.submitted, turn.time, turn.results)
                 self._deliver(Batch([(entry, 0) for entry, _ in batch.entries]))
         real(self, passed)
 
-    RedisTimeline._judge = judge  # type: ignore[method-assign]
+    Storing.judge = judge  # type: ignore[method-assign]
 
 
 def retry_without_the_number() -> None:
@@ -65,13 +66,14 @@ def do_not_beat() -> None:
 def keep_the_life() -> None:
     """Do not notice that an engine has less than was seen."""
 
-    def look(self: Life, engine: Engine) -> bytes:
+    def confirm(self: Life, engine: Engine) -> None:
         told = life._told(engine)
         if told.get("role") != "master":
             raise Away("a replica")
-        return told["run_id"].encode()
+        self._run = told["run_id"].encode()
+        engine.call("HSET", "{gc}:life", "run", self._run)
 
-    Life._look = look  # type: ignore[method-assign]
+    Life.confirm = confirm  # type: ignore[method-assign]
     life._was_replica = lambda told: False
 
 
@@ -98,16 +100,16 @@ def deny_in_doubt() -> None:
 
 def send_two_turns() -> None:
     """Send a turn while another one is in flight, and store it then whatever its number."""
-    real = RedisTimeline._store
-    text = package._TURN.text
+    real = Storing._store
+    text = storing._TURN.text
     assert b"elseif number < former[1]" in text
     text = text.replace(b"elseif number < former[1]", b"elseif false")
-    package._TURN = Script("turn", text)  # type: ignore[misc]
+    storing._TURN = Script("turn", text)  # type: ignore[misc]
 
-    def store(self: RedisTimeline, turn: Any) -> None:
+    def store(self: Storing, turn: Any) -> None:
         gevent.spawn(real, self, turn)
 
-    RedisTimeline._store = store  # type: ignore[method-assign]
+    Storing._store = store  # type: ignore[method-assign]
 
 
 def leave_remains_in_memory() -> None:

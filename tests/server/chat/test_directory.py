@@ -34,7 +34,7 @@ class Rooms:
         self.directory.update(room)
 
     def names(self, members: int | None = None, name: str = "", prefix: str = "") -> list[str]:
-        return [room.name for room in self.directory.after(members, name, prefix)]
+        return [each for each, _ in self.directory.after(members, name, prefix)]
 
 
 def test_rooms_with_most_members_come_first_and_equals_by_name() -> None:

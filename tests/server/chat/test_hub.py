@@ -376,7 +376,7 @@ def test_a_crowded_room_hears_only_its_count_once_a_second(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(presence, "CROWDED", 3)
-    monkeypatch.setattr(presence, "_UNCROWDED", 2)
+    monkeypatch.setattr(presence, "UNCROWDED", 2)
     anna, bert, carl = (rich(harness, nick) for nick in ("anna", "bert", "carl"))
     seen(anna)
     dora = rich(harness, "dora")

@@ -342,7 +342,7 @@ class HubModel(RuleBasedStateMachine):
         order = sorted((-room.count, room.name) for room in rooms if room.count)
         order = [place for place in order if place[1] != PRIVATE]
         found = self.harness.hub.directory.after(None, "")
-        assert [(-room.count, room.name) for room in found] == order
+        assert [(-members, name) for name, members in found] == order
 
     @invariant()
     def a_nick_has_one_owner_that_is_connected_or_held(self) -> None:

@@ -1,15 +1,16 @@
 """Records: what changed in memory reaches the disk, and many changes with one write."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import gevent
+import msgspec
 import pytest
 from gevent.event import Event
 
 from geventchat.protocol.errors import Refused
 from geventchat.server.people import records
 from geventchat.server.people.records import Records, decoded
-from geventchat.server.timeline import RecordChange
+from geventchat.server.timeline import Behind, RecordChange
 
 
 class Kept:
@@ -29,9 +30,14 @@ class Disk:
         self.ready.set()
         self.written: list[dict[str, object]] = []
         self.failures = 0
+        self.faster: list[Callable[[], None]] = []
+        """What another server does before each of the next writes, which are behind then."""
 
     def keep(self, changes: Sequence[RecordChange]) -> None:
         self.ready.wait()
+        if self.faster:
+            self.faster.pop(0)()
+            raise Behind
         if self.failures:
             self.failures -= 1
             raise Refused("storage", "The disk is full.")
@@ -55,7 +61,7 @@ def test_what_changes_during_a_write_goes_out_with_the_next_all_at_once() -> Non
     gevent.idle()
     assert not any(each.ready() for each in saving)
     disk.ready.set()
-    gevent.joinall(saving, timeout=5, raise_error=True)
+    gevent.joinall(saving, timeout=20, raise_error=True)
     assert disk.written == [{"a": 1}, {"a": 2, "b": 3, "c": None}]
 
 
@@ -79,7 +85,7 @@ def test_a_failed_write_is_reported_and_tried_again(monkeypatch: pytest.MonkeyPa
     with pytest.raises(Refused):
         kept.save(account)
     account.state = 2
-    kept.note(Kept("b", 3)).get(timeout=5)
+    kept.note(Kept("b", 3)).get(timeout=20)
     kept.save()
     assert disk.written == [{"a": 2, "b": 3}]
 
@@ -98,7 +104,7 @@ def test_what_cannot_be_encoded_fails_for_who_saves_it_alone(
     with pytest.raises(TypeError):
         kept.save(Kept("c", 3), Kept("bad", object()))
     disk.ready.set()
-    gevent.joinall([saving, other], timeout=5, raise_error=True)
+    gevent.joinall([saving, other], timeout=20, raise_error=True)
     kept.save(Kept("d", 4))
     assert disk.written == [{"a": 1}, {"b": 2}, {"d": 4}]
     assert not caplog.records
@@ -109,7 +115,7 @@ def test_what_cannot_be_encoded_later_is_logged_once_and_delays_nobody(
 ) -> None:
     disk = Disk()
     kept = Records(disk.keep)
-    kept.note(Kept("bad", "\ud800"), Kept("a", 1)).get(timeout=5)
+    kept.note(Kept("bad", "\ud800"), Kept("a", 1)).get(timeout=20)
     kept.save(Kept("b", 2))
     assert disk.written == [{"a": 1}, {"b": 2}]
     assert [record.getMessage() for record in caplog.records] == [
@@ -134,6 +140,90 @@ def test_what_others_changed_is_waited_for_and_not_written_again() -> None:
     waiting = [gevent.spawn(kept.settle, account)]
     gevent.idle()
     waiting.append(gevent.spawn(kept.settle, account))  # while it is being written
+    gevent.idle()
+    assert not any(each.ready() for each in waiting)
+    disk.ready.set()
+    gevent.joinall(waiting, timeout=20, raise_error=True)
+    assert disk.written == [{"a": 1}]
+
+
+# Another server on the same store
+
+
+def test_what_another_server_wrote_first_is_merged_and_not_overwritten() -> None:
+    disk = Disk()
+    kept, both = Records(disk.keep), Kept("a", 1)
+
+    def hear() -> None:
+        both.state = 5  # what is there is the larger of the two
+        kept.hear(both, msgspec.msgpack.encode(4))
+
+    disk.faster = [hear, lambda: None]
+    kept.save(both, Kept("b", 2))
+    assert disk.written == [{"a": 5, "b": 2}]
+
+
+def test_what_another_server_wrote_as_it_is_here_is_not_written_again() -> None:
+    disk = Disk()
+    disk.ready.clear()
+    kept, under_way, next_one = Records(disk.keep), Kept("a", 1), Kept("b", 2)
+    saving = gevent.spawn(kept.save, under_way)
+    gevent.idle()
+    later = gevent.spawn(kept.save, next_one, Kept("c", 3))
+    gevent.idle()
+
+    def hear() -> None:
+        kept.hear(under_way, msgspec.msgpack.encode(1))
+        kept.hear(next_one, msgspec.msgpack.encode(2))
+
+    disk.faster = [hear]
+    disk.ready.set()
+    gevent.joinall([saving, later], timeout=5, raise_error=True)
+    assert disk.written == [{"c": 3}]
+
+
+def test_a_record_that_another_server_made_anew_is_written_from_its_new_place() -> None:
+    """Somebody left a room here, and joined it again there: that is another membership."""
+    disk = Disk()
+    kept, left, joined = Records(disk.keep), Kept("a", None), Kept("a", 7)
+    disk.faster = [lambda: kept.hear(joined, msgspec.msgpack.encode(6))]
+    kept.save(left)
+    assert disk.written == [{"a": 7}]
+
+
+def test_a_record_that_is_not_to_be_written_is_not_written_because_another_server_did() -> None:
+    disk = Disk()
+    kept = Records(disk.keep)
+    kept.hear(Kept("a", 1), msgspec.msgpack.encode(2))
+    kept.save()
+    assert disk.written == []
+
+
+def test_who_is_always_behind_is_refused_once_and_tried_again_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(records, "_RETRY_SECONDS", 0)
+    disk = Disk()
+    disk.faster = [lambda: None] * 10
+    kept = Records(disk.keep)
+    with pytest.raises(Refused):
+        kept.save(Kept("a", 1))
+    assert [record.getMessage() for record in caplog.records] == [
+        "writing 1 records failed: other servers write them too"
+    ]
+    kept.save(Kept("b", 2))
+    assert disk.written == [{"a": 1, "b": 2}]
+
+
+def test_settled_waits_for_what_was_noted_and_for_nothing_else() -> None:
+    disk = Disk()
+    kept = Records(disk.keep)
+    kept.settled()
+    disk.ready.clear()
+    kept.note(Kept("a", 1))
+    waiting = [gevent.spawn(kept.settled)]
+    gevent.idle()
+    waiting.append(gevent.spawn(kept.settled))  # while it is being written
     gevent.idle()
     assert not any(each.ready() for each in waiting)
     disk.ready.set()

@@ -1,20 +1,16 @@
 """The timeline on Redis or Valkey: what one node stores there, and what it hears from there.
 
-Submissions are stored by the turn, in one script; one turn is in flight. What was stored comes
-back by the feed, one's own too, so that all nodes hear one order. A turn has a number: one whose
-answer was lost is asked for again, and stored once.
+What was stored comes back by the feed, one's own too, so that all nodes hear one order.
 """
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from typing import Final
 
 import gevent
 import msgspec
-from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from geventchat.config import BadSetting, Limits
@@ -23,60 +19,35 @@ from geventchat.protocol.events import ListedRoom, Post
 from geventchat.server.timeline import Batch, Change, RecordChange, Submission, Timeline
 from geventchat.server.timeline.redis import turn as turns
 from geventchat.server.timeline.redis.backoff import pauses
-from geventchat.server.timeline.redis.engine import Away, Engine, EngineError, InDoubt, Rejected
+from geventchat.server.timeline.redis.beating import Beating
+from geventchat.server.timeline.redis.engine import Engine, EngineError
 from geventchat.server.timeline.redis.feed import Feed, Fields
-from geventchat.server.timeline.redis.life import Fenced, InUse, Life, LifeEnded, by
+from geventchat.server.timeline.redis.keeping import Keeping
+from geventchat.server.timeline.redis.life import LEAVE, Fenced, InUse, Life, LifeEnded, by
+from geventchat.server.timeline.redis.live import Live
 from geventchat.server.timeline.redis.maintenance import Maintenance
+from geventchat.server.timeline.redis.nodes import RedisNodes
 from geventchat.server.timeline.redis.pages import Pages
 from geventchat.server.timeline.redis.reader import Reader
 from geventchat.server.timeline.redis.rooms import FeedId, OpenRooms, Trimmed, feed_id
-from geventchat.server.timeline.redis.scripts import Script
+from geventchat.server.timeline.redis.storing import Storing
 from geventchat.server.timeline.redis.url import parse
-from geventchat.server.timeline.redis.writer import WAIT_SECONDS, Writer
+from geventchat.server.timeline.redis.writer import WAIT_SECONDS, Problem, Writer
 
 RECENT_BYTES: Final = 16 << 20
 """Size of the cache of the newest posts: some 30,000 short ones."""
-MOST_WAITING: Final = 32 << 20
-"""Bytes of submissions that wait to be stored; further ones fail at once."""
-_SUBMISSION_BYTES: Final = 400
-"""Memory for a submission without its text. Measured, CPython 3.11."""
-_TURN_SUBMISSIONS: Final = 512
-_TURN_BYTES: Final = 256 << 10
 ENGINE_SECONDS: Final = 5.0
 """How long an answer of the engine may take until the connection is given up."""
-_BEAT_SECONDS: Final = 1.0
-_FEED_BEATS: Final = 60
-"""How long an entry of the feed is kept, at least."""
 _DEAF_SECONDS: Final = 10.0
 """After so long without hearing what is there the server is not ready for clients."""
 _READ_SECONDS: Final = 5.0
-
-_TURN: Final = Script("turn")
-_BEAT: Final = Script("beat")
+_LEAVE_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(eq=False, slots=True)
-class _Turn:
-    """What was submitted and is on its way, until the feed has passed it."""
-
-    number: int
-    submitted: list[Submission]
-    since: float
-    """When the first of them was submitted, by the monotonic clock."""
-    began: float = field(default_factory=time.perf_counter)
-    doubtful: bool = False
-    """Whether it was sent, and may have been stored."""
-    place: FeedId = (0, 0)
-    """The entry that the feed has to pass before the verdicts are told."""
-    time: int = 0
-    results: bytes = b""
-    """The answer of the engine, once it is there."""
-
-
 class RedisTimeline(Timeline):
-    """Stores everything on the engine at a URL, which one server at a time may use."""
+    """Stores everything on the engine at a URL, as one of the nodes that do."""
 
     def __init__(
         self,
@@ -94,41 +65,49 @@ class RedisTimeline(Timeline):
             raise BadSetting("timeline", url, str(error)) from None
         self._life = Life()
         first = self._register()
-        self.epoch = self._life.epoch
-        self._writer = Writer(self._connected(self._life.confirm), self._life, self._renew)
+        self.epoch = self._life.adopted = self._life.epoch
+        self._problem = Problem(self._where)
+        self._writer = self._new_writer()
+        self._others = self._new_writer()
+        """For all that is not a turn, which would wait for turns."""
+        self._feed = Feed(
+            lambda: self._connected(self._life.confirm_reading), first, self._hear, self._life
+        )
+        live = Live(self._where, self._life, self._new_writer())
+        self.nodes: RedisNodes = RedisNodes(self._life, self._others, self._feed, live)
         self._reads = self._connected(self._life.confirm_reading)
         self._rooms = OpenRooms()
         self._pages = Pages(self._rooms, Reader(self._reads), recent_bytes)
-        self._feed = Feed(lambda: self._connected(self._life.confirm_reading), first, self._hear)
+        self._keeping = Keeping(self._others, self._life, self._feed)
+        self.nodes.begin()
         identity = lambda: (self._life.node, self._life.number)  # noqa: E731
-        self._maintenance = Maintenance(lambda: self._reads, identity)
+        self._maintenance = Maintenance(lambda: self._reads, identity, lambda: self.nodes.leads)
         self.configure(limits or Limits())
-        self._since = 0.0
-        """When the first of the submissions that wait was submitted."""
-        self._bytes = 0
-        """Size of what waits."""
-        self._overflow: list[int] = []
-        """The numbers of submissions for which there is no space."""
-        self._number = 0
-        self._sent: dict[int, _Turn] = {}
-        """Turns whose verdicts are not told, by number; the last may be in flight."""
-        self._answered: deque[_Turn] = deque()
-        """Those of them that have an answer which is ahead of the feed."""
-        self._told = Event()
+        self._storing = Storing(
+            self._writer, self._life, self._feed, self._submitted, self._deliver, self.store_times
+        )
+        self._beating = Beating(self._others, self._life, self.nodes, self._feed)
         self._renewing = BoundedSemaphore()
         self._helpers: list[gevent.Greenlet[[], None]] = []
+        self._spawn("beat", self._beat)  # loading what is stored may take longer than the lease
 
     def _connected(self, confirm: Callable[[Engine], None] | None = None) -> Engine:
         name = self._life.name
         return Engine(self._where, name=name, seconds=ENGINE_SECONDS, on_connect=confirm)
 
+    def _new_writer(self) -> Writer:
+        engine = self._connected(self._life.confirm)
+        with suppress(EngineError):
+            engine.call("PING")  # connected, it can be closed at once
+        return Writer(engine, self._life, self._problem, self._renew)
+
     def _register(self) -> FeedId:
-        """Become the node that stores; return where the feed begins for it. Raises BadSetting."""
+        """Become a node that stores; return where the feed begins for it. Raises BadSetting."""
         engine = self._connected()
         try:
             return self._life.register(engine, lone=not self._where.everysec)
         except InUse:
-            text = "is in use by another server; several on one store are not supported yet"
+            text = "is in use by `geventchat history`, or by servers that do not answer"
         except EngineError as error:
             text = error.text.removeprefix("IMPORT ")
         finally:
@@ -140,7 +119,15 @@ class RedisTimeline(Timeline):
 
     @property
     def failing(self) -> bool:
-        return self._writer.problem is not None or self._feed.deaf_seconds > _DEAF_SECONDS
+        return self._problem.reason is not None or self._feed.deaf_seconds > _DEAF_SECONDS
+
+    @property
+    def feed_holes(self) -> int:
+        return self._feed.holes
+
+    @property
+    def silent_seconds(self) -> float:
+        return self._feed.silent_seconds
 
     # Rooms
 
@@ -209,101 +196,16 @@ class RedisTimeline(Timeline):
     # Storing
 
     def keep(self, changes: Sequence[RecordChange]) -> None:
-        self._writer.keep(changes)
+        self._keeping.keep(changes)
 
     def append(self, submission: Submission) -> None:
-        size = _size(submission)
-        if self.lost is not None or self._bytes + size > MOST_WAITING:
-            if not self._overflow:
-                gevent.get_hub().loop.run_callback(self._fail_overflow)
-            self._overflow.append(submission.number)
-            return
-        if not self._submitted:
-            self._since = time.monotonic()
-        self._bytes += size
-        super().append(submission)
-
-    def _fail_overflow(self) -> None:
-        numbers, self._overflow = self._overflow, []
-        self._deliver(Batch(failed=numbers))
+        self._storing.append(submission)
 
     def _take_turns(self) -> None:
         try:
-            while (turn := self._next_turn()) is not None or self._sent:
-                if turn is not None:
-                    self._store(turn)
-                else:  # closing, but what is still to be told may be answered
-                    self._told.clear()
-                    self._told.wait()
-        except Fenced:
-            self._lose()
-
-    def _next_turn(self) -> _Turn | None:
-        """Wait for submissions, and begin a turn with the first of them; None: it is closing."""
-        while not self._submitted and not self._closing:
-            self._wake.clear()
-            self._wake.wait()
-        count = size = 0
-        for each in self._submitted[:_TURN_SUBMISSIONS]:
-            if count and size + _size(each) > _TURN_BYTES:
-                break
-            size += _size(each)
-            count += 1
-        if not count:
-            return None
-        self._number += 1
-        turn = _Turn(self._number, self._submitted[:count], self._since)
-        self._sent[turn.number] = turn
-        del self._submitted[:count]
-        self._bytes -= size
-        self._since = time.monotonic()
-        return turn
-
-    def _store(self, turn: _Turn) -> None:
-        """Have a turn stored, or give it up. Waits. Raises Fenced."""
-        try:
-            blob, waits = turns.packed(turn.submitted), pauses()
-        except Exception:  # a bug
-            _log.exception("storing %d messages failed", len(turn.submitted))
-            self._give_up(turn, alone=True)
-            return
-        while turn.number in self._sent:  # else it was heard, or its life has ended
-            try:
-                place, when, results = self._writer.run(_TURN, turn.number, blob)
-            except LifeEnded:
-                continue
-            except (Away, InDoubt) as error:
-                turn.doubtful = turn.doubtful or isinstance(error, InDoubt)
-                if time.monotonic() > turn.since + WAIT_SECONDS:
-                    self._give_up(turn)
-                else:
-                    gevent.sleep(next(waits))
-            except Rejected as error:
-                _log.error("storing %d messages failed: %s", len(turn.submitted), error.text)
-                self._give_up(turn, alone=not turn.doubtful)
-            else:
-                self.store_times.observe(time.perf_counter() - turn.began)
-                turn.place, turn.time, turn.results = feed_id(place), int(when), results
-                self._life.note(turn.place)
-                self._answered.append(turn)
-                self._judge(self._feed.passed)
-                return
-
-    def _give_up(self, turn: _Turn, *, alone: bool = False) -> None:
-        """Tell the authors of a turn what became of it; unless `alone`, all behind it fail, too."""
-        if self._sent.pop(turn.number, None) is None:  # the feed brought it a moment ago
-            return
-        numbers = [each.number for each in turn.submitted]
-        waiting = [] if alone else [each.number for each in self._take_all()]
-        if turn.doubtful:
-            self._deliver(Batch(unknown=numbers, failed=waiting))
-        else:
-            self._deliver(Batch(failed=numbers + waiting))
-
-    def _take_all(self) -> list[Submission]:
-        taken, self._submitted = self._submitted, []
-        self._bytes = 0
-        return taken
+            self._storing.run()
+        except Fenced as fenced:
+            self._lose(fenced)
 
     # Hearing
 
@@ -311,17 +213,20 @@ class RedisTimeline(Timeline):
         """Follow an entry of the feed, and tell the verdicts that have waited for it."""
         node, number = by(fields)
         if b"b" in fields:
-            turn = None
+            submitted = None
             if node == self._life.node.encode():
-                turn = self._sent.pop(int(number), None)
-            submitted = turns.unpacked(fields[b"b"]) if turn is None else turn.submitted
+                submitted = self._storing.heard(int(number))
+            if submitted is None:
+                submitted = turns.unpacked(fields[b"b"])
             batch = turns.batch(submitted, int(fields[b"m"]), fields[b"r"])
             self._follow(place, batch)
-            self._tell(batch)
+            self._storing.tell(batch)
         elif b"x" in fields:
             self._rooms.hear(place, Trimmed(*msgspec.msgpack.decode(fields[b"x"])))
+        else:
+            self.nodes.hear(place, fields)
         self._life.note(place, (node, number))
-        self._judge(place)
+        self._storing.judge(place)
 
     def _follow(self, place: FeedId, batch: Batch) -> None:
         for entry, number in batch.entries:
@@ -332,27 +237,19 @@ class RedisTimeline(Timeline):
                 known = self._rooms.get(entry.room)
                 self._maintenance.note_written(entry.room, known.top + 1 - known.oldest)
 
-    def _judge(self, passed: FeedId) -> None:
-        """Tell the verdicts of turns that have stored nothing, up to a place in the feed."""
-        while self._answered and self._answered[0].place <= passed:
-            turn = self._answered.popleft()
-            if self._sent.pop(turn.number, None) is not None:
-                self._tell(turns.batch(turn.submitted, turn.time, turn.results))
-
-    def _tell(self, batch: Batch) -> None:
-        self._told.set()
-        self._deliver(batch)
-
     # Living
 
     def start(self) -> None:
         super().start()
-        helpers = {
-            "feed": self._feed.run, "beat": self._beat, "maintenance": self._maintenance.run,
-        }  # fmt: skip
-        self._helpers = [gevent.spawn(helper) for helper in helpers.values()]
-        for greenlet, name in zip(self._helpers, helpers, strict=True):
-            greenlet.name = name
+        self._spawn("feed", self._feed.run)
+        self._spawn("maintenance", self._maintenance.run)
+        for name, function in self.nodes.helpers.items():
+            self._spawn(name, function)
+
+    def _spawn(self, name: str, function: Callable[[], None]) -> None:
+        greenlet = gevent.spawn(function)
+        greenlet.name = name
+        self._helpers.append(greenlet)
 
     @property
     def greenlets(self) -> list["gevent.Greenlet[..., None]"]:
@@ -360,32 +257,46 @@ class RedisTimeline(Timeline):
 
     def close(self, seconds: float) -> bool:
         end = time.monotonic() + seconds
+        self._storing.close()
         stored = super().close(seconds)
         gevent.killall(self.greenlets)
         self._feed.close()
         self._reads.close()
-        self._writer.close(max(end - time.monotonic(), 0))
+        self._keeping.close(max(end - time.monotonic(), 0))
+        self.nodes.close()
+        self._leave(max(end - time.monotonic(), 0))
+        self._others.close()
+        self._writer.close()
         return stored and self.lost is None
 
+    def _leave(self, seconds: float) -> None:
+        """End the lease, so that the others need not wait for its end."""
+        with suppress(EngineError, LifeEnded, Fenced, gevent.Timeout):
+            gevent.with_timeout(min(seconds, _LEAVE_SECONDS), self._others.run, LEAVE)
+
     def _beat(self) -> None:
-        """Renew the lease once a second, and trim the feed."""
-        last, seen = b"", deque[bytes]()
         try:
             while True:
-                gevent.sleep(_BEAT_SECONDS)
-                trim = seen.popleft() if len(seen) > _FEED_BEATS else b""
-                try:
-                    last = self._writer.run(_BEAT, last, trim)
-                except (EngineError, LifeEnded):
-                    seen.clear()
-                    continue
-                seen.append(last)
-                self._feed.expect(feed_id(last))
+                self._beating.next()
                 self.posts_trimmed = self._maintenance.trimmed
                 if self._feed.broken:
-                    self._renew(self._life.number)
+                    self._mend()
+        except Fenced as fenced:
+            self._lose(fenced)
+
+    def _mend(self) -> None:
+        """Go on after something in the feed was missed. Waits. Raises Fenced.
+
+        What another node has stored since may only have been in the feed. So it is a new life if
+        no other is there; otherwise the others go on, and clients come back to them.
+        """
+        try:
+            self._life.end(self._reads)
+        except EngineError:
+            return
         except Fenced:
-            self._lose()
+            raise Fenced(f"something in the feed of {self._where} was missed") from None
+        self._renew(self._life.number)
 
     def _renew(self, ended: int) -> None:
         """Begin a new life after one that has ended, unless that was done. Waits. Raises Fenced."""
@@ -393,20 +304,21 @@ class RedisTimeline(Timeline):
             if self._life.number != ended:
                 return
             _log.warning("%s lacks what was stored there: new epoch", self._where)
-            self._drop_all()
+            self._storing.drop_all()
             engine, waits, until = self._connected(), pauses(), time.monotonic() + WAIT_SECONDS
             try:
                 while True:
                     try:
-                        begun = self._life.renew(engine)
+                        begun = self._life.join(engine)
+                        self._life.get_known(engine, begun)
                         reader = Reader(engine)
                         states = {room: reader.open(room) for room in self._rooms.held}
                         break
                     except (EngineError, Refused) as error:
-                        self._writer.note(str(error))
+                        self._problem.note(str(error))
                         if time.monotonic() > until:
                             until += WAIT_SECONDS
-                            self._drop_all()
+                            self._storing.drop_all()
                         gevent.sleep(next(waits))
             finally:
                 engine.close()
@@ -414,28 +326,17 @@ class RedisTimeline(Timeline):
             self._reads = self._connected(self._life.confirm_reading)
             self._pages.begin(Reader(self._reads))
             self._rooms.begin(states)
+            former = self._life.others
             self._life.begin(begun)
+            self.nodes.go_on(former)
             self.epoch = begun.epoch
             self._feed.go_on(begun.place)
-            self._drop_all()
+            self._storing.drop_all()
             self.epoch_changed()
 
-    def _drop_all(self) -> None:
-        """Tell everybody who waits that it is not known what was stored."""
-        dropped = [each for turn in self._sent.values() for each in turn.submitted]
-        dropped += self._take_all()
-        self._sent.clear()
-        self._answered.clear()
-        self._tell(Batch(unknown=[each.number for each in dropped]))
-
-    def _lose(self) -> None:
-        """End, since another server stores there."""
-        self.lost = f"another server has taken over {self._where}"
-        self._drop_all()
+    def _lose(self, fenced: Fenced) -> None:
+        """End, since the others go on without this node."""
+        reason = f"the other servers on {self._where} go on without this one"
+        self.lost = self.lost or str(fenced) or reason
+        self._storing.end()
         self._feed.end()
-        self._closing = True
-        self._wake.set()
-
-
-def _size(submission: Submission) -> int:
-    return len(submission.text) + _SUBMISSION_BYTES

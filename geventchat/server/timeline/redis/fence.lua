@@ -1,7 +1,7 @@
--- Ends the script with an error unless this node is the registered one, in this life.
+-- Ends the script with an error unless this node has a lease, in this life.
 local function fence(node, life)
-  local registered = redis.call('HMGET', '{gc}:life', 'node', 'life')
-  if registered[1] ~= node or registered[2] ~= life then
-    error({err = 'FENCED this node is not registered any more'})
+  if redis.call('HGET', '{gc}:life', 'life') ~= life
+    or redis.call('HEXISTS', '{gc}:leases', node) == 0 then
+    error({err = 'FENCED this node has no lease any more'})
   end
 end

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import gevent
@@ -15,14 +15,12 @@ from geventchat.server.timeline.redis import export, fitness, keys, restore
 from geventchat.server.timeline.redis.engine import Engine, EngineError, Rejected
 from geventchat.server.timeline.redis.life import Fenced, InUse, Life
 from geventchat.server.timeline.redis.retention import USED, Retention, policy_of
-from geventchat.server.timeline.redis.scripts import Script
 from geventchat.server.timeline.redis.url import parse
 from geventchat.server.timeline.retention_policy import RetentionPolicy
 
 _NAME: Final = "geventchat-history"
 _SECONDS: Final = 30.0
 """How long a command may take: a busy engine is no reason to give up an export."""
-_BEAT: Final = Script("beat")
 _BEAT_SECONDS: Final = 1.0
 
 
@@ -40,12 +38,14 @@ class RedisHistory(History):
         life = Life()
         with self._connected(life.name) as engine:
             self._check_begun(engine)
-            life.register(engine, lone=not engine.where.everysec, seconds=0)
+            life.register(engine, lone=not engine.where.everysec, alone=True, seconds=0)
             beat = gevent.spawn(_beat, engine, life)
             try:
                 yield _Claimed(engine, life)
             finally:
                 beat.kill()
+                with suppress(EngineError):
+                    life.leave(engine)
 
     def import_lines(self, lines: Iterable[bytes]) -> EndLine:
         fitness.check(self._path)
@@ -91,11 +91,11 @@ class RedisHistory(History):
 
 
 def _beat(engine: Engine, life: Life) -> None:
-    """Keep servers out, for ever; one that comes nevertheless ends what is under way."""
+    """Keep servers out, without an end; one that comes nevertheless ends what is under way."""
     while True:
         gevent.sleep(_BEAT_SECONDS)
         try:
-            engine.run(_BEAT, (), life.node, life.number, "", "")
+            life.beat(engine)
         except EngineError:
             continue  # what is under way meets the same
 
@@ -145,4 +145,5 @@ class _Claimed(_Reading, Writable):
         return retention.trimmed
 
     def renew(self) -> None:
-        self._life.begin(self._life.renew(self._engine))
+        self._life.end(self._engine)
+        self._life.begin(self._life.join(self._engine))

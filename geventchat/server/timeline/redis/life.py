@@ -1,17 +1,19 @@
 """The life of a store, and the place of this node in it.
 
 A life is the time in which nothing that somebody has seen is lost. Whenever the engine may have
-been exchanged for one that has less, the node asks for the newest entry of the feed that it knows.
-If that is not there a new life begins, and with it an epoch: positions mean something else.
+been exchanged for one that has less, each node asks for the newest entry of the feed that it knows.
+If one is not there a new life begins, and with it an epoch: positions mean something else. One node
+begins it, and the others join it.
 """
 
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import gevent
+from gevent.event import Event
 
 from geventchat.server.timeline.redis.engine import Away, Engine, Rejected
 from geventchat.server.timeline.redis.fitness import examine
@@ -19,35 +21,60 @@ from geventchat.server.timeline.redis.rooms import FeedId, feed_id
 from geventchat.server.timeline.redis.scripts import Script
 
 LEASE_SECONDS: Final = 5
-_REGISTER_SECONDS: Final = LEASE_SECONDS + 1
-_ASK_SECONDS: Final = 0.5
+_REGISTER_SECONDS: Final = 3 * LEASE_SECONDS
+_ASK_SECONDS: Final = 0.05
+_KNOWN_SECONDS: Final = 6 * LEASE_SECONDS
+_QUIET_MS: Final = 2000
+"""A node that did not beat for so long and has no connection is gone."""
+_CONFIRM_SECONDS: Final = 5.0
+"""How long nodes wait for others to find what they know in an engine that was restarted."""
 _NAME: Final = "geventchat-"
 
 _REGISTER: Final = Script("register")
+BEAT: Final = Script("beat")
+_CONFIRM: Final = Script("confirm")
 _RENEW: Final = Script("renew")
+LEAVE: Final = Script("leave")
+
+_KNOWN_BY: Final = (b"n", b"h", b"g", b"d", b"q", b"x")
+
+_WAIT, _GOES_ON, _ENDED, _FENCED = range(4)
+"""What confirm.lua says of a life."""
 
 _log = logging.getLogger(__name__)
 
 
 class Fenced(Exception):
-    """Another server stores there by now."""
+    """The lease of this node has ended, and the others go on without it."""
 
 
 class LifeEnded(Exception):
-    """What this node has heard is not all there any more."""
+    """What this node has heard is not all there any more, or another life has begun."""
 
 
 class InUse(Exception):
-    """Another server stores there."""
+    """Another node stores there."""
 
 
 class Begun(NamedTuple):
-    """A new life."""
+    """The part of this node in a life."""
 
     number: int
     epoch: str
     place: FeedId
-    """Its first entry."""
+    """The entry that tells of this node."""
+    others: Sequence[str]
+
+
+class Beaten(NamedTuple):
+    """The answer to a beat."""
+
+    last: bytes
+    """The id of the feed's last entry."""
+    known: bool
+    """Whether all others know this node."""
+    others: Sequence[str]
+    """The other nodes that live."""
 
 
 class Life:
@@ -59,123 +86,219 @@ class Life:
         """By which the engine knows this node's connections."""
         self.number = 0
         self.epoch = ""
+        self.adopted = ""
+        """The epoch whose records the memory of the server has."""
+        self.others: frozenset[str] = frozenset()
+        """The other nodes that are known to live."""
+        self.first = True
+        """Whether no other node was there when this one came to the life."""
+        self.sure_until = 0.0
+        """Until when the lease lasts for sure, by the monotonic clock: later it may have ended."""
+        self.hurry: Final = Event()
+        """Set when a beat is due at once."""
         self._known: FeedId = (0, 0)
         self._by: tuple[bytes, bytes] | None = None
         """Node and turn of the newest entry that is known."""
         self._run = b""
+        self._asking: tuple[str, float] = "", 0.0
+        """In which process it was asked how it goes on, and since when."""
 
     def begin(self, begun: Begun) -> None:
         """Take part in a life from now on. Never waits."""
-        self.number, self.epoch, self._known = begun
+        self.number, self.epoch, self._known, others = begun
+        self.others = frozenset(others)
+        self.first = not others
         self._by = None
+
+    @property
+    def sure(self) -> bool:
+        """Whether nobody can have taken this node for dead. Never waits.
+
+        Otherwise it hears nothing before it has beaten: others may have settled what is kept.
+        """
+        return time.monotonic() < self.sure_until
 
     def note(self, place: FeedId, by: tuple[bytes, bytes] | None = None) -> None:
         """Note that an entry is there, and whose it is if that is known. Never waits."""
         if place > self._known or (place == self._known and by is not None):
             self._known, self._by = place, by
 
-    def register(self, engine: Engine, *, lone: bool, seconds: float = _REGISTER_SECONDS) -> FeedId:
-        """Become the node that stores; return where to hear from. Raises InUse, EngineError.
+    def beat(
+        self,
+        engine: Engine,
+        begun: Begun | None = None,
+        last: bytes = b"",
+        gone: Iterable[str] = (),
+    ) -> Beaten:
+        """Renew the lease of this node. Raises EngineError, of FENCED if it has none."""
+        number = self.number if begun is None else begun.number
+        came = "" if begun is None else "{}-{}".format(*begun.place)
+        began = time.monotonic()
+        answer = beaten(engine.run(BEAT, (), self.node, number, last, "", came, *gone))
+        self.sure_until = began + LEASE_SECONDS
+        return answer
 
-        `lone`: whether an engine that was restarted has everything that was ever seen. `seconds`:
-        how long to wait for the end of another, which may hang.
+    def register(
+        self, engine: Engine, *, lone: bool, alone: bool = False, seconds: float | None = None
+    ) -> FeedId:
+        """Become a node that stores; return where to hear from. Raises InUse, EngineError.
+
+        `lone`: whether an engine that was restarted has everything that was ever seen. `alone`:
+        whether no other node may store meanwhile. `seconds`: how long to wait for others, which
+        may hang, and until all others know this node.
         """
-        end = time.monotonic() + seconds
-        dead = ""
+        end = time.monotonic() + (_REGISTER_SECONDS if seconds is None else seconds)
         while True:
-            told = _told(engine)
-            run = told["run_id"]
-            epoch, renews = secrets.token_urlsafe(16), int(not lone or _was_replica(told))
-            found = engine.run(_REGISTER, (), self.node, run, epoch, dead, renews)
-            if len(found) == 3:
-                self._run = run.encode()
-                self.begin(Begun(found[0], found[1].decode(), feed_id(found[2])))
-                return self._known
-            node = found[0].decode()
-            if not is_connected(engine, node):
-                dead = node
-            elif time.monotonic() > end:
+            begun, others = self._ask_to_join(engine, lone=lone, alone=alone)
+            if begun is not None:
+                break
+            if time.monotonic() > end and not gone(engine, others):
                 raise InUse
-            else:
+            gevent.sleep(_ASK_SECONDS)
+        self.get_known(engine, begun)
+        self.begin(begun)
+        return begun.place
+
+    def join(self, engine: Engine) -> Begun:
+        """Join the life that goes on, or begin it. Raises EngineError.
+
+        The caller takes part in it when all others know this node.
+        """
+        begun, _ = self._ask_to_join(engine, lone=False)
+        if begun is None:
+            raise Away("other nodes have not yet found what they know")
+        return begun
+
+    def _ask_to_join(
+        self, engine: Engine, *, lone: bool, alone: bool = False
+    ) -> tuple[Begun | None, Sequence[str]]:
+        told = _told(engine)
+        run, began = told["run_id"], time.monotonic()
+        epoch, renews = secrets.token_urlsafe(16), int(not lone or _was_replica(told))
+        found = engine.run(
+            _REGISTER, (), self.node, run, epoch, renews, int(alone), self.number, *gone(engine)
+        )
+        if not found[0]:
+            return None, [each.decode() for each in found[1:]]
+        self._run = run.encode()
+        self.sure_until = began + LEASE_SECONDS
+        others = [each.decode() for each in found[4:]]
+        return Begun(found[1], found[2].decode(), feed_id(found[3]), others), ()
+
+    def get_known(self, engine: Engine, begun: Begun) -> None:
+        """Wait until all others know this node; before, it neither stores nor hears.
+
+        Otherwise these could go on with an older file in which it never was, and nobody would ask
+        what it has seen. Raises EngineError.
+        """
+        last, next_look = b"", time.monotonic()
+        end, known = next_look + _KNOWN_SECONDS, not begun.others
+        while not known:
+            dead: Sequence[str] = ()
+            if time.monotonic() > next_look:
+                next_look, dead = time.monotonic() + 10 * _ASK_SECONDS, gone(engine)
+            last, known, _ = self.beat(engine, begun, last, dead)
+            if not known and time.monotonic() > end:
+                raise Away("other nodes do not take notice of this one")
+            if not known:
                 gevent.sleep(_ASK_SECONDS)
 
     def confirm(self, engine: Engine) -> None:
-        """Make sure that an engine has all that this node knows. Raises LifeEnded, Fenced."""
-        run = self._look(engine)
-        if run != self._run:
+        """Make sure that an engine has all that the nodes know. Raises LifeEnded, Fenced, Away."""
+        told = _told(engine)
+        if told.get("role") != "master":
+            raise Away(f"{engine.where} is a replica")
+        run = told["run_id"]
+        if run.encode() != self._run:
             _check(engine)
-            if engine.where.everysec or _was_replica(_told(engine)):
-                raise LifeEnded
-            engine.call("HSET", "{gc}:life", "run", run)
-            self._run = run
+        if self._asking[0] != run:
+            self._asking = run, time.monotonic()
+        whole = not engine.where.everysec and not _was_replica(told)
+        waited = time.monotonic() - self._asking[1] > _CONFIRM_SECONDS
+        by = self._by or (b"", b"")  # others may learn of a newer entry meanwhile
+        place = "{}-{}".format(*self._known)
+        found = engine.run(
+            _CONFIRM, (), self.node, self.number, self.epoch, run, int(whole), int(waited),
+            secrets.token_urlsafe(16), place, *by, self.node, *sorted(self.others),
+        )  # fmt: skip
+        if found == _WAIT:
+            raise Away(f"{engine.where} was restarted: other nodes have not yet compared it")
+        if found == _ENDED:
+            raise LifeEnded
+        if found == _FENCED:
+            raise Fenced
+        if self._run != run.encode():
+            self.sure_until = 0.0
+            self.hurry.set()
+            self._run = run.encode()
             _log.info("%s was restarted and has everything", engine.where)
 
     def confirm_reading(self, engine: Engine) -> None:
         """Make sure that a connection is to the same engine as the one that stores. Raises Away."""
-        try:
-            run = self._look(engine)
-        except (Fenced, LifeEnded):
-            raise Away(f"{engine.where} has another history") from None
+        run = _told(engine)["run_id"].encode()
         if run != self._run:
             raise Away(f"{engine.where} was restarted")
+        stored = engine.call("HMGET", "{gc}:life", "life", "epoch", "run")
+        if stored != [b"%d" % self.number, self.epoch.encode(), run]:
+            raise Away(f"{engine.where} has another history")
 
-    def renew(self, engine: Engine) -> Begun:
-        """Begin a new life, which the caller takes part in. Raises Fenced."""
-        _check(engine)
+    def end(self, engine: Engine) -> None:
+        """End this life, in which no other node stores. Raises Fenced if one does, EngineError."""
         run = _told(engine)["run_id"]
-        epoch, dead = secrets.token_urlsafe(16), ""
-        node, lease = engine.call("HMGET", "{gc}:life", "node", "lease")
-        if node is not None and node != self.node.encode():
-            self._check_other(engine, node, lease)
-            dead = node.decode()
-        found = engine.run(_RENEW, (), self.node, self.number, epoch, run, dead)
-        if found is None:
+        if not engine.run(_RENEW, (), self.node, self.number, secrets.token_urlsafe(16), run):
             raise Fenced
-        self._run = run.encode()
-        return Begun(found[0], epoch, feed_id(found[1]))
 
-    def _look(self, engine: Engine) -> bytes:
-        """Return the run id of an engine that has all. Raises LifeEnded, Fenced."""
-        told = _told(engine)
-        if told.get("role") != "master":
-            raise Away(f"{engine.where} is a replica")
-        known = self._by  # others may learn of a newer entry meanwhile
-        place = "{}-{}".format(*self._known)
-        stored, entries = _answers(
-            engine,
-            ("HMGET", "{gc}:life", "life", "epoch", "node", "lease"),
-            ("XRANGE", "{gc}:feed", place, place),
-        )
-        life, epoch, node, lease = stored
-        if node is not None and node != self.node.encode():
-            self._check_other(engine, node, lease)
-            raise LifeEnded
-        if (life, epoch) != (b"%d" % self.number, self.epoch.encode()) or not entries:
-            raise LifeEnded
-        fields = dict(zip(entries[0][1][::2], entries[0][1][1::2], strict=True))
-        if known not in (None, by(fields)):
-            raise LifeEnded
-        return told["run_id"].encode()
+    def leave(self, engine: Engine) -> None:
+        """End the lease of this node. Raises EngineError."""
+        engine.run(LEAVE, (), self.node, self.number)
 
-    def _check_other(self, engine: Engine, node: bytes, lease: bytes) -> None:
-        """Raise Fenced if another node lives."""
-        seconds, micros = map(int, engine.call("TIME"))
-        if int(lease) > seconds * 1000 + micros // 1000 and is_connected(engine, node.decode()):
-            raise Fenced
+
+def beaten(answer: Sequence[Any]) -> Beaten:
+    """Return the answer to a beat."""
+    return Beaten(answer[0], bool(answer[1]), [each.decode() for each in answer[2:]])
 
 
 def by(fields: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
-    """Return which node's entry it is, and its turn; empty: it is none."""
-    return fields.get(b"n", fields.get(b"h", b"")), fields.get(b"t", b"")
+    """Return what an entry is known by, in confirm.lua too: its node and turn, or what it has."""
+    known = next((fields[name] for name in _KNOWN_BY if name in fields), b"")
+    return known, fields.get(b"t", b"")
 
 
-def _answers(engine: Engine, *commands: tuple[str | int, ...]) -> list[Any]:
-    """Return the answers to some commands. Raises EngineError."""
-    answers = engine.pipeline(commands)
-    for answer in answers:
-        if isinstance(answer, Rejected):
-            raise answer
-    return answers
+def gone(engine: Engine, nodes: Iterable[str] | None = None) -> list[str]:
+    """Return which nodes, by default of all that have a lease, have surely ended.
+
+    They have no connection, and did not beat for long; or none has, so there is no other node.
+    Raises EngineError.
+    """
+    leases = engine.call("HGETALL", "{gc}:leases")
+    ends = {node.decode(): int(end) for node, end in zip(leases[::2], leases[1::2], strict=True)}
+    if not ends:
+        return []
+    try:
+        clients = engine.call("CLIENT", "LIST").decode("utf-8", "replace")
+    except Rejected:  # then only the leases tell
+        return []
+    seconds, micros = map(int, engine.call("TIME"))
+    now = seconds * 1000 + micros // 1000
+    away = [node for node in ends if f" name={_NAME}{node} " not in clients]
+    others_connected = len(away) < len(ends)
+    quiet = [node for node in away if now - (ends[node] - LEASE_SECONDS * 1000) > _QUIET_MS]
+    chosen = quiet if others_connected or _just_started(engine) else away
+    return [node for node in chosen if nodes is None or node in nodes]
+
+
+def lives(engine: Engine) -> bool:
+    """Return whether any node uses the store. Raises EngineError."""
+    seconds, _ = map(int, engine.call("TIME"))
+    leases = engine.call("HGETALL", "{gc}:leases")
+    ends = zip(leases[::2], leases[1::2], strict=True)
+    living = {node.decode() for node, end in ends if int(end) > seconds * 1000}
+    return bool(living - set(gone(engine)))
+
+
+def _just_started(engine: Engine) -> bool:
+    """Return whether the nodes may not have connected again yet."""
+    return int(_told(engine).get("uptime_in_seconds", 0)) <= LEASE_SECONDS
 
 
 def _told(engine: Engine) -> dict[str, str]:
@@ -195,12 +318,3 @@ def _check(engine: Engine) -> None:
     """Raise Away if an engine that was started meanwhile would lose messages."""
     if reason := examine(engine):
         raise Away(reason)
-
-
-def is_connected(engine: Engine, node: str) -> bool:
-    """Return whether a node has a connection to an engine, as far as that may be asked."""
-    try:
-        clients = engine.call("CLIENT", "LIST").decode("utf-8", "replace")
-    except Rejected:  # then only the lease tells
-        return True
-    return f" name={_NAME}{node} " in clients

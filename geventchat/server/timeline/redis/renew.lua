@@ -1,13 +1,14 @@
 #!lua flags=allow-oom
--- Begins a new life of the store, unless another node stores by now.
--- ARGV: node, the life that has ended, the new epoch, the engine's run_id, a node that has ended.
--- Gives the new life and the id of its first entry; nothing if it is another's.
+-- Ends a life, in which only this node stores: another has begun when this returns 1.
+-- ARGV: node, the life, an epoch for the new one, the engine's run_id. Gives 0 if others store in it.
 -- include posts.lua
 -- include lives.lua
-local node, life, epoch, run, ended = unpack(ARGV)
-local stored = redis.call('HMGET', '{gc}:life', 'life', 'node')
-if stored[2] and stored[2] ~= node and stored[2] ~= ended then
-  return false
+local node, ended, epoch, run = unpack(ARGV)
+local stored = redis.call('HMGET', '{gc}:life', 'life', 'epoch')
+if not stored[2] or stored[1] == ended then
+  if stored[2] and #others(ended, node, {}) > 0 then
+    return 0
+  end
+  begin_life(new_life(math.max(tonumber(stored[1] or 0), tonumber(ended))), epoch, run)
 end
-life = math.max(tonumber(life) + 1, new_life(stored[1]))
-return {life, live(node, life, epoch, run)}
+return 1

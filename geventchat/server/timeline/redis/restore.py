@@ -22,7 +22,7 @@ from geventchat.server.timeline.lines import (
 from geventchat.server.timeline.redis import keys
 from geventchat.server.timeline.redis.engine import Engine, EngineError, Part, Rejected
 from geventchat.server.timeline.redis.export import answers, scan
-from geventchat.server.timeline.redis.life import is_connected
+from geventchat.server.timeline.redis.life import lives
 from geventchat.server.timeline.redis.scripts import Script
 from geventchat.server.timeline.redis.stored import Changed, Fields, pack, string
 
@@ -209,11 +209,8 @@ def _check_alone(engine: Engine) -> None:
 
 def _check_empty(engine: Engine) -> None:
     """Raise Unusable if there is a history, or a server that uses the store."""
-    (node, lease), rooms, (seconds, _) = answers(
-        engine, ("HMGET", keys.LIFE, "node", "lease"), ("ZCARD", keys.ROOMS), ("TIME",)
-    )
-    lives = node is not None and int(lease) > int(seconds) * 1000
-    if lives and is_connected(engine, node.decode()):
+    (rooms,) = answers(engine, ("ZCARD", keys.ROOMS))
+    if lives(engine):
         raise Unusable("a server is using it; stop that first", temporary=True)
     if rooms or any(scan(engine, "SCAN", "0", "MATCH", keys.records("*"))):
         reason = "is not empty; import into another database, such as redis://127.0.0.1/1"

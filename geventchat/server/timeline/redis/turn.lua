@@ -11,9 +11,9 @@ local STORED, REPEATED, CONFLICT, CHANGED = 0, 1, 2, 3
 local UNCHANGED, REFUSED, FAILED, SET = 4, 5, 6, 7
 local NO_POST, OF_OTHERS, REDACTED = 1, 2, 3
 
-local registered = redis.call('HMGET', '{gc}:life', 'node', 'life', 'time')
-if registered[1] ~= ARGV[1] or registered[2] ~= ARGV[2] then
-  return redis.error_reply('FENCED this node is not registered any more')
+local stored_life = redis.call('HMGET', '{gc}:life', 'life', 'time')
+if stored_life[1] ~= ARGV[2] or redis.call('HEXISTS', '{gc}:leases', ARGV[1]) == 0 then
+  return redis.error_reply('FENCED this node has no lease any more')
 end
 local number = tonumber(ARGV[3])
 local former = redis.call('HGET', '{gc}:nodes', ARGV[1])
@@ -30,7 +30,7 @@ if redis.call('TYPE', '{gc}:feed').ok ~= 'stream' then  -- then a new life has t
 end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-now = math.max(now, tonumber(registered[3] or 0))
+now = math.max(now, tonumber(stored_life[2] or 0))
 local time = string.format('%.0f', now)
 local stores = false
 

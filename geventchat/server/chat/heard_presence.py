@@ -1,0 +1,131 @@
+"""What this node hears of who comes and goes on others. Nothing here waits."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from geventchat.protocol import events
+from geventchat.server.chat.away import Away
+from geventchat.server.chat.devices import person_of
+from geventchat.server.chat.elsewhere import Elsewhere
+from geventchat.server.chat.memberships import Memberships
+from geventchat.server.chat.other_nodes import OtherNodes
+from geventchat.server.chat.shared_presence import SharedPresence
+from geventchat.server.participant import Participant
+from geventchat.server.timeline.nodes import Came, Part, Person, Resumed, Typed
+
+_EARLY_SECONDS: Final = 10.0
+"""How long to remember that a client has resumed elsewhere, until it is heard that it moved."""
+
+
+class HeardPresence:
+    """Follows the parts of other nodes, and gives up who is there."""
+
+    def __init__(
+        self,
+        hub: Memberships,
+        presence: SharedPresence,
+        elsewhere: Elsewhere,
+        heard: OtherNodes,
+        end_move: Callable[[bytes], None],
+    ) -> None:
+        """`hub`: whose rooms and clients these are.
+
+        `end_move` is called with a client that has moved, and rejoined what it wanted.
+        """
+        self._hub = hub
+        self._presence = presence
+        self._elsewhere = elsewhere
+        self._end_move = end_move
+        self._resuming: set[Participant] = set()
+        """Those that have not rejoined all their rooms yet."""
+        self._resumed: dict[bytes, tuple[str, float]] = {}
+        """Clients that have resumed on another node before they are heard to be there.
+
+        With the node, and until when that is remembered.
+        """
+        heard.on_part = self._follow
+        heard.on_resumed = self._follow_resumed
+        heard.on_typed = self._follow_typing
+        heard.on_gone.append(self._follow_end)
+        hub.owners.on_identity = self._reidentify
+
+    def begin_resume(self, participant: Participant) -> None:
+        """Note that a client rejoins its rooms, which it may have had on another node."""
+        self._resuming.add(participant)
+
+    def finish_resume(self, participant: Participant) -> None:
+        """Tell all nodes that a client has rejoined what it wanted, unless they know."""
+        if participant in self._resuming:
+            self._resuming.remove(participant)
+            number = person_of(participant).id
+            self._presence.follow(self._elsewhere.came_back(number))
+            self._hub.timeline.nodes.tell(Resumed(participant.client, number))
+
+    def give_up_resume(self, participant: Participant) -> None:
+        """Note that a client that was rejoining its rooms does so on another node."""
+        self._resuming.discard(participant)
+
+    def tick(self, now: float) -> None:
+        """Announce who did not come back from a node that has ended."""
+        self._presence.follow(self._elsewhere.tick(now))
+        for client in [each for each, (_, until) in self._resumed.items() if until <= now]:
+            del self._resumed[client]
+
+    def has_resumed(self, away: Away, node: str) -> bool:
+        """Give up the places of a client of this node that another one has now, where it is there.
+
+        Return whether it has rejoined all that it wanted; else it is waited for in the other rooms.
+        """
+        person = person_of(away)
+        for room in list(away.rooms):
+            if self._elsewhere.is_on_others(room.name, person.id):
+                self._stop_waiting(room.name, person.id)
+        where, _ = self._resumed.pop(away.client, ("", 0.0))
+        return where == node
+
+    def forget_here(self) -> None:
+        """Have nobody in any room of this node, and close them: positions begin anew."""
+        for room in list(self._hub.rooms.values()):
+            room.away.clear()
+            if not room.members:
+                self._hub.close_if_unused(room)
+        self._presence.follow(self._elsewhere.leave_all())
+
+    def _follow(self, node: str, changes: Sequence[Part], whole: bool) -> None:
+        self._presence.follow(self._elsewhere.follow(node, changes, whole=whole))
+        for change in changes:
+            if isinstance(change, Came):
+                self._stop_waiting(change.room, change.person.id)
+        self._hub.delivery.work()
+
+    def _stop_waiting(self, name: str, number: str) -> None:
+        """Give up the place in a room that is held for somebody who is there on another node."""
+        room, person = self._hub.rooms.get(name), self._elsewhere.here(name).get(number)
+        if room is not None and person is not None and person.nick in room.away:
+            room.away.discard(person.nick)
+            self._presence.gave_up(room, number)
+            self._hub.close_if_unused(room)
+
+    def _follow_resumed(self, node: str, resumed: Resumed) -> None:
+        self._presence.follow(self._elsewhere.came_back(resumed.id))
+        if resumed.client in self._hub.owners.clients:
+            self._resumed[resumed.client] = node, time.monotonic() + _EARLY_SECONDS
+        self._end_move(resumed.client)
+        self._hub.delivery.work()
+
+    def _follow_end(self, node: str) -> None:
+        until = time.monotonic() + self._hub.limits.nick_hold_seconds
+        self._presence.follow(self._elsewhere.gone(node, until))
+        self._hub.delivery.work()
+
+    def _follow_typing(self, node: str, typed: Typed) -> None:
+        del node
+        room = self._hub.rooms.get(typed.room)
+        if room is not None and not room.crowded:
+            self._hub.tell(room, events.Typing(room=typed.room, nick=typed.nick))
+
+    def _reidentify(self, participant: Participant, former: Person) -> None:
+        for name, member in self._hub.sessions[participant].items():
+            if member.announced:
+                self._presence.reidentified(name, participant, former.id)
