@@ -17,7 +17,7 @@ from tests.server.timeline.redis.filled import LIFE, NODE, Filled
 def maintenance(connection: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Maintenance]:
     monkeypatch.setattr(module, "_STEP_SECONDS", 0.001)
     monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.001)
-    maintenance = Maintenance(lambda: connection, lambda: (NODE, LIFE))
+    maintenance = Maintenance(lambda: connection, lambda: (NODE, LIFE), lambda: True)
     maintenance.configure(Limits(history_posts_per_room=5))
     running = gevent.spawn(maintenance.run)
     yield maintenance
