@@ -19,6 +19,7 @@ from geventchat.server.access.policy import ACCOUNT_REQUIRED
 from geventchat.server.chat.account_rooms import ELSEWHERE
 from geventchat.server.people.account import Account
 from geventchat.server.people.login import Login
+from geventchat.server.people.records import wait_saved
 from geventchat.server.session import (
     accounts,
     changes,
@@ -254,7 +255,8 @@ def _leave_set(session: Session, account: Account, room: str) -> None:
             hub.account_rooms.close(membership, session)
         else:
             changed = hub.account_rooms.depart(membership, ELSEWHERE, session)
-        hub.people.save(*changed)  # even if the session ends while it waits
+        noted = hub.people.records.note(*changed)
+    wait_saved(noted)
 
 
 def _nick(session: Session, request: requests.Nick) -> None:
