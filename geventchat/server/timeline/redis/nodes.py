@@ -107,6 +107,10 @@ class RedisNodes(Nodes):
         if fields[b"n"].decode() != self.name and self._listener is not None:
             self._listener.hear_records(unpacked(fields[b"k"]))
 
+    @property
+    def decides(self) -> bool:
+        return self._deciding.decides
+
     def deciding(self, *, adopting: bool = False) -> AbstractContextManager[None]:
         return self._deciding.deciding(adopting=adopting)
 
