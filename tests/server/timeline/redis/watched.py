@@ -1,5 +1,6 @@
 """A timeline on an engine, all that it delivers, and what became of each submission."""
 
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ import gevent
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch, Entry, Submission
 from geventchat.server.timeline.redis import RedisTimeline
+from tests.engines import RunningEngine
 from tests.server.record import say
 
 SECONDS = 10.0
@@ -137,3 +139,30 @@ def prompt(most: float = 0.5) -> Iterator[None]:
     finally:
         beating.kill()
     assert latest[0] < most
+
+
+def all_posts(watched: Watched) -> list[Post]:
+    """Return what is stored in the lobby."""
+    timeline, read = watched.timeline, list[Post]()
+    while len(read) < timeline.position("lobby"):
+        read += timeline._pages.reader.since("lobby", len(read), timeline.position("lobby"))
+    return read
+
+
+def restart(engine: RunningEngine, *options: str) -> None:
+    """Kill an engine and start it again, while this process goes on."""
+    engine.restart(*options, sleep=gevent.sleep)
+
+
+@contextmanager
+def older(engine: RunningEngine) -> Iterator[None]:
+    """Put an engine back to where it was."""
+    engine.kill()
+    copy = engine.folder / "copy"
+    shutil.copytree(engine.folder / "appendonlydir", copy)
+    engine.start()
+    yield
+    engine.kill()
+    shutil.rmtree(engine.folder / "appendonlydir")
+    copy.rename(engine.folder / "appendonlydir")
+    engine.start()
