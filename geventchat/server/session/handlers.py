@@ -153,7 +153,8 @@ def welcome(session: Session, hello: requests.Hello) -> None:
                 enter(session, session.hub.join(session, room, following=following), cursor, None)
         except Refused as refusal:
             if refusal.code == "not_joined":  # its account left while this went on
-                session.answer(events.Left(room=name, reason=ELSEWHERE))
+                if session.unfollow(names.fold_room(name)):
+                    session.answer(events.Left(room=name, reason=ELSEWHERE))
             else:
                 refusal.room = name
                 rejections.append(refusal)
@@ -200,6 +201,7 @@ def follow(session: Session) -> None:
         except Refused as refusal:
             if refusal.code != "not_joined":
                 refusal.room = name
+                session.cursors.setdefault(name, None)
                 session.refuse(refusal, None)
 
 

@@ -24,6 +24,7 @@ from geventchat.server.timeline.redis.engine import Engine, EngineError
 from geventchat.server.timeline.redis.feed import Feed, Fields
 from geventchat.server.timeline.redis.keeping import Keeping
 from geventchat.server.timeline.redis.life import LEAVE, Fenced, InUse, Life, LifeEnded, by
+from geventchat.server.timeline.redis.live import Live
 from geventchat.server.timeline.redis.maintenance import Maintenance
 from geventchat.server.timeline.redis.nodes import RedisNodes
 from geventchat.server.timeline.redis.pages import Pages
@@ -72,7 +73,8 @@ class RedisTimeline(Timeline):
         self._feed = Feed(
             lambda: self._connected(self._life.confirm_reading), first, self._hear, self._life
         )
-        self.nodes: RedisNodes = RedisNodes(self._life, self._others, self._feed)
+        live = Live(self._where, self._life, self._new_writer())
+        self.nodes: RedisNodes = RedisNodes(self._life, self._others, self._feed, live)
         self._reads = self._connected(self._life.confirm_reading)
         self._rooms = OpenRooms()
         self._pages = Pages(self._rooms, Reader(self._reads), recent_bytes)
@@ -241,6 +243,8 @@ class RedisTimeline(Timeline):
         super().start()
         self._spawn("feed", self._feed.run)
         self._spawn("maintenance", self._maintenance.run)
+        for name, function in self.nodes.helpers.items():
+            self._spawn(name, function)
 
     def _spawn(self, name: str, function: Callable[[], None]) -> None:
         greenlet = gevent.spawn(function)

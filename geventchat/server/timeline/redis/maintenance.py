@@ -60,7 +60,7 @@ class Maintenance:
         self._retention.note_written(room, count)
 
     def run(self) -> None:
-        """Take steps, for ever."""
+        """Take steps, without an end."""
         while True:
             while not self._leads():
                 self._retention.forget_written()

@@ -5,7 +5,7 @@ Entries of the feed that are no turns are dispatched here, in the order of the f
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -15,6 +15,7 @@ from geventchat.server.timeline.redis.deciding import Deciding
 from geventchat.server.timeline.redis.feed import Feed, Fields
 from geventchat.server.timeline.redis.keeping import unpacked
 from geventchat.server.timeline.redis.life import LEASE_SECONDS, Beaten, Life
+from geventchat.server.timeline.redis.live import Live
 from geventchat.server.timeline.redis.rooms import FeedId
 from geventchat.server.timeline.redis.writer import Writer
 
@@ -28,7 +29,7 @@ class RedisNodes(Nodes):
 
     alone = False
 
-    def __init__(self, life: Life, writer: Writer, feed: Feed) -> None:
+    def __init__(self, life: Life, writer: Writer, feed: Feed, live: Live) -> None:
         """`writer` has a connection of its own, for all that is not a turn."""
         self._deciding = Deciding(writer, life, feed, self)
         self._life = life
@@ -37,6 +38,7 @@ class RedisNodes(Nodes):
         self._missing: dict[str, float] = {}
         """Nodes that were there in the former life, and until when they may come to this one."""
         self._claims = Claims(writer, feed, self._hear_moved)
+        self._live = live
 
     # The nodes
 
@@ -57,7 +59,7 @@ class RedisNodes(Nodes):
         return self._life.first
 
     def listen(self, listener: Listener) -> None:
-        self._listener = listener
+        self._listener = self._live.listener = listener
 
     def hear(self, place: FeedId, fields: Fields) -> None:
         """Follow an entry of the feed that is not a turn. Never waits."""
@@ -92,6 +94,7 @@ class RedisNodes(Nodes):
         for node in self._life.others:
             self._missing.pop(node, None)
         if self._life.others - former:
+            self._live.note_others()
             self._life.hurry.set()  # it waits until all others have seen it
 
     def _hear_gone(self, node: str) -> None:
@@ -99,6 +102,7 @@ class RedisNodes(Nodes):
         self._deciding.hear_gone()
         if self.leads:
             self._claims.hear_gone()
+        self._live.forget(node)
         if node != self.name:
             self._tell(lambda listener: listener.hear_gone(node))
 
@@ -131,6 +135,7 @@ class RedisNodes(Nodes):
     def close(self) -> None:
         """Change nothing more. Never waits."""
         self._claims.close()
+        self._live.close()
 
     def known(self, client: bytes) -> str | None:
         return self._claims.known(client)
@@ -165,10 +170,17 @@ class RedisNodes(Nodes):
     def _hear_moved(self, client: bytes, node: str) -> None:
         self._tell(lambda listener: listener.hear_moved(client, node))
 
-    # What is right only while there is one node: see live.py
+    # Who is here
+
+    @property
+    def helpers(self) -> Mapping[str, Callable[[], None]]:
+        """What runs as long as the timeline, by name."""
+        return {
+            "live": self._live.run, "live-channel": self._live.listen, "parts": self._live.watch,
+        }  # fmt: skip
 
     def share(self, change: Part) -> None:
-        pass
+        self._live.share(change)
 
     def tell(self, message: Message, node: str | None = None) -> None:
-        pass
+        self._live.tell(message, node)

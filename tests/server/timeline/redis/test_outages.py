@@ -392,7 +392,7 @@ def test_what_is_kept_while_it_closes_is_refused_at_once_and_no_problem_is_logge
     keeping = gevent.spawn(watched.timeline.keep, [("account", "a", b"one")])
     gevent.sleep(0)
     watched.timeline.close(0)
-    keeping.join(1)
+    keeping.join(20)
     assert isinstance(keeping.exception, Refused)
     assert "does not store" not in caplog.text
     own.signal(SIGCONT)
