@@ -13,7 +13,7 @@ import pytest
 
 from geventchat.cli.top.page import Sample, _figures, page
 from geventchat.client import Connection
-from geventchat.protocol.admin import BusyRoom, SlowClient, Top
+from geventchat.protocol.admin import BusyRoom, NodeLoad, SlowClient, Top
 from tests.command import first_line, port, run, serving
 from tests.terminal import Terminal
 
@@ -178,6 +178,26 @@ def test_reset_counters_give_no_negative_rates() -> None:
     before = Sample(1.0, Counter({"geventchat_messages_stored_total": 100}), Top([], []))
     now = Sample(3.0, Counter({"geventchat_messages_stored_total": 10}), Top([], []))
     assert any(text.startswith("posts 5.0/s ") for _, text in page(before, now))
+
+
+def test_each_of_several_nodes_has_a_line_and_fits_80_columns() -> None:
+    def load(name: str, stored: int) -> NodeLoad:
+        return NodeLoad(name, "chat-1", 4711, 100_000, 10_000, stored, 1_023 << 20, 1.0)
+
+    before = Sample(1.0, Counter(), Top([], [], [load("a", 100), load("b", 5)]))
+    now = Sample(2.0, Counter(), Top([], [], [load("a", 10_100), load("c", 5)], ["d"]))
+    lines = [text for _, text in page(before, now)]
+    at = next(number for number, line in enumerate(lines) if line.startswith("NODES"))
+    figures = "  100,000 10,000 10,000.0 1,023.0 MiB 1,000.0 ms"
+    assert lines[at + 1].split() == ["chat-1", "4711", *figures.split()]
+    assert " 0.0 " in lines[at + 2]  # one that was not there before
+    assert lines[at + 3] == "d" + " " * 32 + "no answer"
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_server_alone_shows_no_nodes() -> None:
+    look = Sample(0.0, Counter(), Top([], []))
+    assert not any(line.startswith("NODES") for _, line in page(look, look))
 
 
 def test_the_figures_of_workers_are_shown_as_those_of_one_server() -> None:

@@ -20,8 +20,28 @@ class SlowClient(msgspec.Struct):
     outbox_bytes: int
 
 
+class NodeLoad(msgspec.Struct):
+    """The load of one of several nodes on a store."""
+
+    name: str
+    host: str
+    pid: int
+    connections: int
+    rooms: int
+    messages_stored: int
+    """Since it started; what its own clients said."""
+    outbox_bytes: int
+    """Of the client that has the most to receive."""
+    loop_lag_seconds: float
+    """The longest delay of its event loop in the last minute."""
+
+
 class Top(msgspec.Struct):
-    """The busiest rooms and slowest clients, in descending order."""
+    """The busiest rooms and slowest clients of all nodes, in descending order."""
 
     rooms: list[BusyRoom]
     clients: list[SlowClient]
+    nodes: list[NodeLoad] = []
+    """The one that was asked is the first; none: there are no others."""
+    silent: list[str] = []
+    """The names of nodes that did not answer."""

@@ -6,7 +6,7 @@
 Any other exception is a bug in geventchat.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 ErrorCode = Literal[
@@ -80,6 +80,9 @@ KICKED: Final = Reason("kicked", False, "Kicked by an operator.")
 BANNED: Final = Reason("banned", False, "You are banned from this server.")
 PASSWORD: Final = Reason("password", False, "This server requires a password.")
 ACCOUNT: Final = Reason("account", False, "Wrong nick, password or session. Sign in again.")
+REVOKED: Final = replace(ACCOUNT, text="This session was revoked. Sign in again.")
+PASSWORD_CHANGED: Final = replace(ACCOUNT, text="The password was changed. Sign in again.")
+REMOVED: Final = replace(ACCOUNT, text="Your account was removed.")
 LOST: Final = Reason("lost", True, "The connection was lost.")
 """Never sent; clients use it for a connection that ended without `bye`."""
 

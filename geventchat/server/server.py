@@ -26,7 +26,7 @@ from geventchat.server.networks import Networks
 from geventchat.server.ops.admin_http import Admin
 from geventchat.server.ops.metrics import Metrics
 from geventchat.server.ops.supervisor import Supervisor
-from geventchat.server.ops.top import top
+from geventchat.server.ops.top import answer_top, top_of_all
 from geventchat.server.session import directs
 from geventchat.server.session.conversation import converse
 from geventchat.server.session.enforcement import ENDED, Enforcement
@@ -135,6 +135,7 @@ class Server:
         self._open_doors(opened)
         self._renew_doors(certificate, config)
         self._hub.quieten(self._policy.frozen)
+        self._hub.followed.refresh_mute = self._policy.refresh_mute
         self._timeline.start()
         if self._policy.shared is not None:
             self._policy.shared.begin_epoch()
@@ -172,6 +173,7 @@ class Server:
         self._hub.questions.answer(ENDED, enforcement.answer)
         self._hub.questions.on_direct = partial(directs.receive, self._hub)
         answer_others(self._hub)
+        answer_top(self._hub)
 
     def _begin_epoch(self, shared: SharedRules) -> None:
         """Go on in the epoch that has begun. Never waits."""
@@ -232,7 +234,7 @@ class Server:
                 ports.split(self._config.admin or ports.DEFAULT_ADMIN)[0],
                 self._readiness_problem,
                 self._metrics.text,
-                partial(top, self._hub),
+                partial(top_of_all, self._hub),
             )
 
     def _core_ended(self, greenlet: "gevent.Greenlet[..., None]") -> None:

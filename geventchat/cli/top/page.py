@@ -125,6 +125,7 @@ def page(before: Sample, now: Sample) -> Iterator[tuple[str, str]]:
             f"refused {rate('geventchat_connections_rejected_total'):,.1f}/s"
         ),
     )
+    yield from _nodes(before, now)
     yield "", ""
     yield "bold", f"{_cell('BUSIEST ROOMS')} {'POSTS/S':>10} {'MEMBERS':>10}"
     for room in now.top.rooms:
@@ -134,6 +135,36 @@ def page(before: Sample, now: Sample) -> Iterator[tuple[str, str]]:
     for client in now.top.clients:
         size, door = _size(client.outbox_bytes), visible(client.door)
         yield "", f"{_cell(client.nick)} {size:>10}   {door:<5} {visible(client.address)}"
+
+
+def _nodes(before: Sample, now: Sample) -> Iterator[tuple[str, str]]:
+    """Yield a line for each node, the one that was asked first, if there are several."""
+    found, silent = now.top.nodes, now.top.silent
+    if len(found) + len(silent) < 2:
+        return
+    stored = {node.name: node.messages_stored for node in before.top.nodes}
+    seconds = max(now.at - before.at, 0.001)
+    yield "", ""
+    yield "bold", _cell("NODES") + _columns("CLIENTS", "ROOMS", "POSTS/S", "OUTBOX", "LAG")
+    for node in found:
+        posts = max(node.messages_stored - stored.get(node.name, node.messages_stored), 0)
+        yield (
+            "",
+            _cell(f"{node.host} {node.pid}")
+            + _columns(
+                f"{node.connections:,}",
+                f"{node.rooms:,}",
+                f"{posts / seconds:,.1f}",
+                _size(node.outbox_bytes),
+                _time(node.loop_lag_seconds),
+            ),
+        )
+    for name in silent:
+        yield "ansired bold", f"{_cell(name)} no answer"
+
+
+def _columns(clients: str, rooms: str, posts: str, outbox: str, lag: str) -> str:
+    return f"{clients:>8}{rooms:>7}{posts:>9}{outbox:>12}{lag:>11}"
 
 
 def _page(connection: HTTPConnection, path: str) -> str:

@@ -7,12 +7,14 @@ has spoken or stayed a second. The log does not mention one before that either.
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 from geventchat.config import Limits
 from geventchat.protocol import names
 from geventchat.protocol.errors import ACCOUNT, REPLACED, Ending, Reason, Refused
 from geventchat.server.chat.away import Away
+from geventchat.server.chat.devices import Device
 from geventchat.server.chat.heard_presence import HeardPresence
 from geventchat.server.chat.memberships import Memberships
 from geventchat.server.chat.room import Member, Room
@@ -279,22 +281,34 @@ class Clients(Memberships):
             self.owners.give_back(former)
             self.timeline.nodes.unclaim(former)
         self._console.renamed(former, nick)
-        rooms: dict[Room, None] = {}
-        for device in self.devices.of_same(participant):
+        for room in self._rename(self.devices.of_same(participant), former, nick):
+            self._renamed(room, participant, former)
+        self.delivery.work()
+        return nick
+
+    def follow_rename(self, account: Account, former: str) -> None:
+        """Follow the new nick of an account, which it has taken on another node."""
+        rooms = self._rename(self.devices.of(account), former, account.nick)
+        for room, device in rooms.items():
+            if not isinstance(device, Away):
+                self._presence.renamed(room, device, former)
+        self.delivery.work()
+
+    def _rename(self, devices: Iterable[Device], former: str, nick: str) -> dict[Room, Device]:
+        """Change the nick of all clients of somebody; return the rooms whose members know one."""
+        rooms: dict[Room, Device] = {}
+        for device in devices:
             device.nick = nick
             absent = device.rooms if isinstance(device, Away) else self.absent.get(device, ())
             for room in absent:  # it returns under another nick
                 if former in room.away:
                     room.away.remove(former)
                     room.away.add(nick)
-                    rooms[room] = None
+                    rooms.setdefault(room, device)
             if not isinstance(device, Away):
                 members = self.sessions[device].values()
-                rooms.update((member.room, None) for member in members if member.announced)
-        for room in rooms:
-            self._renamed(room, participant, former)
-        self.delivery.work()
-        return nick
+                rooms.update((each.room, device) for each in members if each.announced)
+        return rooms
 
     def _renamed(self, room: Room, participant: Participant, former: str) -> None:
         participant.charge(room.rich_members)

@@ -20,6 +20,7 @@ from geventchat.server.chat.away import Away
 from geventchat.server.chat.clients import Clients
 from geventchat.server.chat.clock import Clock
 from geventchat.server.chat.elsewhere import Elsewhere
+from geventchat.server.chat.followed import Followed
 from geventchat.server.chat.heard_presence import HeardPresence
 from geventchat.server.chat.other_nodes import OtherNodes
 from geventchat.server.chat.questions import Questions
@@ -59,6 +60,8 @@ class Hub(Clients):
         self.search: Search | None = None
         """None: there is no search."""
         self.other_nodes = OtherNodes()
+        self.followed = Followed(self, self.account_rooms)
+        self.other_nodes.on_records = self.followed.hear
         self.recycle: Callable[[], None] | None = None
         """Has all workers replaced; None: this is no worker."""
 
@@ -132,7 +135,9 @@ class Hub(Clients):
         self.people.forget_positions()
         if self._adopting is not None:
             self._adopting.kill(block=False)
-        self._adopting = gevent.spawn(new_epoch.adopt, self.people, self.timeline)
+        self._adopting = gevent.spawn(
+            new_epoch.adopt, self.people, self.timeline, self.followed.reread
+        )
         self._adopting.name = "epoch"
 
     def finish(self, seconds: float) -> None:

@@ -128,6 +128,8 @@ class _MembershipRecord(Struct, omit_defaults=True):
     read: int = 0
     mentions: list[int] = []
     own: list[int] = []
+    muted_by: str = ""
+    ended: str = ""
 
 
 MOST_COUNTED: Final = 999
@@ -173,8 +175,12 @@ class Membership:
 
     Between two runs is a post of somebody else, so the newest MOST_COUNTED runs are enough.
     """
+    muted_by: str = ""
+    """The nick of who last muted it, or undid that."""
     ended: bool = False
-    """Whether it is no longer in the room: the record goes."""
+    """Whether it is no longer in the room: the record goes, unless a reason is kept."""
+    reason: str = ""
+    """Why it ended, if other nodes have to tell the account."""
     other: Account | None = None
     """The other one in a conversation."""
 
@@ -184,7 +190,7 @@ class Membership:
 
     def value(self) -> object:
         if self.ended:
-            return None
+            return _MembershipRecord(joined=False, ended=self.reason) if self.reason else None
         return _MembershipRecord(
             self.joined,
             self.began,
@@ -196,7 +202,13 @@ class Membership:
             self.read,
             self.mentions,
             self.own,
+            self.muted_by,
         )
+
+    @property
+    def is_invitation(self) -> bool:
+        """Whether the account may join the room, and has not yet."""
+        return not self.joined and self.other is None
 
     def begin(self, epoch: str, position: int) -> None:
         """Begin its mark at a position, in an epoch."""
@@ -234,6 +246,26 @@ class Membership:
         del self.mentions[:-MOST_COUNTED]
         return True
 
+    def merge(self, theirs: "Membership") -> bool:
+        """Take over what another node, in the same epoch, knows of its mark.
+
+        Both count the same posts, in the same order. Returns whether the other has counted all
+        that is counted here up to the newest that it has.
+        """
+        self.read_to(theirs.read)
+        theirs.read_to(self.read)
+        self.mentions = sorted({*self.mentions, *theirs.mentions})[-MOST_COUNTED:]
+        self.own = _runs(self.own, theirs.own)[-2 * MOST_COUNTED :]
+        newest = max([*theirs.mentions[-1:], *theirs.own[-1:]], default=0)
+        mentions = [position for position in self.mentions if position <= newest]
+        own = [
+            min(position, newest)
+            for first, last in zip(self.own[::2], self.own[1::2], strict=True)
+            if first <= newest
+            for position in (first, last)
+        ]
+        return mentions == theirs.mentions and own == theirs.own
+
     def mark(self, oldest: int, newest: int) -> Mark:
         """Return its mark; unread are posts from `oldest` to `newest`."""
         before = max(self.read, oldest - 1)
@@ -262,4 +294,20 @@ class Membership:
             kept.read,
             kept.mentions,
             kept.own,
+            kept.muted_by,
+            bool(kept.ended),
+            kept.ended,
         )
+
+
+def _runs(*several: list[int]) -> list[int]:
+    """Return the union of runs of positions: the first and last position of each, in order."""
+    union: list[int] = []
+    for first, last in sorted(
+        pair for runs in several for pair in zip(runs[::2], runs[1::2], strict=True)
+    ):
+        if union and first <= union[-1] + 1:
+            union[-1] = max(union[-1], last)
+        else:
+            union += (first, last)
+    return union

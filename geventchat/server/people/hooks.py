@@ -77,14 +77,14 @@ class Hooks:
         self._by_id: dict[str, Hook] = {}
         self._by_digest: dict[bytes, Hook] = {}
         for hook in sorted(hooks, key=lambda each: each.created):
-            self._put(hook)
+            self.put(hook)
 
     def make(self, room: str, by: str, now: int, *, private: bool) -> tuple[Hook, str]:
         """Return a new hook of a room, and its token; the caller saves it."""
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         number = secrets.token_hex(_ID_BYTES)
         hook = Hook(number, room, by, now, _digest(token), private)
-        self._put(hook)
+        self.put(hook)
         return hook, token
 
     def find(self, token: str) -> Hook | None:
@@ -105,7 +105,8 @@ class Hooks:
         self._by_id.pop(hook.id, None)
         self._by_digest.pop(hook.digest, None)
 
-    def _put(self, hook: Hook) -> None:
+    def put(self, hook: Hook) -> None:
+        """Add a hook that was made."""
         self._by_id[hook.id] = hook
         self._by_digest[hook.digest] = hook
 

@@ -17,12 +17,14 @@ from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Post
 from geventchat.protocol.mentions import Names
 from geventchat.server.people.account import Account, Mark, Membership
-from geventchat.server.people.records import Kept, Records, decoded
+from geventchat.server.people.records import Kept, Records, decoded, encoded
 from geventchat.server.timeline import Timeline
 
 COUNTED: Final = "counted"
 """The kind of the record of a room."""
 _WRITE_SECONDS: Final = 5.0
+_TIMES_LEFT: Final = 2
+"""How often what was counted is left to the node that writes it for all."""
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +79,10 @@ class Marks:
         self._nicks: Names[Account] = Names()
         self._rooms: dict[str, _Counted] = {}
         """By name; only those that accounts are in."""
-        self._changed: dict[Kept, None] = {}
+        self._changed: dict[Kept, int] = {}
+        """What was counted and is not written: how often another node was left to write it."""
+        self._behind: set[str] = set()
+        """Rooms whose posts `catch_up` still has to count, the new ones too."""
         self._due = 0.0
 
     def load(self, rooms: Iterable[tuple[str, bytes]]) -> None:
@@ -114,7 +119,7 @@ class Marks:
             room.people -= 1
             if not room.people:
                 del self._rooms[room.name]
-                self._changed[room] = None
+                self._changed[room] = 0
 
     # Marks
 
@@ -126,7 +131,7 @@ class Marks:
         if membership.epoch == self._timeline.epoch:
             return False
         membership.begin(self._timeline.epoch, position)
-        self._changed[membership] = None
+        self._changed[membership] = 0
         return True
 
     def of(self, account: Account, room: str, oldest: int, newest: int) -> Mark | None:
@@ -143,10 +148,10 @@ class Marks:
     def count(self, post: Post) -> None:
         """Count a post that was stored. Cheap: called for every post."""
         room = self._rooms.get(post.room)
-        if room is None or post.position <= room.position:
+        if room is None or post.position <= room.position or post.room in self._behind:
             return
         room.position = post.position
-        self._changed[room] = None
+        self._changed[room] = 0
         self._count(post)
 
     def _count(self, post: Post) -> None:
@@ -154,35 +159,72 @@ class Marks:
         if post.account is not None and (author := self._accounts.get(post.account)) is not None:
             membership = author.memberships.get(post.room)
             if self._counts(membership) and membership.say(post.position):
-                self._changed[membership] = None
+                self._changed[membership] = 0
         for account in self._nicks.mentioned(post.text):
             membership = account.memberships.get(post.room)
             if account is author or not self._counts(membership):
                 continue
             if membership.mention(post.position):
-                self._changed[membership] = None
+                self._changed[membership] = 0
 
     def _counts(self, membership: Membership | None) -> TypeGuard[Membership]:
         return membership is not None and membership.epoch == self._timeline.epoch
 
+    # Other nodes, which count the same posts
+
+    def merge(self, membership: Membership, theirs: Membership, value: bytes) -> None:
+        """Follow the mark of a member, whose record another node has written."""
+        epoch = self._timeline.epoch
+        if theirs.epoch == membership.epoch:
+            known = membership.merge(theirs)
+        elif membership.epoch == epoch or not theirs.epoch:  # it has not begun there
+            known = False
+        else:
+            membership.epoch, membership.read = theirs.epoch, theirs.read
+            membership.mentions, membership.own = theirs.mentions, theirs.own
+            known = True
+        if encoded(membership.value()) == value:
+            self._changed.pop(membership, None)
+        elif known or membership not in self._changed:
+            self._changed[membership] = 0
+
+    def hear(self, name: str, value: bytes | None) -> None:
+        """Follow up to where the posts of a room are counted, as another node has written it."""
+        room = self._rooms.get(name)
+        if room is None or value is None:
+            return
+        position = _Counted.load(name, value).position
+        if position == room.position:
+            self._changed.pop(room, None)
+        elif room in self._changed:
+            self._changed[room] = 0
+
     # On disk
 
     def tick(self, now: float) -> None:
-        """Have what was counted written, every few seconds; `now` is the monotonic time."""
+        """Have what was counted written, every few seconds; `now` is the monotonic time.
+
+        One node of several writes it. What that one does not know of is written by the others.
+        """
         if self._changed and now >= self._due:
             self._due = now + _WRITE_SECONDS
-            self.write()
+            self.write(all_of_it=self._timeline.nodes.leads)
 
-    def write(self) -> None:
-        """Have what was counted written soon.
+    def write(self, *, all_of_it: bool = True) -> None:
+        """Have what was counted written soon, or only what another node was left to write.
 
         Memberships are written as they are by then, so rooms are as they are now: what was counted
         up to the position of a room must never be written after it. What is written before it is
         counted once, by its position.
         """
         changed, self._changed = self._changed, {}
+        if not all_of_it:
+            self._changed = {
+                each: times + 1 for each, times in changed.items() if times < _TIMES_LEFT
+            }
+        written = [each for each in changed if each not in self._changed]
         self._records.note(
-            *(each.copy() if isinstance(each, _Counted) else each for each in changed)
+            *(each.copy() if isinstance(each, _Counted) else each for each in written)
         )
 
     def counted(self) -> Iterable[Kept]:
@@ -193,7 +235,7 @@ class Marks:
         """Count all posts of another epoch, whose positions begin anew."""
         for room in self._rooms.values():
             room.position = 0
-            self._changed[room] = None
+            self._changed[room] = 0
 
     def catch_up(self, newest: Mapping[str, int]) -> None:
         """Count what was stored after it was last written. Waits.
@@ -205,17 +247,25 @@ class Marks:
         for account in self._accounts.values():
             for membership in account.memberships.values():
                 members.setdefault(membership.room, []).append(membership)
-        for name, memberships in members.items():
-            room = self._rooms.get(name)
-            if room is None:  # all have left meanwhile
-                continue
-            if newest.get(name) == room.position and all(map(self._counts, memberships)):
-                continue
-            try:
-                self._catch_up(room, memberships)
-            except Refused:
-                _log.warning("unread posts of a room could not be counted: database error")
-        self.write()
+        late = {
+            name: memberships
+            for name, memberships in members.items()
+            if newest.get(name) != self._rooms[name].position
+            or not all(map(self._counts, memberships))
+        }
+        self._behind = set(late)
+        try:
+            for name, memberships in late.items():
+                room = self._rooms.get(name)
+                try:
+                    if room is not None:  # else all have left meanwhile
+                        self._catch_up(room, memberships)
+                except Refused:
+                    _log.warning("unread posts of a room could not be counted: database error")
+                self._behind.discard(name)
+        finally:
+            self._behind.clear()
+        self.write(all_of_it=self._timeline.nodes.leads)
 
     def _catch_up(self, room: _Counted, memberships: list[Membership]) -> None:
         timeline = self._timeline
@@ -229,7 +279,7 @@ class Marks:
                 return
             position = room.position if room.position < newest else 0
             position = max(position, min((each.read for each in begun), default=newest))
-            while position < newest:
+            while position < (newest := timeline.position(room.name)):
                 posts = timeline.since(room.name, position, newest)
                 if not posts:
                     break
@@ -237,4 +287,4 @@ class Marks:
                     self._count(post)
                 position = posts[-1].position
             room.position = newest
-            self._changed[room] = None
+            self._changed[room] = 0

@@ -6,7 +6,8 @@ after a start with another epoch.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import gevent
@@ -22,6 +23,12 @@ from geventchat.server.people.private import PRIVATE
 from geventchat.server.people.records import Kept, encoded
 from geventchat.server.timeline import Timeline
 
+KINDS: Final = ACCOUNT, LOGIN, PRIVATE, MEMBERSHIP, HOOK, COUNTED
+"""The kinds of records, those that others refer to first."""
+_EPOCH: Final = "epoch"
+"""The kind of one more record."""
+_LEADER_SECONDS: Final = 10.0
+"""How long the node that does this for all may take to begin."""
 _RETRY_SECONDS: Final = 1.0
 _AT_ONCE: Final = 500
 """Records that are written together."""
@@ -39,39 +46,81 @@ class _Deleted:
         return None
 
 
-def adopt(people: People, timeline: Timeline) -> None:
-    """Adapt everything to the new epoch of a timeline, and the timeline's records. Waits."""
-    epoch = timeline.epoch
+class _Adopted:
+    """A record that says which epoch's records are as a node has them in memory."""
+
+    record = _EPOCH, "adopted"
+
+    def __init__(self, epoch: str) -> None:
+        self._epoch = epoch
+
+    def value(self) -> object:
+        return self._epoch
+
+
+def adopt(people: People, timeline: Timeline, reread: Callable[[], None]) -> None:
+    """Adapt everything to the new epoch of a timeline, and the timeline's records. Waits.
+
+    Of several nodes one has the store hold what is in its memory, which the others then `reread`.
+    """
+    epoch, began = timeline.epoch, time.monotonic()
     while timeline.epoch == epoch:
+        patient = time.monotonic() < began + _LEADER_SECONDS
         try:
-            _write_records(people, timeline)
-            _find_newest(people, timeline)
-            people.catch_up()
+            with timeline.nodes.deciding():
+                adopted = _adopt_records(
+                    people, timeline, reread, or_leave=patient and not timeline.nodes.leads
+                )
+            if adopted:
+                _find_newest(people, timeline)
+                people.catch_up()
+                return
         except Refused:
-            gevent.sleep(_RETRY_SECONDS)
-        else:
-            return
+            pass
+        gevent.sleep(_RETRY_SECONDS)
+
+
+def _adopt_records(
+    people: People, timeline: Timeline, reread: Callable[[], None], *, or_leave: bool
+) -> bool:
+    """Have memory and store agree; return whether they do.
+
+    `or_leave`: only if another node has done its part. Waits. Raises Refused `storage`.
+    """
+    if timeline.nodes.alone:
+        _write_records(people, timeline)
+        return True
+    adopted = _Adopted(timeline.epoch)
+    if encoded(adopted.value()) in dict(timeline.records(_EPOCH)).values():
+        reread()
+    elif or_leave:
+        return False
+    else:
+        _write_records(people, timeline)
+        people.save(adopted)
+    return True
 
 
 def _write_records(people: People, timeline: Timeline) -> None:
     """Have the store hold what is in memory. Waits. Raises Refused `storage`."""
-    for kind in (ACCOUNT, LOGIN, PRIVATE, MEMBERSHIP, HOOK, COUNTED):
+    for kind in KINDS:
         stored = dict(timeline.records(kind))
         changed: list[Kept] = [
             each
-            for each in list(_kept(people, kind))
+            for each in list(kept(people, kind))
             if encoded(each.value()) != stored.pop(each.record[1], None)
         ]
         if stored:  # what began meanwhile is not in the former list
-            kept = {each.record[1] for each in _kept(people, kind)}
-            changed += [_Deleted(kind, number) for number in stored if number not in kept]
+            here = {each.record[1] for each in kept(people, kind)}
+            changed += [_Deleted(kind, number) for number in stored if number not in here]
         if changed:
             _log.warning("writing %d records of kind %s that the store lacks", len(changed), kind)
         for first in range(0, len(changed), _AT_ONCE):
             people.save(*changed[first : first + _AT_ONCE])
 
 
-def _kept(people: People, kind: str) -> Iterator[Kept]:
+def kept(people: People, kind: str) -> Iterator[Kept]:
+    """Yield what is kept of a kind, as it is in memory."""
     if kind == ACCOUNT:
         yield from people.accounts.values()
     elif kind == LOGIN:

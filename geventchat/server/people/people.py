@@ -58,6 +58,8 @@ class People:
         """By the hash of their token."""
         self._logins_of: dict[Account, list[Login]] = {}
         self._removed = 0
+        self._ended: list[Membership] = []
+        """Memberships whose reason is still kept, though whoever had to be told is not here."""
         self.passwords = Passwords()
         self.sign_ins = Counter(dict.fromkeys(SIGN_INS, 0))
         """How many hellos signed in, or did not, by outcome."""
@@ -68,19 +70,20 @@ class People:
             raise ValueError(f"a record of an account cannot be read: {error}") from None
 
     def _load(self) -> None:
-        for number, value in self._timeline.records(ACCOUNT):
-            account = self.accounts[number] = Account.load(number, value)
-            self._removed += account.removed
-            if not account.removed:
-                self.marks.name(account)
+        for record in self._timeline.records(ACCOUNT):
+            self.add(Account.load(*record))
         self.marks.load(self._timeline.records(COUNTED))
-        for name, value in self._timeline.records(PRIVATE):
-            self.private[name] = private = PrivateRoom.load(name, value)
-            self._numbers = max(self._numbers, private.number)
+        for record in self._timeline.records(PRIVATE):
+            self.put_private(PrivateRoom.load(*record))
         for number, value in self._timeline.records(MEMBERSHIP):
             owner, _, room = number.partition("/")
             if owner in self.accounts:
-                self._put(Membership.load(self.accounts[owner], room, value))
+                membership = Membership.load(self.accounts[owner], room, value)
+                if not membership.ended:
+                    self.put(membership)
+                else:
+                    membership.reason = ""
+                    self._ended.append(membership)
         for name, position, said in self._timeline.newest_posts(names.CONVERSATION):
             if (conversation := self.private.get(name)) is not None:
                 conversation.newest = position
@@ -95,10 +98,14 @@ class People:
         for hashed, value in self._timeline.records(LOGIN):
             login = Login.load(hashed, value, self.accounts)
             if login is not None:
-                self._add(login)
+                self.add_login(login)
 
     def catch_up(self) -> None:
         """Count what is unread since it was last written, or in another epoch. Waits."""
+        ended, self._ended = self._ended, []
+        for each in ended:
+            if each.room not in each.account.memberships:
+                self.records.note(each)
         newest = {each.name: each.newest for each in self.private.values() if each.between}
         self.marks.catch_up(newest)
 
@@ -119,9 +126,14 @@ class People:
 
     def create(self, nick: str, password: str = "") -> Account:
         """Make an account; the caller has taken its nick, and saves it."""
-        account = Account(_new_id(), nick, now_ms(), password)
+        return self.add(Account(_new_id(), nick, now_ms(), password))
+
+    def add(self, account: Account) -> Account:
+        """Add an account that is new here, or was removed."""
         self.accounts[account.id] = account
-        self.marks.name(account)
+        self._removed += account.removed
+        if not account.removed:
+            self.marks.name(account)
         return account
 
     def find(self, number: str) -> Account | None:
@@ -131,13 +143,17 @@ class People:
 
     def discard(self, account: Account) -> None:
         """Forget an account that could not be stored; the caller gives its nick back."""
+        self.forget(account)
+        self.records.note(account)
+
+    def forget(self, account: Account) -> None:
+        """Forget an account that never was; the caller gives its nick back."""
         del self.accounts[account.id]
         self.marks.forget(account)
         account.discarded = True
         self.end(account)
-        self.records.note(account)
 
-    def remove(self, account: Account) -> list[Kept]:
+    def remove(self, account: Account, *, promote: bool = True) -> list[Kept]:
         """Remove an account; return what the caller saves.
 
         Its id is never used again, and its posts keep its last nick.
@@ -146,17 +162,16 @@ class People:
         self.marks.forget(account)
         self._removed += 1
         account.former.clear()
-        return [account, *self.end(account)]
+        return [account, *self.end(account, promote=promote)]
 
-    def end(self, account: Account, *, rooms: bool = True, keep: Login | None = None) -> list[Kept]:
-        """End the logins of an account but one, and its memberships; return what was changed."""
+    def end(self, account: Account, *, rooms: bool = True, promote: bool = True) -> list[Kept]:
+        """End the logins of an account, and its memberships; return what was changed."""
         ended: list[Kept] = []
         for login in self.logins(account):
-            if login is not keep:
-                self.log_out(login)
-                ended.append(login)
+            self.log_out(login)
+            ended.append(login)
         for membership in list(account.memberships.values()) if rooms else ():
-            moderator = self.leave(membership)
+            moderator = self.leave(membership, promote=promote)
             ended += [membership] if moderator is None else [membership, moderator]
         return ended
 
@@ -178,8 +193,12 @@ class People:
             if void or (old is held[0] and len(held) >= _MOST_LOGINS):
                 self.log_out(old)
                 changed.append(old)
-        self._add(login)
+        self.add_login(login)
         return login, token, changed
+
+    def find_login(self, hashed: str) -> Login | None:
+        """Return the login with the hash of its token."""
+        return self._logins.get(hashed)
 
     def login_of(self, token: str) -> Login | None:
         """Return the login with a token, if it can still be used, and note that it was."""
@@ -209,7 +228,8 @@ class People:
         """Return the logins of an account, in the order in which they began."""
         return list(self._logins_of.get(account, ()))
 
-    def _add(self, login: Login) -> None:
+    def add_login(self, login: Login) -> None:
+        """Add a login that has begun."""
         self._logins[login.digest] = login
         self._logins_of.setdefault(login.account, []).append(login)
 
@@ -225,7 +245,7 @@ class People:
         membership = account.memberships.get(room)
         if membership is None or not membership.joined:
             if membership is None:
-                membership = self._put(Membership(account, room))
+                membership = self.put(Membership(account, room))
             membership.joined = True
             membership.began = self._later()
             membership.since = newest or 0
@@ -238,11 +258,11 @@ class People:
             self.marks.begin(membership, newest)
         return membership
 
-    def leave(self, membership: Membership) -> Membership | None:
+    def leave(self, membership: Membership, *, promote: bool = True) -> Membership | None:
         """Take a room out of the set of its account; the caller saves the membership.
 
         Returns the membership that became a moderator's, which the caller saves too: of who joined
-        first, if no moderator is left.
+        first, if no moderator is left and they are to `promote` one.
         """
         account, room = membership.account, membership.room
         if membership.ended:
@@ -257,7 +277,7 @@ class People:
         if private is None:
             return None
         del private.members[account.id]
-        if not membership.moderator:
+        if not membership.moderator or not promote:
             return None
         joined = private.joined
         if not joined or private.is_moderated:
@@ -283,7 +303,7 @@ class People:
         """Make a private room, with its moderator; the caller saves it and the membership."""
         private = self._make_private(PrivateRoom(name, now_ms(), 0, from_join))
         membership = Membership(account, name, began=self._later(), moderator=True)
-        self.marks.begin(self._put(membership), 0)
+        self.marks.begin(self.put(membership), 0)
         return private
 
     def undo(self, private: PrivateRoom) -> None:
@@ -296,7 +316,7 @@ class People:
 
     def invite(self, account: Account, private: PrivateRoom, by: str) -> Membership:
         """Invite an account that is not a member; the caller saves it."""
-        return self._put(Membership(account, private.name, joined=False, invited_by=by))
+        return self.put(Membership(account, private.name, joined=False, invited_by=by))
 
     def converse(self, one: Account, other: Account) -> PrivateRoom:
         """Make the conversation of two accounts, open for neither; the caller saves all of it."""
@@ -305,14 +325,19 @@ class People:
         private = self._make_private(PrivateRoom(number, now_ms(), 0, between=between))
         private.active = private.created
         for account in (one, other):
-            self._put(Membership(account, number, joined=False, epoch=self._timeline.epoch))
+            self.put(Membership(account, number, joined=False, epoch=self._timeline.epoch))
         self.conversations.add(private)
         return private
 
     def _make_private(self, private: PrivateRoom) -> PrivateRoom:
         private.stored = False
-        private.number = self._numbers = self._numbers + 1
+        private.number = self._numbers + 1
+        return self.put_private(private)
+
+    def put_private(self, private: PrivateRoom) -> PrivateRoom:
+        """Add a private room or conversation, which has no members yet."""
         self.private[private.name] = private
+        self._numbers = max(self._numbers, private.number)
         return private
 
     def check_join(self, account: Account | None, room: str) -> None:
@@ -336,7 +361,8 @@ class People:
         self._latest = max(now_ms(), self._latest + 1)
         return self._latest
 
-    def _put(self, membership: Membership) -> Membership:
+    def put(self, membership: Membership) -> Membership:
+        """Add a membership or invitation that has begun."""
         account, room = membership.account, membership.room
         account.memberships[room] = membership
         self.marks.add(membership)

@@ -7,7 +7,16 @@ from operator import itemgetter
 from typing import Final
 
 from geventchat.protocol import events, names, requests
-from geventchat.protocol.errors import ACCOUNT, BANNED, Ending, Reason, Refused
+from geventchat.protocol.errors import (
+    ACCOUNT,
+    BANNED,
+    PASSWORD_CHANGED,
+    REMOVED,
+    REVOKED,
+    Ending,
+    Reason,
+    Refused,
+)
 from geventchat.server.access.policy import SIGN_INS_SPENT, audit
 from geventchat.server.people.account import Account
 from geventchat.server.people.login import Login
@@ -16,9 +25,6 @@ from geventchat.server.people.records import Kept
 from geventchat.server.session.session import Session, Table
 from geventchat.server.slices import in_slices
 
-_REVOKED: Final = replace(ACCOUNT, text="This session was revoked. Sign in again.")
-_CHANGED: Final = replace(ACCOUNT, text="The password was changed. Sign in again.")
-_REMOVED: Final = replace(ACCOUNT, text="Your account was removed.")
 _PAGE: Final = 100
 _CHANGE_COST: Final = 20 * 256
 """What a change of a password counts against the rate limit, in members reached: 20 messages.
@@ -102,7 +108,7 @@ def _log_in(
     login, token, changed = session.hub.people.log_in(account, device, logins)
     for other in connected:
         if other.login in changed:
-            other.end(_REVOKED)
+            other.end(REVOKED)
     return login, token, changed
 
 
@@ -189,10 +195,10 @@ def _change_password(session: Session, request: requests.ChangePassword) -> None
     with session.deciding():
         session.check()
         if account.removed:
-            raise Ending(_REMOVED)
+            raise Ending(REMOVED)
         account.password = kept
         ended = people.end(account, rooms=False)
-        _end_connections(session, account, _CHANGED, keep=session)
+        _end_connections(session, account, PASSWORD_CHANGED, keep=session)
         device = session.login.device if session.login is not None else None
         session.login, token, changed = people.log_in(account, device)
         people.save(account, *ended, *changed)
@@ -216,13 +222,13 @@ def _revoke(session: Session, request: requests.Revoke) -> None:
         own = login is session.login
         for other in session.hub.devices.connected(account):
             if other.login is login and other is not session:
-                other.end(_REVOKED)
+                other.end(REVOKED)
         try:
             people.save(login)
             session.reply(_listed(session, account, request.id))
         finally:
             if own:  # also if the disk fails: it is revoked
-                session.end(_REVOKED)
+                session.end(REVOKED)
 
 
 def _account(session: Session) -> Account:
@@ -326,7 +332,7 @@ def _set_password(session: Session, nick: str, password: str) -> Account:
             raise _no_account(account.nick)
         account.password = kept
         ended = people.end(account, rooms=False)
-        _end_connections(session, account, _CHANGED)
+        _end_connections(session, account, PASSWORD_CHANGED)
         people.save(account, *ended)
     return account
 
@@ -337,7 +343,7 @@ def _remove(session: Session, nick: str) -> Account:
     with session.deciding():
         session.check()
         account = _named(session, nick)
-        _end_connections(session, account, _REMOVED)
+        _end_connections(session, account, REMOVED)
         hub.expel(account)
         moderated = [
             people.private[room]

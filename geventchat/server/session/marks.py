@@ -2,10 +2,8 @@
 
 from typing import Final
 
-from geventchat.protocol import events, requests
+from geventchat.protocol import requests
 from geventchat.protocol.errors import Refused
-from geventchat.server.chat.room import Member
-from geventchat.server.people.account import Membership
 from geventchat.server.session.session import Session, Table
 
 
@@ -28,28 +26,10 @@ def _read(session: Session, request: requests.Read) -> None:
     people.records.settle(membership)  # other connections may have moved it just now
     if not member.active:
         raise Refused("not_joined", f"You left {room.name}.", room=room.name)
+    rooms = session.hub.account_rooms
     if moved:
-        shown = _mark(session, membership, member)
-        for other in session.hub.devices.members(account, room.name):
-            if other.participant is not session:
-                other.participant.answer(shown)
-    session.reply(_mark(session, membership, member, request.id))
-
-
-def _mark(
-    session: Session, membership: Membership, member: Member, request_id: str | None = None
-) -> events.Read:
-    """Return the present mark of a membership; what is being delivered counts as well."""
-    room = member.room
-    oldest = session.timeline.oldest(room.name)
-    mark = membership.mark(oldest, room.newest)
-    return events.Read(
-        room=room.name,
-        position=mark.read,
-        unread=mark.unread,
-        mentions=mark.mentions,
-        id=request_id,
-    )
+        rooms.tell_read(membership, session)
+    session.reply(rooms.read(membership, member, request.id))
 
 
 TABLE: Final[Table] = {requests.Read: _read}

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from geventchat.protocol import events, names, requests
 from geventchat.protocol.errors import Refused
+from geventchat.server.chat.account_rooms import REMOVED, invited, muted
 from geventchat.server.chat.room import Member, Room
 from geventchat.server.people.account import Account, Membership
 from geventchat.server.people.people import now_ms
@@ -21,8 +22,6 @@ from geventchat.server.session.replay import enter
 from geventchat.server.session.session import Session, Table
 from geventchat.server.session.shield import shielded
 
-REMOVED: Final = "removed"
-"""Why a room is left: a moderator removed the account, or withdrew the invitation."""
 _MOST_INVITATIONS: Final = 100
 """Invitations of one account that are not answered yet."""
 _MOST_MEMBERS: Final = 1_000
@@ -46,8 +45,8 @@ def check_topic(session: Session, room: Room) -> None:
 def repeat_invitations(session: Session, account: Account) -> None:
     """Tell a connection that signed in of the invitations of its account. Never waits."""
     for membership in account.memberships.values():
-        if _is_invitation(membership):
-            session.answer(_invited(membership, None))
+        if membership.is_invitation:
+            session.answer(invited(membership))
 
 
 def _create(session: Session, request: requests.Create) -> None:
@@ -111,55 +110,36 @@ def _invite(session: Session, request: requests.Invite) -> None:
         session.check()
         membership = _invited_by(session, _private(session, request.room), request.nick)
     if not membership.ended:
-        session.reply(_invited(membership, request.id))
+        session.reply(invited(membership, request.id))
 
 
 def _invited_by(session: Session, private: PrivateRoom, nick: str) -> Membership:
     """Return the invitation of an account, which is saved and told. Waits. Raises Refused."""
-    account = account_of(session)
-    invited = session.hub.owners.find_account(nick)
-    if invited is None:
-        text = f"There is no account {nick}. Only accounts can be invited."
+    account, other = account_of(session), session.hub.owners.find_account(nick)
+    if other is None:
+        text = f"There is no account {nick}. Only accounts can be other."
         raise Refused("no_such_nick", text, room=private.name)
-    membership = private.members.get(invited.id)
+    membership = private.members.get(other.id)
     if membership is not None and membership.joined:
-        raise Refused("forbidden", f"{invited.nick} is in {private.name}.", room=private.name)
-    if account.id in invited.blocked:
-        text = f"{invited.nick} does not take invitations from you."
+        raise Refused("forbidden", f"{other.nick} is in {private.name}.", room=private.name)
+    if account.id in other.blocked:
+        text = f"{other.nick} does not take invitations from you."
         raise Refused("forbidden", text, room=private.name)
     if membership is None:
-        if sum(map(_is_invitation, invited.memberships.values())) >= _MOST_INVITATIONS:
-            text = f"{invited.nick} has {_MOST_INVITATIONS} invitations already."
+        if sum(each.is_invitation for each in other.memberships.values()) >= _MOST_INVITATIONS:
+            text = f"{other.nick} has {_MOST_INVITATIONS} invitations already."
             raise Refused("forbidden", text, room=private.name)
         if len(private.members) >= _MOST_MEMBERS:
             text = f"{private.name} has {_MOST_MEMBERS:,} members and invitations, the limit."
             raise Refused("forbidden", f"{text} Remove somebody first.", room=private.name)
-        membership = session.hub.people.invite(invited, private, session.nick)
+        membership = session.hub.people.invite(other, private, session.nick)
         shielded(partial(_tell_invited, session, membership))
     return membership
 
 
 def _tell_invited(session: Session, membership: Membership) -> None:
-    hub = session.hub
-    hub.people.save(membership)
-    for participant in hub.devices.connected(membership.account):
-        if not membership.ended and not membership.joined:
-            participant.answer(_invited(membership, None))
-
-
-def _is_invitation(membership: Membership) -> bool:
-    return not membership.joined and membership.other is None
-
-
-def _invited(membership: Membership, request_id: str | None) -> events.Invited:
-    account = membership.account
-    return events.Invited(
-        room=membership.room,
-        nick=account.nick,
-        account=account.id,
-        by=membership.invited_by,
-        id=request_id,
-    )
+    session.hub.people.save(membership)
+    session.hub.account_rooms.tell_invited(membership)
 
 
 def _remove(session: Session, request: requests.Remove) -> None:
@@ -199,30 +179,17 @@ def _mute(session: Session, request: requests.Mute) -> None:
         raise Refused("bad_field", "seconds: only a mute has a duration.")
     with _deciding(session, request.room) as private:
         membership = _joined_member(session, private, request.nick)
-        membership.muted = None
+        membership.muted, membership.muted_by = None, session.nick
         if request.on:
             membership.muted = now_ms() + 1000 * request.seconds if request.seconds else 0
-        shielded(partial(_tell_muted, session, private, membership, request.id))
+        shielded(partial(_tell_muted, session, membership, request.id))
 
 
-def _tell_muted(
-    session: Session, private: PrivateRoom, membership: Membership, request_id: str | None
-) -> None:
-    hub, muted = session.hub, membership.muted
-    hub.people.save(membership)
-    event = events.Muted(
-        room=private.name,
-        nick=membership.account.nick,
-        by=session.nick,
-        on=muted is not None,
-        until=muted or None,
-    )
+def _tell_muted(session: Session, membership: Membership, request_id: str | None) -> None:
+    event = muted(membership)
+    session.hub.people.save(membership)
     session.answer(replace(event, id=request_id))
-    if (room := hub.rooms.get(private.name)) is not None:
-        hub.tell(room, event)  # to the one who asked as well, as above
-        for each in hub.devices.members(membership.account, room.name):
-            if each.participant not in room.live:  # turns do not reach it
-                each.participant.answer(event)
+    session.hub.account_rooms.tell_muted(membership, event)  # to who asked as well, as above
 
 
 def _private(session: Session, name: str) -> PrivateRoom:

@@ -13,10 +13,12 @@ from geventchat.protocol.events import Post
 from geventchat.server.chat.hub import Hub
 from geventchat.server.chat.room import Room
 from geventchat.server.chat.turn import Pending
+from geventchat.server.ops import top as tops
 from geventchat.server.ops.metrics import Metrics
-from geventchat.server.ops.top import MOST, top
+from geventchat.server.ops.top import MOST, answer_top, top, top_of_all
 from geventchat.server.session.session import Session
 from tests.server.hub_harness import Harness, link_of
+from tests.server.joined import Joined, Store
 from tests.server.links import FakeLink
 
 
@@ -123,3 +125,38 @@ def test_clients_may_connect_and_disconnect_meanwhile() -> None:
     assert len(top(harness.hub).clients) == MOST
     assert [session.nick for session in harness.hub.sessions] == ["guest-1001"]
     assert top(harness.hub).rooms == []
+
+
+def two_nodes() -> tuple[Store, Joined, Joined]:
+    store = Store()
+    one, two = Joined(store, "one"), Joined(store, "two")
+    for node in (one, two):
+        answer_top(node.hub)
+    return store, one, two
+
+
+def test_rooms_clients_and_loads_of_all_nodes_are_in_one_list() -> None:
+    _, one, two = two_nodes()
+    for node, count in ((one, 1), (two, 2)):
+        sessions = [visit(node, "tea") for _ in range(count)]
+        say(node, sessions[0], "tea")
+        link_of(sessions[0]).room = 0
+        sessions[0].put(b"x" * 100 * count)
+    found = top_of_all(one.hub)
+    assert [(room.room, room.members) for room in found.rooms] == [("tea", 3)]
+    assert [client.outbox_bytes // 100 for client in found.clients] == [2, 1]
+    assert [(node.name, node.connections) for node in found.nodes] == [("one", 1), ("two", 2)]
+    assert found.silent == []
+
+
+def test_a_node_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, one, _ = two_nodes()
+    monkeypatch.setattr(tops, "_SECONDS", 0.01)
+    store.deaf.add("two")
+    found = top_of_all(one.hub)
+    assert ([node.name for node in found.nodes], found.silent) == (["one"], ["two"])
+
+
+def test_a_server_alone_asks_nobody_and_names_no_nodes() -> None:
+    found = top_of_all(Harness().hub)
+    assert (found.nodes, found.silent) == ([], [])
