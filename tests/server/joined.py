@@ -67,7 +67,7 @@ class JoinedNodes(Alone):
         self.listener = listener
 
     @contextmanager
-    def deciding(self) -> Iterator[None]:
+    def deciding(self, *, adopting: bool = False) -> Iterator[None]:
         self._store.refuses()
         with self._store.deciding:
             yield

@@ -67,7 +67,7 @@ def adopt(people: People, timeline: Timeline, reread: Callable[[], None]) -> Non
     while timeline.epoch == epoch:
         patient = time.monotonic() < began + _LEADER_SECONDS
         try:
-            with timeline.nodes.deciding():
+            with timeline.nodes.deciding(adopting=True):
                 adopted = _adopt_records(
                     people, timeline, reread, or_leave=patient and not timeline.nodes.leads
                 )
@@ -90,12 +90,15 @@ def _adopt_records(
     if timeline.nodes.alone:
         _write_records(people, timeline)
         return True
-    adopted = _Adopted(timeline.epoch)
+    epoch = timeline.epoch
+    adopted = _Adopted(epoch)
     if encoded(adopted.value()) in dict(timeline.records(_EPOCH)).values():
         reread()
+        timeline.nodes.adopted(epoch)
     elif or_leave:
         return False
     else:
+        timeline.nodes.adopted(epoch)
         _write_records(people, timeline)
         people.save(adopted)
     return True

@@ -1,6 +1,7 @@
 """Requests about accounts: signing in, registering, logins, and what operators do with accounts."""
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from operator import itemgetter
@@ -22,6 +23,7 @@ from geventchat.server.people.account import Account
 from geventchat.server.people.login import Login
 from geventchat.server.people.people import now_ms
 from geventchat.server.people.records import Kept
+from geventchat.server.session.reach import connections
 from geventchat.server.session.session import Session, Table
 from geventchat.server.slices import in_slices
 
@@ -240,7 +242,7 @@ def _account(session: Session) -> Account:
 
 def _listed(session: Session, account: Account, request_id: str | None) -> events.Sessions:
     now = now_ms()
-    connected = [each.login for each in session.hub.devices.connected(account)]
+    connected = connections(session.hub, [account])[account.id]
     return events.Sessions(
         sessions=[
             events.Session(
@@ -248,11 +250,11 @@ def _listed(session: Session, account: Account, request_id: str | None) -> event
                 created=login.created,
                 used=login.used,
                 device=login.device,
-                connections=connected.count(login),
+                connections=connected[login.id],
                 current=login is session.login,
             )
             for login in session.hub.people.logins(account)
-            if login in connected or not login.is_void(now)
+            if login.id in connected or not login.is_void(now)
         ],
         id=request_id,
     )
@@ -286,7 +288,7 @@ def _accounts(session: Session, request: requests.Accounts) -> None:
     else:
         account = _set_password(session, request.nick, request.password)
     audit(session, f"account {request.action}", target=account.nick)
-    session.reply(events.Accounts(accounts=[_shown(session, account)], id=request.id))
+    session.reply(events.Accounts(accounts=_shown(session, [account]), id=request.id))
 
 
 def _page(session: Session, request: requests.Accounts) -> events.Accounts:
@@ -301,7 +303,7 @@ def _page(session: Session, request: requests.Accounts) -> events.Accounts:
         ),
         key=itemgetter(0),
     )
-    page = [_shown(session, account) for _, account in found[:_PAGE]]
+    page = _shown(session, [account for _, account in found[:_PAGE]])
     following = page[-1].nick if len(found) > _PAGE else None
     return events.Accounts(accounts=page, next=following, id=request.id)
 
@@ -369,13 +371,17 @@ def _no_account(nick: str) -> Refused:
     return Refused("no_such_nick", f"There is no account {nick}.")
 
 
-def _shown(session: Session, account: Account) -> events.Account:
-    return events.Account(
-        nick=account.nick,
-        account=account.id,
-        created=account.created,
-        connections=len(session.hub.devices.connected(account)),
-    )
+def _shown(session: Session, accounts: Sequence[Account]) -> list[events.Account]:
+    connected = connections(session.hub, accounts)
+    return [
+        events.Account(
+            nick=account.nick,
+            account=account.id,
+            created=account.created,
+            connections=connected[account.id].total(),
+        )
+        for account in accounts
+    ]
 
 
 TABLE: Final[Table] = {

@@ -131,7 +131,7 @@ def _lock_or_freeze(session: Session, request: Admin) -> Done:
     """Handle `lock` and `freeze`."""
     target = target_of(request)
     room = names.room(target)
-    if room not in session.hub.rooms and durations.begins_like_one(target):
+    if durations.begins_like_one(target) and not session.hub.is_used(room):
         raise Refused("bad_field", f"target: there is nobody in a room {room}; {_PLACE}.")
     return _put_in_force(session, _new_rules(session, request, [("room", room, room)]))
 

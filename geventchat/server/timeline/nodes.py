@@ -145,17 +145,30 @@ class Nodes(ABC):
         """Whether this node does what one of them has to do. Never waits."""
         return all(self.name < other for other in self.others)
 
+    @property
+    @abstractmethod
+    def first(self) -> bool:
+        """Whether no other node was there when this one came to the present epoch. Never waits."""
+
     @abstractmethod
     def listen(self, listener: Listener) -> None:
         """Have what others say heard from now on. Called once, before `Timeline.start`."""
 
     @abstractmethod
-    def deciding(self) -> AbstractContextManager[None]:
+    def deciding(self, *, adopting: bool = False) -> AbstractContextManager[None]:
         """Let nobody on any node decide in a `with` block but the caller.
 
         For what depends on records and changes them: in the block all that others have written
         is known. The right ends when what was noted in the block is on disk. Waits for up to 10 s.
-        Raises Refused `storage`.
+        Raises Refused `storage`. `adopting`: by what has the memory of this server follow another
+        epoch, which all others wait for.
+        """
+
+    @abstractmethod
+    def adopted(self, epoch: str) -> None:
+        """Note that the memory of this server knows the records of another epoch. Never waits.
+
+        Until then nobody else decides here, and no record is written over one of that epoch.
         """
 
     @abstractmethod
@@ -235,6 +248,7 @@ class Alone(Nodes):
     name = ""
     others: Final = ()
     leads = True
+    first = True
 
     def __init__(self) -> None:
         self._guests = count(1)
@@ -243,8 +257,11 @@ class Alone(Nodes):
         pass
 
     @contextmanager
-    def deciding(self) -> Iterator[None]:
+    def deciding(self, *, adopting: bool = False) -> Iterator[None]:
         yield
+
+    def adopted(self, epoch: str) -> None:
+        pass
 
     def known(self, client: bytes) -> str | None:
         return None

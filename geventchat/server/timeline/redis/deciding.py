@@ -66,6 +66,8 @@ class Deciding:
         """When it got it, by the monotonic clock."""
         self._wanted = False
         """Whether another node waits."""
+        self._adopted = Event()
+        """Set when the records of another epoch are known."""
         self._told = Event()
         """Set when it may be this node's turn."""
         self._changed = Event()
@@ -74,13 +76,23 @@ class Deciding:
         """Talks with the engine, while there is anything to say."""
 
     @contextmanager
-    def deciding(self) -> Iterator[None]:
+    def deciding(self, *, adopting: bool = False) -> Iterator[None]:
         """Decide in a `with` block: see Nodes. Waits on entering. Raises Refused `storage`."""
-        self._begin()
+        until = time.monotonic() + _WAIT_SECONDS
+        self._begin(until)
+        while self._depth == 1 and not adopting and not self._is_adopted:
+            self._end()
+            self._wait(self._adopted, until)
+            self._begin(until)
         try:
             yield
         finally:
             self._end()
+
+    def note_adopted(self) -> None:
+        """Let all decide who wait for the records of another epoch to be known."""
+        self._adopted.set()
+        self._adopted = Event()
 
     def hear(self, fields: Mapping[bytes, bytes]) -> None:
         """Follow an entry of the feed that tells who has the right, or that another node waits."""
@@ -94,6 +106,10 @@ class Deciding:
     def hear_gone(self) -> None:
         """Note that a node has ended, which may have had the right."""
         self._told.set()
+
+    @property
+    def _is_adopted(self) -> bool:
+        return self._life.adopted == self._life.epoch
 
     @property
     def _has(self) -> bool:
@@ -112,7 +128,7 @@ class Deciding:
     def _is_idle(self) -> bool:
         return self._has and self._owner is None and not self._waiting
 
-    def _begin(self) -> None:
+    def _begin(self, until: float) -> None:
         current = gevent.getcurrent()
         if self._owner is current:
             self._depth += 1
@@ -125,11 +141,14 @@ class Deciding:
         came = False
         try:
             self._next()
-            came = waiter[1].wait(_WAIT_SECONDS)
+            self._wait(waiter[1], until)
+            came = True
         finally:
             if not came:
                 self._give_up(waiter)
-        if not came:
+
+    def _wait(self, event: Event, until: float) -> None:
+        if not event.wait(max(until - time.monotonic(), 0)):
             raise Refused("storage", "The server could not store that in time. Try again.")
 
     def _give_up(self, waiter: tuple[Any, Event]) -> None:

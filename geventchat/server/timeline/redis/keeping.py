@@ -43,7 +43,7 @@ class Keeping:
 
     def keep(self, changes: Sequence[RecordChange]) -> None:
         """Write records, all of them or none. Raises Refused `storage`, Behind."""
-        heard = "{}-{}".format(*self._feed.passed)  # when they were encoded
+        heard = self._heard()  # when they were encoded
         blob = packed(changes)
         with self._one:  # one after the other: what is late must not undo what is newer
             self._number += 1
@@ -68,6 +68,12 @@ class Keeping:
             raise Behind
         else:
             raise _refusal("what another node has written was not heard")
+
+    def _heard(self) -> str:
+        """Return up to which entry of the feed all is known that others have written."""
+        if self._life.adopted == self._life.epoch:
+            return "{}-{}".format(*self._feed.passed)
+        return f"{self._life.number}-0"
 
     def close(self, seconds: float) -> None:
         """Wait for records that are being written, for some seconds at most."""

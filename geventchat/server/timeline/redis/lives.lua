@@ -37,7 +37,7 @@ local function remove(life, node)
   redis.call('XADD', '{gc}:feed', string.format('%.0f-*', life), 'g', node)
   redis.call('HDEL', '{gc}:leases', node)
   redis.call('HDEL', '{gc}:knows', node)
-  redis.call('HDEL', '{gc}:nodes', node, node .. '/keep', node .. '/claims')
+  redis.call('HDEL', '{gc}:nodes', node, node .. '/keep', node .. '/decide', node .. '/claims')
   redis.call('UNLINK', '{gc}:part:' .. node)
 end
 

@@ -38,11 +38,11 @@ def says(size: int, *, keyed: bool = True) -> list[Submission]:
     ]  # fmt: skip
 
 
-def engine_seconds(turns: Turns) -> float:
+def engine_seconds(asking: Engine) -> float:
     """Return the CPU time of the engine's main thread."""
     told = dict(
         line.split(":", 1)
-        for line in turns.engine.call("INFO", "cpu").decode().split("\r\n")
+        for line in asking.call("INFO", "cpu").decode().split("\r\n")
         if ":" in line
     )
     return float(told["used_cpu_user_main_thread"]) + float(told["used_cpu_sys_main_thread"])
@@ -61,19 +61,19 @@ def storing(turns: Turns, other: Engine, size: int) -> Iterable[str]:
     turns.take(*says(size))
     own = heard = 0.0
     answers = []
-    began = engine_seconds(turns)
+    began = engine_seconds(turns.engine)
     for number, each in enumerate(submitted, turns.number + 1):
         before = time.process_time()
         answers.append(turns.ask_packed(number, turn.packed(each)))
         own += time.process_time() - before
     turns.number += len(submitted)
-    engine = engine_seconds(turns) - began
+    engine = engine_seconds(turns.engine) - began
     before = time.process_time()
     for each, (_, now, results) in zip(submitted, answers, strict=True):
         turn.batch(each, now, results)
     own += time.process_time() - before
     cursor: bytes = b"0"
-    began = engine_seconds(turns)
+    began = engine_seconds(turns.engine)
     while answer := other.call("XREAD", "COUNT", 200, "STREAMS", "{gc}:feed", cursor):
         before = time.process_time()
         for _, fields in answer[0][1]:
@@ -81,7 +81,7 @@ def storing(turns: Turns, other: Engine, size: int) -> Iterable[str]:
                 turn.batch(turn.unpacked(fields[7]), int(fields[5]), fields[9])
         heard += time.process_time() - before
         cursor = answer[0][1][-1][0]
-    reading = engine_seconds(turns) - began
+    reading = engine_seconds(turns.engine) - began
     turns.engine.call("XTRIM", "{gc}:feed", "MAXLEN", 0)
     yield f"{engine / len(submitted) * 1e6:8.0f}"
     for seconds in engine, reading, own, heard:
@@ -112,9 +112,9 @@ def idle(kind: str) -> tuple[float, float]:
 
 def share(asking: Turns) -> float:
     """Return the share of a core that an engine uses at present."""
-    began = engine_seconds(asking)
+    began = engine_seconds(asking.engine)
     gevent.sleep(IDLE_SECONDS)
-    return (engine_seconds(asking) - began) / IDLE_SECONDS
+    return (engine_seconds(asking.engine) - began) / IDLE_SECONDS
 
 
 def main() -> None:

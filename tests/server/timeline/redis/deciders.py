@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import gevent
+
 from geventchat.server.people.records import Records, decoded
 from geventchat.server.timeline import RecordChange
 from geventchat.server.timeline.nodes import Message, Part
@@ -36,7 +38,17 @@ class Node:
         self._merge = merge
         for name, value in self.timeline.records(KIND):
             self.numbers[name] = Number(name, decoded(int, value))
+        self.timeline.epoch_changed = lambda: gevent.spawn(self._adopt).start()
         self.timeline.start()
+
+    def _adopt(self) -> None:
+        """Know what is stored in another epoch, and nothing else."""
+        nodes, epoch = self.timeline.nodes, self.timeline.epoch
+        with nodes.deciding(adopting=True):
+            stored = dict(self.timeline.records(KIND))
+            for name in {*stored, *self.numbers}:
+                self.hear_records([(KIND, name, stored.get(name))])
+            nodes.adopted(epoch)
 
     def get(self, name: str) -> Number:
         return self.numbers.setdefault(name, Number(name))

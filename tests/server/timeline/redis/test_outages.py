@@ -450,10 +450,10 @@ def test_a_server_whose_lease_has_ended_stores_nothing_once_another_has_taken_ov
     other.talk(say("two"))
     assert paused.talk(say("three", "k")) == ["unknown"]
     assert "go on without this one" in (paused.timeline.lost or "")
-    paused.timeline.greenlets[0].join(5)
+    paused.timeline.greenlets[0].join(20)
     assert paused.timeline.greenlets[0].successful()
     assert paused.talk(say("four")) == ["failed"]
-    with pytest.raises(Refused), gevent.Timeout(1):
+    with pytest.raises(Refused), gevent.Timeout(20):
         paused.timeline.open("tea")  # at once: what is to be heard for that never comes
     assert other.talk(say("five")) == ["stored"]
     assert [post.text for post in all_posts(other)] == ["one", "two", "five"]
@@ -491,7 +491,7 @@ def test_what_is_kept_while_it_closes_is_refused_at_once_and_no_problem_is_logge
     keeping = gevent.spawn(watched.timeline.keep, [("account", "a", b"one")])
     gevent.sleep(0)
     watched.timeline.close(0)
-    keeping.join(1)
+    keeping.join(20)
     assert isinstance(keeping.exception, Refused)
     assert "does not store" not in caplog.text
     own.signal(SIGCONT)
