@@ -68,6 +68,8 @@ def _authenticate(session: Session, client: bytes, login: Login | None) -> str |
     """Have a client be on this node alone; return the nick that it had as a guest. May wait."""
     hub, nodes, guest = session.hub, session.timeline.nodes, session.nick
     with _storing():
+        if not nodes.alone:
+            hub.owners.nicks.keep(guest)
         former = hub.owners.guest_nick(client)
         nick = nodes.enter(client, guest, former, account=login is not None)
     try:
