@@ -5,8 +5,9 @@ hears the turn from the feed; and the engine's memory for what is kept.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import count
 
 import gevent
@@ -23,6 +24,11 @@ TURNS = {1: 2000, 10: 600, 100: 120, 500: 40}
 ROOMS = 20
 POSTS = 50_000
 IDLE_SECONDS = 10
+
+WAITING = 20
+"""Nodes that wait for the feed,"""
+WAKES = 200
+"""and how often they are answered."""
 
 _number = count(1)
 
@@ -88,6 +94,40 @@ def storing(turns: Turns, other: Engine, size: int) -> Iterable[str]:
         yield f"{seconds / len(submitted) / size * 1e6:8.2f}"
 
 
+def waking(turns: Turns, size: int) -> float:
+    """Return the engine's CPU, in µs, to answer a turn to a node that waits for the feed."""
+    began = engine_seconds(turns.engine)
+    for _ in range(WAKES):
+        turns.take(*says(size))
+    alone = engine_seconds(turns.engine) - began
+    with ExitStack() as stack:
+        others = [Engine(turns.engine.where, name=f"waits{n}") for n in range(WAITING)]
+        heard: Counter[Engine] = Counter()
+        for other in others:
+            stack.callback(other.close)
+            stack.callback(gevent.spawn(_hear, other, heard).kill)
+        while len(heard) < WAITING:  # what was there before
+            gevent.sleep(0.01)
+        heard.clear()
+        began = engine_seconds(turns.engine)
+        for number in range(1, WAKES + 1):
+            turns.take(*says(size))
+            while any(heard[other] < number for other in others):
+                gevent.sleep(0.0005)
+        return (engine_seconds(turns.engine) - began - alone) / WAKES / WAITING * 1e6
+
+
+def _hear(engine: Engine, heard: Counter[Engine]) -> None:
+    """Count the entries of the feed, those that are there already as one."""
+    cursor: bytes = engine.call("XREVRANGE", "{gc}:feed", "+", "-", "COUNT", 1)[0][0]
+    heard[engine] += 1
+    while True:
+        answer = engine.call("XREAD", "COUNT", 200, "BLOCK", 1000, "STREAMS", "{gc}:feed", cursor)
+        if answer:
+            heard[engine] += len(answer[0][1])
+            cursor = answer[0][1][-1][0]
+
+
 def bytes_per_post(kind: str, *, keyed: bool) -> float:
     """Return the memory that each of many posts takes, in an engine of its own."""
     with running(kind) as engine, closing(Turns(engine)) as turns:
@@ -129,6 +169,10 @@ def main() -> None:
         for keyed in True, False:
             what = f"a post of {len(TEXT)} characters with{'' if keyed else 'out'} a key"
             print(f"{kind:7} {what}: {bytes_per_post(kind, keyed=keyed):.0f} bytes")
+        with running(kind) as engine, closing(Turns(engine)) as turns:
+            for size in 1, 100:
+                cost = waking(turns, size)
+                print(f"{kind:7} an answer to a node that waits, with {size}: {cost:.1f}")
         alone, node = idle(kind)
         print(f"{kind:7} alone: {alone:.3%} of a core; a node without clients: {node:.3%}")
 
