@@ -119,7 +119,7 @@ def test_a_ban_is_in_force_on_a_node_that_does_not_answer(
     assert done.connections_closed == 0
     assert done.note is not None
     assert done.note.startswith("1 of 2 nodes did not answer within")
-    assert done.note.endswith("the rule holds there when they hear of it.")
+    assert done.note.endswith("the rule takes effect when they hear of it.")
     let_run()
     assert bob.ending is not None  # it heard of the record all the same
 

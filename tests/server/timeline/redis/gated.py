@@ -19,7 +19,6 @@ from geventchat.server.timeline.redis.rooms import FeedId, feed_id
 from geventchat.server.timeline.redis.scripts import Script
 from tests.engines import RunningEngine
 
-_LIFE = 1
 _SECONDS = 30.0
 
 
@@ -29,6 +28,7 @@ class Gate:
     def __init__(self, engine: Engine, node: str) -> None:
         self._engine = engine
         self._node = node
+        self.life = 1
         self._waiting: deque[Event] = deque()
         self._passed: Event | None = None
         self.open = False
@@ -42,7 +42,7 @@ class Gate:
             self._waiting.append(event)
             event.wait()
         try:
-            answer = self._engine.run(script, (), self._node, _LIFE, *arguments)
+            answer = self._engine.run(script, (), self._node, self.life, *arguments)
         finally:
             if self._passed is not None:
                 self._passed.set()
@@ -85,6 +85,7 @@ class GatedNodes(Alone):
     """The claims of one node, between gates; in all else it is alone."""
 
     alone = False
+    decides = False
 
     def __init__(self, engine: RunningEngine) -> None:
         self.node = secrets.token_hex(4)
@@ -92,10 +93,7 @@ class GatedNodes(Alone):
         self._listener: Listener | None = None
         self.gate = Gate(self._engine, self.node)
         self.heard = Heard()
-        self._engine.call("HSET", "{gc}:life", "life", _LIFE)
-        entry = self._engine.call("XADD", "{gc}:feed", f"{_LIFE}-*", "h", self.node)
-        self._engine.call("HSET", "{gc}:leases", self.node, 1 << 50)
-        self.heard.passed = feed_id(entry)
+        self.begin_life(1)
         self.claims = Claims(self.gate, self.heard, self._hear_moved)  # type: ignore[arg-type]
         self.gate.open = True
         self.claims.begin()
@@ -105,6 +103,14 @@ class GatedNodes(Alone):
             "next_guest",
         ):  # fmt: skip
             setattr(self, name, getattr(self.claims, name))
+
+    def begin_life(self, number: int) -> None:
+        """Take part in a life, and hear from now on."""
+        self.gate.life = number
+        self._engine.call("HSET", "{gc}:life", "life", number)
+        entry = self._engine.call("XADD", "{gc}:feed", f"{number}-*", "h", self.node)
+        self._engine.call("HSET", "{gc}:leases", self.node, 1 << 50)
+        self.heard.passed = feed_id(entry)
 
     def listen(self, listener: Listener) -> None:
         self._listener = listener
