@@ -24,6 +24,7 @@ from tests.proof.stores.base import CUT_OFF, Fault, Scene, Store
 
 NAME: Final = "nemesis"
 """Whose lines in the log are about what was done to the server, and what it did then."""
+_DRAIN_SECONDS: Final = 15.0
 _HELD_SECONDS: Final = 9.0
 """After so long nobody is listed any more who was lost, on a node that has ended either."""
 _PROBED: Final = 0.5
@@ -213,8 +214,9 @@ def _revive(scene: Scene, faults: Counter[str]) -> None:
     It may while it is starting; and a node may that the others took for dead while it was cut off.
     """
     for node in scene.nodes:
-        if node.runs():
+        if node.runs() and not node.has_logged("shutting down: "):
             continue
+        node.wait(_DRAIN_SECONDS)
         if not node.ready:
             faults["server ended while it started"] += 1
         elif node.has_logged(FENCED) and scene.cut_off:

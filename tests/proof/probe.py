@@ -28,7 +28,7 @@ class Probe:
 
     def hears(self) -> bool:
         """Wait until each node hears what another stores; return whether they do in time."""
-        hosts = list(self._hosts) or [None]
+        hosts: list[str | None] = list(self._hosts) or [None]
         began = time.monotonic()
         others = [*hosts[1:], hosts[0]]
         if not all(self._reaches(*each, began) for each in zip(hosts, others, strict=True)):
