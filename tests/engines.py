@@ -23,7 +23,7 @@ HOST: Final = (
     f"127.{64 + os.getpid() % 64}.{os.getpid() // 64 % 256}.{1 + os.getpid() // 16_384 % 250}"
 )
 """An address of this machine that only this process uses: there no port is in use."""
-_START_SECONDS: Final = 15
+_START_SECONDS: Final = 30
 _DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-_START_SECONDS: Final = 15
+_START_SECONDS: Final = 30
 
 
 class Process:

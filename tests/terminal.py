@@ -58,7 +58,7 @@ class Terminal:
 
     def until(self, seen: Callable[[list[str]], bool]) -> list[str]:
         """Wait until the screen shows a text; return its lines."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 20
         while not seen(self.lines):
             if time.monotonic() > deadline:
                 raise AssertionError("\n".join(["not on the screen:", *self.screen.display]))

@@ -29,7 +29,7 @@ class AccountServer:
             capture_output=True,
             text=True,
             errors="surrogateescape",
-            timeout=15,
+            timeout=30,
             check=False,
         )
 

@@ -267,7 +267,7 @@ def test_ctrl_c_while_the_program_loads_shows_no_traceback() -> None:
             "runpy.run_module('geventchat', run_name='__main__')\n"
         )
         done = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, timeout=15, check=False
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
         )
         assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
@@ -299,6 +299,6 @@ def test_the_commands_of_a_client_load_no_server(command: str) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=15,
+        timeout=30,
     )
     assert done.stdout == "1 []\n"

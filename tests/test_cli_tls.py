@@ -37,7 +37,7 @@ def connect(port: int, *options: str, say: str = "") -> subprocess.CompletedProc
         input=say,
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=30,
         check=False,
     )
 

@@ -49,7 +49,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path, service: dict
             ["systemd-analyze", *command.split(), str(copy)],
             capture_output=True,
             text=True,
-            timeout=15,
+            timeout=30,
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
@@ -167,7 +167,7 @@ def test_the_health_check_of_the_image_follows_its_server() -> None:
 
     def healthy(number: int) -> bool:
         command = [sys.executable, *check[1:-1], check[-1].replace(own, str(number))]
-        return subprocess.run(command, capture_output=True, timeout=15, check=False).returncode == 0
+        return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
 
     with serving("--admin", "127.0.0.1:0") as process:
         port(first_line(process))

@@ -95,7 +95,7 @@ def test_a_move_that_cannot_be_written_keeps_the_epoch(path: Path) -> None:
             [*COMMAND, "history", "move", "--timeline", f"sqlite:{path}"],
             stdout=full,
             stderr=subprocess.PIPE,
-            timeout=15,
+            timeout=30,
             check=False,
         )
     assert done.returncode == 1

@@ -79,7 +79,7 @@ def test_a_client_goes_on_at_the_engine_where_it_was_at_the_file(
     with serving("--timeline", file) as process, connected(process) as chat:
         cursor = Cursor(chat.join("lobby").epoch, chat.say("lobby", "one"))
         process.terminate()
-        process.wait(10)
+        process.wait(30)
     imported(tmp_path, store.url, history("move", file).stdout)
     with serving("--timeline", store.url) as process, connected(process, rooms=[]) as chat:
         assert chat.join("lobby", cursor).recovered is True
@@ -155,7 +155,7 @@ def test_an_import_that_is_killed_can_be_done_again(
         assert importing.stdin
         importing.stdin.write(head + many)
         importing.stdin.flush()
-        end = time.monotonic() + 15
+        end = time.monotonic() + 20
         while not store.call("ZCARD", keys.ROOMS) and time.monotonic() < end:
             time.sleep(0.01)
         importing.kill()

@@ -29,7 +29,7 @@ class HookedServer:
 
     def run(self, *line: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            line, cwd=self.folder, capture_output=True, text=True, timeout=15, check=False
+            line, cwd=self.folder, capture_output=True, text=True, timeout=30, check=False
         )
 
 

@@ -43,7 +43,7 @@ def run(
         input=say,
         encoding="utf-8",
         env={**os.environ, **environment},
-        timeout=15,
+        timeout=30,
         check=False,
     )
 

@@ -84,7 +84,7 @@ def test_a_server_runs_and_shows_its_password_nowhere(monkeypatch: pytest.Monkey
                 pages = [fetched(int(admin), page) for page in ("/healthz", "/metrics", "/top")]
                 process.send_signal(signal.SIGTERM)
                 shown = "".join((begun, *pages, process.stdout.read()))
-                assert process.wait(10) == 0
+                assert process.wait(30) == 0
             finally:
                 process.kill()
     assert f"stored in unix://:***@{engine.path}" in shown

@@ -93,11 +93,11 @@ def test_only_a_password_on_the_command_line_is_warned_of() -> None:
     ):
         with serving(*arguments, **environment) as process:
             number = port(first_line(process))
-            with closing(socket.create_connection(("127.0.0.1", number), timeout=5)) as client:
+            with closing(socket.create_connection(("127.0.0.1", number), timeout=20)) as client:
                 client.sendall(b"hello\0")
                 assert client.recv(100) == b"* geventchat: This server requires a password.\0"
             process.send_signal(signal.SIGTERM)
-            output, errors = process.communicate(timeout=10)
+            output, errors = process.communicate(timeout=30)
         assert complaint in errors
         assert len(errors.splitlines()) == bool(complaint)
         assert "secret" not in output + errors
@@ -163,7 +163,7 @@ def test_a_check_passes_what_a_server_made_and_leaves_it_alone(tmp_path: Path) -
         for name in ("chat.db", "empty.db"):
             assert run("config", "--check", "--timeline", f"sqlite:{tmp_path}/{name}").stdout
         process.signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     files = sorted(tmp_path.iterdir())
     assert run("config", "--check", "--timeline", f"sqlite:{tmp_path}/chat.db").stdout
     assert sorted(tmp_path.iterdir()) == files
@@ -186,7 +186,7 @@ def test_sighup_reloads_the_settings_or_keeps_them(tmp_path: Path) -> None:
         return lines
 
     def taken(frame: bytes) -> bool:
-        with socket.create_connection(("127.0.0.1", number), timeout=5) as peer:
+        with socket.create_connection(("127.0.0.1", number), timeout=20) as peer:
             peer.sendall(frame + b"\0q\0")
             return peer.makefile("rb").read() == b""
 
@@ -248,4 +248,4 @@ def test_a_world_readable_secret_is_warned_of_at_the_start_and_on_reload(
         process.send_signal(signal.SIGHUP)
         warned(until="reloaded")
         process.send_signal(signal.SIGTERM)
-        assert "WARNING" not in process.communicate(timeout=10)[0]
+        assert "WARNING" not in process.communicate(timeout=30)[0]

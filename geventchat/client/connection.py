@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from geventchat.client.cursors import Rooms
 from geventchat.client.events import ClientEvent
+from geventchat.client.past_requests import PastRequests
 from geventchat.client.pending_replies import PendingReplies
 from geventchat.client.people_requests import PeopleRequests
 from geventchat.client.reader import Reader
@@ -27,15 +28,11 @@ from geventchat.protocol.events import (
     Admin,
     Answer,
     Bye,
-    Edited,
-    Found,
-    History,
     Joined,
     Left,
     Members,
     Pong,
     Post,
-    Redacted,
     Renamed,
     RoomList,
     Sent,
@@ -54,13 +51,14 @@ class TooLong(ValueError):
     """The request exceeds the server's frame limit; nothing was sent."""
 
 
-class Connection(PeopleRequests):
+class Connection(PastRequests, PeopleRequests):
     """One client of a server. Iterate it for events; its methods make requests.
 
     All events of the rooms arrive once and in order, own posts included, across reconnects: a lost
     connection yields Disconnected, failed attempts ReconnectFailed, and success Reconnected. Rooms
-    resume where they were; a Gap says that posts are missing. Messages that are not acknowledged
-    are sent again, once and in order. Iteration stops when the server forbids reconnecting; `ended`
+    resume where they were; a Gap says that posts are missing. A room that the server cannot open
+    yields an Error `storage`, and is joined when it can. Messages that are not acknowledged are
+    sent again, once and in order. Iteration stops when the server forbids reconnecting; `ended`
     says why.
 
     The application has to keep reading: unread events are bounded, and beyond that the socket is
@@ -231,8 +229,18 @@ class Connection(PeopleRequests):
             raise
 
     def leave(self, room: str) -> Left:
-        """Leave a room. What was not read of it is dropped; `cursors` knows until then how far."""
-        return self._ask(requests.Leave(room=room, id=self._id()), Left)
+        """Leave a room. What was not read of it is dropped; `cursors` knows until then how far.
+
+        One that the server could not open yet is left, too.
+        """
+        waited = self._reader.rejoining.forget(names.fold_room(room))
+        asked = requests.Leave(room=room, id=self._id())
+        try:
+            return self._ask(asked, Left)
+        except Refused as refusal:
+            if not waited or refusal.code != "not_joined":
+                raise
+        return self._reader.leave(Left(room=names.fold_room(room), id=asked.id))
 
     def rename(self, nick: str) -> Renamed:
         """Change the nick."""
@@ -241,59 +249,6 @@ class Connection(PeopleRequests):
     def who(self, room: str) -> Members:
         """Return at most 500 members of a room, and their count."""
         return self._ask(requests.Who(room=room, id=self._id()), Members)
-
-    def history(
-        self,
-        room: str,
-        limit: int = 50,
-        before: int | None = None,
-        *,
-        after: int | None = None,
-        around: int | None = None,
-    ) -> History:
-        """Return up to `limit` posts (1 to 500) before, after or around a position, or the newest.
-
-        The posts are as they are now: edited and redacted ones say so.
-        """
-        asked = requests.History(
-            room=room, limit=limit, before=before, after=after, around=around, id=self._id()
-        )
-        return self._ask(asked, History)
-
-    def edit(self, room: str, position: int, text: str) -> Edited:
-        """Replace the text of one's own post.
-
-        Needs the feature `edit` in the welcome. Repeated it changes nothing.
-        """
-        asked = requests.Edit(room=room, position=position, text=text, id=self._id())
-        return self._ask(asked, Edited)
-
-    def redact(self, room: str, position: int) -> Redacted:
-        """Take back one's own post, or as a moderator or operator anybody's.
-
-        Needs the feature `redact` in the welcome. Repeated it changes nothing.
-        """
-        asked = requests.Redact(room=room, position=position, id=self._id())
-        return self._ask(asked, Redacted)
-
-    def search(
-        self,
-        text: str,
-        *,
-        room: str | None = None,
-        author: str | None = None,
-        before: int | None = None,
-        limit: int = 50,
-    ) -> Found:
-        """Return up to `limit` (1 to 100) posts with these words, the newest first.
-
-        In one room or all of one's rooms; what is in quotation marks is a phrase. `before` is a
-        time in ms since 1970: for the next page the `before` of this. Needs the feature `search`.
-        """
-        asked = requests.Search(
-            text=text, room=room, author=author, before=before, limit=limit, id=self._id()
-        )
-        return self._ask(asked, Found)
 
     def topic(self, room: str, topic: str) -> Topic:
         """Set the topic of a room; empty clears it."""

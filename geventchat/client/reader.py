@@ -3,6 +3,7 @@
 import os
 import secrets
 import time
+from contextlib import suppress
 from typing import Final
 from weakref import WeakSet
 
@@ -17,8 +18,9 @@ from geventchat.client.events import ClientEvent, Disconnected, Gap, Reconnected
 from geventchat.client.inbox import Inbox
 from geventchat.client.pending_replies import PendingReplies
 from geventchat.client.pending_says import PendingSays
+from geventchat.client.rejoining import Rejoining
 from geventchat.client.socket_link import Ended, NotGeventchat, ServerError, SocketLink
-from geventchat.protocol import names
+from geventchat.protocol import names, requests
 from geventchat.protocol.errors import LOST, SLOW, Reason
 from geventchat.protocol.events import (
     Answer,
@@ -37,7 +39,7 @@ from geventchat.protocol.events import (
     Topic,
     Welcome,
 )
-from geventchat.protocol.requests import Cursor, Hello, Request, Say, SignIn
+from geventchat.protocol.requests import Cursor, Hello, Join, Request, Say, SignIn
 
 GOOD_SECONDS: Final = 30
 """After a connection that lasted so long the backoff starts over."""
@@ -89,6 +91,7 @@ class Reader:
         self.say_replies = PendingReplies()
         """By the key of a say."""
         self.pending_says = PendingSays()
+        self.rejoining = Rejoining(self._rejoin)
         self.closing = Signal()
         """Set to prevent reconnecting."""
         self._connected = Signal()
@@ -146,6 +149,11 @@ class Reader:
             self._out_of_order = False
         return True
 
+    def leave(self, left: Left) -> Left:
+        """Leave a room that was not joined on this connection, as if the server had said so."""
+        self._handle(left, 0)
+        return left
+
     def join(self) -> None:
         """Wait until the stream has ended."""
         self._greenlet.join()
@@ -184,6 +192,7 @@ class Reader:
             self.inbox.put(None)
             self.pending_says.ended = self.ended
             self.pending_says.disconnected()
+            self.rejoining.clear()
             self.replies.fail_all(self.ended)
             self.say_replies.fail_all(self.ended)
             self._connected.set()
@@ -197,6 +206,7 @@ class Reader:
         """Reconnect, for as long as it takes; else return how the stream ends."""
         self._connected.clear()
         self.pending_says.disconnected()
+        self.rejoining.clear()  # the next hello names all rooms
         self.replies.fail_all(bye)
         self.inbox.put(Disconnected(bye))
         after, told = retry_after(bye.after_ms), bye.text
@@ -260,6 +270,8 @@ class Reader:
             case Post(key=key):
                 self._resolve_say(key, event)
             case Joined() | Left() | Topic() | Edited() | Redacted():
+                if isinstance(event, Joined | Left):
+                    self.rejoining.forget(event.room)
                 if isinstance(event, Joined) and event.recovered is False:
                     self.inbox.put(self._gap(event.room))
                 if isinstance(event, Left) and event.id is not None:
@@ -274,6 +286,8 @@ class Reader:
                 self.nick, self.account = nick, account
                 self._sign_in_by(session)
                 self.replies.resolve(event.id, event)
+            case Error(room=str() as room, id=None, key=None) if self._waits(event.code, room):
+                return  # the application knows
             case Sent(key=key) | Error(key=key):
                 if self.replies.resolve(event.id, event) or self._resolve_say(key, event):
                     return
@@ -281,6 +295,24 @@ class Reader:
                 self.replies.resolve(event.id, event)
                 return
         self.inbox.put(event, frame_bytes)
+
+    def _waits(self, code: str, room: str) -> bool:
+        """Handle that a room cannot be joined; return whether that is still for the same reason."""
+        room = names.fold_room(room)
+        if code == "storage" and self.resumes:
+            return self.rejoining.refused(room)
+        self.rejoining.forget(room)
+        return False
+
+    def _rejoin(self, room: str) -> None:
+        """Ask for a room from where it was read. Nobody waits for the answer."""
+        join, cursor = Join(room=room), self.cursors.ahead(self.inbox.unread()).get(room)
+        if cursor is not None:
+            join = structs.replace(
+                join, epoch=cursor.epoch, position=cursor.position, change=cursor.change
+            )
+        with suppress(Ended):
+            self.link.send(requests.encode(join))
 
     def _gap(self, room: str) -> Gap:
         cursor = self.cursors.ahead(self.inbox.unread()).get(room)

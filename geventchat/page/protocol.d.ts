@@ -127,6 +127,7 @@ export type ConnectionEvent =
   | { type: "silent" }
   | { type: "heard" }
   | { type: "gap"; room: string }
+  | { type: "waiting"; room: string; why: string }
   | { type: "refused"; error: ServerError; say: Say };
 
 export type ClientEvent = ServerEvent | ConnectionEvent;

@@ -59,6 +59,9 @@ class Participant(Protocol):
     def follow(self, room: str) -> None:
         """Have it join a room that its account is in, when it has done what it is doing."""
 
+    def unfollow(self, room: str) -> bool:
+        """Forget a room that its account has left; return whether it still has to be told."""
+
     def drain(self) -> Event:
         """End it once all it has sent is acknowledged; return the event that is set then."""
 

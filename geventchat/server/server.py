@@ -27,7 +27,7 @@ from geventchat.server.ops.admin_http import Admin
 from geventchat.server.ops.metrics import Metrics
 from geventchat.server.ops.supervisor import Supervisor
 from geventchat.server.ops.top import answer_top, top_of_all
-from geventchat.server.session import connected, directs
+from geventchat.server.session import directs
 from geventchat.server.session.conversation import converse
 from geventchat.server.session.enforcement import ENDED, Enforcement
 from geventchat.server.session.reach import answer_others
@@ -171,7 +171,6 @@ class Server:
         enforcement = Enforcement(self._hub, self._policy, shared)
         self._hub.other_nodes.on_rules = enforcement.hear
         self._hub.questions.answer(ENDED, enforcement.answer)
-        connected.answer(self._hub)
         self._hub.questions.on_direct = partial(directs.receive, self._hub)
         answer_others(self._hub)
         answer_top(self._hub)
@@ -280,7 +279,7 @@ class Server:
         end = time.monotonic() + self._config.drain_seconds
         self._stopping = True
         self._supervisor.stopping()
-        self._close_doors()
+        self.close_doors()
         self._admission.stop()
         self._hub.drain(self._config.drain_seconds / 2)
         self._hub.end_all(SHUTDOWN)
@@ -321,7 +320,8 @@ class Server:
         for door, proxies in zip(self._doors, (config.proxy, config.web_proxy), strict=False):
             door.believe(proxies, config.limits.handshake_seconds)
 
-    def _close_doors(self) -> None:
+    def close_doors(self) -> None:
+        """Accept no more connections; those that there are stay."""
         for door in self._doors:
             door.close()
 

@@ -9,7 +9,7 @@ from typing import Final
 from loadtests.support.address import free_port
 from tests.process import Process, served
 
-SECONDS: Final = 10
+SECONDS: Final = 20
 _BLOCKED: Final = {10_080}
 """Bad ports of the Fetch standard above 10,000: a page there is ERR_UNSAFE_PORT."""
 

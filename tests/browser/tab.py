@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request, WebSocket, expect
 
-MILLISECONDS: Final = 10_000
+MILLISECONDS: Final = 20_000
 PASSWORD: Final = "correct horse"
 expect.set_options(timeout=MILLISECONDS)
 _LOST: Final = "WebSocket connection to "

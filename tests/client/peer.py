@@ -34,7 +34,7 @@ class Peer:
 
     def frame(self) -> bytes:
         """Return the next frame; b"" at the end."""
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             return next(self._frames, b"")
 
     def request(self) -> Request:
@@ -75,7 +75,7 @@ class Listener:
         self.port = self.socket.getsockname()[1]
 
     def accept(self) -> Peer:
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             peer = Peer(self.socket.accept()[0])
         self._peers.append(peer)
         return peer
@@ -134,7 +134,7 @@ def post(position: int, text: str = "hi", key: str | None = None) -> Post:
 
 
 def take(chat: Connection, number: int) -> list[object]:
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         return [next(chat) for _ in range(number)]
 
 

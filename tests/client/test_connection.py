@@ -142,7 +142,7 @@ def test_a_repeated_say_is_answered_although_the_first_caller_gave_up() -> None:
         assert peer.request() == peer.request()
         first.kill()
         peer.tell(joined(), post(1, key="k"))
-        assert second.get(timeout=5) == 1
+        assert second.get(timeout=20) == 1
 
 
 def test_a_refusal_is_raised_in_its_caller() -> None:

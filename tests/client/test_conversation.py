@@ -82,7 +82,7 @@ def test_an_echo_bot_is_a_few_lines(connect: Connect, room: str) -> None:
     while not any(isinstance(event, Presence) for event in anna):
         pass
     anna.say(room, "!echo hi")
-    bot.get(timeout=5)
+    bot.get(timeout=20)
     assert posts(anna)[-1] == (2, "echo", "anna-2: hi")
 
 

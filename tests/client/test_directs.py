@@ -107,7 +107,7 @@ def test_it_ends_with_the_session(signed_in: tuple[Connection, Peer]) -> None:
     peer.request()
     peer.tell(Bye(code="account", text="This session was revoked.", reconnect=False))
     peer.socket.close()
-    with gevent.Timeout(5), pytest.raises(Ended, match="revoked"):
+    with gevent.Timeout(20), pytest.raises(Ended, match="revoked"):
         asking.get()
 
 

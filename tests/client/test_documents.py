@@ -32,7 +32,7 @@ def test_the_bot_of_the_document_knows_in_each_room_what_is_old(port: int) -> No
                 posts = (e for e in chat if isinstance(e, Post) and e.author == "counter")
                 assert next(posts).text == "emil-c: 0"
                 chat.say("busy", "!stop")
-                assert process.wait(10) == 0
+                assert process.wait(30) == 0
 
 
 def test_the_bot_of_the_document_counts(port: int) -> None:
@@ -46,4 +46,4 @@ def test_the_bot_of_the_document_counts(port: int) -> None:
                 posts = (e for e in chat if isinstance(e, Post) and e.author == "counter")
                 assert next(posts).text == f"dora-c: {len(texts)}"
                 chat.say("counting", "!stop")
-                assert process.wait(10) == 0
+                assert process.wait(30) == 0

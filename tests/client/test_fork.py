@@ -37,7 +37,7 @@ def test_a_forked_process_makes_its_own_connections(port: int, room: str, patch:
         [sys.executable, "-W", "ignore", "-c", program, str(port), room],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=30,
         check=False,
     )
     sentence = "The connection belongs to the parent process."

@@ -25,4 +25,4 @@ def test_the_bot_of_the_readme_does_what_it_says(port: int) -> None:
                 posts = (e for e in chat if isinstance(e, Post) and e.author == "parrot")
                 assert next(posts).text.endswith(f" says: {text}")
                 chat.say("lobby", "!quit")
-                assert process.wait(10) == 0
+                assert process.wait(30) == 0

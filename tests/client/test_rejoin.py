@@ -60,7 +60,7 @@ def test_a_cursor_of_an_empty_room_holds_over_a_restart(
         first = next(event for event in bot if isinstance(event, Joined))
         assert bot.cursors == {"empty": Cursor(first.epoch, 0)}
         server.signal(signal.SIGTERM)
-        server.wait(10)
+        server.wait(30)
     with served(tmp_path, "--port", str(port)), bot, gevent.Timeout(20):
         next(event for event in bot if isinstance(event, Reconnected))
         with Connection("127.0.0.1", port, rooms=["empty"]) as talker:

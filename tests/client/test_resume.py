@@ -221,7 +221,7 @@ def test_heard_does_not_wait_although_posts_were_out_of_order(
         peer.tell(Error(code="not_joined", text="no", id=peer.request()["id"]))
         with pytest.raises(Refused):
             asking.get()
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             assert chat.heard() == [joined(), post(1), Error(code="muted", text="no", key="k")]
 
 

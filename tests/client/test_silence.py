@@ -22,7 +22,7 @@ def test_a_server_that_is_gone_without_a_word_is_noticed_within_a_minute(
     chat, peer = quiet(listener)
     with chat:
         assert peer.request()["type"] == "ping"
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             assert isinstance(next(chat), Disconnected)
         listener.close()
 

@@ -11,10 +11,9 @@ from typing import Any, Final, TypeVar
 import gevent
 
 from geventchat.config import Config, Limits
-from geventchat.server.logs.console import Console
-from geventchat.server.logs.writer import LogWriter
 from geventchat.server.participant import Participant
 from geventchat.server.server import Server
+from tests.conversations import nodes
 from tests.conversations.peers import Plain, Rich, Web, encode
 from tests.conversations.stored import placed
 
@@ -35,7 +34,9 @@ class Chat:
 
     def advance_clock(self, seconds: float) -> None:
         """Run the server's timers as if that many seconds had passed."""
-        self.server._hub.tick(time.monotonic() + seconds)
+        nodes.level()
+        for each in nodes.beside(self.server):
+            each._hub.tick(time.monotonic() + seconds)
 
     def plain(self) -> Plain:
         """Connect a plain client; return it once it is a member of the lobby."""
@@ -79,8 +80,11 @@ class Chat:
 
     def wait_accepted(self) -> None:
         """Wait until all earlier connections are accepted: the server accepts them in order."""
-        with Rich(self.address, rooms=[]), self._rich(rooms=[]):
-            pass
+        for _ in nodes.beside(self.server):
+            with Rich(self.address, rooms=[]):
+                pass
+            with self._rich(rooms=[]):
+                pass
 
     def stop(self) -> None:
         """Close all clients and stop the server; further calls do nothing."""
@@ -89,17 +93,17 @@ class Chat:
         self.peers.clear()
         if not self._stopped:
             self._stopped = True
-            self.server.stop()
+            nodes.stop(self.server)
 
     def wait_disconnected(self, peer: Rich) -> None:
         """Wait until the server has noticed that a client disconnected."""
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             while any(session.nick == peer.nick for session in self.sessions()):
                 gevent.sleep(0.001)
 
     def sessions(self) -> Collection[Participant]:
-        """Return all sessions of the server."""
-        return self.server._hub.sessions
+        """Return all sessions of the server, on whatever node."""
+        return [each for node in nodes.beside(self.server) for each in node._hub.sessions]
 
 
 @contextmanager
@@ -119,9 +123,7 @@ def chatting(
     web = "127.0.0.1:0" if door == "web" else "none"
     options = {"admin": "none", "web": web, **(options or {})}
     config = Config(port=0, timeline=placed(timeline), limits=Limits(**limits), **options)
-    server = Server(config, Console(LogWriter(None), echo=False))
-    server.start(ticking=clock)
-    chat = Chat(server, door)
+    chat = Chat(nodes.start(config, ticking=clock), door)
     try:
         yield chat
     finally:

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from geventchat.config import Config
-from geventchat.server.logs.console import Console
-from geventchat.server.logs.writer import LogWriter
 from geventchat.server.server import Server
+from tests.conversations import nodes
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.control import beside
 from tests.conversations.operators import TOKEN
@@ -38,13 +37,11 @@ def serving(timeline: str, *, drain_seconds: int = 10, **limits: int) -> Iterato
         "timeline": placed(timeline),
         "drain_seconds": drain_seconds,
     }
-    config = Config.of({"port": 0, "limits": limits, **options})
-    server = Server(config, Console(LogWriter(None), echo=False))
-    server.start()
+    server = nodes.start(Config.of({"port": 0, "limits": limits, **options}))
     try:
         yield server
     finally:
-        server.stop()
+        nodes.stop(server)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

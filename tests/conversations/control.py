@@ -10,8 +10,8 @@ import gevent
 from gevent import socket
 from gevent.ssl import SSLContext
 
-from tests.conversations.cores import Cores
 from tests.conversations.peers import SECONDS, Bystanders, Rich
+from tests.cores import Cores
 
 MOST_SECONDS: Final = 0.25
 """Maximum time to the acknowledgement of a message, whatever other clients do.

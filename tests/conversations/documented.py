@@ -19,7 +19,7 @@ _TEXT: Final = Path(__file__).parents[2].joinpath("docs", "operations.md").read_
 _CERTIFICATE: Final = "chat.example.org.pem"
 _CHAT, _WEB = "192.0.2.10:4040", "192.0.2.10:8040"
 PROGRAMS: Final = ("haproxy", "nginx")
-_SECONDS: Final = 10
+_SECONDS: Final = 20
 _MODULES: Final = "/etc/nginx/modules-enabled/*.conf"
 """Where Debian's packages say what nginx has to load."""
 

@@ -17,8 +17,9 @@ from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from geventchat.protocol.websocket import PATH, SUBPROTOCOL
+from tests.conversations.nodes import level, node_for
 
-SECONDS: Final = 10.0
+SECONDS: Final = 20.0
 _numbers: Final = count(1)
 
 
@@ -33,7 +34,7 @@ class Plain:
         tls: SSLContext | None = None,
     ) -> None:
         come_from = (source, 0) if source else None
-        self.socket = socket.create_connection(address, SECONDS, come_from)
+        self.socket = socket.create_connection(node_for(address), SECONDS, come_from)
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         self._heard = b""
@@ -140,6 +141,7 @@ class Rich(Plain):
     def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Send a request with an id and return its answer; events before it are dropped."""
         number = str(next(_numbers))
+        level()
         self.tell(kind, id=number, **fields)
         return self.hear(lambda event: event.get("id") == number)[-1]
 
@@ -174,6 +176,7 @@ class Rich(Plain):
         They include everything that the server had queued for this client when it read the ping.
         """
         number = str(next(_numbers))
+        level()
         self.tell("ping", id=number)
         return self.hear(lambda event: event.get("id") == number)[:-1]
 

@@ -9,9 +9,10 @@ from itertools import cycle
 
 from geventchat.server.timeline.redis.engine import Engine
 from geventchat.server.timeline.redis.url import parse
+from tests.conversations.nodes import NODES
 from tests.engines import RunningEngine, running
 
-ON_ENGINE = os.environ.get("CONVERSATIONS", "")
+ON_ENGINE = os.environ.get("CONVERSATIONS", "valkey" if NODES > 1 else "")
 OF_ONE_STORE = frozenset({
     # What a timeline in memory or in a file is made to do: fail, wait, be full, be older.
     "test_in_doubt", "test_new_epoch", "test_storage", "test_meanwhile",

@@ -26,7 +26,7 @@ def connect_briefly(chat: Chat, source: str = STRANGER, said: bytes = b"q\0") ->
 
 def wait_connections(chat: Chat, number: int) -> None:
     """Wait until no more than that many connections are left."""
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while len(chat.server._admission.readers) > number:
             gevent.sleep(0.001)
 

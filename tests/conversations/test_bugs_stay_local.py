@@ -170,5 +170,5 @@ def test_a_bug_does_not_stop_the_timers(monkeypatch: pytest.MonkeyPatch) -> None
         with monkeypatch.context() as broken:
             broken.setattr(Session, "_ping", fail)
             ann = chat.rich("Ann", rooms=[])
-            assert struck.wait(5)
+            assert struck.wait(20)
         assert ann.event() == {"type": "ping"}

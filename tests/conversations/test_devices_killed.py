@@ -111,7 +111,7 @@ class Killed:
         for device, text in under_way:
             device.peer.say("lobby", text, key=text)
         self._server.signal(signal.SIGKILL)
-        self._server.wait(5)
+        self._server.wait(30)
         self._start()
         self.here.clear()
         self.over()
@@ -288,7 +288,7 @@ def test_they_go_on_after_kills(tmp_path: Path) -> None:
         story.phone.peer.ask("nick", nick="Anna")
         bob.peer.hear(lambda event: event.get("text") == "once")
         server.signal(signal.SIGKILL)
-        server.wait(5)
+        server.wait(30)
     with served(tmp_path) as server:
         address = server.address
         again = Device(connect, account={**REGISTER, "register": False, "nick": "Anna"})
@@ -308,4 +308,4 @@ def test_they_go_on_after_kills(tmp_path: Path) -> None:
         for device in (*story.all, bob, again):
             device.peer.socket.close()
         server.signal(signal.SIGTERM)
-        assert server.wait(10) == 0
+        assert server.wait(30) == 0

@@ -15,7 +15,7 @@ STRANGER = "127.0.0.9"
 
 def wait_throttled(chat: Chat) -> None:
     """Wait until a client is throttled."""
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while not chat.server._admission.counts["pauses"]:
             gevent.sleep(0.001)
 
@@ -147,7 +147,7 @@ def test_a_shutdown_stores_messages_received_from_a_throttled_client() -> None:
             peer.socket.close()
         stopping.join()
         chat._stopped = True
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20  # at its rate it would take 49 s
 
 
 def test_a_trusted_client_is_not_paused(chat: Chat) -> None:

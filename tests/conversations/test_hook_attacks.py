@@ -226,7 +226,7 @@ def test_a_request_under_way_is_answered_though_the_server_shuts_down(hooked: We
     assert place(response) == ("lobby", 1)
     assert response.fields["connection"] == "close"
     hooked._stopped = True
-    gevent.joinall(stopping, timeout=10)
+    gevent.joinall(stopping, timeout=20)
 
 
 def test_a_failing_disk_is_answered_with_503_and_the_key_posts_later(hooked: WebChat) -> None:

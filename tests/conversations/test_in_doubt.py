@@ -86,7 +86,7 @@ def test_the_library_sends_again_what_is_in_doubt(
     chat: Chat, lose: StoreUnknown, stored: bool
 ) -> None:
     bob = chat.rich("Bob")
-    with Connection(*chat.address, nick="Ann") as ann, gevent.Timeout(10):
+    with Connection(*chat.address, nick="Ann") as ann, gevent.Timeout(20):
         lose(chat, stored=stored)
         for text in ("hi", "all"):
             ann.send("lobby", text)
@@ -123,7 +123,7 @@ def test_what_failed_behind_a_message_in_doubt_is_sent_again_with_it(
     monkeypatch.setattr(timeline, "append", held.append)
     ann.send(b"".join(json.dumps(say).encode() + b"\0" for say in says))
     bob.say("lobby", "other", "other")
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while len(held) < 3:
             gevent.sleep(0.001)
     monkeypatch.setattr(timeline, "_store", lose_first)

@@ -179,7 +179,7 @@ def test_an_operator_can_connect_to_a_full_server(operator_file: str) -> None:
         assert olga.ask("admin", action="kick", target="Bob")["connections_closed"] == 1
         assert bob.closing()[-1]["code"] == "kicked"
         bob.socket.close()
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             while len(chat.server._admission.readers) > 2:
                 gevent.sleep(0.001)
         assert chat.rich("Cid").nick == "Cid"

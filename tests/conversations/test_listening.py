@@ -49,14 +49,14 @@ def test_all_addresses_of_a_host_are_listened_on_at_the_same_port(name: str) -> 
             second.send(b"q\0")
             assert first.rest() == second.rest() == []
         for address in chat.server.admin_addresses:
-            with socket.create_connection(address, timeout=5) as monitor:
+            with socket.create_connection(address, timeout=20) as monitor:
                 monitor.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
                 assert monitor.recv(100).startswith(b"HTTP/1.1 200")
         addresses = chat.server.addresses
         chat.stop()
         for address in addresses:
             with pytest.raises(ConnectionRefusedError):
-                native.create_connection(address, timeout=5)
+                native.create_connection(address, timeout=20)
 
 
 def test_an_address_that_this_machine_does_not_have_is_left_out() -> None:

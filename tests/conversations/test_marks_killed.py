@@ -24,7 +24,7 @@ def test_marks_unread_and_mentions_are_right_after_a_kill(tmp_path: Path) -> Non
         said(ann, "mine")
         said(bob, "ann: four", "five", "Ann!")
         process.signal(signal.SIGKILL)
-        process.wait(5)
+        process.wait(30)
         again = servers.enter_context(served(tmp_path, "--timeline", timeline))
         with Rich(again.address, account={"session": session}) as ann:
             assert mark(ann) == (1, 4, 2)

@@ -356,12 +356,12 @@ def test_an_action_is_saved_although_its_operator_disconnects(moderated: Chat) -
     assert file is not None
     with file._saving:
         olga.tell("admin", action="ban", target="eve")
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             while not moderated.server._policy.rules.in_force(time.time()):
                 gevent.sleep(0.001)
         moderated.rich("Olga", client=olga.client)
         assert olga.closing()[-1]["code"] == "replaced"
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while not file.load():
             gevent.sleep(0.001)
     assert [rule.target for rule in file.load()] == ["eve"]

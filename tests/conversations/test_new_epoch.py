@@ -79,7 +79,7 @@ def test_plain_clients_get_a_line_and_are_closed(chat: Chat) -> None:
 
 
 def test_a_message_under_way_is_acknowledged_or_sent_again(chat: Chat) -> None:
-    with Connection(*chat.address, nick="Ann") as ann, gevent.Timeout(10):
+    with Connection(*chat.address, nick="Ann") as ann, gevent.Timeout(20):
         assert ann.say("lobby", "one") == 1
         lose_everything(chat)
         ann.send("lobby", "two")
@@ -168,7 +168,7 @@ def settled(chat: Chat) -> None:
     """Wait until everything has adapted to the epoch."""
     adopting = chat.server._hub._adopting
     assert adopting is not None
-    adopting.join(5)
+    adopting.join(20)
     assert adopting.successful()
 
 

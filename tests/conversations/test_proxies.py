@@ -75,7 +75,7 @@ def addresses(chat: Chat) -> set[str]:
 def wait_over(chat: Chat) -> None:
     """Wait until no connection waits for a header, and no client is there."""
     waiting = chat.server._doors[0]._proxies._waiting
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while waiting or chat.server._admission.readers:
             gevent.sleep(0.001)
 
@@ -230,7 +230,7 @@ def test_what_is_not_a_header_is_answered_counted_logged_and_not_relayed(
         (line,) = peer.rest()
         assert line.startswith(b"* geventchat: This port speaks ")
         bystanders.check_heard()
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             while not behind.server.rejections.counts:
                 gevent.sleep(0.001)
         assert behind.server.rejections.counts == {"proxy": 1}
@@ -278,7 +278,7 @@ def test_of_too_many_that_wait_for_their_header_the_oldest_is_ended(
 def test_a_server_that_stops_ends_those_that_wait_for_their_header(behind: Chat) -> None:
     waiting = [Plain(behind.address, source=PROXY) for _ in range(2)]
     waiting[1].send(LOCAL)
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while len(behind.server._doors[0]._proxies._waiting) < 2:
             gevent.sleep(0.001)
     behind.stop()

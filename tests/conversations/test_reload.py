@@ -46,7 +46,7 @@ def test_a_reload_does_not_block_the_hub(chat: Chat, tmp_path: Path) -> None:
     ann.posts(1)
     assert not reload.dead
     (tmp_path / "pipe").write_text("changed")
-    assert reload.get(timeout=5) == []
+    assert reload.get(timeout=20) == []
     chat.rich("Bob", password="changed")
 
 
@@ -130,7 +130,7 @@ def test_concurrent_reloads_run_one_after_the_other() -> None:
     server, reloading = Mock(operator_file=None), BoundedSemaphore(1)
     server.reload.side_effect = reload
     asked = [gevent.spawn(hang_up, server, reloading, Config(port=port)) for port in (1, 2)]
-    gevent.joinall(asked, timeout=5, raise_error=True)
+    gevent.joinall(asked, timeout=20, raise_error=True)
     assert [call.args[0].port for call in server.reload.call_args_list] == [1, 2]
 
 

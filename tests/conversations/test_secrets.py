@@ -48,7 +48,7 @@ def test_one_event_is_one_line_and_no_secret_is_in_it(tmp_path: Path, form: str)
             olga.say("lobby", FORGED)
             olga.posts(1)
         server.signal(signal.SIGTERM)
-        server.wait(10)
+        server.wait(30)
         log = (tmp_path / "log").read_bytes()
     for secret in (PASSWORD, TOKEN, CLIENT, *WRONG):
         assert secret.encode() not in log

@@ -174,7 +174,7 @@ def stranger(chat: Chat, *args: Any, **options: Any) -> Rich:
 
 
 def wait_throttled(chat: Chat) -> None:
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while not chat.server._admission.counts["pauses"]:
             gevent.sleep(0.001)
 
@@ -260,7 +260,7 @@ def test_searches_of_one_client_take_one_place_and_of_many_are_refused(
 
 def wait_searching(index: IndexedSearch, count: int) -> None:
     """Wait until so many searches wait for the index."""
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while index._waiting < count:
             gevent.sleep(0.001)
     assert index._waiting == count

@@ -148,7 +148,7 @@ def test_a_program_of_another_protocol_is_logged_by_its_name() -> None:
             with Plain(chat.address) as stranger:
                 stranger.send(head)
                 answer_to(stranger)
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             while chat.sessions() or chat.server._admission.readers:
                 gevent.sleep(0.001)
         assert chat.server.rejections.counts == {"proxy": len(PROXY), "http": 3}

@@ -238,7 +238,7 @@ def test_a_health_check_of_a_tls_port_is_not_logged(
         for _ in range(3):
             Plain(secure.address).socket.close()
             drop(Plain(secure.address))
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             while secure.server._admission.readers:
                 gevent.sleep(0.001)
     assert caplog.text == ""
@@ -311,7 +311,7 @@ def test_a_client_banned_during_its_handshake_is_not_let_in(
 def test_an_incomplete_handshake_does_not_delay_shutdown(secure: Chat) -> None:
     with Plain(secure.address):
         gevent.sleep(0.01)
-        with gevent.Timeout(3):
+        with gevent.Timeout(20):
             secure.stop()
 
 

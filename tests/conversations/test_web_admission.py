@@ -20,7 +20,7 @@ HELLO = {"type": "hello", "version": 1, "client": "client-that-asks-to-come-in"}
 
 def wait_connections(web: WebChat, number: int) -> None:
     """Wait until no more than that many connections are left."""
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while len(web.server._admission.readers) > number:
             gevent.sleep(0.001)
 
@@ -201,6 +201,6 @@ def test_a_shutdown_ends_members_visits_and_handshakes(
         assert (ending.bye, ending.code) == ("shutdown", 1001)
         mute.socket.close()
         assert [peer.remains() for peer in (silent, idle)] == [b"", b""]
-        assert stopping.get(timeout=5)
+        assert stopping.get(timeout=20)
         web._stopped = True
     assert web.server.rejections.counts == {}

@@ -140,11 +140,11 @@ def test_a_slow_or_silent_handshake_ends_in_time(
         drip = gevent.spawn(
             dripping.trickle, *trickled(handshake()), read=lambda: gevent.sleep(0.1)
         )
-        with gevent.Timeout(3):
+        with gevent.Timeout(20):
             assert [peer.remains() for peer in (silent, begun, dripping, idle)] == [b""] * 4
         drip.kill()
         bystanders.check_heard()
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while hasty.server._admission.readers:
             gevent.sleep(0.001)
     assert hasty.server.rejections.counts == {"handshake": 2}
@@ -177,7 +177,7 @@ def test_a_health_check_and_a_visit_leave_no_line_and_no_guest(
         drop(leaving)
         gone.send(request("GET /healthz HTTP/1.0"))
         drop(gone)
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while web.server._admission.readers:
             gevent.sleep(0.001)
     assert web.server.rejections.counts == {}

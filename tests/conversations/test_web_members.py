@@ -42,7 +42,7 @@ def test_the_log_and_the_metrics_name_the_door(
     ann.send(text({"type": "bye"}))
     ann.ending()
     ann.socket.close()
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while web.sessions():
             gevent.sleep(0.001)
     assert b'geventchat_connections_closed_total{reason="quit"} 1.0' in web.server._metrics.text()
@@ -62,7 +62,7 @@ def test_one_that_breaks_the_protocol_before_hello_is_a_rejection(
     peer.send(data)
     peer.ending()
     peer.socket.close()
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while web.server._admission.readers:
             gevent.sleep(0.001)
     assert web.server.rejections.counts.total() == 1
@@ -88,7 +88,7 @@ def test_silent_members_are_pinged_and_then_closed(web: WebChat) -> None:
     assert [peer.event() for peer in (answering, silent)] == [{"type": "ping"}] * 2
     answering.send(frame(PING))  # whatever comes is a sign of life
     assert answering.server_frame()[0] == 10
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while max(session.link.heard for session in web.sessions()) < time.monotonic() - 1:  # type: ignore[attr-defined]
             gevent.sleep(0.001)
     heard = min(session.link.heard for session in web.sessions())  # type: ignore[attr-defined]

@@ -56,7 +56,7 @@ def address_of(chat: WebChat, nick: str = "Ann") -> str:
 
 def wait_over(chat: WebChat) -> None:
     """Wait until no connection is there."""
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while chat.server._admission.readers or chat.server._doors[1]._proxies._waiting:
             gevent.sleep(0.001)
 

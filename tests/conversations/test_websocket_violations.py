@@ -202,7 +202,7 @@ def test_a_reset_frees_the_connection(
     member.send(text(say("before")) + after)
     web_bystanders.check_heard("before")
     drop(member)
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while len(web.sessions()) == before:
             gevent.sleep(0.001)
     web_bystanders.check_heard()

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from gevent import socket
 
 from tests.conversations.chat import Chat, chatting
+from tests.conversations.nodes import level, node_for
 from tests.conversations.peers import Plain
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -183,6 +184,7 @@ class Raw(Plain):
     def barrier(self) -> list[dict[str, Any]]:
         """Return all events before the answer to a ping, in the protocol of the chat."""
         number = str(next(_numbers))
+        level()
         self.send(text({"type": "ping", "id": number}))
         heard = [self.event()]
         while heard[-1].get("id") != number:
@@ -209,7 +211,7 @@ class _Slow(Raw):
     def __init__(self, address: tuple[str, int]) -> None:
         self.socket = socket.socket()
         self.socket.setsockopt(native.SOL_SOCKET, native.SO_RCVBUF, 4_096)
-        self.socket.connect(address)
+        self.socket.connect(node_for(address))
         self._heard = b""
 
 

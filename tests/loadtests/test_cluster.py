@@ -37,8 +37,8 @@ def test_workers_and_their_engine_are_there_until_ctrl_c_and_keep_what_was_said(
             started_here = psutil.Process(process.pid).children(recursive=True)
             assert len(started_here) == 4  # an engine, a parent and its workers
             process.send_signal(signal.SIGINT)
-            assert process.wait(15) == 0
-        assert not psutil.wait_procs(started_here, timeout=10)[1]
+            assert process.wait(30) == 0
+        assert not psutil.wait_procs(started_here, timeout=30)[1]
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
@@ -46,7 +46,7 @@ def refusal(folder: Path) -> str:
     """Return the only line of a run that cannot work."""
     done = subprocess.run(
         [*COMMAND, "--folder", str(folder)],
-        cwd=HERE, capture_output=True, text=True, timeout=15, check=False,
+        cwd=HERE, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()

@@ -134,7 +134,7 @@ def close(code: int) -> bytes:
 
 def ended(link: WebLink) -> tuple[list[object], str, str]:
     """Return what a link heard, and with which code and text it ended."""
-    with gevent.Timeout(10):
+    with gevent.Timeout(20):
         heard: list[object] = [event for event, _ in link]
     assert link.ended is not None
     return heard, link.ended.code, link.ended.text

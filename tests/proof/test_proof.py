@@ -30,11 +30,6 @@ def test_a_server_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> No
     assert sorted(starts)[len(starts) // 2] < 2.0
 
 
-@pytest.mark.xfail(
-    reason="a room that hello refused with storage is not joined again before the next hello",
-    strict=False,
-    raises=AssertionError,
-)
 def test_a_server_loses_and_doubles_nothing_when_its_engine_fails(tmp_path: Path) -> None:
     """Without faults that take long, and without waiting until redacted texts are gone."""
     plan = Plan(

@@ -106,6 +106,10 @@ def test_any_frame_can_be_asked_about(frame: bytes) -> None:
 def test_the_largest_frame_is_looked_through_in_a_moment(piece: bytes) -> None:
     for begin in (b"{", b'{"type"', b'{"type":', b'{"type":"hello'):
         frame = (begin + piece * frames.MAX_FRAME_BYTES)[: frames.MAX_FRAME_BYTES]
-        began = time.process_time()
-        frames.holds_hello(frame)
-        assert time.process_time() - began < 0.25  # a square would take seconds
+
+        def seconds(frame: bytes = frame) -> float:
+            began = time.thread_time()
+            frames.holds_hello(frame)
+            return time.thread_time() - began
+
+        assert any(seconds() < 0.25 for _ in range(5))  # a square would take seconds

@@ -144,7 +144,7 @@ class Record:
 
     def wait(self) -> Batch:
         """Wait for the next batch and return it."""
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             while not self.batches:
                 self._came.clear()
                 self._came.wait()

@@ -20,6 +20,8 @@ class Room:
 
     name: str
     joined: bool = False
+    waits: bool = False
+    """Whether the server cannot open it now, and is asked again."""
     private: bool = False
     moderator: bool = False
     """Whether the user is one of its moderators."""
@@ -109,6 +111,12 @@ def heading(room: Room) -> Line:
     """Return the line above what is said in a room."""
     parts = [room.title, f"{room.count} here", *([room.topic] if room.topic else [])]
     return formatting.separator(" · ".join(parts))
+
+
+def waits(room: Room, why: str) -> Line:
+    """Note that a room cannot be opened now, for which the connection asks again; return a line."""
+    room.waits = True
+    return formatting.error(f"{room.title} cannot be opened yet; trying again. {why}")
 
 
 def swap(room: Room, nick: str, new: str) -> None:

@@ -14,7 +14,7 @@ from geventchat.client.terminal.comings import Comings
 from geventchat.client.terminal.formatting import Line
 from geventchat.client.terminal.invitations import Invitations
 from geventchat.client.terminal.recent import change_waiting
-from geventchat.client.terminal.room import PendingSay, Room, heading, hole, swap
+from geventchat.client.terminal.room import PendingSay, Room, heading, hole, swap, waits
 from geventchat.client.terminal.width import fit
 from geventchat.protocol.events import (
     Direct,
@@ -217,7 +217,8 @@ class View:
             line.append(("class:bottom-toolbar.trouble", f" {formatting.one_line(self.trouble)} "))
         if room := self.room():
             line.append(("class:bottom-toolbar.room", f" {formatting.one_line(room.title)}"))
-            line += [("", f" · {room.count} here")] if room.count else []
+            here = "waits for the server" if room.waits else f"{room.count} here"
+            line += [("", f" · {here}")] if room.count or room.waits else []
         line += [("", f" · {formatting.one_line(self.nick)}")] if self.nick else []
         unread = [r for r in self.rooms.values() if r.unread and r.name != self.current]
         for other in sorted(unread, key=lambda room: not room.mentioned):
@@ -301,6 +302,7 @@ class View:
     def _joined(self, joined: Joined) -> list[Line]:
         room = self.rooms.setdefault(joined.room, Room(joined.room))
         again, room.joined = room.joined, True
+        begins, room.waits = room.waits or not again, False
         self.invitations.answered(joined.room)
         if not self.current and joined.with_ is None:
             self.current = joined.room
@@ -310,7 +312,7 @@ class View:
             room.partner = joined.with_.nick
         shown = joined.room == self.current
         room.begin(joined, again=again, shown=shown)
-        return [heading(room)] if shown and not again else []
+        return [heading(room)] if shown and begins else []
 
     def _gap(self, gap: Gap) -> list[Line]:
         room = self.rooms.get(gap.room)
@@ -391,6 +393,8 @@ class View:
         return [formatting.notice(said)] if shown else []
 
     def _error(self, error: Error) -> list[Line]:
+        if error.code == "storage" and error.room and not (error.id or error.key):
+            return [waits(self.rooms.setdefault(error.room, Room(error.room)), error.text)]
         saying = self.pending.pop(error.key, None) if error.key else None
         unsent = f" Not sent: {saying.text}" if saying is not None else ""
         return [formatting.error(f"{error.text}{unsent}")]

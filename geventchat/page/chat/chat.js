@@ -219,7 +219,7 @@ export class Chat {
     const conversation = name ? this.store.room(name) : this.store.current;
     if (!conversation) throw new NotUnderstood(name ? `You are not in ${name}.` : "You are not in a room.");
     if (conversation.kind === "direct") this.store.close(conversation);
-    else await this.connection.request("leave", { room: conversation.name });
+    else await this.connection.leave(conversation.name);
   }
 
   /** Make a private room, and show it. @param {string} name @param {boolean} fromJoin */

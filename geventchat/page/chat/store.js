@@ -185,6 +185,8 @@ export class Store {
         return this.#joined(event);
       case "left":
         return this.#left(event.room, event.reason);
+      case "waiting":
+        return this.#waits(event.room, event.why);
       case "gap":
         this.rooms.get(event.room)?.break();
         return;
@@ -274,6 +276,14 @@ export class Store {
     this.changed("rooms");
     this.changed("members", room);
     this.changed("log", room);
+  }
+
+  /** @param {string} name of a room that the server cannot open now @param {string} why */
+  #waits(name, why) {
+    const room = this.expect(name);
+    room.topic = "Waiting for the server"; // until it is joined
+    this.notice(`Not opened yet; trying again. ${why}`, true, room);
+    this.changed("members", room);
   }
 
   /** @param {string} name @param {string} [reason] */

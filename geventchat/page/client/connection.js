@@ -13,10 +13,12 @@ import { save } from "./saved.js";
 import { Silence } from "./silence.js";
 import { SocketLink } from "./socket_link.js";
 
-/** @import {Answers, Bye, ClientEvent, Hello, Say, ServerEvent, Welcome} from "../protocol" */
+/** @import {Answers, Bye, ClientEvent, Hello, Say, ServerError, ServerEvent, Welcome} from "../protocol" */
 /** @import {PendingSays} from "./pending_says.js" */
 
 const GOOD_MS = 30_000; // after a connection that lasted so long the back-off starts over
+
+const MOST_MS = 30_000; // before a room is asked for again
 
 const MOST_WAITING = 8_000; // characters sent and not acknowledged; the server closes for 32 KiB
 const SAY_CHARACTERS = 100; // of a frame around its text, or some more
@@ -52,6 +54,8 @@ export class Connection {
     tell: (silent) => this.#hear({ type: silent ? "silent" : "heard" }),
     drop: () => this.#link?.drop("The server did not answer."),
   });
+  /** @type {Map<string, number>} the pause before each room is asked for again that the server cannot open now */
+  #waiting = new Map();
   #closing = false;
 
   /**
@@ -153,6 +157,15 @@ export class Connection {
     return this.#joined.has(room);
   }
 
+  /** Leave a room, also one that the server cannot open now. @param {string} room */
+  async leave(room) {
+    const waited = this.#waiting.delete(room);
+    await this.request("leave", { room }).catch((error) => {
+      if (!waited || !(error instanceof Refused)) throw error;
+      this.#handle({ type: "left", room });
+    });
+  }
+
   /** @param {string} room in which the user is typing */
   typing(room) {
     if (this.#joined.has(room)) this.#link?.send({ type: "typing", room });
@@ -196,6 +209,7 @@ export class Connection {
     this.#link = this.welcome = null;
     this.#joined.clear();
     this.#sent.clear();
+    this.#waiting.clear(); // the next hello names all rooms
     this.#silence.end();
     this.#replies.failAll(bye.text);
     if (this.#closing || !bye.reconnect) {
@@ -224,6 +238,7 @@ export class Connection {
         return;
       case "joined":
         if (event.recovered === false) this.#hear({ type: "gap", room: event.room });
+        this.#waiting.delete(event.room);
         this.cursors.joined(event);
         this.#hear(event);
         this.#replies.resolve(event);
@@ -231,6 +246,7 @@ export class Connection {
         this.#sendPending();
         return;
       case "left":
+        this.#waiting.delete(event.room);
         this.cursors.leave(event.room);
         this.#joined.delete(event.room);
         break;
@@ -259,11 +275,33 @@ export class Connection {
         const say = this.#acknowledge(event.key);
         if (say) this.#hear({ type: "refused", error: event, say });
         if (say || this.#replies.resolve(event)) return;
+        if (event.room && !event.id && !event.key && this.#waits(event)) return;
         break;
       }
     }
     this.#replies.resolve(event);
     this.#hear(event);
+  }
+
+  /**
+   * Ask for a room again, from where it was read, if the server cannot open it now: as while a disk or
+   * an engine is away. A room that is damaged for good is asked for twice a minute.
+   * @param {ServerError} error @returns {boolean} whether it is so
+   */
+  #waits({ code, room = "", text }) {
+    const before = this.#waiting.get(room);
+    this.#waiting.delete(room);
+    if (code !== "storage") return false;
+    const pause = before ? Math.min(2 * before, MOST_MS) : 1_000;
+    this.#waiting.set(room, pause);
+    const link = this.#link;
+    // By chance, so that the pages of a server are not in step when it is back.
+    setTimeout(() => {
+      if (this.#link !== link || this.#waiting.get(room) !== pause) return;
+      link?.send({ type: "join", room, ...this.cursors.resume()[room] });
+    }, pause * (1 - Math.random() / 2));
+    if (!before) this.#hear({ type: "waiting", room, why: text });
+    return true;
   }
 
   /** Send what is pending, in order; the rest when most of it is acknowledged, so as not to flood. */

@@ -47,6 +47,9 @@ class AccountRooms:
             self._hub.leave(member)
             if member.participant is not exclude:
                 member.participant.answer(events.Left(room=room, reason=reason))
+        for participant in self._hub.devices.connected(account):
+            if participant.unfollow(room) and participant is not exclude:
+                participant.answer(events.Left(room=room, reason=reason))
         self._hub.delivery.work()
 
     def depart(

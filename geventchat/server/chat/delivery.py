@@ -53,6 +53,7 @@ class Delivery:
         """Other work, in small steps."""
         self._more = Event()
         self._loop: Rounds = gevent.get_hub().loop  # libev has it
+        self._clock = time.perf_counter  # of the budget
         self._working = False
         self._round = -1
         """The round of the event loop that the budget is for."""
@@ -112,17 +113,17 @@ class Delivery:
             self._left = SLICE_SECONDS
         elif self._left <= 0:
             return not self.idle
-        end = time.perf_counter() + self._left
+        end = self._clock() + self._left
         self._working = True
         try:
             more = self._work_until(end)
         finally:
             self._working = False
-        self._left = end - time.perf_counter()
+        self._left = end - self._clock()
         return more
 
     def _work_until(self, end: float) -> bool:
-        """Work until a time of `perf_counter`; return whether any work is left."""
+        """Work until a time of the clock; return whether any work is left."""
         unflushed, small, large, errands = self._unflushed, self._small, self._large, self._errands
         while unflushed or small or large or errands:
             if errands and self._run_errand(end):
@@ -139,7 +140,7 @@ class Delivery:
             while unflushed:
                 for _ in range(min(_CLOCK_STEPS, len(unflushed))):
                     unflushed.popleft().flush()
-                if time.perf_counter() > end:
+                if self._clock() > end:
                     return not self.idle
         return False
 
@@ -155,7 +156,7 @@ class Delivery:
         except Exception:  # a bug in one errand must not end the others
             self._errands.popleft()
             _log.exception("an errand failed")
-        return time.perf_counter() > end
+        return self._clock() > end
 
     def _queue(self, room: Room) -> None:
         turn = room.turn

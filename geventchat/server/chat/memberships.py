@@ -132,6 +132,10 @@ class Memberships:
             nicks[nick] = account.id if account is not None else None
         return nicks
 
+    def is_used(self, room: str) -> bool:
+        """Return whether anybody is in a room, on any node."""
+        return room in self.rooms or (self.elsewhere is not None and self.elsewhere.on_others(room))
+
     def typing(self, room: Room, participant: Participant) -> None:
         """Tell the members of a room, on any node, that one of them is typing."""
         self.tell(room, events.Typing(room=room.name, nick=participant.nick), participant)

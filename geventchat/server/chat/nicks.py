@@ -38,6 +38,11 @@ class Nicks(Generic[Owner]):
             self._unused.append(self._newest)
             self._newest -= 1
 
+    def keep(self, guest: str) -> None:
+        """Note that other nodes may know of a guest: its number is not taken back."""
+        if guest == f"{names.GUEST}{self._newest}":
+            self._newest = 0
+
     def take(self, text: str, owner: Owner) -> str:
         """Assign a nick and return it normalized; the owner may have another spelling of it.
 

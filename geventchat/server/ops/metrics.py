@@ -92,6 +92,13 @@ class Metrics:
         yield _counter("messages_trimmed", text, timeline.posts_trimmed)
         text = "Whether messages can be stored; after a failure, whether the longest fits again."
         yield _gauge("storage_up", text, not timeline.failing)
+        if not timeline.nodes.alone:
+            text = "Servers that use the store, this one included."
+            yield _gauge("nodes", text, 1 + len(timeline.nodes.others))
+            text = "Times that something stored by this or another server was missed."
+            yield _counter("feed_holes", text, timeline.feed_holes)
+            text = "How long ago anything was heard from the store; one second is normal."
+            yield _gauge("feed_silent_seconds", text, timeline.silent_seconds)
         database, wal = timeline.file_bytes
         yield _gauge("database_bytes", "Size of the database.", database)
         yield _gauge("wal_bytes", "Size of the write-ahead log of the database.", wal)

@@ -61,9 +61,7 @@ class Records:
         """
         for each in changed:
             encoded(each.value())
-        refusal = self.note(*changed).get()
-        if refusal is not None:
-            raise refusal
+        wait_saved(self.note(*changed))
 
     def settle(self, kept: Kept) -> None:
         """Wait until every change of this record is on disk, also those of others. Raises Refused.
@@ -152,6 +150,17 @@ def _changes(changed: dict[tuple[str, str], Kept]) -> list[RecordChange]:
             _log.exception("a record of kind %s cannot be encoded", kind)
             del changed[kind, number]
     return changes
+
+
+def wait_saved(noted: "AsyncResult[Refused | None]") -> None:
+    """Wait until what was noted is on disk. Raises Refused `storage`.
+
+    What is decided is noted while it is decided, and waited for afterwards: others may decide
+    meanwhile, and all of it is written together.
+    """
+    refusal = noted.get()
+    if refusal is not None:
+        raise refusal
 
 
 def encoded(value: object) -> bytes | None:

@@ -22,10 +22,9 @@ from geventchat.server.people.account import Account
 from geventchat.server.people.login import Login
 from geventchat.server.people.people import now_ms
 from geventchat.server.people.records import Kept
-from geventchat.server.session.connected import connected
+from geventchat.server.session.reach import connections
 from geventchat.server.session.session import Session, Table
 
-_PAGE: Final = 100
 _CHANGE_COST: Final = 20 * 256
 """What a change of a password counts against the rate limit, in members reached: 20 messages.
 
@@ -91,7 +90,7 @@ def _sign_in_with_password(
     _check_ban(session, account)
     kept, in_use = account.password, Counter[str]()
     if session.hub.people.is_crowded(account):
-        in_use = connected(session.hub, [account])
+        in_use = connections(session.hub, [account])[account.id]
     with session.deciding():
         if account.removed or account.password != kept:  # meanwhile
             raise Ending(ACCOUNT)
@@ -250,7 +249,8 @@ def _account(session: Session) -> Account:
 
 
 def _listed(session: Session, account: Account, request_id: str | None) -> events.Sessions:
-    now, in_use = now_ms(), connected(session.hub, [account])
+    now = now_ms()
+    connected = connections(session.hub, [account])[account.id]
     return events.Sessions(
         sessions=[
             events.Session(
@@ -258,11 +258,11 @@ def _listed(session: Session, account: Account, request_id: str | None) -> event
                 created=login.created,
                 used=login.used,
                 device=login.device,
-                connections=in_use[login.id],
+                connections=connected[login.id],
                 current=login is session.login,
             )
             for login in session.hub.people.logins(account)
-            if in_use[login.id] or not login.is_void(now)
+            if login.id in connected or not login.is_void(now)
         ],
         id=request_id,
     )

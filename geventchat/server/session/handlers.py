@@ -19,6 +19,7 @@ from geventchat.server.access.policy import ACCOUNT_REQUIRED
 from geventchat.server.chat.account_rooms import ELSEWHERE
 from geventchat.server.people.account import Account
 from geventchat.server.people.login import Login
+from geventchat.server.people.records import wait_saved
 from geventchat.server.session import (
     accounts,
     changes,
@@ -68,6 +69,8 @@ def _authenticate(session: Session, client: bytes, login: Login | None) -> str |
     """Have a client be on this node alone; return the nick that it had as a guest. May wait."""
     hub, nodes, guest = session.hub, session.timeline.nodes, session.nick
     with _storing():
+        if not nodes.alone:
+            hub.owners.nicks.keep(guest)
         former = hub.owners.guest_nick(client)
         nick = nodes.enter(client, guest, former, account=login is not None)
     try:
@@ -154,7 +157,8 @@ def welcome(session: Session, hello: requests.Hello) -> None:
                 enter(session, session.hub.join(session, room, following=following), cursor, None)
         except Refused as refusal:
             if refusal.code == "not_joined":  # its account left while this went on
-                session.answer(events.Left(room=name, reason=ELSEWHERE))
+                if session.unfollow(names.fold_room(name)):
+                    session.answer(events.Left(room=name, reason=ELSEWHERE))
             else:
                 refusal.room = name
                 rejections.append(refusal)
@@ -201,6 +205,7 @@ def follow(session: Session) -> None:
         except Refused as refusal:
             if refusal.code != "not_joined":
                 refusal.room = name
+                session.cursors.setdefault(name, None)
                 session.refuse(refusal, None)
 
 
@@ -251,7 +256,8 @@ def _leave_set(session: Session, account: Account, room: str) -> None:
             hub.account_rooms.close(membership, session)
         else:
             changed = hub.account_rooms.depart(membership, ELSEWHERE, session)
-        hub.people.save(*changed)  # even if the session ends while it waits
+        noted = hub.people.records.note(*changed)
+    wait_saved(noted)
 
 
 def _nick(session: Session, request: requests.Nick) -> None:

@@ -10,7 +10,7 @@ from geventchat.protocol.errors import PASSWORD_CHANGED, REMOVED, Refused
 from geventchat.server.access.policy import audit
 from geventchat.server.people.account import Account
 from geventchat.server.session.accounts import end_connections
-from geventchat.server.session.connected import connected
+from geventchat.server.session.reach import connections
 from geventchat.server.session.session import Session, Table
 from geventchat.server.slices import in_slices
 
@@ -118,13 +118,13 @@ def _no_account(nick: str) -> Refused:
 
 
 def _shown(session: Session, accounts: Sequence[Account]) -> list[events.Account]:
-    connections = connected(session.hub, accounts)
+    connected = connections(session.hub, accounts)
     return [
         events.Account(
             nick=account.nick,
             account=account.id,
             created=account.created,
-            connections=connections[account.id],
+            connections=connected[account.id].total(),
         )
         for account in accounts
     ]

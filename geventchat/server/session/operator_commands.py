@@ -131,7 +131,7 @@ def _lock_or_freeze(session: Session, request: Admin) -> Done:
     """Handle `lock` and `freeze`."""
     target = target_of(request)
     room = names.room(target)
-    if room not in session.hub.rooms and durations.begins_like_one(target):
+    if durations.begins_like_one(target) and not session.hub.is_used(room):
         raise Refused("bad_field", f"target: there is nobody in a room {room}; {_PLACE}.")
     return _put_in_force(session, _new_rules(session, request, [("room", room, room)]))
 
@@ -240,7 +240,9 @@ _AT_ONCE: Final = "kick", "list", "recycle"
 """Actions that never wait."""
 _WITHOUT_RULES: Final = *_AT_ONCE, "end"
 """Actions that change no rules."""
-_LATER: Final = "what they close is not counted; the rule holds there when they hear of it."
+_LATER: Final = (
+    "connections closed there are not counted; the rule takes effect when they hear of it."
+)
 _NOT_KICKED: Final = "who is connected there may not have been kicked. Try again."
 _UNDONE: Final = {
     "unban": "ban",

@@ -3,6 +3,8 @@
 What is done here is also done for operators of other nodes, who ask for it.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -14,12 +16,14 @@ from geventchat.server.access.rules import Network, network, within
 from geventchat.server.chat.away import Away
 from geventchat.server.chat.hub import Hub
 from geventchat.server.participant import Participant
+from geventchat.server.people.account import Account
 from geventchat.server.session.enforcement import STRIDE
 from geventchat.server.slices import in_slices
 
 FIND: Final = "find"
 KICK: Final = "kick"
 COUNT: Final = "count"
+CONNECTED: Final = "connected"
 _encode: Final = msgspec.msgpack.encode
 _decode: Final = msgspec.msgpack.decode
 
@@ -134,6 +138,29 @@ def count_here(hub: Hub, meant: Network, spared: Participant | None) -> int:
     )
 
 
+def connections(hub: Hub, accounts: Sequence[Account]) -> dict[str, Counter[str]]:
+    """Return how many connections accounts have on all nodes, by the ids of account and login.
+
+    Waits up to 2 s for other nodes; those of one that does not answer are missing.
+    """
+    ids = [account.id for account in accounts]
+    found = connections_here(hub, ids)
+    for answer in hub.questions.ask(CONNECTED, _encode(ids)).contents.values():
+        for number, counts in _decode(answer, type=dict[str, dict[str, int]]).items():
+            found[number].update(counts)
+    return found
+
+
+def connections_here(hub: Hub, accounts: Sequence[str]) -> dict[str, Counter[str]]:
+    """Return the same of this node. Never waits."""
+    found = {number: Counter[str]() for number in accounts}
+    for number, counts in found.items():
+        if (account := hub.people.find(number)) is not None:
+            logins = (each.login for each in hub.devices.connected(account))
+            counts.update(login.id for login in logins if login is not None)
+    return found
+
+
 def answer_others(hub: Hub) -> None:
     """Answer the operators of other nodes from now on. Never waits."""
 
@@ -146,6 +173,10 @@ def answer_others(hub: Hub) -> None:
         assert meant is not None
         return _encode(count_here(hub, meant, None))
 
+    def connected(about: bytes) -> bytes:
+        return _encode(connections_here(hub, _decode(about, type=list[str])))
+
+    hub.questions.answer(CONNECTED, connected)
     hub.questions.answer(FIND, lambda about: _encode(find_here(hub, about.decode())[0]))
     hub.questions.answer(KICK, kick)
     hub.questions.answer(COUNT, count)

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final, TypeVar
 
+from gevent.event import AsyncResult
+
 from geventchat.protocol import events
 from geventchat.protocol.errors import INTERNAL, SLOW, Ending, Refused
 from geventchat.protocol.events import FRESH, Post
 from geventchat.protocol.requests import Cursor
 from geventchat.server.chat.room import Member, Room
-from geventchat.server.people.account import Account, Membership
+from geventchat.server.people.account import Account
+from geventchat.server.people.records import wait_saved
 from geventchat.server.session.session import Session
 from geventchat.server.session.shield import shielded
 from geventchat.server.timeline import Change
@@ -64,16 +67,17 @@ def put_in_set(session: Session, account: Account, member: Member) -> None:
     """
     name, hub = member.room.name, session.hub
 
-    def save_and_follow(membership: Membership) -> None:
-        hub.people.save(membership)
+    def follow_saved(noted: "AsyncResult[Refused | None]") -> None:
+        wait_saved(noted)
         hub.account_rooms.follow(account, name)
 
     try:
         with session.deciding():
             session.check()
-            if member.active:  # else the account has left on another node meanwhile
-                membership = hub.people.join(account, name, member.room.newest)
-                shielded(partial(save_and_follow, membership))
+            if not member.active:  # the account has left on another node meanwhile
+                return
+            noted = hub.people.records.note(hub.people.join(account, name, member.room.newest))
+        shielded(partial(follow_saved, noted))
     except Refused:
         hub.leave(member)
         raise

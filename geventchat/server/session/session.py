@@ -213,6 +213,17 @@ class Session(Sender):
         self.to_follow[room] = None
         self.link.wake()
 
+    def unfollow(self, room: str) -> bool:
+        """Forget a room that its account has left; return whether it still has to be told.
+
+        So it is if it could not be joined until now: its client may ask for it again, which would
+        put it into the account's set.
+        """
+        waits = room in self.cursors
+        self.cursors.pop(room, None)
+        self.to_follow.pop(room, None)
+        return waits
+
     def drain(self) -> Event:
         """End the session with `shutdown` once all it has sent so far has its verdict.
 

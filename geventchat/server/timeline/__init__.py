@@ -134,6 +134,16 @@ class Timeline(ABC):
         return False
 
     @property
+    def feed_holes(self) -> int:
+        """How often something was missed of what this and other servers have stored."""
+        return 0
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago anything was heard of a store that others use: a second at most."""
+        return 0.0
+
+    @property
     def guard_failing(self) -> bool:
         """Whether a rollback would go unnoticed because the guard file cannot be written."""
         return False

@@ -24,7 +24,7 @@ def command(port: int, *options: str) -> list[str]:
 
 def connect(port: int, *options: str, said: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        command(port, *options), input=said, capture_output=True, timeout=15, check=False
+        command(port, *options), input=said, capture_output=True, timeout=30, check=False
     )
 
 
@@ -69,7 +69,7 @@ def test_a_file_is_sent_like_a_pipe(port: int, room: str, tmp_path: os.PathLike[
     with open(file, "wb") as out:
         out.write(b"".join(b"%d\n" % number for number in range(300)))
     with open(file, "rb") as lines:
-        done = subprocess.run(command(port, "--room", room), stdin=lines, timeout=15, check=True)
+        done = subprocess.run(command(port, "--room", room), stdin=lines, timeout=30, check=True)
     assert done.returncode == 0
     assert said(port, room) == [f"{number}" for number in range(300)]
 
@@ -112,7 +112,7 @@ def test_a_closed_output_ends_a_listener(port: int, room: str) -> None:
             pass
         process.stdout.close()
         bert.say(room, "into nothing")
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=30) == 0
         assert process.stderr.read() == b""
 
 
@@ -130,7 +130,7 @@ def test_remaining_input_is_sent_although_the_output_is_closed(port: int, room: 
         bert.say(room, "nor this")
         process.stdin.write(b"one\ntwo\n")
         process.stdin.close()
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=30) == 0
     assert said(port, room) == ["into nothing", "nor this", "one", "two"]
 
 
@@ -165,7 +165,7 @@ def test_a_server_without_welcome_suggests_plain(listener: Listener) -> None:
         peer = listener.accept()
         peer.frame()
         peer.socket.close()
-        assert process.wait(timeout=10) == 1
+        assert process.wait(timeout=30) == 1
         assert process.stderr
         assert "--plain" in process.stderr.read().decode()
 
@@ -188,7 +188,7 @@ def test_a_missing_password_is_reported_in_a_pipe(listener: Listener) -> None:
         peer.frame()
         peer.tell(Bye(code="password", text="This server requires a password.", reconnect=False))
         peer.socket.close()
-        assert process.wait(timeout=10) == 1
+        assert process.wait(timeout=30) == 1
         assert process.stderr
         assert process.stderr.read() == b"geventchat: This server requires a password.\n"
 
@@ -199,7 +199,7 @@ def test_a_lost_connection_is_one_line_and_exit_code_1(listener: Listener) -> No
         peer.welcome()
         peer.frame()
         peer.socket.close()
-        assert process.wait(timeout=10) == 1
+        assert process.wait(timeout=30) == 1
         assert process.stderr
         assert process.stderr.read().count(b"\n") == 1
 
@@ -236,7 +236,7 @@ def test_plain_speaks_the_original_protocol_and_nothing_else(listener: Listener)
         peer.tell(b"last words")
         peer.socket.close()
         assert read_line(process) == "last words\n"
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=30) == 0
 
 
 def test_a_multi_line_post_is_one_line_that_can_be_undone() -> None:
@@ -267,7 +267,7 @@ def test_a_plain_connection_lost_behind_the_last_line_is_exit_code_1(listener: L
         reset = struct.pack("ii", 1, 0)
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
         peer.socket.close()
-        assert process.wait(timeout=10) == 1
+        assert process.wait(timeout=30) == 1
         assert process.stderr
         assert b"The connection was lost" in process.stderr.read()
 

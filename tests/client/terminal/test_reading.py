@@ -30,7 +30,7 @@ class Device:
 
     def hear(self, kind: type, room: str) -> None:
         """Handle events up to one of this kind in a room."""
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             for event in self.chat:
                 self.reading.hear(event)
                 self.view.hear(event)

@@ -42,7 +42,7 @@ def shown(talk: tuple[Connection, Peer]) -> Iterator["Queue[Line]"]:
 
 
 def text(shown: "Queue[Line]") -> str:
-    return "".join(piece for _, piece in shown.get(timeout=5))
+    return "".join(piece for _, piece in shown.get(timeout=20))
 
 
 def test_a_refused_nick_is_taken_when_its_owner_is_gone(peer: Peer, shown: "Queue[Line]") -> None:

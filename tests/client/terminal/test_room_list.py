@@ -40,7 +40,7 @@ class Terminal:
             request = self._peer.request()
             self._peer.tell(msgspec.structs.replace(page, id=request.pop("id")))
             self.asked.append(request)
-        shown: list[str] = typing.get(timeout=5)
+        shown: list[str] = typing.get(timeout=20)
         return shown
 
     def _run(self, line: str) -> list[str]:

@@ -82,7 +82,7 @@ def test_it_ends_only_when_every_line_is_acknowledged(listener: Listener) -> Non
         peer.tell(Sent(room="lobby", position=2, key=keys[1]))
         assert peer.request()["type"] == "bye"
         peer.socket.close()
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=30) == 0
 
 
 def test_a_refused_line_is_named_and_is_the_last(listener: Listener) -> None:
@@ -96,7 +96,7 @@ def test_a_refused_line_is_named_and_is_the_last(listener: Listener) -> None:
         peer.tell(Error(code="muted", text="You are muted.", key=keys[1]))
         assert peer.request()["type"] == "bye"
         peer.socket.close()
-        assert process.wait(timeout=10) == 1
+        assert process.wait(timeout=30) == 1
         assert process.stderr
         assert process.stderr.read().decode().splitlines() == [
             "geventchat: line 2 was not sent: You are muted.",
@@ -114,7 +114,7 @@ def test_lines_without_an_answer_are_named_when_the_server_ends_it(listener: Lis
         peer.tell(Post("lobby", 1, "me", 0, "one", keys[0]))
         peer.tell(Bye(code="kicked", text="Kicked by an operator.", reconnect=False))
         peer.socket.close()
-        assert process.wait(timeout=10) == 1
+        assert process.wait(timeout=30) == 1
         assert process.stderr
         assert process.stderr.read().decode().splitlines() == [
             "geventchat: line 2 and those behind it may not be stored",
@@ -137,5 +137,5 @@ def test_a_long_pipe_says_at_a_terminal_how_far_it_is(listener: Listener) -> Non
             peer.tell(Post("lobby", position, "me", 0, "text", key))
         assert peer.request()["type"] == "bye"
         peer.socket.close()
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=30) == 0
     os.close(terminal)

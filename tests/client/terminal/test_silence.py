@@ -48,7 +48,7 @@ def shown(talk: Talk, view: View) -> Iterator["Queue[Line]"]:
 
 
 def text(shown: "Queue[Line]") -> str:
-    return "".join(piece for _, piece in shown.get(timeout=5))
+    return "".join(piece for _, piece in shown.get(timeout=20))
 
 
 @pytest.mark.parametrize("what", ["a message", "a command"])

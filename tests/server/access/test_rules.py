@@ -202,10 +202,10 @@ def test_a_lookup_costs_the_same_with_many_rules() -> None:
     many = Rules(rule("ban", "address", each) for each in addresses)
 
     def seconds(rules: Rules) -> float:
-        begun = time.perf_counter()
+        begun = time.thread_time()
         for _ in range(300):
             rules.of_client("ban", b"c", ["Ann"], "192.0.2.1", NOW)
-        return time.perf_counter() - begun
+        return time.thread_time() - begun
 
     few = of_address("10.0.0.0/24")
-    assert min(seconds(many) for _ in range(5)) < 3 * min(seconds(few) for _ in range(5))
+    assert min(seconds(many) for _ in range(20)) < 3 * min(seconds(few) for _ in range(20))

@@ -70,7 +70,7 @@ def test_the_latest_of_concurrent_saves_is_on_disk(tmp_path: Path) -> None:
 
     saves: list[gevent.Greenlet[..., None]] = [gevent.spawn(act_again)]
     saves += [gevent.spawn(file.save, numbered(count)) for count in range(2, 6)]
-    gevent.joinall(saves, timeout=5, raise_error=True)
+    gevent.joinall(saves, timeout=20, raise_error=True)
     assert file.load() == numbered(6)
 
 
@@ -86,7 +86,7 @@ def test_concurrent_saves_share_a_write_and_its_result(
 
     monkeypatch.setattr(rules_file, "replace", full)
     saves = [gevent.spawn(file.save, numbered(count)) for count in range(1, 11)]
-    gevent.joinall(saves, timeout=5)
+    gevent.joinall(saves, timeout=20)
     assert len(writes) == 2
     assert all(isinstance(save.exception, Refused) for save in saves)
     monkeypatch.undo()

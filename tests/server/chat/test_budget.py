@@ -84,7 +84,7 @@ def test_what_one_round_has_no_time_for_is_done_in_the_next_ones() -> None:
     room, members = crowd(Harness(), 200, "lobby")
     delivery.add(room)
     delivery.work()
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while not delivery.idle:
             loop.iteration += 1
             gevent.sleep(0)
@@ -195,9 +195,9 @@ def test_a_blocked_event_loop_shows_in_its_lag() -> None:
     try:
         let_run()
         gevent.spawn(partial(get_original("time", "sleep"), 0.4)).join()
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             while len(harness.hub.clock.delays) == 1:
                 gevent.sleep(0.01)
-        assert 0.3 <= max(harness.hub.clock.delays) < 5
+        assert 0.3 <= max(harness.hub.clock.delays) < 60
     finally:
         harness.hub.stop()

@@ -328,7 +328,7 @@ def test_a_waiting_reader_is_woken_to_follow(harness: Harness) -> None:
     harness.hub.people.join(anna, "attic")
     harness.hub.account_rooms.follow(anna, "attic")
     link.shut()
-    reading.join(1)
+    reading.join(20)
     assert wakes == [b""]
 
 
@@ -360,7 +360,7 @@ def test_a_join_that_is_overtaken_by_a_leave_is_refused(
     harness.hub.people.leave(anna.memberships["attic"])
     harness.hub.account_rooms.leave_everywhere(anna, "attic", "elsewhere")
     written.set()
-    gevent.joinall([joining, leaving], timeout=10)
+    gevent.joinall([joining, leaving], timeout=20)
     for each in (joining, leaving):
         assert isinstance(each.value, Refused)
         assert each.value.code == "not_joined"
@@ -392,6 +392,6 @@ def test_a_replay_stops_when_the_room_is_left_on_another_connection(harness: Har
     assert harness.timeline.readers
     handlers.answer(laptop, requests.Leave(room="attic"))
     harness.timeline.resume_reader()
-    replaying.get(timeout=10)
+    replaying.get(timeout=20)
     shown = seen(phone)
     assert [type(event).__name__ for event in shown] == ["Joined", "Left"]

@@ -185,3 +185,22 @@ def test_no_two_owners_ever_have_nicks_that_are_or_look_the_same(steps: list[Ste
     for form in FORMS:
         assert nicks.take(form, "new") == form
         nicks.free(form)
+
+
+def test_the_newest_guest_that_nobody_saw_gives_its_number_back() -> None:
+    nicks: Nicks[str] = Nicks()
+    guests = [nicks.guest() for _ in range(3)]
+    for guest in reversed(guests[1:]):
+        nicks.take_back(guest)
+    nicks.take_back(guests[2])
+    assert [nicks.guest() for _ in range(3)] == ["guest-2", "guest-3", "guest-4"]
+
+
+def test_a_number_that_other_nodes_may_know_is_not_given_again() -> None:
+    nicks: Nicks[str] = Nicks()
+    first, second = nicks.guest(), nicks.guest()
+    nicks.keep(first)
+    nicks.keep(second)
+    nicks.take_back(second)
+    nicks.take_back(first)
+    assert nicks.guest() == "guest-3"

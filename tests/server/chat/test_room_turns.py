@@ -211,4 +211,4 @@ def test_a_turn_can_be_waited_for() -> None:
     assert not waiting.ready()
     with never_switches():
         fixture.room.end_turn(turn)
-    waiting.get(timeout=5)
+    waiting.get(timeout=20)

@@ -10,7 +10,7 @@ from geventchat.server.chat.room import Member, Room
 from geventchat.server.chat.turn import Pending
 from geventchat.server.session.session import Session
 from geventchat.server.transport.outbox import Outbox
-from tests.server.hub_harness import Harness, Rounds, heard, link_of
+from tests.server.hub_harness import Harness, heard, link_of, with_time
 from tests.server.switches import let_run
 
 
@@ -31,8 +31,7 @@ class Place:
         for each in self.members:
             self.room.add(Member(each, self.room))
             self.room.go_live(self.room.members[each])
-        self.delivery = Delivery()
-        self.delivery._loop = Rounds()
+        self.delivery = with_time(Delivery())
 
     def post(self, text: str) -> Session:
         """Post as the first member; return the post."""
@@ -94,7 +93,7 @@ def test_a_turn_that_cannot_be_made_wakes_whoever_waits_for_it(
     with monkeypatch.context() as broken:
         broken.setattr(room_module, "Turn", None)
         place.deliver()
-    assert waiting.get(timeout=5) is True
+    assert waiting.get(timeout=20) is True
     assert (author._unacknowledged, place.room.position) == (0, 1)
     assert "a turn of the room 'lobby' failed" in caplog.text
     place.post("two")
@@ -104,5 +103,5 @@ def test_a_turn_that_cannot_be_made_wakes_whoever_waits_for_it(
 
 def test_whoever_waits_for_a_turn_does_not_wait_without_an_end() -> None:
     room = Place(1).room
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         assert not room.after_turn(0.001)

@@ -141,7 +141,7 @@ def test_a_stopped_terminal_never_blocks_the_caller() -> None:
             console.message("lobby", "guest-3", "x" * 4_096)
         console.close(0.05)
 
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 30
     finally:
         os.close(end)
         os.close(terminal)
@@ -232,7 +232,7 @@ def test_a_full_disk_blocks_nothing() -> None:
     for _ in range(2 * WAITING_LINES):
         console.message("lobby", "guest-3", "hello")
     console.close(0.05)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_pending_lines_are_written_when_the_disk_has_room_again(

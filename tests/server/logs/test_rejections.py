@@ -33,7 +33,7 @@ def test_rejections_not_logged_at_once_are_logged_a_second_later(
 ) -> None:
     monkeypatch.setattr(rejections_module, "LINE_SECONDS", 0.001)
     rejections = Rejections()
-    with caplog.at_level(logging.WARNING), gevent.Timeout(5):
+    with caplog.at_level(logging.WARNING), gevent.Timeout(20):
         rejections.note("full", ANN)
         rejections.note("full", BOB)
         while len(caplog.records) < 2:

@@ -43,7 +43,7 @@ def test_lines_after_an_error_in_the_thread_are_written_and_the_lost_ones_counte
     printer = LogWriter(pipe.end)
     printer.put("one")
     printer.put("two")
-    assert tried.acquire(timeout=5)
+    assert tried.acquire(timeout=20)
     printer.put("three")
     assert pipe.lines(printer) == ["one", "… dropped 1 lines", "three"]
 

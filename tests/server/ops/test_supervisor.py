@@ -58,6 +58,6 @@ def test_without_systemd_nothing_happens(name: str, monkeypatch: pytest.MonkeyPa
 
 def test_a_full_socket_does_not_block_the_server(systemd: socket.socket) -> None:
     supervisor = Supervisor()
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         for _ in range(2_000):
             supervisor.stopping()

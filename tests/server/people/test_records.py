@@ -61,7 +61,7 @@ def test_what_changes_during_a_write_goes_out_with_the_next_all_at_once() -> Non
     gevent.idle()
     assert not any(each.ready() for each in saving)
     disk.ready.set()
-    gevent.joinall(saving, timeout=5, raise_error=True)
+    gevent.joinall(saving, timeout=20, raise_error=True)
     assert disk.written == [{"a": 1}, {"a": 2, "b": 3, "c": None}]
 
 
@@ -85,7 +85,7 @@ def test_a_failed_write_is_reported_and_tried_again(monkeypatch: pytest.MonkeyPa
     with pytest.raises(Refused):
         kept.save(account)
     account.state = 2
-    kept.note(Kept("b", 3)).get(timeout=5)
+    kept.note(Kept("b", 3)).get(timeout=20)
     kept.save()
     assert disk.written == [{"a": 2, "b": 3}]
 
@@ -104,7 +104,7 @@ def test_what_cannot_be_encoded_fails_for_who_saves_it_alone(
     with pytest.raises(TypeError):
         kept.save(Kept("c", 3), Kept("bad", object()))
     disk.ready.set()
-    gevent.joinall([saving, other], timeout=5, raise_error=True)
+    gevent.joinall([saving, other], timeout=20, raise_error=True)
     kept.save(Kept("d", 4))
     assert disk.written == [{"a": 1}, {"b": 2}, {"d": 4}]
     assert not caplog.records
@@ -115,7 +115,7 @@ def test_what_cannot_be_encoded_later_is_logged_once_and_delays_nobody(
 ) -> None:
     disk = Disk()
     kept = Records(disk.keep)
-    kept.note(Kept("bad", "\ud800"), Kept("a", 1)).get(timeout=5)
+    kept.note(Kept("bad", "\ud800"), Kept("a", 1)).get(timeout=20)
     kept.save(Kept("b", 2))
     assert disk.written == [{"a": 1}, {"b": 2}]
     assert [record.getMessage() for record in caplog.records] == [
@@ -143,7 +143,7 @@ def test_what_others_changed_is_waited_for_and_not_written_again() -> None:
     gevent.idle()
     assert not any(each.ready() for each in waiting)
     disk.ready.set()
-    gevent.joinall(waiting, timeout=5, raise_error=True)
+    gevent.joinall(waiting, timeout=20, raise_error=True)
     assert disk.written == [{"a": 1}]
 
 

@@ -49,7 +49,7 @@ def test_a_post_that_is_stored_during_a_step_is_indexed_by_the_next(
             answer = ask(line, seconds)
             monkeypatch.setattr(search._indexing, "ask", ask)
             timeline.append(Submission(1, "tea", "ann", "kettle"))
-            with gevent.Timeout(10):
+            with gevent.Timeout(20):
                 while not stored:
                     gevent.sleep(0.001)
             search.note(stored[0])
@@ -57,6 +57,6 @@ def test_a_post_that_is_stored_during_a_step_is_indexed_by_the_next(
 
         monkeypatch.setattr(search._indexing, "ask", ask_and_post_meanwhile)
         search.start()
-        with gevent.Timeout(10):
+        with gevent.Timeout(20):
             while not stored or search.lag:
                 gevent.sleep(0.001)

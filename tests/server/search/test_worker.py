@@ -26,6 +26,6 @@ def test_it_ends_quietly_when_the_server_is_killed_before_it_has_read_an_answer(
         theirs.close()
         ours.sendall(json.dumps({"rooms": [], "walk": False}).encode() + b"\n")
         assert select.select([ours], [], [], 20)[0]
-    _, said = worker.communicate(timeout=20)  # its next read is a reset
+    _, said = worker.communicate(timeout=30)  # its next read is a reset
     assert (worker.returncode, said) == (0, b"")
     timeline.close(1)

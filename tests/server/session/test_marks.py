@@ -86,7 +86,7 @@ def test_a_mark_that_another_connection_moved_is_confirmed_when_it_is_on_disk(an
     reading = [read(ann.laptop, 2), read(ann.phone, 2)]
     assert told(ann.laptop) + told(ann.phone) == []
     ann.disk.set()
-    gevent.joinall(reading, timeout=5, raise_error=True)
+    gevent.joinall(reading, timeout=30, raise_error=True)
     assert (ann.written, set(told(ann.laptop)), set(told(ann.phone))) == (2, {2}, {2})
 
 
@@ -100,7 +100,7 @@ def test_an_answer_tells_of_no_later_mark_that_is_not_on_disk(ann: Ann) -> None:
     assert ann.written == 1
     assert all(position == 1 for position in told(ann.laptop) + told(ann.phone))
     ann.disk.set()
-    gevent.joinall([first, later], timeout=5, raise_error=True)
+    gevent.joinall([first, later], timeout=30, raise_error=True)
     assert (ann.written, told(ann.laptop)[-1], told(ann.phone)[-1]) == (3, 3, 3)
 
 
@@ -109,13 +109,13 @@ def test_a_mark_that_could_not_be_stored_is_not_confirmed_by_asking_again(ann: A
     with pytest.raises(Refused):
         handlers.answer(ann.laptop, requests.Read(room="lobby", position=2))
     assert told(ann.laptop) == []
-    read(ann.laptop, 2).get(timeout=5)
+    read(ann.laptop, 2).get(timeout=20)
     assert (ann.written, told(ann.laptop)) == (2, [2])
 
 
 def test_a_mark_that_begins_where_it_is_asked_for_is_confirmed_when_it_is_on_disk(ann: Ann) -> None:
     ann.membership.epoch = ""  # as of a member that joined when the room had no posts
-    read(ann.laptop, 3).get(timeout=5)
+    read(ann.laptop, 3).get(timeout=20)
     assert (ann.written, told(ann.laptop)) == (3, [3])
 
 

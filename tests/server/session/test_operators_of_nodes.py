@@ -1,5 +1,6 @@
 """Operators reach everybody, on whatever node, and are told which nodes did not answer."""
 
+from collections import Counter
 from typing import Any
 
 import gevent
@@ -9,6 +10,7 @@ from geventchat.protocol import events, requests
 from geventchat.protocol.errors import Refused
 from geventchat.server.chat import questions
 from geventchat.server.session import operator_commands
+from geventchat.server.session.reach import connections
 from geventchat.server.session.session import Session
 from tests.server.chat.test_devices import account, connect
 from tests.server.joined import Joined, Store
@@ -117,7 +119,7 @@ def test_a_ban_is_in_force_on_a_node_that_does_not_answer(
     assert done.connections_closed == 0
     assert done.note is not None
     assert done.note.startswith("1 of 2 nodes did not answer within")
-    assert done.note.endswith("the rule holds there when they hear of it.")
+    assert done.note.endswith("the rule takes effect when they hear of it.")
     let_run()
     assert bob.ending is not None  # it heard of the record all the same
 
@@ -211,3 +213,13 @@ def test_a_command_is_completed_though_its_session_ends_while_it_waits(nodes: Tw
     command.kill()
     let_run()
     assert bob.ending is not None
+
+
+def test_the_connections_of_an_account_are_counted_on_all_nodes(nodes: Two) -> None:
+    here, same = account(nodes.one, "bob"), account(nodes.two, "bob")
+    nodes.two.hub.people.accounts[here.id] = nodes.two.hub.people.accounts.pop(same.id)
+    laptop, phone = connect(nodes.one, "laptop", here), connect(nodes.two, "phone", same)
+    assert laptop.login is not None
+    assert phone.login is not None
+    counts = connections(nodes.one.hub, [here])
+    assert counts == {here.id: Counter([laptop.login.id, phone.login.id])}

@@ -142,7 +142,7 @@ def test_a_replay_under_way_stops(plans: Plans) -> None:
     assert [type(event) for event in seen(phone)] == [Joined]
     plans.remove()
     plans.harness.timeline.resume_reader()
-    following.get(timeout=10)
+    following.get(timeout=20)
     gone(phone)
 
 
@@ -165,7 +165,7 @@ def test_what_waits_for_room_in_the_outbox_is_not_sent(
     assert not asking.ready()
     plans.remove()
     link.take(None)
-    asking.get(timeout=10)
+    asking.get(timeout=20)
     let_run()
     link.taken = link.taken.partition(b"\0")[2]
     gone(plans.laptop)
@@ -177,7 +177,7 @@ def test_a_page_of_history_that_is_being_read_is_not_sent(plans: Plans) -> None:
     assert not asking.ready()
     plans.remove()
     plans.harness.timeline.resume_reader()
-    asking.get(timeout=10)
+    asking.get(timeout=20)
     gone(plans.laptop)
 
 
@@ -219,7 +219,7 @@ def test_without_a_removal_all_of_this_is_sent(plans: Plans) -> None:
         requests.Who(room=ROOM),
         requests.Search(text="post"),
     ):
-        ask(plans.laptop, request).get(timeout=10)
+        ask(plans.laptop, request).get(timeout=20)
     history, members, found = seen(plans.laptop)
     assert isinstance(found, Found)
     assert len(found.posts) == 3
@@ -240,7 +240,7 @@ def test_a_join_that_is_overtaken_by_the_withdrawal_is_refused(
     removing = ask(plans.moderator, requests.Remove(room=ROOM, nick="Cid"))
     assert not joining.ready()
     on_disk.set()
-    gevent.joinall([joining, removing], timeout=10, raise_error=True)
+    gevent.joinall([joining, removing], timeout=30, raise_error=True)
     shown = seen(device)
     assert not [event for event in shown if isinstance(event, Joined | Post)]
     assert [event.code for event in shown if isinstance(event, Error)] == ["not_joined"]

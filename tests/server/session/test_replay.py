@@ -27,7 +27,7 @@ def test_other_clients_are_served_between_the_pages_of_a_replay(
     member = harness.hub.join(session, "attic")
     seen = set()
     reader = gevent.spawn(enter, session, member, Cursor(harness.timeline.epoch, 0), None)
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while not reader.dead:
             gevent.sleep(1e-9)
             seen.add(len(link_of(session).offered))
@@ -47,7 +47,7 @@ def test_a_turn_that_never_ends_is_not_waited_for_without_an_end(
     member = harness.hub.join(session, "attic")
     harness.say(session, "one", "attic")
     harness.timeline.store()  # and never handed on
-    with gevent.Timeout(5), pytest.raises(Ending) as ended:
+    with gevent.Timeout(20), pytest.raises(Ending) as ended:
         enter(session, member, Cursor(harness.timeline.epoch, 1), None)
     assert ended.value.reason.code == "internal"
     assert heard(session) == []

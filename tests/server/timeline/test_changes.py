@@ -178,7 +178,7 @@ def slowly(monkeypatch: pytest.MonkeyPatch, record: Record, name: str) -> Callab
     def read(*arguments: object) -> object:
         page = real(*arguments)
         state["read"] = True
-        end = time.monotonic() + 5
+        end = time.monotonic() + 20
         while not state["go"] and time.monotonic() < end:
             time.sleep(0.001)  # in a native thread
         return page
@@ -193,7 +193,7 @@ def slowly(monkeypatch: pytest.MonkeyPatch, record: Record, name: str) -> Callab
 
 
 def wait_until_read(go: Callable[[], None]) -> None:
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while not go.state["read"]:  # type: ignore[attr-defined]
             gevent.sleep(0.001)
 

@@ -243,7 +243,7 @@ def test_a_start_on_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, s
         capture_output=True,
         text=True,
         check=False,
-        timeout=15,
+        timeout=30,
     )
     assert done.returncode == 75
     (line,) = done.stderr.splitlines()

@@ -139,7 +139,7 @@ def store(record: Record) -> Store:
 def wait_examined(record: Record) -> None:
     """Wait until retention has examined all rooms again, twice."""
     rounds = store(record).retention.rounds
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while store(record).retention.rounds < rounds + 2:
             gevent.sleep(0.001)
 
@@ -149,7 +149,7 @@ def lines(caplog: pytest.LogCaptureFixture, text: str) -> list[str]:
 
 
 def wait_line(caplog: pytest.LogCaptureFixture, text: str, count: int = 1) -> None:
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while len(lines(caplog, text)) < count:
             gevent.sleep(0.001)
 
@@ -192,7 +192,7 @@ def test_runs_of_the_next_minute_are_one_line(
     wait_line(caplog, "history trimmed")
     for number in range(2, 6):
         started.fill([f"post {number}"])
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             while started.timeline.posts_trimmed < number:
                 gevent.sleep(0.001)
     started.close()

@@ -163,7 +163,7 @@ def test_a_large_file_is_checked_while_the_server_runs(
     assert isinstance(record.timeline, SqliteTimeline)
     assert record.timeline._check is not None
     assert verdicts(record.turn(say("goes on"))).posts == [("lobby", 2_001, "goes on")]
-    record.timeline._check.join(5)
+    record.timeline._check.join(20)
     record.close()
     assert f"{path} is damaged" in caplog.text
 

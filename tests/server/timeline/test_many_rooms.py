@@ -234,7 +234,7 @@ def test_a_room_whose_opener_does_not_wait_for_it_stays_in_memory_only_for_other
     load = Store._load
 
     def slow_load(self: Store, db: sqlite3.Connection, name: str) -> StoredRoom:
-        loaded.wait(5)
+        loaded.wait(20)
         return load(self, db, name)
 
     monkeypatch.setattr(Store, "_load", slow_load)
@@ -242,8 +242,8 @@ def test_a_room_whose_opener_does_not_wait_for_it_stays_in_memory_only_for_other
     let_run()
     opener.kill()
     loaded.set()
-    gevent.joinall(more, timeout=5, raise_error=True)
+    gevent.joinall(more, timeout=30, raise_error=True)
     timeline.open("cellar")  # behind it in the same thread
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while set(rooms) != {"lobby", "cellar", *["attic"] * others}:
             gevent.sleep(0.001)

@@ -41,7 +41,7 @@ def test_a_group_of_records_is_written_whole_or_not_at_all(
 def test_records_of_many_greenlets_are_all_written(kept: Open) -> None:
     timeline = started(kept)
     writing = [gevent.spawn(timeline.keep, [("account", str(i), b"x")]) for i in range(20)]
-    gevent.joinall(writing, raise_error=True, timeout=10)
+    gevent.joinall(writing, raise_error=True, timeout=20)
     assert len(timeline.records("account")) == 20
     timeline.close(1)
 

@@ -150,7 +150,7 @@ def test_a_running_server_cleans_the_file_by_itself(path: Path) -> None:
     record.turn(say("first secret"), say("second secret"))
     record.turn(edit(1, "an edited secret"))
     record.turn(redact(1), redact(2))
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while b"secret" in files(path):
             gevent.sleep(0.01)
     assert record.turn(say("on")).entries

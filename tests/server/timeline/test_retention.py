@@ -120,7 +120,7 @@ def test_trimming_happens_while_the_server_runs(path: Path) -> None:
         lambda deliver: SqliteTimeline(deliver, str(path), Limits(history_posts_per_room=1))
     )
     record.fill(["one", "two"])
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while record.timeline.oldest("lobby") != 2:
             gevent.sleep(0.01)
     record.close()

@@ -25,7 +25,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record]:
 def put_in_the_way(folder: Path) -> Path:
     """Create a folder at the path of the new guard file, so that writing fails even for root."""
     place = folder / "chat.db.guard.new"
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while True:
             try:
                 place.mkdir()
@@ -36,7 +36,7 @@ def put_in_the_way(folder: Path) -> Path:
 
 
 def wait_until(record: Record, *, failing: bool) -> None:
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while record.timeline.guard_failing != failing:
             gevent.sleep(0.001)
 

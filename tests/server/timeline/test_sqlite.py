@@ -103,7 +103,7 @@ def test_the_loop_continues_while_the_disk_is_busy(record: Record, path: Path) -
     with other_program(path) as db:
         db.execute("BEGIN IMMEDIATE")
         record.timeline.append(say("one"))
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             while ticks < 20:
                 gevent.sleep(0.001)
                 ticks += 1
@@ -132,7 +132,7 @@ def test_history_can_be_read_while_the_disk_is_busy(record: Record, path: Path) 
         db.execute("BEGIN IMMEDIATE")
         record.timeline.append(say("three"))
         gevent.sleep(0)
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             assert len(record.timeline.since("lobby", 0, 9)) == 2
         db.execute("ROLLBACK")
     record.wait()
@@ -144,7 +144,7 @@ def test_while_one_batch_is_delivered_the_next_is_stored(path: Path) -> None:
     def deliver(batch: Batch) -> None:
         """Block on the first batch until the other thread has stored the second."""
         if posts_of(batch)[0].text == "first":
-            end = time.monotonic() + 5
+            end = time.monotonic() + 20
             while count() < 2 and time.monotonic() < end:
                 time.sleep(0.001)  # unpatched: nothing else runs in this thread
             stored_meanwhile.append(count())

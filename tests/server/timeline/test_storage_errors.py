@@ -144,7 +144,7 @@ def test_a_recovered_disk_is_noticed_before_the_next_message(record: Record) -> 
     record.turn(say("x" * 100_000))
     failed = store.db is None
     assert failed
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while store.db is None:
             gevent.sleep(0.01)
     assert record.timeline.oldest("lobby") == 1

@@ -375,7 +375,7 @@ def test_a_failed_delivery_does_not_stop_the_timeline(
     timeline.start()
     timeline.open("lobby")
     timeline.append(say("bug"))
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while not caplog.records:
             gevent.sleep(0.001)
     timeline.append(say("on"))

@@ -27,7 +27,7 @@ def test_an_outbox_is_drained_when_the_socket_has_taken_everything() -> None:
     let_run()
     assert not waiting.ready()
     client.link.take(None)
-    assert waiting.get(timeout=5) is True
+    assert waiting.get(timeout=20) is True
     assert client.outbox.size == 0
 
 
@@ -50,7 +50,7 @@ def test_an_item_put_right_after_draining_does_not_undo_it(
     gevent.spawn(put_at_once)
     let_run()
     client.link.take(4)
-    assert waiting.get(timeout=5) is True
+    assert waiting.get(timeout=20) is True
     assert client.heard == b"one\0"
 
 
@@ -74,14 +74,14 @@ def test_a_lost_connection_is_not_waited_for() -> None:
     waiting = gevent.spawn(client.outbox.drained, 60)
     let_run()
     client.link.lose()
-    assert waiting.get(timeout=5) is False
+    assert waiting.get(timeout=20) is False
 
 
 # The farewell
 
 
 def finish(client: Client, last: bytes = b"bye\0", *, all_of_it: bool = True) -> None:
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         client.outbox.finish(last, all_of_it=all_of_it, seconds=1)
 
 
@@ -155,7 +155,7 @@ def test_the_farewell_may_be_empty() -> None:
 def test_a_client_that_reads_nothing_delays_the_end_only_up_to_the_limit() -> None:
     client = Client(room=2)
     client.turn(b"one\0")
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         client.outbox.finish(b"bye\0", all_of_it=True, seconds=0.001)
     client.link.take(None)
     let_run()
@@ -164,7 +164,7 @@ def test_a_client_that_reads_nothing_delays_the_end_only_up_to_the_limit() -> No
 
 def test_an_unread_farewell_delays_the_end_only_up_to_the_limit() -> None:
     client = Client(room=0)
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         client.outbox.finish(b"bye\0", all_of_it=True, seconds=0.001)
     assert client.heard == b""
 
@@ -181,7 +181,7 @@ def test_nothing_follows_an_item_that_was_cut_off(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(outbox_module, "STALLED_SECONDS", 0.001)
     client = Client(room=2)
     client.turn(b"one\0")
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while not client.ends:
             gevent.sleep(0.001)
     client.link.take(None)

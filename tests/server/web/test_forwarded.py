@@ -182,7 +182,11 @@ PARTS = [",", ", ", ";", '"', ',a="', 'a="\\', "a=b;", "for=", 'for="1,', " ", '
 def test_a_long_field_takes_no_longer_than_its_length(part: str) -> None:
     said = part * (8_000 // len(part)) + "x"
     headers = Headers([("Forwarded", said), ("X-Forwarded-For", said)])
-    began = time.process_time()
-    with suppress(BadRequest):
-        assert client(headers, PROXIES) is None
-    assert time.process_time() - began < 0.1  # a quadratic one would take seconds
+
+    def seconds() -> float:
+        began = time.thread_time()
+        with suppress(BadRequest):
+            assert client(headers, PROXIES) is None
+        return time.thread_time() - began
+
+    assert any(seconds() < 0.1 for _ in range(5))  # a quadratic one would take seconds

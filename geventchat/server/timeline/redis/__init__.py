@@ -23,7 +23,8 @@ from geventchat.server.timeline.redis.beating import Beating
 from geventchat.server.timeline.redis.engine import Engine, EngineError
 from geventchat.server.timeline.redis.feed import Feed, Fields
 from geventchat.server.timeline.redis.keeping import Keeping
-from geventchat.server.timeline.redis.life import Fenced, InUse, Life, by
+from geventchat.server.timeline.redis.life import LEAVE, Fenced, InUse, Life, LifeEnded, by
+from geventchat.server.timeline.redis.live import Live
 from geventchat.server.timeline.redis.maintenance import Maintenance
 from geventchat.server.timeline.redis.nodes import RedisNodes
 from geventchat.server.timeline.redis.pages import Pages
@@ -40,6 +41,7 @@ ENGINE_SECONDS: Final = 5.0
 _DEAF_SECONDS: Final = 10.0
 """After so long without hearing what is there the server is not ready for clients."""
 _READ_SECONDS: Final = 5.0
+_LEAVE_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -68,22 +70,26 @@ class RedisTimeline(Timeline):
         self._writer = self._new_writer()
         self._others = self._new_writer()
         """For all that is not a turn, which would wait for turns."""
-        self._feed = Feed(lambda: self._connected(self._life.confirm_reading), first, self._hear)
-        self.nodes: RedisNodes = RedisNodes(self._life, self._others, self._feed)
+        self._feed = Feed(
+            lambda: self._connected(self._life.confirm_reading), first, self._hear, self._life
+        )
+        live = Live(self._where, self._life, self._new_writer())
+        self.nodes: RedisNodes = RedisNodes(self._life, self._others, self._feed, live)
         self._reads = self._connected(self._life.confirm_reading)
         self._rooms = OpenRooms()
         self._pages = Pages(self._rooms, Reader(self._reads), recent_bytes)
         self._keeping = Keeping(self._others, self._life, self._feed)
         self.nodes.begin()
         identity = lambda: (self._life.node, self._life.number)  # noqa: E731
-        self._maintenance = Maintenance(lambda: self._reads, identity)
+        self._maintenance = Maintenance(lambda: self._reads, identity, lambda: self.nodes.leads)
         self.configure(limits or Limits())
         self._storing = Storing(
             self._writer, self._life, self._feed, self._submitted, self._deliver, self.store_times
         )
-        self._beating = Beating(self._others, self.nodes, self._feed)
+        self._beating = Beating(self._others, self._life, self.nodes, self._feed)
         self._renewing = BoundedSemaphore()
         self._helpers: list[gevent.Greenlet[[], None]] = []
+        self._spawn("beat", self._beat)  # loading what is stored may take longer than the lease
 
     def _connected(self, confirm: Callable[[Engine], None] | None = None) -> Engine:
         name = self._life.name
@@ -114,6 +120,14 @@ class RedisTimeline(Timeline):
     @property
     def failing(self) -> bool:
         return self._problem.reason is not None or self._feed.deaf_seconds > _DEAF_SECONDS
+
+    @property
+    def feed_holes(self) -> int:
+        return self._feed.holes
+
+    @property
+    def silent_seconds(self) -> float:
+        return self._feed.silent_seconds
 
     # Rooms
 
@@ -190,8 +204,8 @@ class RedisTimeline(Timeline):
     def _take_turns(self) -> None:
         try:
             self._storing.run()
-        except Fenced:
-            self._lose()
+        except Fenced as fenced:
+            self._lose(fenced)
 
     # Hearing
 
@@ -227,12 +241,15 @@ class RedisTimeline(Timeline):
 
     def start(self) -> None:
         super().start()
-        helpers = {
-            "feed": self._feed.run, "beat": self._beat, "maintenance": self._maintenance.run,
-        }  # fmt: skip
-        self._helpers = [gevent.spawn(helper) for helper in helpers.values()]
-        for greenlet, name in zip(self._helpers, helpers, strict=True):
-            greenlet.name = name
+        self._spawn("feed", self._feed.run)
+        self._spawn("maintenance", self._maintenance.run)
+        for name, function in self.nodes.helpers.items():
+            self._spawn(name, function)
+
+    def _spawn(self, name: str, function: Callable[[], None]) -> None:
+        greenlet = gevent.spawn(function)
+        greenlet.name = name
+        self._helpers.append(greenlet)
 
     @property
     def greenlets(self) -> list["gevent.Greenlet[..., None]"]:
@@ -247,9 +264,15 @@ class RedisTimeline(Timeline):
         self._reads.close()
         self._keeping.close(max(end - time.monotonic(), 0))
         self.nodes.close()
+        self._leave(max(end - time.monotonic(), 0))
         self._others.close()
         self._writer.close()
         return stored and self.lost is None
+
+    def _leave(self, seconds: float) -> None:
+        """End the lease, so that the others need not wait for its end."""
+        with suppress(EngineError, LifeEnded, Fenced, gevent.Timeout):
+            gevent.with_timeout(min(seconds, _LEAVE_SECONDS), self._others.run, LEAVE)
 
     def _beat(self) -> None:
         try:
@@ -257,11 +280,23 @@ class RedisTimeline(Timeline):
                 self._beating.next()
                 self.posts_trimmed = self._maintenance.trimmed
                 if self._feed.broken:
-                    with suppress(EngineError):
-                        self._life.end(self._reads)
-                        self._renew(self._life.number)
+                    self._mend()
+        except Fenced as fenced:
+            self._lose(fenced)
+
+    def _mend(self) -> None:
+        """Go on after something in the feed was missed. Waits. Raises Fenced.
+
+        What another node has stored since may only have been in the feed. So it is a new life if
+        no other is there; otherwise the others go on, and clients come back to them.
+        """
+        try:
+            self._life.end(self._reads)
+        except EngineError:
+            return
         except Fenced:
-            self._lose()
+            raise Fenced(f"something in the feed of {self._where} was missed") from None
+        self._renew(self._life.number)
 
     def _renew(self, ended: int) -> None:
         """Begin a new life after one that has ended, unless that was done. Waits. Raises Fenced."""
@@ -291,14 +326,17 @@ class RedisTimeline(Timeline):
             self._reads = self._connected(self._life.confirm_reading)
             self._pages.begin(Reader(self._reads))
             self._rooms.begin(states)
+            former = self._life.others
             self._life.begin(begun)
+            self.nodes.go_on(former)
             self.epoch = begun.epoch
             self._feed.go_on(begun.place)
             self._storing.drop_all()
             self.epoch_changed()
 
-    def _lose(self) -> None:
+    def _lose(self, fenced: Fenced) -> None:
         """End, since the others go on without this node."""
-        self.lost = f"the other servers on {self._where} go on without this one"
+        reason = f"the other servers on {self._where} go on without this one"
+        self.lost = self.lost or str(fenced) or reason
         self._storing.end()
         self._feed.end()

@@ -1,28 +1,27 @@
 """The beat, once a second: it renews the lease of this node, says who lives, trims the feed."""
 
+import time
 from collections import deque
 from typing import Final
 
 from geventchat.server.timeline.redis.engine import EngineError
 from geventchat.server.timeline.redis.feed import Feed
-from geventchat.server.timeline.redis.life import LifeEnded, beaten
+from geventchat.server.timeline.redis.life import BEAT, LEASE_SECONDS, Life, LifeEnded, beaten
 from geventchat.server.timeline.redis.nodes import RedisNodes
 from geventchat.server.timeline.redis.rooms import feed_id
-from geventchat.server.timeline.redis.scripts import Script
 from geventchat.server.timeline.redis.writer import Writer
 
 _BEAT_SECONDS: Final = 1.0
 _FEED_BEATS: Final = 60
 """How long an entry of the feed is kept, at least."""
 
-_BEAT: Final = Script("beat")
-
 
 class Beating:
     """The beats of this node."""
 
-    def __init__(self, writer: Writer, nodes: RedisNodes, feed: Feed) -> None:
+    def __init__(self, writer: Writer, life: Life, nodes: RedisNodes, feed: Feed) -> None:
         self._writer = writer
+        self._life = life
         self._nodes = nodes
         self._feed = feed
         self._lasts = deque[bytes]()
@@ -31,19 +30,21 @@ class Beating:
     def next(self) -> None:
         """Wait until a beat is due, and beat. Raises Fenced."""
         # A new node waits until each beat of the others shows that it was seen.
-        again = self._nodes.somebody_came.wait(_BEAT_SECONDS)
-        self._nodes.somebody_came.clear()
+        again = self._life.hurry.wait(_BEAT_SECONDS)
+        self._life.hurry.clear()
         for _ in range(1 + again):
             self._beat()
 
     def _beat(self) -> None:
         trim = self._lasts.popleft() if len(self._lasts) > _FEED_BEATS else b""
         last = self._lasts[-1] if self._lasts else b""
+        began = time.monotonic()
         try:
-            answer = beaten(self._writer.run(_BEAT, last, trim, ""))
+            answer = beaten(self._writer.run(BEAT, last, trim, ""))
         except (EngineError, LifeEnded):
             self._lasts.clear()
             return
+        self._life.sure_until = began + LEASE_SECONDS
         self._lasts.append(answer.last)
         self._nodes.note_beat(answer)
         self._feed.expect(feed_id(answer.last))

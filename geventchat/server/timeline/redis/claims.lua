@@ -12,6 +12,7 @@
 local FREE, IN_USE, SIMILAR, MOVED = 0, 1, 2, 3
 local OF_ACCOUNT = -1
 local CLAIMS = '{gc}:claims'
+local SOME_GUESTS = 1000000  -- more than nodes can have got that nothing is known of any more
 local node, life, number = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 fence(node, life)
@@ -26,9 +27,13 @@ if former then
   end
 end
 redis.call('HLEN', CLAIMS)  -- a key of another type fails here, before all
-if redis.call('HGET', '{gc}:life', 'claims') ~= life then  -- all clients come anew
+local of_life = redis.call('HGET', '{gc}:life', 'claims')
+if of_life ~= life then  -- all clients come anew
   redis.call('UNLINK', CLAIMS)
   redis.call('HSET', '{gc}:life', 'claims', life)
+  if of_life then
+    redis.call('HINCRBY', '{gc}:life', 'guests', SOME_GUESTS)
+  end
 end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -247,7 +252,11 @@ function asked.unclaim(folded)
   free_own(folded)
 end
 
-function asked.guests(count)
+-- Gives the last of so many numbers; `known`: the highest that the node ever got.
+function asked.guests(count, known)
+  if tonumber(redis.call('HGET', '{gc}:life', 'guests') or 0) < known then
+    redis.call('HSET', '{gc}:life', 'guests', known + SOME_GUESTS)
+  end
   return redis.call('HINCRBY', '{gc}:life', 'guests', count)
 end
 

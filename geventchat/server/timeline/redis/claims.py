@@ -7,6 +7,7 @@ whoever asks for it next is not refused because of that.
 
 import logging
 import secrets
+import time
 import unicodedata
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -87,6 +88,7 @@ class Claims:
         """Those of them that this node has given up meanwhile."""
         self._guests: Iterator[int] = iter(())
         self._guests_left = 0
+        self._highest_guest = 0
         self._fetching = False
         self._sweeper: gevent.Greenlet[[], None] | None = None
 
@@ -94,7 +96,7 @@ class Claims:
         """Take the first numbers of guests, and compare the tables of Unicode. Waits."""
         self._fetching = True
         first = [
-            _Asked("guests", (_GUESTS,), then=self._take_guests),
+            _Asked("guests", (_GUESTS, 0), then=self._take_guests),
             _Asked("unicode", (unicodedata.unidata_version,), then=_compare_unicode),
         ]
         try:
@@ -250,7 +252,8 @@ class Claims:
         """
         if self._guests_left <= _FEW_GUESTS and not self._fetching:
             self._fetching = True
-            self._queue_up(_Asked("guests", (_GUESTS,), then=self._take_guests))
+            about = _GUESTS, self._highest_guest
+            self._queue_up(_Asked("guests", about, then=self._take_guests))
         number = next(self._guests, None)
         if number is None:
             return _ODD_GUESTS + secrets.randbelow(9 * _ODD_GUESTS)
@@ -262,6 +265,7 @@ class Claims:
         fresh = range(last - _GUESTS + 1, last + 1)
         self._guests = iter([*left, *fresh])
         self._guests_left = len(left) + len(fresh)
+        self._highest_guest = last
         self._fetching = False
 
     # Asking
@@ -272,12 +276,13 @@ class Claims:
     def _answer(self, asked: _Asked) -> Any:
         """Return an answer, when all was heard that was there before it. Waits. Raises Refused."""
         self._queue_up(asked)
+        until = time.monotonic() + _WAIT_SECONDS
         try:
             asked.answer.wait(_WAIT_SECONDS)
         finally:
             asked.given_up = not asked.answer.ready()
         answer, last = asked.answer.value or _REFUSED
-        if last is None or not self._feed.wait(last, _WAIT_SECONDS):
+        if last is None or not self._feed.wait(last, max(until - time.monotonic(), 0)):
             raise _refused()
         return answer
 

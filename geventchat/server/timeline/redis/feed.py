@@ -11,11 +11,13 @@ from gevent.event import Event
 from geventchat.server.slices import SLICE_SECONDS
 from geventchat.server.timeline.redis.backoff import pauses
 from geventchat.server.timeline.redis.engine import Engine, EngineError
+from geventchat.server.timeline.redis.life import Life
 from geventchat.server.timeline.redis.rooms import FeedId, feed_id
 
 _KEY: Final = "{gc}:feed"
 _AT_ONCE: Final = 200
 _BLOCK_MS: Final = 1000
+_SURE_SECONDS: Final = 0.02
 _DEAF_SECONDS: Final = 3.0
 """How late an entry may be that is known to be there."""
 
@@ -32,8 +34,13 @@ class Feed:
         connect: Callable[[], Engine],
         passed: FeedId,
         hear: Callable[[FeedId, Fields], None],
+        life: Life,
     ) -> None:
-        """`connect` makes an engine for the feed alone; `hear` is called with each later entry."""
+        """`connect` makes an engine for the feed alone; `hear` is called with each later entry.
+
+        Nothing is heard while `life` is not sure that others believe this node alive.
+        """
+        self._life = life
         self._connect = connect
         self._hear = hear
         self._engine = connect()
@@ -43,6 +50,10 @@ class Feed:
         """The last entry that was heard."""
         self.broken = False
         """Whether an entry is missing or unreadable: nothing more is heard until `go_on`."""
+        self.holes = 0
+        """How often an entry was missing or unreadable."""
+        self._heard_at = time.monotonic()
+        self._running = False
         self._ended = False
         self._moved = Event()
         self._expected: tuple[FeedId, float] | None = None
@@ -68,6 +79,8 @@ class Feed:
         """Note that an entry is there; reconnect if one is not heard for too long. Never waits."""
         if self._expected is None or self.passed >= self._expected[0]:
             self._expected = place, time.monotonic()
+        elif not self._running:  # yet
+            self._expected = self._expected[0], time.monotonic()
         elif time.monotonic() - max(self._expected[1], self._reconnected) > _DEAF_SECONDS:
             _log.warning("the feed of %s is silent: reconnecting", self._engine.where)
             self._reconnect()
@@ -79,8 +92,14 @@ class Feed:
             return 0.0
         return time.monotonic() - self._expected[1]
 
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago the last entry was heard: there is one a second at least."""
+        return time.monotonic() - self._heard_at
+
     def run(self) -> None:
         """Hear everything, until killed."""
+        self._running = True
         waits = pauses()
         while True:
             try:
@@ -104,26 +123,40 @@ class Feed:
         engine, passed = self._engine, self.passed
         where = "STREAMS", _KEY, f"{passed[0]}-{passed[1]}"
         answer = engine.call("XREAD", "COUNT", _AT_ONCE, "BLOCK", _BLOCK_MS, *where)
+        if not self._life.sure:
+            self._life.hurry.set()
+            gevent.sleep(_SURE_SECONDS)
+            return
         began = time.perf_counter()
         for text, fields in answer[0][1] if answer else ():
             place = feed_id(text)
             if engine is not self._engine or self.broken:
                 return
-            if place != (passed[0], self.passed[1] + 1):
+            if place[0] != passed[0]:  # another life has begun, as the next beat tells
                 self.broken = True
+                self._life.hurry.set()
+                return
+            if place[1] != self.passed[1] + 1:
+                self._break()
                 _log.error("the feed of %s has a hole after %s-%s", engine.where, *self.passed)
                 return
             try:
                 self._hear(place, dict(zip(fields[::2], fields[1::2], strict=True)))
             except Exception:  # a bug, or an entry that is damaged
-                self.broken = True
+                self._break()
                 _log.exception("an entry of the feed of %s cannot be read", engine.where)
                 return
             self.passed = place
+            self._heard_at = time.monotonic()
             self._move()
             if time.perf_counter() - began > SLICE_SECONDS:
                 gevent.sleep(1e-9)
                 began = time.perf_counter()
+
+    def _break(self) -> None:
+        self.broken = True
+        self.holes += 1
+        self._life.hurry.set()
 
     def _move(self) -> None:
         self._moved.set()

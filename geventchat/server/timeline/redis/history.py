@@ -91,7 +91,7 @@ class RedisHistory(History):
 
 
 def _beat(engine: Engine, life: Life) -> None:
-    """Keep servers out, for ever; one that comes nevertheless ends what is under way."""
+    """Keep servers out, without an end; one that comes nevertheless ends what is under way."""
     while True:
         gevent.sleep(_BEAT_SECONDS)
         try:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import gevent
+from gevent.event import Event
 
 from geventchat.server.timeline.redis.engine import Away, Engine, Rejected
 from geventchat.server.timeline.redis.fitness import examine
@@ -22,6 +23,7 @@ from geventchat.server.timeline.redis.scripts import Script
 LEASE_SECONDS: Final = 5
 _REGISTER_SECONDS: Final = 3 * LEASE_SECONDS
 _ASK_SECONDS: Final = 0.05
+_KNOWN_SECONDS: Final = 6 * LEASE_SECONDS
 _QUIET_MS: Final = 2000
 """A node that did not beat for so long and has no connection is gone."""
 _CONFIRM_SECONDS: Final = 5.0
@@ -29,10 +31,10 @@ _CONFIRM_SECONDS: Final = 5.0
 _NAME: Final = "geventchat-"
 
 _REGISTER: Final = Script("register")
-_BEAT: Final = Script("beat")
+BEAT: Final = Script("beat")
 _CONFIRM: Final = Script("confirm")
 _RENEW: Final = Script("renew")
-_LEAVE: Final = Script("leave")
+LEAVE: Final = Script("leave")
 
 _KNOWN_BY: Final = (b"n", b"h", b"g", b"d", b"q", b"x")
 
@@ -88,6 +90,12 @@ class Life:
         """The epoch whose records the memory of the server has."""
         self.others: frozenset[str] = frozenset()
         """The other nodes that are known to live."""
+        self.first = True
+        """Whether no other node was there when this one came to the life."""
+        self.sure_until = 0.0
+        """Until when the lease lasts for sure, by the monotonic clock: later it may have ended."""
+        self.hurry: Final = Event()
+        """Set when a beat is due at once."""
         self._known: FeedId = (0, 0)
         self._by: tuple[bytes, bytes] | None = None
         """Node and turn of the newest entry that is known."""
@@ -99,7 +107,16 @@ class Life:
         """Take part in a life from now on. Never waits."""
         self.number, self.epoch, self._known, others = begun
         self.others = frozenset(others)
+        self.first = not others
         self._by = None
+
+    @property
+    def sure(self) -> bool:
+        """Whether nobody can have taken this node for dead. Never waits.
+
+        Otherwise it hears nothing before it has beaten: others may have settled what is kept.
+        """
+        return time.monotonic() < self.sure_until
 
     def note(self, place: FeedId, by: tuple[bytes, bytes] | None = None) -> None:
         """Note that an entry is there, and whose it is if that is known. Never waits."""
@@ -116,7 +133,10 @@ class Life:
         """Renew the lease of this node. Raises EngineError, of FENCED if it has none."""
         number = self.number if begun is None else begun.number
         came = "" if begun is None else "{}-{}".format(*begun.place)
-        return beaten(engine.run(_BEAT, (), self.node, number, last, "", came, *gone))
+        began = time.monotonic()
+        answer = beaten(engine.run(BEAT, (), self.node, number, last, "", came, *gone))
+        self.sure_until = began + LEASE_SECONDS
+        return answer
 
     def register(
         self, engine: Engine, *, lone: bool, alone: bool = False, seconds: float | None = None
@@ -153,7 +173,7 @@ class Life:
         self, engine: Engine, *, lone: bool, alone: bool = False
     ) -> tuple[Begun | None, Sequence[str]]:
         told = _told(engine)
-        run = told["run_id"]
+        run, began = told["run_id"], time.monotonic()
         epoch, renews = secrets.token_urlsafe(16), int(not lone or _was_replica(told))
         found = engine.run(
             _REGISTER, (), self.node, run, epoch, renews, int(alone), self.number, *gone(engine)
@@ -161,18 +181,25 @@ class Life:
         if not found[0]:
             return None, [each.decode() for each in found[1:]]
         self._run = run.encode()
+        self.sure_until = began + LEASE_SECONDS
         others = [each.decode() for each in found[4:]]
         return Begun(found[1], found[2].decode(), feed_id(found[3]), others), ()
 
     def get_known(self, engine: Engine, begun: Begun) -> None:
-        """Wait until all others know this node. Raises EngineError."""
+        """Wait until all others know this node; before, it neither stores nor hears.
+
+        Otherwise these could go on with an older file in which it never was, and nobody would ask
+        what it has seen. Raises EngineError.
+        """
         last, next_look = b"", time.monotonic()
-        known = not begun.others
+        end, known = next_look + _KNOWN_SECONDS, not begun.others
         while not known:
             dead: Sequence[str] = ()
             if time.monotonic() > next_look:
                 next_look, dead = time.monotonic() + 10 * _ASK_SECONDS, gone(engine)
             last, known, _ = self.beat(engine, begun, last, dead)
+            if not known and time.monotonic() > end:
+                raise Away("other nodes do not take notice of this one")
             if not known:
                 gevent.sleep(_ASK_SECONDS)
 
@@ -201,6 +228,8 @@ class Life:
         if found == _FENCED:
             raise Fenced
         if self._run != run.encode():
+            self.sure_until = 0.0
+            self.hurry.set()
             self._run = run.encode()
             _log.info("%s was restarted and has everything", engine.where)
 
@@ -221,7 +250,7 @@ class Life:
 
     def leave(self, engine: Engine) -> None:
         """End the lease of this node. Raises EngineError."""
-        engine.run(_LEAVE, (), self.node, self.number)
+        engine.run(LEAVE, (), self.node, self.number)
 
 
 def beaten(answer: Sequence[Any]) -> Beaten:

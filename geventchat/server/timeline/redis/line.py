@@ -62,6 +62,26 @@ class Line:
             kind = InDoubt if commands and sent >= len(commands[0]) else Away
             raise kind(_reason(error)) from None
 
+    def say(self, command: bytes, until: float) -> None:
+        """Send a command whose answer is heard later. Raises Away; is of no use after that."""
+        try:
+            self._wait_until(until)
+            self._socket.sendall(command)
+        except OSError as error:
+            raise Away(_reason(error)) from None
+
+    def heard(self, until: float) -> Any:
+        """Return the next answer, or what else the engine says; None: nothing until then.
+
+        Raises Away; is of no use after that.
+        """
+        try:
+            return self._answer(until)
+        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
+            return None
+        except (OSError, hiredis.ProtocolError) as error:
+            raise Away(_reason(error)) from None
+
     def close(self) -> None:
         """Close it. Does not wait."""
         with suppress(OSError):

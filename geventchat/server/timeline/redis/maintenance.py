@@ -25,10 +25,16 @@ _log = logging.getLogger(__name__)
 
 
 class Maintenance:
-    """A greenlet's work. What it does is refused by the engine once another node is registered."""
+    """A greenlet's work. What it does is refused by the engine once the node has no lease."""
 
-    def __init__(self, engine: Callable[[], Engine], identity: Identity) -> None:
-        """`engine` returns the connection to use: not that for turns, which would wait for it."""
+    def __init__(
+        self, engine: Callable[[], Engine], identity: Identity, leads: Callable[[], bool]
+    ) -> None:
+        """`engine` returns the connection to use: not that for turns, which would wait for it.
+
+        `leads`: whether this node is the one that does it.
+        """
+        self._leads = leads
         self._retention = Retention(engine, identity)
         self._cleaning = Cleaning(engine, identity)
         self._watch = fitness.Watch(engine)
@@ -54,8 +60,11 @@ class Maintenance:
         self._retention.note_written(room, count)
 
     def run(self) -> None:
-        """Take steps, for ever."""
+        """Take steps, without an end."""
         while True:
+            while not self._leads():
+                self._retention.forget_written()
+                gevent.sleep(_PAUSE_SECONDS)
             more = False
             try:
                 more = self._retention.step()

@@ -3,20 +3,25 @@
 Entries of the feed that are no turns are dispatched here, in the order of the feed.
 """
 
-from collections.abc import Iterable, Sequence
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
-
-from gevent.event import Event
 
 from geventchat.server.timeline.nodes import Listener, Message, Nodes, Part
 from geventchat.server.timeline.redis.claims import Claims
 from geventchat.server.timeline.redis.deciding import Deciding
 from geventchat.server.timeline.redis.feed import Feed, Fields
 from geventchat.server.timeline.redis.keeping import unpacked
-from geventchat.server.timeline.redis.life import Beaten, Life
+from geventchat.server.timeline.redis.life import LEASE_SECONDS, Beaten, Life
+from geventchat.server.timeline.redis.live import Live
 from geventchat.server.timeline.redis.rooms import FeedId
 from geventchat.server.timeline.redis.writer import Writer
+
+_COME_SECONDS: Final = 2 * LEASE_SECONDS
+
+_log = logging.getLogger(__name__)
 
 
 class RedisNodes(Nodes):
@@ -24,15 +29,16 @@ class RedisNodes(Nodes):
 
     alone = False
 
-    def __init__(self, life: Life, writer: Writer, feed: Feed) -> None:
+    def __init__(self, life: Life, writer: Writer, feed: Feed, live: Live) -> None:
         """`writer` has a connection of its own, for all that is not a turn."""
         self._deciding = Deciding(writer, life, feed, self)
         self._life = life
         self._writer = writer
         self._listener: Listener | None = None
-        self.somebody_came: Final = Event()
-        """Set when others wait for the next beat: a new node, until all have beaten since."""
+        self._missing: dict[str, float] = {}
+        """Nodes that were there in the former life, and until when they may come to this one."""
         self._claims = Claims(writer, feed, self._hear_moved)
+        self._live = live
 
     # The nodes
 
@@ -48,8 +54,12 @@ class RedisNodes(Nodes):
     def leads(self) -> bool:
         return all(self._life.node < other for other in self._life.others)
 
+    @property
+    def first(self) -> bool:
+        return self._life.first
+
     def listen(self, listener: Listener) -> None:
-        self._listener = listener
+        self._listener = self._live.listener = listener
 
     def hear(self, place: FeedId, fields: Fields) -> None:
         """Follow an entry of the feed that is not a turn. Never waits."""
@@ -58,11 +68,7 @@ class RedisNodes(Nodes):
         elif b"g" in fields:
             node = fields[b"g"].decode()
             self._note_others(self._life.others - {node})
-            self._deciding.hear_gone()
-            if self.leads:
-                self._claims.hear_gone()
-            if self._listener is not None and node != self.name:
-                self._listener.hear_gone(node)
+            self._hear_gone(node)
         elif b"k" in fields:
             self._hear_records(fields)
         elif b"d" in fields or b"q" in fields:
@@ -73,15 +79,45 @@ class RedisNodes(Nodes):
     def note_beat(self, answer: Beaten) -> None:
         """Note who lives by the answer to a beat. Never waits."""
         self._note_others(answer.others)
+        now = time.monotonic()
+        for node in [node for node, end in self._missing.items() if end < now]:
+            self._hear_gone(node)
+
+    def go_on(self, former: Iterable[str]) -> None:
+        """Go on in another life than these others were in; they have some seconds to come, too."""
+        end = time.monotonic() + _COME_SECONDS
+        self._missing.update(dict.fromkeys(former, end))
+        self._note_others(self._life.others)
 
     def _note_others(self, others: Iterable[str]) -> None:
         former, self._life.others = self._life.others, frozenset(others)
+        for node in self._life.others:
+            self._missing.pop(node, None)
         if self._life.others - former:
-            self.somebody_came.set()
+            self._live.note_others()
+            self._life.hurry.set()  # it waits until all others have seen it
+
+    def _hear_gone(self, node: str) -> None:
+        self._missing.pop(node, None)
+        self._deciding.hear_gone()
+        if self.leads:
+            self._claims.hear_gone()
+        self._live.forget(node)
+        if node != self.name:
+            self._tell(lambda listener: listener.hear_gone(node))
 
     def _hear_records(self, fields: Fields) -> None:
-        if fields[b"n"].decode() != self.name and self._listener is not None:
-            self._listener.hear_records(unpacked(fields[b"k"]))
+        if fields[b"n"].decode() != self.name:
+            changes = unpacked(fields[b"k"])
+            self._tell(lambda listener: listener.hear_records(changes))
+
+    def _tell(self, call: Callable[[Listener], None]) -> None:
+        if self._listener is None:
+            return
+        try:
+            call(self._listener)
+        except Exception:  # a bug in what follows others must not look like a damaged feed
+            _log.exception("following another server failed")
 
     def deciding(self, *, adopting: bool = False) -> AbstractContextManager[None]:
         return self._deciding.deciding(adopting=adopting)
@@ -99,6 +135,7 @@ class RedisNodes(Nodes):
     def close(self) -> None:
         """Change nothing more. Never waits."""
         self._claims.close()
+        self._live.close()
 
     def known(self, client: bytes) -> str | None:
         return self._claims.known(client)
@@ -131,13 +168,19 @@ class RedisNodes(Nodes):
         return self._claims.next_guest()
 
     def _hear_moved(self, client: bytes, node: str) -> None:
-        if self._listener is not None:
-            self._listener.hear_moved(client, node)
+        self._tell(lambda listener: listener.hear_moved(client, node))
 
-    # What is right only while there is one node: see live.py
+    # Who is here
+
+    @property
+    def helpers(self) -> Mapping[str, Callable[[], None]]:
+        """What runs as long as the timeline, by name."""
+        return {
+            "live": self._live.run, "live-channel": self._live.listen, "parts": self._live.watch,
+        }  # fmt: skip
 
     def share(self, change: Part) -> None:
-        pass
+        self._live.share(change)
 
     def tell(self, message: Message, node: str | None = None) -> None:
-        pass
+        self._live.tell(message, node)

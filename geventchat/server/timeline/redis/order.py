@@ -1,7 +1,7 @@
 """A lock that greenlets get in the order in which they ask for it.
 
 gevent's locks go to whoever asks next, so a greenlet that asks again and again, and otherwise
-waits only for the lock's owner, keeps all others waiting for ever.
+waits only for the lock's owner, keeps all others waiting without an end.
 """
 
 from collections import deque

@@ -1,11 +1,9 @@
 """Pages of posts and changes: the newest from memory, the others from the engine."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
 from geventchat.protocol.events import Post, Topic
 from geventchat.server.timeline import Change, Entry
-from geventchat.server.timeline.changes import applied, latest
+from geventchat.server.timeline.changes import latest
+from geventchat.server.timeline.meanwhile import Meanwhile
 from geventchat.server.timeline.recent import RecentPosts
 from geventchat.server.timeline.redis.reader import Reader
 from geventchat.server.timeline.redis.rooms import OpenRooms
@@ -21,8 +19,7 @@ class Pages:
         self.reader = reader
         self._rooms = rooms
         self._recent = RecentPosts(recent_bytes)
-        self._readers: dict[str, list[dict[int, Change]]] = {}
-        """The changes since each read that is under way in a room began."""
+        self._meanwhile = Meanwhile()
 
     def hear(self, entry: Entry) -> None:
         """Follow an entry of the feed. Never waits."""
@@ -30,8 +27,7 @@ class Pages:
             self._recent.add(entry)
         elif not isinstance(entry, Topic):
             self._recent.change(entry)
-            for changes in self._readers.get(entry.room, ()):
-                changes[entry.position] = entry
+            self._meanwhile.hear(entry)
 
     def begin(self, reader: Reader) -> None:
         """Forget all posts, since the life that they are of has ended. Never waits."""
@@ -49,7 +45,7 @@ class Pages:
 
     def changes(self, room: str, after: int, position: int) -> tuple[list[Change], int]:
         """Return a page of the changes after a number, and up to where there is no other."""
-        with self._changed_meanwhile(room) as meanwhile:
+        with self._meanwhile.reading(room) as meanwhile:
             page, upto = self.reader.changes(room, after, position)
         return latest(page, meanwhile), upto  # one that is superseded is for the next page
 
@@ -58,37 +54,15 @@ class Pages:
         known = self._rooms.get(room)
         after, upto = max(after, known.oldest - 1), min(upto, known.top)
         page = self._recent.since(room, after, upto)
-        return self._read(room, self.reader.since, after, upto) if page is None else page
+        if page is None:
+            page = self._meanwhile.posts(room, lambda: self.reader.since(room, after, upto))
+        return page
 
     def before(self, room: str, end: int, limit: int) -> list[Post]:
         """Return a page of the last posts below a position, oldest first."""
         known = self._rooms.get(room)
         end = min(end, known.top + 1)
         page = self._recent.before(room, max(end - limit, known.oldest), end)
-        return self._read(room, self.reader.before, end, limit) if page is None else page
-
-    def _read(
-        self, room: str, read: Callable[[str, int, int], list[Post]], *limits: int
-    ) -> list[Post]:
-        """Read a page from the engine; a post that is changed meanwhile is as it is then."""
-        with self._changed_meanwhile(room) as meanwhile:
-            page = read(room, *limits)
-        if meanwhile:
-            for place, post in enumerate(page):
-                if (change := meanwhile.get(post.position)) is not None:
-                    page[place] = applied(post, change)
+        if page is None:
+            page = self._meanwhile.posts(room, lambda: self.reader.before(room, end, limit))
         return page
-
-    @contextmanager
-    def _changed_meanwhile(self, room: str) -> Iterator[dict[int, Change]]:
-        """Collect the changes in a room, by position, that are heard while it is read."""
-        changes: dict[int, Change] = {}
-        readers = self._readers.setdefault(room, [])
-        readers.append(changes)
-        try:
-            yield changes
-        finally:
-            # By identity: two that are empty are equal.
-            readers[:] = [each for each in readers if each is not changes]
-            if not readers:
-                self._readers.pop(room, None)

@@ -78,6 +78,10 @@ class Retention:
         if self.policy.posts_per_room is not None and count > self.policy.posts_per_room:
             self._written[room] = None
 
+    def forget_written(self) -> None:
+        """Forget what was noted: another node deletes what is too much. Never waits."""
+        self._written.clear()
+
     def step(self) -> bool:
         """Take one step; return whether it deleted anything, so that there may be more. Waits.
 

@@ -9,8 +9,8 @@ import logging
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Final, TypeVar
 
 import gevent
@@ -28,7 +28,8 @@ from geventchat.server.timeline import (
     Timeline,
     failed,
 )
-from geventchat.server.timeline.changes import applied, latest
+from geventchat.server.timeline.changes import latest
+from geventchat.server.timeline.meanwhile import Meanwhile
 from geventchat.server.timeline.recent import RecentPosts
 from geventchat.server.timeline.retention_policy import RetentionPolicy
 from geventchat.server.timeline.sqlite.claim import Claim
@@ -95,8 +96,7 @@ class SqliteTimeline(Timeline):
             )
         self._users: Counter[str] = Counter()
         """Number of holders of each open room."""
-        self._readers: dict[str, list[dict[int, Change]]] = {}
-        """The changes since each read that is under way in a room began."""
+        self._meanwhile = Meanwhile()
         self._check: gevent.Greenlet[[], None] | None = None
         self._maintenance: gevent.Greenlet[[], None] | None = None
         self._logged_outcome = repr(None)
@@ -164,7 +164,7 @@ class SqliteTimeline(Timeline):
 
     def changes(self, room: str, after: int, position: int) -> tuple[list[Change], int]:
         stored = self._store.rooms.get(room, _UNKNOWN)
-        with self._changed_meanwhile(room) as meanwhile:
+        with self._meanwhile.reading(room) as meanwhile:
             page, upto = self._run_in(
                 self._reader_thread, self._reader.changes, room, stored, after, position
             )
@@ -190,27 +190,9 @@ class SqliteTimeline(Timeline):
         self, room: str, read: Callable[..., list[Post]], stored: StoredRoom, *limits: int
     ) -> list[Post]:
         """Read a page from the disk; a post that is changed meanwhile is as it is then."""
-        with self._changed_meanwhile(room) as meanwhile:
-            page = self._run_in(self._reader_thread, read, room, stored, *limits)
-        if meanwhile:
-            for place, post in enumerate(page):
-                if (change := meanwhile.get(post.position)) is not None:
-                    page[place] = applied(post, change)
-        return page
-
-    @contextmanager
-    def _changed_meanwhile(self, room: str) -> Iterator[dict[int, Change]]:
-        """Collect the changes in a room, by position, that are stored while it is read."""
-        changes: dict[int, Change] = {}
-        readers = self._readers.setdefault(room, [])
-        readers.append(changes)
-        try:
-            yield changes
-        finally:
-            # By identity: two that are empty are equal.
-            readers[:] = [each for each in readers if each is not changes]
-            if not readers:
-                self._readers.pop(room, None)
+        return self._meanwhile.posts(
+            room, lambda: self._run_in(self._reader_thread, read, room, stored, *limits)
+        )
 
     def at(self, room: str, positions: Sequence[int]) -> list[Post]:
         stored = self._store.rooms.get(room, _UNKNOWN)
@@ -317,8 +299,7 @@ class SqliteTimeline(Timeline):
                         self._recent.add(entry)
                     elif isinstance(entry, Edited | Redacted):
                         self._recent.change(entry)
-                        for changes in self._readers.get(entry.room, ()):
-                            changes[entry.position] = entry
+                        self._meanwhile.hear(entry)
             except Exception:  # a bug; everything is on disk
                 _log.exception("caching posts failed")
                 self._recent.clear()

@@ -5,8 +5,9 @@ hears the turn from the feed; and the engine's memory for what is kept.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import count
 
 import gevent
@@ -24,6 +25,11 @@ ROOMS = 20
 POSTS = 50_000
 IDLE_SECONDS = 10
 
+WAITING = 20
+"""Nodes that wait for the feed,"""
+WAKES = 200
+"""and how often they are answered."""
+
 _number = count(1)
 
 
@@ -38,11 +44,11 @@ def says(size: int, *, keyed: bool = True) -> list[Submission]:
     ]  # fmt: skip
 
 
-def engine_seconds(turns: Turns) -> float:
+def engine_seconds(asking: Engine) -> float:
     """Return the CPU time of the engine's main thread."""
     told = dict(
         line.split(":", 1)
-        for line in turns.engine.call("INFO", "cpu").decode().split("\r\n")
+        for line in asking.call("INFO", "cpu").decode().split("\r\n")
         if ":" in line
     )
     return float(told["used_cpu_user_main_thread"]) + float(told["used_cpu_sys_main_thread"])
@@ -61,19 +67,19 @@ def storing(turns: Turns, other: Engine, size: int) -> Iterable[str]:
     turns.take(*says(size))
     own = heard = 0.0
     answers = []
-    began = engine_seconds(turns)
+    began = engine_seconds(turns.engine)
     for number, each in enumerate(submitted, turns.number + 1):
         before = time.process_time()
         answers.append(turns.ask_packed(number, turn.packed(each)))
         own += time.process_time() - before
     turns.number += len(submitted)
-    engine = engine_seconds(turns) - began
+    engine = engine_seconds(turns.engine) - began
     before = time.process_time()
     for each, (_, now, results) in zip(submitted, answers, strict=True):
         turn.batch(each, now, results)
     own += time.process_time() - before
     cursor: bytes = b"0"
-    began = engine_seconds(turns)
+    began = engine_seconds(turns.engine)
     while answer := other.call("XREAD", "COUNT", 200, "STREAMS", "{gc}:feed", cursor):
         before = time.process_time()
         for _, fields in answer[0][1]:
@@ -81,11 +87,45 @@ def storing(turns: Turns, other: Engine, size: int) -> Iterable[str]:
                 turn.batch(turn.unpacked(fields[7]), int(fields[5]), fields[9])
         heard += time.process_time() - before
         cursor = answer[0][1][-1][0]
-    reading = engine_seconds(turns) - began
+    reading = engine_seconds(turns.engine) - began
     turns.engine.call("XTRIM", "{gc}:feed", "MAXLEN", 0)
     yield f"{engine / len(submitted) * 1e6:8.0f}"
     for seconds in engine, reading, own, heard:
         yield f"{seconds / len(submitted) / size * 1e6:8.2f}"
+
+
+def waking(turns: Turns, size: int) -> float:
+    """Return the engine's CPU, in µs, to answer a turn to a node that waits for the feed."""
+    began = engine_seconds(turns.engine)
+    for _ in range(WAKES):
+        turns.take(*says(size))
+    alone = engine_seconds(turns.engine) - began
+    with ExitStack() as stack:
+        others = [Engine(turns.engine.where, name=f"waits{n}") for n in range(WAITING)]
+        heard: Counter[Engine] = Counter()
+        for other in others:
+            stack.callback(other.close)
+            stack.callback(gevent.spawn(_hear, other, heard).kill)
+        while len(heard) < WAITING:  # what was there before
+            gevent.sleep(0.01)
+        heard.clear()
+        began = engine_seconds(turns.engine)
+        for number in range(1, WAKES + 1):
+            turns.take(*says(size))
+            while any(heard[other] < number for other in others):
+                gevent.sleep(0.0005)
+        return (engine_seconds(turns.engine) - began - alone) / WAKES / WAITING * 1e6
+
+
+def _hear(engine: Engine, heard: Counter[Engine]) -> None:
+    """Count the entries of the feed, those that are there already as one."""
+    cursor: bytes = engine.call("XREVRANGE", "{gc}:feed", "+", "-", "COUNT", 1)[0][0]
+    heard[engine] += 1
+    while True:
+        answer = engine.call("XREAD", "COUNT", 200, "BLOCK", 1000, "STREAMS", "{gc}:feed", cursor)
+        if answer:
+            heard[engine] += len(answer[0][1])
+            cursor = answer[0][1][-1][0]
 
 
 def bytes_per_post(kind: str, *, keyed: bool) -> float:
@@ -112,9 +152,9 @@ def idle(kind: str) -> tuple[float, float]:
 
 def share(asking: Turns) -> float:
     """Return the share of a core that an engine uses at present."""
-    began = engine_seconds(asking)
+    began = engine_seconds(asking.engine)
     gevent.sleep(IDLE_SECONDS)
-    return (engine_seconds(asking) - began) / IDLE_SECONDS
+    return (engine_seconds(asking.engine) - began) / IDLE_SECONDS
 
 
 def main() -> None:
@@ -129,6 +169,10 @@ def main() -> None:
         for keyed in True, False:
             what = f"a post of {len(TEXT)} characters with{'' if keyed else 'out'} a key"
             print(f"{kind:7} {what}: {bytes_per_post(kind, keyed=keyed):.0f} bytes")
+        with running(kind) as engine, closing(Turns(engine)) as turns:
+            for size in 1, 100:
+                cost = waking(turns, size)
+                print(f"{kind:7} an answer to a node that waits, with {size}: {cost:.1f}")
         alone, node = idle(kind)
         print(f"{kind:7} alone: {alone:.3%} of a core; a node without clients: {node:.3%}")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from signal import SIGCONT, SIGSTOP
 
 import gevent
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from geventchat.protocol.errors import Refused
 from tests.engines import RunningEngine
 from tests.server.timeline.redis.claimers import Claimer, Claimers, claimers_on
+from tests.server.timeline.redis.gated import GatedNodes, emptied
 from tests.server.timeline.redis.watched import until
 
 
@@ -327,3 +329,76 @@ def test_the_numbers_of_guests_are_never_used_twice(
 def test_the_first_guest_of_a_store_has_number_1(engine: RunningEngine, claimers: Claimers) -> None:
     (one,) = claimers(engine.url, 1)
     assert [one.nodes.next_guest() for _ in range(3)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("lost", ["all", "some"])
+def test_the_numbers_of_guests_are_not_used_again_in_a_new_life(
+    engine: RunningEngine, lost: str
+) -> None:
+    emptied(engine)
+    one, other = GatedNodes(engine), GatedNodes(engine)
+    numbers = {node.next_guest() for node in (one, other) for _ in range(400)}
+    if lost == "all":
+        engine.call("FLUSHALL")
+    else:
+        engine.call("HSET", "{gc}:life", "guests", 1000)
+    for node in (one, other):
+        node.begin_life(2)
+    for node in (one, other):
+        for _ in range(1200):
+            number = node.next_guest()
+            assert number not in numbers
+            numbers.add(number)
+            node.gate.let_through()
+            gevent.sleep(0)
+    assert max(numbers) < 1 << 30  # none was drawn by lot
+    one.end()
+    other.end()
+
+
+def test_guests_have_numbers_while_the_engine_is_away(
+    engine: RunningEngine, claimers: Claimers
+) -> None:
+    nodes = claimers(engine.url, 2)
+    engine.signal(SIGSTOP)
+    try:
+        numbers = [node.nodes.next_guest() for node in nodes for _ in range(1500)]
+    finally:
+        engine.signal(SIGCONT)
+    assert len({*numbers}) == len(numbers)
+
+
+def test_a_client_does_not_wait_longer_than_it_has_to_for_an_engine(
+    engine: RunningEngine, claimers: Claimers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geventchat.server.timeline.redis.claims._WAIT_SECONDS", 0.2)
+    (one,) = claimers(engine.url, 1)
+    engine.signal(SIGSTOP)
+    try:
+        with pytest.raises(Refused, match="could not read or write"):
+            one.enter("c")
+    finally:
+        engine.signal(SIGCONT)
+    monkeypatch.undo()
+    assert one.enter("c", guest="guest-4") in ("guest-0", "guest-4")  # it was asked, and may count
+
+
+def test_who_gave_up_waiting_takes_no_client_away_later(
+    engine: RunningEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emptied(engine)
+    one, other = GatedNodes(engine), GatedNodes(engine)
+    monkeypatch.setattr("geventchat.server.timeline.redis.claims._WAIT_SECONDS", 0.01)
+    for client in (b"first", b"c"):  # the first is being asked about, the other is not yet
+        with pytest.raises(Refused):
+            one.enter(client, "guest-1", None, account=False)
+    monkeypatch.undo()
+    other.gate.open = True
+    entering = gevent.spawn(other.enter, b"c", "guest-2", None, account=False)
+    until(lambda: other.hear() or entering.ready())
+    assert entering.get() == "guest-2"
+    while one.gate.let_through():
+        gevent.sleep(0)
+    assert not other.hear()
+    one.end()
+    other.end()

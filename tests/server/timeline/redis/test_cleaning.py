@@ -42,7 +42,7 @@ def cleaning(connection: Engine) -> Cleaning:
 
 def rewritten(connection: Engine) -> None:
     """Wait until the engine has rewritten its file."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 20
     while b"aof_rewrite_in_progress:1" in (told := connection.call("INFO", "persistence")) or (
         b"aof_rewrite_scheduled:1" in told
     ):

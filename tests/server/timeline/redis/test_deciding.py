@@ -10,6 +10,7 @@ import gevent
 import pytest
 
 from geventchat.protocol.errors import Refused
+from geventchat.server.people.records import wait_saved
 from geventchat.server.timeline.redis import deciding
 from geventchat.server.timeline.redis.deciding import DECIDE, UNDECIDE
 from geventchat.server.timeline.redis.engine import Rejected
@@ -149,6 +150,28 @@ def test_a_node_that_decides_again_and_again_asks_only_once(
     for _ in range(10):
         one.add("a")
     assert scripts["decide"] == scripts["undecide"] == 0
+
+
+def test_what_is_waited_for_after_the_decision_is_written_together(
+    engine: RunningEngine, deciders: Nodes, scripts: Counter[str]
+) -> None:
+    """A burst of joins takes a few writes, and the right is not another's until they are done."""
+    one, two = deciders(engine.url, 2)
+    one.add("a")
+    scripts.clear()
+
+    def decide() -> None:
+        with one.deciding():
+            number = one.get("a")
+            number.state = (number.state or 0) + 1
+            noted = one.records.note(number)
+        wait_saved(noted)
+
+    deciding = [gevent.spawn(decide) for _ in range(500)]
+    gevent.joinall(deciding, timeout=SECONDS, raise_error=True)
+    assert scripts["keep"] <= 10
+    with two.deciding():
+        assert two.states == {"a": 501}
 
 
 def test_a_node_that_has_decided_for_now_gives_the_right_back_unless_it_is_alone(

@@ -33,7 +33,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[list[RunningEngine]]:
 
 def until_offset(primary: RunningEngine, replica: RunningEngine) -> None:
     """Wait until a replica has everything."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while facts(replica)["master_link_status"] != "up" or (
         facts(primary)["master_repl_offset"] != facts(replica)["slave_repl_offset"]
     ):

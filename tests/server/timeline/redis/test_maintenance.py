@@ -17,7 +17,7 @@ from tests.server.timeline.redis.filled import LIFE, NODE, Filled
 def maintenance(connection: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Maintenance]:
     monkeypatch.setattr(module, "_STEP_SECONDS", 0.001)
     monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.001)
-    maintenance = Maintenance(lambda: connection, lambda: (NODE, LIFE))
+    maintenance = Maintenance(lambda: connection, lambda: (NODE, LIFE), lambda: True)
     maintenance.configure(Limits(history_posts_per_room=5))
     running = gevent.spawn(maintenance.run)
     yield maintenance
@@ -25,7 +25,7 @@ def maintenance(connection: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def wait_for(maintenance: Maintenance, trimmed: int) -> None:
-    with gevent.Timeout(10):
+    with gevent.Timeout(20):
         while maintenance.trimmed < trimmed:
             gevent.sleep(0.001)
 
@@ -37,7 +37,7 @@ def test_it_trims_and_cleans_what_is_there(
     filled.say("tea", *map(str, range(1_000)))
     filled.change("tea", 999, None)
     wait_for(maintenance, 995)
-    with gevent.Timeout(10):
+    with gevent.Timeout(20):
         while filled.engine.call("LLEN", "{gc}:remains") or not caplog.records:
             gevent.sleep(0.001)
     assert [record.message for record in caplog.records] == [
@@ -58,7 +58,7 @@ def test_what_the_engine_refuses_is_logged_once(
     maintenance: Maintenance, filled: Filled, caplog: pytest.LogCaptureFixture
 ) -> None:
     filled.engine.call("SET", "{gc}:rooms", "x")
-    with gevent.Timeout(10):
+    with gevent.Timeout(20):
         while not caplog.records:
             gevent.sleep(0.001)
     gevent.sleep(0.02)

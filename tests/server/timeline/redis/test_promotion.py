@@ -28,7 +28,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[RunningEngine, Runnin
 
 
 def wait_for(engine: RunningEngine, line: bytes) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while line not in engine.call("INFO", "replication"):
         assert time.monotonic() < end, engine.log
         time.sleep(0.01)

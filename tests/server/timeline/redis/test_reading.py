@@ -27,7 +27,7 @@ def record(engine: RunningEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[R
 
 
 def until(holds: Callable[[], object]) -> None:
-    with gevent.Timeout(10):
+    with gevent.Timeout(20):
         while not holds():
             gevent.sleep(0.002)
 

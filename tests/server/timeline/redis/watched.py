@@ -1,5 +1,6 @@
 """A timeline on an engine, all that it delivers, and what became of each submission."""
 
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -10,9 +11,11 @@ import gevent
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch, Entry, Submission
 from geventchat.server.timeline.redis import RedisTimeline
+from tests.cores import Cores
+from tests.engines import RunningEngine
 from tests.server.record import say
 
-SECONDS = 10.0
+SECONDS = 20.0
 
 
 class Watched:
@@ -104,6 +107,7 @@ class Watched:
     def die(self) -> None:
         """End, as a process that is killed."""
         self.pause()
+        self.timeline.nodes.close()
         for each in (self.timeline._writer, self.timeline._others, self.timeline._feed):
             each.close()
         self.timeline._reads.close()
@@ -122,14 +126,15 @@ def until(holds: Callable[[], bool], seconds: float = SECONDS) -> None:
 
 @contextmanager
 def prompt(most: float = 0.5) -> Iterator[None]:
-    """Check that the hub is never blocked meanwhile."""
+    """Check that the hub is never blocked meanwhile, but by other programs."""
     latest = [0.0]
 
     def beat() -> None:
         while True:
-            due = time.perf_counter() + 0.005
+            due, before = time.perf_counter() + 0.005, Cores.now()
             gevent.sleep(0.005)
-            latest[0] = max(latest[0], time.perf_counter() - due)
+            late = time.perf_counter() - due
+            latest[0] = max(latest[0], late - Cores.now().lost_since(before))
 
     beating = gevent.spawn(beat)
     try:
@@ -137,3 +142,30 @@ def prompt(most: float = 0.5) -> Iterator[None]:
     finally:
         beating.kill()
     assert latest[0] < most
+
+
+def all_posts(watched: Watched) -> list[Post]:
+    """Return what is stored in the lobby."""
+    timeline, read = watched.timeline, list[Post]()
+    while len(read) < timeline.position("lobby"):
+        read += timeline._pages.reader.since("lobby", len(read), timeline.position("lobby"))
+    return read
+
+
+def restart(engine: RunningEngine, *options: str) -> None:
+    """Kill an engine and start it again, while this process goes on."""
+    engine.restart(*options, sleep=gevent.sleep)
+
+
+@contextmanager
+def older(engine: RunningEngine) -> Iterator[None]:
+    """Put an engine back to where it was."""
+    engine.kill()
+    copy = engine.folder / "copy"
+    shutil.copytree(engine.folder / "appendonlydir", copy)
+    engine.start()
+    yield
+    engine.kill()
+    shutil.rmtree(engine.folder / "appendonlydir")
+    copy.rename(engine.folder / "appendonlydir")
+    engine.start()

@@ -1,0 +1,1 @@
+"""`make scaling`: what many nodes cost their engine, by a simulation that real nodes check."""

@@ -1,0 +1,121 @@
+"""Two servers on one engine: what an operator of one decides holds on both."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from tests.conversations.chat import Chat, chatting
+from tests.conversations.operators import TOKEN, admin, banned, operator
+from tests.conversations.peers import Rich, of
+from tests.engines import RunningEngine
+
+_keys = count(1)
+
+
+class Nodes:
+    """Servers on one engine, each with an operator file of its own."""
+
+    def __init__(self, stack: ExitStack, url: str, folder: Path) -> None:
+        self._stack, self._url, self._folder = stack, url, folder
+        self._count = 0
+
+    def start(self, **limits: Any) -> Chat:
+        """Start one more server."""
+        self._count += 1
+        file = self._folder / f"operator-{self._count}"
+        file.write_text(f"{TOKEN}\n")
+        options = {"operator_file": str(file)}
+        return self._stack.enter_context(chatting(self._url, options=options, clock=True, **limits))
+
+
+@pytest.fixture
+def nodes(tmp_path: Path, engines: Callable[[str], RunningEngine]) -> Iterator[Nodes]:
+    with ExitStack() as stack:
+        yield Nodes(stack, engines("valkey").url, tmp_path)
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    with gevent.Timeout(10):
+        while not holds():
+            gevent.sleep(0.01)
+
+
+def speaks(peer: Rich) -> bool:
+    """Say something; return whether it was posted, and not refused."""
+    key = f"key-{next(_keys)}"
+    peer.say("lobby", "hi", key)
+    return bool(peer.hear(lambda event: event.get("key") == key)[-1]["type"] == "post")
+
+
+def test_a_ban_made_on_one_node_is_in_force_on_all_and_on_those_that_start_later(
+    nodes: Nodes,
+) -> None:
+    one, two = nodes.start(), nodes.start()
+    bob, olga = two.rich("Bob", client="bob-bob-bob-bob-bob"), operator(one)
+    done = admin(olga, "ban", "Bob", reason="spam")
+    assert (done["connections_closed"], done.get("note")) == (1, None)
+    (bye,) = of("bye", bob.closing())
+    assert (bye["code"], bye["reconnect"]) == ("banned", False)
+    for server in (one, two, nodes.start()):
+        assert "spam" in banned(server, nick="Bob")["text"]
+        assert "spam" in banned(server, client="bob-bob-bob-bob-bob")["text"]
+
+
+def test_a_ban_is_in_force_though_every_message_between_the_nodes_is_lost(nodes: Nodes) -> None:
+    one, two = nodes.start(), nodes.start()
+    bob, olga = two.rich("Bob"), operator(one)
+    two.server._hub.other_nodes.on_message = None
+    olga.tell("admin", action="ban", target="Bob", target_type="nick", id="1")
+    assert of("bye", bob.closing())[0]["code"] == "banned"
+    done = olga.hear(lambda event: event.get("id") == "1")[-1]
+    assert done["note"].startswith("1 of 2 nodes did not answer within 2 seconds: ")
+
+
+def test_a_ban_made_on_one_node_can_be_undone_on_another(nodes: Nodes) -> None:
+    one, two = nodes.start(), nodes.start()
+    admin(operator(one), "ban", "Bob", target_type="nick")
+    other = operator(two, "Oscar")
+    wait_until(lambda: admin(other, "list")["rules"])
+    admin(other, "unban", "Bob")
+    assert two.rich("Bob").nick == "Bob"
+    assert admin(other, "list")["total"] == 0
+
+
+def test_a_room_is_frozen_and_thawed_for_all(nodes: Nodes) -> None:
+    one, two = nodes.start(), nodes.start()
+    bob, olga = two.rich("Bob"), operator(one)
+    admin(olga, "freeze", "lobby")
+    wait_until(lambda: not speaks(bob))
+    admin(olga, "unfreeze", "lobby")
+    wait_until(lambda: speaks(bob))
+
+
+def test_a_client_of_another_node_is_kicked(nodes: Nodes) -> None:
+    one, two = nodes.start(), nodes.start()
+    bob = two.rich("Bob")
+    assert admin(operator(one), "kick", "bob", reason="noise")["connections_closed"] == 1
+    assert of("bye", bob.closing())[0]["text"] == "Kicked by an operator: noise"
+
+
+def test_a_direct_message_reaches_a_guest_of_another_node(nodes: Nodes) -> None:
+    one, two = nodes.start(), nodes.start()
+    ann, bob = one.rich("Ann"), two.rich("Bob")
+    sent = ann.ask("direct", to="bob", text="psst")
+    assert (sent["type"], sent["to"], sent["stored"]) == ("sent", "Bob", False)
+    heard = bob.hear(lambda event: event["type"] == "direct")[-1]
+    assert (heard["author"], heard["text"]) == ("Ann", "psst")
+    refused = ann.ask("direct", to="nobody", text="psst")
+    assert (refused["code"], refused["text"]) == ("no_such_nick", "nobody is not online.")
+
+
+def test_all_servers_of_a_store_may_be_restarted_without_losing_a_rule(nodes: Nodes) -> None:
+    one, two = nodes.start(), nodes.start()
+    admin(operator(one), "ban", "Bob", target_type="nick")
+    one.stop()
+    two.stop()
+    assert banned(nodes.start(), nick="Bob")

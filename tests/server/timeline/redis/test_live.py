@@ -1,0 +1,200 @@
+"""What nodes tell each other: each knows the parts of all others, whatever was lost meanwhile."""
+
+from typing import Any
+
+import gevent
+import pytest
+
+from geventchat.server.timeline.nodes import Asked, Counted, Resumed, Typed
+from geventchat.server.timeline.redis import live, subscription
+from geventchat.server.timeline.redis.engine import EngineError
+from tests.engines import RunningEngine
+from tests.server.timeline.redis.talkers import Talker, talkers_on
+from tests.server.timeline.redis.watched import until
+
+
+def hears(hearer: Talker, speaker: Talker, rooms: Any) -> None:
+    """Wait until a node knows what is in the part of another."""
+    until(lambda: hearer.parts.get(speaker.name) == rooms)
+
+
+def test_what_changes_on_one_node_is_heard_by_all_others(engine: RunningEngine) -> None:
+    with talkers_on(engine.url, 3) as (ann, *others):
+        ann.came("tea", "1", "Ann")
+        ann.came("tea", "2", "Bob")
+        ann.came("tea", "1", "Anna")
+        ann.went("tea", "2")
+        ann.came("den", "1", "Anna")
+        for each in others:
+            hears(each, ann, {"tea": {"1": "Anna"}, "den": {"1": "Anna"}})
+
+
+def test_a_node_that_starts_hears_who_was_there_before(engine: RunningEngine) -> None:
+    with talkers_on(engine.url, 1) as (ann,):
+        ann.came("tea", "1", "Ann")
+        with talkers_on(engine.url, 1) as (bob,):
+            hears(bob, ann, {"tea": {"1": "Ann"}})
+            bob.came("tea", "2", "Bob")
+            hears(ann, bob, {"tea": {"2": "Bob"}})
+
+
+def test_what_is_told_is_heard_in_its_order_by_those_that_it_is_for(engine: RunningEngine) -> None:
+    with talkers_on(engine.url, 3) as (ann, bob, eve):
+        hears(bob, ann, {})
+        hears(eve, ann, {})
+        ann.nodes.tell(Typed("tea", "Ann"))
+        ann.nodes.tell(Asked(1, "top"), bob.name)
+        ann.came("tea", "1")
+        ann.nodes.tell(Resumed(b"\xff" * 16, "1"))
+        hears(eve, ann, {"tea": {"1": "1"}})
+        until(lambda: len(eve.messages) == 2 and len(bob.messages) == 3)
+        assert eve.messages == [Typed("tea", "Ann"), Resumed(b"\xff" * 16, "1")]
+        assert bob.messages == [eve.messages[0], Asked(1, "top"), eve.messages[1]]
+        assert ann.messages == []
+
+
+def test_a_room_of_too_many_is_a_number_until_they_are_named_again(engine: RunningEngine) -> None:
+    with talkers_on(engine.url, 2) as (ann, bob):
+        for number in range(3):
+            ann.came("tea", str(number))
+        ann.nodes.share(Counted("tea", 700))
+        hears(bob, ann, {"tea": 700})
+        bob.live._subscription.reconnect()
+        until(lambda: bob.wholes == 2)
+        assert bob.parts[ann.name] == {"tea": 700}
+        ann.nodes.share(Counted("tea", 0))
+        ann.came("tea", "1")
+        hears(bob, ann, {"tea": {"1": "1"}})
+        assert engine.call("HLEN", f"{{gc}}:part:{ann.name}") == 2  # with the number of the part
+
+
+def test_who_was_cut_off_reads_what_was_missed(engine: RunningEngine) -> None:
+    with talkers_on(engine.url, 2) as (ann, bob):
+        ann.came("tea", "1")
+        hears(bob, ann, {"tea": {"1": "1"}})
+        engine.call("CLIENT", "KILL", "TYPE", "pubsub")
+        ann.came("tea", "2")
+        ann.went("tea", "1")
+        hears(bob, ann, {"tea": {"2": "2"}})
+
+
+def test_a_lost_message_is_noticed_by_the_next_one(
+    engine: RunningEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with talkers_on(engine.url, 2) as (ann, bob):
+        ann.came("tea", "1")
+        hears(bob, ann, {"tea": {"1": "1"}})
+        lost: list[bytes] = []
+        hear = bob.live._subscription._hear
+        monkeypatch.setattr(bob.live._subscription, "_hear", lost.append)
+        ann.came("tea", "2")
+        until(lambda: len(lost) == 1)
+        monkeypatch.setattr(bob.live._subscription, "_hear", hear)
+        ann.came("tea", "3")
+        hears(bob, ann, {"tea": {each: each for each in "123"}})
+
+
+def test_the_last_message_that_was_lost_is_noticed_within_two_seconds(
+    engine: RunningEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with talkers_on(engine.url, 2) as (ann, bob):
+        ann.came("tea", "1")
+        hears(bob, ann, {"tea": {"1": "1"}})
+        monkeypatch.setattr(bob.live._subscription, "_hear", lambda _: None)
+        ann.came("tea", "2")
+        hears(bob, ann, {"tea": {"1": "1", "2": "2"}})
+
+
+def test_a_deaf_connection_is_given_up(
+    engine: RunningEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine holds it, and sends nothing: only a question shows that."""
+    monkeypatch.setattr(subscription, "_QUIET_SECONDS", 0.05)
+    monkeypatch.setattr(subscription, "_DEAF_SECONDS", 0.2)
+    with talkers_on(engine.url, 1) as (ann,):
+        until(lambda: ann.live._subscription._line is not None)
+        first = ann.live._subscription._line
+        gevent.sleep(0.5)
+        assert ann.live._subscription._line is first  # it is answered
+        assert first is not None
+        monkeypatch.setattr(first, "say", lambda *_: None)
+        until(lambda: ann.live._subscription._line not in (first, None))
+
+
+def test_a_part_that_somebody_has_deleted_is_written_again(engine: RunningEngine) -> None:
+    with talkers_on(engine.url, 2) as (ann, bob):
+        ann.came("tea", "1")
+        hears(bob, ann, {"tea": {"1": "1"}})
+        engine.call("DEL", f"{{gc}}:part:{ann.name}")
+        ann.came("tea", "2")
+        hears(bob, ann, {"tea": {"1": "1", "2": "2"}})
+        engine.call("DEL", f"{{gc}}:part:{ann.name}")
+        until(lambda: engine.call("HLEN", f"{{gc}}:part:{ann.name}") == 3)
+
+
+def test_while_the_engine_is_away_what_changes_is_bounded_and_told_afterwards(
+    own: RunningEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_MOST_QUEUED", 10)
+    with talkers_on(own.url, 2) as (ann, bob):
+        ann.came("tea", "0")
+        hears(bob, ann, {"tea": {"0": "0"}})
+        own.kill()
+        for number in range(1, 100):
+            ann.came("tea", str(number))
+            assert len(ann.live._queue) <= 10
+        ann.went("tea", "0")
+        own.start(sleep=gevent.sleep)
+        hears(bob, ann, {"tea": {str(each): str(each) for each in range(1, 100)}})
+        ann.went("tea", "99")
+        hears(bob, ann, {"tea": {str(each): str(each) for each in range(1, 99)}})
+
+
+def test_an_answer_that_was_lost_repeats_nothing_and_loses_nothing(
+    engine: RunningEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with talkers_on(engine.url, 2) as (ann, bob):
+        ann.came("tea", "1")
+        hears(bob, ann, {"tea": {"1": "1"}})
+        run = ann.live._writer.run
+        lost: list[Any] = []
+
+        def losing(script: Any, *arguments: Any) -> Any:
+            answer = run(script, *arguments)
+            if script is live.SHARE and not lost:
+                lost.append(arguments)
+                ann.came("tea", "3")
+                raise EngineError("lost")
+            return answer
+
+        monkeypatch.setattr(ann.live._writer, "run", losing)
+        ann.came("tea", "2")
+        hears(bob, ann, {"tea": {each: each for each in "123"}})
+        assert bob.wholes == 1
+
+
+def test_a_node_that_ends_takes_its_part_along(engine: RunningEngine) -> None:
+    with talkers_on(engine.url, 1) as (ann,):
+        with talkers_on(engine.url, 1) as (bob,):
+            bob.came("tea", "2")
+            hears(ann, bob, {"tea": {"2": "2"}})
+        until(lambda: bob.name not in ann.parts)
+        until(lambda: not engine.call("EXISTS", f"{{gc}}:part:{bob.name}"))
+
+
+def test_in_another_life_all_parts_are_written_again(own: RunningEngine) -> None:
+    with talkers_on(own.url, 2) as (ann, bob):
+        ann.came("tea", "1")
+        hears(bob, ann, {"tea": {"1": "1"}})
+        own.call("FLUSHALL")
+        until(lambda: own.call("HLEN", f"{{gc}}:part:{ann.name}") == 2)
+        ann.came("tea", "2")
+        hears(bob, ann, {"tea": {"1": "1", "2": "2"}})
+
+
+def test_a_node_alone_on_its_engine_tells_nothing(engine: RunningEngine) -> None:
+    with talkers_on(engine.url, 1) as (ann,):
+        ann.came("tea", "1")
+        gevent.sleep(0.05)
+        assert not engine.call("EXISTS", f"{{gc}}:part:{ann.name}")
+        assert ann.live._queue == ann.live._queue.__class__()
