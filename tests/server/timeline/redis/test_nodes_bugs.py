@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.server.timeline.redis.nodes_model import (
+from tests.server.timeline.redis.nodes_model import Node
+from tests.server.timeline.redis.store_model import (
     LEASE,
     NOTHING,
+    QUIET,
     Answer,
     Engine,
     Lease,
-    Node,
     Say,
     Store,
 )
@@ -121,8 +122,10 @@ class KeepsNoAnswers(Store):
 
 
 class KeepsTheLife(Store):
-    def recover(self, run: int, lone: bool, node: Node, waited: bool) -> tuple[Store, bool]:
-        return replace(self, run=run), True
+    def confirm(
+        self, run: int, lone: bool, node: Node, waited: bool, now: int
+    ) -> tuple[Store, str]:
+        return replace(self, run=run), "GOES ON"
 
 
 def a_copy_lacks_something(nodes: Nodes) -> None:
@@ -159,10 +162,7 @@ def hears_after_its_lease(nodes: Nodes) -> None:
     for _ in range(3):
         for node in FIRST, SECOND, THIRD:
             nodes.all_goes_well(node)
-    for seconds in LEASE, 1:
-        nodes.time_passes(seconds)
-        nodes.beat(SECOND)
-        nodes.beat(THIRD)
+    time_passes_for_all_but_the_first(nodes, SECOND, THIRD)
     nodes.say(THIRD, "tea", keyed=False)
     nodes.execute(0, answers=False)
     nodes.read(FIRST, 100)
@@ -191,8 +191,8 @@ def stores_unknown(nodes: Nodes) -> None:
 
 
 class SkipsAHole(Node):
-    def fill(self, store: Store) -> None:
-        self.passed(store.feed[-1])
+    def miss(self, engine: Engine) -> None:
+        self.passed(engine.store.feed[-1])
 
 
 def skips_a_hole(nodes: Nodes) -> None:
@@ -206,8 +206,10 @@ def skips_a_hole(nodes: Nodes) -> None:
 
 
 class TakesACopyForTheSame(Store):
-    def recover(self, run: int, lone: bool, node: Node, waited: bool) -> tuple[Store, bool]:
-        return super().recover(run, True, node, waited)
+    def confirm(
+        self, run: int, lone: bool, node: Node, waited: bool, now: int
+    ) -> tuple[Store, str]:
+        return super().confirm(run, True, node, waited, now)
 
 
 def takes_a_copy(nodes: Nodes) -> None:
@@ -216,10 +218,9 @@ def takes_a_copy(nodes: Nodes) -> None:
     for node in FIRST, SECOND, FIRST:
         nodes.connect(node, waited=False)
     nodes.a_node_comes(0)
-    nodes.time_passes(LEASE)
-    nodes.time_passes(1)
-    nodes.beat(THIRD)
-    nodes.beat(THIRD)
+    for _ in range(2):
+        nodes.time_passes(1)
+        nodes.beat(THIRD)
     nodes.say(THIRD, "tea", keyed=False)
     nodes.execute(0, answers=True)
     nodes.read(THIRD, 100)
@@ -228,9 +229,11 @@ def takes_a_copy(nodes: Nodes) -> None:
 
 
 class AsksNobodyElse(Store):
-    def recover(self, run: int, lone: bool, node: Node, waited: bool) -> tuple[Store, bool]:
+    def confirm(
+        self, run: int, lone: bool, node: Node, waited: bool, now: int
+    ) -> tuple[Store, str]:
         node.nodes = frozenset({node.id})
-        return super().recover(run, lone, node, waited)
+        return super().confirm(run, lone, node, waited, now)
 
 
 def asks_nobody(nodes: Nodes) -> None:
@@ -300,17 +303,19 @@ def an_answer_is_lost_after_all(nodes: Nodes) -> None:
 
 
 class AsksThoseOfOtherLives(Store):
-    def recover(self, run: int, lone: bool, node: Node, waited: bool) -> tuple[Store, bool]:
-        former, node.life = node.life, self.life
-        settled = super().recover(run, lone, node, waited)
-        node.life = former
+    def confirm(
+        self, run: int, lone: bool, node: Node, waited: bool, now: int
+    ) -> tuple[Store, str]:
+        life, epoch, node.life, node.epoch = node.life, node.epoch, self.life, self.epoch
+        settled = super().confirm(run, lone, node, waited, now)
+        node.life, node.epoch = life, epoch
         return settled
 
 
 def one_comes_from_a_former_life(nodes: Nodes) -> None:
     """It has missed a whole life, of which an older file is put back."""
-    for seconds in LEASE, 1:
-        nodes.time_passes(seconds)
+    for _ in range(LEASE):
+        nodes.time_passes(QUIET)
         nodes.beat(FIRST)
     nodes.a_replica_is_promoted(0, lives_on=True)
     for _ in range(3):
@@ -341,11 +346,40 @@ def stores_for_the_dead(nodes: Nodes) -> None:
     nodes.execute(0, answers=True)
 
 
+class EndsLeasesWhileNobodyBeats(Store):
+    def _without_ended(self, now: int, node: int) -> Store:
+        return Store._without_ended(replace(self, beaten=now), now, node)
+
+
+def nobody_beats(nodes: Nodes) -> None:
+    """The engine hangs for longer than a lease, and no node may be believed dead for that."""
+    before = [node.id for node in nodes.nodes]
+    nodes.time_passes(LEASE + 1)
+    for node in FIRST, SECOND:
+        nodes.beat(node)
+    assert [node.id for node in nodes.nodes] == before
+
+
+class JoinsBeforeItIsSettled(Store):
+    def register(self, node: int, run: int, now: int) -> tuple[Store, Any]:
+        return Store.register(replace(self, run=run), node, run, now)
+
+
+def joins_unsettled(nodes: Nodes) -> None:
+    """One that missed a life joins an older file of it, before others have compared that."""
+    nodes.a_node_comes(0)
+    one_comes_from_a_former_life(nodes)
+
+
 def the_first_is_believed_dead(nodes: Nodes) -> None:
-    nodes.time_passes(LEASE)
-    nodes.beat(SECOND)
-    nodes.time_passes(1)
-    nodes.beat(SECOND)
+    time_passes_for_all_but_the_first(nodes, SECOND)
+
+
+def time_passes_for_all_but_the_first(nodes: Nodes, *others: int) -> None:
+    for _ in range(LEASE):
+        nodes.time_passes(QUIET)
+        for node in others:
+            nodes.beat(node)
 
 
 def the_others_go_on(nodes: Nodes) -> None:
@@ -374,6 +408,8 @@ STORIES = [
     (ForgetsWhatItWasAnswered, an_answer_is_lost_after_all),
     (AsksThoseOfOtherLives, one_comes_from_a_former_life),
     (StoresForTheDead, stores_for_the_dead),
+    (EndsLeasesWhileNobodyBeats, nobody_beats),
+    (JoinsBeforeItIsSettled, joins_unsettled),
 ]
 
 
