@@ -119,6 +119,10 @@ class RedisNodes(Nodes):
         except Exception:  # a bug in what follows others must not look like a damaged feed
             _log.exception("following another server failed")
 
+    @property
+    def decides(self) -> bool:
+        return self._deciding.decides
+
     def deciding(self, *, adopting: bool = False) -> AbstractContextManager[None]:
         return self._deciding.deciding(adopting=adopting)
 
