@@ -1,8 +1,9 @@
 """Nodes on one engine, as a model: what the scripts do, and what a node may conclude from it.
 
 The specification of turns, lives and leases. `Store` is what an engine holds, and its methods are
-the scripts. `Node` is one process of geventchat. What can go wrong between them is in test_nodes_model.py, which runs them. Topics and
-changes of posts are left out: they are entries of the same turns, and nothing else holds for them.
+the scripts: see store_model.py. `Node` is one process of geventchat. What can go wrong between them
+is in test_nodes_model.py, which runs them. Topics and changes of posts are left out: they are
+entries of the same turns, and nothing else holds for them.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What an engine holds for several nodes, and the scripts that it runs, as a model: see nodes_model.
+"""What an engine holds for several nodes, and its scripts, as a model: see nodes_model.py.
 
 Each method of `Store` is a script: it is atomic, and returns the next store and an answer.
 """
