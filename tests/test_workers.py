@@ -79,7 +79,7 @@ def test_recycle_replaces_the_workers_and_costs_each_client_one_reconnect(two: C
         with talking(found) as said:
             done = two.run("admin", "recycle")
             assert (done.returncode, done.stderr) == (0, "")
-            assert done.stdout.startswith("the workers are being replaced, one after the other")
+            assert done.stdout.startswith("the workers are being replaced")
             two.line("all workers were replaced")
             until(lambda: all(person.count(Reconnected) for person in found))
         check_all_heard(found, said)

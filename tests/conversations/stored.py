@@ -37,9 +37,12 @@ OF_ONE_STORE = frozenset({
     "test_positions_continue_when_the_clock_is_set_back",
     # Whether a message is stored in the round of the loop in which it comes.
     "test_requests_of_a_kicked_client_have_no_effect",
+    # Whether others may decide while one that decides waits for the disk.
+    "test_what_operators_decide_during_a_sign_in_holds_for_it",
     # Its index, its settings, the files beside it.
     "test_a_reload_never_removes_the_password",
     "test_rules_survive_a_restart",
+    "test_rules_that_cannot_be_saved_apply_and_are_reported",
     "test_search_says_that_it_is_not_available_while_the_chat_goes_on",
     "test_searches_of_one_client_take_one_place_and_of_many_are_refused",
     "test_the_frame_limit_the_hosts_and_the_origins_can_be_changed",
@@ -55,6 +58,8 @@ OF_ONE_NODE = frozenset({
     "test_guesses_at_the_same_time_count_as_those_one_after_the_other",
     "test_the_limit_is_the_addresses_and_not_the_clients",
     # The metrics of one.
+    "test_messages_deliveries_and_connections_are_counted",
+    "test_sign_ins_are_counted_by_what_came_of_them",
     "test_a_program_of_another_protocol_is_logged_by_its_name",
     # A member of a node that has ended hears no more of what others still store.
     "test_everything_received_before_shutdown_is_stored_and_delivered",
