@@ -68,10 +68,13 @@ def works_of(one: Claimer, two: Claimer) -> dict[str, Callable[[], list[float]]]
 
 def main() -> None:
     for kind in KINDS:
-        with running(kind) as engine, claimers_on(engine.url, 2) as nodes:
-            with closing(Engine(engine.where, name="costs")) as asking:
-                for name, work in works_of(*nodes).items():
-                    print(f"{kind:8}{name:28}{measured(asking, work, ASKED)}", flush=True)
+        with (
+            running(kind) as engine,
+            claimers_on(engine.url, 2) as nodes,
+            closing(Engine(engine.where, name="costs")) as asking,
+        ):
+            for name, work in works_of(*nodes).items():
+                print(f"{kind:8}{name:28}{measured(asking, work, ASKED)}", flush=True)
 
 
 if __name__ == "__main__":
