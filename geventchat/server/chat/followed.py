@@ -225,6 +225,7 @@ class Followed:
             private = PrivateRoom.load(name, value)
             self._clear(name)
             people.put_private(private)
+            self._hub.directory.place(name, 0)
             if private.between:
                 people.conversations.add(private)
         private.stored = True

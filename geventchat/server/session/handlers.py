@@ -223,7 +223,14 @@ def _join(session: Session, request: requests.Join) -> None:
     cursor = None
     if request.epoch is not None and request.position is not None:
         cursor = requests.Cursor(request.epoch, request.position, request.change)
-    member = session.hub.join(session, name)
+    try:
+        member = session.hub.join(session, name)
+    except Refused as refusal:
+        if refusal.code != "forbidden" or session.account is None or session.timeline.nodes.alone:
+            raise
+        with session.deciding():
+            pass  # by now this node knows an invitation that was made on another one
+        member = session.hub.join(session, name)
     if session.account is not None:
         put_in_set(session, session.account, member)
     enter(session, member, cursor, request.id)
