@@ -66,6 +66,8 @@ OF_ONE_NODE = frozenset({
     "test_messages_deliveries_and_connections_are_counted",
     "test_sign_ins_are_counted_by_what_came_of_them",
     "test_a_program_of_another_protocol_is_logged_by_its_name",
+    # Several nodes, of which it has to be known who is on which.
+    "test_rules_of_nodes",
     # A member of a node that has ended hears no more of what others still store.
     "test_everything_received_before_shutdown_is_stored_and_delivered",
     "test_a_shutdown_stores_messages_received_from_a_throttled_client",
