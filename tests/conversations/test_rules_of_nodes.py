@@ -129,8 +129,8 @@ def test_an_engine_that_loses_everything_gets_the_rules_from_the_nodes(nodes: No
     wait_until(two.server._policy.rules.all)
     epoch = one.server._timeline.epoch
     nodes.engine.call("FLUSHALL")
-    for server in (one, two):
-        wait_until(lambda it=server: it.server._timeline.epoch != epoch)
+    timelines = [each.server._timeline for each in (one, two)]
+    wait_until(lambda: all(each.epoch != epoch for each in timelines))
     for server in (one, two, nodes.start()):
         assert banned(server, nick="Bob")
 
