@@ -69,7 +69,7 @@ CAUGHT_BY: Final[dict[Callable[[], None], tuple[str, ...]]] = {
     go_on_without_a_lease: ("usurped",),
 }
 NEEDS: Final[dict[Callable[[], None], dict[str, Any]]] = {
-    forget_what_comes_while_a_room_opens: {"faults": ("engine and server",), "rounds": 6},
+    forget_what_comes_while_a_room_opens: {"faults": ("scripts forgotten",), "rounds": 10},
     give_nicks_without_asking: {"faults": ("scripts forgotten",), "rounds": 6},
     keep_who_is_gone: {"rounds": 6},
     be_deaf_to_records: {"faults": ("scripts forgotten",), "rounds": 10},
