@@ -150,6 +150,8 @@ def _round(plan: Plan, store: Store, scene: Scene, faults: Counter[str]) -> None
         for name, fault in {**_FAULTS, **store.faults}.items()
         if not plan.faults or name.startswith(plan.faults)
     }
+    if plan.nodes > 1:  # one that is killed with the engine cannot say what it has seen
+        every.pop("engine and server killed", None)
     if dice.random() < store.fault_share:
         name = dice.choice(list(every))
         _inject(name, every, scene, faults)

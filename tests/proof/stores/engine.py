@@ -74,9 +74,6 @@ class EngineStore(Store):
         }
 
     def timeline_of(self, number: int) -> str:
-        if number:
-            # A node that is killed with the engine cannot say what it has seen: a new epoch.
-            self.faults.pop("engine and server killed", None)
         path = str(self._sockets / f"{number}.sock")
         self._proxies.append(self._stack.enter_context(proxied(path, self._engine.path)))
         return f"unix://{path}"
