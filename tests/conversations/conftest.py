@@ -11,9 +11,10 @@ from tests.conversations import nodes
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.control import beside
 from tests.conversations.nodes import NODES
+from tests.conversations.one_node import OF_ONE_NODE
 from tests.conversations.operators import TOKEN
 from tests.conversations.peers import Bystanders
-from tests.conversations.stored import OF_ONE_NODE, OF_ONE_STORE, ON_ENGINE, placed
+from tests.conversations.stored import OF_ONE_STORE, ON_ENGINE, placed
 from tests.conversations.web import WebChat, web_chatting
 from tests.engines import RunningEngine
 

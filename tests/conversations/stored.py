@@ -49,25 +49,6 @@ OF_ONE_STORE = frozenset({
     "test_without_search_no_index_is_left_that_would_keep_redacted_texts",
 })  # fmt: skip
 """Tests, and modules, about something that is different on an engine."""
-OF_ONE_NODE = frozenset({
-    # What each node counts by itself: connections, wrong passwords, new rooms, open rooms.
-    "test_addresses", "test_limits",
-    "test_after_some_wrong_guesses_for_a_nick_the_right_one_is_not_looked_at",
-    "test_an_address_registers_a_limited_number_of_accounts",
-    "test_an_address_that_guessed_too_often_is_not_looked_at_for_any_nick",
-    "test_guesses_at_the_same_time_count_as_those_one_after_the_other",
-    "test_the_limit_is_the_addresses_and_not_the_clients",
-    # Submissions that are made on the node of whoever hears them.
-    "test_counts_end_at_999",
-    # The metrics of one.
-    "test_messages_deliveries_and_connections_are_counted",
-    "test_sign_ins_are_counted_by_what_came_of_them",
-    "test_a_program_of_another_protocol_is_logged_by_its_name",
-    # A member of a node that has ended hears no more of what others still store.
-    "test_everything_received_before_shutdown_is_stored_and_delivered",
-})  # fmt: skip
-"""Tests, and modules, about something that is a node's own."""
-
 _stack = ExitStack()  # the engine ends with this process
 _engines: list[RunningEngine] = []
 _databases = cycle(range(16))

@@ -25,6 +25,8 @@ from tests.proof.stores.base import CUT_OFF, Fault, Scene, Store
 NAME: Final = "nemesis"
 """Whose lines in the log are about what was done to the server, and what it did then."""
 _DRAIN_SECONDS: Final = 15.0
+_COMPARED_SECONDS: Final = 3.0
+"""After so long all nodes have found in an engine that was restarted what they know."""
 _HELD_SECONDS: Final = 9.0
 """After so long nobody is listed any more who was lost, on a node that has ended either."""
 _PROBED: Final = 0.5
@@ -148,8 +150,13 @@ def _round(plan: Plan, store: Store, scene: Scene, faults: Counter[str]) -> None
         for name, fault in {**_FAULTS, **store.faults}.items()
         if not plan.faults or name.startswith(plan.faults)
     }
+    if plan.nodes > 1:  # one that is killed with the engine cannot say what it has seen
+        every.pop("engine and server killed", None)
     if dice.random() < store.fault_share:
-        _inject(dice.choice(list(every)), every, scene, faults)
+        name = dice.choice(list(every))
+        _inject(name, every, scene, faults)
+        if plan.nodes > 1 and name.startswith("engine"):
+            time.sleep(_COMPARED_SECONDS)
     if dice.random() < store.kill_share:
         scene.server = dice.choice(scene.nodes)
         if dice.random() < plan.at_random:

@@ -123,7 +123,7 @@ def mark(chat: Chat, dice: random.Random) -> None:
 
 def contend(chat: Chat, dice: random.Random, stop: Signal) -> None:
     """Take nicks that others want too, whenever they are free."""
-    while not stop.wait(dice.uniform(0.2, 2.0)):
+    while not stop.wait(dice.uniform(0.2, 8.0)):
         with suppress(*FAILURES, ServerError):
             chat.rename(dice.choice((*CONTESTED, chat.name)))
 

@@ -2,21 +2,28 @@
 
 import hashlib
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import gevent
+
 from geventchat.server.chat.other_nodes import OtherNodes
+from geventchat.server.timeline import RecordChange
 from geventchat.server.timeline.redis import RedisTimeline
 from geventchat.server.timeline.redis.claims import Claims
 from geventchat.server.timeline.redis.scripts import Script
 
+_HEALTHY_SECONDS: Final = 12.0
 
-def join_at_the_top() -> None:
-    """Join a room where the engine is, not where this node has heard it."""
+
+def forget_what_comes_while_a_room_opens() -> None:
+    """Open a room as the engine had it, without what the feed has brought since."""
 
     def load(self: RedisTimeline, room: str) -> None:
-        with self._rooms.opening(room):
-            self._rooms.adopt(room, self._pages.reader.open(room), [])
+        state = self._pages.reader.open(room)
+        gevent.sleep(0.5)
+        self._rooms.adopt(room, state, [])
 
     RedisTimeline._load = load  # type: ignore[method-assign]
 
@@ -33,7 +40,13 @@ def keep_who_is_gone() -> None:
 
 def be_deaf_to_records() -> None:
     """Do not follow what other nodes keep: accounts, memberships, rules."""
-    OtherNodes.hear_records = lambda self, changes: None  # type: ignore[method-assign]
+    real, began = OtherNodes.hear_records, time.monotonic()
+
+    def hear(self: OtherNodes, changes: Sequence[RecordChange]) -> None:
+        if time.monotonic() < began + _HEALTHY_SECONDS:  # else nobody could sign in
+            real(self, changes)
+
+    OtherNodes.hear_records = hear  # type: ignore[method-assign]
 
 
 def go_on_without_a_lease() -> None:
@@ -49,17 +62,17 @@ def go_on_without_a_lease() -> None:
 
 
 CAUGHT_BY: Final[dict[Callable[[], None], tuple[str, ...]]] = {
-    join_at_the_top: ("unnoticed", "doubled", "unheard", "lied", "deaf"),
+    forget_what_comes_while_a_room_opens: ("unnoticed", "unheard", "lied", "doubled", "changed"),
     give_nicks_without_asking: ("shared",),
     keep_who_is_gone: ("lingering",),
     be_deaf_to_records: ("unbanned", "forgotten", "leaked", "unheard", "misplaced"),
     go_on_without_a_lease: ("usurped",),
 }
 NEEDS: Final[dict[Callable[[], None], dict[str, Any]]] = {
-    join_at_the_top: {"faults": ("feed late",), "rounds": 8},
+    forget_what_comes_while_a_room_opens: {"faults": ("scripts forgotten",), "rounds": 10},
     give_nicks_without_asking: {"faults": ("scripts forgotten",), "rounds": 6},
     keep_who_is_gone: {"rounds": 6},
-    be_deaf_to_records: {"faults": ("scripts forgotten",), "rounds": 6},
+    be_deaf_to_records: {"faults": ("scripts forgotten",), "rounds": 10},
     go_on_without_a_lease: {"faults": ("node paused",), "rounds": 3},
 }
 """What a plan needs, beside two nodes, so that a bug shows."""

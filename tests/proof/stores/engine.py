@@ -17,7 +17,7 @@ from tests.proof.contents import Place
 from tests.proof.moments import ENGINE
 from tests.proof.server import limit_files
 from tests.proof.stores import layout
-from tests.proof.stores.base import Scene, Store
+from tests.proof.stores.base import Fault, Scene, Store
 from tests.proof.stores.proxied import Proxy, proxied
 
 ENGINE_SECONDS: Final = 60.0
@@ -46,7 +46,7 @@ class EngineStore(Store):
         """One for each node."""
         self.timeline = self.timeline_of(0)
         self._over: set[str] = set()
-        self.faults = {
+        self.faults: dict[str, Fault] = {
             "engine killed": self._kill,
             "engine and server killed": self._kill_both,
             "engine paused": self._pause,

@@ -76,6 +76,21 @@ def test_a_nick_that_is_spelled_otherwise_is_still_its_own(nodes: tuple[Node, No
     agree(nodes)
 
 
+def test_a_former_nick_that_is_over_is_not_taken_from_its_new_owner(
+    nodes: tuple[Node, Node],
+) -> None:
+    """Each node gives such nicks back by itself, and one may still write what it has not yet."""
+    one, other = nodes
+    anna = one.account("Anna")
+    anna.former["Zoe"] = 1
+    zoe = other.account("Zoe")
+    one.people.save(anna)
+    assert other.hub.owners.find_account("Zoe") is zoe
+    anna.former["Zoe"] = 1 << 50
+    one.people.save(anna)
+    assert other.hub.owners.find_account("Zoe") is zoe
+
+
 def test_a_revoked_session_ends_on_the_other_node(nodes: tuple[Node, Node]) -> None:
     one, other = nodes
     anna = one.account("Anna")
