@@ -1,5 +1,6 @@
 """What another node has acknowledged counts here, too, though this node hears of it later."""
 
+import time
 from functools import partial
 from typing import Any
 
@@ -8,7 +9,10 @@ import pytest
 from geventchat.protocol import requests
 from geventchat.protocol.errors import SHUTDOWN, Ending, Refused
 from geventchat.protocol.requests import SignIn
+from geventchat.server.hook_posts import HookPosts
 from geventchat.server.session import accounts, handlers
+from geventchat.server.transport.base import Client
+from geventchat.server.web.posts import Posting
 from tests.server.two_nodes import Node, two_nodes
 
 
@@ -95,3 +99,15 @@ def test_nobody_is_signed_out_because_the_store_is_away(
         accounts.sign_in(late.other.session(), SignIn(session=token), b"c" * 16)
     assert ended.value.reason.code == SHUTDOWN.code
     assert late.other.people.sign_ins["refused"] == 1
+
+
+def test_a_webhook_that_was_just_made_on_another_node_is_known(late: Late) -> None:
+    people, now = late.one.people, int(time.time() * 1000)
+    hook, token = people.hooks.make("tea", "Olga", now, private=False)
+    people.save(hook)
+    posts = HookPosts(late.other.hub)
+    posts.policy = late.other.policy
+    client = Client("192.0.2.1", 1)
+    assert posts.post(Posting("another", "hello"), client).status == 404
+    forbidden = Posting(token, "hello", author="a b")
+    assert posts.post(forbidden, client).status == 400

@@ -93,6 +93,15 @@ def test_what_a_node_says_of_a_client_that_has_moved_changes_nothing(two: list[C
     assert refused(one, "Ann", "d")[1] == "The nick Ann is in use. Choose another."
 
 
+def test_who_catches_up_has_heard_all_that_was_there_before(two: list[Claimer]) -> None:
+    one, other = two
+    for number in range(20):
+        one.enter(f"c{number}")
+        top = one.timeline._feed.passed
+        other.nodes.catch_up()
+        assert other.timeline._feed.passed >= top
+
+
 def test_the_nick_of_a_client_elsewhere_is_known(two: list[Claimer]) -> None:
     one, other = two
     one.enter("c")
