@@ -411,3 +411,20 @@ def test_who_gave_up_waiting_takes_no_client_away_later(
     assert not other.hear()
     one.end()
     other.end()
+
+
+# Tables
+
+
+def test_nodes_with_other_tables_of_unicode_are_warned_of(
+    engine: RunningEngine,
+    claimers: Claimers,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    claimers(engine.url, 2)
+    assert "Unicode" not in caplog.text
+    monkeypatch.setattr("unicodedata.unidata_version", "99.0.0")
+    claimers(engine.url, 1)
+    (warning,) = [each.getMessage() for each in caplog.records if "Unicode" in each.getMessage()]
+    assert "here 99.0.0" in warning
