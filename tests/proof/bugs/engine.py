@@ -77,8 +77,8 @@ def keep_the_life() -> None:
         told = life._told(engine)
         if told.get("role") != "master":
             raise Away("a replica")
-        self._run = told["run_id"].encode()
-        engine.call("HSET", "{gc}:life", "run", self._run)
+        self.run = told["run_id"].encode()
+        engine.call("HSET", "{gc}:life", "run", self.run)
 
     Life.confirm = confirm  # type: ignore[method-assign]
     life._was_replica = lambda told: False
