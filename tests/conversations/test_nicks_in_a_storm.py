@@ -78,7 +78,7 @@ def check(own: RunningEngine, chats: list[Chat]) -> None:
     """Check what all nodes have, and what the engine has, when nothing is under way any more."""
     hubs = [chat.server._hub for chat in chats]
     with gevent.Timeout(30):
-        while any(each.ending is not None for hub in hubs for each in hub.sessions):
+        while any(hub.sessions for hub in hubs):
             gevent.sleep(0.01)
         for chat in chats:
             chat.server._timeline.nodes.check("Nobody")

@@ -85,7 +85,11 @@ class Claims:
         self._overtaken: dict[bytes, FeedId] = {}
         """Where in the feed those of them have moved elsewhere."""
         self._left: set[bytes] = set()
-        """Those of them that this node has given up meanwhile."""
+        """Those of them that this node has given up meanwhile,"""
+        self._holds: dict[bytes, _Asked] = {}
+        """those that it would hold, if they did not come,"""
+        self._lost: dict[bytes, str] = {}
+        """and those that another node has, if they do not come."""
         self._guests: Iterator[int] = iter(())
         self._guests_left = 0
         self._highest_guest = 0
@@ -161,7 +165,7 @@ class Claims:
             place = feed_id(text.encode()) if text else (0, 0)
             if self._overtaken.get(client, place) > place:
                 raise Ending(REPLACED)
-            self._left.discard(client)
+            self._forget_entering(client)
         except Ending as ending:
             if ending.reason is not REPLACED:
                 self._give_up(client, asked)
@@ -174,9 +178,24 @@ class Claims:
             if not self._entering[client]:
                 del self._entering[client]
                 self._overtaken.pop(client, None)
-                if client in self._left:
-                    self.leave(client)
+                self._do_postponed(client)
         return nick or None
+
+    def _forget_entering(self, client: bytes) -> None:
+        """Forget what was to be done if a client did not get in."""
+        self._left.discard(client)
+        self._holds.pop(client, None)
+        self._lost.pop(client, None)
+
+    def _do_postponed(self, client: bytes) -> None:
+        """Do what was to be done if a client did not get in."""
+        hold, other = self._holds.pop(client, None), self._lost.pop(client, None)
+        if client in self._left:
+            self.leave(client)
+        elif hold is not None:
+            self._queue_up(hold)
+        elif other is not None:
+            self._hear_moved(client, other)
 
     def _give_up(self, client: bytes, asked: _Asked) -> None:
         """Have a client that does not get in leave, if it was not here before."""
@@ -190,9 +209,22 @@ class Claims:
         else:  # it may be decided nevertheless
             asked.then = leave
 
-    def hold(self, client: bytes, seconds: float) -> None:
+    def hold(self, client: bytes, nick: str | None, seconds: float) -> None:
         """See Nodes."""
-        self._queue_up(_Asked("hold", (string(client), round(seconds * 1000))))
+
+        def follow(other: str) -> None:
+            if other and client in self._entering:
+                self._lost[client] = other
+            elif other:
+                self._hear_moved(client, other)
+
+        forms = _forms(nick) if nick is not None else ("", "")
+        about = string(client), nick or "", *forms, round(seconds * 1000)
+        asked = _Asked("hold", about, then=follow)
+        if client in self._entering:
+            self._holds[client] = asked
+        else:
+            self._queue_up(asked)
 
     def leave(self, client: bytes) -> None:
         """See Nodes."""

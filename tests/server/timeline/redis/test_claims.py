@@ -87,7 +87,7 @@ def test_what_a_node_says_of_a_client_that_has_moved_changes_nothing(two: list[C
     one.enter("c")
     one.nodes.claim("Ann", b"c")
     other.enter("c")
-    one.nodes.hold(b"c", 60)
+    one.nodes.hold(b"c", "Ann", 60)
     one.nodes.leave(b"c")
     assert one.nodes.known(b"c") == "Ann"  # asked behind them
     assert refused(one, "Ann", "d")[1] == "The nick Ann is in use. Choose another."
@@ -134,6 +134,29 @@ def test_many_nodes_that_want_a_client_at_once_get_it_one_after_the_other(
     assert moves
 
 
+def test_a_client_of_which_nothing_is_known_any_more_is_held_again(two: list[Claimer]) -> None:
+    one, other = two
+    one.nodes.hold(b"c", "Ann", 60)
+    until(lambda: "is held for" in refused(other, "Ann", "d")[1])
+    assert other.enter("c") == "Ann"
+
+
+def test_a_client_that_another_node_has_by_then_is_not_held(two: list[Claimer]) -> None:
+    one, other = two
+    other.enter("c")
+    one.nodes.hold(b"c", "Ann", 60)
+    until(lambda: one.moved == [(b"c", other.nodes.name)])
+    assert other.may_have("Ann")
+
+
+def test_a_nick_that_somebody_has_by_then_is_not_held(two: list[Claimer]) -> None:
+    one, other = two
+    other.nodes.claim("Ann", b"d")
+    one.nodes.hold(b"c", "Ann", 60)
+    until(lambda: one.moved == [(b"c", other.nodes.name)])
+    assert one.nodes.known(b"c") is None
+
+
 # Nicks
 
 
@@ -157,7 +180,7 @@ def test_a_held_nick_says_for_how_long(two: list[Claimer]) -> None:
     one, other = two
     one.enter("c")
     one.nodes.claim("Ann", b"c")
-    one.nodes.hold(b"c", 60)
+    one.nodes.hold(b"c", "Ann", 60)
     until(lambda: "is held for its former user for " in refused(other, "Ann", "d")[1])
     one.enter("c", "Ann")
     assert refused(other, "Ann", "d")[1] == "The nick Ann is in use. Choose another."
