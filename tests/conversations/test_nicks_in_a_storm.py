@@ -1,4 +1,4 @@
-"""Many clients come, go and take nicks on three nodes, while their engine dies and hangs.
+"""Many clients come, go and take nicks on three nodes, while their engine dies, hangs or forgets.
 
 Whatever happened: in the end each client is on one node, and each nick has one owner.
 """
@@ -19,7 +19,7 @@ from tests.engines import RunningEngine, running
 
 pytestmark = pytest.mark.timeout(120)
 CLIENTS = 12
-STEPS = 30
+STEPS = 20
 NICKS = ["Ann", "Bob", "ANN", "Bemd", "Bernd", "Zoe"]
 
 
@@ -43,11 +43,13 @@ def live(number: int, chats: list[Chat], chance: random.Random) -> None:
         gevent.sleep(chance.random() * 0.05)
 
 
-def disturb(own: RunningEngine, chance: random.Random) -> None:
-    """Have the engine die, and hang."""
+def disturb(own: RunningEngine, chance: random.Random, *, forgets: bool) -> None:
+    """Have the engine die, and hang, and perhaps lose all that it has."""
     while True:
         gevent.sleep(0.5 + chance.random())
-        if chance.random() < 0.5:
+        if forgets and chance.random() < 0.5:
+            own.call("FLUSHALL")
+        elif chance.random() < 0.5:
             own.restart(sleep=gevent.sleep)
         else:
             own.signal(SIGSTOP)
@@ -57,8 +59,11 @@ def disturb(own: RunningEngine, chance: random.Random) -> None:
                 own.signal(SIGCONT)
 
 
+@pytest.mark.parametrize("forgets", [False, True])
 @pytest.mark.parametrize("seed", range(1))
-def test_each_nick_has_one_owner_after_a_storm(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_nick_has_one_owner_after_a_storm(
+    seed: int, forgets: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(package, "ENGINE_SECONDS", 0.3)
     chance = random.Random(seed)
     with running("valkey") as own, ExitStack() as stack:
@@ -67,7 +72,7 @@ def test_each_nick_has_one_owner_after_a_storm(seed: int, monkeypatch: pytest.Mo
             gevent.spawn(live, number, chats, random.Random(f"{seed} {number}"))
             for number in range(CLIENTS)
         ]
-        disturbing = gevent.spawn(disturb, own, chance)
+        disturbing = gevent.spawn(disturb, own, chance, forgets=forgets)
         gevent.joinall(living, timeout=90, raise_error=True)
         disturbing.kill()
         own.restart(sleep=gevent.sleep)
