@@ -49,6 +49,7 @@ class JoinedNodes(Alone):
     """The nodes of a store, as one of them sees it."""
 
     alone = False
+    decides = False
     leads = False
     listener: Listener
 

@@ -61,6 +61,48 @@ class Followed:
 
     def hear(self, changes: Sequence[RecordChange]) -> None:
         """Follow what was written together on another node."""
+        if self._hub.timeline.nodes.decides:
+            self._merge(changes)
+        else:
+            self._follow_all(changes)
+
+    def _merge(self, changes: Sequence[RecordChange]) -> None:
+        """Follow what may change without a decision: this node decides, and knows all the rest."""
+        people = self._hub.people
+        for kind, number, value in changes:
+            if value is None:
+                continue
+            try:
+                if kind == MEMBERSHIP:
+                    self._merge_membership(number, value)
+                elif kind == LOGIN and (login := people.find_login(number)) is not None:
+                    theirs = Login.load(number, value, people.accounts)
+                    login.used = max(login.used, theirs.used if theirs is not None else 0)
+                    people.records.hear(login, value)
+                elif kind == COUNTED:
+                    self._follow_counted(number, value)
+            except msgspec.DecodeError as error:  # of another version
+                _log.error("a record of kind %s cannot be read: %s", kind, error)
+
+    def _merge_membership(self, number: str, value: bytes) -> None:
+        people = self._hub.people
+        owner, _, room = number.partition("/")
+        account = people.find(owner)
+        membership = account.memberships.get(room) if account is not None else None
+        if membership is None:  # it has ended here, which the other node is about to hear
+            return
+        theirs = Membership.load(membership.account, room, value)
+        if not theirs.ended:
+            self._merge_marks(membership, theirs, value)
+            people.records.hear(membership, value)
+
+    def _merge_marks(self, membership: Membership, theirs: Membership, value: bytes) -> None:
+        read, epoch = membership.read, membership.epoch
+        self._hub.people.marks.merge(membership, theirs, value)
+        if membership.epoch == epoch and membership.read > read:
+            self._rooms.tell_read(membership)
+
+    def _follow_all(self, changes: Sequence[RecordChange]) -> None:
         followed = [each for each in changes if each[0] in _ORDER]
         for kind, number, value in sorted(followed, key=lambda each: _ORDER[each[0]]):
             try:
@@ -88,7 +130,7 @@ class Followed:
                     for each, value in stored[kind].items()
                     if here.get(each) != value
                 ]
-            self.hear(changes)
+            self._follow_all(changes)
 
     # Accounts
 
@@ -231,7 +273,7 @@ class Followed:
     def _change_membership(self, membership: Membership, theirs: Membership, value: bytes) -> None:
         people, account, room = self._hub.people, membership.account, membership.room
         private = people.private.get(room)
-        joined, read, epoch = membership.joined, membership.read, membership.epoch
+        joined = membership.joined
         muted, moderator = membership.muted, membership.moderator
         membership.began, membership.since = theirs.began, theirs.since
         membership.invited_by, membership.moderator = theirs.invited_by, theirs.moderator
@@ -239,7 +281,7 @@ class Followed:
         membership.joined = theirs.joined
         if private is not None and private.between:  # what was said after that opened it again
             membership.joined = theirs.joined or private.newest > theirs.since
-        people.marks.merge(membership, theirs, value)
+        self._merge_marks(membership, theirs, value)
         if membership.joined and not joined:
             self._rooms.follow(account, room)
         elif joined and not membership.joined:
@@ -248,8 +290,6 @@ class Followed:
             self._moderated[private] = None
         if membership.muted != muted:
             self._rooms.tell_muted(membership, account_rooms.muted(membership))
-        if membership.epoch == epoch and membership.read > read:
-            self._rooms.tell_read(membership)
 
     # Others
 

@@ -154,6 +154,15 @@ class Nodes(ABC):
     def listen(self, listener: Listener) -> None:
         """Have what others say heard from now on. Called once, before `Timeline.start`."""
 
+    @property
+    @abstractmethod
+    def decides(self) -> bool:
+        """Whether nobody on another node may decide now. Never waits.
+
+        Then what is decided is as it is here, on disk or not, whatever another node has written:
+        it wrote for another reason, and may not have known of the latest decisions.
+        """
+
     @abstractmethod
     def deciding(self, *, adopting: bool = False) -> AbstractContextManager[None]:
         """Let nobody on any node decide in a `with` block but the caller.
@@ -248,6 +257,7 @@ class Alone(Nodes):
     name = ""
     others: Final = ()
     leads = True
+    decides = True
     first = True
 
     def __init__(self) -> None:

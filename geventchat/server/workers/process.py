@@ -5,6 +5,7 @@ import signal
 import socket as native
 import sys
 import time
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from typing import Final
 
@@ -69,6 +70,11 @@ class Worker:
         """Wait until it accepts clients or has ended; return whether it accepts."""
         gevent.wait([self.ready, self.ended], timeout=seconds, count=1)
         return self.ready.is_set() and self.running
+
+    def leave(self) -> None:
+        """Have it accept no more clients. Waits, not long."""
+        with suppress(OSError, gevent.Timeout), gevent.Timeout(_ANSWER_SECONDS):
+            self._tether.sendall(tether.LEAVE)
 
     def stop(self) -> None:
         """Ask it to drain and end, once. Never waits."""

@@ -5,6 +5,7 @@ import pytest
 from geventchat.protocol import events, requests
 from geventchat.protocol.errors import PASSWORD_CHANGED, REMOVED, REVOKED
 from geventchat.server.chat.followed import Followed
+from geventchat.server.people.account import Account
 from geventchat.server.people.new_epoch import KINDS, kept
 from geventchat.server.people.records import encoded
 from geventchat.server.session.session import Session
@@ -185,6 +186,12 @@ def sessions(nodes: tuple[Node, Node]) -> tuple[Session, Session]:
     return session(nodes[0], "Anna"), session(nodes[1], "Bert")
 
 
+def account(node: Node, nick: str) -> Account:
+    found = node.hub.owners.find_account(nick)
+    assert found is not None
+    return found
+
+
 def session(node: Node, nick: str) -> Session:
     (found,) = (each for each in node.hub.sessions if each.nick == nick)
     assert isinstance(found, Session)
@@ -202,18 +209,31 @@ def test_whoever_is_removed_from_a_private_room_hears_that_it_was_removed(
     agree(nodes)
 
 
-def test_why_a_membership_ended_is_forgotten_by_the_next_start(nodes: tuple[Node, Node]) -> None:
+def test_why_a_membership_ended_is_kept_only_until_the_other_node_has_heard_it(
+    nodes: tuple[Node, Node],
+) -> None:
     one, _ = private(nodes)
     laptop, _ = sessions(nodes)
     one.ask(laptop, requests.Remove(room="plans", nick="Bert"))
-    bert = next(each for each in one.people.accounts.values() if each.nick == "Bert")
-    kind, number = "membership", f"{bert.id}/plans"
-    assert number in dict(one.timeline.records(kind))
+    record = "membership", f"{account(one, 'Bert').id}/plans"
+    assert one.written[-2:] == [record, record]
+    assert record not in one.store
+
+
+def test_a_node_that_ends_in_between_leaves_no_reason_behind_for_ever(
+    nodes: tuple[Node, Node],
+) -> None:
+    one, _ = private(nodes)
+    bert = account(one, "Bert")
+    ended = bert.memberships["plans"]
+    one.hub.account_rooms.depart(ended, "removed")
+    one.people.records.save(ended)
+    assert ended.record in one.store
     one.hub.use(one.timeline)
     assert "plans" not in one.same(bert).memberships
     one.people.catch_up()
     let_run()
-    assert number not in dict(one.timeline.records(kind))
+    assert ended.record not in one.store
 
 
 def test_who_moderates_a_private_room_is_told_on_both_nodes(nodes: tuple[Node, Node]) -> None:

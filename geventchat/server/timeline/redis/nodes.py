@@ -3,6 +3,7 @@
 Entries of the feed that are no turns are dispatched here, in the order of the feed.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -19,6 +20,8 @@ from geventchat.server.timeline.redis.rooms import FeedId
 from geventchat.server.timeline.redis.writer import Writer
 
 _COME_SECONDS: Final = 2 * LEASE_SECONDS
+
+_log = logging.getLogger(__name__)
 
 
 class RedisNodes(Nodes):
@@ -100,12 +103,25 @@ class RedisNodes(Nodes):
         if self.leads:
             self._claims.hear_gone()
         self._live.forget(node)
-        if self._listener is not None and node != self.name:
-            self._listener.hear_gone(node)
+        if node != self.name:
+            self._tell(lambda listener: listener.hear_gone(node))
 
     def _hear_records(self, fields: Fields) -> None:
-        if fields[b"n"].decode() != self.name and self._listener is not None:
-            self._listener.hear_records(unpacked(fields[b"k"]))
+        if fields[b"n"].decode() != self.name:
+            changes = unpacked(fields[b"k"])
+            self._tell(lambda listener: listener.hear_records(changes))
+
+    def _tell(self, call: Callable[[Listener], None]) -> None:
+        if self._listener is None:
+            return
+        try:
+            call(self._listener)
+        except Exception:  # a bug in what follows others must not look like a damaged feed
+            _log.exception("following another server failed")
+
+    @property
+    def decides(self) -> bool:
+        return self._deciding.decides
 
     def deciding(self, *, adopting: bool = False) -> AbstractContextManager[None]:
         return self._deciding.deciding(adopting=adopting)
@@ -156,8 +172,7 @@ class RedisNodes(Nodes):
         return self._claims.next_guest()
 
     def _hear_moved(self, client: bytes, node: str) -> None:
-        if self._listener is not None:
-            self._listener.hear_moved(client, node)
+        self._tell(lambda listener: listener.hear_moved(client, node))
 
     # Who is here
 

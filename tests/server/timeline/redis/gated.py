@@ -85,6 +85,7 @@ class GatedNodes(Alone):
     """The claims of one node, between gates; in all else it is alone."""
 
     alone = False
+    decides = False
 
     def __init__(self, engine: RunningEngine) -> None:
         self.node = secrets.token_hex(4)

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from geventchat.protocol.errors import Refused
 from geventchat.server.people.records import wait_saved
+from geventchat.server.timeline import RecordChange
 from geventchat.server.timeline.redis import deciding
 from geventchat.server.timeline.redis.deciding import DECIDE, UNDECIDE
 from geventchat.server.timeline.redis.engine import Rejected
@@ -207,6 +208,30 @@ def test_it_ends_when_what_was_noted_is_on_disk(engine: RunningEngine, deciders:
         one.records.note(number)
     with two.deciding():
         assert two.states == {"a": 5}
+
+
+def test_a_node_knows_whether_others_may_decide(engine: RunningEngine, deciders: Nodes) -> None:
+    """Until all of it is on disk: what others write until then may not know of it."""
+    one, two = deciders(engine.url, 2)
+    written: list[bool] = []
+    keep = one.records._keep
+
+    def keep_slowly(changes: Sequence[RecordChange]) -> None:
+        gevent.sleep(0.05)
+        written.append(one.timeline.nodes.decides)
+        keep(changes)
+        written.append(one.timeline.nodes.decides)
+
+    one.records._keep = keep_slowly
+    with one.deciding():
+        number = one.get("a")
+        number.state = 5
+        one.records.note(number)
+        deciding = gevent.spawn(two.add, "a")
+        gevent.sleep(0.02)  # it asks for the right
+    deciding.get(timeout=SECONDS)
+    assert written == [True, True]
+    assert [each.timeline.nodes.decides for each in (one, two)] == [False, True]
 
 
 def test_what_was_noted_by_one_that_was_killed_is_known_to_the_next(
