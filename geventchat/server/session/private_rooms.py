@@ -90,7 +90,7 @@ def _check_free(session: Session, name: str) -> None:
     hub, timeline, policy = session.hub, session.timeline, session.policy
     if (
         name == names.LOBBY
-        or name in hub.rooms
+        or hub.is_used(name)
         or name in hub.people.private
         or hub.people.has_members(name)
         or hub.people.hooks.of(name)

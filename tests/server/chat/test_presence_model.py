@@ -5,6 +5,7 @@ model says so, and nodes end. Whatever the order: what the members of a room are
 each moment, nobody is announced twice, and in the end all nodes show the same members.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -90,7 +91,7 @@ class PresenceModel(RuleBasedStateMachine):
         node.hub.finish_resume(client.session)
         self.check()
 
-    def move_of(self, node: WiredHub, client: Client, to: WiredHub) -> object:
+    def move_of(self, node: WiredHub, client: Client, to: WiredHub) -> Callable[[], None]:
         name, where = client.name, to.nodes.name
 
         def hear() -> None:
