@@ -1,7 +1,9 @@
 """What this node hears of who comes and goes on others. Nothing here waits."""
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from geventchat.protocol import events
@@ -16,6 +18,8 @@ from geventchat.server.timeline.nodes import Came, Part, Person, Resumed, Typed
 
 _EARLY_SECONDS: Final = 10.0
 """How long to remember that a client has resumed elsewhere, until it is heard that it moved."""
+
+_log = logging.getLogger(__name__)
 
 
 class HeardPresence:
@@ -44,6 +48,10 @@ class HeardPresence:
 
         With the node, and until when that is remembered.
         """
+        self._later: deque[Iterator[None]] = deque()
+        """What was heard and is not followed yet, in its order."""
+        self._ended: set[str] = set()
+        """Nodes that have ended, of which nothing more is followed."""
         heard.on_part = self._follow
         heard.on_resumed = self._follow_resumed
         heard.on_typed = self._follow_typing
@@ -68,7 +76,8 @@ class HeardPresence:
 
     def tick(self, now: float) -> None:
         """Announce who did not come back from a node that has ended."""
-        self._presence.follow(self._elsewhere.tick(now))
+        self._elsewhere.share_counts()
+        self._hub.delivery.errand(self._expire(now))
         for client in [each for each, (_, until) in self._resumed.items() if until <= now]:
             del self._resumed[client]
 
@@ -92,12 +101,55 @@ class HeardPresence:
                 self._hub.close_if_unused(room)
         self._presence.follow(self._elsewhere.leave_all())
 
+    def _expire(self, now: float) -> Iterator[None]:
+        for told in self._elsewhere.expired(now):
+            self._presence.follow(told)
+            yield
+
     def _follow(self, node: str, changes: Sequence[Part], whole: bool) -> None:
-        self._presence.follow(self._elsewhere.follow(node, changes, whole=whole))
+        if whole:
+            self._put_off(self._replace(node, changes))
+        elif self._later:
+            self._put_off(self._follow_later(node, changes))
+        else:
+            self._follow_now(node, changes)
+        self._hub.delivery.work()
+
+    def _follow_now(self, node: str, changes: Sequence[Part]) -> None:
+        self._presence.follow(self._elsewhere.follow(node, changes))
         for change in changes:
             if isinstance(change, Came):
                 self._stop_waiting(change.room, change.person.id)
-        self._hub.delivery.work()
+
+    def _put_off(self, steps: Iterator[None]) -> None:
+        """Follow something in small steps, when all that was heard before is followed."""
+        self._later.append(steps)
+        if len(self._later) == 1:
+            self._hub.delivery.errand(self._catch_up())
+
+    def _catch_up(self) -> Iterator[None]:
+        while self._later:
+            try:
+                yield from self._later[0]
+            except Exception:
+                _log.exception("following another node failed")
+            self._later.popleft()
+
+    def _replace(self, node: str, changes: Sequence[Part]) -> Iterator[None]:
+        for told in self._elsewhere.replace(node, changes):
+            self._presence.follow(told)
+            yield
+            if node in self._ended:
+                return
+        for change in changes:
+            if isinstance(change, Came):
+                self._stop_waiting(change.room, change.person.id)
+                yield
+
+    def _follow_later(self, node: str, changes: Sequence[Part]) -> Iterator[None]:
+        if node not in self._ended:
+            self._follow_now(node, changes)
+        yield
 
     def _stop_waiting(self, name: str, number: str) -> None:
         """Give up the place in a room that is held for somebody who is there on another node."""
@@ -108,13 +160,24 @@ class HeardPresence:
             self._hub.close_if_unused(room)
 
     def _follow_resumed(self, node: str, resumed: Resumed) -> None:
+        if self._later:
+            self._put_off(self._resume_later(node, resumed))
+        else:
+            self._resume(node, resumed)
+        self._hub.delivery.work()
+
+    def _resume_later(self, node: str, resumed: Resumed) -> Iterator[None]:
+        self._resume(node, resumed)
+        yield
+
+    def _resume(self, node: str, resumed: Resumed) -> None:
         self._presence.follow(self._elsewhere.came_back(resumed.id))
         if resumed.client in self._hub.owners.clients:
             self._resumed[resumed.client] = node, time.monotonic() + _EARLY_SECONDS
         self._end_move(resumed.client)
-        self._hub.delivery.work()
 
     def _follow_end(self, node: str) -> None:
+        self._ended.add(node)
         until = time.monotonic() + self._hub.limits.nick_hold_seconds
         self._presence.follow(self._elsewhere.gone(node, until))
         self._hub.delivery.work()
