@@ -232,25 +232,25 @@ class Elsewhere:
                 tell.append(news)
         return told
 
-    def gone(self, node: str, until: float) -> Changes:
-        """Follow that a node has ended, whose people may come back until a monotonic time.
+    def gone(self, node: str, until: float) -> Iterator[Changes]:
+        """Follow in small steps that a node has ended.
 
-        Return what to tell the members now.
+        Its people may come back until a monotonic time. Yield what to tell the members now.
         """
-        told: Changes = {}
+        if node in self._parts:
+            self._gone[node] = until
         for room, people in list(self._parts.get(node, {}).items()):
-            union = self._unions[room]
+            told: Changes = {}
             for person in list(people.values()):
+                union = self._unions[room]
                 if len(union.people[person.id]) > 1 or person.id == person.nick:
                     self._end(node, room, person.id, told)  # back already, or a plain client
                 else:
                     rooms = self._lost.setdefault(person.id, {})
                     rooms.setdefault(node, set()).add(room)
+            yield told
         for room in [room for room, union in self._unions.items() if node in union.counts]:
-            self._count(node, Counted(room, 0), told.setdefault(room, []))
-        if node in self._parts:
-            self._gone[node] = until
-        return told
+            yield self.follow(node, [Counted(room, 0)])
 
     def expired(self, now: float) -> Iterator[Changes]:
         """Forget in small steps who did not come back from nodes that have ended.

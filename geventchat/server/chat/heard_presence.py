@@ -4,6 +4,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from geventchat.protocol import events
@@ -66,9 +67,9 @@ class HeardPresence:
         """Tell all nodes that a client has rejoined what it wanted, unless they know."""
         if participant in self._resuming:
             self._resuming.remove(participant)
-            number = person_of(participant).id
-            self._presence.follow(self._elsewhere.came_back(number))
-            self._hub.timeline.nodes.tell(Resumed(participant.client, number))
+            resumed = Resumed(participant.client, person_of(participant).id)
+            self._in_order(partial(self._forget_lost, resumed))
+            self._hub.timeline.nodes.tell(resumed)
 
     def give_up_resume(self, participant: Participant) -> None:
         """Note that a client that was rejoining its rooms does so on another node."""
@@ -109,17 +110,24 @@ class HeardPresence:
     def _follow(self, node: str, changes: Sequence[Part], whole: bool) -> None:
         if whole:
             self._put_off(self._replace(node, changes))
-        elif self._later:
-            self._put_off(self._follow_later(node, changes))
         else:
-            self._follow_now(node, changes)
+            self._in_order(partial(self._follow_some, node, changes))
         self._hub.delivery.work()
 
-    def _follow_now(self, node: str, changes: Sequence[Part]) -> None:
+    def _follow_some(self, node: str, changes: Sequence[Part]) -> None:
+        if node in self._ended:
+            return
         self._presence.follow(self._elsewhere.follow(node, changes))
         for change in changes:
             if isinstance(change, Came):
                 self._stop_waiting(change.room, change.person.id)
+
+    def _in_order(self, follow: Callable[[], None]) -> None:
+        """Follow something when all that was heard before is followed, usually now."""
+        if self._later:
+            self._put_off(_one_step(follow))
+        else:
+            follow()
 
     def _put_off(self, steps: Iterator[None]) -> None:
         """Follow something in small steps, when all that was heard before is followed."""
@@ -146,11 +154,6 @@ class HeardPresence:
                 self._stop_waiting(change.room, change.person.id)
                 yield
 
-    def _follow_later(self, node: str, changes: Sequence[Part]) -> Iterator[None]:
-        if node not in self._ended:
-            self._follow_now(node, changes)
-        yield
-
     def _stop_waiting(self, name: str, number: str) -> None:
         """Give up the place in a room that is held for somebody who is there on another node."""
         room, person = self._hub.rooms.get(name), self._elsewhere.here(name).get(number)
@@ -160,27 +163,28 @@ class HeardPresence:
             self._hub.close_if_unused(room)
 
     def _follow_resumed(self, node: str, resumed: Resumed) -> None:
-        if self._later:
-            self._put_off(self._resume_later(node, resumed))
-        else:
-            self._resume(node, resumed)
+        self._in_order(partial(self._resume, node, resumed))
         self._hub.delivery.work()
 
-    def _resume_later(self, node: str, resumed: Resumed) -> Iterator[None]:
-        self._resume(node, resumed)
-        yield
-
     def _resume(self, node: str, resumed: Resumed) -> None:
-        self._presence.follow(self._elsewhere.came_back(resumed.id))
+        self._forget_lost(resumed)
         if resumed.client in self._hub.owners.clients:
             self._resumed[resumed.client] = node, time.monotonic() + _EARLY_SECONDS
         self._end_move(resumed.client)
 
+    def _forget_lost(self, resumed: Resumed) -> None:
+        self._presence.follow(self._elsewhere.came_back(resumed.id))
+
     def _follow_end(self, node: str) -> None:
         self._ended.add(node)
-        until = time.monotonic() + self._hub.limits.nick_hold_seconds
-        self._presence.follow(self._elsewhere.gone(node, until))
+        self._put_off(self._end(node))
         self._hub.delivery.work()
+
+    def _end(self, node: str) -> Iterator[None]:
+        until = time.monotonic() + self._hub.limits.nick_hold_seconds
+        for told in self._elsewhere.gone(node, until):
+            self._presence.follow(told)
+            yield
 
     def _follow_typing(self, node: str, typed: Typed) -> None:
         del node
@@ -192,3 +196,8 @@ class HeardPresence:
         for name, member in self._hub.sessions[participant].items():
             if member.announced:
                 self._presence.reidentified(name, participant, former.id)
+
+
+def _one_step(follow: Callable[[], None]) -> Iterator[None]:
+    follow()
+    yield

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from geventchat.protocol.errors import LOST, QUIT
+from geventchat.server.chat import delivery, elsewhere
 from geventchat.server.session.session import Session
 from tests.server.chat.wired import Channel, Watcher, WiredHub
 from tests.server.switches import never_switches
@@ -47,6 +48,15 @@ class PresenceModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        # What is followed in steps is, one by one, between the steps of clients.
+        for module, name, value in (
+            (delivery, "SLICE_SECONDS", -1.0),
+            (delivery, "_CLOCK_STEPS", 1),
+            (elsewhere, "_STEPS", 1),
+        ):
+            self.patch.setattr(module, name, value)
+        self.steps = 0
         self.channel = Channel()
         self.names = iter(f"node-{number}" for number in range(1_000))
         self.nodes: list[WiredHub] = []
@@ -209,7 +219,15 @@ class PresenceModel(RuleBasedStateMachine):
     # What has to hold
 
     def check(self) -> None:
+        """Half of the time, so that what is heard is still being followed at the next step."""
+        self.steps += 1
+        if self.steps % 2:
+            self.check_all()
+
+    def check_all(self) -> None:
         """All that is told makes sense, and what is told is what may be asked for."""
+        for watcher in self.watchers:
+            watcher.node.work()
         for watcher in self.watchers:
             watcher.listen()
             assert sorted(watcher.nicks) == watcher.node.named(watcher.room)
@@ -222,7 +240,7 @@ class PresenceModel(RuleBasedStateMachine):
         for node in self.nodes:
             self.end_holds(node)
         self.speak()
-        self.check()
+        self.check_all()
         for room in ROOMS:
             here = [each for each in self.clients.values() if each.session and room in each.wanted]
             nicks = {each.session.nick for each in here if each.session is not None}
@@ -243,9 +261,13 @@ class PresenceModel(RuleBasedStateMachine):
                 self.channel.publish(node.nodes)
                 while node.nodes.inbox:
                     node.nodes.inbox.popleft()()
+                node.work()
 
     def teardown(self) -> None:
-        self.at_rest_all_nodes_show_the_same()
+        try:
+            self.at_rest_all_nodes_show_the_same()
+        finally:
+            self.patch.undo()
 
 
 TestPresenceModel = pytest.mark.timeout(120)(PresenceModel.TestCase)  # shrinking takes long
