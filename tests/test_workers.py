@@ -14,7 +14,7 @@ import gevent
 import psutil
 import pytest
 
-from geventchat.client import Connection, Disconnected, Reconnected
+from geventchat.client import Connection, Disconnected, Presence, Reconnected
 from tests.command import COMMAND, refusal, run
 from tests.engines import RunningEngine, running
 from tests.workers import SECONDS, Cluster, check_all_heard, cluster, people, talking, until
@@ -73,17 +73,24 @@ def test_a_killed_worker_costs_its_clients_one_reconnect_and_nobody_a_message(
     assert "geventchat_worker_restarts_total 1.0" in two.page("/metrics")[1]
 
 
-def test_recycle_replaces_the_workers_and_costs_each_client_one_reconnect(two: Cluster) -> None:
+def test_recycle_costs_each_client_one_reconnect_that_nobody_sees(
+    two: Cluster,
+) -> None:
     with people(two, 8) as found:
         former = two.workers()
+        least = [*range(len(found))][::-1]  # of those who came later
+        until(lambda: all(p.count(Presence) >= n for p, n in zip(found, least, strict=True)))
+        for person in found:
+            person.events.clear()
         with talking(found) as said:
             done = two.run("admin", "recycle")
             assert (done.returncode, done.stderr) == (0, "")
-            assert done.stdout.startswith("the workers are being replaced, one after the other")
+            assert done.stdout.startswith("the workers are being replaced")
             two.line("all workers were replaced")
             until(lambda: all(person.count(Reconnected) for person in found))
         check_all_heard(found, said)
         assert {person.count(Reconnected) for person in found} == {1}
+        assert {person.count(Presence) for person in found} == {0}
     assert not any(each.is_running() for each in former)
     assert two.page("/healthz") == (200, "ready\n")
     assert two.lines("Traceback") == []

@@ -7,7 +7,7 @@ to the connections of that node is done to the connections of this one. Nothing 
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -29,6 +29,8 @@ from geventchat.server.timeline import RecordChange
 
 _ORDER: Final = {kind: place for place, kind in enumerate(KINDS)}
 """What others refer to comes first, and nobody is a member of a room that is not known yet."""
+_Table: TypeAlias = dict[str, Callable[[str, bytes | None], None]]
+"""By kind of record, what is done with the id and the value."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ class Followed:
         """Private rooms whose moderators have changed."""
         self._passwords: set[Account] = set()
         """Accounts whose password has changed."""
-        self._follow: dict[str, Callable[[str, bytes | None], None]] = {
+        self._follow: _Table = {
             ACCOUNT_RECORD: self._follow_account,
             LOGIN: self._follow_login,
             PRIVATE: self._follow_private,
@@ -58,38 +60,50 @@ class Followed:
             HOOK: self._follow_hook,
             COUNTED: self._follow_counted,
         }
+        self._merge: _Table = {
+            LOGIN: self._merge_login,
+            MEMBERSHIP: self._merge_membership,
+            COUNTED: self._follow_counted,
+        }
+        """What changes without a decision."""
 
     def hear(self, changes: Sequence[RecordChange]) -> None:
         """Follow what was written together on another node."""
-        if self._hub.timeline.nodes.decides:
-            self._merge(changes)
-        else:
-            self._follow_all(changes)
+        # A node that decides knows all that was decided.
+        self._apply(changes, self._merge if self._hub.timeline.nodes.decides else self._follow)
 
-    def _merge(self, changes: Sequence[RecordChange]) -> None:
-        """Follow what may change without a decision: this node decides, and knows all the rest."""
-        people = self._hub.people
-        for kind, number, value in changes:
-            if value is None:
-                continue
+    def _apply(self, changes: Sequence[RecordChange], follow: _Table) -> None:
+        followed = [each for each in changes if each[0] in follow]
+        for kind, number, value in sorted(followed, key=lambda each: _ORDER[each[0]]):
             try:
-                if kind == MEMBERSHIP:
-                    self._merge_membership(number, value)
-                elif kind == LOGIN and (login := people.find_login(number)) is not None:
-                    theirs = Login.load(number, value, people.accounts)
-                    login.used = max(login.used, theirs.used if theirs is not None else 0)
-                    people.records.hear(login, value)
-                elif kind == COUNTED:
-                    self._follow_counted(number, value)
+                follow[kind](number, value)
             except msgspec.DecodeError as error:  # of another version
                 _log.error("a record of kind %s cannot be read: %s", kind, error)
+            except Exception:  # a bug with one keeps nothing from the others
+                _log.exception("a record of kind %s was not followed", kind)
+        moderated, self._moderated = self._moderated, {}
+        self._passwords.clear()
+        for private in moderated:
+            if not private.ended:
+                self._rooms.tell_moderators(private)
+        self._hub.delivery.work()
 
-    def _merge_membership(self, number: str, value: bytes) -> None:
+    def _merge_login(self, hashed: str, value: bytes | None) -> None:
+        people = self._hub.people
+        login = people.find_login(hashed)
+        if login is not None and value is not None:
+            theirs = Login.load(hashed, value, people.accounts)
+            login.used = max(login.used, theirs.used if theirs is not None else 0)
+            people.records.hear(login, value)
+
+    def _merge_membership(self, number: str, value: bytes | None) -> None:
         people = self._hub.people
         owner, _, room = number.partition("/")
         account = people.find(owner)
         membership = account.memberships.get(room) if account is not None else None
-        if membership is None:  # it has ended here, which the other node is about to hear
+        if membership is None or value is None:  # one of both has ended it, and knows
+            return
+        if people.marks.hear_same(membership, value):
             return
         theirs = Membership.load(membership.account, room, value)
         if not theirs.ended:
@@ -101,20 +115,6 @@ class Followed:
         self._hub.people.marks.merge(membership, theirs, value)
         if membership.epoch == epoch and membership.read > read:
             self._rooms.tell_read(membership)
-
-    def _follow_all(self, changes: Sequence[RecordChange]) -> None:
-        followed = [each for each in changes if each[0] in _ORDER]
-        for kind, number, value in sorted(followed, key=lambda each: _ORDER[each[0]]):
-            try:
-                self._follow[kind](number, value)
-            except msgspec.DecodeError as error:  # of another version
-                _log.error("a record of kind %s cannot be read: %s", kind, error)
-        moderated, self._moderated = self._moderated, {}
-        self._passwords.clear()
-        for private in moderated:
-            if not private.ended:
-                self._rooms.tell_moderators(private)
-        self._hub.delivery.work()
 
     def reread(self) -> None:
         """Bring everything to the state of the store. Waits. Raises Refused `storage`."""
@@ -130,7 +130,7 @@ class Followed:
                     for each, value in stored[kind].items()
                     if here.get(each) != value
                 ]
-            self._follow_all(changes)
+            self._apply(changes, self._follow)
 
     # Accounts
 
@@ -179,7 +179,11 @@ class Followed:
             if names.fold(nick) not in reserved:
                 owners.release(account, nick)
         account.former, account.nick = theirs.former, theirs.nick
-        owners.reserve(account)
+        account.forget_former()  # those that are over may be somebody else's by now
+        owners.nicks.give(account.nick, account)
+        for nick in account.former:
+            if owners.nicks.owner(nick) is None:
+                owners.nicks.give(nick, account)
         if account.nick == former:
             return
         self._hub.people.marks.name(account, former)
@@ -225,6 +229,7 @@ class Followed:
             private = PrivateRoom.load(name, value)
             self._clear(name)
             people.put_private(private)
+            self._hub.directory.place(name, 0)
             if private.between:
                 people.conversations.add(private)
         private.stored = True
@@ -245,6 +250,8 @@ class Followed:
         if account is None:
             return
         membership = account.memberships.get(room)
+        if membership and value and people.marks.hear_same(membership, value):
+            return
         theirs = Membership.load(account, room, value) if value is not None else None
         if theirs is None or theirs.ended:
             if membership is not None:

@@ -1,7 +1,8 @@
 """Requests about accounts: signing in, registering, and logins."""
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -13,6 +14,7 @@ from geventchat.protocol.errors import (
     PASSWORD_CHANGED,
     REMOVED,
     REVOKED,
+    SHUTDOWN,
     Ending,
     Reason,
     Refused,
@@ -56,12 +58,25 @@ def sign_in(session: Session, asked: requests.SignIn, client: bytes) -> tuple[Lo
     return login, token
 
 
+@contextmanager
+def storing() -> Iterator[None]:
+    """Have a client come back later that cannot be admitted now, as the store is away."""
+    try:
+        yield
+    except Refused as refused:
+        raise Ending(replace(SHUTDOWN, text=refused.text)) from None
+
+
 def _signed_in(
     session: Session, asked: requests.SignIn, client: bytes
 ) -> tuple[str, Login, str | None]:
     """Return in what way it signed in, the login, and its token if that is new."""
     if asked.session is not None:
         login = session.hub.people.login_of(asked.session)
+        if login is None and not session.timeline.nodes.alone:
+            with storing():
+                session.timeline.nodes.catch_up()  # it may have begun on another one just now
+            login = session.hub.people.login_of(asked.session)
         if login is None:
             raise Ending(ACCOUNT)
         return "session", login, None
@@ -76,12 +91,16 @@ def _outcome(reason: Reason) -> str:
     """Return how a sign-in that failed is counted."""
     if reason is SIGN_INS_SPENT:
         return "limited"
+    if reason.code == SHUTDOWN.code:
+        return "refused"
     return "banned" if reason.code == BANNED.code else "wrong"
 
 
 def _sign_in_with_password(
     session: Session, nick: str, password: str, device: str | None
 ) -> tuple[Login, str]:
+    with storing():
+        session.timeline.nodes.catch_up()  # it may have been made on another one just now
     account = session.hub.owners.find_account(nick)
     if account is not None and names.fold(account.nick) != names.fold(nick):
         account = None  # a former nick

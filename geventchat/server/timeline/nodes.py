@@ -181,6 +181,13 @@ class Nodes(ABC):
         """
 
     @abstractmethod
+    def catch_up(self) -> None:
+        """Wait until all is known here that other nodes had written before.
+
+        Waits for up to 10 s. Raises Refused `storage`.
+        """
+
+    @abstractmethod
     def known(self, client: bytes) -> str | None:
         """Return the nick that a rich client has or that is held for it on another node, if any.
 
@@ -271,6 +278,9 @@ class Alone(Nodes):
         yield
 
     def adopted(self, epoch: str) -> None:
+        pass
+
+    def catch_up(self) -> None:
         pass
 
     def known(self, client: bytes) -> str | None:

@@ -125,7 +125,7 @@ def leave_remains_in_the_file() -> None:
 CAUGHT_BY: Final[dict[Callable[[], None], tuple[str, ...]]] = {
     deliver_from_the_answer: ("unheard", "unnoticed", "doubled"),
     retry_without_the_number: ("doubled",),
-    do_not_beat: ("usurped",),
+    do_not_beat: ("deaf",),
     keep_the_life: ("lied", "changed"),
     trim_without_the_keys: ("leftover",),
     deny_in_doubt: ("denied",),
@@ -137,7 +137,7 @@ _LOST_ANSWERS: Final = ("answers lost",)
 NEEDS: Final[dict[Callable[[], None], dict[str, Any]]] = {
     deliver_from_the_answer: {"faults": ("feed late",), "rounds": 20},
     retry_without_the_number: {"faults": _LOST_ANSWERS, "rounds": 15},
-    do_not_beat: {"faults": ("second server",)},
+    do_not_beat: {"faults": ("scripts forgotten",), "nodes": 2},
     keep_the_life: {"lose": "stale"},
     trim_without_the_keys: {"keep": 20},
     deny_in_doubt: {"faults": _LOST_ANSWERS, "rounds": 15},

@@ -1,10 +1,14 @@
 """What happens to people on one node happens to them on the other."""
 
+from typing import Any
+
 import pytest
 
+from geventchat.config import Limits
 from geventchat.protocol import events, requests
-from geventchat.protocol.errors import PASSWORD_CHANGED, REMOVED, REVOKED
+from geventchat.protocol.errors import PASSWORD_CHANGED, REMOVED, REVOKED, Refused
 from geventchat.server.chat.followed import Followed
+from geventchat.server.chat.room import Member
 from geventchat.server.people.account import Account
 from geventchat.server.people.new_epoch import KINDS, kept
 from geventchat.server.people.records import encoded
@@ -70,6 +74,21 @@ def test_a_nick_that_is_spelled_otherwise_is_still_its_own(nodes: tuple[Node, No
     assert other.hub.owners.find_account("anna") is other.same(anna)
     assert other.same(anna).nick == "ANNA"
     agree(nodes)
+
+
+def test_a_former_nick_that_is_over_is_not_taken_from_its_new_owner(
+    nodes: tuple[Node, Node],
+) -> None:
+    """Each node gives such nicks back by itself, and one may still write what it has not yet."""
+    one, other = nodes
+    anna = one.account("Anna")
+    anna.former["Zoe"] = 1
+    zoe = other.account("Zoe")
+    one.people.save(anna)
+    assert other.hub.owners.find_account("Zoe") is zoe
+    anna.former["Zoe"] = 1 << 50
+    one.people.save(anna)
+    assert other.hub.owners.find_account("Zoe") is zoe
 
 
 def test_a_revoked_session_ends_on_the_other_node(nodes: tuple[Node, Node]) -> None:
@@ -275,6 +294,36 @@ def test_nobody_stays_in_a_room_that_becomes_private_on_another_node(
     one.ask(one.connect("anna", anna), requests.Create(room="plans"))
     assert events.Left(room="plans", reason="removed") in seen(guest)
     assert "plans" not in other.hub.rooms
+    agree(nodes)
+
+
+def test_a_room_is_known_to_be_private_before_anybody_is_in_it(nodes: tuple[Node, Node]) -> None:
+    one, other = nodes
+    laptop = one.connect("anna", one.account("Anna"))
+    heard: list[bool] = []
+    join = one.hub.join
+
+    def joined(*arguments: Any, **more: Any) -> Member:
+        heard.append(other.people.is_private("plans"))
+        return join(*arguments, **more)
+
+    one.hub.join = joined  # type: ignore[method-assign]
+    one.ask(laptop, requests.Create(room="plans"))
+    assert heard == [True]
+
+
+def test_a_private_room_that_cannot_be_joined_is_taken_back_on_both_nodes(
+    nodes: tuple[Node, Node],
+) -> None:
+    one, other = nodes
+    laptop = one.connect("anna", one.account("Anna"))
+    one.hub.limits = Limits(rooms_per_client=1)
+    with pytest.raises(Refused, match="limit"):
+        one.ask(laptop, requests.Create(room="plans"))
+    let_run()
+    assert not other.people.private
+    assert not one.people.private
+    assert ("private", "plans") not in one.store
     agree(nodes)
 
 

@@ -1,12 +1,16 @@
 """Two nodes count the same posts: their marks agree, and one of them writes what was counted."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from geventchat.protocol.events import Post
+from geventchat.server.people import marks
 from geventchat.server.people.account import Account, Membership
 from geventchat.server.people.marks import COUNTED
+from geventchat.server.timeline import RecordChange
 from tests.server.switches import let_run
 from tests.server.two_nodes import Node, two_nodes
 
@@ -156,3 +160,30 @@ def test_posts_that_come_while_others_are_caught_up_with_are_counted_once(
     one.timeline.since = read  # type: ignore[method-assign]
     one.people.catch_up()
     assert mine.mentions == [1, 2]
+
+
+def test_many_marks_are_written_in_steps_and_the_rooms_last(
+    nodes: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was counted up to the position of a room is never written after it."""
+    one, other = nodes
+    accounts = [one.account(f"Cid{number}") for number in range(7)]
+    begun(nodes)
+    monkeypatch.setattr(marks, "_AT_ONCE", 3)
+    text = " ".join(f"@{each.nick}" for each in accounts)
+    for node in nodes:
+        node.people.marks.count(post(1, text))
+    heard: list[int] = []
+    hear = other.hub.followed.hear
+
+    def follow(changes: Sequence[RecordChange]) -> None:
+        heard.append(len(changes))
+        hear(changes)
+
+    other.hub.other_nodes.on_records = follow
+    one.people.marks.tick(10.0)
+    let_run()
+    assert heard == [3, 3, 2]
+    assert one.written[-1] == (COUNTED, "lobby")
+    assert len(set(one.written)) == 8
+    assert {each.memberships["lobby"].mentions[0] for each in accounts} == {1}

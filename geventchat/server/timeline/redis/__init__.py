@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import gevent
@@ -244,7 +245,13 @@ class RedisTimeline(Timeline):
         self._spawn("feed", self._feed.run)
         self._spawn("maintenance", self._maintenance.run)
         for name, function in self.nodes.helpers.items():
-            self._spawn(name, function)
+            self._spawn(name, partial(self._help, function))
+
+    def _help(self, function: Callable[[], None]) -> None:
+        try:
+            function()
+        except Fenced as fenced:
+            self._lose(fenced)
 
     def _spawn(self, name: str, function: Callable[[], None]) -> None:
         greenlet = gevent.spawn(function)

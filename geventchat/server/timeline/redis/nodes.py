@@ -141,6 +141,9 @@ class RedisNodes(Nodes):
         self._claims.close()
         self._live.close()
 
+    def catch_up(self) -> None:
+        self._claims.catch_up()
+
     def known(self, client: bytes) -> str | None:
         return self._claims.known(client)
 
