@@ -16,14 +16,16 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from geventchat.protocol.errors import LOST, QUIT
 from geventchat.server.chat import delivery, elsewhere
 from geventchat.server.session.session import Session
-from tests.server.chat.wired import Channel, Watcher, WiredHub
+from tests.server.chat.wired import Channel, Watcher, WiredHub, hashed
 from tests.server.switches import never_switches
 
 NODES = range(3)
 GUESTS = "abc"
 DEVICES = "de"
 ACCOUNT = "Account-of-Dan"
-ROOMS = ["lobby", "tea"]
+WATCHED = ["lobby", "tea"]
+ROOMS = [*WATCHED, "den"]
+"""The den is open only on nodes where clients are in it."""
 NICKS = ["Ann", "Bob", "Cid"]
 nodes = st.sampled_from(NODES)
 clients = st.sampled_from([*GUESTS, *DEVICES])
@@ -64,6 +66,8 @@ class PresenceModel(RuleBasedStateMachine):
         for _ in NODES:
             self.begin_node()
         self.clients = {name: Client(name) for name in (*GUESTS, *DEVICES)}
+        self.orphans: set[str] = set()
+        """Clients whose node was killed, and who have not come back."""
         self.plain: list[tuple[WiredHub, Session]] = []
 
     def begin_node(self) -> None:
@@ -71,10 +75,10 @@ class PresenceModel(RuleBasedStateMachine):
         self.nodes.append(node)
         session = node.connect(f"watcher of {node.nodes.name}")
         node.hub.finish_resume(session)
-        for room in ROOMS:
+        for room in WATCHED:
             node.join(session, room)
         node.work()
-        self.watchers += [Watcher(node, session, room) for room in ROOMS]
+        self.watchers += [Watcher(node, session, room) for room in WATCHED]
 
     # Clients
 
@@ -82,6 +86,7 @@ class PresenceModel(RuleBasedStateMachine):
     def a_client_connects(self, who: str, where: int, wanted: set[str] | None) -> None:
         """It comes, comes back, or moves, to all rooms that it was in or to others."""
         client, node = self.clients[who], self.nodes[where]
+        self.orphans.discard(who)
         self.hear_feed(node)  # a node waits for that before it takes a client
         if client.node is not None and client.node is not node:
             for other in self.nodes:
@@ -212,6 +217,7 @@ class PresenceModel(RuleBasedStateMachine):
         for client in self.clients.values():
             if client.node is node:
                 client.session = client.node = None
+                self.orphans.add(client.name)
                 client.nick = None  # when the lease has ended
         self.begin_node()
         self.check()
@@ -237,11 +243,15 @@ class PresenceModel(RuleBasedStateMachine):
         for node in self.nodes:
             self.hear_feed(node)
         self.speak()
+        self.check_all()
+        self.check_ids(holding=True)
         for node in self.nodes:
             self.end_holds(node)
+        self.orphans.clear()
         self.speak()
         self.check_all()
-        for room in ROOMS:
+        self.check_ids(holding=False)
+        for room in WATCHED:
             here = [each for each in self.clients.values() if each.session and room in each.wanted]
             nicks = {each.session.nick for each in here if each.session is not None}
             nicks |= {each.session.nick for each in self.watchers}
@@ -251,8 +261,37 @@ class PresenceModel(RuleBasedStateMachine):
                 assert node.named(room) == sorted(nicks)
                 assert node.hub.rooms[room].count == len(nicks)
                 assert not node.hub.rooms[room].away
-                found = dict(node.hub.directory.after(None, ""))
-                assert found[room] == len(nicks)
+
+    def check_ids(self, *, holding: bool) -> None:
+        """When all is heard everybody is where they want to be, and nowhere else.
+
+        Those who may come back are where they were, on the nodes that know of them.
+        """
+        for room in ROOMS:
+            for name in GUESTS:
+                self.check_id(room, hashed(name).hex(), [self.clients[name]])
+            self.check_id(room, ACCOUNT, [self.clients[name] for name in DEVICES])
+        for node in self.nodes:
+            found = dict(node.hub.directory.after(None, ""))
+            for room in ROOMS:
+                count = len(list(node.elsewhere.people(room)))
+                assert found.get(room, 0) == count
+                if room in node.hub.rooms:
+                    assert node.hub.rooms[room].count == count
+                    assert holding or node.hub.rooms[room].members
+
+    def check_id(self, room: str, number: str, devices: list[Client]) -> None:
+        connected = [each for each in devices if each.session is not None]
+        held = [each for each in devices if each.session is None and each.node is not None]
+        if any(each.name in self.orphans for each in devices):
+            return
+        shown = {
+            any(person.id == number for person in node.elsewhere.people(room))
+            for node in self.nodes
+        }
+        wanted = any(room in each.wanted for each in connected)
+        if wanted or not (held and len(devices) > 1):
+            assert shown == {wanted or any(room in each.wanted for each in held)}
 
     def speak(self) -> None:
         """Have everything heard that anybody says."""

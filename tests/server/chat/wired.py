@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from geventchat.protocol import events
+from geventchat.server.chat.elsewhere import Elsewhere
 from geventchat.server.people.account import Account
 from geventchat.server.session.session import Session
 from geventchat.server.timeline.nodes import (
@@ -105,6 +106,11 @@ class WiredHub(Harness):
         self.nodes = self._wired
         channel.nodes[name] = self.nodes
         channel.miss(self.nodes)
+
+    @property
+    def elsewhere(self) -> Elsewhere:
+        assert self.hub.elsewhere is not None
+        return self.hub.elsewhere
 
     def _make_timeline(self) -> SteppedTimeline:
         timeline = SteppedTimeline(self.hub)
