@@ -5,7 +5,7 @@ members have been told is the set of nicks in the union, so a change is announce
 to that set, and a client that moves to another node changes nothing. Nothing here waits.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from geventchat.protocol.events import Presence
@@ -232,10 +232,11 @@ class Elsewhere:
                 tell.append(news)
         return told
 
-    def gone(self, node: str, until: float) -> Iterator[Changes]:
+    def gone(self, node: str, until: float, back: Container[str]) -> Iterator[Changes]:
         """Follow in small steps that a node has ended.
 
-        Its people may come back until a monotonic time. Yield what to tell the members now.
+        Its people may come back until a monotonic time, but for those who are `back` already, where
+        they want to be. Yield what to tell the members now.
         """
         if node in self._parts:
             self._gone[node] = until
@@ -243,8 +244,9 @@ class Elsewhere:
             told: Changes = {}
             for person in list(people.values()):
                 union = self._unions[room]
-                if len(union.people[person.id]) > 1 or person.id == person.nick:
-                    self._end(node, room, person.id, told)  # back already, or a plain client
+                present = person.id in back or len(union.people[person.id]) > 1
+                if present or person.id == person.nick:  # or it was a plain client
+                    self._end(node, room, person.id, told)
                 else:
                     rooms = self._lost.setdefault(person.id, {})
                     rooms.setdefault(node, set()).add(room)

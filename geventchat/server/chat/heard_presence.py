@@ -17,8 +17,8 @@ from geventchat.server.chat.shared_presence import SharedPresence
 from geventchat.server.participant import Participant
 from geventchat.server.timeline.nodes import Came, Part, Person, Resumed, Typed
 
-_EARLY_SECONDS: Final = 10.0
-"""How long to remember that a client has resumed elsewhere, until it is heard that it moved."""
+_RESUMED_SECONDS: Final = 30.0
+"""How long to remember where somebody has resumed, until it is heard that they left elsewhere."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,10 +44,10 @@ class HeardPresence:
         self._end_move = end_move
         self._resuming: set[Participant] = set()
         """Those that have not rejoined all their rooms yet."""
-        self._resumed: dict[bytes, tuple[str, float]] = {}
-        """Clients that have resumed on another node before they are heard to be there.
+        self._resumed: dict[str, tuple[str, float]] = {}
+        """The nodes on which clients and people have just resumed, and until when that counts.
 
-        With the node, and until when that is remembered.
+        It may be heard later that they moved, or that the node where they were has ended.
         """
         self._later: deque[Iterator[None]] = deque()
         """What was heard and is not followed yet, in its order."""
@@ -68,7 +68,7 @@ class HeardPresence:
         if participant in self._resuming:
             self._resuming.remove(participant)
             resumed = Resumed(participant.client, person_of(participant).id)
-            self._in_order(partial(self._forget_lost, resumed))
+            self._in_order(partial(self._note_resumed, "", resumed))
             self._hub.timeline.nodes.tell(resumed)
 
     def give_up_resume(self, participant: Participant) -> None:
@@ -79,8 +79,8 @@ class HeardPresence:
         """Announce who did not come back from a node that has ended."""
         self._elsewhere.share_counts()
         self._hub.delivery.errand(self._expire(now))
-        for client in [each for each, (_, until) in self._resumed.items() if until <= now]:
-            del self._resumed[client]
+        for number in [each for each, (_, until) in self._resumed.items() if until <= now]:
+            del self._resumed[number]
 
     def has_resumed(self, away: Away, node: str) -> bool:
         """Give up the places of a client of this node that another one has now, where it is there.
@@ -91,7 +91,7 @@ class HeardPresence:
         for room in list(away.rooms):
             if self._elsewhere.is_on_others(room.name, person.id):
                 self._stop_waiting(room.name, person.id)
-        where, _ = self._resumed.pop(away.client, ("", 0.0))
+        where, _ = self._resumed.get(away.client.hex(), ("", 0.0))
         return where == node
 
     def forget_here(self) -> None:
@@ -167,12 +167,13 @@ class HeardPresence:
         self._hub.delivery.work()
 
     def _resume(self, node: str, resumed: Resumed) -> None:
-        self._forget_lost(resumed)
-        if resumed.client in self._hub.owners.clients:
-            self._resumed[resumed.client] = node, time.monotonic() + _EARLY_SECONDS
+        self._note_resumed(node, resumed)
         self._end_move(resumed.client)
 
-    def _forget_lost(self, resumed: Resumed) -> None:
+    def _note_resumed(self, node: str, resumed: Resumed) -> None:
+        until = time.monotonic() + _RESUMED_SECONDS
+        for number in (resumed.client.hex(), resumed.id):
+            self._resumed[number] = node, until
         self._presence.follow(self._elsewhere.came_back(resumed.id))
 
     def _follow_end(self, node: str) -> None:
@@ -182,7 +183,8 @@ class HeardPresence:
 
     def _end(self, node: str) -> Iterator[None]:
         until = time.monotonic() + self._hub.limits.nick_hold_seconds
-        for told in self._elsewhere.gone(node, until):
+        back = {number for number, (where, _) in self._resumed.items() if where != node}
+        for told in self._elsewhere.gone(node, until, back):
             self._presence.follow(told)
             yield
 
