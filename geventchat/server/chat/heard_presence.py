@@ -3,7 +3,8 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -32,15 +33,18 @@ class HeardPresence:
         presence: SharedPresence,
         elsewhere: Elsewhere,
         heard: OtherNodes,
+        moved: Mapping[bytes, Away],
         end_move: Callable[[bytes], None],
     ) -> None:
         """`hub`: whose rooms and clients these are.
 
+        `moved` are the clients of this node that others have now, and have not resumed yet;
         `end_move` is called with a client that has moved, and rejoined what it wanted.
         """
         self._hub = hub
         self._presence = presence
         self._elsewhere = elsewhere
+        self._moved = moved
         self._end_move = end_move
         self._resuming: set[Participant] = set()
         """Those that have not rejoined all their rooms yet."""
@@ -120,7 +124,7 @@ class HeardPresence:
         self._presence.follow(self._elsewhere.follow(node, changes))
         for change in changes:
             if isinstance(change, Came):
-                self._stop_waiting(change.room, change.person.id)
+                self._came(change)
 
     def _in_order(self, follow: Callable[[], None]) -> None:
         """Follow something when all that was heard before is followed, usually now."""
@@ -151,8 +155,15 @@ class HeardPresence:
                 return
         for change in changes:
             if isinstance(change, Came):
-                self._stop_waiting(change.room, change.person.id)
+                self._came(change)
                 yield
+
+    def _came(self, came: Came) -> None:
+        """Stop waiting in a room for a guest who has moved and is there on another node now."""
+        if self._moved:
+            with suppress(ValueError):  # else it is no guest's
+                if bytes.fromhex(came.person.id) in self._moved:
+                    self._stop_waiting(came.room, came.person.id)
 
     def _stop_waiting(self, name: str, number: str) -> None:
         """Give up the place in a room that is held for somebody who is there on another node."""

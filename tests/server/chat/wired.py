@@ -46,6 +46,11 @@ class WiredNodes(Alone):
         self.part: dict[str, dict[str, Person] | int] = {}
         self.gone: set[str] = set()
 
+    @property
+    def named(self) -> dict[str, dict[str, Person]]:
+        """Those of its part, as far as it is said, that are named."""
+        return {room: people for room, people in self.part.items() if isinstance(people, dict)}
+
     @property  # type: ignore[misc]
     def others(self) -> list[str]:  # type: ignore[override]
         return [name for name in self._channel.nodes if name != self.name]
@@ -142,6 +147,8 @@ class WiredHub(Harness):
         login = None
         if who is not None:
             login, _, _ = self.hub.people.log_in(who, None)
+        else:
+            nick = nick or session.nick
         self.hub.authenticate(session, hashed(client), JSON, login, nick)
         return session
 
