@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import gevent
+
 from geventchat.config import Config
 from geventchat.protocol import names
 from geventchat.server.logs.console import Console
