@@ -22,6 +22,7 @@ _OF_ONE_NODE: Final = {
     ),
     "what a test looks at, or changes, is that of one server": (
         "test_proxies", "test_web_proxies", "test_reload", "test_start",
+        "test_a_browser_on_the_chat_port_is_told_the_address_with_https",
         "test_a_flood_from_a_trusted_network_delays_nobody",
         "test_a_guest_keeps_its_nick_if_its_account_could_not_be_stored",
         "test_a_program_of_another_protocol_is_logged_by_its_name",
@@ -50,6 +51,7 @@ _OF_ONE_NODE: Final = {
     "presence and typing have an order by themselves on each node": (
         "test_a_half_closed_client_is_announced_as_left",
         "test_a_kicked_client_gets_the_reason_and_the_others_its_leave",
+        "test_a_plain_drop_is_announced_at_once",
         "test_a_plain_member_is_announced_before_its_first_message",
         "test_a_post_comes_after_its_typing",
         "test_plain_and_rich_members_hear_each_other",

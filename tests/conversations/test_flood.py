@@ -42,7 +42,7 @@ def test_messages_sent_too_quickly_arrive_later_complete_and_in_order(untrusting
         ann.say("lobby", text)
     assert texts(bob.posts(30)) == said
     assert time.monotonic() - began > 25 / 50 - 0.1
-    assert sum(each._admission.counts["pauses"] for each in beside(untrusting.server)) >= 20
+    assert sum(each._admission.counts["pauses"] for each in beside(untrusting.server)) >= 10
     assert texts(ann.pong()) == said
 
 

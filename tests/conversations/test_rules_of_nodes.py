@@ -131,7 +131,9 @@ def test_an_engine_that_loses_everything_gets_the_rules_from_the_nodes(nodes: No
     nodes.engine.call("FLUSHALL")
     timelines = [each.server._timeline for each in (one, two)]
     wait_until(lambda: all(each.epoch != epoch for each in timelines))
-    for server in (one, two, nodes.start()):
+    late = nodes.start()
+    wait_until(late.server._policy.rules.all)  # it may have come before they were written
+    for server in (one, two, late):
         assert banned(server, nick="Bob")
 
 

@@ -93,7 +93,7 @@ def test_hearing_of_rules_that_were_read_at_the_start_changes_nothing() -> None:
     let_run()
     changes = [(kind, number, value) for (kind, number), value in store.records.items()]
     assert two.policy.shared is not None
-    assert two.policy.shared.hear(changes) == []
+    assert two.policy.shared.hear(changes) == {}
     assert banned(two) == ["bob"]
 
 

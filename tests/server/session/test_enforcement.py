@@ -5,7 +5,8 @@ import msgspec
 import pytest
 
 from geventchat.protocol.errors import BANNED
-from geventchat.server.access.rules import Rule
+from geventchat.server.access.rules import RULE, Rule
+from geventchat.server.people.records import encoded
 from geventchat.server.session import enforcement
 from geventchat.server.session.enforcement import ENDED, asked_of
 from tests.server.access.test_shared_rules import ban, make
@@ -78,3 +79,22 @@ def test_operators_are_spared_on_all_nodes(nodes: list[Joined]) -> None:
     make(one, ban("oscar"))
     let_run()
     assert oscar.ending is None
+
+
+def test_many_rules_at_once_are_applied_together(
+    nodes: list[Joined], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied: list[object] = []
+
+    def apply(*hub_and_policy: object) -> int:
+        applied.append(hub_and_policy)
+        return 0
+
+    monkeypatch.setattr(enforcement, "apply_rules", apply)
+    for number in range(1_000):
+        rule = ban(f"bob{number}", time=number)
+        nodes[1].hub.other_nodes.hear_records([(RULE, f"ban/nick/bob{number}", encoded(rule))])
+    nodes[1].hub.other_nodes.hear_records([(RULE, "", encoded("first"))])
+    let_run()
+    assert len(applied) < 20
+    assert len(nodes[1].policy.rules.all()) == 1_000

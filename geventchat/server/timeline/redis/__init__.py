@@ -65,7 +65,8 @@ class RedisTimeline(Timeline):
         except ValueError as error:
             raise BadSetting("timeline", url, str(error)) from None
         self._life = Life()
-        first = self._register()
+        registering = self._connected()  # until others connect: a node without any may be gone
+        first = self._register(registering)
         self.epoch = self._life.adopted = self._life.epoch
         self._problem = Problem(self._where)
         self._writer = self._new_writer()
@@ -80,7 +81,8 @@ class RedisTimeline(Timeline):
         self._rooms = OpenRooms()
         self._pages = Pages(self._rooms, Reader(self._reads), recent_bytes)
         self._keeping = Keeping(self._others, self._life, self._feed)
-        self.nodes.begin()
+        self._begin()
+        registering.close()
         identity = lambda: (self._life.node, self._life.number)  # noqa: E731
         self._maintenance = Maintenance(lambda: self._reads, identity, lambda: self.nodes.leads)
         self.configure(limits or Limits())
@@ -98,21 +100,31 @@ class RedisTimeline(Timeline):
 
     def _new_writer(self) -> Writer:
         engine = self._connected(self._life.confirm)
-        with suppress(EngineError):
+        with suppress(EngineError, LifeEnded, Fenced):
             engine.call("PING")  # connected, it can be closed at once
         return Writer(engine, self._life, self._problem, self._renew)
 
-    def _register(self) -> FeedId:
+    def _register(self, engine: Engine) -> FeedId:
         """Become a node that stores; return where the feed begins for it. Raises BadSetting."""
-        engine = self._connected()
         try:
             return self._life.register(engine, lone=not self._where.everysec)
         except InUse:
             text = "is in use by `geventchat history`, or by servers that do not answer"
         except EngineError as error:
             text = error.text.removeprefix("IMPORT ")
-        finally:
-            engine.close()
+        engine.close()
+        raise BadSetting("timeline", str(self._where), text, temporary=True)
+
+    def _begin(self) -> None:
+        """Get what this node needs before clients come. Raises BadSetting."""
+        try:
+            self.nodes.begin()
+        except EngineError as error:
+            text = error.text
+        except (LifeEnded, Fenced):
+            text = "was changed while the server started; start it again"
+        else:
+            return
         raise BadSetting("timeline", str(self._where), text, temporary=True)
 
     def configure(self, limits: Limits) -> None:

@@ -144,7 +144,7 @@ class Claims:
 
     def catch_up(self) -> None:
         """See Nodes. Waits."""
-        self._ask("known", b"")  # no client is called that
+        self._ask("known", string(b""))  # no client is called that
 
     def known(self, client: bytes) -> str | None:
         """See Nodes. Waits."""

@@ -93,6 +93,15 @@ def test_what_a_node_says_of_a_client_that_has_moved_changes_nothing(two: list[C
     assert refused(one, "Ann", "d")[1] == "The nick Ann is in use. Choose another."
 
 
+def test_who_catches_up_has_heard_all_that_was_there_before(two: list[Claimer]) -> None:
+    one, other = two
+    for number in range(20):
+        one.enter(f"c{number}")
+        top = one.timeline._feed.passed
+        other.nodes.catch_up()
+        assert other.timeline._feed.passed >= top
+
+
 def test_the_nick_of_a_client_elsewhere_is_known(two: list[Claimer]) -> None:
     one, other = two
     one.enter("c")
@@ -402,3 +411,20 @@ def test_who_gave_up_waiting_takes_no_client_away_later(
     assert not other.hear()
     one.end()
     other.end()
+
+
+# Tables
+
+
+def test_nodes_with_other_tables_of_unicode_are_warned_of(
+    engine: RunningEngine,
+    claimers: Claimers,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    claimers(engine.url, 2)
+    assert "Unicode" not in caplog.text
+    monkeypatch.setattr("unicodedata.unidata_version", "99.0.0")
+    claimers(engine.url, 1)
+    (warning,) = [each.getMessage() for each in caplog.records if "Unicode" in each.getMessage()]
+    assert "here 99.0.0" in warning
