@@ -144,7 +144,7 @@ def test_sighup_reloads_the_settings_of_all_workers(tmp_path: Path, valkey: Runn
     file.write_text("limits.frame_bytes = 4096")
 
     def taken(port: int) -> bool:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
             peer.sendall(b"x" * 5_000 + b"\0q\0")
             return b"* geventchat" not in peer.makefile("rb").read()
 
@@ -200,7 +200,7 @@ def test_ctrl_c_on_a_terminal_drains_once(tmp_path: Path, valkey: RunningEngine)
 
 
 def test_a_second_signal_ends_all_at_once(ending: Cluster) -> None:
-    with closing(socket.create_connection(("127.0.0.1", ending.port), timeout=5)) as peer:
+    with closing(socket.create_connection(("127.0.0.1", ending.port), timeout=20)) as peer:
         peer.sendall(b"hi\0")
         until(lambda: sum(ending.connections()) == 1)
         workers = ending.workers()

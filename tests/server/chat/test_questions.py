@@ -52,7 +52,7 @@ def test_nobody_waits_for_a_node_that_has_ended() -> None:
     let_run()
     assert not question.ready()
     ending.end()
-    assert question.get(timeout=10) == Answers({}, ())
+    assert question.get(timeout=20) == Answers({}, ())
 
 
 def test_an_answer_that_is_late_or_was_not_asked_for_is_ignored() -> None:
@@ -77,7 +77,7 @@ def test_hearing_a_question_never_waits_though_its_answer_may() -> None:
     let_run()
     assert not question.ready()
     known.set()
-    assert question.get(timeout=10).contents == {"n2": b"now"}
+    assert question.get(timeout=20).contents == {"n2": b"now"}
 
 
 def test_a_flood_of_questions_cannot_fill_the_memory_of_a_node() -> None:
