@@ -27,10 +27,17 @@ def valkey() -> Iterator[RunningEngine]:
         yield engine
 
 
+@pytest.fixture(scope="module")
+def two(valkey: RunningEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Return two workers that tests share, which leave them running."""
+    with cluster(tmp_path_factory.mktemp("two"), valkey) as found:
+        yield found
+
+
 @pytest.fixture
-def two(tmp_path: Path, valkey: RunningEngine) -> Iterator[Cluster]:
-    valkey.call("FLUSHALL")
-    with cluster(tmp_path, valkey) as found:
+def ending(tmp_path: Path, valkey: RunningEngine) -> Iterator[Cluster]:
+    """Return two workers for a test that ends them."""
+    with cluster(tmp_path, valkey, database=1) as found:
         yield found
 
 
@@ -111,38 +118,39 @@ def test_recycle_of_a_server_without_workers_is_refused_in_one_line(tmp_path: Pa
     )
 
 
-def test_sigterm_drains_all_workers(two: Cluster) -> None:
-    with people(two, 4) as found:
+def test_sigterm_drains_all_workers(ending: Cluster) -> None:
+    with people(ending, 4) as found:
         with talking(found) as said:
             until(lambda: len(said) > 50)
-        workers = two.workers()
-        two.process.terminate()
-        assert wait(two) == 0
+        workers = ending.workers()
+        ending.process.terminate()
+        assert wait(ending) == 0
         until(lambda: all(person.count(Disconnected) for person in found))
         check_all_heard(found, said)
     assert not any(each.is_running() for each in workers)
 
 
-def test_workers_end_when_their_parent_is_killed(two: Cluster) -> None:
-    workers = two.workers()
-    two.process.kill()
-    assert wait(two) == -signal.SIGKILL
+def test_workers_end_when_their_parent_is_killed(ending: Cluster) -> None:
+    workers = ending.workers()
+    ending.process.kill()
+    assert wait(ending) == -signal.SIGKILL
     gone = gevent.get_hub().threadpool.apply(psutil.wait_procs, (workers, SECONDS))
     assert not gone[1]
-    assert len(two.lines("shutting down: the process that started this worker has ended")) == 2
+    assert len(ending.lines("shutting down: the process that started this worker has ended")) == 2
 
 
 def test_sighup_reloads_the_settings_of_all_workers(tmp_path: Path, valkey: RunningEngine) -> None:
-    valkey.call("FLUSHALL")
     file = tmp_path / "chat.toml"
     file.write_text("limits.frame_bytes = 4096")
 
     def taken(port: int) -> bool:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
             peer.sendall(b"x" * 5_000 + b"\0q\0")
             return b"* geventchat" not in peer.makefile("rb").read()
 
-    with cluster(tmp_path, valkey, "--config", str(file)) as two:
+    with cluster(
+        tmp_path, valkey, "--timeline", f"{valkey.url}?db=2", "--config", str(file)
+    ) as two:
         assert not any(taken(two.port) for _ in range(8))
         file.write_text("limits.frame_bytes = 8192")
         two.process.send_signal(signal.SIGHUP)
@@ -156,8 +164,9 @@ def test_sighup_reloads_the_settings_of_all_workers(tmp_path: Path, valkey: Runn
 
 
 def test_a_log_of_json_has_the_number_of_the_worker(tmp_path: Path, valkey: RunningEngine) -> None:
-    valkey.call("FLUSHALL")
-    with cluster(tmp_path, valkey, "--log-format", "json") as two:
+    with cluster(
+        tmp_path, valkey, "--timeline", f"{valkey.url}?db=3", "--log-format", "json"
+    ) as two:
         with people(two, 6):
             pass
         events = [json.loads(line) for line in two.lines()]
@@ -174,9 +183,9 @@ def test_top_shows_all_workers_as_one_server(two: Cluster) -> None:
 
 
 def test_ctrl_c_on_a_terminal_drains_once(tmp_path: Path, valkey: RunningEngine) -> None:
-    valkey.call("FLUSHALL")
     terminal, end = pty.openpty()
-    serve = [*COMMAND, "serve", "--port", "0", "--workers", "2", "--timeline", valkey.url]
+    serve = [*COMMAND, "serve", "--port", "0", "--workers", "2"]
+    serve += ["--timeline", f"{valkey.url}?db=4"]
     with subprocess.Popen(serve, stdin=end, stdout=end, stderr=end, start_new_session=True) as made:
         os.close(end)
         try:
@@ -190,17 +199,17 @@ def test_ctrl_c_on_a_terminal_drains_once(tmp_path: Path, valkey: RunningEngine)
             os.close(terminal)
 
 
-def test_a_second_signal_ends_all_at_once(two: Cluster) -> None:
-    with closing(socket.create_connection(("127.0.0.1", two.port), timeout=5)) as peer:
+def test_a_second_signal_ends_all_at_once(ending: Cluster) -> None:
+    with closing(socket.create_connection(("127.0.0.1", ending.port), timeout=20)) as peer:
         peer.sendall(b"hi\0")
-        until(lambda: sum(two.connections()) == 1)
-        workers = two.workers()
+        until(lambda: sum(ending.connections()) == 1)
+        workers = ending.workers()
         for each in workers:
             each.suspend()  # so that they do not end before
-        two.process.terminate()
-        two.line("shutting down: received SIGTERM")
-        two.process.terminate()
-        assert wait(two) == 128 + signal.SIGTERM
+        ending.process.terminate()
+        ending.line("shutting down: received SIGTERM")
+        ending.process.terminate()
+        assert wait(ending) == 128 + signal.SIGTERM
     gone = gevent.get_hub().threadpool.apply(psutil.wait_procs, (workers, SECONDS))
     assert not gone[1]
 

@@ -102,8 +102,9 @@ class Cluster:
 class Person:
     """A client that notes what it hears in one room."""
 
-    def __init__(self, cluster: Cluster, nick: str) -> None:
-        self.chat = Connection("127.0.0.1", cluster.port, nick=nick, rooms=["tea"])
+    def __init__(self, cluster: Cluster, nick: str, room: str) -> None:
+        self.room = room
+        self.chat = Connection("127.0.0.1", cluster.port, nick=nick, rooms=[room])
         self.posts: list[Post] = []
         self.events: list[object] = []
         self._reader = gevent.spawn(self._read)
@@ -124,16 +125,23 @@ class Person:
 
     def _read(self) -> None:
         for event in self.chat:
-            if isinstance(event, Post) and event.room == "tea":
+            if isinstance(event, Post) and event.room == self.room:
                 self.posts.append(event)
             self.events.append(event)
 
 
 @contextmanager
-def cluster(folder: Path, engine: RunningEngine, *options: str) -> Iterator[Cluster]:
+def cluster(
+    folder: Path, engine: RunningEngine, *options: str, database: int = 0
+) -> Iterator[Cluster]:
     """Run a parent with two workers on an engine until the block ends."""
     serve = [*COMMAND, "serve", "--port", "0", "--admin", "127.0.0.1:0", "--workers", "2"]
-    serve += ["--timeline", engine.url, "--operator-file", str(folder / "operator")]
+    serve += [
+        "--timeline",
+        f"{engine.url}?db={database}",
+        "--operator-file",
+        str(folder / "operator"),
+    ]
     with (
         (folder / "log").open("wb") as log,
         subprocess.Popen([*serve, *options], stdout=log, stderr=subprocess.STDOUT) as process,
@@ -156,11 +164,12 @@ def cluster(folder: Path, engine: RunningEngine, *options: str) -> Iterator[Clus
 
 @contextmanager
 def people(cluster: Cluster, count: int) -> Iterator[list[Person]]:
-    """Connect so many people, and more until some are on each worker."""
+    """Connect so many people, and more until some are on each worker, to a room of their own."""
+    room = f"tea{time.monotonic_ns()}"
     with ExitStack() as stack:
         found: list[Person] = []
         while len(found) < count or not all(cluster.connections()):
-            person = Person(cluster, f"p{len(found)}")
+            person = Person(cluster, f"p{len(found)}", room)
             stack.callback(person.close)
             found.append(person)
         until(lambda: sum(cluster.connections()) == len(found))
@@ -178,7 +187,7 @@ def talking(speakers: list[Person], seconds: float = 0.03) -> Iterator[list[str]
         while not ended.wait(seconds):
             number += 1
             text = f"{name}: {number}"
-            person.chat.say("tea", text)
+            person.chat.say(person.room, text)
             said.append(text)
 
     greenlets = [gevent.spawn(talk, person, name) for name, person in enumerate(speakers)]

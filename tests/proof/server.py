@@ -69,7 +69,9 @@ class Server:
         while time.monotonic() < began + READY_SECONDS and self.runs():
             if self.ready:
                 self.ready_seconds.append(time.monotonic() - began)
-                (self._folder / ADDRESS).write_text(" ".join(self.hosts or [self.host]), "ascii")
+                new = self._folder / f"{ADDRESS}.new"
+                new.write_text(" ".join(self.hosts or [self.host]), "ascii")
+                new.replace(self._folder / ADDRESS)  # clients read it at any moment
                 return
             time.sleep(0.005)
         if self.runs():

@@ -12,7 +12,7 @@ from geventchat.server.people.records import encoded
 from tests.server.chat.test_followed import state
 from tests.server.two_nodes import Node, two_nodes
 
-_SECONDS = 10.0
+_SECONDS = 20.0
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from geventchat.config import BadSetting
 from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch
 from geventchat.server.timeline.redis import life
+from geventchat.server.timeline.redis.engine import Engine
 from geventchat.server.timeline.redis.history import RedisHistory
 from tests.engines import RunningEngine, running
 from tests.fault_proxy import FaultProxy, faults
@@ -143,7 +144,7 @@ def test_after_a_restart_a_server_hears_nothing_before_it_has_beaten(
     beat.kill()
     only.timeline._life.sure_until = 0.0
     only.submit(say("one"))
-    with closing(connect(own)) as store, suppress(gevent.Timeout), gevent.Timeout(10):
+    with closing(connect(own)) as store, suppress(gevent.Timeout), gevent.Timeout(20):
         while not store.call("EXISTS", "{gc}:room:lobby"):
             gevent.sleep(0.01)
     gevent.sleep(0.1)
