@@ -4,11 +4,12 @@ import pytest
 
 from geventchat.protocol import events, requests
 from geventchat.protocol.errors import LOST, QUIT
-from geventchat.protocol.events import ListedRoom, Presence
+from geventchat.protocol.events import ListedRoom, Post, Presence
 from geventchat.server.chat import elsewhere, presence
 from geventchat.server.chat.elsewhere import MOST_NAMED
 from geventchat.server.session import handlers, room_list
 from geventchat.server.session.session import Session
+from geventchat.server.timeline import Batch
 from geventchat.server.timeline.nodes import Came, Counted, Person, Typed
 from tests.server.chat.wired import Channel, Watcher, WiredHub
 from tests.server.hub_harness import heard
@@ -204,6 +205,19 @@ def test_a_room_that_is_known_to_be_private_only_later_is_not_listed(two: Two) -
 
 def test_members_on_another_node_hear_who_is_typing(two: Two) -> None:
     ann = two.member(two.one, "ann", "Ann")
+    handlers.answer(ann, requests.Typing(room="lobby"))
+    two.speak()
+    assert last(two.eve) == events.Typing(room="lobby", nick="Ann")
+
+
+def test_typing_that_is_heard_after_the_post_is_over(two: Two) -> None:
+    ann = two.member(two.one, "ann", "Ann")
+    handlers.answer(ann, requests.Typing(room="lobby"))
+    handlers.answer(ann, requests.Say(room="lobby", text="there"))
+    for node in (two.one, two.other):
+        node.hub.submissions.deliver(Batch([(Post("lobby", 1, "Ann", 0, "there"), 0)]))
+    two.speak()
+    assert isinstance(last(two.eve), Post)
     handlers.answer(ann, requests.Typing(room="lobby"))
     two.speak()
     assert last(two.eve) == events.Typing(room="lobby", nick="Ann")
