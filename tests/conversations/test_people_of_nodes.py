@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import gevent
-import pytest
 
 from geventchat.config import Config
 from geventchat.protocol import names
@@ -20,6 +19,7 @@ from geventchat.server.session.session import Session
 from tests.conversations.peers import Rich
 from tests.conversations.signed_in import PASSWORD
 from tests.engines import RunningEngine
+from tests.fault_proxy import faults
 
 NICKS = "Anna", "Bert", "Cora", "Dave"
 ROOMS = "lobby", "tea", "attic", "cellar"
@@ -78,15 +78,26 @@ def strayed(servers: list[Server]) -> list[tuple[str, set[str], set[str]]]:
         if isinstance(session, Session) and session.account is not None:
             rooms = {room for room in session.rooms if not names.is_conversation(room)}
             own = {room for room in session.account.rooms if not names.is_conversation(room)}
-            if rooms != own:
+            if rooms != own - session.cursors.keys():  # it was told that it could not be joined
                 found.append((session.nick, rooms, own))
     return found
+
+
+class Peer(Rich):
+    """A client that leaves no socket open if it is not admitted."""
+
+    def __init__(self, address: tuple[str, int], **options: Any) -> None:
+        try:
+            super().__init__(address, **options)
+        except BaseException:
+            self.socket.close()
+            raise
 
 
 def make_account(server: Server, nick: str) -> Rich:
     """Make an account; return its first connection."""
     account = {"nick": nick, "password": PASSWORD, "register": True}
-    return Rich(server.address, account=account, client=f"client-of-{nick}-1")
+    return Peer(server.address, account=account, client=f"client-of-{nick}-1")
 
 
 class Person:
@@ -96,13 +107,13 @@ class Person:
         """`session`: what it signs in with."""
         self._servers, self._chance = servers, chance
         self._account = {"session": session}
-        self.peer = Rich(chance.choice(servers).address, account=self._account)
+        self.peer = Peer(chance.choice(servers).address, account=self._account)
 
     def act(self, count: int) -> None:
         """Do so many things, as if nobody else did anything."""
         for _ in range(count):
             try:
-                with gevent.Timeout(15):
+                with gevent.Timeout(SECONDS):
                     self._act()
             except (OSError, EOFError):  # the connection has ended, as after a revocation
                 self.connect()
@@ -144,16 +155,17 @@ class Person:
         options: dict[str, Any] = {"account": self._account}
         if self._chance.random() < 0.5:
             options["client"] = self.peer.client
-        with suppress(OSError, EOFError):
-            self.peer = Rich(self._chance.choice(self._servers).address, **options)
+        while True:
+            with suppress(OSError, EOFError):
+                self.peer = Peer(self._chance.choice(self._servers).address, **options)
+                return
+            gevent.sleep(0.05)
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_all_nodes_know_in_the_end_what_is_on_disk(
-    engines: Callable[[str], RunningEngine], seed: int
-) -> None:
+def everything(url: str, seed: int, meanwhile: Callable[[random.Random], None]) -> None:
+    """Have people do everything, and something else meanwhile; check what is known in the end."""
     chance = random.Random(seed)
-    with three_nodes(engines("valkey").url) as servers:
+    with three_nodes(url) as servers:
         first = [make_account(servers[number % 3], nick) for number, nick in enumerate(NICKS)]
         for room in ROOMS[2:]:
             first[0].ask("create", room=room)
@@ -164,9 +176,11 @@ def test_all_nodes_know_in_the_end_what_is_on_disk(
             Person(servers, each.welcome["session"], random.Random(chance.random()))
             for each in 2 * first
         ]
+        disturbing = gevent.spawn(meanwhile, chance)
         gevent.joinall(
             [gevent.spawn(each.act, 60) for each in people], timeout=SECONDS, raise_error=True
         )
+        disturbing.kill()
         end = time.monotonic() + SECONDS
         while (difference(servers) or strayed(servers)) and time.monotonic() < end:
             gevent.sleep(0.05)
@@ -174,3 +188,39 @@ def test_all_nodes_know_in_the_end_what_is_on_disk(
         assert strayed(servers) == []
         for peer in [*first, *(person.peer for person in people)]:
             peer.socket.close()
+
+
+def test_all_nodes_know_in_the_end_what_is_on_disk(
+    engines: Callable[[str], RunningEngine],
+) -> None:
+    everything(engines("valkey").url, 3, lambda _: None)
+
+
+def test_so_they_do_if_their_connections_are_cut(
+    engines: Callable[[str], RunningEngine],
+) -> None:
+    with faults(engines("valkey").path) as proxy:
+
+        def cut(chance: random.Random) -> None:
+            while True:
+                gevent.sleep(chance.uniform(0.02, 0.2))
+                if chance.random() < 0.3:
+                    proxy.cut()
+                elif chance.random() < 0.5:
+                    proxy.lose_answer("EVALSHA")
+                else:
+                    proxy.cut_answer(chance.randrange(100))
+
+        everything(proxy.url, 1, cut)
+
+
+def test_so_they_do_when_the_engine_has_lost_everything(
+    engines: Callable[[str], RunningEngine],
+) -> None:
+    engine = engines("valkey")
+
+    def flush(_: random.Random) -> None:
+        gevent.sleep(0.3)
+        engine.call("FLUSHALL")
+
+    everything(engine.url, 0, flush)

@@ -42,7 +42,7 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
 
 
 def wait_until(holds: Callable[[], object]) -> None:
-    with gevent.Timeout(10):
+    with gevent.Timeout(20):
         while not holds():
             gevent.sleep(0.01)
 

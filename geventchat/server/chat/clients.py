@@ -301,8 +301,7 @@ class Clients(Memberships):
         """Follow the new nick of an account, which it has taken on another node."""
         rooms = self._rename(self.devices.of(account), former, account.nick)
         for room, device in rooms.items():
-            if not isinstance(device, Away):
-                self._presence.renamed(room, device, former)
+            self._presence.renamed(room, device, former)
         self.delivery.work()
 
     def _rename(self, devices: Iterable[Device], former: str, nick: str) -> dict[Room, Device]:

@@ -61,6 +61,8 @@ class Typed(Struct, array_like=True, tag=True, frozen=True):
 
     room: str
     nick: str
+    position: int = 0
+    """The newest in the room then: whoever has posted since has stopped typing."""
 
 
 class Resumed(Struct, array_like=True, tag=True, frozen=True):

@@ -51,7 +51,7 @@ def saved(path: Path) -> list[str]:
 
 
 def wait_until_saved(path: Path, nicks: list[str]) -> None:
-    with gevent.Timeout(10):
+    with gevent.Timeout(20):
         while saved(path) != nicks:
             gevent.sleep(0.01)
 
@@ -216,7 +216,7 @@ def test_a_rule_that_cannot_be_stored_is_refused_and_holds_until_it_is() -> None
         one.policy.note_rules()()
     assert banned(one) == ["bob"]
     store.refuses = lambda: None
-    with gevent.Timeout(10):
+    with gevent.Timeout(20):
         while banned(two) != ["bob"]:
             gevent.sleep(0.01)
 

@@ -34,7 +34,7 @@ def test_a_rule_that_is_heard_late_is_counted_all_the_same(nodes: list[Joined]) 
     let_run()
     assert not asking.ready()
     make(one, rule)
-    assert asking.get(timeout=10) == [1]
+    assert asking.get(timeout=20) == [1]
     assert bob.ending is not None
 
 
