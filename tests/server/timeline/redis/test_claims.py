@@ -87,7 +87,7 @@ def test_what_a_node_says_of_a_client_that_has_moved_changes_nothing(two: list[C
     one.enter("c")
     one.nodes.claim("Ann", b"c")
     other.enter("c")
-    one.nodes.hold(b"c", 60)
+    one.nodes.hold(b"c", "Ann", 60)
     one.nodes.leave(b"c")
     assert one.nodes.known(b"c") == "Ann"  # asked behind them
     assert refused(one, "Ann", "d")[1] == "The nick Ann is in use. Choose another."
@@ -134,6 +134,29 @@ def test_many_nodes_that_want_a_client_at_once_get_it_one_after_the_other(
     assert moves
 
 
+def test_a_client_of_which_nothing_is_known_any_more_is_held_again(two: list[Claimer]) -> None:
+    one, other = two
+    one.nodes.hold(b"c", "Ann", 60)
+    until(lambda: "is held for" in refused(other, "Ann", "d")[1])
+    assert other.enter("c") == "Ann"
+
+
+def test_a_client_that_another_node_has_by_then_is_not_held(two: list[Claimer]) -> None:
+    one, other = two
+    other.enter("c")
+    one.nodes.hold(b"c", "Ann", 60)
+    until(lambda: one.moved == [(b"c", other.nodes.name)])
+    assert other.may_have("Ann")
+
+
+def test_a_nick_that_somebody_has_by_then_is_not_held(two: list[Claimer]) -> None:
+    one, other = two
+    other.nodes.claim("Ann", b"d")
+    one.nodes.hold(b"c", "Ann", 60)
+    until(lambda: one.moved == [(b"c", other.nodes.name)])
+    assert one.nodes.known(b"c") is None
+
+
 # Nicks
 
 
@@ -157,7 +180,7 @@ def test_a_held_nick_says_for_how_long(two: list[Claimer]) -> None:
     one, other = two
     one.enter("c")
     one.nodes.claim("Ann", b"c")
-    one.nodes.hold(b"c", 60)
+    one.nodes.hold(b"c", "Ann", 60)
     until(lambda: "is held for its former user for " in refused(other, "Ann", "d")[1])
     one.enter("c", "Ann")
     assert refused(other, "Ann", "d")[1] == "The nick Ann is in use. Choose another."
@@ -380,7 +403,7 @@ def test_guests_have_numbers_while_the_engine_is_away(
 def test_a_client_does_not_wait_longer_than_it_has_to_for_an_engine(
     engine: RunningEngine, claimers: Claimers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("geventchat.server.timeline.redis.claims._WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("geventchat.server.timeline.redis.asking._WAIT_SECONDS", 0.2)
     (one,) = claimers(engine.url, 1)
     engine.signal(SIGSTOP)
     try:
@@ -397,14 +420,14 @@ def test_who_gave_up_waiting_takes_no_client_away_later(
 ) -> None:
     emptied(engine)
     one, other = GatedNodes(engine), GatedNodes(engine)
-    monkeypatch.setattr("geventchat.server.timeline.redis.claims._WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("geventchat.server.timeline.redis.asking._WAIT_SECONDS", 0.01)
     for client in (b"first", b"c"):  # the first is being asked about, the other is not yet
         with pytest.raises(Refused):
             one.enter(client, "guest-1", None, account=False)
     monkeypatch.undo()
     other.gate.open = True
     entering = gevent.spawn(other.enter, b"c", "guest-2", None, account=False)
-    until(lambda: other.hear() or entering.ready())
+    until(lambda: (other.hear(), entering.ready())[1])
     assert entering.get() == "guest-2"
     while one.gate.let_through():
         gevent.sleep(0)
@@ -428,3 +451,58 @@ def test_nodes_with_other_tables_of_unicode_are_warned_of(
     claimers(engine.url, 1)
     (warning,) = [each.getMessage() for each in caplog.records if "Unicode" in each.getMessage()]
     assert "here 99.0.0" in warning
+
+
+# What fails halfway
+
+
+@pytest.fixture
+def gated(engine: RunningEngine) -> Iterator[tuple[GatedNodes, GatedNodes]]:
+    emptied(engine)
+    one, other = GatedNodes(engine), GatedNodes(engine)
+    yield one, other
+    one.end()
+    other.end()
+
+
+def test_a_hello_that_was_given_up_counts_nothing_in_a_new_life(
+    gated: tuple[GatedNodes, GatedNodes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = gated
+    monkeypatch.setattr("geventchat.server.timeline.redis.asking._WAIT_SECONDS", 0.01)
+    one.gate.losing = True
+    with pytest.raises(Refused):
+        one.enter(b"c", "guest-1", None, account=False)
+    one.gate.let_through()
+    monkeypatch.undo()
+    one.gate.ended = True
+    other.begin_life(2)
+    other.gate.open = True
+    entering = gevent.spawn(other.enter, b"c", "guest-2", None, account=False)
+    until(lambda: (other.hear(), entering.ready())[1])
+    until(one.gate.let_through)
+    one.gate.ended = False
+    one.begin_life(2)
+    until(lambda: (one.gate.let_through(), one.claims.idle)[1])
+    one.gate.open = True
+    assert one.claims.known(b"c") == "guest-2"
+
+
+def test_a_client_is_held_though_it_came_again_and_was_not_admitted(
+    gated: tuple[GatedNodes, GatedNodes],
+) -> None:
+    one, other = gated
+    one.gate.open = other.gate.open = True
+    entering = gevent.spawn(one.enter, b"c", "guest-1", "Ann", account=False)
+    until(lambda: (one.hear(), entering.ready())[1])
+    one.gate.open = False
+    again = gevent.spawn(one.enter, b"c", "guest-2", "Ann", account=False)
+    gevent.sleep(0)
+    one.hold(b"c", "Ann", 60)
+    again.kill()
+    one.gate.open = True
+    while one.gate.let_through():
+        pass
+    until(lambda: one.claims.idle)
+    with pytest.raises(Refused, match="is held for its former user"):
+        other.claims.check("Ann")
