@@ -1,24 +1,12 @@
 """Claims: a client is on one node, and a nick has one owner, whichever nodes ask."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
-from signal import SIGCONT, SIGSTOP
-
 import gevent
 import pytest
 
 from geventchat.protocol.errors import Refused
 from tests.engines import RunningEngine
-from tests.server.timeline.redis.claimers import Claimer, Claimers, claimers_on
-from tests.server.timeline.redis.gated import GatedNodes, emptied
+from tests.server.timeline.redis.claimers import Claimer, Claimers
 from tests.server.timeline.redis.watched import until
-
-
-@pytest.fixture
-def claimers() -> Iterator[Claimers]:
-    """Return what opens nodes on an engine, which are closed at the end."""
-    with ExitStack() as stack:
-        yield lambda url, count: stack.enter_context(claimers_on(url, count))
 
 
 @pytest.fixture
@@ -342,100 +330,6 @@ def test_what_belonged_to_a_node_that_has_ended_is_deleted_after_a_while(
     assert refused(other, "Bob", "e")[0] == "nick_in_use"
 
 
-# Guests
-
-
-def test_the_numbers_of_guests_are_never_used_twice(
-    engine: RunningEngine, claimers: Claimers
-) -> None:
-    nodes = claimers(engine.url, 2)
-    numbers = []
-    for _ in range(30):
-        numbers += [node.nodes.next_guest() for node in nodes for _ in range(90)]
-        gevent.sleep(0.01)
-    (later,) = claimers(engine.url, 1)
-    numbers.append(later.nodes.next_guest())
-    assert len({*numbers}) == len(numbers)
-
-
-def test_the_first_guest_of_a_store_has_number_1(engine: RunningEngine, claimers: Claimers) -> None:
-    (one,) = claimers(engine.url, 1)
-    assert [one.nodes.next_guest() for _ in range(3)] == [1, 2, 3]
-
-
-@pytest.mark.parametrize("lost", ["all", "some"])
-def test_the_numbers_of_guests_are_not_used_again_in_a_new_life(
-    engine: RunningEngine, lost: str
-) -> None:
-    emptied(engine)
-    one, other = GatedNodes(engine), GatedNodes(engine)
-    numbers = {node.next_guest() for node in (one, other) for _ in range(400)}
-    if lost == "all":
-        engine.call("FLUSHALL")
-    else:
-        engine.call("HSET", "{gc}:life", "guests", 1000)
-    for node in (one, other):
-        node.begin_life(2)
-    for node in (one, other):
-        for _ in range(1200):
-            number = node.next_guest()
-            assert number not in numbers
-            numbers.add(number)
-            node.gate.let_through()
-            gevent.sleep(0)
-    assert max(numbers) < 1 << 30  # none was drawn by lot
-    one.end()
-    other.end()
-
-
-def test_guests_have_numbers_while_the_engine_is_away(
-    engine: RunningEngine, claimers: Claimers
-) -> None:
-    nodes = claimers(engine.url, 2)
-    engine.signal(SIGSTOP)
-    try:
-        numbers = [node.nodes.next_guest() for node in nodes for _ in range(1500)]
-    finally:
-        engine.signal(SIGCONT)
-    assert len({*numbers}) == len(numbers)
-
-
-def test_a_client_does_not_wait_longer_than_it_has_to_for_an_engine(
-    engine: RunningEngine, claimers: Claimers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("geventchat.server.timeline.redis.asking._WAIT_SECONDS", 0.2)
-    (one,) = claimers(engine.url, 1)
-    engine.signal(SIGSTOP)
-    try:
-        with pytest.raises(Refused, match="could not read or write"):
-            one.enter("c")
-    finally:
-        engine.signal(SIGCONT)
-    monkeypatch.undo()
-    assert one.enter("c", guest="guest-4") in ("guest-0", "guest-4")  # it was asked, and may count
-
-
-def test_who_gave_up_waiting_takes_no_client_away_later(
-    engine: RunningEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    emptied(engine)
-    one, other = GatedNodes(engine), GatedNodes(engine)
-    monkeypatch.setattr("geventchat.server.timeline.redis.asking._WAIT_SECONDS", 0.01)
-    for client in (b"first", b"c"):  # the first is being asked about, the other is not yet
-        with pytest.raises(Refused):
-            one.enter(client, "guest-1", None, account=False)
-    monkeypatch.undo()
-    other.gate.open = True
-    entering = gevent.spawn(other.enter, b"c", "guest-2", None, account=False)
-    until(lambda: (other.hear(), entering.ready())[1])
-    assert entering.get() == "guest-2"
-    while one.gate.let_through():
-        gevent.sleep(0)
-    assert not other.hear()
-    one.end()
-    other.end()
-
-
 # Tables
 
 
@@ -451,58 +345,3 @@ def test_nodes_with_other_tables_of_unicode_are_warned_of(
     claimers(engine.url, 1)
     (warning,) = [each.getMessage() for each in caplog.records if "Unicode" in each.getMessage()]
     assert "here 99.0.0" in warning
-
-
-# What fails halfway
-
-
-@pytest.fixture
-def gated(engine: RunningEngine) -> Iterator[tuple[GatedNodes, GatedNodes]]:
-    emptied(engine)
-    one, other = GatedNodes(engine), GatedNodes(engine)
-    yield one, other
-    one.end()
-    other.end()
-
-
-def test_a_hello_that_was_given_up_counts_nothing_in_a_new_life(
-    gated: tuple[GatedNodes, GatedNodes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one, other = gated
-    monkeypatch.setattr("geventchat.server.timeline.redis.asking._WAIT_SECONDS", 0.01)
-    one.gate.losing = True
-    with pytest.raises(Refused):
-        one.enter(b"c", "guest-1", None, account=False)
-    one.gate.let_through()
-    monkeypatch.undo()
-    one.gate.ended = True
-    other.begin_life(2)
-    other.gate.open = True
-    entering = gevent.spawn(other.enter, b"c", "guest-2", None, account=False)
-    until(lambda: (other.hear(), entering.ready())[1])
-    until(one.gate.let_through)
-    one.gate.ended = False
-    one.begin_life(2)
-    until(lambda: (one.gate.let_through(), one.claims.idle)[1])
-    one.gate.open = True
-    assert one.claims.known(b"c") == "guest-2"
-
-
-def test_a_client_is_held_though_it_came_again_and_was_not_admitted(
-    gated: tuple[GatedNodes, GatedNodes],
-) -> None:
-    one, other = gated
-    one.gate.open = other.gate.open = True
-    entering = gevent.spawn(one.enter, b"c", "guest-1", "Ann", account=False)
-    until(lambda: (one.hear(), entering.ready())[1])
-    one.gate.open = False
-    again = gevent.spawn(one.enter, b"c", "guest-2", "Ann", account=False)
-    gevent.sleep(0)
-    one.hold(b"c", "Ann", 60)
-    again.kill()
-    one.gate.open = True
-    while one.gate.let_through():
-        pass
-    until(lambda: one.claims.idle)
-    with pytest.raises(Refused, match="is held for its former user"):
-        other.claims.check("Ann")
