@@ -7,7 +7,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --no-emit-index-url --no-
 PAGE = tests/browser tests/page
 LOAD = tests/loadtests
 
-.PHONY: serve connect cluster load bench capacity soak test test-page test-load proof fuzz check format requirements clean
+.PHONY: serve connect cluster load bench capacity soak test test-nodes test-page test-load proof fuzz check format requirements clean
 
 serve: .venv/.installed
 	@.venv/bin/geventchat serve $(ARGS)
@@ -32,6 +32,9 @@ soak: .venv/.installed-dev
 
 test: .venv/.installed-dev
 	@.venv/bin/pytest $(addprefix --ignore=,$(PAGE) $(LOAD)) $(ARGS)
+
+test-nodes: .venv/.installed-dev
+	@CONVERSATION_NODES=2 .venv/bin/pytest tests/conversations $(ARGS)
 
 test-page: .venv/.installed-dev
 	@.venv/bin/pytest $(PAGE) $(ARGS)

@@ -5,7 +5,8 @@ the process can be ready to run and have no core; that says nothing about the se
 """
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -68,3 +69,11 @@ def _throttled() -> float:
                 if name == field:
                     return int(value) / unit
     return 0.0
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Check that a block takes less than so many seconds, but for what other programs took."""
+    began, before = time.monotonic(), Cores.now()
+    yield
+    assert time.monotonic() - began - Cores.now().lost_since(before) < seconds

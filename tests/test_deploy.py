@@ -181,8 +181,13 @@ def test_the_health_check_of_the_image_follows_its_server() -> None:
 
 
 def compose() -> dict[str, Any]:
-    """Return deploy/compose.yaml, as far as that uses YAML."""
-    text = (ROOT / "deploy" / "compose.yaml").read_text("utf-8")
+    """Return deploy/compose.yaml."""
+    return mapping("compose.yaml")
+
+
+def mapping(name: str) -> dict[str, Any]:
+    """Return a file of deploy/, as far as that uses YAML."""
+    text = (ROOT / "deploy" / name).read_text("utf-8")
     lines = [line for line in text.splitlines() if line.strip() and line.strip()[0] != "#"]
     return dict(_mapping(lines))
 

@@ -25,7 +25,7 @@ from tests.cores import Cores
 def test_the_first_line_has_the_address_and_where_messages_are_stored(tmp_path: Path) -> None:
     with serving() as process:
         line = first_line(process)
-        socket.create_connection(("127.0.0.1", port(line)), timeout=5).close()
+        socket.create_connection(("127.0.0.1", port(line)), timeout=20).close()
     assert f"geventchat {__version__} listening on" in line
     assert line.endswith(", messages kept in memory only, lost on exit\n")
 
@@ -78,7 +78,7 @@ def test_on_a_terminal_messages_are_shown_and_ctrl_c_is_a_key() -> None:
         shown = ""
         while "memory" not in shown:
             shown += os.read(terminal, 1_000).decode()
-        with closing(socket.create_connection(("127.0.0.1", port(shown)), timeout=5)) as client:
+        with closing(socket.create_connection(("127.0.0.1", port(shown)), timeout=20)) as client:
             client.sendall(b"\x1b[2Jhello\0q\0")
             while "disconnected" not in shown:
                 shown += os.read(terminal, 1_000).decode()

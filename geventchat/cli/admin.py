@@ -55,7 +55,7 @@ def admin(
 
     TARGET is a nick, an address or a room. `list` shows the rules in force. `end` ends a private
     room, by its name or as the log shows it: "private room 12". `recycle` replaces the workers of
-    the server that answers, one after the other.
+    the server that answers, without an outage.
     """
     if target is not None and action in _OF_ALL:
         raise BadOption("TARGET", target, f"{action} takes no target{_place(target)}")

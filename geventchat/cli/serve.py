@@ -106,7 +106,7 @@ def _serve(found: Resolved, reread: Callable[[], Resolved], worker: "Passed | No
                 for line in first_lines(config, server, _kept(config), server.operator_file):
                     console.line(line)
             else:
-                tether.ready(server.answer)
+                tether.ready(server.answer, server.close_doors)
                 gevent.spawn(_end_with_parent, tether, server, console)
             if tether is None or tether.number == 1:
                 for warning in world_readable(found):

@@ -36,7 +36,7 @@ class NodeLoad(msgspec.Struct):
     """The longest delay of its event loop in the last minute."""
 
 
-class Top(msgspec.Struct):
+class Top(msgspec.Struct, omit_defaults=True):
     """The busiest rooms and slowest clients of all nodes, in descending order."""
 
     rooms: list[BusyRoom]

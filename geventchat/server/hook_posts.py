@@ -61,21 +61,29 @@ class HookPosts:
     def _post(self, posting: Posting, client: Client, ends: "_Shutdown") -> Reply:
         hook = self._hub.people.hooks.find(posting.token)
         if hook is None:
-            return self._no_hook(client)
+            if (limited := self._count_wrong(client)) is not None:
+                return limited
+            self._hub.timeline.nodes.catch_up()  # it may have been made on another one just now
+            hook = self._hub.people.hooks.find(posting.token)
+        if hook is None:
+            return _said(404, _UNKNOWN)
         if (wait := self._pause(hook, posting.text)) > 0:
             return _too_many(wait)
         position = ends.outlasted(lambda: self._submit(hook, posting, client))
         body = msgspec.json.encode({"room": hook.room, "position": position})
         return Reply(200, body + b"\n", _JSON)
 
-    def _no_hook(self, client: Client) -> Reply:
-        """Answer a wrong token; a right one works however many wrong ones came before."""
+    def _count_wrong(self, client: Client) -> Reply | None:
+        """Count a wrong token; return the answer if there were too many.
+
+        A right one works however many wrong ones came before.
+        """
         now = time.monotonic()
         if client.anonymous or client.address not in self.policy.trust:
             if self._attempts.exceeded(client.address, now):
                 return _too_many(ATTEMPT_SECONDS)
             self._attempts.count(client.address, now)
-        return _said(404, _UNKNOWN)
+        return None
 
     def _pause(self, hook: Hook, text: str) -> float:
         """Return the seconds until a hook may post this; 0: it may now."""

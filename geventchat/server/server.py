@@ -279,7 +279,7 @@ class Server:
         end = time.monotonic() + self._config.drain_seconds
         self._stopping = True
         self._supervisor.stopping()
-        self._close_doors()
+        self.close_doors()
         self._admission.stop()
         self._hub.drain(self._config.drain_seconds / 2)
         self._hub.end_all(SHUTDOWN)
@@ -320,7 +320,8 @@ class Server:
         for door, proxies in zip(self._doors, (config.proxy, config.web_proxy), strict=False):
             door.believe(proxies, config.limits.handshake_seconds)
 
-    def _close_doors(self) -> None:
+    def close_doors(self) -> None:
+        """Accept no more connections; those that there are stay."""
         for door in self._doors:
             door.close()
 

@@ -26,6 +26,8 @@ RECYCLE: Final = b"c"
 """From a worker: an operator wants all workers replaced."""
 PAGE: Final = b"p"
 """From the parent, with a socket: answer the request that comes over it, as the admin port does."""
+LEAVE: Final = b"l"
+"""From the parent: accept no more clients, as others do in your place."""
 ALIVE_SECONDS: Final = 5.0
 """Between two signs of life."""
 
@@ -61,9 +63,12 @@ class Tether:
         self._socket = socket.socket(fileno=passed.tether)
         gevent.spawn(self._live)
 
-    def ready(self, answer: Callable[[socket.socket], None]) -> None:
-        """Report that the worker accepts clients; `answer` gets the connections of requests."""
-        gevent.spawn(self._hear, answer)
+    def ready(self, answer: Callable[[socket.socket], None], leave: Callable[[], None]) -> None:
+        """Report that the worker accepts clients.
+
+        `answer` gets the connections of requests; `leave` makes it accept no more clients.
+        """
+        gevent.spawn(self._hear, answer, leave)
         self._tell(READY)
 
     def recycle(self) -> None:
@@ -81,12 +86,14 @@ class Tether:
         except OSError:
             self.lost.set()
 
-    def _hear(self, answer: Callable[[socket.socket], None]) -> None:
+    def _hear(self, answer: Callable[[socket.socket], None], leave: Callable[[], None]) -> None:
         try:
             while True:
                 said, descriptors, _, _ = native.recv_fds(self._socket, 1, 1)
                 if not said:
                     break
+                if said == LEAVE:
+                    leave()
                 for each in descriptors:
                     os.set_inheritable(each, False)
                     answer(socket.socket(fileno=each))

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from loadtests.support.engine import REDIS, engine
 from loadtests.support.server import GEVENTCHAT, accepting
 
 SERVER_CORE, LOAD_CORE = 0, 1
+_READY_SECONDS = 30
 FIGURES = ("arrived_pct", "cpu_us_per_delivery", "p50_ms", "p99_ms", "idle_kb_per_conn")
 
 
@@ -52,6 +54,8 @@ class Bar:
 _WEB = "sqlite, WebSocket"
 _ENGINE = "on Redis"
 """The server with what it stores on Redis, fsynced before it is heard."""
+_WORKERS = "two workers on Redis"
+"""The same with `--workers 2`, both on the server's core: what each message costs, not how many."""
 _BY_WEB = {_WEB: "-proto ws"}
 
 BARS = {
@@ -82,6 +86,10 @@ BARS = {
         "-proto rich -n 5000 -s 1 -r 1 -d 1 -idle 10", ("sqlite", _WEB), by_server=_BY_WEB
     ),
     "idle-engine": Bar("-proto rich -n 10 -s 1 -r 1 -d 1 -idle 20", (_ENGINE,)),
+    "two-workers-2500": Bar("-proto rich -n 1000 -s 100 -r 2500 -d 8", (_ENGINE, _WORKERS)),
+    "two-workers-rooms-2500": Bar(
+        "-proto rich -n 2000 -rooms 200 -s 2000 -r 2500 -d 8", (_ENGINE, _WORKERS)
+    ),
     "slow-3000": Bar(
         "-proto rich -n 1000 -s 100 -r 3000 -d 8",
         ("sqlite", "sqlite, 10 never read"),
@@ -93,34 +101,56 @@ BARS = {
 class Running(NamedTuple):
     """A server that accepts connections."""
 
-    pid: int
+    pids: list[int]
+    """What serves clients: one process, or workers."""
     port: int
     web: int
     """Where only geventchat listens."""
     engine: int | None
     """The process of the engine that stores for it."""
 
+    @property
+    def pid(self) -> int:
+        """The first of `pids`."""
+        return self.pids[0]
+
 
 @contextlib.contextmanager
 def running(server: str, tools: Path) -> Iterator[Running]:
     """Run a server on its core; yield it once it accepts."""
-    port, web = free_port(), free_port()
+    port, web, admin = free_port(), free_port(), free_port()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        store = (
-            stack.enter_context(engine(Path(folder), core=LOAD_CORE)) if server == _ENGINE else None
-        )
+        on_engine = server in (_ENGINE, _WORKERS)
+        store = stack.enter_context(engine(Path(folder), core=LOAD_CORE)) if on_engine else None
         serve = [*GEVENTCHAT, "serve", "--port", str(port), "--web", f"127.0.0.1:{web}"]
         serve += ["--timeline"]
+        watched = ["--admin", f"127.0.0.1:{admin}"]
         command = {
             "limit": [str(tools / "limit"), str(port)],
             "redis": [REDIS, "--port", str(port), "--save", "", "--appendonly", "no"],
             "memory": [*serve, "memory:"],
             "sqlite": [*serve, f"sqlite:{folder}/bars.db"],
             _ENGINE: [*serve, store.url if store else ""],
+            _WORKERS: [*serve, store.url if store else "", "--workers", "2", *watched],
         }[server.partition(",")[0]]
         process = stack.enter_context(accepting(command, port, SERVER_CORE))
-        yield Running(process, port, web, store.pid if store else None)
+        pids = workers(process, admin) if server == _WORKERS else [process]
+        yield Running(pids, port, web, store.pid if store else None)
+
+
+def workers(parent: int, admin: int) -> list[int]:
+    """Wait until all workers of a parent accept connections; return their process ids."""
+    end = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < end:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{admin}/healthz", timeout=5),
+        ):
+            children = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+            return [int(each) for each in children.split()]
+        time.sleep(0.1)
+    raise OSError("the workers are not ready in time")
 
 
 def measure(bar: Bar, server: str, tools: Path) -> dict[str, float]:
@@ -133,6 +163,7 @@ def measure(bar: Bar, server: str, tools: Path) -> dict[str, float]:
         blast = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         members = int(load.split("-n ")[1].split()[0])
         late = bystander(run.port, start=4 + members / 900, seconds=4) if bar.aside else {}
+        late |= costs(blast, run, load) if _WORKERS in bar.servers else {}
         output, _ = blast.communicate()
         if run.engine is not None:
             used = cpu_seconds(run.engine) - used
@@ -140,6 +171,28 @@ def measure(bar: Bar, server: str, tools: Path) -> dict[str, float]:
             late["engine_us_per_message"] = used * 1e6 / messages(load)
     figures = dict(pair.split("=") for pair in output.split())
     return {k: float(figures[k]) for k in (*FIGURES, "idle_cpu_cores") if k in figures} | late
+
+
+def costs(blast: "subprocess.Popen[str]", run: Running, load: str) -> dict[str, float]:
+    """Return what the last seconds of a load cost each of the processes, and what the engine."""
+    looks: list[list[float]] = []
+    while blast.poll() is None:
+        looks.append([time.monotonic(), *map(cpu_seconds, [*run.pids, run.engine])])
+        time.sleep(0.05)
+    options = load.split()
+    rate, measured, members, rooms = (
+        float(options[options.index(name) + 1]) if name in options else 1
+        for name in ("-r", "-d", "-n", "-rooms")
+    )
+    last = [look for look in looks if look[0] <= looks[-1][0] - 0.5]
+    first = next(look for look in last if look[0] >= last[-1][0] - (measured - 2))
+    seconds, *used = (then - before for before, then in zip(first, last[-1], strict=True))
+    *served, stored = used
+    return {
+        "us_per_delivery": sum(served) * 1e6 / (seconds * rate * members / rooms),
+        "engine_us": stored * 1e6 / (seconds * rate),
+        **{f"cores_{number}": each / seconds for number, each in enumerate(served, 1)},
+    }
 
 
 def messages(load: str) -> float:
@@ -195,7 +248,7 @@ def main() -> int:
     if unknown := [name for name in asked.names if name not in BARS]:
         parser.error(f"unknown bar {unknown[0]}; choose from {', '.join(BARS)}")
     names = asked.names or [*BARS]
-    needs_redis = any({"redis", _ENGINE} & {*BARS[name].servers} for name in names)
+    needs_redis = any({"redis", _ENGINE, _WORKERS} & {*BARS[name].servers} for name in names)
     if needs_redis and not shutil.which(REDIS):
         parser.error("redis-server is not installed; name the bars without it")
     os.sched_setaffinity(0, {LOAD_CORE})

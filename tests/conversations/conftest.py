@@ -10,6 +10,8 @@ from geventchat.server.server import Server
 from tests.conversations import nodes
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.control import beside
+from tests.conversations.nodes import NODES
+from tests.conversations.one_node import OF_ONE_NODE
 from tests.conversations.operators import TOKEN
 from tests.conversations.peers import Bystanders
 from tests.conversations.stored import OF_ONE_STORE, ON_ENGINE, placed
@@ -62,7 +64,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out, where all is stored on an engine, what is about other stores."""
     if ON_ENGINE:
         names = ({item.path.stem, item.name.partition("[")[0]} for item in items)
-        items[:] = [item for item in items if not OF_ONE_STORE & next(names)]
+        left_out = OF_ONE_STORE | (OF_ONE_NODE if NODES > 1 else frozenset())
+        items[:] = [item for item in items if not left_out & next(names)]
 
 
 @pytest.fixture

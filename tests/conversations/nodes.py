@@ -22,6 +22,8 @@ NODES: Final = int(os.environ.get("CONVERSATION_NODES", "1"))
 _SECONDS: Final = 20.0
 _dealt: Final[dict[tuple[str, int], Iterator[tuple[str, int]]]] = {}
 """By each address of the first server: the next node that somebody is sent to who goes there."""
+_addresses: Final[dict[Server, list[tuple[str, int]]]] = {}
+"""Of the first of some nodes."""
 _running: Final[list[Sequence[Server]]] = []
 
 
@@ -39,6 +41,7 @@ def start(config: Config, *, ticking: bool = True) -> Server:
         raise
     if NODES > 1:
         _running.append(servers)
+        _addresses[servers[0]] = [*servers[0].addresses, *servers[0].web_addresses]
         _deal([each.addresses for each in servers])
         _deal([each.web_addresses for each in servers])
     return servers[0]
@@ -50,12 +53,12 @@ def _deal(addresses: Sequence[Sequence[tuple[str, int]]]) -> None:
 
 
 def stop(server: Server) -> None:
-    """Stop a server, and the other nodes beside it."""
+    """Stop a server, and the other nodes beside it, unless that was done."""
     nodes = beside(server)
     if nodes in _running:
         _running.remove(nodes)
-    for each in [*server.addresses, *server.web_addresses]:
-        _dealt.pop(each, None)
+        for address in _addresses.pop(server, ()):
+            _dealt.pop(address, None)
     gevent.joinall([gevent.spawn(each.stop) for each in nodes], raise_error=True)
 
 
@@ -86,6 +89,8 @@ def _is_level(nodes: Sequence[Server]) -> bool:
     if any(each._hub.submissions._waiting or not each._hub.delivery.idle for each in nodes):
         return False
     if len({each._feed.passed for each in timelines}) > 1:
+        return False
+    if not all(each.nodes._claims.idle for each in timelines):
         return False
     lives = [each.nodes._live for each in timelines if hasattr(each.nodes, "_live")]
     return all(

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from tests.conversations.chat import Chat
+from tests.conversations.nodes import beside
 from tests.conversations.peers import Plain, Rich, of
 
 TOKEN: Final = "the-token-of-a-test"
@@ -27,6 +28,12 @@ def admin(peer: Rich, action: str, target: str | None = None, **fields: Any) -> 
     assert answer["type"] == "admin", answer
     assert answer["action"] == action
     return answer
+
+
+def set_clock(chat: Chat, seconds: float) -> None:
+    """Let it be some seconds after 1970 for the rules, on all nodes."""
+    for each in beside(chat.server):
+        each._policy.clock = lambda: seconds
 
 
 def forbidden(peer: Rich, kind: str, **fields: Any) -> str:

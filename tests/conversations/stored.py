@@ -37,16 +37,18 @@ OF_ONE_STORE = frozenset({
     "test_positions_continue_when_the_clock_is_set_back",
     # Whether a message is stored in the round of the loop in which it comes.
     "test_requests_of_a_kicked_client_have_no_effect",
+    # Whether others may decide while one that decides waits for the disk.
+    "test_what_operators_decide_during_a_sign_in_holds_for_it",
     # Its index, its settings, the files beside it.
     "test_a_reload_never_removes_the_password",
     "test_rules_survive_a_restart",
+    "test_rules_that_cannot_be_saved_apply_and_are_reported",
     "test_search_says_that_it_is_not_available_while_the_chat_goes_on",
     "test_searches_of_one_client_take_one_place_and_of_many_are_refused",
     "test_the_frame_limit_the_hosts_and_the_origins_can_be_changed",
     "test_without_search_no_index_is_left_that_would_keep_redacted_texts",
 })  # fmt: skip
 """Tests, and modules, about something that is different on an engine."""
-
 _stack = ExitStack()  # the engine ends with this process
 _engines: list[RunningEngine] = []
 _databases = cycle(range(16))

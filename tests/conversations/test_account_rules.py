@@ -11,6 +11,7 @@ from geventchat.server.access.credentials import ATTEMPTS
 from geventchat.server.people.login import Login
 from geventchat.server.people.records import Kept
 from tests.conversations.chat import Chat, chatting
+from tests.conversations.nodes import beside, level
 from tests.conversations.operators import TOKEN
 from tests.conversations.peers import Plain, Rich
 from tests.conversations.signed_in import PASSWORD, device, registered
@@ -90,17 +91,19 @@ def test_an_account_that_is_removed_meanwhile_gets_no_password(
     moderated: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ann, olga, otto = registered(moderated, "Ann"), operator(moderated), moderated.rich(token=TOKEN)
-    people = moderated.server._hub.people
-    hashed = people.passwords.hash
+    hashed = moderated.server._hub.people.passwords.hash
 
     def meanwhile(password: str) -> str:
         assert otto.ask("accounts", action="remove", nick="Ann")["type"] == "accounts"
         return hashed(password)
 
-    monkeypatch.setattr(people.passwords, "hash", meanwhile)
+    for each in beside(moderated.server):
+        monkeypatch.setattr(each._hub.people.passwords, "hash", meanwhile)
     answer = olga.ask("accounts", action="password", nick="Ann", password="battery staple")
     assert answer["code"] == "no_such_nick"
-    assert people.accounts[ann.welcome["account"]].password == ""
+    level()
+    for each in beside(moderated.server):
+        assert each._hub.people.accounts[ann.welcome["account"]].password == ""
 
 
 def test_accounts_are_listed_by_the_page(moderated: Chat) -> None:

@@ -3,7 +3,15 @@
 import pytest
 
 from tests.conversations.chat import Chat, drop
-from tests.conversations.operators import NOTICE, admin, banned, elsewhere, forbidden, operator
+from tests.conversations.operators import (
+    NOTICE,
+    admin,
+    banned,
+    elsewhere,
+    forbidden,
+    operator,
+    set_clock,
+)
 from tests.conversations.peers import Bystanders, of, texts
 
 
@@ -84,10 +92,9 @@ def test_a_ban_expires(moderated: Chat) -> None:
     olga, eve = operator(moderated), moderated.rich("Eve")
     until = admin(olga, "ban", "Eve", seconds=3600)["rules"][0]["until"]
     assert " until 20" in eve.closing()[-1]["text"]
-    policy = moderated.server._policy
-    policy.clock = lambda: until / 1000 - 1
+    set_clock(moderated, until / 1000 - 1)
     banned(moderated, nick="Eve")
-    policy.clock = lambda: until / 1000
+    set_clock(moderated, until / 1000)
     assert moderated.rich("Eve", client=eve.client).nick == "Eve"
     assert admin(olga, "list")["total"] == 0
 

@@ -4,7 +4,7 @@ import re
 
 from tests.conversations.chat import Chat, drop
 from tests.conversations.conftest import BOTH_DOORS
-from tests.conversations.operators import NOTICE, admin, elsewhere, muted, operator
+from tests.conversations.operators import NOTICE, admin, elsewhere, muted, operator, set_clock
 from tests.conversations.peers import Bystanders, of, texts
 
 pytestmark = BOTH_DOORS
@@ -74,10 +74,9 @@ def test_a_mute_expires_and_another_still_applies(moderated: Chat) -> None:
     olga, eve = operator(moderated), moderated.rich("Eve")
     until = admin(olga, "mute", "Eve", seconds=60, target_type="client")["rules"][0]["until"]
     admin(olga, "mute", "Eve", seconds=120, target_type="nick")
-    policy = moderated.server._policy
-    policy.clock = lambda: until / 1000
+    set_clock(moderated, until / 1000)
     assert muted(eve, "say", room="lobby", text="hear me")
-    policy.clock = lambda: until / 1000 + 61
+    set_clock(moderated, until / 1000 + 61)
     eve.say("lobby", "hear me")
     assert texts(eve.posts(1)) == ["hear me"]
 

@@ -9,10 +9,11 @@ from typing import Any
 import gevent
 import pytest
 
+from geventchat.config import BadSetting
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.operators import TOKEN, admin, banned, operator
 from tests.conversations.peers import Rich, of
-from tests.engines import RunningEngine
+from tests.engines import RunningEngine, running
 
 _keys = count(1)
 
@@ -20,27 +21,28 @@ _keys = count(1)
 class Nodes:
     """Servers on one engine, each with an operator file of its own."""
 
-    def __init__(self, stack: ExitStack, url: str, folder: Path) -> None:
-        self._stack, self._url, self._folder = stack, url, folder
+    def __init__(self, stack: ExitStack, engine: RunningEngine, folder: Path) -> None:
+        self._stack, self._url, self._folder = stack, engine.url, folder
+        self.engine = engine
         self._count = 0
 
-    def start(self, **limits: Any) -> Chat:
-        """Start one more server."""
-        self._count += 1
-        file = self._folder / f"operator-{self._count}"
+    def start(self, number: int | None = None, **limits: Any) -> Chat:
+        """Start one more server, or the one that had a number again."""
+        self._count += number is None
+        file = self._folder / f"operator-{number or self._count}"
         file.write_text(f"{TOKEN}\n")
         options = {"operator_file": str(file)}
         return self._stack.enter_context(chatting(self._url, options=options, clock=True, **limits))
 
 
 @pytest.fixture
-def nodes(tmp_path: Path, engines: Callable[[str], RunningEngine]) -> Iterator[Nodes]:
-    with ExitStack() as stack:
-        yield Nodes(stack, engines("valkey").url, tmp_path)
+def nodes(tmp_path: Path) -> Iterator[Nodes]:
+    with running("valkey") as engine, ExitStack() as stack:
+        yield Nodes(stack, engine, tmp_path)
 
 
 def wait_until(holds: Callable[[], object]) -> None:
-    with gevent.Timeout(10):
+    with gevent.Timeout(20):
         while not holds():
             gevent.sleep(0.01)
 
@@ -119,3 +121,44 @@ def test_all_servers_of_a_store_may_be_restarted_without_losing_a_rule(nodes: No
     one.stop()
     two.stop()
     assert banned(nodes.start(), nick="Bob")
+
+
+def test_an_engine_that_loses_everything_gets_the_rules_from_the_nodes(nodes: Nodes) -> None:
+    one, two = nodes.start(), nodes.start()
+    admin(operator(one), "ban", "Bob", target_type="nick")
+    wait_until(two.server._policy.rules.all)
+    epoch = one.server._timeline.epoch
+    nodes.engine.call("FLUSHALL")
+    timelines = [each.server._timeline for each in (one, two)]
+    wait_until(lambda: all(each.epoch != epoch for each in timelines))
+    late = nodes.start()
+    wait_until(late.server._policy.rules.all)  # it may have come before they were written
+    for server in (one, two, late):
+        assert banned(server, nick="Bob")
+
+
+def test_an_engine_that_has_lost_everything_gets_the_rules_from_the_copy_of_a_node(
+    nodes: Nodes,
+) -> None:
+    one = nodes.start()
+    admin(operator(one), "ban", "Bob", target_type="nick")
+    copy = one.server._policy._file
+    assert copy is not None
+    wait_until(copy.load)
+    one.stop()
+    nodes.engine.call("FLUSHALL")
+    assert banned(nodes.start(1), nick="Bob")
+    assert banned(nodes.start(), nick="Bob")
+
+
+def test_a_node_does_not_start_without_its_engine_and_so_never_without_the_rules(
+    nodes: Nodes,
+) -> None:
+    one = nodes.start()
+    admin(operator(one), "ban", "Bob", target_type="nick")
+    one.stop()
+    nodes.engine.stop()
+    with pytest.raises(BadSetting):
+        nodes.start(1)
+    nodes.engine.start(sleep=gevent.sleep)
+    assert banned(nodes.start(1), nick="Bob")

@@ -11,6 +11,7 @@ import pytest
 
 from geventchat.server.server import Server
 from geventchat.server.session import sender
+from tests.conversations import nodes
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.conftest import serving
 from tests.conversations.peers import Plain, Rich, encode, of, texts
@@ -19,7 +20,7 @@ from tests.conversations.peers import Plain, Rich, encode, of, texts
 @contextmanager
 def stopping(server: Server) -> Iterator[None]:
     """Stop a server while its clients read; it has stopped at the end of the block."""
-    stop = gevent.spawn(server.stop)
+    stop = gevent.spawn(nodes.stop, server)
     yield
     stop.get(timeout=20)
 
@@ -209,6 +210,6 @@ def test_a_client_that_does_not_close_does_not_delay_shutdown(
     """Clients have a moment to read the farewell; then the server ends anyway."""
     monkeypatch.setattr(sender, "_GOODBYE_SECONDS", 0.05)
     ann, plain = chat.rich(), chat.plain()
-    chat.server.stop()
+    nodes.stop(chat.server)
     assert ann.closing()[-1]["code"] == "shutdown"
     assert len(plain.rest()) == 1

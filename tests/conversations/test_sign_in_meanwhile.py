@@ -7,6 +7,7 @@ import pytest
 from geventchat.protocol.errors import Refused
 from geventchat.server.people.account import Account
 from geventchat.server.people.records import Kept
+from tests.conversations import nodes
 from tests.conversations.chat import Chat
 from tests.conversations.peers import Rich
 from tests.conversations.signed_in import PASSWORD
@@ -18,17 +19,17 @@ def while_saving(
     chat: Chat, monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]
 ) -> list[bool]:
     """Do something while the first account is being stored; return whether that was done."""
-    people = chat.server._hub.people
-    save = people.save
     done: list[bool] = []
+    for node in nodes.beside(chat.server):
+        people = node._hub.people
 
-    def meanwhile(*changed: Kept) -> None:
-        if not done and any(isinstance(each, Account) for each in changed):
-            done.append(True)
-            act()
-        save(*changed)
+        def meanwhile(*changed: Kept, save: Callable[..., None] = people.save) -> None:
+            if not done and any(isinstance(each, Account) for each in changed):
+                done.append(True)
+                act()
+            save(*changed)
 
-    monkeypatch.setattr(people, "save", meanwhile)
+        monkeypatch.setattr(people, "save", meanwhile)
     return done
 
 
@@ -62,12 +63,17 @@ def failing(*_: Kept) -> None:
     raise Refused("storage", "The server could not store that. Try again.")
 
 
+def fail_to_save(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    for node in nodes.beside(chat.server):
+        monkeypatch.setattr(node._hub.people, "save", failing)
+
+
 def test_a_guest_that_could_not_be_registered_hears_which_nick_it_has(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others have heard of it already."""
     guest = chat.rich("Bob")
-    monkeypatch.setattr(chat.server._hub.people, "save", failing)
+    fail_to_save(chat, monkeypatch)
     guest.tell("register", nick="Ann", password=PASSWORD, id="1")
     heard = guest.hear(lambda event: event.get("id") == "1")
     assert [(event["type"], event.get("nick")) for event in heard] == [
@@ -81,7 +87,7 @@ def test_a_guest_keeps_its_nick_if_its_account_could_not_be_stored(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guest = chat.rich("Ann", client=CLIENT)
-    monkeypatch.setattr(chat.server._hub.people, "save", failing)
+    fail_to_save(chat, monkeypatch)
     account = {"nick": "Ann", "password": PASSWORD, "register": True}
     assert chat.refused(client=CLIENT, account=account)[-1]["code"] == "account"
     assert chat.rich("Bob").ask("nick", nick="Ann")["code"] == "nick_in_use"

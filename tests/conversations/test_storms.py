@@ -12,6 +12,7 @@ import pytest
 from geventchat.server.search.indexed import _MOST_WAITING, IndexedSearch
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.devices import private_room, registered
+from tests.conversations.nodes import beside
 from tests.conversations.operators import TOKEN, operator
 from tests.conversations.peers import Rich, encode, of, texts
 from tests.conversations.test_search import until
@@ -175,7 +176,7 @@ def stranger(chat: Chat, *args: Any, **options: Any) -> Rich:
 
 def wait_throttled(chat: Chat) -> None:
     with gevent.Timeout(20):
-        while not chat.server._admission.counts["pauses"]:
+        while not any(node._admission.counts["pauses"] for node in beside(chat.server)):
             gevent.sleep(0.001)
 
 
@@ -213,15 +214,16 @@ def test_a_stranger_searches_at_the_rate_limit(
     strict: Chat, found: Rich, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of which each search takes three messages."""
-    index, searches = strict.server._hub.search, []
-    assert index is not None
-    find = index.find
+    searches: list[Any] = []
+    for node in beside(strict.server):
+        index = node._hub.search
+        assert index is not None
 
-    def count(query: Any, *args: Any, **options: Any) -> Any:
-        searches.append(query)
-        return find(query, *args, **options)
+        def count(query: Any, *args: Any, find: Any = index.find, **options: Any) -> Any:
+            searches.append(query)
+            return find(query, *args, **options)
 
-    monkeypatch.setattr(index, "find", count)
+        monkeypatch.setattr(index, "find", count)
     eve = stranger(strict, "Eve")
     eve.send(SEARCH * 50)
     wait_throttled(strict)

@@ -1,6 +1,7 @@
 """`make proof`: kill a server repeatedly under load, and check that no message was lost.
 
 python -m tests.proof [--timeline sqlite] [--rounds 200] [--clients 50] [--seed N]
+python -m tests.proof --nodes 3             # on one engine
 python -m tests.proof --bugs [NAME …]       # inject each bug, and check that it is caught
 """
 
@@ -29,6 +30,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--faults", nargs="+", default=(), metavar="NAME", help="these alone")
     parser.add_argument("--lose", nargs="?", const="", metavar="HOW", help="also lose history")
+    parser.add_argument("--nodes", type=int, default=1, metavar="N", help="on one engine")
     parser.add_argument("--keep", type=int, metavar="N", help="keep N posts in each room")
     parser.add_argument("--bugs", nargs="*", metavar="NAME", help="inject these bugs, or all")
     options = parser.parse_args()
@@ -36,6 +38,8 @@ def main() -> int:
     if options.bugs is not None:
         every = [bug.__name__ for bug in bugs.OF_STORES[options.timeline]]
         return _catch_bugs(options.timeline, options.bugs or every, options.seed)
+    if options.nodes > 1 and options.timeline == "sqlite":
+        options.timeline = "valkey"
     plan = Plan(
         options.rounds,
         options.clients,
@@ -44,6 +48,7 @@ def main() -> int:
         faults=tuple(options.faults),
         lose=options.lose,
         keep=options.keep,
+        nodes=options.nodes,
     )
     return _prove(plan)
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from tests.proof import changes, facts
+from tests.proof import changes, facts, nicks
 
 CHECKS = (
     "lost", "doubled", "invented", "changed", "misplaced", "hole", "ghost",
     "misnumbered", "unnoticed", "lied", "overcautious", "unheard", "late", "stale", "resurrected",
     "remains", "forgotten", "receded", "leaked", "miscounted", "denied", "deaf", "usurped",
-    "leftover",
+    "leftover", "shared", "lingering", "unbanned",
 )  # fmt: skip
 PLAIN = "q"
 """Begins the names of plain clients."""
@@ -156,6 +156,7 @@ def check(run: Run) -> Verdict:
     _check_epochs(run, verdict)
     changes.check(run, by_client, verdict)
     facts.check(run, by_client, verdict)
+    nicks.check(run, by_client, verdict)
     return verdict
 
 
@@ -296,7 +297,7 @@ def _check_denied(run: Run, verdict: Verdict) -> None:
 def _check_epochs(run: Run, verdict: Verdict) -> None:
     """The epoch is another if history was lost, and only then; and what the nemesis noted."""
     for line in run.lines:
-        if line[1] in ("deaf", "usurped"):
+        if line[1] in ("deaf", "usurped", "unbanned"):
             verdict.add(line[1], line[3])
     epochs = {line[4] for line in run.lines if line[1] == "joined"}
     if run.epoch in run.over:

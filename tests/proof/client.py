@@ -24,7 +24,7 @@ from tests.proof import people
 from tests.proof.checker import PLAIN
 from tests.proof.log import Chat, LoggingReader, begin
 from tests.proof.plain import shout
-from tests.proof.talk import FAILURES, ROOMS, Author, listen, talk
+from tests.proof.talk import FAILURES, ROOMS, Author, contend, listen, talk
 
 _LEVEL_SECONDS: Final = 45
 _TRIED: Final = 40
@@ -44,7 +44,7 @@ def main() -> None:
 def _run(port: int, numbers: range, seed: int, cast: dict[str, Any] | None) -> None:
     first, stop, since = numbers[0], Signal(), numbers[0] // 10 % 2 == 1
     private = f"{'since' if since else 'plan'}-{first}"
-    dice = [random.Random(seed * 1_000 + number) for number in range(3 * len(numbers))]
+    dice = [random.Random(seed * 1_000 + number) for number in range(4 * len(numbers))]
     if cast is None:
         chats = [Chat(port, f"c{n}", nick=f"c{n}", rooms=ROOMS) for n in numbers]
     else:
@@ -61,6 +61,8 @@ def _run(port: int, numbers: range, seed: int, cast: dict[str, Any] | None) -> N
         gevent.spawn(talk, chat, authors[chat.person or chat.name], dice.pop(), stop)
         for chat in chats
     ]
+    guests = [chat for chat in chats if chat.person is None]
+    doing += [gevent.spawn(contend, chat, dice.pop(), stop) for chat in guests]
     doing.append(gevent.spawn(shout, f"{PLAIN}{first}", port, dice.pop(), stop))
     if cast is not None:
         doing += [
@@ -95,6 +97,10 @@ def _end(chats: list[Chat], tops: dict[str, int]) -> None:
     for chat in chats:
         with suppress(*FAILURES):
             chat.ping()  # behind all that was delivered
+        chat.note("is", None, chat.nick)
+        for room in ROOMS:
+            with suppress(*FAILURES):
+                chat.note("who", room, chat.who(room).nicks)
         cursors = chat.cursors
         chat.note("end", {room: at and at.position for room, at in cursors.items()})
         for room, at in cursors.items() if chat.person is not None else ():

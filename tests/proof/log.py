@@ -5,14 +5,16 @@ monotonic, in nanoseconds: time, kind, client, details. The room, if any, comes 
 """
 
 import json
+import os
 import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
-from geventchat.client import Connection, Edited, Joined, Left, Post, Read, Redacted
+from geventchat.client import Connection, Edited, Joined, Left, Post, Read, Redacted, Renamed
 from geventchat.client import connection as library
 from geventchat.client.reader import Reader
 from geventchat.client.socket_link import SocketLink
@@ -20,6 +22,9 @@ from geventchat.protocol.events import AnyEvent
 from geventchat.protocol.requests import Cursor, SignIn
 from geventchat.server.people.login import digest
 from tests.proof.server import ADDRESS
+
+_turns = count(os.getpid())  # not all processes begin with the same node
+_only: list[str] = []
 
 
 class Chat(Connection):
@@ -71,6 +76,8 @@ class LoggingReader(Reader):
                 self.asked.pop(room, None)
                 self.epochs.pop(room, None)
                 self._note("left", room, event.reason)
+            case Renamed(nick=nick):
+                self._note("named", None, nick)
             case Read(room=room):
                 self._note("mark", room, event.position)
         super()._handle(event, frame_bytes)
@@ -80,7 +87,9 @@ class LoggingReader(Reader):
         self.asked = {room: [at.epoch, at.position] if at else None for room, at in rooms.items()}
         self.epochs: dict[str, str] = {}
         self._note("opens")
-        return super()._open(nick, rooms)
+        link = super()._open(nick, rooms)
+        self._note("named", None, self.nick)
+        return link
 
     def _note(self, kind: str, *what: object) -> None:
         write(self.name, kind, *what)
@@ -99,8 +108,21 @@ def begin(file: TextIO) -> Iterator[None]:
 
 
 def host() -> str:
-    """Return the address of the server that serves now."""
-    return Path(LoggingReader.file.name).with_name(ADDRESS).read_text("ascii")
+    """Return the address of the server that serves now, or of the nodes in turn."""
+    if _only:
+        return _only[-1]
+    hosts = Path(LoggingReader.file.name).with_name(ADDRESS).read_text("ascii").split()
+    return hosts[next(_turns) % len(hosts)]
+
+
+@contextmanager
+def at(host: str) -> Iterator[None]:
+    """Have whatever connects within the block connect to one node."""
+    _only.append(host)
+    try:
+        yield
+    finally:
+        _only.pop()
 
 
 def write(name: str, kind: str, *what: object) -> None:

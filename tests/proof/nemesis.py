@@ -13,16 +13,22 @@ from typing import Final
 
 from tests.proof import clients as processes
 from tests.proof import contents, log
+from tests.proof.bans import Bans
 from tests.proof.checker import Run
 from tests.proof.clients import Clients
 from tests.proof.moments import FIRST_BOOT
 from tests.proof.probe import DEAF_SECONDS, Probe
-from tests.proof.server import Failed, Server
+from tests.proof.server import FENCED, Failed, Server
 from tests.proof.stores import STORES
-from tests.proof.stores.base import Fault, Scene, Store
+from tests.proof.stores.base import CUT_OFF, Fault, Scene, Store
 
 NAME: Final = "nemesis"
 """Whose lines in the log are about what was done to the server, and what it did then."""
+_DRAIN_SECONDS: Final = 15.0
+_COMPARED_SECONDS: Final = 3.0
+"""After so long all nodes have found in an engine that was restarted what they know."""
+_HELD_SECONDS: Final = 9.0
+"""After so long nobody is listed any more who was lost, on a node that has ended either."""
 _PROBED: Final = 0.5
 """The share of rounds after which it is waited until the server stores and delivers again."""
 
@@ -45,6 +51,8 @@ class Plan:
     """Beginnings of the names of other faults, if not all."""
     lose: str | None = None
     """Lose history once, half way: a beginning of the name of a loss, empty for the first."""
+    nodes: int = 1
+    """On how many nodes the clients are."""
     keep: int | None = None
     """How many posts of each room are kept, if not all."""
     late_seconds: float | None = 600.0
@@ -64,25 +72,36 @@ def run(plan: Plan, folder: Path) -> tuple[Run, Counter[str], list[float]]:
         stack.callback(server.kill)
         server.start(FIRST_BOOT)
         faults["kill at first boot"] += not server.runs()
-        server.start()
+        nodes = [server]
+        nodes += [server.another(n, store.timeline_of(n)) for n in range(1, plan.nodes)]
+        server.hosts += [each.host for each in nodes if plan.nodes > 1]
+        for node in nodes:
+            stack.callback(node.kill)
+            node.start()
         # After a loss nobody knows who has an account: then all are guests.
         cast = "" if plan.lose is not None else processes.cast(plan.clients, server)
         clients = stack.enter_context(Clients(folder, plan.clients, plan.seed, server, cast))
         clients.expect("ready")
         notes = stack.enter_context((folder / "nemesis.jsonl").open("w", encoding="utf-8"))
         stack.enter_context(log.begin(notes))
-        scene = Scene(server, clients, dice, stack, _note)
-        probe = Probe(server.port)
+        scene = Scene(server, nodes, clients, dice, stack, _note)
+        probe = Probe(server.port, server.hosts)
+        bans = Bans(folder, scene)
         for number in range(plan.rounds):
             _round(plan, store, scene, faults)
             if plan.lose is not None and number == plan.rounds // 2:
                 _inject(_loss(store, plan.lose), store.losses, scene, faults)
             _revive(scene, faults)
-            if dice.random() < _PROBED and not probe.hears():
-                scene.note("deaf", f"nothing was stored and delivered for {DEAF_SECONDS:g} s")
+            if dice.random() < _PROBED:
+                if not probe.hears():
+                    scene.note("deaf", f"nothing was stored and delivered for {DEAF_SECONDS:g} s")
+                elif plan.nodes > 1:
+                    bans.try_one()
         time.sleep(1.0)
         clients.tell("stop")
         clients.expect("silent")
+        if plan.nodes > 1:
+            time.sleep(_HELD_SECONDS)
         judged = store.read()
         judged.lost = plan.lose is not None
         if plan.late_seconds is not None and plan.lose is None:
@@ -91,19 +110,25 @@ def run(plan: Plan, folder: Path) -> tuple[Run, Counter[str], list[float]]:
         tops = {names.get(post.room, post.room): post.position for post in judged.stored}
         clients.tell(json.dumps(tops))
         clients.end()
-        scene.server.signal(signal.SIGTERM)
-        if not scene.server.wait(15):
-            raise Failed("the server does not end")
+        for node in nodes:
+            node.signal(signal.SIGTERM)
+        if not all(node.wait(15) for node in nodes):
+            raise Failed("a server does not end")
     judged.load([*clients.files, notes.name])
     judged.recovered = probe.seconds
     return judged, faults, server.ready_seconds
 
 
 def _options(plan: Plan, folder: Path) -> list[str]:
-    if plan.keep is None:
+    limits = []
+    if plan.keep is not None:
+        limits.append(f"history_posts_per_room = {plan.keep}")
+    if plan.nodes > 1:
+        limits.append("nick_hold_seconds = 2")
+    if not limits:
         return []
     settings = folder / "settings.toml"
-    settings.write_text(f"[limits]\nhistory_posts_per_room = {plan.keep}\n", "ascii")
+    settings.write_text("\n".join(["[limits]", *limits, ""]), "ascii")
     return ["--config", str(settings)]
 
 
@@ -119,14 +144,21 @@ def _loss(store: Store, name: str) -> str:
 def _round(plan: Plan, store: Store, scene: Scene, faults: Counter[str]) -> None:
     """Inject a fault, or kill the server, or both."""
     dice = scene.dice
+    scene.server = dice.choice(scene.nodes)
     every = {
         name: fault
         for name, fault in {**_FAULTS, **store.faults}.items()
         if not plan.faults or name.startswith(plan.faults)
     }
+    if plan.nodes > 1:  # one that is killed with the engine cannot say what it has seen
+        every.pop("engine and server killed", None)
     if dice.random() < store.fault_share:
-        _inject(dice.choice(list(every)), every, scene, faults)
+        name = dice.choice(list(every))
+        _inject(name, every, scene, faults)
+        if plan.nodes > 1 and name.startswith("engine"):
+            time.sleep(_COMPARED_SECONDS)
     if dice.random() < store.kill_share:
+        scene.server = dice.choice(scene.nodes)
         if dice.random() < plan.at_random:
             _kill_at_random(scene, faults)
         else:
@@ -135,6 +167,7 @@ def _round(plan: Plan, store: Store, scene: Scene, faults: Counter[str]) -> None
 
 def _inject(name: str, among: Mapping[str, Fault], scene: Scene, faults: Counter[str]) -> None:
     scene.note("fault", name)
+    scene.cut_off = name in CUT_OFF
     among[name](scene)
     scene.note("over", name)
     faults[name] += 1
@@ -183,13 +216,21 @@ def _kill_at(moment: str, scene: Scene, faults: Counter[str]) -> None:
 
 
 def _revive(scene: Scene, faults: Counter[str]) -> None:
-    """Start the server again if it has ended by itself, which it may while it is starting."""
-    server = scene.server
-    if server.runs():
-        return
-    faults["server ended while it started"] += not server.ready
-    if server.ready:
-        scene.note("deaf", f"the server ended by itself with exit code {server.exit_code}")
-    server.start()
-    if not server.runs():
-        raise Failed(f"the server does not start: exit code {server.exit_code}")
+    """Start each server again that has ended by itself.
+
+    It may while it is starting; and a node may that the others took for dead while it was cut off.
+    """
+    for node in scene.nodes:
+        if node.runs() and not node.has_logged("shutting down: "):
+            continue
+        node.wait(_DRAIN_SECONDS)
+        if not node.ready:
+            faults["server ended while it started"] += 1
+        elif node.has_logged(FENCED) and scene.cut_off:
+            faults["node taken for dead"] += 1
+        else:
+            scene.note("deaf", f"the server ended by itself with exit code {node.exit_code}")
+        node.start()
+        if not node.runs():
+            raise Failed(f"the server does not start: exit code {node.exit_code}")
+    scene.cut_off = False

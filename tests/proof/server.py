@@ -14,7 +14,9 @@ from loadtests.support.address import free_port
 HERE: Final = Path(__file__).parents[2]
 READY_SECONDS: Final = 15.0
 ADDRESS: Final = "address"
-"""The file, beside the logs, with the address of the server that serves."""
+"""The file, beside the logs, with the addresses of the servers that serve."""
+FENCED: Final = "go on without this one"
+"""What a server logs that ends since the others have taken it for dead."""
 _OPTIONS: Final = ("--trust", "127.0.0.0/8", "--log-format", "json", "--admin", "none")
 
 
@@ -26,22 +28,36 @@ class Server:
     """A server that restarts at the same address, with the same history."""
 
     def __init__(
-        self, folder: Path, timeline: str, bug: str, *options: str, first: "Server | None" = None
+        self,
+        folder: Path,
+        timeline: str,
+        bug: str,
+        *options: str,
+        first: "Server | None" = None,
+        number: int = 0,
     ) -> None:
-        """With `first` it is at the same ports of another address of this machine."""
+        """With `first` it is at the same ports of another address of this machine.
+
+        `number` is that of a node; 0: there is one, or it is the first of them.
+        """
         self._folder, self._timeline, self._bug, self._options = folder, timeline, bug, options
-        self.host: str = "127.0.0.1" if first is None or first.host != "127.0.0.1" else "127.0.0.2"
+        self.number = number
+        self.host = f"127.0.0.{1 + number}"
         self.port: int = free_port() if first is None else first.port
         self.web_port: int = free_port() if first is None else first.web_port
-        self._log = folder / "log"
+        self._log = folder / (f"log-{number}" if number else "log")
         self._log_begins = 0
-        """Where the log of the process begins in the file, which is that of all."""
+        """Where the log of the process begins in the file, which is that of all before it."""
         self._process: subprocess.Popen[bytes] | None = None
         self.ready_seconds: list[float] = [] if first is None else first.ready_seconds
+        self.hosts: list[str] = [] if first is None else first.hosts
+        """Where the clients go; empty: to the server that was started last."""
 
-    def another(self) -> "Server":
-        """Return one with the same history at another address, not started yet."""
-        return Server(self._folder, self._timeline, self._bug, *self._options, first=self)
+    def another(self, number: int, timeline: str | None = None) -> "Server":
+        """Return a node of the same history at another address, not started yet."""
+        timeline = timeline or self._timeline
+        options = self._options
+        return Server(self._folder, timeline, self._bug, *options, first=self, number=number)
 
     def start(self, moment: str = "-") -> None:
         """Start it; return when it listens, or has ended before that.
@@ -53,7 +69,9 @@ class Server:
         while time.monotonic() < began + READY_SECONDS and self.runs():
             if self.ready:
                 self.ready_seconds.append(time.monotonic() - began)
-                (self._folder / ADDRESS).write_text(self.host, "ascii")
+                new = self._folder / f"{ADDRESS}.new"
+                new.write_text(" ".join(self.hosts or [self.host]), "ascii")
+                new.replace(self._folder / ADDRESS)  # clients read it at any moment
                 return
             time.sleep(0.005)
         if self.runs():
@@ -72,9 +90,13 @@ class Server:
     @property
     def ready(self) -> bool:
         """Whether it has listened since it was started."""
+        return self.has_logged(f" listening on {self.host}:{self.port}")
+
+    def has_logged(self, text: str) -> bool:
+        """Whether it has logged a text since it was started."""
         with self._log.open("rb") as log:
             log.seek(self._log_begins)
-            return f" listening on {self.host}:{self.port}".encode() in log.read()
+            return text.encode() in log.read()
 
     def runs(self) -> bool:
         """Whether the process is running."""

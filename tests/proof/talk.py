@@ -14,6 +14,8 @@ from geventchat.protocol.names import LOBBY
 from tests.proof.log import Chat
 
 ROOMS: Final = ("one", "two", LOBBY)
+CONTESTED: Final = ("wanted", "popular", "sought")
+"""Nicks that several guests try to have."""
 MEAN_SECONDS: Final = 0.4
 CHANGED: Final = 0.4
 """The chance that a message is followed by a change."""
@@ -117,6 +119,13 @@ def mark(chat: Chat, dice: random.Random) -> None:
         with suppress(*FAILURES):
             chat.note("wants", fact, position)
             chat.note("has", fact, chat.read(room, position).position)
+
+
+def contend(chat: Chat, dice: random.Random, stop: Signal) -> None:
+    """Take nicks that others want too, whenever they are free."""
+    while not stop.wait(dice.uniform(0.2, 8.0)):
+        with suppress(*FAILURES, ServerError):
+            chat.rename(dice.choice((*CONTESTED, chat.name)))
 
 
 def listen(chat: Chat, dice: random.Random, stop: Signal) -> None:

@@ -42,6 +42,24 @@ def test_a_server_loses_and_doubles_nothing_when_its_engine_fails(tmp_path: Path
     assert sum(faults.values()) >= 10
 
 
+def test_two_nodes_lose_and_double_nothing_and_agree(tmp_path: Path) -> None:
+    plan = Plan(
+        rounds=8,
+        clients=10,
+        seed=2,
+        timeline="valkey",
+        nodes=2,
+        faults=_QUICK_FAULTS,
+        late_seconds=None,
+    )
+    judged, faults, _ = run(plan, tmp_path)
+    verdict = check(judged)
+    assert verdict.lines() == []
+    assert verdict.counts["ok"] > 50
+    assert verdict.counts["nicks owned"] > 10
+    assert sum(faults.values()) >= 8
+
+
 def test_a_server_with_a_bug_is_caught(tmp_path: Path) -> None:
     """Otherwise the test above would prove nothing; `make proof ARGS=--bugs` injects all bugs."""
     found = set()

@@ -49,33 +49,34 @@ class JoinedNodes(Alone):
     """The nodes of a store, as one of them sees it."""
 
     alone = False
+    decides = False
     leads = False
     listener: Listener
 
     def __init__(self, store: Store, name: str) -> None:
         super().__init__()
-        self._store = store
+        self.store = store
         self.name = name
         self.settle: Callable[[], None] = lambda: None
         store.nodes.append(self)
 
     @property  # type: ignore[misc]
     def others(self) -> list[str]:  # type: ignore[override]
-        return [node.name for node in self._store.nodes if node is not self]
+        return [node.name for node in self.store.nodes if node is not self]
 
     def listen(self, listener: Listener) -> None:
         self.listener = listener
 
     @contextmanager
     def deciding(self, *, adopting: bool = False) -> Iterator[None]:
-        self._store.refuses()
-        with self._store.deciding:
+        self.store.refuses()
+        with self.store.deciding:
             yield
             self.settle()
 
     def tell(self, message: Message, node: str | None = None) -> None:
-        for each in self._store.nodes:
-            if each is not self and node in (None, each.name) and each.name not in self._store.deaf:
+        for each in self.store.nodes:
+            if each is not self and node in (None, each.name) and each.name not in self.store.deaf:
                 _later(each.listener.hear_message, self.name, message)
 
 

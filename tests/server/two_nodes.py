@@ -1,13 +1,13 @@
 """Two hubs, each of which hears at once what the other has written of people."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from geventchat.protocol import requests
 from geventchat.server.people.account import Account
 from geventchat.server.people.people import People
 from geventchat.server.session import handlers
 from geventchat.server.session.session import Session
-from geventchat.server.timeline import RecordChange
+from geventchat.server.timeline import Behind, RecordChange
 from geventchat.server.timeline.nodes import Alone
 from tests.server.chat.test_devices import connect, seen
 from tests.server.hub_harness import Harness
@@ -18,6 +18,7 @@ class Paired(Alone):
     """The nodes of a hub that is one of two. They decide one after the other in any case."""
 
     alone = False
+    decides = False
 
     def __init__(self, name: str, other: str) -> None:
         super().__init__()
@@ -45,6 +46,8 @@ class Node(Harness):
         self.written: list[tuple[str, str]] = []
         """The kinds and ids of what it wrote."""
         self.timeline.keep = self._keep  # type: ignore[method-assign]
+        self.faster: list[Callable[[], None]] = []
+        """What the other node does before each of the next writes, which are behind then."""
         self.hub.use(self.timeline)
 
     def _records(self, kind: str) -> list[tuple[str, bytes]]:
@@ -55,6 +58,9 @@ class Node(Harness):
         return self.hub.people
 
     def _keep(self, changes: Sequence[RecordChange]) -> None:
+        if self.faster:
+            self.faster.pop(0)()
+            raise Behind
         for kind, number, value in changes:
             self.store.pop((kind, number), None)
             if value is not None:

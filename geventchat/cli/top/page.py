@@ -73,6 +73,9 @@ def page(before: Sample, now: Sample) -> Iterator[tuple[str, str]]:
 
     if not figures["geventchat_storage_up"]:
         yield "ansired bold", "storage unavailable"
+    nodes = now.top.nodes
+    if (count := len(nodes) + len(now.top.silent)) > 1 and not figures["geventchat_workers_ready"]:
+        yield "", f"node {nodes[0].host} {nodes[0].pid}, one of {count}"
     yield (
         "",
         (

@@ -77,8 +77,8 @@ class SharedRules:
         self._rules.follow({**dict.fromkeys(self._rules.all()), **stored})
         self._on_change()
 
-    def hear(self, changes: Sequence[RecordChange]) -> list[Rule]:
-        """Follow what another node has written; return the rules that were made."""
+    def hear(self, changes: Sequence[RecordChange]) -> dict[Key, Rule | None]:
+        """Follow what another node has written; return what is new: rules, None where one ended."""
         found: _Changes = {}
         for _, number, value in changes:
             try:
@@ -94,9 +94,10 @@ class SharedRules:
                 del self._stored[key]
             else:
                 self._stored[key] = rule
-        self._rules.follow(fresh)
-        self._on_change()
-        return [rule for rule in fresh.values() if rule is not None]
+        if fresh:
+            self._rules.follow(fresh)
+            self._on_change()
+        return fresh
 
     def note(self) -> "AsyncResult[Refused | None]":
         """Have what has changed written soon; return what is set when it is."""

@@ -7,7 +7,7 @@ to the connections of that node is done to the connections of this one. Nothing 
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -29,6 +29,8 @@ from geventchat.server.timeline import RecordChange
 
 _ORDER: Final = {kind: place for place, kind in enumerate(KINDS)}
 """What others refer to comes first, and nobody is a member of a room that is not known yet."""
+_Table: TypeAlias = dict[str, Callable[[str, bytes | None], None]]
+"""By kind of record, what is done with the id and the value."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ class Followed:
         """Private rooms whose moderators have changed."""
         self._passwords: set[Account] = set()
         """Accounts whose password has changed."""
-        self._follow: dict[str, Callable[[str, bytes | None], None]] = {
+        self._follow: _Table = {
             ACCOUNT_RECORD: self._follow_account,
             LOGIN: self._follow_login,
             PRIVATE: self._follow_private,
@@ -58,21 +60,61 @@ class Followed:
             HOOK: self._follow_hook,
             COUNTED: self._follow_counted,
         }
+        self._merge: _Table = {
+            LOGIN: self._merge_login,
+            MEMBERSHIP: self._merge_membership,
+            COUNTED: self._follow_counted,
+        }
+        """What changes without a decision."""
 
     def hear(self, changes: Sequence[RecordChange]) -> None:
         """Follow what was written together on another node."""
-        followed = [each for each in changes if each[0] in _ORDER]
+        # A node that decides knows all that was decided.
+        self._apply(changes, self._merge if self._hub.timeline.nodes.decides else self._follow)
+
+    def _apply(self, changes: Sequence[RecordChange], follow: _Table) -> None:
+        followed = [each for each in changes if each[0] in follow]
         for kind, number, value in sorted(followed, key=lambda each: _ORDER[each[0]]):
             try:
-                self._follow[kind](number, value)
+                follow[kind](number, value)
             except msgspec.DecodeError as error:  # of another version
                 _log.error("a record of kind %s cannot be read: %s", kind, error)
+            except Exception:  # a bug with one keeps nothing from the others
+                _log.exception("a record of kind %s was not followed", kind)
         moderated, self._moderated = self._moderated, {}
         self._passwords.clear()
         for private in moderated:
             if not private.ended:
                 self._rooms.tell_moderators(private)
         self._hub.delivery.work()
+
+    def _merge_login(self, hashed: str, value: bytes | None) -> None:
+        people = self._hub.people
+        login = people.find_login(hashed)
+        if login is not None and value is not None:
+            theirs = Login.load(hashed, value, people.accounts)
+            login.used = max(login.used, theirs.used if theirs is not None else 0)
+            people.records.hear(login, value)
+
+    def _merge_membership(self, number: str, value: bytes | None) -> None:
+        people = self._hub.people
+        owner, _, room = number.partition("/")
+        account = people.find(owner)
+        membership = account.memberships.get(room) if account is not None else None
+        if membership is None or value is None:  # one of both has ended it, and knows
+            return
+        if people.marks.hear_same(membership, value):
+            return
+        theirs = Membership.load(membership.account, room, value)
+        if not theirs.ended:
+            self._merge_marks(membership, theirs, value)
+            people.records.hear(membership, value)
+
+    def _merge_marks(self, membership: Membership, theirs: Membership, value: bytes) -> None:
+        read, epoch = membership.read, membership.epoch
+        self._hub.people.marks.merge(membership, theirs, value)
+        if membership.epoch == epoch and membership.read > read:
+            self._rooms.tell_read(membership)
 
     def reread(self) -> None:
         """Bring everything to the state of the store. Waits. Raises Refused `storage`."""
@@ -88,7 +130,7 @@ class Followed:
                     for each, value in stored[kind].items()
                     if here.get(each) != value
                 ]
-            self.hear(changes)
+            self._apply(changes, self._follow)
 
     # Accounts
 
@@ -137,7 +179,11 @@ class Followed:
             if names.fold(nick) not in reserved:
                 owners.release(account, nick)
         account.former, account.nick = theirs.former, theirs.nick
-        owners.reserve(account)
+        account.forget_former()  # those that are over may be somebody else's by now
+        owners.nicks.give(account.nick, account)
+        for nick in account.former:
+            if owners.nicks.owner(nick) is None:
+                owners.nicks.give(nick, account)
         if account.nick == former:
             return
         self._hub.people.marks.name(account, former)
@@ -183,6 +229,7 @@ class Followed:
             private = PrivateRoom.load(name, value)
             self._clear(name)
             people.put_private(private)
+            self._hub.directory.place(name, 0)
             if private.between:
                 people.conversations.add(private)
         private.stored = True
@@ -203,6 +250,8 @@ class Followed:
         if account is None:
             return
         membership = account.memberships.get(room)
+        if membership and value and people.marks.hear_same(membership, value):
+            return
         theirs = Membership.load(account, room, value) if value is not None else None
         if theirs is None or theirs.ended:
             if membership is not None:
@@ -231,7 +280,7 @@ class Followed:
     def _change_membership(self, membership: Membership, theirs: Membership, value: bytes) -> None:
         people, account, room = self._hub.people, membership.account, membership.room
         private = people.private.get(room)
-        joined, read, epoch = membership.joined, membership.read, membership.epoch
+        joined = membership.joined
         muted, moderator = membership.muted, membership.moderator
         membership.began, membership.since = theirs.began, theirs.since
         membership.invited_by, membership.moderator = theirs.invited_by, theirs.moderator
@@ -239,7 +288,7 @@ class Followed:
         membership.joined = theirs.joined
         if private is not None and private.between:  # what was said after that opened it again
             membership.joined = theirs.joined or private.newest > theirs.since
-        people.marks.merge(membership, theirs, value)
+        self._merge_marks(membership, theirs, value)
         if membership.joined and not joined:
             self._rooms.follow(account, room)
         elif joined and not membership.joined:
@@ -248,8 +297,6 @@ class Followed:
             self._moderated[private] = None
         if membership.muted != muted:
             self._rooms.tell_muted(membership, account_rooms.muted(membership))
-        if membership.epoch == epoch and membership.read > read:
-            self._rooms.tell_read(membership)
 
     # Others
 

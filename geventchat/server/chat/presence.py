@@ -69,9 +69,14 @@ class Presence:
             room.away.discard(device.nick)
             self.left(room, device)
 
-    def renamed(self, room: Room, participant: Participant, former: str) -> None:
-        """Announce a rename to the others, unless the room is crowded or frozen."""
-        if not self._only_count(room) and room.tell_rename(participant, former):
+    def renamed(self, room: Room, device: Participant | Away, former: str) -> None:
+        """Announce a rename to the others, unless the room is crowded or frozen.
+
+        Only somebody on another node can rename a client that is away.
+        """
+        if self._only_count(room) or isinstance(device, Away):
+            return
+        if room.tell_rename(device, former):
             self._delivery.add(room)
 
     def _only_count(self, room: Room) -> bool:

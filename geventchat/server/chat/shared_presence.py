@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from geventchat.server.chat import presence
+from geventchat.server.chat.away import Away
 from geventchat.server.chat.delivery import Delivery
 from geventchat.server.chat.devices import Device, person_of
 from geventchat.server.chat.directory import Directory
@@ -50,9 +51,10 @@ class SharedPresence(Presence):
         news = self._elsewhere.left(room.name, person_of(device).id)
         self._update(room.name, () if news is None else (news,))
 
-    def renamed(self, room: Room, participant: Participant, former: str) -> None:
-        news = self._elsewhere.joined(room.name, person_of(participant))
-        self._update(room.name, () if news is None else (news,), participant)
+    def renamed(self, room: Room, device: Device, former: str) -> None:
+        news = self._elsewhere.joined(room.name, person_of(device))
+        exclude = device if not isinstance(device, Away) else None
+        self._update(room.name, () if news is None else (news,), exclude)
 
     def reidentified(self, room: str, participant: Participant, former: str) -> None:
         """Follow that somebody in a room has another id: a guest is an account by now, or back."""

@@ -7,9 +7,10 @@ that, but before a crash, is counted at the next start.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Self, TypeGuard
 
+import gevent
 from msgspec import Struct
 
 from geventchat.protocol import names
@@ -23,6 +24,8 @@ from geventchat.server.timeline import Timeline
 COUNTED: Final = "counted"
 """The kind of the record of a room."""
 _WRITE_SECONDS: Final = 5.0
+_AT_ONCE: Final = 200
+"""Records that are written together where other nodes follow: for some 15 us each."""
 _TIMES_LEFT: Final = 2
 """How often what was counted is left to the node that writes it for all."""
 
@@ -84,6 +87,8 @@ class Marks:
         self._behind: set[str] = set()
         """Rooms whose posts `catch_up` still has to count, the new ones too."""
         self._due = 0.0
+        self._writing = False
+        """Whether what was counted is being written in steps."""
 
     def load(self, rooms: Iterable[tuple[str, bytes]]) -> None:
         """Take over the records of rooms; the memberships follow."""
@@ -172,6 +177,14 @@ class Marks:
 
     # Other nodes, which count the same posts
 
+    def hear_same(self, membership: Membership, value: bytes) -> bool:
+        """Return whether another node has written a member as it is here; then it is on disk."""
+        if encoded(membership.value()) != value:
+            return False
+        self._changed.pop(membership, None)
+        self._records.hear(membership, value)
+        return True
+
     def merge(self, membership: Membership, theirs: Membership, value: bytes) -> None:
         """Follow the mark of a member, whose record another node has written."""
         epoch = self._timeline.epoch
@@ -217,15 +230,29 @@ class Marks:
         up to the position of a room must never be written after it. What is written before it is
         counted once, by its position.
         """
+        if self._writing:
+            return
         changed, self._changed = self._changed, {}
         if not all_of_it:
             self._changed = {
                 each: times + 1 for each, times in changed.items() if times < _TIMES_LEFT
             }
         written = [each for each in changed if each not in self._changed]
-        self._records.note(
-            *(each.copy() if isinstance(each, _Counted) else each for each in written)
-        )
+        memberships = [each for each in written if not isinstance(each, _Counted)]
+        rooms = [each.copy() for each in written if isinstance(each, _Counted)]
+        if self._timeline.nodes.alone or len(written) <= _AT_ONCE:
+            self._records.note(*memberships, *rooms)
+        else:
+            self._writing = True
+            gevent.spawn(self._write_in_steps, [*memberships, *rooms]).name = "marks"
+
+    def _write_in_steps(self, written: Sequence[Kept]) -> None:
+        """Write what was counted in steps, since other nodes follow each of them at once."""
+        try:
+            for first in range(0, len(written), _AT_ONCE):
+                self._records.note(*written[first : first + _AT_ONCE]).get()
+        finally:
+            self._writing = False
 
     def counted(self) -> Iterable[Kept]:
         """Return the rooms that are counted."""

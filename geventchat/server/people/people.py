@@ -7,7 +7,7 @@ waits unless it says so.
 import secrets
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import msgspec
@@ -82,7 +82,6 @@ class People:
                 if not membership.ended:
                     self.put(membership)
                 else:
-                    membership.reason = ""
                     self._ended.append(membership)
         for name, position, said in self._timeline.newest_posts(names.CONVERSATION):
             if (conversation := self.private.get(name)) is not None:
@@ -103,9 +102,7 @@ class People:
     def catch_up(self) -> None:
         """Count what is unread since it was last written, or in another epoch. Waits."""
         ended, self._ended = self._ended, []
-        for each in ended:
-            if each.room not in each.account.memberships:
-                self.records.note(each)
+        self._forget_reasons(ended)
         newest = {each.name: each.newest for each in self.private.values() if each.between}
         self.marks.catch_up(newest)
 
@@ -123,6 +120,14 @@ class People:
     def save(self, *changed: Kept) -> None:
         """Wait until the present state of these is on disk. Raises Refused `storage`."""
         self.records.save(*changed)
+        self._forget_reasons(each for each in changed if isinstance(each, Membership))
+
+    def _forget_reasons(self, memberships: Iterable[Membership]) -> None:
+        """Have the reasons why memberships ended deleted: whoever has to hears of them now."""
+        for each in memberships:
+            if each.reason and each.room not in each.account.memberships:
+                each.reason = ""
+                self.records.note(each)
 
     def create(self, nick: str, password: str = "") -> Account:
         """Make an account; the caller has taken its nick, and saves it."""
@@ -196,6 +201,11 @@ class People:
         self.add_login(login)
         return login, token, changed
 
+    def is_crowded(self, account: Account) -> bool:
+        """Return whether a login has to end before another can begin."""
+        logins, now = self._logins_of.get(account, ()), now_ms()
+        return len(logins) >= _MOST_LOGINS or any(each.is_void(now) for each in logins)
+
     def find_login(self, hashed: str) -> Login | None:
         """Return the login with the hash of its token."""
         return self._logins.get(hashed)
@@ -252,8 +262,9 @@ class People:
             private = self.private.get(room)
             if private is not None and not private.between and not private.is_moderated:
                 membership.moderator = True  # all others have left
-        if newest is None:  # nothing is known of it unless it is open
-            newest = self._timeline.position(room) or None
+        if newest is None:  # nothing is known of it unless it is open, as the lobby is
+            newest = self._timeline.position(room)
+            newest = newest if newest or room == names.LOBBY else None
         if newest is not None:
             self.marks.begin(membership, newest)
         return membership
@@ -313,6 +324,8 @@ class People:
             self.leave(membership)
         private.ended = True
         del self.private[private.name]
+        if private.between:
+            self.conversations.remove(private)
 
     def invite(self, account: Account, private: PrivateRoom, by: str) -> Membership:
         """Invite an account that is not a member; the caller saves it."""

@@ -1,10 +1,10 @@
-"""Requests about accounts: signing in, registering, logins, and what operators do with accounts."""
+"""Requests about accounts: signing in, registering, and logins."""
 
-import heapq
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from operator import itemgetter
 from typing import Final
 
 from geventchat.protocol import events, names, requests
@@ -14,25 +14,26 @@ from geventchat.protocol.errors import (
     PASSWORD_CHANGED,
     REMOVED,
     REVOKED,
+    SHUTDOWN,
     Ending,
     Reason,
     Refused,
 )
-from geventchat.server.access.policy import SIGN_INS_SPENT, audit
+from geventchat.server.access.policy import SIGN_INS_SPENT
 from geventchat.server.people.account import Account
 from geventchat.server.people.login import Login
 from geventchat.server.people.people import now_ms
 from geventchat.server.people.records import Kept
 from geventchat.server.session.reach import connections
 from geventchat.server.session.session import Session, Table
-from geventchat.server.slices import in_slices
 
-_PAGE: Final = 100
 _CHANGE_COST: Final = 20 * 256
 """What a change of a password counts against the rate limit, in members reached: 20 messages.
 
 It takes two turns of the thread in which all others sign in.
 """
+_ASKING_COST: Final = 256
+"""What a question to all other nodes counts: a message."""
 
 
 # Hello
@@ -57,12 +58,25 @@ def sign_in(session: Session, asked: requests.SignIn, client: bytes) -> tuple[Lo
     return login, token
 
 
+@contextmanager
+def storing() -> Iterator[None]:
+    """Have a client come back later that cannot be admitted now, as the store is away."""
+    try:
+        yield
+    except Refused as refused:
+        raise Ending(replace(SHUTDOWN, text=refused.text)) from None
+
+
 def _signed_in(
     session: Session, asked: requests.SignIn, client: bytes
 ) -> tuple[str, Login, str | None]:
     """Return in what way it signed in, the login, and its token if that is new."""
     if asked.session is not None:
         login = session.hub.people.login_of(asked.session)
+        if login is None and not session.timeline.nodes.alone:
+            with storing():
+                session.timeline.nodes.catch_up()  # it may have begun on another one just now
+            login = session.hub.people.login_of(asked.session)
         if login is None:
             raise Ending(ACCOUNT)
         return "session", login, None
@@ -77,38 +91,44 @@ def _outcome(reason: Reason) -> str:
     """Return how a sign-in that failed is counted."""
     if reason is SIGN_INS_SPENT:
         return "limited"
+    if reason.code == SHUTDOWN.code:
+        return "refused"
     return "banned" if reason.code == BANNED.code else "wrong"
 
 
 def _sign_in_with_password(
     session: Session, nick: str, password: str, device: str | None
 ) -> tuple[Login, str]:
+    with storing():
+        session.timeline.nodes.catch_up()  # it may have been made on another one just now
     account = session.hub.owners.find_account(nick)
     if account is not None and names.fold(account.nick) != names.fold(nick):
         account = None  # a former nick
     _check_password(session, nick, account, password)
     assert account is not None
     _check_ban(session, account)
-    kept = account.password
+    kept, in_use = account.password, Counter[str]()
+    if session.hub.people.is_crowded(account):
+        in_use = connections(session.hub, [account])[account.id]
     with session.deciding():
         if account.removed or account.password != kept:  # meanwhile
             raise Ending(ACCOUNT)
-        login, token, changed = _log_in(session, account, device)
+        login, token, changed = _log_in(session, account, device, in_use)
         session.hub.people.save(*changed)
     return login, token
 
 
 def _log_in(
-    session: Session, account: Account, device: str | None
+    session: Session, account: Account, device: str | None, in_use: Container[str]
 ) -> tuple[Login, str, list[Kept]]:
     """Begin a login on a device; return it, its token, and what the caller saves.
 
-    One that has to give way for it is ended, and its connections with it.
+    One that has to give way for it is ended, and its connections with it; first those that are
+    not `in_use`, by their ids.
     """
-    connected = session.hub.devices.connected(account)
-    logins = [each.login for each in connected if each.login is not None]
+    logins = [each for each in session.hub.people.logins(account) if each.id in in_use]
     login, token, changed = session.hub.people.log_in(account, device, logins)
-    for other in connected:
+    for other in session.hub.devices.connected(account):
         if other.login in changed:
             other.end(REVOKED)
     return login, token, changed
@@ -200,7 +220,7 @@ def _change_password(session: Session, request: requests.ChangePassword) -> None
             raise Ending(REMOVED)
         account.password = kept
         ended = people.end(account, rooms=False)
-        _end_connections(session, account, PASSWORD_CHANGED, keep=session)
+        end_connections(session, account, PASSWORD_CHANGED, keep=session)
         device = session.login.device if session.login is not None else None
         session.login, token, changed = people.log_in(account, device)
         people.save(account, *ended, *changed)
@@ -210,6 +230,8 @@ def _change_password(session: Session, request: requests.ChangePassword) -> None
 
 
 def _sessions(session: Session, request: requests.Sessions) -> None:
+    if session.timeline.nodes.others:
+        session.charge(_ASKING_COST)
     session.reply(_listed(session, _account(session), request.id))
 
 
@@ -227,10 +249,15 @@ def _revoke(session: Session, request: requests.Revoke) -> None:
                 other.end(REVOKED)
         try:
             people.save(login)
-            session.reply(_listed(session, account, request.id))
-        finally:
+        except Refused:
             if own:  # also if the disk fails: it is revoked
                 session.end(REVOKED)
+            raise
+    try:
+        session.reply(_listed(session, account, request.id))
+    finally:
+        if own:
+            session.end(REVOKED)
 
 
 def _account(session: Session) -> Account:
@@ -260,128 +287,13 @@ def _listed(session: Session, account: Account, request_id: str | None) -> event
     )
 
 
-def _end_connections(
+def end_connections(
     session: Session, account: Account, reason: Reason, keep: Session | None = None
 ) -> None:
+    """End the connections of an account but one."""
     for other in session.hub.devices.connected(account):
         if other is not keep:
             other.end(reason)
-
-
-# For operators
-
-
-def _accounts(session: Session, request: requests.Accounts) -> None:
-    if request.token is not None or not session.operator:
-        session.policy.authenticate_operator(session, request.token, "accounts")
-    if request.action == "list":
-        session.reply(_page(session, request))
-        return
-    if request.nick is None:
-        raise Refused("bad_field", f"nick: {request.action} needs one.")
-    if request.action == "remove":
-        account = _remove(session, request.nick)
-    elif request.password is None:
-        raise Refused("bad_field", f"password: {request.action} needs one.")
-    elif request.action == "add":
-        account = _add(session, request.nick, request.password)
-    else:
-        account = _set_password(session, request.nick, request.password)
-    audit(session, f"account {request.action}", target=account.nick)
-    session.reply(events.Accounts(accounts=_shown(session, [account]), id=request.id))
-
-
-def _page(session: Session, request: requests.Accounts) -> events.Accounts:
-    session.yield_if_busy()
-    after = names.fold(request.nick or "")
-    found = heapq.nsmallest(
-        _PAGE + 1,
-        (
-            (folded, account)
-            for account in in_slices(session.hub.people.accounts.values())
-            if not account.removed and (folded := names.fold(account.nick)) > after
-        ),
-        key=itemgetter(0),
-    )
-    page = _shown(session, [account for _, account in found[:_PAGE]])
-    following = page[-1].nick if len(found) > _PAGE else None
-    return events.Accounts(accounts=page, next=following, id=request.id)
-
-
-def _add(session: Session, nick: str, password: str) -> Account:
-    hub, people = session.hub, session.hub.people
-    kept = people.passwords.hash(password)
-    with session.deciding():
-        session.check()
-        nick = hub.owners.check_new(nick)
-        with session.reserving(nick):
-            account = hub.owners.create_account(nick, kept)
-            membership = people.join(account, names.LOBBY)
-            try:
-                people.save(account, membership)
-            except Refused:
-                hub.owners.discard(account)
-                raise
-    return account
-
-
-def _set_password(session: Session, nick: str, password: str) -> Account:
-    account, people = _named(session, nick), session.hub.people
-    kept = people.passwords.hash(password)
-    with session.deciding():
-        session.check()
-        if account.removed:  # meanwhile
-            raise _no_account(account.nick)
-        account.password = kept
-        ended = people.end(account, rooms=False)
-        _end_connections(session, account, PASSWORD_CHANGED)
-        people.save(account, *ended)
-    return account
-
-
-def _remove(session: Session, nick: str) -> Account:
-    hub, people = session.hub, session.hub.people
-    _named(session, nick)
-    with session.deciding():
-        session.check()
-        account = _named(session, nick)
-        _end_connections(session, account, REMOVED)
-        hub.expel(account)
-        moderated = [
-            people.private[room]
-            for room, membership in account.memberships.items()
-            if membership.moderator
-        ]
-        changed = people.remove(account)
-        for private in moderated:
-            hub.account_rooms.tell_moderators(private)
-        people.save(*changed)
-    return account
-
-
-def _named(session: Session, nick: str) -> Account:
-    """Return the account with a nick. Raises Refused `no_such_nick`."""
-    account = session.hub.owners.find_account(nick)
-    if account is None or names.fold(account.nick) != names.fold(nick):
-        raise _no_account(nick)
-    return account
-
-
-def _no_account(nick: str) -> Refused:
-    return Refused("no_such_nick", f"There is no account {nick}.")
-
-
-def _shown(session: Session, accounts: Sequence[Account]) -> list[events.Account]:
-    connected = connections(session.hub, accounts)
-    return [
-        events.Account(
-            nick=account.nick,
-            account=account.id,
-            created=account.created,
-            connections=connected[account.id].total(),
-        )
-        for account in accounts
-    ]
 
 
 TABLE: Final[Table] = {
@@ -389,5 +301,4 @@ TABLE: Final[Table] = {
     requests.ChangePassword: _change_password,
     requests.Sessions: _sessions,
     requests.Revoke: _revoke,
-    requests.Accounts: _accounts,
 }

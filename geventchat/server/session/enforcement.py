@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 import gevent
@@ -20,6 +21,8 @@ STRIDE: Final = 100
 """Sessions per slice when rules are applied: some 0.5 ms."""
 _WAIT_SECONDS: Final = 1.5
 """How long a rule may take to be heard here before the question how many it hit is given up."""
+_MOST_APART: Final = 10
+"""Changes that wait to be applied; of more it is only known what all of them closed together."""
 _POLL_SECONDS: Final = 0.1
 _MOST_REMEMBERED: Final = 1_000
 """Rules of which it is known how many connections they closed here."""
@@ -68,7 +71,9 @@ class Enforcement:
 
     def hear(self, changes: Sequence[RecordChange]) -> None:
         """Have rules in force that another node has written. Never waits."""
-        self._heard.append(self._shared.hear(changes))
+        if not (fresh := self._shared.hear(changes)):
+            return
+        self._heard.append([rule for rule in fresh.values() if rule is not None])
         if not self._working:
             self._working = True
             gevent.spawn(self._work).name = "rules in force"
@@ -76,6 +81,9 @@ class Enforcement:
     def _work(self) -> None:
         while self._heard:
             made = self._heard.popleft()
+            if len(self._heard) > _MOST_APART:
+                made = [*made, *chain(*self._heard)]
+                self._heard.clear()
             ended = apply_rules(self._hub, self._policy)
             if ended:
                 _log.info("closed %d connections for a rule made on another node", ended)

@@ -5,14 +5,13 @@ They run in the session's reader, which answers Refused with `error`.
 
 import hashlib
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from geventchat import __version__
 from geventchat.protocol import events, names, requests
-from geventchat.protocol.errors import QUIT, SHUTDOWN, Ending, Refused
+from geventchat.protocol.errors import QUIT, Ending, Refused
 from geventchat.protocol.events import Limits
 from geventchat.protocol.requests import Cursor
 from geventchat.server.access.policy import ACCOUNT_REQUIRED
@@ -26,6 +25,7 @@ from geventchat.server.session import (
     directs,
     hooks,
     marks,
+    operator_accounts,
     operator_commands,
     past,
     private_rooms,
@@ -59,7 +59,7 @@ def _known(session: Session, client: bytes) -> str | None:
     """Return the nick of a client that was here, on any node if that decides. May wait."""
     former = session.hub.owners.nick_of_client(client)
     if former is None and not session.operator and session.policy.shut() is not None:
-        with _storing():
+        with accounts.storing():
             return session.timeline.nodes.known(client)
     return former
 
@@ -67,7 +67,7 @@ def _known(session: Session, client: bytes) -> str | None:
 def _authenticate(session: Session, client: bytes, login: Login | None) -> str | None:
     """Have a client be on this node alone; return the nick that it had as a guest. May wait."""
     hub, nodes, guest = session.hub, session.timeline.nodes, session.nick
-    with _storing():
+    with accounts.storing():
         if not nodes.alone:
             hub.owners.nicks.keep(guest)
         former = hub.owners.guest_nick(client)
@@ -79,15 +79,6 @@ def _authenticate(session: Session, client: bytes, login: Login | None) -> str |
             nodes.leave(client)
         raise
     return nick if nick != guest else None
-
-
-@contextmanager
-def _storing() -> Iterator[None]:
-    """Have a client come back later that cannot be admitted now, as the store is away."""
-    try:
-        yield
-    except Refused as refused:
-        raise Ending(replace(SHUTDOWN, text=refused.text)) from None
 
 
 def welcome(session: Session, hello: requests.Hello) -> None:
@@ -222,7 +213,13 @@ def _join(session: Session, request: requests.Join) -> None:
     cursor = None
     if request.epoch is not None and request.position is not None:
         cursor = requests.Cursor(request.epoch, request.position, request.change)
-    member = session.hub.join(session, name)
+    try:
+        member = session.hub.join(session, name)
+    except Refused as refusal:
+        if refusal.code != "forbidden" or session.account is None or session.timeline.nodes.alone:
+            raise
+        session.timeline.nodes.catch_up()  # it may have been invited on another one
+        member = session.hub.join(session, name)
     if session.account is not None:
         put_in_set(session, session.account, member)
     enter(session, member, cursor, request.id)
@@ -365,6 +362,7 @@ _TABLE: Final[Table] = {
     requests.Hello: _hello,
     requests.Admin: _admin,
     **accounts.TABLE,
+    **operator_accounts.TABLE,
     **directs.TABLE,
     **private_rooms.TABLE,
     **marks.TABLE,

@@ -240,7 +240,9 @@ _AT_ONCE: Final = "kick", "list", "recycle"
 """Actions that never wait."""
 _WITHOUT_RULES: Final = *_AT_ONCE, "end"
 """Actions that change no rules."""
-_LATER: Final = "connections closed there are not counted; the rule takes effect when they hear of it."
+_LATER: Final = (
+    "connections closed there are not counted; the rule takes effect when they hear of it."
+)
 _NOT_KICKED: Final = "who is connected there may not have been kicked. Try again."
 _UNDONE: Final = {
     "unban": "ban",

@@ -56,33 +56,41 @@ def _create(session: Session, request: requests.Create) -> None:
         raise Refused("bad_room", text, room=name)
     session.policy.check_speech(session)  # others see the name, which could be a message
     hub, people = session.hub, session.hub.people
-    with session.deciding():
-        with session.timeline.opened(name):
-            session.check()
-            _check_free(session, name)
-            hub.submissions.begin_room(session.timeline, session.limits, session, name)
-            private = people.create_private(account, name, from_join=request.history == "joined")
-            try:
-                member = hub.join(session, name)
-            except BaseException:
-                people.undo(private)
-                raise
-        member.room.unused = False  # it is counted
+    with session.deciding(), session.timeline.opened(name):
+        session.check()
+        _check_free(session, name)
+        hub.submissions.begin_room(session.timeline, session.limits, session, name)
+        private = people.create_private(account, name, from_join=request.history == "joined")
+        # On disk before anybody is in it: other nodes hear of members when they know what it is.
         shielded(partial(_save, session, private, private.members[account.id]))
+        try:
+            member = hub.join(session, name)
+        except Refused:
+            _undo(session, private)
+            raise
+    member.room.unused = False  # it is counted
     enter(session, member, None, request.id)
 
 
 def _save(session: Session, private: PrivateRoom, membership: Membership) -> None:
     """Save a new room, which all connections of its account join. Raises Refused `storage`."""
-    hub, people, account = session.hub, session.hub.people, membership.account
     try:
-        people.save(private, membership)
+        session.hub.people.save(private, membership)
     except Refused:
-        hub.account_rooms.leave_everywhere(account, private.name, REMOVED, session)
-        people.undo(private)
-        people.records.note(private, membership)
+        _undo(session, private)
         raise
-    hub.account_rooms.follow(account, private.name)
+    session.hub.account_rooms.follow(membership.account, private.name)
+
+
+def _undo(session: Session, private: PrivateRoom) -> None:
+    """Take back a room that could not be made; that is saved later. Never waits."""
+    people, memberships = session.hub.people, list(private.members.values())
+    for membership in memberships:
+        session.hub.account_rooms.leave_everywhere(
+            membership.account, private.name, REMOVED, session
+        )
+    people.undo(private)
+    people.records.note(private, *memberships)
 
 
 def _check_free(session: Session, name: str) -> None:
@@ -90,7 +98,7 @@ def _check_free(session: Session, name: str) -> None:
     hub, timeline, policy = session.hub, session.timeline, session.policy
     if (
         name == names.LOBBY
-        or name in hub.rooms
+        or hub.is_used(name)
         or name in hub.people.private
         or hub.people.has_members(name)
         or hub.people.hooks.of(name)

@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 import gevent
@@ -16,9 +15,8 @@ from gevent.event import Event
 from greenlet import greenlet
 
 from geventchat.config import Limits
-from geventchat.protocol import events, frames, names, requests
+from geventchat.protocol import names, requests
 from geventchat.protocol.errors import (
-    IDLE,
     INTERNAL,
     LOST,
     SHUTDOWN,
@@ -32,7 +30,8 @@ from geventchat.server.chat.hub import Hub
 from geventchat.server.chat.room import Member
 from geventchat.server.people.account import Account
 from geventchat.server.people.login import Login
-from geventchat.server.session.sender import Sender, not_joined
+from geventchat.server.session.sender import not_joined
+from geventchat.server.session.timeouts import Timeouts
 from geventchat.server.slices import ENDINGS, REQUESTS, SLICE_SECONDS
 from geventchat.server.timeline import Kind, Timeline
 from geventchat.server.transport.base import Link
@@ -52,7 +51,7 @@ _TOKEN_SECONDS: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
-class Session(Sender):
+class Session(Timeouts):
     """One client. `run` is its life."""
 
     __slots__ = (
@@ -60,7 +59,6 @@ class Session(Sender):
         "_closing",
         "_converse",
         "_drained",
-        "_pinged",
         "_reader",
         "_settled",
         "_unacknowledged",
@@ -70,8 +68,6 @@ class Session(Sender):
         "cursors",
         "ending",
         "hub",
-        "limits",
-        "locked_out",
         "login",
         "muted",
         "nick",
@@ -93,11 +89,10 @@ class Session(Sender):
         converse: Callable[["Session"], None],
     ) -> None:
         """`converse` takes the client's frames until it sends no more."""
-        super().__init__(link, limits.outbox_bytes, self.end)
+        super().__init__(link, limits)
         self._converse = converse
         self.hub = hub
         self.timeline = timeline
-        self.limits = limits
         self.policy = policy
         self.nick = ""
         self.client = b""
@@ -112,9 +107,6 @@ class Session(Sender):
         """Where it was, by its hello, in rooms that it could not join until now."""
         self.rooms: dict[str, Member] = {}
         """Its memberships, by room; the hub changes them."""
-        self._pinged = False
-        self.locked_out: Reason | None = None
-        """Why it is a member of nothing before its hello is answered; None: it was admitted."""
         self.operator = False
         self.muted = 0.0
         """Until when it is muted, in seconds since 1970; 0: it is not."""
@@ -159,11 +151,11 @@ class Session(Sender):
         """
         self._reader = gevent.getcurrent()
         reason = LOST
-        self.locked_out = operators_only or self.policy.shut() or self._owes_hello()
+        self.locked_out = operators_only or self.policy.shut() or self.owes_hello()
         late = None
         if self.locked_out is not None:
             seconds = _TOKEN_SECONDS if operators_only else self.limits.hello_seconds
-            late = gevent.spawn_later(seconds, self._hello_timeout)
+            late = gevent.spawn_later(seconds, self.end_locked_out)
         try:
             self.policy.refresh_mute(self)
             self.rooms = self.hub.add(self)
@@ -343,30 +335,6 @@ class Session(Sender):
         if self.link.pace is not None:
             self.link.pace.charge(_ROOM_TOKENS + members / _REACH, time.monotonic())
 
-    def tick(self, now: float) -> None:
-        """End the session if a frame stays incomplete; ping a silent client. Never waits."""
-        if self.link.begun and self.link.listening:
-            seconds = self.limits.frame_seconds
-            if now - self.link.begun >= seconds:
-                text = f"Message not completed within {seconds} seconds."
-                if not self.form.rich:
-                    text = f"{text} {frames.NULL_HINT}"
-                self.end(replace(IDLE, text=text))
-        if self.form.rich:
-            self._ping(now)
-
-    def _ping(self, now: float) -> None:
-        silent = now - self.link.heard
-        if silent < self.limits.ping_seconds:
-            self._pinged = False
-        elif not self.link.listening:  # the server itself does not read: the clock stands still
-            self.link.heard = now
-        elif not self._pinged:
-            self._pinged = True
-            self.answer(events.Ping())
-        elif silent >= 2 * self.limits.ping_seconds:
-            self.end(IDLE)
-
     def yield_if_busy(self) -> None:
         """Yield to others if such requests have taken a whole slice of this round. May wait.
 
@@ -387,15 +355,6 @@ class Session(Sender):
         # In the event loop's own greenlet, between two switches: the reader is waiting somewhere.
         if not self._closing and self._reader is not None:
             self._reader.throw(Ending(reason))
-
-    def _owes_hello(self) -> Reason | None:
-        if not self.link.hello_first:
-            return None
-        return replace(IDLE, text=f"No hello within {self.limits.hello_seconds} seconds.")
-
-    def _hello_timeout(self) -> None:
-        if self.locked_out is not None:
-            self.end(self.locked_out)
 
     def _say_goodbye(self, reason: Reason) -> None:
         """Leave the hub, say the last words and close, even if leaving meets a bug. Waits."""

@@ -61,6 +61,8 @@ class Typed(Struct, array_like=True, tag=True, frozen=True):
 
     room: str
     nick: str
+    position: int = 0
+    """The newest in the room then: whoever has posted since has stopped typing."""
 
 
 class Resumed(Struct, array_like=True, tag=True, frozen=True):
@@ -154,6 +156,15 @@ class Nodes(ABC):
     def listen(self, listener: Listener) -> None:
         """Have what others say heard from now on. Called once, before `Timeline.start`."""
 
+    @property
+    @abstractmethod
+    def decides(self) -> bool:
+        """Whether nobody on another node may decide now. Never waits.
+
+        Then what is decided is as it is here, on disk or not, whatever another node has written:
+        it wrote for another reason, and may not have known of the latest decisions.
+        """
+
     @abstractmethod
     def deciding(self, *, adopting: bool = False) -> AbstractContextManager[None]:
         """Let nobody on any node decide in a `with` block but the caller.
@@ -169,6 +180,13 @@ class Nodes(ABC):
         """Note that the memory of this server knows the records of another epoch. Never waits.
 
         Until then nobody else decides here, and no record is written over one of that epoch.
+        """
+
+    @abstractmethod
+    def catch_up(self) -> None:
+        """Wait until all is known here that other nodes had written before.
+
+        Waits for up to 10 s. Raises Refused `storage`.
         """
 
     @abstractmethod
@@ -189,8 +207,12 @@ class Nodes(ABC):
         """
 
     @abstractmethod
-    def hold(self, client: bytes, seconds: float) -> None:
-        """Note that a client is lost, and for how long its nick is held. Never waits."""
+    def hold(self, client: bytes, nick: str | None, seconds: float) -> None:
+        """Note that a client is lost, and for how long its nick is held. Never waits.
+
+        `nick`: None, its account's. If another node has the client, or somebody there the nick, as
+        after what is stored of it was lost, the listener hears that it has moved.
+        """
 
     @abstractmethod
     def leave(self, client: bytes) -> None:
@@ -248,6 +270,7 @@ class Alone(Nodes):
     name = ""
     others: Final = ()
     leads = True
+    decides = True
     first = True
 
     def __init__(self) -> None:
@@ -263,13 +286,16 @@ class Alone(Nodes):
     def adopted(self, epoch: str) -> None:
         pass
 
+    def catch_up(self) -> None:
+        pass
+
     def known(self, client: bytes) -> str | None:
         return None
 
     def enter(self, client: bytes, guest: str, former: str | None, *, account: bool) -> str | None:
         return None if account else former or guest
 
-    def hold(self, client: bytes, seconds: float) -> None:
+    def hold(self, client: bytes, nick: str | None, seconds: float) -> None:
         pass
 
     def leave(self, client: bytes) -> None:

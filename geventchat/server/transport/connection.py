@@ -85,7 +85,7 @@ class Connection:
         readable = stream.readable
         here = stream.unread() > 0  # what came with the end of a handshake wakes nobody
         while True:
-            if self._woken:
+            while self._woken:  # again while it does what it was woken for
                 self._woken = False
                 yield b""
             if self._draining:

@@ -176,15 +176,26 @@ class Parent:
                 slot.worker = self._spawn(worker.number)
 
     def _recycle(self) -> None:
-        _log.info("replacing %d workers, one after the other", len(self._slots))
-        for slot in self._slots:
-            former, worker = slot.worker, self._spawn(slot.worker.number)
-            if not worker.wait_ready(_READY_SECONDS):
-                worker.signal(signal.SIGKILL)
-                text = "worker %d cannot be replaced: the new one is not ready; the others stay"
+        """Replace all workers: start new ones, and have the former ones drain one by one.
+
+        When all new ones are ready the former ones stop accepting, so that a client which has to
+        reconnect comes to a new one, and has to do so once.
+        """
+        _log.info("replacing %d workers", len(self._slots))
+        workers = [self._spawn(slot.worker.number) for slot in self._slots]
+        end = time.monotonic() + _READY_SECONDS
+        for worker in workers:
+            if not worker.wait_ready(end - time.monotonic()):
+                text = "workers not replaced: the new worker %d is not ready; the former ones stay"
                 _log.error(text, worker.number)
+                for each in workers:
+                    each.signal(signal.SIGKILL)
                 return
+        formers = [slot.worker for slot in self._slots]
+        for slot, worker in zip(self._slots, workers, strict=True):
             slot.worker = worker
+        gevent.joinall([gevent.spawn(former.leave) for former in formers])
+        for former, worker in zip(formers, workers, strict=True):
             former.stop()
             self._end(former, self._config.drain_seconds + GRACE_SECONDS)
             text = "worker %d was replaced: process %d instead of %d"

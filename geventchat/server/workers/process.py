@@ -5,6 +5,7 @@ import signal
 import socket as native
 import sys
 import time
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from typing import Final
 
@@ -18,7 +19,9 @@ from geventchat.server.tether import Passed
 from geventchat.server.transport.ports import Ports
 
 _SILENT_TIMES: Final = 12
-"""After so many times without a sign of life, a minute, a worker hangs."""
+"""After so many times without a sign of life, a minute, a worker hangs;"""
+_STARTING_TIMES: Final = 120
+"""one that starts may have to read a million accounts before its loop runs."""
 _ANSWER_SECONDS: Final = 3.0
 _REAP_SECONDS: Final = 0.01
 """Between two looks whether a worker whose tether is closed has ended."""
@@ -70,6 +73,11 @@ class Worker:
         gevent.wait([self.ready, self.ended], timeout=seconds, count=1)
         return self.ready.is_set() and self.running
 
+    def leave(self) -> None:
+        """Have it accept no more clients. Waits, not long."""
+        with suppress(OSError, gevent.Timeout), gevent.Timeout(_ANSWER_SECONDS):
+            self._tether.sendall(tether.LEAVE)
+
     def stop(self) -> None:
         """Ask it to drain and end, once. Never waits."""
         if not self._stopping:
@@ -118,7 +126,7 @@ class Worker:
 
     def _watch(self) -> None:
         """Kill it when it hangs. Times are counted, as the whole machine may have been asleep."""
-        while self._silent < _SILENT_TIMES:
+        while self._silent < (_SILENT_TIMES if self.ready.is_set() else _STARTING_TIMES):
             gevent.sleep(tether.ALIVE_SECONDS)
             if self._reaped():
                 return

@@ -1,5 +1,6 @@
 """Bugs in how a server stores on an engine, and hears from it."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -8,8 +9,9 @@ import gevent
 
 from geventchat.server.timeline import Batch
 from geventchat.server.timeline import redis as package
-from geventchat.server.timeline.redis import RedisTimeline, life, retention, storing
+from geventchat.server.timeline.redis import life, retention, storing
 from geventchat.server.timeline.redis import turn as turns
+from geventchat.server.timeline.redis.beating import Beating
 from geventchat.server.timeline.redis.cleaning import Cleaning
 from geventchat.server.timeline.redis.engine import Away, Engine, InDoubt, Rejected
 from geventchat.server.timeline.redis.life import Life
@@ -17,6 +19,8 @@ from geventchat.server.timeline.redis.rooms import FeedId
 from geventchat.server.timeline.redis.scripts import Script
 from geventchat.server.timeline.redis.storing import Storing
 from geventchat.server.timeline.redis.writer import Writer
+
+_HEALTHY_SECONDS: Final = 12.0
 
 
 def deliver_from_the_answer() -> None:
@@ -54,13 +58,16 @@ def retry_without_the_number() -> None:
 
 
 def do_not_beat() -> None:
-    """Never renew the lease."""
+    """Do not renew the lease any more after a while."""
+    real, began = Beating.next, time.monotonic()
 
-    def beat(self: RedisTimeline) -> None:
-        while True:
+    def next_beat(self: Beating) -> None:
+        if time.monotonic() > began + _HEALTHY_SECONDS:
             gevent.sleep(1.0)
+        else:
+            real(self)
 
-    RedisTimeline._beat = beat  # type: ignore[method-assign]
+    Beating.next = next_beat  # type: ignore[method-assign]
 
 
 def keep_the_life() -> None:
@@ -70,8 +77,8 @@ def keep_the_life() -> None:
         told = life._told(engine)
         if told.get("role") != "master":
             raise Away("a replica")
-        self._run = told["run_id"].encode()
-        engine.call("HSET", "{gc}:life", "run", self._run)
+        self.run = told["run_id"].encode()
+        engine.call("HSET", "{gc}:life", "run", self.run)
 
     Life.confirm = confirm  # type: ignore[method-assign]
     life._was_replica = lambda told: False
@@ -125,7 +132,7 @@ def leave_remains_in_the_file() -> None:
 CAUGHT_BY: Final[dict[Callable[[], None], tuple[str, ...]]] = {
     deliver_from_the_answer: ("unheard", "unnoticed", "doubled"),
     retry_without_the_number: ("doubled",),
-    do_not_beat: ("usurped",),
+    do_not_beat: ("deaf",),
     keep_the_life: ("lied", "changed"),
     trim_without_the_keys: ("leftover",),
     deny_in_doubt: ("denied",),
@@ -137,7 +144,7 @@ _LOST_ANSWERS: Final = ("answers lost",)
 NEEDS: Final[dict[Callable[[], None], dict[str, Any]]] = {
     deliver_from_the_answer: {"faults": ("feed late",), "rounds": 20},
     retry_without_the_number: {"faults": _LOST_ANSWERS, "rounds": 15},
-    do_not_beat: {"faults": ("second server",)},
+    do_not_beat: {"faults": ("scripts forgotten",), "nodes": 2, "rounds": 10},
     keep_the_life: {"lose": "stale"},
     trim_without_the_keys: {"keep": 20},
     deny_in_doubt: {"faults": _LOST_ANSWERS, "rounds": 15},

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from tests.proof.checker import Run
 from tests.proof.clients import Clients
 from tests.proof.contents import Place
-from tests.proof.server import Server
+from tests.proof.server import Failed, Server
 
 
 @dataclass
@@ -19,14 +19,24 @@ class Scene:
     """Who takes part in a run."""
 
     server: Server
+    """The node to which something happens now."""
+    nodes: list[Server]
+    """All nodes, in the order of their numbers."""
     clients: Clients
     dice: random.Random
     stack: ExitStack
     """Ends what was started."""
     note: Callable[..., None]
     """Writes a line of the log: a kind, and details."""
+    cut_off: bool = False
+    """Whether a node may have been without the engine for so long that others took it for dead."""
 
 
+CUT_OFF: Final = frozenset({
+    "answers lost", "answers withheld, then cut off", "network half open", "network stalled",
+    "node paused beyond its lease",
+})  # fmt: skip
+"""The faults after which a node may end, as the others go on without it."""
 Fault: TypeAlias = Callable[[Scene], None]
 """Makes something go wrong, and right again."""
 
@@ -49,6 +59,10 @@ class Store(ABC):
     @abstractmethod
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         """Make it in a folder; what it starts is ended by the stack."""
+
+    def timeline_of(self, number: int) -> str:
+        """Return the setting of another node of the store."""
+        raise Failed(f"{self.timeline} has one server")
 
     @abstractmethod
     def read(self) -> Run:

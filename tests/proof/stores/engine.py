@@ -17,13 +17,13 @@ from tests.proof.contents import Place
 from tests.proof.moments import ENGINE
 from tests.proof.server import limit_files
 from tests.proof.stores import layout
-from tests.proof.stores.base import Scene, Store
-from tests.proof.stores.proxied import proxied
+from tests.proof.stores.base import Fault, Scene, Store
+from tests.proof.stores.proxied import Proxy, proxied
 
 ENGINE_SECONDS: Final = 60.0
 """How soon a redacted text has to be gone from the memory of the engine."""
-_REFUSED_SECONDS: Final = 10.0
-"""How soon a second server has to give up, and one whose lease has ended."""
+_ENDED_SECONDS: Final = 15.0
+"""How soon a node has to end that was told to, or whose lease has ended."""
 _OPTIONS: Final = (
     *("--rdbcompression", "no"),  # so that texts can be found
     *("--stream-node-max-entries", "10"),  # so that the feed forgets them in seconds, not minutes
@@ -41,12 +41,12 @@ class EngineStore(Store):
         self._kind, self._folder, self._stack = kind, folder, stack
         self._port = free_port()
         self._engine = self._run("--port", str(self._port))
-        places = stack.enter_context(tempfile.TemporaryDirectory(prefix="gc-"))
-        path = str(Path(places) / "proxy.sock")
-        self._proxy = stack.enter_context(proxied(path, self._engine.path))
-        self.timeline = f"unix://{path}"
+        self._sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gc-")))
+        self._proxies: list[Proxy] = []
+        """One for each node."""
+        self.timeline = self.timeline_of(0)
         self._over: set[str] = set()
-        self.faults = {
+        self.faults: dict[str, Fault] = {
             "engine killed": self._kill,
             "engine and server killed": self._kill_both,
             "engine paused": self._pause,
@@ -64,14 +64,19 @@ class EngineStore(Store):
             "answers lost": self._lose_answers,
             "answers withheld, then cut off": self._withhold,
             "network half open": self._half_open,
-            "second server refused": self._start_second,
-            "server paused beyond its lease": self._take_over,
+            "another node for a moment": self._start_another,
+            "node paused beyond its lease": self._outlive_lease,
         }
         self.losses = {
             "everything deleted": self._lose(self._delete_all),
             "older file put back": self._lose(self._put_back),
             "stale replica promoted": self._lose(self._promote),
         }
+
+    def timeline_of(self, number: int) -> str:
+        path = str(self._sockets / f"{number}.sock")
+        self._proxies.append(self._stack.enter_context(proxied(path, self._engine.path)))
+        return f"unix://{path}"
 
     def read(self) -> Run:
         run = layout.read(self._engine.call)
@@ -142,83 +147,93 @@ class EngineStore(Store):
         time.sleep(scene.dice.uniform(0.2, 1.5))
         self._engine.restart()
 
-    # Faults of the network
+    # Faults of the network, between one node and the engine
+
+    def _proxy(self, scene: Scene) -> Proxy:
+        return self._proxies[scene.server.number]
 
     def _delay(self, scene: Scene) -> None:
-        self._proxy.do("delay", scene.dice.uniform(0.01, 0.3))
+        self._proxy(scene).do("delay", scene.dice.uniform(0.01, 0.3))
         time.sleep(scene.dice.uniform(0.5, 2.0))
-        self._proxy.do("delay", 0.0)
+        self._proxy(scene).do("delay", 0.0)
 
     def _delay_some(self, name: str, scene: Scene) -> None:
         """Delay the answers to one command; sometimes while all clients come back."""
-        self._proxy.do("delay", scene.dice.uniform(0.1, 0.5), name)
+        self._proxy(scene).do("delay", scene.dice.uniform(0.1, 0.5), name)
         if scene.dice.random() < 0.5:
             scene.server.kill()
             scene.server.start()
         time.sleep(scene.dice.uniform(0.5, 2.0))
-        self._proxy.do("delay", 0.0, name)
+        self._proxy(scene).do("delay", 0.0, name)
 
     def _stall(self, scene: Scene) -> None:
-        self._proxy.do("open", False)
+        self._proxy(scene).do("open", False)
         time.sleep(_moment(scene))
-        self._proxy.do("open", True)
+        self._proxy(scene).do("open", True)
 
     def _cut(self, what: str, scene: Scene) -> None:
         for _ in range(scene.dice.randrange(1, 5)):
-            self._proxy.do(what, scene.dice.randrange(1, 300))
+            self._proxy(scene).do(what, scene.dice.randrange(1, 300))
             time.sleep(scene.dice.uniform(0.05, 0.5))
 
     def _lose_answers(self, scene: Scene) -> None:
         """Sometimes what was stored does not come back by the feed before it is sent again."""
-        self._proxy.do("delay", scene.dice.choice((0.0, 0.7)), "XREAD")
+        self._proxy(scene).do("delay", scene.dice.choice((0.0, 0.7)), "XREAD")
         for _ in range(scene.dice.randrange(1, 5)):
             name = scene.dice.choice(("EVALSHA", "EVALSHA", "XREAD", "INFO"))
             silently = scene.dice.random() < 0.2
-            self._proxy.do("lose_answer", name, scene.dice.randrange(1, 10), silently)
+            self._proxy(scene).do("lose_answer", name, scene.dice.randrange(1, 10), silently)
             time.sleep(scene.dice.uniform(0.05, 0.5))
-        self._proxy.do("delay", 0.0, "XREAD")
+        self._proxy(scene).do("delay", 0.0, "XREAD")
 
     def _withhold(self, scene: Scene) -> None:
         """Have commands executed whose answers nobody gets, nor what the feed brings of them."""
         for _ in range(scene.dice.randrange(1, 5)):
-            self._proxy.do("delay", 60.0)
+            self._proxy(scene).do("delay", 60.0)
             time.sleep(scene.dice.uniform(0.05, 0.5))
-            self._proxy.do("delay", 0.0)
-            self._proxy.do("cut")
+            self._proxy(scene).do("delay", 0.0)
+            self._proxy(scene).do("cut")
             time.sleep(scene.dice.uniform(0.05, 0.5))
 
-    def _half_open(self, _: Scene) -> None:
-        self._proxy.do("half_open")
+    def _half_open(self, scene: Scene) -> None:
+        self._proxy(scene).do("half_open")
 
-    # A second server
+    # Nodes
 
-    def _start_second(self, scene: Scene) -> None:
-        """Start one beside the first, which has to end again; the first goes on."""
-        second = scene.server.another()
-        second.spawn()
-        if not second.wait(_REFUSED_SECONDS):
-            scene.note("usurped", "a second server runs beside the first")
-        second.kill()
-        if not scene.server.runs():
-            scene.note("usurped", "a second server has ended the first")
-            scene.server.start()
+    def _start_another(self, scene: Scene) -> None:
+        """Start another node, which others hear of, and end it in some way."""
+        number = len(scene.nodes) + 1
+        if len(self._proxies) < number:
+            self.timeline_of(number - 1)
+        another = scene.server.another(number - 1, f"unix://{self._sockets / f'{number - 1}.sock'}")
+        scene.stack.callback(another.kill)
+        another.spawn()
+        another.wait(scene.dice.uniform(0.5, 4.0))
+        if scene.dice.random() < 0.5:
+            another.signal(signal.SIGTERM)
+            if not another.wait(_ENDED_SECONDS):
+                scene.note("deaf", "a node does not end")
+        another.kill()
 
-    def _take_over(self, scene: Scene) -> None:
-        """Let another take over while the first is paused; when it goes on it has to end."""
-        first = scene.server
-        first.signal(signal.SIGSTOP)
-        scene.server = first.another()
-        scene.stack.callback(scene.server.kill)
-        scene.server.start()
-        time.sleep(scene.dice.uniform(0.0, 2.0))
-        first.signal(signal.SIGCONT)
-        if not scene.server.ready:
-            scene.note("deaf", "no server took over from one that is paused")
-        elif not first.wait(_REFUSED_SECONDS):
+    def _outlive_lease(self, scene: Scene) -> None:
+        """Stop a node for longer than its lease: when it goes on it has to end, if others live."""
+        node = scene.server
+        others = [each for each in scene.nodes if each is not node and each.runs()]
+        if not others:
+            others = [node.another(1)]
+            scene.stack.callback(others[0].kill)
+            others[0].start()
+        node.signal(signal.SIGSTOP)
+        time.sleep(scene.dice.uniform(7.5, 9.0))
+        node.signal(signal.SIGCONT)
+        if not node.wait(_ENDED_SECONDS):
             scene.note("usurped", "a server goes on after its lease has ended")
-        elif first.exit_code != 1:
-            scene.note("usurped", f"a server without a lease ended with {first.exit_code}")
-        first.kill()
+        elif node.exit_code != 1:
+            scene.note("usurped", f"a server without a lease ended with {node.exit_code}")
+        node.kill()
+        node.start()
+        if others[0] not in scene.nodes:
+            others[0].kill()
 
     # Losses
 
@@ -256,8 +271,9 @@ class EngineStore(Store):
         time.sleep(2.0)
         self._engine.kill()
         self._engine = replica
-        self._proxy.do("engine", replica.path)
-        self._proxy.do("cut")
+        for proxy in self._proxies:
+            proxy.do("engine", replica.path)
+            proxy.do("cut")
 
 
 def _moment(scene: Scene) -> float:

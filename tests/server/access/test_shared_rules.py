@@ -1,5 +1,6 @@
 """Rules of operators on several nodes: made on one, in force on all, whatever is lost."""
 
+import random
 from pathlib import Path
 
 import gevent
@@ -50,7 +51,7 @@ def saved(path: Path) -> list[str]:
 
 
 def wait_until_saved(path: Path, nicks: list[str]) -> None:
-    with gevent.Timeout(10):
+    with gevent.Timeout(20):
         while saved(path) != nicks:
             gevent.sleep(0.01)
 
@@ -92,7 +93,7 @@ def test_hearing_of_rules_that_were_read_at_the_start_changes_nothing() -> None:
     let_run()
     changes = [(kind, number, value) for (kind, number), value in store.records.items()]
     assert two.policy.shared is not None
-    assert two.policy.shared.hear(changes) == []
+    assert two.policy.shared.hear(changes) == {}
     assert banned(two) == ["bob"]
 
 
@@ -215,7 +216,7 @@ def test_a_rule_that_cannot_be_stored_is_refused_and_holds_until_it_is() -> None
         one.policy.note_rules()()
     assert banned(one) == ["bob"]
     store.refuses = lambda: None
-    with gevent.Timeout(10):
+    with gevent.Timeout(20):
         while banned(two) != ["bob"]:
             gevent.sleep(0.01)
 
@@ -231,3 +232,25 @@ def test_a_damaged_record_of_another_node_is_logged_and_the_rest_holds(
     two.policy.shared.hear([(RULE, "ban/nick/carl", b"\xc1"), (RULE, "nothing", b"1")])
     assert banned(two) == ["bob"]
     assert "cannot be read" in caplog.text
+
+
+def test_many_operators_on_all_nodes_end_with_the_same_rules() -> None:
+    store = Store()
+    nodes = [Joined(store, name) for name in ("one", "two", "three")]
+    draw = random.Random(7)
+
+    def operate(node: Joined, began: int) -> None:
+        for number in range(30):
+            nick = f"bob{draw.randrange(8)}"
+            if draw.random() < 0.5:
+                make(node, ban(nick, time=began + number))
+            else:
+                lift(node, nick)
+
+    operating = [
+        gevent.spawn(operate, node, began) for began, node in enumerate(nodes * 2, start=1)
+    ]
+    gevent.joinall(operating, timeout=20, raise_error=True)
+    let_run()
+    assert banned(nodes[0]) == banned(nodes[1]) == banned(nodes[2]) == banned(Joined(store, "four"))
+    assert sorted(banned(nodes[0])) == [number.rpartition("/")[2] for number in stored(store)]

@@ -3,11 +3,10 @@
 import pytest
 
 from geventchat.protocol import events, requests
-from geventchat.protocol.errors import PASSWORD_CHANGED, REMOVED, REVOKED
+from geventchat.protocol.errors import LOST, PASSWORD_CHANGED, REMOVED, REVOKED
 from geventchat.server.chat.followed import Followed
 from geventchat.server.people.new_epoch import KINDS, kept
 from geventchat.server.people.records import encoded
-from geventchat.server.session.session import Session
 from tests.server.switches import let_run
 from tests.server.two_nodes import Node, seen, two_nodes
 
@@ -61,6 +60,22 @@ def test_a_nick_changes_on_all_connections_of_both_nodes(nodes: tuple[Node, Node
     agree(nodes)
 
 
+def test_the_members_hear_the_new_nick_of_somebody_who_is_away(nodes: tuple[Node, Node]) -> None:
+    one, other = nodes
+    anna = one.account("Anna")
+    laptop, phone = one.connect("laptop", anna), other.connect("phone", anna)
+    friend = other.connect("friend")
+    other.hub.remove(phone, LOST)
+    assert seen(friend) == []
+    one.ask(laptop, requests.Nick(nick="Annette"))
+    (rename,) = seen(friend)
+    assert isinstance(rename, events.Presence)
+    assert (rename.nick, rename.new_nick) == ("Anna", "Annette")
+    back = other.connect("phone", anna)
+    assert back.nick == "Annette"
+    assert seen(friend) == []  # it was never missed
+
+
 def test_a_nick_that_is_spelled_otherwise_is_still_its_own(nodes: tuple[Node, Node]) -> None:
     one, other = nodes
     anna = one.account("Anna")
@@ -69,6 +84,21 @@ def test_a_nick_that_is_spelled_otherwise_is_still_its_own(nodes: tuple[Node, No
     assert other.hub.owners.find_account("anna") is other.same(anna)
     assert other.same(anna).nick == "ANNA"
     agree(nodes)
+
+
+def test_a_former_nick_that_is_over_is_not_taken_from_its_new_owner(
+    nodes: tuple[Node, Node],
+) -> None:
+    """Each node gives such nicks back by itself, and one may still write what it has not yet."""
+    one, other = nodes
+    anna = one.account("Anna")
+    anna.former["Zoe"] = 1
+    zoe = other.account("Zoe")
+    one.people.save(anna)
+    assert other.hub.owners.find_account("Zoe") is zoe
+    anna.former["Zoe"] = 1 << 50
+    one.people.save(anna)
+    assert other.hub.owners.find_account("Zoe") is zoe
 
 
 def test_a_revoked_session_ends_on_the_other_node(nodes: tuple[Node, Node]) -> None:
@@ -132,160 +162,6 @@ def test_who_is_blocked_on_one_node_is_blocked_on_the_other(nodes: tuple[Node, N
     assert bert.id in other.same(anna).blocked
     one.ask(laptop, requests.Block(nick="Bert", on=False))
     assert not other.same(anna).blocked
-    agree(nodes)
-
-
-# Rooms
-
-
-def test_a_room_is_joined_and_left_on_both_nodes(nodes: tuple[Node, Node]) -> None:
-    one, other = nodes
-    anna = one.account("Anna")
-    laptop, phone = one.connect("laptop", anna), other.connect("phone", anna)
-    one.ask(laptop, requests.Join(room="tea"))
-    assert "tea" in phone.rooms
-    seen(phone)
-    one.ask(laptop, requests.Leave(room="tea"))
-    assert seen(phone) == [events.Left(room="tea", reason="elsewhere")]
-    assert not other.same(anna).is_in("tea")
-    agree(nodes)
-
-
-def private(nodes: tuple[Node, Node]) -> tuple[Node, Node]:
-    """Have Anna make a private room on one node, and Bert join it on the other."""
-    one, other = nodes
-    anna, bert = one.account("Anna"), one.account("Bert")
-    one.ask(one.connect("anna", anna), requests.Create(room="plans"))
-    laptop = session(one, "Anna")
-    phone = other.connect("bert", bert)
-    one.ask(laptop, requests.Invite(room="plans", nick="Bert"))
-    invited = events.Invited(room="plans", nick="Bert", account=bert.id, by="Anna")
-    assert invited in seen(phone)
-    other.ask(phone, requests.Join(room="plans"))
-    assert one.same(bert).is_in("plans")
-    seen(phone)
-    return nodes
-
-
-def test_an_invitation_reaches_the_other_node_and_is_taken_there(
-    nodes: tuple[Node, Node],
-) -> None:
-    private(nodes)
-    agree(nodes)
-
-
-def test_private_rooms_of_two_nodes_have_different_numbers(nodes: tuple[Node, Node]) -> None:
-    one, other = private(nodes)
-    other.ask(session(other, "Bert"), requests.Create(room="more"))
-    assert [one.people.number(room) for room in ("plans", "more")] == [1, 2]
-
-
-def sessions(nodes: tuple[Node, Node]) -> tuple[Session, Session]:
-    """Return the connections of Anna and Bert."""
-    return session(nodes[0], "Anna"), session(nodes[1], "Bert")
-
-
-def session(node: Node, nick: str) -> Session:
-    (found,) = (each for each in node.hub.sessions if each.nick == nick)
-    assert isinstance(found, Session)
-    return found
-
-
-def test_whoever_is_removed_from_a_private_room_hears_that_it_was_removed(
-    nodes: tuple[Node, Node],
-) -> None:
-    one, _ = private(nodes)
-    laptop, phone = sessions(nodes)
-    one.ask(laptop, requests.Remove(room="plans", nick="Bert"))
-    assert seen(phone) == [events.Left(room="plans", reason="removed")]
-    assert "plans" not in phone.rooms
-    agree(nodes)
-
-
-def test_why_a_membership_ended_is_forgotten_by_the_next_start(nodes: tuple[Node, Node]) -> None:
-    one, _ = private(nodes)
-    laptop, _ = sessions(nodes)
-    one.ask(laptop, requests.Remove(room="plans", nick="Bert"))
-    bert = next(each for each in one.people.accounts.values() if each.nick == "Bert")
-    kind, number = "membership", f"{bert.id}/plans"
-    assert number in dict(one.timeline.records(kind))
-    one.hub.use(one.timeline)
-    assert "plans" not in one.same(bert).memberships
-    one.people.catch_up()
-    let_run()
-    assert number not in dict(one.timeline.records(kind))
-
-
-def test_who_moderates_a_private_room_is_told_on_both_nodes(nodes: tuple[Node, Node]) -> None:
-    one, _ = private(nodes)
-    laptop, phone = sessions(nodes)
-    one.ask(laptop, requests.Moderator(room="plans", nick="Bert", on=True))
-    (told,) = seen(phone)
-    assert isinstance(told, events.Moderators)
-    assert [each.nick for each in told.moderators] == ["Anna", "Bert"]
-    agree(nodes)
-
-
-def test_the_member_who_joined_first_moderates_when_the_last_moderator_has_left(
-    nodes: tuple[Node, Node],
-) -> None:
-    one, _ = private(nodes)
-    laptop, phone = sessions(nodes)
-    one.ask(laptop, requests.Leave(room="plans"))
-    told = [each for each in seen(phone) if isinstance(each, events.Moderators)]
-    assert [[each.nick for each in event.moderators] for event in told] == [["Bert"]]
-    agree(nodes)
-
-
-def test_a_mute_in_a_private_room_is_told_with_who_made_it(nodes: tuple[Node, Node]) -> None:
-    one, _ = private(nodes)
-    laptop, phone = sessions(nodes)
-    one.ask(laptop, requests.Mute(room="plans", nick="Bert", on=True))
-    muted = events.Muted(room="plans", nick="Bert", by="Anna", on=True)
-    assert seen(phone) == [muted]
-    agree(nodes)
-
-
-def test_nobody_stays_in_a_room_that_becomes_private_on_another_node(
-    nodes: tuple[Node, Node],
-) -> None:
-    one, other = nodes
-    anna = one.account("Anna")
-    guest = other.connect("guest", None, "plans")
-    one.ask(one.connect("anna", anna), requests.Create(room="plans"))
-    assert events.Left(room="plans", reason="removed") in seen(guest)
-    assert "plans" not in other.hub.rooms
-    agree(nodes)
-
-
-# Conversations
-
-
-def test_a_conversation_is_the_same_on_both_nodes(nodes: tuple[Node, Node]) -> None:
-    one, other = nodes
-    anna, bert = one.account("Anna"), one.account("Bert")
-    laptop, phone = one.connect("anna", anna), other.connect("bert", bert)
-    one.ask(laptop, requests.Open(with_="Bert"))
-    (name,) = [room for room in laptop.rooms if room != "lobby"]
-    conversation = other.people.conversations.between(other.same(anna), other.same(bert))
-    assert conversation is not None
-    assert conversation.name == name
-    other.ask(phone, requests.Open(with_="Anna"))
-    assert name in phone.rooms
-    agree(nodes)
-
-
-def test_a_conversation_is_closed_on_both_nodes(nodes: tuple[Node, Node]) -> None:
-    one, other = nodes
-    anna = one.account("Anna")
-    one.account("Bert")
-    laptop, phone = one.connect("laptop", anna), other.connect("phone", anna)
-    one.ask(laptop, requests.Open(with_="Bert"))
-    (name,) = [room for room in laptop.rooms if room != "lobby"]
-    assert name in phone.rooms
-    seen(phone)
-    one.ask(laptop, requests.Leave(room=name))
-    assert seen(phone) == [events.Left(room=name, reason="elsewhere")]
     agree(nodes)
 
 

@@ -178,7 +178,7 @@ def test_what_another_server_wrote_as_it_is_here_is_not_written_again() -> None:
 
     disk.faster = [hear]
     disk.ready.set()
-    gevent.joinall([saving, later], timeout=5, raise_error=True)
+    gevent.joinall([saving, later], timeout=20, raise_error=True)
     assert disk.written == [{"c": 3}]
 
 
@@ -227,5 +227,5 @@ def test_settled_waits_for_what_was_noted_and_for_nothing_else() -> None:
     gevent.idle()
     assert not any(each.ready() for each in waiting)
     disk.ready.set()
-    gevent.joinall(waiting, timeout=5, raise_error=True)
+    gevent.joinall(waiting, timeout=20, raise_error=True)
     assert disk.written == [{"a": 1}]

@@ -197,7 +197,7 @@ def test_two_operators_who_decide_at_once_lose_no_rule(nodes: Two) -> None:
         gevent.spawn(operator_commands.run, session, requests.Admin(action="ban", target=nick))
         for session, nick in ((nodes.olga, "ann"), (oscar, "bob"))
     ]
-    gevent.joinall(commands, timeout=10, raise_error=True)
+    gevent.joinall(commands, timeout=20, raise_error=True)
     let_run()
     targets = [
         {rule.target for rule in node.policy.rules.all().values()}

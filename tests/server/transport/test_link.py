@@ -8,6 +8,7 @@ import gevent
 import pytest
 import trustme
 from gevent import socket, ssl
+from gevent.event import Event
 
 from geventchat.client.tls import end_sending
 from geventchat.config import Limits
@@ -383,3 +384,31 @@ def test_the_address_is_a_value_and_the_peer_is_for_logs() -> None:
 def test_a_link_whose_peer_does_not_read_closes_in_time(ends: Ends) -> None:
     with gevent.Timeout(20):
         ends.link.close(0.01)
+
+
+def test_a_reader_that_is_woken_while_it_does_what_it_was_woken_for_is_woken_again(
+    ends: Ends,
+) -> None:
+    """Else it would sleep through everything until its client sends something."""
+    link, woken, doing = ends.link, [0], Event()
+
+    def read() -> None:
+        for frame in link.frames(ends.outbox):
+            assert frame == b""
+            woken[0] += 1
+            doing.wait()
+
+    reader = gevent.spawn(read)
+    try:
+        for times in range(1, 4):
+            doing.clear()
+            link.wake()
+            gevent.sleep(0.001)
+            link.wake()
+            gevent.sleep(0.001)
+            doing.set()
+            with gevent.Timeout(20):
+                while woken[0] < 2 * times or not link.listening:
+                    gevent.sleep(0.001)
+    finally:
+        reader.kill()

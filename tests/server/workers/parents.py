@@ -12,7 +12,7 @@ import gevent
 from geventchat.config import Config
 from geventchat.server.workers.parent import Parent
 
-SECONDS = 15
+SECONDS = 30
 """The most that something may take on a busy machine."""
 
 

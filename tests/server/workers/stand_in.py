@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler
 
 import msgspec
 
-from geventchat.server.tether import ALIVE, PAGE, READY, RECYCLE, VARIABLE, Passed
+from geventchat.server.tether import ALIVE, LEAVE, PAGE, READY, RECYCLE, VARIABLE, Passed
 
 
 class Pages(BaseHTTPRequestHandler):
@@ -69,7 +69,7 @@ def hear(tether: socket.socket) -> None:
         said, descriptors, _, _ = socket.recv_fds(tether, 1, 1)
         if not said:
             os._exit(0)
-        assert said == PAGE
+        assert said in (PAGE, LEAVE)
         for each in descriptors:
             with socket.socket(fileno=each) as asked:
                 asked.setblocking(True)

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import gevent
@@ -23,12 +24,21 @@ from geventchat.server.timeline.redis.beating import Beating
 from geventchat.server.timeline.redis.engine import Engine, EngineError
 from geventchat.server.timeline.redis.feed import Feed, Fields
 from geventchat.server.timeline.redis.keeping import Keeping
-from geventchat.server.timeline.redis.life import LEAVE, Fenced, InUse, Life, LifeEnded, by
+from geventchat.server.timeline.redis.life import (
+    LEASE_SECONDS,
+    LEAVE,
+    Begun,
+    Fenced,
+    InUse,
+    Life,
+    LifeEnded,
+    by,
+)
 from geventchat.server.timeline.redis.live import Live
 from geventchat.server.timeline.redis.maintenance import Maintenance
 from geventchat.server.timeline.redis.nodes import RedisNodes
 from geventchat.server.timeline.redis.pages import Pages
-from geventchat.server.timeline.redis.reader import Reader
+from geventchat.server.timeline.redis.reader import Reader, RoomState
 from geventchat.server.timeline.redis.rooms import FeedId, OpenRooms, Trimmed, feed_id
 from geventchat.server.timeline.redis.storing import Storing
 from geventchat.server.timeline.redis.url import parse
@@ -64,7 +74,8 @@ class RedisTimeline(Timeline):
         except ValueError as error:
             raise BadSetting("timeline", url, str(error)) from None
         self._life = Life()
-        first = self._register()
+        registering = self._connected()  # until others connect: a node without any may be gone
+        first = self._register(registering)
         self.epoch = self._life.adopted = self._life.epoch
         self._problem = Problem(self._where)
         self._writer = self._new_writer()
@@ -79,7 +90,8 @@ class RedisTimeline(Timeline):
         self._rooms = OpenRooms()
         self._pages = Pages(self._rooms, Reader(self._reads), recent_bytes)
         self._keeping = Keeping(self._others, self._life, self._feed)
-        self.nodes.begin()
+        self._begin()
+        registering.close()
         identity = lambda: (self._life.node, self._life.number)  # noqa: E731
         self._maintenance = Maintenance(lambda: self._reads, identity, lambda: self.nodes.leads)
         self.configure(limits or Limits())
@@ -97,21 +109,31 @@ class RedisTimeline(Timeline):
 
     def _new_writer(self) -> Writer:
         engine = self._connected(self._life.confirm)
-        with suppress(EngineError):
+        with suppress(EngineError, LifeEnded, Fenced):
             engine.call("PING")  # connected, it can be closed at once
         return Writer(engine, self._life, self._problem, self._renew)
 
-    def _register(self) -> FeedId:
+    def _register(self, engine: Engine) -> FeedId:
         """Become a node that stores; return where the feed begins for it. Raises BadSetting."""
-        engine = self._connected()
         try:
             return self._life.register(engine, lone=not self._where.everysec)
         except InUse:
             text = "is in use by `geventchat history`, or by servers that do not answer"
         except EngineError as error:
             text = error.text.removeprefix("IMPORT ")
-        finally:
-            engine.close()
+        engine.close()
+        raise BadSetting("timeline", str(self._where), text, temporary=True)
+
+    def _begin(self) -> None:
+        """Get what this node needs before clients come. Raises BadSetting."""
+        try:
+            self.nodes.begin()
+        except EngineError as error:
+            text = error.text
+        except (LifeEnded, Fenced):
+            text = "was changed while the server started; start it again"
+        else:
+            return
         raise BadSetting("timeline", str(self._where), text, temporary=True)
 
     def configure(self, limits: Limits) -> None:
@@ -229,6 +251,8 @@ class RedisTimeline(Timeline):
         self._storing.judge(place)
 
     def _follow(self, place: FeedId, batch: Batch) -> None:
+        if place <= self._rooms.ahead:  # of others: this node had not begun to store
+            batch.entries = [each for each in batch.entries if not self._rooms.has(place, each[0])]
         for entry, number in batch.entries:
             self._rooms.hear(place, entry)
             self._pages.hear(entry)
@@ -244,7 +268,13 @@ class RedisTimeline(Timeline):
         self._spawn("feed", self._feed.run)
         self._spawn("maintenance", self._maintenance.run)
         for name, function in self.nodes.helpers.items():
-            self._spawn(name, function)
+            self._spawn(name, partial(self._help, function))
+
+    def _help(self, function: Callable[[], None]) -> None:
+        try:
+            function()
+        except Fenced as fenced:
+            self._lose(fenced)
 
     def _spawn(self, name: str, function: Callable[[], None]) -> None:
         greenlet = gevent.spawn(function)
@@ -311,8 +341,7 @@ class RedisTimeline(Timeline):
                     try:
                         begun = self._life.join(engine)
                         self._life.get_known(engine, begun)
-                        reader = Reader(engine)
-                        states = {room: reader.open(room) for room in self._rooms.held}
+                        states = self._read_rooms(engine, begun)
                         break
                     except (EngineError, Refused) as error:
                         self._problem.note(str(error))
@@ -333,6 +362,17 @@ class RedisTimeline(Timeline):
             self._feed.go_on(begun.place)
             self._storing.drop_all()
             self.epoch_changed()
+
+    def _read_rooms(self, engine: Engine, begun: Begun) -> dict[str, RoomState]:
+        """Return the states of the open rooms, beating meanwhile. Raises EngineError, Refused."""
+        reader, states = Reader(engine), dict[str, RoomState]()
+        last, due = b"", time.monotonic()
+        for room in self._rooms.held:
+            states[room] = reader.open(room)
+            if time.monotonic() > due:
+                due = time.monotonic() + LEASE_SECONDS / 5
+                last, *_ = self._life.beat(engine, begun, last)
+        return states
 
     def _lose(self, fenced: Fenced) -> None:
         """End, since the others go on without this node."""

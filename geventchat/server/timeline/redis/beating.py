@@ -12,6 +12,8 @@ from geventchat.server.timeline.redis.rooms import feed_id
 from geventchat.server.timeline.redis.writer import Writer
 
 _BEAT_SECONDS: Final = 1.0
+_START_SECONDS: Final = 0.2
+"""Between two beats until the feed is heard, which tells of a new node at once."""
 _FEED_BEATS: Final = 60
 """How long an entry of the feed is kept, at least."""
 
@@ -30,7 +32,8 @@ class Beating:
     def next(self) -> None:
         """Wait until a beat is due, and beat. Raises Fenced."""
         # A new node waits until each beat of the others shows that it was seen.
-        again = self._life.hurry.wait(_BEAT_SECONDS)
+        pause = _BEAT_SECONDS if self._feed.running else _START_SECONDS
+        again = self._life.hurry.wait(pause)
         self._life.hurry.clear()
         for _ in range(1 + again):
             self._beat()
@@ -38,13 +41,14 @@ class Beating:
     def _beat(self) -> None:
         trim = self._lasts.popleft() if len(self._lasts) > _FEED_BEATS else b""
         last = self._lasts[-1] if self._lasts else b""
-        began = time.monotonic()
+        began, run = time.monotonic(), self._life.run
         try:
             answer = beaten(self._writer.run(BEAT, last, trim, ""))
         except (EngineError, LifeEnded):
             self._lasts.clear()
             return
-        self._life.sure_until = began + LEASE_SECONDS
+        if run == self._life.run:
+            self._life.sure_until = began + LEASE_SECONDS
         self._lasts.append(answer.last)
         self._nodes.note_beat(answer)
         self._feed.expect(feed_id(answer.last))

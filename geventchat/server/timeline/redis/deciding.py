@@ -62,6 +62,8 @@ class Deciding:
         """That number, until the right is got; 0 then."""
         self._of = -1
         """The life in which this node has the right."""
+        self._giving_back = -1
+        """The life in which it gives the right back, until all that was decided is on disk."""
         self._since = 0.0
         """When it got it, by the monotonic clock."""
         self._wanted = False
@@ -93,6 +95,11 @@ class Deciding:
         """Let all decide who wait for the records of another epoch to be known."""
         self._adopted.set()
         self._adopted = Event()
+
+    @property
+    def decides(self) -> bool:
+        """Whether nobody on another node may decide now; also while this node gives that back."""
+        return self._life.number in (self._of, self._giving_back)
 
     def hear(self, fields: Mapping[bytes, bytes]) -> None:
         """Follow an entry of the feed that tells who has the right, or that another node waits."""
@@ -231,11 +238,12 @@ class Deciding:
 
     def _give_back(self) -> None:
         """Let other nodes decide when all that was decided is on disk. Raises Fenced."""
-        self._of = -1
+        self._giving_back, self._of = self._of, -1
         waits = pauses()
         while not self._writer.closed:
             try:
                 self._nodes.settled()
+                self._giving_back = -1
                 self._writer.run(UNDECIDE, self._number)
             except LifeEnded:
                 return

@@ -17,7 +17,7 @@ from geventchat.server.timeline.redis.rooms import FeedId, feed_id
 _KEY: Final = "{gc}:feed"
 _AT_ONCE: Final = 200
 _BLOCK_MS: Final = 1000
-_SURE_SECONDS: Final = 0.02
+_SURE_SECONDS: Final = 0.05
 _DEAF_SECONDS: Final = 3.0
 """How late an entry may be that is known to be there."""
 
@@ -53,7 +53,8 @@ class Feed:
         self.holes = 0
         """How often an entry was missing or unreadable."""
         self._heard_at = time.monotonic()
-        self._running = False
+        self.running = False
+        """Whether `run` was called."""
         self._ended = False
         self._moved = Event()
         self._expected: tuple[FeedId, float] | None = None
@@ -79,7 +80,7 @@ class Feed:
         """Note that an entry is there; reconnect if one is not heard for too long. Never waits."""
         if self._expected is None or self.passed >= self._expected[0]:
             self._expected = place, time.monotonic()
-        elif not self._running:  # yet
+        elif not self.running:  # yet
             self._expected = self._expected[0], time.monotonic()
         elif time.monotonic() - max(self._expected[1], self._reconnected) > _DEAF_SECONDS:
             _log.warning("the feed of %s is silent: reconnecting", self._engine.where)
@@ -99,7 +100,7 @@ class Feed:
 
     def run(self) -> None:
         """Hear everything, until killed."""
-        self._running = True
+        self.running = True
         waits = pauses()
         while True:
             try:

@@ -26,7 +26,7 @@ _SAFE: Final = {
 """The settings with which nothing is lost."""
 _LEAST_VERSION: Final = 7
 """`XADD key 0-*` numbers by itself since then."""
-RIGHTS: Final = "~{gc}:* +@all -@dangerous +info +config|get +client|list +bgrewriteaof"
+RIGHTS: Final = "~{gc}:* &{gc}:* +@all -@dangerous +info +config|get +client|list +bgrewriteaof"
 """What a user of the engine has to be allowed."""
 _PASSING: Final = ("BUSY", "LOADING", "MASTERDOWN")
 """Errors of an engine that may execute commands in a moment."""

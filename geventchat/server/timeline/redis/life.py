@@ -24,8 +24,10 @@ LEASE_SECONDS: Final = 5
 _REGISTER_SECONDS: Final = 3 * LEASE_SECONDS
 _ASK_SECONDS: Final = 0.05
 _KNOWN_SECONDS: Final = 6 * LEASE_SECONDS
+_LATE_MS: Final = 1000
+"""Nodes that did not beat for so long are gone if none has a connection,"""
 _QUIET_MS: Final = 2000
-"""A node that did not beat for so long and has no connection is gone."""
+"""and for so long, if others have."""
 _CONFIRM_SECONDS: Final = 5.0
 """How long nodes wait for others to find what they know in an engine that was restarted."""
 _NAME: Final = "geventchat-"
@@ -99,7 +101,8 @@ class Life:
         self._known: FeedId = (0, 0)
         self._by: tuple[bytes, bytes] | None = None
         """Node and turn of the newest entry that is known."""
-        self._run = b""
+        self.run = b""
+        """The process of the engine, which changes when it is restarted."""
         self._asking: tuple[str, float] = "", 0.0
         """In which process it was asked how it goes on, and since when."""
 
@@ -180,7 +183,7 @@ class Life:
         )
         if not found[0]:
             return None, [each.decode() for each in found[1:]]
-        self._run = run.encode()
+        self.run = run.encode()
         self.sure_until = began + LEASE_SECONDS
         others = [each.decode() for each in found[4:]]
         return Begun(found[1], found[2].decode(), feed_id(found[3]), others), ()
@@ -209,7 +212,7 @@ class Life:
         if told.get("role") != "master":
             raise Away(f"{engine.where} is a replica")
         run = told["run_id"]
-        if run.encode() != self._run:
+        if run.encode() != self.run:
             _check(engine)
         if self._asking[0] != run:
             self._asking = run, time.monotonic()
@@ -227,16 +230,16 @@ class Life:
             raise LifeEnded
         if found == _FENCED:
             raise Fenced
-        if self._run != run.encode():
+        if self.run != run.encode():
             self.sure_until = 0.0
             self.hurry.set()
-            self._run = run.encode()
+            self.run = run.encode()
             _log.info("%s was restarted and has everything", engine.where)
 
     def confirm_reading(self, engine: Engine) -> None:
         """Make sure that a connection is to the same engine as the one that stores. Raises Away."""
         run = _told(engine)["run_id"].encode()
-        if run != self._run:
+        if run != self.run:
             raise Away(f"{engine.where} was restarted")
         stored = engine.call("HMGET", "{gc}:life", "life", "epoch", "run")
         if stored != [b"%d" % self.number, self.epoch.encode(), run]:
@@ -267,8 +270,7 @@ def by(fields: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
 def gone(engine: Engine, nodes: Iterable[str] | None = None) -> list[str]:
     """Return which nodes, by default of all that have a lease, have surely ended.
 
-    They have no connection, and did not beat for long; or none has, so there is no other node.
-    Raises EngineError.
+    They have no connection, and did not beat for a while. Raises EngineError.
     """
     leases = engine.call("HGETALL", "{gc}:leases")
     ends = {node.decode(): int(end) for node, end in zip(leases[::2], leases[1::2], strict=True)}
@@ -281,9 +283,8 @@ def gone(engine: Engine, nodes: Iterable[str] | None = None) -> list[str]:
     seconds, micros = map(int, engine.call("TIME"))
     now = seconds * 1000 + micros // 1000
     away = [node for node in ends if f" name={_NAME}{node} " not in clients]
-    others_connected = len(away) < len(ends)
-    quiet = [node for node in away if now - (ends[node] - LEASE_SECONDS * 1000) > _QUIET_MS]
-    chosen = quiet if others_connected or _just_started(engine) else away
+    most = _LATE_MS if len(away) == len(ends) and not _just_started(engine) else _QUIET_MS
+    chosen = [node for node in away if now - (ends[node] - LEASE_SECONDS * 1000) > most]
     return [node for node in chosen if nodes is None or node in nodes]
 
 

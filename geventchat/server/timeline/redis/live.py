@@ -30,7 +30,7 @@ from geventchat.server.timeline.nodes import (
 )
 from geventchat.server.timeline.redis.backoff import pauses
 from geventchat.server.timeline.redis.engine import EngineError
-from geventchat.server.timeline.redis.life import Fenced, Life, LifeEnded
+from geventchat.server.timeline.redis.life import Life, LifeEnded
 from geventchat.server.timeline.redis.parts import NewField, OwnPart, read_part
 from geventchat.server.timeline.redis.scripts import Script
 from geventchat.server.timeline.redis.stored import string
@@ -132,22 +132,19 @@ class Live:
         self._wake.set()
 
     def run(self) -> None:
-        """Tell what is queued, until killed or fenced. Waits."""
+        """Tell what is queued, until killed. Waits. Raises Fenced."""
         waits = pauses()
-        try:
-            while True:
-                self._wake.wait()
-                self._wake.clear()
-                while self._has_news:
-                    try:
-                        self._tell_next()
-                        waits = pauses()
-                    except EngineError:
-                        gevent.sleep(next(waits))
-                    except LifeEnded:
-                        pass
-        except Fenced:
-            pass
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            while self._has_news:
+                try:
+                    self._tell_next()
+                    waits = pauses()
+                except EngineError:
+                    gevent.sleep(next(waits))
+                except LifeEnded:
+                    pass
 
     @property
     def _has_news(self) -> bool:
@@ -210,26 +207,23 @@ class Live:
         self._subscription.run()
 
     def watch(self) -> None:
-        """Read what was missed, until killed or fenced. Waits."""
+        """Read what was missed, until killed. Waits. Raises Fenced."""
         waits, next_look = pauses(), time.monotonic()
-        try:
-            while True:
-                self._look.wait(max(next_look - time.monotonic(), 0))
-                self._look.clear()
-                try:
-                    if time.monotonic() >= next_look:
-                        next_look = time.monotonic() + _LOOK_SECONDS
-                        self._look_around()
-                    for node in list(self._behind):
-                        self._read(node)
-                    waits = pauses()
-                except EngineError:
-                    gevent.sleep(next(waits))
-                    self._look.set()
-                except LifeEnded:
-                    self._look.set()
-        except Fenced:
-            pass
+        while True:
+            self._look.wait(max(next_look - time.monotonic(), 0))
+            self._look.clear()
+            try:
+                if time.monotonic() >= next_look:
+                    next_look = time.monotonic() + _LOOK_SECONDS
+                    self._look_around()
+                for node in list(self._behind):
+                    self._read(node)
+                waits = pauses()
+            except EngineError:
+                gevent.sleep(next(waits))
+                self._look.set()
+            except LifeEnded:
+                self._look.set()
 
     def note_others(self) -> None:
         """Note that other nodes may live than a moment ago."""
@@ -281,6 +275,8 @@ class Live:
         if len(waiting) >= _MOST_QUEUED // 10:
             waiting.clear()
         waiting.append(published)
+        if published.whole:
+            self._look.set()
 
     def _take(self, published: _Published, *, parts: bool = True) -> None:
         """Hand on what was heard, in its order."""
@@ -321,6 +317,8 @@ class Live:
         """Read the whole part of a node, and take what was heard since. Waits."""
         fields = self._writer.run(_PART, node)
         if node not in self._behind:  # it has ended meanwhile
+            return
+        if not fields and self._heard.get(node):  # it has ended, or is about to write it again
             return
         waiting = self._behind.pop(node)
         self._heard[node], changes = read_part(fields)

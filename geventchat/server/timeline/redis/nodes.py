@@ -3,6 +3,7 @@
 Entries of the feed that are no turns are dispatched here, in the order of the feed.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -19,6 +20,8 @@ from geventchat.server.timeline.redis.rooms import FeedId
 from geventchat.server.timeline.redis.writer import Writer
 
 _COME_SECONDS: Final = 2 * LEASE_SECONDS
+
+_log = logging.getLogger(__name__)
 
 
 class RedisNodes(Nodes):
@@ -100,12 +103,25 @@ class RedisNodes(Nodes):
         if self.leads:
             self._claims.hear_gone()
         self._live.forget(node)
-        if self._listener is not None and node != self.name:
-            self._listener.hear_gone(node)
+        if node != self.name:
+            self._tell(lambda listener: listener.hear_gone(node))
 
     def _hear_records(self, fields: Fields) -> None:
-        if fields[b"n"].decode() != self.name and self._listener is not None:
-            self._listener.hear_records(unpacked(fields[b"k"]))
+        if fields[b"n"].decode() != self.name:
+            changes = unpacked(fields[b"k"])
+            self._tell(lambda listener: listener.hear_records(changes))
+
+    def _tell(self, call: Callable[[Listener], None]) -> None:
+        if self._listener is None:
+            return
+        try:
+            call(self._listener)
+        except Exception:  # a bug in what follows others must not look like a damaged feed
+            _log.exception("following another server failed")
+
+    @property
+    def decides(self) -> bool:
+        return self._deciding.decides
 
     def deciding(self, *, adopting: bool = False) -> AbstractContextManager[None]:
         return self._deciding.deciding(adopting=adopting)
@@ -125,14 +141,17 @@ class RedisNodes(Nodes):
         self._claims.close()
         self._live.close()
 
+    def catch_up(self) -> None:
+        self._claims.catch_up()
+
     def known(self, client: bytes) -> str | None:
         return self._claims.known(client)
 
     def enter(self, client: bytes, guest: str, former: str | None, *, account: bool) -> str | None:
         return self._claims.enter(client, guest, former, account=account)
 
-    def hold(self, client: bytes, seconds: float) -> None:
-        self._claims.hold(client, seconds)
+    def hold(self, client: bytes, nick: str | None, seconds: float) -> None:
+        self._claims.hold(client, nick, seconds)
 
     def leave(self, client: bytes) -> None:
         self._claims.leave(client)
@@ -156,8 +175,7 @@ class RedisNodes(Nodes):
         return self._claims.next_guest()
 
     def _hear_moved(self, client: bytes, node: str) -> None:
-        if self._listener is not None:
-            self._listener.hear_moved(client, node)
+        self._tell(lambda listener: listener.hear_moved(client, node))
 
     # Who is here
 

@@ -15,6 +15,7 @@ from geventchat.server.timeline import PAGE_BYTES, Change, size_of
 from geventchat.server.timeline.changes import MOST_MISSED
 from geventchat.server.timeline.redis import keys
 from geventchat.server.timeline.redis.engine import Engine, EngineError, Part, Rejected
+from geventchat.server.timeline.redis.opening import Openings
 from geventchat.server.timeline.redis.scripts import Script
 from geventchat.server.timeline.redis.stored import change_of, post_of
 
@@ -55,11 +56,15 @@ class Reader:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._openings = Openings(engine, _OPEN)
         self._known_damage: set[tuple[str, str]] = set()
 
     def open(self, room: str) -> RoomState:
         """Return the state of a room."""
-        top, oldest, topic, change, feed = self._run(_OPEN, room)
+        try:
+            top, oldest, topic, change, feed = self._openings.ask(room)
+        except EngineError as error:
+            raise self._refusal(room, error) from None
         return RoomState(top, oldest, topic.decode(), change, feed)
 
     def since(self, room: str, after: int, upto: int) -> list[Post]:

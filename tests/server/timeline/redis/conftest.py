@@ -6,13 +6,19 @@ from typing import Any
 
 import pytest
 
+from geventchat.server.timeline import redis as package
+from geventchat.server.timeline.redis import beating
 from geventchat.server.timeline.redis.engine import Engine
 from geventchat.server.timeline.redis.url import Where, parse
 from tests.engines import RunningEngine
+from tests.fault_proxy import FaultProxy, faults
+from tests.server.timeline.redis.claimers import Claimers, claimers_on
 from tests.server.timeline.redis.deciders import Node, Nodes, nodes_on
 from tests.server.timeline.redis.filled import Filled
+from tests.server.timeline.redis.watched import Watched
 
 Connect = Callable[..., Engine]
+Watch = Callable[..., Watched]
 
 
 @pytest.fixture
@@ -47,6 +53,39 @@ def deciders() -> Iterator[Nodes]:
             return stack.enter_context(nodes_on(url, count, **options))
 
         yield start
+
+
+@pytest.fixture
+def proxy(engine: RunningEngine) -> Iterator[FaultProxy]:
+    with faults(engine.path) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    """Return a function that opens a timeline, which is closed at the end."""
+    with ExitStack() as stack:
+
+        def open_timeline(url: str, **options: object) -> Watched:
+            watched = Watched(url, **options)  # type: ignore[arg-type]
+            stack.callback(watched.close)
+            return watched
+
+        yield open_timeline
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten what an engine may take to answer."""
+    monkeypatch.setattr(package, "ENGINE_SECONDS", 0.2)
+    monkeypatch.setattr(beating, "_BEAT_SECONDS", 0.1)
+
+
+@pytest.fixture
+def claimers() -> Iterator[Claimers]:
+    """Return what opens nodes on an engine, which are closed at the end."""
+    with ExitStack() as stack:
+        yield lambda url, count: stack.enter_context(claimers_on(url, count))
 
 
 @contextmanager

@@ -96,10 +96,10 @@ def storing(turns: Turns, other: Engine, size: int) -> Iterable[str]:
 
 def waking(turns: Turns, size: int) -> float:
     """Return the engine's CPU, in µs, to answer a turn to a node that waits for the feed."""
-    began = engine_seconds(turns)
+    began = engine_seconds(turns.engine)
     for _ in range(WAKES):
         turns.take(*says(size))
-    alone = engine_seconds(turns) - began
+    alone = engine_seconds(turns.engine) - began
     with ExitStack() as stack:
         others = [Engine(turns.engine.where, name=f"waits{n}") for n in range(WAITING)]
         heard: Counter[Engine] = Counter()
@@ -109,12 +109,12 @@ def waking(turns: Turns, size: int) -> float:
         while len(heard) < WAITING:  # what was there before
             gevent.sleep(0.01)
         heard.clear()
-        began = engine_seconds(turns)
+        began = engine_seconds(turns.engine)
         for number in range(1, WAKES + 1):
             turns.take(*says(size))
             while any(heard[other] < number for other in others):
                 gevent.sleep(0.0005)
-        return (engine_seconds(turns) - began - alone) / WAKES / WAITING * 1e6
+        return (engine_seconds(turns.engine) - began - alone) / WAKES / WAITING * 1e6
 
 
 def _hear(engine: Engine, heard: Counter[Engine]) -> None:

@@ -176,10 +176,11 @@ def test_no_record_of_a_new_epoch_is_overwritten_until_it_is_known(
     two.timeline.epoch_changed = changed.set
     engine.call("FLUSHALL")
     until(lambda: bool(changed.is_set()))
-    place = "{}-{}".format(*two.timeline._feed.passed)
     node, life = one.timeline.nodes.name, two.timeline._life.number
     until(lambda: one.timeline._life.number == life)
-    engine.call("XADD", "{gc}:kept", place, "n", node, "k", msgspec.msgpack.encode(["test/a"]))
+    engine.call(
+        "XADD", "{gc}:kept", f"{life}-1", "n", node, "k", msgspec.msgpack.encode(["test/a"])
+    )
     engine.call("HSET", "{gc}:records:test", "a", b"\x09")
     with pytest.raises(Behind):
         two.timeline.keep([("test", "a", b"\x05")])

@@ -157,6 +157,7 @@ def test_a_password_where_none_is_wanted_is_refused(engine: RunningEngine) -> No
         ("-@scripting", "eval"),
         ("resetkeys ~other:*", "XADD"),
         ("-xadd", "XADD"),
+        ("resetchannels", "PUBLISH"),
         ("-@sortedset", "ZADD"),
         ("-info", "info"),
         ("-config|get", "config"),

@@ -1,4 +1,4 @@
-"""Bugs of nodes, and the story in which the model finds each."""
+"""Bugs of nodes, and the story in which the model finds each: see stories.py."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,19 +6,36 @@ from typing import Any
 
 import pytest
 
-from tests.server.timeline.redis.nodes_model import (
-    LEASE,
+from tests.server.timeline.redis.nodes_model import Node
+from tests.server.timeline.redis.store_model import (
     NOTHING,
     Answer,
     Engine,
     Lease,
-    Node,
     Say,
     Store,
 )
+from tests.server.timeline.redis.stories import (
+    a_copy_lacks_something,
+    a_new_one_answers_alone,
+    a_turn_overtakes_another,
+    an_answer_is_lost,
+    an_answer_is_lost_after_all,
+    asks_nobody,
+    hears_after_its_lease,
+    hears_unknown,
+    joins_unsettled,
+    nobody_beats,
+    one_comes_from_a_former_life,
+    others_were_first,
+    sends_again,
+    skips_a_hole,
+    stores_for_the_dead,
+    stores_unknown,
+    takes_a_copy,
+    the_feed_is_late,
+)
 from tests.server.timeline.redis.test_nodes_model import Nodes
-
-FIRST, SECOND, THIRD = range(3)
 
 Bug = type[Node] | type[Store]
 
@@ -45,14 +62,6 @@ class DeliversOwnFromTheAnswer(Node):
         super().answered(answer)
 
 
-def others_were_first(nodes: Nodes) -> None:
-    nodes.say(SECOND, "tea", keyed=False)
-    nodes.say(FIRST, "tea", keyed=False)
-    nodes.execute(0, answers=True)
-    nodes.execute(0, answers=True)
-    nodes.answer(1)
-
-
 class TellsFromTheAnswer(Node):
     """As soon as it is stored, not when the feed has passed it."""
 
@@ -62,23 +71,10 @@ class TellsFromTheAnswer(Node):
         super().answered(answer)
 
 
-def the_feed_is_late(nodes: Nodes) -> None:
-    nodes.say(FIRST, "tea", keyed=False)
-    nodes.execute(0, answers=True)
-    nodes.answer(0)
-
-
 class RetriesWithoutTheNumber(Node):
     def connect(self, engine: Engine, *, waited: bool) -> None:
         self.number += bool(self.flight)
         super().connect(engine, waited=waited)
-
-
-def an_answer_is_lost(nodes: Nodes) -> None:
-    nodes.say(FIRST, "tea", keyed=False)
-    nodes.execute(0, answers=False)
-    nodes.connect(FIRST, waited=False)
-    nodes.execute(0, answers=True)
 
 
 class HasTwoTurnsInFlight(Node):
@@ -100,13 +96,6 @@ class HasTwoTurnsInFlight(Node):
             super().answered(answer)
 
 
-def a_turn_overtakes_another(nodes: Nodes) -> None:
-    nodes.say(FIRST, "tea", keyed=False)
-    nodes.say(FIRST, "tea", keyed=False)
-    nodes.execute(1, answers=True)
-    nodes.all_goes_well(FIRST)
-
-
 class SaysStorageOnATimeOut(Node):
     def connect(self, engine: Engine, *, waited: bool) -> None:
         flight, self.flight = self.flight, ()
@@ -121,15 +110,10 @@ class KeepsNoAnswers(Store):
 
 
 class KeepsTheLife(Store):
-    def recover(self, run: int, lone: bool, node: Node, waited: bool) -> tuple[Store, bool]:
-        return replace(self, run=run), True
-
-
-def a_copy_lacks_something(nodes: Nodes) -> None:
-    nodes.say(FIRST, "tea", keyed=False)
-    nodes.all_goes_well(FIRST)
-    nodes.a_replica_is_promoted(3, lives_on=False)
-    nodes.connect(FIRST, waited=False)
+    def confirm(
+        self, run: int, lone: bool, node: Node, waited: bool, now: int
+    ) -> tuple[Store, str]:
+        return replace(self, run=run), "GOES ON"
 
 
 class SendsAgainUnderAnotherId(Node):
@@ -139,39 +123,10 @@ class SendsAgainUnderAnotherId(Node):
         super().begin_anew(engine)
 
 
-def sends_again(nodes: Nodes) -> None:
-    """A turn is stored, but its node was believed dead before it heard so."""
-    nodes.say(FIRST, "tea", keyed=False)
-    nodes.execute(0, answers=False)
-    the_first_is_believed_dead(nodes)
-    nodes.all_goes_well(FIRST)
-
-
 class HearsAfterItsLease(Node):
     def read(self, most: int) -> None:
         self.sure_until = self.world.now
         super().read(most)
-
-
-def hears_after_its_lease(nodes: Nodes) -> None:
-    """One that was believed dead reads on, and an older file is put back of which it knows more."""
-    nodes.a_node_comes(0)
-    for _ in range(3):
-        for node in FIRST, SECOND, THIRD:
-            nodes.all_goes_well(node)
-    for seconds in LEASE, 1:
-        nodes.time_passes(seconds)
-        nodes.beat(SECOND)
-        nodes.beat(THIRD)
-    nodes.say(THIRD, "tea", keyed=False)
-    nodes.execute(0, answers=False)
-    nodes.read(FIRST, 100)
-    nodes.the_engine_restarts_with_an_older_file(1)
-    for node in SECOND, THIRD, SECOND:
-        nodes.connect(node, waited=False)
-    nodes.commands.clear()
-    nodes.say(SECOND, "tea", keyed=False)
-    nodes.all_goes_well(SECOND)
 
 
 class StoresBeforeAllKnowIt(Node):
@@ -180,68 +135,24 @@ class StoresBeforeAllKnowIt(Node):
         super().take_turn()
 
 
-def stores_unknown(nodes: Nodes) -> None:
-    """A new one stores, and an older file is put back in which it never came."""
-    nodes.a_node_comes(0)
-    nodes.say(THIRD, "tea", keyed=False)
-    nodes.execute(0, answers=True)
-    nodes.read(THIRD, 100)
-    nodes.the_engine_restarts_with_an_older_file(2)
-    the_others_go_on(nodes)
-
-
 class SkipsAHole(Node):
-    def fill(self, store: Store) -> None:
-        self.passed(store.feed[-1])
-
-
-def skips_a_hole(nodes: Nodes) -> None:
-    """The feed is trimmed further than a node has read."""
-    for _ in range(3):
-        nodes.say(FIRST, "tea", keyed=False)
-        nodes.all_goes_well(FIRST)
-    nodes.the_feed_is_trimmed()
-    nodes.the_feed_is_trimmed()
-    nodes.all_goes_well(SECOND)
+    def miss(self, engine: Engine) -> None:
+        self.passed(engine.store.feed[-1])
 
 
 class TakesACopyForTheSame(Store):
-    def recover(self, run: int, lone: bool, node: Node, waited: bool) -> tuple[Store, bool]:
-        return super().recover(run, True, node, waited)
-
-
-def takes_a_copy(nodes: Nodes) -> None:
-    """Where the copy comes from lives on, and somebody new goes there."""
-    nodes.a_replica_is_promoted(0, lives_on=True)
-    for node in FIRST, SECOND, FIRST:
-        nodes.connect(node, waited=False)
-    nodes.a_node_comes(0)
-    nodes.time_passes(LEASE)
-    nodes.time_passes(1)
-    nodes.beat(THIRD)
-    nodes.beat(THIRD)
-    nodes.say(THIRD, "tea", keyed=False)
-    nodes.execute(0, answers=True)
-    nodes.read(THIRD, 100)
-    nodes.say(FIRST, "tea", keyed=False)
-    nodes.all_goes_well(FIRST)
+    def confirm(
+        self, run: int, lone: bool, node: Node, waited: bool, now: int
+    ) -> tuple[Store, str]:
+        return super().confirm(run, True, node, waited, now)
 
 
 class AsksNobodyElse(Store):
-    def recover(self, run: int, lone: bool, node: Node, waited: bool) -> tuple[Store, bool]:
+    def confirm(
+        self, run: int, lone: bool, node: Node, waited: bool, now: int
+    ) -> tuple[Store, str]:
         node.nodes = frozenset({node.id})
-        return super().recover(run, lone, node, waited)
-
-
-def asks_nobody(nodes: Nodes) -> None:
-    """An older file is put back, of which one node knows more than the other."""
-    nodes.say(FIRST, "tea", keyed=False)
-    nodes.execute(0, answers=True)
-    nodes.read(FIRST, 100)
-    nodes.the_engine_restarts_with_an_older_file(1)
-    nodes.connect(SECOND, waited=False)
-    nodes.say(SECOND, "tea", keyed=False)
-    nodes.all_goes_well(SECOND)
+        return super().confirm(run, lone, node, waited, now)
 
 
 class HearsBeforeAllKnowIt(Node):
@@ -250,37 +161,10 @@ class HearsBeforeAllKnowIt(Node):
         super().read(most)
 
 
-def hears_unknown(nodes: Nodes) -> None:
-    """A new one hears something, and an older file is put back in which it never came."""
-    nodes.a_node_comes(0)
-    nodes.say(FIRST, "tea", keyed=False)
-    nodes.execute(0, answers=False)
-    nodes.beat(THIRD)
-    nodes.read(THIRD, 100)
-    nodes.the_engine_restarts_with_an_older_file(3)
-    nodes.connect(FIRST, waited=False)
-    nodes.connect(SECOND, waited=False)
-    nodes.say(SECOND, "tea", keyed=False)
-    nodes.all_goes_well(SECOND)
-
-
 class KnowsNobodyAtFirst(Node):
     def begin(self, engine: Engine) -> None:
         super().begin(engine)
         self.nodes = frozenset({self.id})
-
-
-def a_new_one_answers_alone(nodes: Nodes) -> None:
-    """A new one is the first to ask after an older file was put back."""
-    nodes.a_node_comes(0)
-    nodes.say(FIRST, "tea", keyed=False)
-    nodes.execute(0, answers=True)
-    nodes.read(FIRST, 100)
-    nodes.the_engine_restarts_with_an_older_file(1)
-    nodes.connect(THIRD, waited=False)
-    nodes.all_goes_well(SECOND)
-    nodes.say(SECOND, "tea", keyed=False)
-    nodes.all_goes_well(SECOND)
 
 
 class ForgetsWhatItWasAnswered(Node):
@@ -290,39 +174,14 @@ class ForgetsWhatItWasAnswered(Node):
         self.last = last
 
 
-def an_answer_is_lost_after_all(nodes: Nodes) -> None:
-    """An older file is put back that lacks what a node was answered, and nobody has heard."""
-    nodes.say(FIRST, "tea", keyed=False)
-    nodes.execute(0, answers=True)
-    nodes.answer(0)
-    nodes.the_engine_restarts_with_an_older_file(1)
-    the_others_go_on(nodes)
-
-
 class AsksThoseOfOtherLives(Store):
-    def recover(self, run: int, lone: bool, node: Node, waited: bool) -> tuple[Store, bool]:
-        former, node.life = node.life, self.life
-        settled = super().recover(run, lone, node, waited)
-        node.life = former
+    def confirm(
+        self, run: int, lone: bool, node: Node, waited: bool, now: int
+    ) -> tuple[Store, str]:
+        life, epoch, node.life, node.epoch = node.life, node.epoch, self.life, self.epoch
+        settled = super().confirm(run, lone, node, waited, now)
+        node.life, node.epoch = life, epoch
         return settled
-
-
-def one_comes_from_a_former_life(nodes: Nodes) -> None:
-    """It has missed a whole life, of which an older file is put back."""
-    for seconds in LEASE, 1:
-        nodes.time_passes(seconds)
-        nodes.beat(FIRST)
-    nodes.a_replica_is_promoted(0, lives_on=True)
-    for _ in range(3):
-        nodes.all_goes_well(SECOND)
-    nodes.say(SECOND, "tea", keyed=False)
-    nodes.all_goes_well(SECOND)
-    after_its_beginning = len(nodes.engines[-1].states) - 2
-    nodes.the_engine_restarts_with_an_older_file(after_its_beginning)
-    for _ in range(3):
-        nodes.all_goes_well(FIRST)
-    nodes.say(FIRST, "tea", keyed=False)
-    nodes.all_goes_well(FIRST)
 
 
 class StoresForTheDead(Store):
@@ -334,25 +193,14 @@ class StoresForTheDead(Store):
         return replace(store, leases=self.leases), answer
 
 
-def stores_for_the_dead(nodes: Nodes) -> None:
-    """A node pauses with a turn under way."""
-    nodes.say(FIRST, "tea", keyed=False)
-    the_first_is_believed_dead(nodes)
-    nodes.execute(0, answers=True)
+class EndsLeasesWhileNobodyBeats(Store):
+    def _without_ended(self, now: int, node: int) -> Store:
+        return Store._without_ended(replace(self, beaten=now), now, node)
 
 
-def the_first_is_believed_dead(nodes: Nodes) -> None:
-    nodes.time_passes(LEASE)
-    nodes.beat(SECOND)
-    nodes.time_passes(1)
-    nodes.beat(SECOND)
-
-
-def the_others_go_on(nodes: Nodes) -> None:
-    for node in FIRST, SECOND, FIRST:
-        nodes.connect(node, waited=False)
-    nodes.say(SECOND, "tea", keyed=False)
-    nodes.all_goes_well(SECOND)
+class JoinsBeforeItIsSettled(Store):
+    def register(self, node: int, run: int, now: int) -> tuple[Store, Any]:
+        return Store.register(replace(self, run=run), node, run, now)
 
 
 STORIES = [
@@ -374,6 +222,8 @@ STORIES = [
     (ForgetsWhatItWasAnswered, an_answer_is_lost_after_all),
     (AsksThoseOfOtherLives, one_comes_from_a_former_life),
     (StoresForTheDead, stores_for_the_dead),
+    (EndsLeasesWhileNobodyBeats, nobody_beats),
+    (JoinsBeforeItIsSettled, joins_unsettled),
 ]
 
 

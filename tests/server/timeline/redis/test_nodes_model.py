@@ -12,16 +12,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from tests.server.timeline.redis.nodes_model import (
-    LEASE,
-    Engine,
-    Node,
-    Place,
-    Say,
-    Store,
-    fresh,
-    waiting,
-)
+from tests.server.timeline.redis.nodes_model import Node, waiting
+from tests.server.timeline.redis.store_model import LEASE, Engine, Place, Say, Store, fresh
 
 Thing = TypeVar("Thing")
 
@@ -51,8 +43,8 @@ class Nodes(RuleBasedStateMachine):
         self.answers: list[tuple[Node, int, object]] = []
         self.texts: dict[tuple[int, str, int], str] = {}
         """What clients were shown or told, on whatever node."""
-        self.heard: dict[int, dict[str, list[Place]]] = defaultdict(lambda: defaultdict(list))
-        """What each node has shown, by room."""
+        self.heard: dict[tuple[int, int, str], list[Place]] = defaultdict(list)
+        """What each node has shown, by epoch and room."""
         self.open: list[Say] = []
         """Submissions that wait for a verdict."""
         self.doubtful: list[Say] = []
@@ -143,7 +135,7 @@ class Nodes(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.now += seconds
 
-    @rule(trouble=st.integers(0, 6), which=ANY, lost=st.integers(0, 12))
+    @rule(trouble=st.integers(0, 7), which=ANY, lost=st.integers(0, 12))
     def trouble(self, trouble: int, which: int, lost: int) -> None:
         """One rule, so that it is rarer than what happens all the time."""
         if trouble == 0:
@@ -158,8 +150,10 @@ class Nodes(RuleBasedStateMachine):
             self.the_engine_restarts_with_an_older_file(lost)
         elif trouble == 5:
             self.a_replica_is_promoted(lost, lives_on=which % 2 == 0)
-        else:
+        elif trouble == 6:
             self.the_feed_is_trimmed()
+        else:
+            self.everything_is_deleted()
 
     def a_node_comes(self, which: int) -> None:
         for engine in one(self.engines, which):
@@ -194,6 +188,10 @@ class Nodes(RuleBasedStateMachine):
     def the_feed_is_trimmed(self) -> None:
         self.engines[-1].do("trim")
 
+    def everything_is_deleted(self) -> None:
+        if self.engines[-1].store.epoch:
+            self.engines[-1].do("flush")
+
     # What must hold
 
     def send(self, node: Node, number: int, says: tuple[Say, ...]) -> None:
@@ -204,7 +202,7 @@ class Nodes(RuleBasedStateMachine):
     def hear(self, node: Node, place: Place) -> None:
         """Each post once, in order, and as others saw it."""
         assert place.epoch == node.epoch
-        heard = self.heard[node.id][place.room]
+        heard = self.heard[node.id, node.epoch, place.room]
         assert not heard or place.position == heard[-1].position + 1
         heard.append(place)
         self.agree(place)

@@ -1,8 +1,5 @@
 """An engine that dies, hangs, forgets or refuses: nothing acknowledged is lost or doubled."""
 
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from signal import SIGCONT, SIGSTOP
 
 import gevent
@@ -12,57 +9,19 @@ from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Post, Topic
 from geventchat.server.timeline import redis as package
 from geventchat.server.timeline.redis import beating, feed, keeping, storing
-from tests.engines import KINDS, RunningEngine, running
-from tests.fault_proxy import FaultProxy, faults
+from tests.engines import RunningEngine, running
+from tests.fault_proxy import FaultProxy
 from tests.server.record import edit, redact, say, set_topic
-from tests.server.timeline.redis.watched import Watched, prompt, until
-
-Watch = Callable[..., Watched]
-
-
-@pytest.fixture
-def watch() -> Iterator[Watch]:
-    """Return a function that opens a timeline, which is closed at the end."""
-    with ExitStack() as stack:
-
-        def open_timeline(url: str, **options: object) -> Watched:
-            watched = Watched(url, **options)  # type: ignore[arg-type]
-            stack.callback(watched.close)
-            return watched
-
-        yield open_timeline
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten what an engine may take to answer."""
-    monkeypatch.setattr(package, "ENGINE_SECONDS", 0.2)
-    monkeypatch.setattr(beating, "_BEAT_SECONDS", 0.1)
-
-
-@pytest.fixture(params=KINDS)
-def own(request: pytest.FixtureRequest) -> Iterator[RunningEngine]:
-    """Return an engine for this test alone."""
-    with running(request.param) as engine:
-        yield engine
-
-
-@pytest.fixture
-def proxy(engine: RunningEngine) -> Iterator[FaultProxy]:
-    with faults(engine.path) as proxy:
-        yield proxy
+from tests.server.timeline.redis.conftest import Watch
+from tests.server.timeline.redis.watched import Watched, all_posts, older, prompt, restart, until
 
 
 def stored_once(watched: Watched) -> None:
     """Check that all that was said is stored once, in order, and is what was delivered."""
     watched.wait()
-    timeline = watched.timeline
     assert watched.verdicts_of("failed", "unknown") == []
     assert watched.texts == [each.text for each in watched.said.values()]
-    read, after = [], 0
-    while after < timeline.position("lobby"):
-        read += timeline._pages.reader.since("lobby", after, timeline.position("lobby"))
-        after = read[-1].position
+    read = all_posts(watched)
     assert [post.text for post in read] == watched.texts
 
 
@@ -86,11 +45,6 @@ def test_an_engine_that_is_killed_and_started_again_has_everything_once(
 def stop_beating(watched: Watched) -> None:
     """Have nothing in flight but what the test submits."""
     gevent.killall([each for each in watched.timeline.greenlets if each.name == "beat"])
-
-
-def restart(engine: RunningEngine, *options: str) -> None:
-    """Kill an engine and start it again, while this process goes on."""
-    engine.restart(*options, sleep=gevent.sleep)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -287,11 +241,6 @@ def test_flushing_begins_a_new_epoch(engine: RunningEngine, watch: Watch) -> Non
     assert all_posts(watched)[-1].text == "one"
 
 
-def all_posts(watched: Watched) -> list[Post]:
-    timeline = watched.timeline
-    return timeline._pages.reader.since("lobby", 0, timeline.position("lobby"))
-
-
 def test_an_idle_server_notices_that_everything_was_flushed(
     engine: RunningEngine, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,20 +264,6 @@ def test_an_older_file_put_back_begins_a_new_epoch(own: RunningEngine, watch: Wa
     assert watched.timeline.position("lobby") == 5
     assert watched.talk(say("new")) == ["stored"]
     assert [post.text for post in all_posts(watched)] == ["0", "1", "2", "3", "4", "new"]
-
-
-@contextmanager
-def older(engine: RunningEngine) -> Iterator[None]:
-    """Put an engine back to where it was."""
-    engine.kill()
-    copy = engine.folder / "copy"
-    shutil.copytree(engine.folder / "appendonlydir", copy)
-    engine.start()
-    yield
-    engine.kill()
-    shutil.rmtree(engine.folder / "appendonlydir")
-    copy.rename(engine.folder / "appendonlydir")
-    engine.start()
 
 
 @pytest.mark.parametrize("lags", [False, True])
@@ -423,40 +358,6 @@ def test_an_engine_that_comes_back_without_a_file_stores_nothing_until_that_is_m
         until(lambda: watched.epochs == 1)
         assert watched.talk(say("two")) == ["stored"]
         watched.close()
-
-
-# Two servers
-
-
-def test_a_server_whose_former_one_has_no_connection_starts_at_once(
-    engine: RunningEngine, watch: Watch
-) -> None:
-    first = watch(engine.url)
-    first.talk(say("one"))
-    first.die()
-    second = watch(engine.url)
-    assert second.timeline.epoch == first.timeline.epoch
-    assert second.timeline.position("lobby") == 1
-
-
-def test_a_server_whose_lease_has_ended_stores_nothing_once_another_has_taken_over(
-    engine: RunningEngine, watch: Watch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paused = watch(engine.url)
-    paused.talk(say("one"))
-    gevent.killall(paused.timeline._helpers)  # as if its process was stopped
-    engine.call("HSET", "{gc}:leases", paused.timeline.nodes.name, "1")
-    other = watch(engine.url)
-    other.talk(say("two"))
-    assert paused.talk(say("three", "k")) == ["unknown"]
-    assert "go on without this one" in (paused.timeline.lost or "")
-    paused.timeline.greenlets[0].join(20)
-    assert paused.timeline.greenlets[0].successful()
-    assert paused.talk(say("four")) == ["failed"]
-    with pytest.raises(Refused), gevent.Timeout(20):
-        paused.timeline.open("tea")  # at once: what is to be heard for that never comes
-    assert other.talk(say("five")) == ["stored"]
-    assert [post.text for post in all_posts(other)] == ["one", "two", "five"]
 
 
 # Joining

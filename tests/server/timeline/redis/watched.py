@@ -1,5 +1,6 @@
 """A timeline on an engine, all that it delivers, and what became of each submission."""
 
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from geventchat.protocol.events import Post
 from geventchat.server.timeline import Batch, Entry, Submission
 from geventchat.server.timeline.redis import RedisTimeline
 from tests.cores import Cores
+from tests.engines import RunningEngine
 from tests.server.record import say
 
 SECONDS = 20.0
@@ -105,6 +107,7 @@ class Watched:
     def die(self) -> None:
         """End, as a process that is killed."""
         self.pause()
+        self.timeline.nodes.close()
         for each in (self.timeline._writer, self.timeline._others, self.timeline._feed):
             each.close()
         self.timeline._reads.close()
@@ -139,3 +142,40 @@ def prompt(most: float = 0.5) -> Iterator[None]:
     finally:
         beating.kill()
     assert latest[0] < most
+
+
+def all_posts(watched: Watched) -> list[Post]:
+    """Return what is stored in the lobby."""
+    timeline, read = watched.timeline, list[Post]()
+    while len(read) < timeline.position("lobby"):
+        read += timeline._pages.reader.since("lobby", len(read), timeline.position("lobby"))
+    return read
+
+
+def hear_the_same(*nodes: Watched) -> None:
+    """Wait until all nodes have delivered the same posts, with their verdicts."""
+    for node in nodes:
+        node.wait(20)
+    until(lambda: len({tuple(node.texts) for node in nodes}) == 1)
+    assert len({node.timeline.epoch for node in nodes}) == 1
+    stored = [post.text for post in all_posts(nodes[0])]
+    assert stored[len(stored) - len(nodes[0].texts) :] == nodes[0].texts
+
+
+def restart(engine: RunningEngine, *options: str) -> None:
+    """Kill an engine and start it again, while this process goes on."""
+    engine.restart(*options, sleep=gevent.sleep)
+
+
+@contextmanager
+def older(engine: RunningEngine) -> Iterator[None]:
+    """Put an engine back to where it was."""
+    engine.kill()
+    copy = engine.folder / "copy"
+    shutil.copytree(engine.folder / "appendonlydir", copy)
+    engine.start()
+    yield
+    engine.kill()
+    shutil.rmtree(engine.folder / "appendonlydir")
+    copy.rename(engine.folder / "appendonlydir")
+    engine.start()

@@ -1,0 +1,68 @@
+"""Rooms that many ask for at the same time are read together."""
+
+import gevent
+
+from geventchat.protocol.errors import Refused
+from geventchat.server.timeline.redis.opening import Openings
+from geventchat.server.timeline.redis.reader import Reader
+from geventchat.server.timeline.redis.scripts import Script
+from tests.engines import RunningEngine
+from tests.server.timeline.redis.conftest import Connect
+
+_OPEN = Script("open")
+_SECONDS = 20
+
+
+def calls(engine: RunningEngine, command: str) -> int:
+    """Return how often an engine was sent a command, by its own count."""
+    for line in engine.call("INFO", "commandstats").decode().splitlines():
+        if line.startswith(f"cmdstat_{command}:"):
+            return int(line.partition("calls=")[2].partition(",")[0])
+    return 0
+
+
+def test_those_who_ask_for_one_room_meanwhile_share_a_read(
+    engine: RunningEngine, connect: Connect
+) -> None:
+    reader = Reader(connect(engine))
+    reader.open("tea")  # so that the engine knows the script
+    before = calls(engine, "evalsha")
+    asking = [gevent.spawn(reader.open, "tea") for _ in range(500)]
+    gevent.joinall(asking, timeout=_SECONDS, raise_error=True)
+    assert {each.get().top for each in asking} == {0}
+    assert calls(engine, "evalsha") - before < 100
+
+
+def test_each_of_many_rooms_gets_its_own_state(engine: RunningEngine, connect: Connect) -> None:
+    connection = connect(engine)
+    for number in range(300):
+        connection.call("HSET", "{gc}:topics", f"room{number}", f"about {number}")
+    reader = Reader(connection)
+    asking = [gevent.spawn(reader.open, f"room{number}") for number in range(300)]
+    gevent.joinall(asking, timeout=_SECONDS, raise_error=True)
+    assert [each.get().topic for each in asking] == [f"about {number}" for number in range(300)]
+
+
+def test_a_damaged_room_is_refused_alone(engine: RunningEngine, connect: Connect) -> None:
+    connection = connect(engine)
+    connection.call("SET", "{gc}:room:bad", "not a stream")
+    reader = Reader(connection)
+    reader.open("good")
+    asking = {room: gevent.spawn(reader.open, room) for room in ("good", "bad", "better")}
+    gevent.joinall([*asking.values()], timeout=_SECONDS)
+    assert asking["good"].value
+    assert asking["better"].value
+    assert isinstance(asking["bad"].exception, Refused)
+
+
+def test_who_is_killed_while_reading_for_others_does_not_take_them_along(
+    own: RunningEngine, connect: Connect
+) -> None:
+    openings = Openings(connect(own), _OPEN)
+    openings.ask("tea")
+    own.call("CLIENT", "PAUSE", "300", "ALL")  # what is sent now is answered later
+    first, *others = [gevent.spawn(openings.ask, room) for room in ("tea", "tea", "milk")]
+    gevent.sleep(0.05)
+    first.kill()
+    gevent.joinall(others, timeout=_SECONDS, raise_error=True)
+    assert all(each.get()[0] == 0 for each in others)
