@@ -138,6 +138,7 @@ class Hub(Clients):
                 self._remove(member)
         if self._heard is not None:
             self._heard.forget_here()
+        self.hold_again()
         self.people.forget_positions()
         if self._adopting is not None:
             self._adopting.kill(block=False)

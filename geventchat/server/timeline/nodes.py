@@ -202,8 +202,12 @@ class Nodes(ABC):
         """
 
     @abstractmethod
-    def hold(self, client: bytes, seconds: float) -> None:
-        """Note that a client is lost, and for how long its nick is held. Never waits."""
+    def hold(self, client: bytes, nick: str | None, seconds: float) -> None:
+        """Note that a client is lost, and for how long its nick is held. Never waits.
+
+        `nick`: None, its account's. If another node has the client, or somebody there the nick, as
+        after what is stored of it was lost, the listener hears that it has moved.
+        """
 
     @abstractmethod
     def leave(self, client: bytes) -> None:
@@ -285,7 +289,7 @@ class Alone(Nodes):
     def enter(self, client: bytes, guest: str, former: str | None, *, account: bool) -> str | None:
         return None if account else former or guest
 
-    def hold(self, client: bytes, seconds: float) -> None:
+    def hold(self, client: bytes, nick: str | None, seconds: float) -> None:
         pass
 
     def leave(self, client: bytes) -> None:

@@ -11,7 +11,7 @@ from geventchat.server.session import handlers, room_list
 from geventchat.server.session.session import Session
 from geventchat.server.timeline import Batch
 from geventchat.server.timeline.nodes import Came, Counted, Person, Typed
-from tests.server.chat.wired import Channel, Watcher, WiredHub
+from tests.server.chat.wired import Channel, Watcher, WiredHub, hashed
 from tests.server.hub_harness import heard
 
 
@@ -115,6 +115,40 @@ def test_who_was_on_a_node_that_ended_is_waited_for(two: Two) -> None:
     assert two.told() == []
     two.other.expire()
     assert two.told() == [("leave", "Bob")]
+
+
+def test_who_has_come_back_from_a_node_that_ended_leaves_at_once(two: Two) -> None:
+    two.member(two.one, "ann", "Ann")
+    two.told()
+    two.channel.end(two.one.nodes)
+    two.other.nodes.feed.popleft()()
+    ann = two.member(two.other, "ann", "Ann")
+    two.other.hub.leave(ann.rooms["lobby"])
+    assert two.told() == [("leave", "Ann")]
+
+
+def test_who_had_moved_before_the_node_ended_is_not_waited_for(two: Two) -> None:
+    """The node had no time to say that they left."""
+    two.member(two.one, "ann", "Ann")
+    two.told()
+    two.member(two.other, "ann", "Ann", "tea")
+    two.one.nodes.unsent.clear()
+    two.channel.end(two.one.nodes)
+    two.other.nodes.feed.popleft()()
+    assert two.told() == [("leave", "Ann")]
+
+
+def test_a_nick_that_a_client_had_before_it_moved_may_be_taken_by_another(two: Two) -> None:
+    two.member(two.one, "ann", "Ann")
+    two.told()
+    two.one.hear_moved("ann", "other")
+    moved = two.other.connect("ann", "Anna")
+    two.member(two.one, "bob", "Ann")
+    two.other.join(moved, "lobby")
+    two.other.hub.finish_resume(moved)
+    two.told()
+    assert two.other.named("lobby") == two.one.named("lobby") == ["Ann", "Anna", "Eve"]
+    assert two.one.nodes.named["lobby"].keys() == {hashed("bob").hex()}
 
 
 def test_a_plain_member_of_a_node_that_ended_has_left(two: Two) -> None:
