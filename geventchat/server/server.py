@@ -149,6 +149,7 @@ class Server:
             raise BadSetting("timeline", config.timeline, reason, temporary=True) from None
         for greenlet in (*self._timeline.greenlets, *self._hub.greenlets):
             greenlet.link(self._core_ended)
+        self._timeline.nodes.meet()
         names.skeleton(names.LOBBY)  # loads the table of look-alikes: 20 ms, before any client
         for door in self._doors:
             door.start()

@@ -257,6 +257,13 @@ class Nodes(ABC):
     def tell(self, message: Message, node: str | None = None) -> None:
         """Tell one node something, or all others. Never waits."""
 
+    @abstractmethod
+    def meet(self) -> None:
+        """Wait until the parts of all others are known, for up to 3 s.
+
+        Whoever comes back from one of them is announced by a node that did not know its part.
+        """
+
 
 class Alone(Nodes):
     """A store with one server. Nothing here waits."""
@@ -317,4 +324,7 @@ class Alone(Nodes):
         pass
 
     def tell(self, message: Message, node: str | None = None) -> None:
+        pass
+
+    def meet(self) -> None:
         pass

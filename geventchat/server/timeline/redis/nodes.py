@@ -187,3 +187,6 @@ class RedisNodes(Nodes):
 
     def tell(self, message: Message, node: str | None = None) -> None:
         self._live.tell(message, node)
+
+    def meet(self) -> None:
+        self._live.meet()
