@@ -72,6 +72,24 @@ def test_a_history_moves_from_a_file_to_an_engine_and_back(
     assert history("export", back).stdout == without_epoch(exported)
 
 
+def test_rules_move_between_engines_and_not_out_of_a_file_where_they_are_not_in_force(
+    store: RunningEngine, tmp_path: Path
+) -> None:
+    record = Record(in_file(tmp_path / "rules.db"))
+    record.turn(say("one"))
+    record.close()
+    lines = history("move", f"sqlite:{tmp_path}/rules.db").stdout.splitlines()
+    rule = {"type": "record", "kind": "rule", "id": "ban/nick/bob", "value": "gA=="}
+    end = {**json.loads(lines[-1]), "records": 1}
+    given = "\n".join([*lines[:-1], json.dumps(rule), json.dumps(end), ""])
+    assert imported(tmp_path, store.url, given).returncode == 0
+    moved = history("move", store.url).stdout
+    assert '"ban/nick/bob"' in moved
+    back = f"sqlite:{tmp_path}/back.db"
+    assert imported(tmp_path, back, moved).returncode == 0
+    assert '"rule"' not in history("export", back).stdout
+
+
 def test_a_client_goes_on_at_the_engine_where_it_was_at_the_file(
     store: RunningEngine, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ members have been told is the set of nicks in the union, so a change is announce
 to that set, and a client that moves to another node changes nothing. Nothing here waits.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from geventchat.protocol.events import Presence
@@ -15,6 +15,10 @@ MOST_NAMED: Final = 500
 """Members of a room on one node above which the others hear only their number."""
 _FEW: Final = 400
 """Below so many they are named again."""
+_LOOKS: Final = 256
+"""Changes that are looked at in one step,"""
+_STEPS: Final = 4
+"""and how many are followed."""
 _HERE: Final = ""
 """Stands for this node."""
 _Event: TypeAlias = Literal["join", "leave", "rename"]
@@ -176,8 +180,8 @@ class Elsewhere:
                 self._end(_HERE, room, number, told)
         return told
 
-    def tick(self, now: float) -> Changes:
-        """Share new numbers, and forget those who did not come back; return what to tell."""
+    def share_counts(self) -> None:
+        """Share new numbers of members of rooms that have too many to name them."""
         for room in self._recounted:
             people = self.here(room)
             if len(people) < _FEW:
@@ -187,18 +191,32 @@ class Elsewhere:
                 for person in people.values():
                     self._nodes.share(Came(room, person))
         self._recounted.clear()
-        changes: Changes = {}
-        for node in [node for node, until in self._gone.items() if until <= now]:
-            self._forget(node, changes)
-        return changes
 
     # Other nodes
 
-    def follow(self, node: str, changes: Sequence[Part], *, whole: bool) -> Changes:
-        """Follow what was heard of another node's part; return what to tell the members."""
+    def replace(self, node: str, changes: Sequence[Part]) -> Iterator[Changes]:
+        """Follow the whole part of another node in small steps; yield what to tell the members."""
+        present: dict[str, set[str]] = {}
+        for place, change in enumerate(changes, 1):
+            people = present.setdefault(change.room, set())
+            if isinstance(change, Came):
+                people.add(change.person.id)
+            if not place % _LOOKS:
+                yield {}
+        for room, known in list(self._parts.get(node, {}).items()):
+            told: Changes = {}
+            for number in known.keys() - present.get(room, set()):
+                self._end(node, room, number, told)
+            yield told
+        for room in [room for room, union in self._unions.items() if node in union.counts]:
+            if room not in present:
+                yield self.follow(node, [Counted(room, 0)])
+        for place in range(0, len(changes), _STEPS):
+            yield self.follow(node, changes[place : place + _STEPS])
+
+    def follow(self, node: str, changes: Sequence[Part]) -> Changes:
+        """Follow changes of another node's part; return what to tell the members."""
         told: Changes = {}
-        if whole:
-            self._forget_missing(node, changes, told)
         for change in changes:
             tell = told.setdefault(change.room, [])
             news = None
@@ -214,25 +232,45 @@ class Elsewhere:
                 tell.append(news)
         return told
 
-    def gone(self, node: str, until: float) -> Changes:
-        """Follow that a node has ended, whose people may come back until a monotonic time.
+    def gone(self, node: str, until: float, back: Container[str]) -> Iterator[Changes]:
+        """Follow in small steps that a node has ended.
 
-        Return what to tell the members now.
+        Its people may come back until a monotonic time, but for those who are `back` already, where
+        they want to be. Yield what to tell the members now.
         """
-        told: Changes = {}
+        if node in self._parts:
+            self._gone[node] = until
         for room, people in list(self._parts.get(node, {}).items()):
-            union = self._unions[room]
+            told: Changes = {}
             for person in list(people.values()):
-                if len(union.people[person.id]) > 1 or person.id == person.nick:
-                    self._end(node, room, person.id, told)  # back already, or a plain client
+                union = self._unions[room]
+                present = person.id in back or len(union.people[person.id]) > 1
+                if present or person.id == person.nick:  # or it was a plain client
+                    self._end(node, room, person.id, told)
                 else:
                     rooms = self._lost.setdefault(person.id, {})
                     rooms.setdefault(node, set()).add(room)
+            yield told
         for room in [room for room, union in self._unions.items() if node in union.counts]:
-            self._count(node, Counted(room, 0), told.setdefault(room, []))
-        if node in self._parts:
-            self._gone[node] = until
-        return told
+            yield self.follow(node, [Counted(room, 0)])
+
+    def expired(self, now: float) -> Iterator[Changes]:
+        """Forget in small steps who did not come back from nodes that have ended.
+
+        Yield what to tell the members.
+        """
+        for node in [node for node, until in self._gone.items() if until <= now]:
+            del self._gone[node]
+            for room, people in list(self._parts.get(node, {}).items()):
+                told: Changes = {}
+                for number in list(people):
+                    self._end(node, room, number, told)
+                    lost = self._lost.get(number, {})
+                    lost.pop(node, None)
+                    if not lost:
+                        self._lost.pop(number, None)
+                yield told
+            self._parts.pop(node, None)
 
     def came_back(self, number: str) -> Changes:
         """Forget where somebody was on nodes that have ended: they have rejoined what they want.
@@ -292,17 +330,6 @@ class Elsewhere:
             union.counts.pop(node, None)
             self._close(union)
 
-    def _forget_missing(self, node: str, changes: Sequence[Part], told: Changes) -> None:
-        """Forget whoever is not in the whole part of a node."""
-        present = {(each.room, each.person.id) for each in changes if isinstance(each, Came)}
-        counted = {each.room for each in changes if isinstance(each, Counted) and each.count}
-        for room, people in list(self._parts.get(node, {}).items()):
-            for number in [number for number in people if (room, number) not in present]:
-                self._end(node, room, number, told)
-        for room, union in list(self._unions.items()):
-            if node in union.counts and room not in counted:
-                self._count(node, Counted(room, 0), told.setdefault(room, []))
-
     def _found(self, room: str, number: str) -> None:
         """Forget that somebody was in a room on nodes that have ended: they are there again."""
         lost = self._lost[number]
@@ -313,18 +340,6 @@ class Elsewhere:
             self._went(node, room, number)  # which changes nothing for the members
         if not lost:
             del self._lost[number]
-
-    def _forget(self, node: str, told: Changes) -> None:
-        """Forget a node that has ended, and all who did not come back from it."""
-        del self._gone[node]
-        for room, people in list(self._parts.get(node, {}).items()):
-            for number in list(people):
-                self._end(node, room, number, told)
-                lost = self._lost.get(number, {})
-                lost.pop(node, None)
-                if not lost:
-                    self._lost.pop(number, None)
-        self._parts.pop(node, None)
 
     def _end(self, node: str, room: str, number: str, told: Changes) -> None:
         news = self._went(node, room, number)

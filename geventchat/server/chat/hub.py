@@ -94,7 +94,9 @@ class Hub(Clients):
         presence = SharedPresence(self.delivery, self.directory, self.rooms, self.people, elsewhere)
         presence.frozen = frozen
         self._presence, self.elsewhere = presence, elsewhere
-        self._heard = HeardPresence(self, presence, elsewhere, self.other_nodes, self.end_move)
+        self._heard = HeardPresence(
+            self, presence, elsewhere, self.other_nodes, self.moved, self.end_move
+        )
 
     def quieten(self, frozen: Callable[[str], bool]) -> None:
         """Announce only the number of members in rooms for which `frozen` is true."""

@@ -27,6 +27,12 @@ class Conversations:
         for account in conversation.between:
             self._latest.setdefault(account, SortedList()).add(_place(conversation))
 
+    def remove(self, conversation: PrivateRoom) -> None:
+        """Remove a conversation that the store has lost."""
+        self._by_pair.pop(_pair(*conversation.between))
+        for account in conversation.between:
+            self._latest[account].remove(_place(conversation))
+
     def between(self, one: Account, other: Account) -> PrivateRoom | None:
         """Return the conversation of two accounts."""
         return self._by_pair.get(_pair(one.id, other.id))

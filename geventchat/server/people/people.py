@@ -123,10 +123,7 @@ class People:
         self._forget_reasons(each for each in changed if isinstance(each, Membership))
 
     def _forget_reasons(self, memberships: Iterable[Membership]) -> None:
-        """Have why memberships ended deleted, as all nodes hear of it, or whom it concerns is gone.
-
-        Never waits.
-        """
+        """Have the reasons why memberships ended deleted: whoever has to hears of them now."""
         for each in memberships:
             if each.reason and each.room not in each.account.memberships:
                 each.reason = ""
@@ -327,6 +324,8 @@ class People:
             self.leave(membership)
         private.ended = True
         del self.private[private.name]
+        if private.between:
+            self.conversations.remove(private)
 
     def invite(self, account: Account, private: PrivateRoom, by: str) -> Membership:
         """Invite an account that is not a member; the caller saves it."""

@@ -3,6 +3,7 @@
 import gevent
 import pytest
 
+from geventchat.protocol import requests
 from geventchat.protocol.errors import ACCOUNT
 from geventchat.server.people import new_epoch
 from geventchat.server.people.account import ACCOUNT as ACCOUNT_RECORD
@@ -102,3 +103,21 @@ def test_connections_of_an_account_that_the_store_has_lost_end(nodes: tuple[Node
     other.hub.followed.reread()
     assert phone.ending == ACCOUNT
     assert other.people.count == 0
+
+
+def test_a_conversation_that_the_store_has_lost_can_begin_anew(nodes: tuple[Node, Node]) -> None:
+    one, other = nodes
+    anna, bert = one.account("Anna"), one.account("Bert")
+    laptop, phone = one.connect("laptop", anna), other.connect("phone", bert)
+    one.ask(laptop, requests.Open(with_="Bert"))
+    (name,) = [room for room in laptop.rooms if room != "lobby"]
+    other.ask(phone, requests.Open(with_="Anna"))
+    for kind, number in list(one.store):
+        if name in number:
+            del one.store[kind, number]
+    other.hub.followed.reread()
+    assert list(phone.rooms) == ["lobby"]
+    assert list(other.people.conversations.latest(other.same(bert))) == []
+    other.ask(phone, requests.Open(with_="Anna"))
+    assert {"lobby", name} - set(phone.rooms) == {name}
+    assert len(phone.rooms) == 2

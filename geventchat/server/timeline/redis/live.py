@@ -275,6 +275,8 @@ class Live:
         if len(waiting) >= _MOST_QUEUED // 10:
             waiting.clear()
         waiting.append(published)
+        if published.whole:
+            self._look.set()
 
     def _take(self, published: _Published, *, parts: bool = True) -> None:
         """Hand on what was heard, in its order."""
@@ -315,6 +317,8 @@ class Live:
         """Read the whole part of a node, and take what was heard since. Waits."""
         fields = self._writer.run(_PART, node)
         if node not in self._behind:  # it has ended meanwhile
+            return
+        if not fields and self._heard.get(node):  # it has ended, or is about to write it again
             return
         waiting = self._behind.pop(node)
         self._heard[node], changes = read_part(fields)

@@ -91,8 +91,9 @@ def _with_newest(db: sqlite3.Connection, number: int, room: RoomLine) -> RoomLin
 
 
 def _records(db: sqlite3.Connection) -> Iterator[RecordLine]:
-    # What is left of redacted texts concerns the file alone.
-    query = "SELECT * FROM records WHERE kind <> 'remains' ORDER BY kind, id"
+    # What is left of redacted texts concerns the file alone; and rules that came from an engine are
+    # not those in force, which a server keeps in a file of their own.
+    query = "SELECT * FROM records WHERE kind NOT IN ('remains', 'rule') ORDER BY kind, id"
     for kind, identity, value in db.execute(query):
         yield RecordLine(kind=kind, id=identity, value=value)
 
