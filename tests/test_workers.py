@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import gevent
+import pexpect  # type: ignore[import-untyped]
 import psutil
 import pytest
 
@@ -235,3 +236,35 @@ def test_a_missing_engine_is_one_line_and_may_pass(tmp_path: Path) -> None:
     url = f"unix://{tmp_path}/none"
     line = refusal("serve", "--port", "0", "--workers", "2", "--timeline", url, code=75)
     assert line.startswith(f"geventchat: --timeline {url}: ")
+
+
+def test_closing_the_terminal_ends_all_workers(tmp_path: Path, valkey: RunningEngine) -> None:
+    url = f"{valkey.url}?db=5"
+    arguments = [*COMMAND[1:], "serve", "--port", "0", "--workers", "2", "--timeline", url]
+    terminal = pexpect.spawn(COMMAND[0], arguments, timeout=SECONDS)
+    terminal.expect("with 2 workers")
+    workers = psutil.Process(terminal.pid).children()
+
+    os.close(terminal.child_fd)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(terminal.pid, 0)[1]) == 0
+    assert len(workers) == 2
+    assert not any(each.is_running() for each in workers)
+
+
+def test_systemd_hears_of_all_workers_once(
+    tmp_path: Path, valkey: RunningEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(SECONDS)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "600000000")
+        with cluster(tmp_path, valkey, database=6) as two:
+            assert [systemd.recv(100) for _ in range(2)] == [b"READY=1", b"WATCHDOG=1"]
+            two.process.terminate()
+            assert wait(two) == 0
+        assert systemd.recv(100).startswith(b"STOPPING=1")
+        systemd.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            systemd.recv(100)

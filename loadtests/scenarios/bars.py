@@ -86,7 +86,7 @@ BARS = {
         "-proto rich -n 5000 -s 1 -r 1 -d 1 -idle 10", ("sqlite", _WEB), by_server=_BY_WEB
     ),
     "idle-engine": Bar("-proto rich -n 10 -s 1 -r 1 -d 1 -idle 20", (_ENGINE,)),
-    "two-workers-1000": Bar("-proto rich -n 1000 -s 100 -r 1000 -d 8", (_ENGINE, _WORKERS)),
+    "two-workers-2500": Bar("-proto rich -n 1000 -s 100 -r 2500 -d 8", (_ENGINE, _WORKERS)),
     "two-workers-rooms-2500": Bar(
         "-proto rich -n 2000 -rooms 200 -s 2000 -r 2500 -d 8", (_ENGINE, _WORKERS)
     ),

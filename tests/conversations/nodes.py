@@ -90,7 +90,7 @@ def _is_level(nodes: Sequence[Server]) -> bool:
         return False
     if len({each._feed.passed for each in timelines}) > 1:
         return False
-    if any(each.nodes._claims._agent is not None for each in timelines):
+    if not all(each.nodes._claims.idle for each in timelines):
         return False
     lives = [each.nodes._live for each in timelines if hasattr(each.nodes, "_live")]
     return all(

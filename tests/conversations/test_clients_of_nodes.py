@@ -8,7 +8,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 import gevent
 import pytest
 
-from geventchat.server.timeline.redis import claims
+from geventchat.server.timeline.redis import asking
 from tests.conversations.chat import Chat, chatting, drop
 from tests.conversations.hooks import as_json, hook
 from tests.conversations.operators import TOKEN, admin, operator
@@ -129,7 +129,7 @@ def test_a_wrong_password_moves_nobody(engines: Callable[[str], RunningEngine]) 
 def test_a_client_that_cannot_be_admitted_as_the_engine_is_away_comes_back_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(claims, "_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(asking, "_WAIT_SECONDS", 0.2)
     with running("valkey") as own, chatting(own.url) as chat:
         own.signal(SIGSTOP)
         try:

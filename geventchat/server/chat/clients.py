@@ -140,8 +140,8 @@ class Clients(Memberships):
         if self.owners.clients.get(participant.client) is participant:
             away = self._drop(participant)
             away.until = time.monotonic() + self.limits.nick_hold_seconds
-            self.timeline.nodes.hold(away.client, self.limits.nick_hold_seconds)
             self.owners.clients[participant.client] = away
+            self._tell_hold(away, self.limits.nick_hold_seconds)
             if away.account is None:
                 self.owners.hold(away)
             else:
@@ -194,6 +194,17 @@ class Clients(Memberships):
         self.devices.remove(participant)
         account, pace = participant.account, participant.pace
         return Away(participant.client, participant.nick, rooms, pace, account)
+
+    def _tell_hold(self, away: Away, seconds: float) -> None:
+        """Tell the other nodes that a lost client may come back here for so many seconds."""
+        self.timeline.nodes.hold(away.client, self.owners.guest_nick(away.client), seconds)
+
+    def hold_again(self) -> None:
+        """Tell the other nodes whose nicks are held here: what was stored of that may be lost."""
+        now = time.monotonic()
+        for away in self.owners.clients.values():
+            if isinstance(away, Away):
+                self._tell_hold(away, max(away.until - now, 0.0))
 
     def _held(self, away: Away) -> bool:
         return self.owners.clients.get(away.client) is away

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from geventchat.protocol import events
+from geventchat.protocol.events import Post
 from geventchat.server.chat.away import Away
 from geventchat.server.chat.devices import person_of
 from geventchat.server.chat.elsewhere import Elsewhere
@@ -20,6 +21,8 @@ from geventchat.server.timeline.nodes import Came, Part, Person, Resumed, Typed
 
 _RESUMED_SECONDS: Final = 30.0
 """How long to remember where somebody has resumed, until it is heard that they left elsewhere."""
+_MOST_POSTED: Final = 1_000
+"""Authors whose last posts are remembered, for a moment."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +56,8 @@ class HeardPresence:
 
         It may be heard later that they moved, or that the node where they were has ended.
         """
+        self._posted: dict[tuple[str, str], int] = {}
+        """The position of the last post of some authors, by room and nick."""
         self._later: deque[Iterator[None]] = deque()
         """What was heard and is not followed yet, in its order."""
         self._ended: set[str] = set()
@@ -62,6 +67,12 @@ class HeardPresence:
         heard.on_typed = self._follow_typing
         heard.on_gone.append(self._follow_end)
         hub.owners.on_identity = self._reidentify
+
+    def note_post(self, post: Post) -> None:
+        """Note who has posted: what is heard later of their typing was before, if it says so."""
+        if len(self._posted) >= _MOST_POSTED:
+            self._posted.clear()
+        self._posted[post.room, post.author] = post.position
 
     def begin_resume(self, participant: Participant) -> None:
         """Note that a client rejoins its rooms, which it may have had on another node."""
@@ -202,7 +213,8 @@ class HeardPresence:
     def _follow_typing(self, node: str, typed: Typed) -> None:
         del node
         room = self._hub.rooms.get(typed.room)
-        if room is not None and not room.crowded:
+        posted = self._posted.get((typed.room, typed.nick), 0) > typed.position
+        if room is not None and not room.crowded and not posted:
             self._hub.tell(room, events.Typing(room=typed.room, nick=typed.nick))
 
     def _reidentify(self, participant: Participant, former: Person) -> None:

@@ -6,6 +6,7 @@ All of it changes only in stretches that never switch.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import gevent
@@ -14,6 +15,7 @@ from gevent.event import Event
 from geventchat.config import Limits
 from geventchat.protocol import names
 from geventchat.protocol.errors import NEW_EPOCH, Reason
+from geventchat.protocol.events import Post
 from geventchat.server.access.rate_limits import HOUR, Buckets
 from geventchat.server.chat.account_rooms import AccountRooms
 from geventchat.server.chat.away import Away
@@ -84,6 +86,8 @@ class Hub(Clients):
         self.submissions.private = self.people.private
         self.submissions.on_conversation = self.account_rooms.said
         self.submissions.stored = self.people.marks.count
+        if self._heard is not None:
+            self.submissions.stored = partial(_both, self.people.marks.count, self._heard.note_post)
         for account in self.people.accounts.values():
             if not account.removed:
                 account.forget_former()
@@ -134,6 +138,7 @@ class Hub(Clients):
                 self._remove(member)
         if self._heard is not None:
             self._heard.forget_here()
+        self.hold_again()
         self.people.forget_positions()
         if self._adopting is not None:
             self._adopting.kill(block=False)
@@ -191,3 +196,8 @@ class Hub(Clients):
             except Exception:  # a bug with one must not keep the others waiting
                 _log.exception("the clock failed for a session")
             yield
+
+
+def _both(one: Callable[[Post], None], other: Callable[[Post], None], post: Post) -> None:
+    one(post)
+    other(post)

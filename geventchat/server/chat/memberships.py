@@ -140,7 +140,7 @@ class Memberships:
         """Tell the members of a room, on any node, that one of them is typing."""
         self.tell(room, events.Typing(room=room.name, nick=participant.nick), participant)
         if self.elsewhere is not None and self.elsewhere.on_others(room.name):
-            self.timeline.nodes.tell(Typed(room.name, participant.nick))
+            self.timeline.nodes.tell(Typed(room.name, participant.nick, room.newest))
 
     def tell(self, room: Room, event: events.Event, exclude: Participant | None = None) -> None:
         """Send an event to the rich members of a room."""

@@ -61,6 +61,8 @@ class Typed(Struct, array_like=True, tag=True, frozen=True):
 
     room: str
     nick: str
+    position: int = 0
+    """The newest in the room then: whoever has posted since has stopped typing."""
 
 
 class Resumed(Struct, array_like=True, tag=True, frozen=True):
@@ -205,8 +207,12 @@ class Nodes(ABC):
         """
 
     @abstractmethod
-    def hold(self, client: bytes, seconds: float) -> None:
-        """Note that a client is lost, and for how long its nick is held. Never waits."""
+    def hold(self, client: bytes, nick: str | None, seconds: float) -> None:
+        """Note that a client is lost, and for how long its nick is held. Never waits.
+
+        `nick`: None, its account's. If another node has the client, or somebody there the nick, as
+        after what is stored of it was lost, the listener hears that it has moved.
+        """
 
     @abstractmethod
     def leave(self, client: bytes) -> None:
@@ -289,7 +295,7 @@ class Alone(Nodes):
     def enter(self, client: bytes, guest: str, former: str | None, *, account: bool) -> str | None:
         return None if account else former or guest
 
-    def hold(self, client: bytes, seconds: float) -> None:
+    def hold(self, client: bytes, nick: str | None, seconds: float) -> None:
         pass
 
     def leave(self, client: bytes) -> None:

@@ -19,7 +19,9 @@ from geventchat.server.tether import Passed
 from geventchat.server.transport.ports import Ports
 
 _SILENT_TIMES: Final = 12
-"""After so many times without a sign of life, a minute, a worker hangs."""
+"""After so many times without a sign of life, a minute, a worker hangs;"""
+_STARTING_TIMES: Final = 120
+"""one that starts may have to read a million accounts before its loop runs."""
 _ANSWER_SECONDS: Final = 3.0
 _REAP_SECONDS: Final = 0.01
 """Between two looks whether a worker whose tether is closed has ended."""
@@ -124,7 +126,7 @@ class Worker:
 
     def _watch(self) -> None:
         """Kill it when it hangs. Times are counted, as the whole machine may have been asleep."""
-        while self._silent < _SILENT_TIMES:
+        while self._silent < (_SILENT_TIMES if self.ready.is_set() else _STARTING_TIMES):
             gevent.sleep(tether.ALIVE_SECONDS)
             if self._reaped():
                 return

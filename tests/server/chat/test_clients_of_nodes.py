@@ -116,7 +116,7 @@ class NodesModel(RuleBasedStateMachine):
         super().__init__()
         self.patch = pytest.MonkeyPatch()
         waits = iter(lambda: 0.0, None)
-        self.patch.setattr("geventchat.server.timeline.redis.claims.pauses", lambda: waits)
+        self.patch.setattr("geventchat.server.timeline.redis.asking.pauses", lambda: waits)
         emptied(self.engine)
         self.nodes = [Node(self.engine) for _ in range(NODES)]
 
@@ -193,7 +193,7 @@ class NodesModel(RuleBasedStateMachine):
                 let_run()
                 node.goodbyes()
                 let_run()
-            if idle and not any(node.busy or node.nodes.claims._queue for node in self.nodes):
+            if idle and not any(node.busy or not node.nodes.claims.idle for node in self.nodes):
                 return
         raise AssertionError("it does not settle")
 

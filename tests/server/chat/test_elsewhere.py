@@ -4,13 +4,14 @@ import pytest
 
 from geventchat.protocol import events, requests
 from geventchat.protocol.errors import LOST, QUIT
-from geventchat.protocol.events import ListedRoom, Presence
+from geventchat.protocol.events import ListedRoom, Post, Presence
 from geventchat.server.chat import elsewhere, presence
 from geventchat.server.chat.elsewhere import MOST_NAMED
 from geventchat.server.session import handlers, room_list
 from geventchat.server.session.session import Session
+from geventchat.server.timeline import Batch
 from geventchat.server.timeline.nodes import Came, Counted, Person, Typed
-from tests.server.chat.wired import Channel, Watcher, WiredHub
+from tests.server.chat.wired import Channel, Watcher, WiredHub, hashed
 from tests.server.hub_harness import heard
 
 
@@ -116,6 +117,40 @@ def test_who_was_on_a_node_that_ended_is_waited_for(two: Two) -> None:
     assert two.told() == [("leave", "Bob")]
 
 
+def test_who_has_come_back_from_a_node_that_ended_leaves_at_once(two: Two) -> None:
+    two.member(two.one, "ann", "Ann")
+    two.told()
+    two.channel.end(two.one.nodes)
+    two.other.nodes.feed.popleft()()
+    ann = two.member(two.other, "ann", "Ann")
+    two.other.hub.leave(ann.rooms["lobby"])
+    assert two.told() == [("leave", "Ann")]
+
+
+def test_who_had_moved_before_the_node_ended_is_not_waited_for(two: Two) -> None:
+    """The node had no time to say that they left."""
+    two.member(two.one, "ann", "Ann")
+    two.told()
+    two.member(two.other, "ann", "Ann", "tea")
+    two.one.nodes.unsent.clear()
+    two.channel.end(two.one.nodes)
+    two.other.nodes.feed.popleft()()
+    assert two.told() == [("leave", "Ann")]
+
+
+def test_a_nick_that_a_client_had_before_it_moved_may_be_taken_by_another(two: Two) -> None:
+    two.member(two.one, "ann", "Ann")
+    two.told()
+    two.one.hear_moved("ann", "other")
+    moved = two.other.connect("ann", "Anna")
+    two.member(two.one, "bob", "Ann")
+    two.other.join(moved, "lobby")
+    two.other.hub.finish_resume(moved)
+    two.told()
+    assert two.other.named("lobby") == two.one.named("lobby") == ["Ann", "Anna", "Eve"]
+    assert two.one.nodes.named["lobby"].keys() == {hashed("bob").hex()}
+
+
 def test_a_plain_member_of_a_node_that_ended_has_left(two: Two) -> None:
     session = two.one.session()
     session.rooms = two.one.hub.add(session)
@@ -204,6 +239,19 @@ def test_a_room_that_is_known_to_be_private_only_later_is_not_listed(two: Two) -
 
 def test_members_on_another_node_hear_who_is_typing(two: Two) -> None:
     ann = two.member(two.one, "ann", "Ann")
+    handlers.answer(ann, requests.Typing(room="lobby"))
+    two.speak()
+    assert last(two.eve) == events.Typing(room="lobby", nick="Ann")
+
+
+def test_typing_that_is_heard_after_the_post_is_over(two: Two) -> None:
+    ann = two.member(two.one, "ann", "Ann")
+    handlers.answer(ann, requests.Typing(room="lobby"))
+    handlers.answer(ann, requests.Say(room="lobby", text="there"))
+    for node in (two.one, two.other):
+        node.hub.submissions.deliver(Batch([(Post("lobby", 1, "Ann", 0, "there"), 0)]))
+    two.speak()
+    assert isinstance(last(two.eve), Post)
     handlers.answer(ann, requests.Typing(room="lobby"))
     two.speak()
     assert last(two.eve) == events.Typing(room="lobby", nick="Ann")

@@ -24,12 +24,21 @@ from geventchat.server.timeline.redis.beating import Beating
 from geventchat.server.timeline.redis.engine import Engine, EngineError
 from geventchat.server.timeline.redis.feed import Feed, Fields
 from geventchat.server.timeline.redis.keeping import Keeping
-from geventchat.server.timeline.redis.life import LEAVE, Fenced, InUse, Life, LifeEnded, by
+from geventchat.server.timeline.redis.life import (
+    LEASE_SECONDS,
+    LEAVE,
+    Begun,
+    Fenced,
+    InUse,
+    Life,
+    LifeEnded,
+    by,
+)
 from geventchat.server.timeline.redis.live import Live
 from geventchat.server.timeline.redis.maintenance import Maintenance
 from geventchat.server.timeline.redis.nodes import RedisNodes
 from geventchat.server.timeline.redis.pages import Pages
-from geventchat.server.timeline.redis.reader import Reader
+from geventchat.server.timeline.redis.reader import Reader, RoomState
 from geventchat.server.timeline.redis.rooms import FeedId, OpenRooms, Trimmed, feed_id
 from geventchat.server.timeline.redis.storing import Storing
 from geventchat.server.timeline.redis.url import parse
@@ -242,6 +251,8 @@ class RedisTimeline(Timeline):
         self._storing.judge(place)
 
     def _follow(self, place: FeedId, batch: Batch) -> None:
+        if place <= self._rooms.ahead:  # of others: this node had not begun to store
+            batch.entries = [each for each in batch.entries if not self._rooms.has(place, each[0])]
         for entry, number in batch.entries:
             self._rooms.hear(place, entry)
             self._pages.hear(entry)
@@ -330,8 +341,7 @@ class RedisTimeline(Timeline):
                     try:
                         begun = self._life.join(engine)
                         self._life.get_known(engine, begun)
-                        reader = Reader(engine)
-                        states = {room: reader.open(room) for room in self._rooms.held}
+                        states = self._read_rooms(engine, begun)
                         break
                     except (EngineError, Refused) as error:
                         self._problem.note(str(error))
@@ -352,6 +362,17 @@ class RedisTimeline(Timeline):
             self._feed.go_on(begun.place)
             self._storing.drop_all()
             self.epoch_changed()
+
+    def _read_rooms(self, engine: Engine, begun: Begun) -> dict[str, RoomState]:
+        """Return the states of the open rooms, beating meanwhile. Raises EngineError, Refused."""
+        reader, states = Reader(engine), dict[str, RoomState]()
+        last, due = b"", time.monotonic()
+        for room in self._rooms.held:
+            states[room] = reader.open(room)
+            if time.monotonic() > due:
+                due = time.monotonic() + LEASE_SECONDS / 5
+                last, *_ = self._life.beat(engine, begun, last)
+        return states
 
     def _lose(self, fenced: Fenced) -> None:
         """End, since the others go on without this node."""

@@ -109,18 +109,23 @@ local function held(owner)
   return c and c.till > 0 and math.max(c.till - now, 1) or 0
 end
 
--- Why somebody cannot have a nick: {FREE}, or what is in the way.
-local function judged(folded, skeleton, owner)
+-- The nick of somebody else because of which an owner cannot have one; and what that means.
+local function in_the_way(folded, skeleton, owner)
   local nick = nick_of(folded)
   if nick and nick.owner ~= owner and lives(nick.node) then
-    return {IN_USE, held(nick.owner)}
+    return nick, IN_USE
   end
   local like = redis.call('HGET', CLAIMS, 's:' .. skeleton)
   nick = like and nick_of(like)
   if nick and nick.owner ~= owner and lives(nick.node) then
-    return {SIMILAR, held(nick.owner), nick.nick}
+    return nick, SIMILAR
   end
-  return {FREE}
+end
+
+-- Whether somebody can have a nick: {FREE}, or what is in the way.
+local function judged(folded, skeleton, owner)
+  local nick, kind = in_the_way(folded, skeleton, owner)
+  return nick and {kind, held(nick.owner), nick.nick} or {FREE}
 end
 
 local asked = {}
@@ -169,12 +174,22 @@ function asked.enter(id, guest, nick, folded, skeleton, account)
   return {c.nick ~= '' and c.nick, c.place, new}
 end
 
-function asked.hold(id, ms)
-  local c = own_client(id)
-  if c then
-    c.till = now + ms
-    put_client(id, c)
+-- Gives the node that has the client, or its nick, if it is another one.
+function asked.hold(id, nick, folded, skeleton, ms)
+  local c, owner = client_of(id), 'c' .. id
+  if c and c.node ~= node then
+    return c.node
+  elseif not c then  -- nothing is known of it, as in a new life
+    local way = folded ~= '' and in_the_way(folded, skeleton, owner)
+    if way then
+      return way.node
+    elseif folded ~= '' then
+      give(folded, owner, nick, skeleton)
+    end
+    c = {node = node, nick = nick, folded = folded, place = '', former = '', former_folded = ''}
   end
+  c.till = now + ms
+  put_client(id, c)
 end
 
 function asked.leave(id)

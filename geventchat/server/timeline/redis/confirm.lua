@@ -41,6 +41,9 @@ end
 local goes_on = here and stored[3] ~= run and whole == '1'
 local complete = true
 if goes_on then
+  if has_lease then  -- it waits, and does not beat; a new node must not believe it dead
+    redis.call('HSET', '{gc}:leases', node, now_ms() + LEASE_MS)
+  end
   redis.call('HSET', '{gc}:shown', node, cmsgpack.pack({run, {unpack(ARGV, 11)}}))
   local shown, known = {}, {[node] = true}
   local all = redis.call('HGETALL', '{gc}:shown')

@@ -150,8 +150,8 @@ class RedisNodes(Nodes):
     def enter(self, client: bytes, guest: str, former: str | None, *, account: bool) -> str | None:
         return self._claims.enter(client, guest, former, account=account)
 
-    def hold(self, client: bytes, seconds: float) -> None:
-        self._claims.hold(client, seconds)
+    def hold(self, client: bytes, nick: str | None, seconds: float) -> None:
+        self._claims.hold(client, nick, seconds)
 
     def leave(self, client: bytes) -> None:
         self._claims.leave(client)

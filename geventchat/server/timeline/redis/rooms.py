@@ -65,6 +65,9 @@ class OpenRooms:
     def __init__(self) -> None:
         self._rooms: dict[str, OpenRoom] = {}
         self._holders: Counter[str] = Counter()
+        self.ahead: FeedId = (0, 0)
+        """The place in the feed up to which a room that was opened anew may have everything."""
+        self._ahead: dict[str, FeedId] = {}
         self._opening: dict[str, list[_Heard]] = {}
         """What the feed brings for each room while it is being opened."""
 
@@ -117,11 +120,20 @@ class OpenRooms:
         self._rooms[room] = opened
 
     def begin(self, states: dict[str, RoomState]) -> None:
-        """Open these anew in another life; all others are not open any more."""
+        """Open these anew in another life; all others are not open any more.
+
+        They may have what others have stored in it already, and the feed brings it yet.
+        """
+        self._ahead = {room: feed_id(state.feed) for room, state in states.items()}
+        self.ahead = max(self._ahead.values(), default=(0, 0))
         self._rooms.clear()
         self._opening.clear()
         for room, state in states.items():
             self.adopt(room, state, [])
+
+    def has(self, place: FeedId, entry: Entry) -> bool:
+        """Return whether a room had this entry when it was opened anew."""
+        return place <= self._ahead.get(entry.room, (0, 0))
 
     def hear(self, place: FeedId, entry: Entry | Trimmed) -> None:
         """Follow an entry of the feed."""

@@ -12,6 +12,7 @@ from geventchat.server.timeline.redis.engine import Engine
 from geventchat.server.timeline.redis.url import Where, parse
 from tests.engines import RunningEngine
 from tests.fault_proxy import FaultProxy, faults
+from tests.server.timeline.redis.claimers import Claimers, claimers_on
 from tests.server.timeline.redis.deciders import Node, Nodes, nodes_on
 from tests.server.timeline.redis.filled import Filled
 from tests.server.timeline.redis.watched import Watched
@@ -78,6 +79,13 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten what an engine may take to answer."""
     monkeypatch.setattr(package, "ENGINE_SECONDS", 0.2)
     monkeypatch.setattr(beating, "_BEAT_SECONDS", 0.1)
+
+
+@pytest.fixture
+def claimers() -> Iterator[Claimers]:
+    """Return what opens nodes on an engine, which are closed at the end."""
+    with ExitStack() as stack:
+        yield lambda url, count: stack.enter_context(claimers_on(url, count))
 
 
 @contextmanager

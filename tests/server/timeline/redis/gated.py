@@ -15,6 +15,7 @@ from gevent.event import Event
 from geventchat.server.timeline.nodes import Alone, Listener
 from geventchat.server.timeline.redis.claims import Claims
 from geventchat.server.timeline.redis.engine import Engine, InDoubt
+from geventchat.server.timeline.redis.life import LifeEnded
 from geventchat.server.timeline.redis.rooms import FeedId, feed_id
 from geventchat.server.timeline.redis.scripts import Script
 from tests.engines import RunningEngine
@@ -35,6 +36,8 @@ class Gate:
         """Whether everything passes at once."""
         self.losing = False
         """Whether the next answer is lost."""
+        self.ended = False
+        """Whether the life has ended in which this node takes part."""
 
     def run(self, script: Script, *arguments: Any) -> Any:
         if not self.open:
@@ -42,6 +45,8 @@ class Gate:
             self._waiting.append(event)
             event.wait()
         try:
+            if self.ended:
+                raise LifeEnded
             answer = self._engine.run(script, (), self._node, self.life, *arguments)
         finally:
             if self._passed is not None:

@@ -173,17 +173,18 @@ class Store:
         if run == self.run and here:
             return self, "GOES ON"
         if here and run != self.run and lone:
+            leases = dict(self.leases)
+            if leased:  # it waits, and does not beat
+                leases[node.id] = leases[node.id]._replace(end=now + LEASE)
             shown = {**self.shown, (run, node.id): node.nodes}
             ready = {each: nodes for (where, each), nodes in shown.items() if where == run}
             if frozenset().union(*ready.values()) <= ready.keys():
-                leases = {
-                    each: lease._replace(end=now + LEASE) if each in ready else lease
-                    for each, lease in self.leases.items()
-                }
+                for each in leases.keys() & ready.keys():
+                    leases[each] = leases[each]._replace(end=now + LEASE)
                 store = replace(self, run=run, leases=leases, shown={}, beaten=now)
                 return store, "GOES ON" if leased else "FENCED"
             if not waited:
-                return replace(self, shown=shown), "WAIT"
+                return replace(self, shown=shown, leases=leases), "WAIT"
         return self._begun(run), "ENDED"
 
     def end(self, node: int, life: int, run: int, now: int) -> tuple["Store", bool]:

@@ -1,24 +1,12 @@
 """Claims: a client is on one node, and a nick has one owner, whichever nodes ask."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
-from signal import SIGCONT, SIGSTOP
-
 import gevent
 import pytest
 
 from geventchat.protocol.errors import Refused
 from tests.engines import RunningEngine
-from tests.server.timeline.redis.claimers import Claimer, Claimers, claimers_on
-from tests.server.timeline.redis.gated import GatedNodes, emptied
+from tests.server.timeline.redis.claimers import Claimer, Claimers
 from tests.server.timeline.redis.watched import until
-
-
-@pytest.fixture
-def claimers() -> Iterator[Claimers]:
-    """Return what opens nodes on an engine, which are closed at the end."""
-    with ExitStack() as stack:
-        yield lambda url, count: stack.enter_context(claimers_on(url, count))
 
 
 @pytest.fixture
@@ -87,7 +75,7 @@ def test_what_a_node_says_of_a_client_that_has_moved_changes_nothing(two: list[C
     one.enter("c")
     one.nodes.claim("Ann", b"c")
     other.enter("c")
-    one.nodes.hold(b"c", 60)
+    one.nodes.hold(b"c", "Ann", 60)
     one.nodes.leave(b"c")
     assert one.nodes.known(b"c") == "Ann"  # asked behind them
     assert refused(one, "Ann", "d")[1] == "The nick Ann is in use. Choose another."
@@ -134,6 +122,29 @@ def test_many_nodes_that_want_a_client_at_once_get_it_one_after_the_other(
     assert moves
 
 
+def test_a_client_of_which_nothing_is_known_any_more_is_held_again(two: list[Claimer]) -> None:
+    one, other = two
+    one.nodes.hold(b"c", "Ann", 60)
+    until(lambda: "is held for" in refused(other, "Ann", "d")[1])
+    assert other.enter("c") == "Ann"
+
+
+def test_a_client_that_another_node_has_by_then_is_not_held(two: list[Claimer]) -> None:
+    one, other = two
+    other.enter("c")
+    one.nodes.hold(b"c", "Ann", 60)
+    until(lambda: one.moved == [(b"c", other.nodes.name)])
+    assert other.may_have("Ann")
+
+
+def test_a_nick_that_somebody_has_by_then_is_not_held(two: list[Claimer]) -> None:
+    one, other = two
+    other.nodes.claim("Ann", b"d")
+    one.nodes.hold(b"c", "Ann", 60)
+    until(lambda: one.moved == [(b"c", other.nodes.name)])
+    assert one.nodes.known(b"c") is None
+
+
 # Nicks
 
 
@@ -157,7 +168,7 @@ def test_a_held_nick_says_for_how_long(two: list[Claimer]) -> None:
     one, other = two
     one.enter("c")
     one.nodes.claim("Ann", b"c")
-    one.nodes.hold(b"c", 60)
+    one.nodes.hold(b"c", "Ann", 60)
     until(lambda: "is held for its former user for " in refused(other, "Ann", "d")[1])
     one.enter("c", "Ann")
     assert refused(other, "Ann", "d")[1] == "The nick Ann is in use. Choose another."
@@ -317,100 +328,6 @@ def test_what_belonged_to_a_node_that_has_ended_is_deleted_after_a_while(
     one.end()
     until(lambda: engine.call("HLEN", "{gc}:claims") == 4)  # a client, a nick, a skeleton, tables
     assert refused(other, "Bob", "e")[0] == "nick_in_use"
-
-
-# Guests
-
-
-def test_the_numbers_of_guests_are_never_used_twice(
-    engine: RunningEngine, claimers: Claimers
-) -> None:
-    nodes = claimers(engine.url, 2)
-    numbers = []
-    for _ in range(30):
-        numbers += [node.nodes.next_guest() for node in nodes for _ in range(90)]
-        gevent.sleep(0.01)
-    (later,) = claimers(engine.url, 1)
-    numbers.append(later.nodes.next_guest())
-    assert len({*numbers}) == len(numbers)
-
-
-def test_the_first_guest_of_a_store_has_number_1(engine: RunningEngine, claimers: Claimers) -> None:
-    (one,) = claimers(engine.url, 1)
-    assert [one.nodes.next_guest() for _ in range(3)] == [1, 2, 3]
-
-
-@pytest.mark.parametrize("lost", ["all", "some"])
-def test_the_numbers_of_guests_are_not_used_again_in_a_new_life(
-    engine: RunningEngine, lost: str
-) -> None:
-    emptied(engine)
-    one, other = GatedNodes(engine), GatedNodes(engine)
-    numbers = {node.next_guest() for node in (one, other) for _ in range(400)}
-    if lost == "all":
-        engine.call("FLUSHALL")
-    else:
-        engine.call("HSET", "{gc}:life", "guests", 1000)
-    for node in (one, other):
-        node.begin_life(2)
-    for node in (one, other):
-        for _ in range(1200):
-            number = node.next_guest()
-            assert number not in numbers
-            numbers.add(number)
-            node.gate.let_through()
-            gevent.sleep(0)
-    assert max(numbers) < 1 << 30  # none was drawn by lot
-    one.end()
-    other.end()
-
-
-def test_guests_have_numbers_while_the_engine_is_away(
-    engine: RunningEngine, claimers: Claimers
-) -> None:
-    nodes = claimers(engine.url, 2)
-    engine.signal(SIGSTOP)
-    try:
-        numbers = [node.nodes.next_guest() for node in nodes for _ in range(1500)]
-    finally:
-        engine.signal(SIGCONT)
-    assert len({*numbers}) == len(numbers)
-
-
-def test_a_client_does_not_wait_longer_than_it_has_to_for_an_engine(
-    engine: RunningEngine, claimers: Claimers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("geventchat.server.timeline.redis.claims._WAIT_SECONDS", 0.2)
-    (one,) = claimers(engine.url, 1)
-    engine.signal(SIGSTOP)
-    try:
-        with pytest.raises(Refused, match="could not read or write"):
-            one.enter("c")
-    finally:
-        engine.signal(SIGCONT)
-    monkeypatch.undo()
-    assert one.enter("c", guest="guest-4") in ("guest-0", "guest-4")  # it was asked, and may count
-
-
-def test_who_gave_up_waiting_takes_no_client_away_later(
-    engine: RunningEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    emptied(engine)
-    one, other = GatedNodes(engine), GatedNodes(engine)
-    monkeypatch.setattr("geventchat.server.timeline.redis.claims._WAIT_SECONDS", 0.01)
-    for client in (b"first", b"c"):  # the first is being asked about, the other is not yet
-        with pytest.raises(Refused):
-            one.enter(client, "guest-1", None, account=False)
-    monkeypatch.undo()
-    other.gate.open = True
-    entering = gevent.spawn(other.enter, b"c", "guest-2", None, account=False)
-    until(lambda: other.hear() or entering.ready())
-    assert entering.get() == "guest-2"
-    while one.gate.let_through():
-        gevent.sleep(0)
-    assert not other.hear()
-    one.end()
-    other.end()
 
 
 # Tables

@@ -9,7 +9,7 @@ import pytest
 from tests.engines import HOST, KINDS, RunningEngine, running, sentinel
 from tests.server.record import say
 from tests.server.timeline.redis.conftest import Connect
-from tests.server.timeline.redis.watched import Watched, until
+from tests.server.timeline.redis.watched import Watched, hear_the_same, until
 
 _SERVICE = f"redis+sentinel://{HOST}/main"
 
@@ -96,3 +96,22 @@ def test_what_a_replica_has_not_heard_is_gone_and_its_position_is_of_a_new_epoch
         assert [post.text for post in watched.timeline.before("lobby", 10, 10)] == ["one", "two"]
     finally:
         watched.close()
+
+
+def test_after_a_failover_several_servers_are_in_one_new_epoch(
+    pair: list[RunningEngine], connect: Connect
+) -> None:
+    first, second = pair
+    nodes = [Watched(_SERVICE) for _ in range(2)]
+    try:
+        nodes[0].talk(say("one"))
+        until_offset(first, second)
+        first.kill()
+        promote(connect, second)
+        until(lambda: all(node.epochs == 1 for node in nodes), 30)
+        assert nodes[0].talk(say("two")) == nodes[1].talk(say("three")) == ["stored"]
+        hear_the_same(*nodes)
+        assert [node.timeline.lost for node in nodes] == [None, None]
+    finally:
+        for node in nodes:
+            node.close()

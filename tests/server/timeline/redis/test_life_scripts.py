@@ -201,6 +201,88 @@ def test_in_another_process_a_new_node_waits_until_the_others_have_compared_it(
     assert leased(store) == [b"n1"]
 
 
+CONFIRM = Script("confirm")
+
+
+def confirm(
+    store: Engine, node: str, place: bytes, *known: str, run: str = "r2", whole: bool = True,
+    waited: bool = False, life: int = LIFE,
+) -> Any:  # fmt: skip
+    """Ask how it goes on, as a node that knows an entry of a node, and others beside itself."""
+    return store.run(
+        CONFIRM, (), node, life, "e", run, int(whole), int(waited), "new", place, node, "", node,
+        *known,
+    )  # fmt: skip
+
+
+WAIT, GOES_ON, ENDED, FENCED = range(4)
+
+
+@pytest.fixture
+def two(turns: Turns) -> tuple[Engine, bytes, bytes]:
+    """Return a store with two nodes, and the entry of each."""
+    *_, second, _ = register(turns.engine, "n2")
+    return turns.engine, b"3-0", second
+
+
+def test_in_another_process_the_life_goes_on_when_all_have_found_what_they_know(
+    two: tuple[Engine, bytes, bytes],
+) -> None:
+    store, first, second = two
+    assert confirm(store, NODE, first, "n2") == WAIT
+    assert confirm(store, NODE, first, "n2") == WAIT
+    assert registered(store)[2] == b"r1"
+    assert confirm(store, "n2", second, NODE) == GOES_ON
+    assert confirm(store, NODE, first, "n2") == GOES_ON
+    assert registered(store) == [b"%d" % LIFE, b"e", b"r2"]
+
+
+def test_who_is_known_to_any_of_them_is_waited_for(two: tuple[Engine, bytes, bytes]) -> None:
+    store, first, second = two
+    assert confirm(store, NODE, first) == GOES_ON  # it knows of nobody else
+    assert confirm(store, NODE, first, "n2", run="r3") == WAIT
+    assert confirm(store, "n2", second, "n3", run="r3") == WAIT
+    assert confirm(store, NODE, first, "n2", run="r3", waited=True) == ENDED
+
+
+@pytest.mark.parametrize("case", ["lost", "another's", "not whole", "waited"])
+def test_otherwise_it_is_a_new_life_for_all(two: tuple[Engine, bytes, bytes], case: str) -> None:
+    store, first, second = two
+    assert confirm(store, NODE, first, "n2") == WAIT
+    place = {"lost": b"3-9", "another's": first}.get(case, second)
+    found = confirm(store, "n2", place, NODE, "n3", whole=case != "not whole", waited=True)
+    assert found == ENDED
+    assert confirm(store, NODE, first, "n2") == ENDED
+    life, epoch, run = registered(store)
+    assert (int(life) > LIFE, epoch, run, leased(store)) == (True, b"new", b"r2", [])
+
+
+def test_a_node_that_waits_for_others_is_not_removed_by_one_that_comes(
+    two: tuple[Engine, bytes, bytes],
+) -> None:
+    store, first, _ = two
+    for _ in range(5):
+        pass_time(store, 1_900)
+        assert confirm(store, NODE, first, "n2") == WAIT
+        assert NODE.encode() in register(store, "n3", run="r2")
+    assert leased(store) == [NODE.encode()]
+
+
+def test_a_node_without_a_lease_takes_no_part_in_a_life_that_goes_on(
+    two: tuple[Engine, bytes, bytes],
+) -> None:
+    store, first, second = two
+    store.run(LEAVE, (), "n2", LIFE)
+    assert confirm(store, "n2", second, run="r1") == FENCED
+    assert confirm(store, NODE, first, run="r1") == GOES_ON
+    assert confirm(store, NODE, first, run="r1", life=LIFE + 1) == ENDED
+
+
+def test_in_the_same_process_a_life_of_which_something_is_missing_has_ended(turns: Turns) -> None:
+    assert confirm(turns.engine, NODE, b"3-7", run="r1") == ENDED
+    assert int(registered(turns.engine)[0]) > LIFE
+
+
 def test_a_life_has_its_number_from_the_clock(store: Engine) -> None:
     """Two engines that go on from the same state begin different ones."""
     before, _ = map(int, store.call("TIME"))

@@ -1,8 +1,6 @@
 """Servers that share an engine: one order, one life, and what becomes of one that others lose."""
 
 from collections.abc import Sequence
-from contextlib import closing, suppress
-from signal import SIGCONT, SIGSTOP
 
 import gevent
 import pytest
@@ -12,11 +10,10 @@ from geventchat.server.timeline.nodes import Message, Part
 from geventchat.server.timeline.redis import life
 from geventchat.server.timeline.submission import RecordChange
 from tests.cores import within
-from tests.engines import RunningEngine, running
-from tests.fault_proxy import FaultProxy
+from tests.engines import RunningEngine
 from tests.server.record import say
-from tests.server.timeline.redis.conftest import Connect, Watch
-from tests.server.timeline.redis.watched import Watched, all_posts, older, restart, until
+from tests.server.timeline.redis.conftest import Watch
+from tests.server.timeline.redis.watched import Watched, all_posts, hear_the_same, until
 
 EXPIRED = "1"
 """The end of a lease, long ago."""
@@ -48,16 +45,6 @@ class Heard:
 
 def name(watched: Watched) -> str:
     return watched.timeline.nodes.name
-
-
-def hear_the_same(*nodes: Watched) -> None:
-    """Wait until all nodes have delivered the same posts, with their verdicts."""
-    for node in nodes:
-        node.wait(20)
-    until(lambda: len({tuple(node.texts) for node in nodes}) == 1)
-    assert len({node.timeline.epoch for node in nodes}) == 1
-    stored = [post.text for post in all_posts(nodes[0])]
-    assert stored[len(stored) - len(nodes[0].texts) :] == nodes[0].texts
 
 
 # Together
@@ -221,132 +208,3 @@ def test_a_server_alone_that_missed_something_goes_on_in_a_new_epoch(
     until(lambda: only.epochs == 1)
     assert only.talk(say("two")) == ["stored"]
     assert only.timeline.feed_holes == 1
-
-
-# The engine
-
-
-def test_several_servers_go_on_in_the_same_epoch_after_an_engine_was_killed(
-    own: RunningEngine, watch: Watch
-) -> None:
-    nodes = [watch(own.url) for _ in range(3)]
-    epoch = nodes[0].timeline.epoch
-    for _ in range(2):
-        with nodes[0].talking(), nodes[1].talking(), nodes[2].talking():
-            gevent.sleep(0.1)
-            restart(own)
-            until(lambda: not any(node.timeline.failing for node in nodes))
-            gevent.sleep(0.1)
-    hear_the_same(*nodes)
-    assert [node.epochs for node in nodes] == [0, 0, 0]
-    assert nodes[2].timeline.epoch == epoch
-    for node in nodes:
-        assert node.verdicts_of("failed", "unknown") == []
-
-
-def test_an_engine_that_hangs_for_longer_than_a_lease_costs_no_server_its_own(
-    own: RunningEngine, watch: Watch
-) -> None:
-    nodes = [watch(own.url) for _ in range(3)]
-    own.signal(SIGSTOP)
-    gevent.sleep(life.LEASE_SECONDS + 1.5)
-    own.signal(SIGCONT)
-    for number, node in enumerate(nodes):
-        assert node.talk(say(f"{number}")) == ["stored"]
-    hear_the_same(*nodes)
-    assert [node.timeline.lost for node in nodes] == [None, None, None]
-    assert [node.epochs for node in nodes] == [0, 0, 0]
-    assert len(own.call("HKEYS", "{gc}:leases")) == 3
-
-
-def test_all_servers_are_in_one_new_epoch_after_everything_was_flushed(
-    engine: RunningEngine, watch: Watch
-) -> None:
-    nodes = [watch(engine.url) for _ in range(3)]
-    nodes[0].talk(say("gone"))
-    engine.call("FLUSHALL")
-    until(lambda: all(node.epochs == 1 for node in nodes))
-    for number, node in enumerate(nodes):
-        assert node.talk(say(f"{number}")) == ["stored"]
-    hear_the_same(*nodes)
-    assert sorted(nodes[0].texts) == ["0", "1", "2"]
-    assert sorted(node.timeline.nodes.first for node in nodes) == [False, False, True]
-
-
-def test_an_older_file_that_lacks_what_one_server_knows_is_a_new_epoch_for_all(
-    own: RunningEngine, watch: Watch
-) -> None:
-    nodes = [watch(own.url) for _ in range(3)]
-    nodes[0].talk(say("kept"))
-    with older(own):
-        nodes[1].talk(say("lost"))
-    until(lambda: all(node.epochs == 1 for node in nodes), 20)
-    assert nodes[2].talk(say("new")) == ["stored"]
-    hear_the_same(*nodes)
-    assert [post.text for post in all_posts(nodes[0])] == ["kept", "new"]
-
-
-def test_an_engine_that_may_lose_seconds_is_a_new_epoch_for_all_when_it_was_restarted(
-    watch: Watch,
-) -> None:
-    with running("valkey", "--appendfsync", "everysec") as own:
-        nodes = [watch(f"{own.url}?fsync=everysec") for _ in range(2)]
-        nodes[0].talk(say("one"))
-        gevent.sleep(1.5)  # until it is on disk
-        restart(own)
-        until(lambda: all(node.epochs == 1 for node in nodes), 20)
-        assert nodes[1].talk(say("two")) == ["stored"]
-        hear_the_same(*nodes)
-        for node in nodes:
-            node.close()
-
-
-def test_nobody_waits_for_long_for_a_server_that_does_not_compare_the_engine(
-    own: RunningEngine, watch: Watch
-) -> None:
-    """It may have seen what is not there: a new epoch, in which it has no part."""
-    nodes = [watch(own.url) for _ in range(3)]
-    nodes[0].talk(say("one"))
-    hear_the_same(*nodes)
-    nodes[2].die()
-    restart(own)
-    until(lambda: all(node.epochs == 1 for node in nodes[:2]), 20)
-    assert nodes[1].talk(say("two")) == ["stored"]
-    hear_the_same(*nodes[:2])
-
-
-def test_a_server_that_was_cut_off_joins_the_epoch_that_the_others_began(
-    engine: RunningEngine, proxy: FaultProxy, watch: Watch
-) -> None:
-    near, far = watch(engine.url), watch(proxy.url)
-    near.talk(say("one"))
-    proxy.redirect("/nowhere")
-    proxy.cut()
-    engine.call("FLUSHALL")
-    until(lambda: near.epochs == 1)
-    assert near.talk(say("two")) == ["stored"]
-    proxy.redirect(engine.path)
-    until(lambda: far.epochs == 1, 20)
-    assert far.talk(say("three")) == ["stored"]
-    assert far.timeline.epoch == near.timeline.epoch
-    until(lambda: near.texts == ["two", "three"])
-    assert [post.text for post in all_posts(far)] == ["two", "three"]
-
-
-def test_after_a_restart_a_server_hears_nothing_before_it_has_beaten(
-    own: RunningEngine, watch: Watch, connect: Connect
-) -> None:
-    """Others may believe it dead by then, and have settled without it what is kept."""
-    only = watch(own.url)
-    (beat,) = (each for each in only.timeline.greenlets if each.name == "beat")
-    beat.kill()
-    only.timeline._life.sure_until = 0.0
-    only.submit(say("one"))
-    with closing(connect(own)) as store, suppress(gevent.Timeout), gevent.Timeout(20):
-        while not store.call("EXISTS", "{gc}:room:lobby"):
-            gevent.sleep(0.01)
-    gevent.sleep(0.1)
-    assert only.texts == []
-    only.timeline._spawn("beat", only.timeline._beat)
-    only.wait()
-    assert only.texts == ["one"]

@@ -152,6 +152,16 @@ def all_posts(watched: Watched) -> list[Post]:
     return read
 
 
+def hear_the_same(*nodes: Watched) -> None:
+    """Wait until all nodes have delivered the same posts, with their verdicts."""
+    for node in nodes:
+        node.wait(20)
+    until(lambda: len({tuple(node.texts) for node in nodes}) == 1)
+    assert len({node.timeline.epoch for node in nodes}) == 1
+    stored = [post.text for post in all_posts(nodes[0])]
+    assert stored[len(stored) - len(nodes[0].texts) :] == nodes[0].texts
+
+
 def restart(engine: RunningEngine, *options: str) -> None:
     """Kill an engine and start it again, while this process goes on."""
     engine.restart(*options, sleep=gevent.sleep)
