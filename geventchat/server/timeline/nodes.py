@@ -147,11 +147,6 @@ class Nodes(ABC):
         """Whether this node does what one of them has to do. Never waits."""
         return all(self.name < other for other in self.others)
 
-    @property
-    @abstractmethod
-    def first(self) -> bool:
-        """Whether no other node was there when this one came to the present epoch. Never waits."""
-
     @abstractmethod
     def listen(self, listener: Listener) -> None:
         """Have what others say heard from now on. Called once, before `Timeline.start`."""
@@ -271,7 +266,6 @@ class Alone(Nodes):
     others: Final = ()
     leads = True
     decides = True
-    first = True
 
     def __init__(self) -> None:
         self._guests = count(1)

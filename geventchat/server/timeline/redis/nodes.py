@@ -54,10 +54,6 @@ class RedisNodes(Nodes):
     def leads(self) -> bool:
         return all(self._life.node < other for other in self._life.others)
 
-    @property
-    def first(self) -> bool:
-        return self._life.first
-
     def listen(self, listener: Listener) -> None:
         self._listener = self._live.listener = listener
 
