@@ -149,6 +149,7 @@ class Server:
             raise BadSetting("timeline", config.timeline, reason, temporary=True) from None
         for greenlet in (*self._timeline.greenlets, *self._hub.greenlets):
             greenlet.link(self._core_ended)
+        self._timeline.nodes.meet()
         names.skeleton(names.LOBBY)  # loads the table of look-alikes: 20 ms, before any client
         for door in self._doors:
             door.start()
@@ -223,11 +224,18 @@ class Server:
 
     def _open_doors(self, opened: Ports) -> None:
         """Make the doors of listening sockets; they do not accept yet."""
-        admit, rejections = self._admission.admit, self.rejections
-        self._doors.append(Door(opened.chat, NullFraming, admit, rejections))
+        admission, rejections = self._admission, self.rejections
+        clients = None if self._ports is None else lambda: len(admission.readers)
+        self._doors.append(
+            Door(opened.chat, NullFraming, admission.admit, rejections, clients=clients)
+        )
         if self._web is not None and opened.web:
-            visit = self._admission.visit
-            self._doors.append(Door(opened.web, self._web, visit, rejections, forwarding=True))
+            self._doors.append(
+                Door(
+                    opened.web, self._web, admission.visit, rejections,
+                    forwarding=True, clients=clients,
+                )
+            )  # fmt: skip
         if opened.admin or self._ports is not None:
             self._admin = Admin(
                 opened.admin,

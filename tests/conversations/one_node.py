@@ -41,6 +41,10 @@ _OF_ONE_NODE: Final = {
         "test_what_operators_decide_during_a_sign_in_holds_for_it",
         "test_what_webhooks_asked_for_is_counted_by_status",
     ),
+    "the nodes are waited for between what is sent and what is asked": (
+        "test_the_third_rich_frame_that_is_not_utf8_closes_with_bye",
+    ),
+    "the nodes share a file that is a node's own": ("test_concurrent_actions_are_all_saved",),
     "one server ends, or reads its certificate again, and the others do not": (
         "test_everything_received_before_shutdown_is_stored_and_delivered",
         "test_a_new_certificate_holds_for_new_connections",

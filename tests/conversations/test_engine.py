@@ -148,6 +148,14 @@ def test_operators_see_that_nothing_is_stored(chat: Chat, own: RunningEngine) ->
     assert said(ann, "two") == 1
 
 
+def test_metrics_show_who_uses_the_store_and_whether_the_server_hears(chat: Chat) -> None:
+    text = chat.server._metrics.text().decode()
+    assert "\ngeventchat_nodes 1.0\n" in text
+    assert "\ngeventchat_feed_holes_total 0.0\n" in text
+    silent = text.partition("\ngeventchat_feed_silent_seconds ")[2].partition("\n")[0]
+    assert 0 <= float(silent) < 60
+
+
 def test_a_server_that_another_has_replaced_ends_with_one_line(
     own: RunningEngine, tmp_path: Path
 ) -> None:

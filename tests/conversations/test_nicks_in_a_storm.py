@@ -17,7 +17,7 @@ from tests.conversations.chat import Chat, chatting
 from tests.conversations.peers import Plain, encode
 from tests.engines import RunningEngine, running
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 CLIENTS = 12
 STEPS = 20
 NICKS = ["Ann", "Bob", "ANN", "Bemd", "Bernd", "Zoe"]

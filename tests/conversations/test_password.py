@@ -105,7 +105,7 @@ def test_a_connection_before_hello_receives_nothing_and_is_not_counted(protected
 
 def test_a_connection_without_hello_is_closed_after_ten_seconds() -> None:
     assert Limits().hello_seconds == 10
-    with chatting(options={"password": PASSWORD}, hello_seconds=0.05) as protected:
+    with chatting(options={"password": PASSWORD}, hello_seconds=2) as protected:
         ann = member(protected, "Ann")
         silent, slow = (
             protected.track(Plain(protected.address)),

@@ -22,7 +22,7 @@ from tests.conversations.peers import Rich
 from tests.conversations.signed_in import PASSWORD, registered
 from tests.engines import RunningEngine
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 NAMES = "Ann", "Bob", "Cid", "Dora", "Eve"
 ROOMS = "tea", "plans", "attic"

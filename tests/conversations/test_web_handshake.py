@@ -151,7 +151,7 @@ def test_a_slow_or_silent_handshake_ends_in_time(
 
 
 def test_hello_is_due_in_time() -> None:
-    with web_chatting(hello_seconds=0.3) as web, Bystanders(web.address) as bystanders:
+    with web_chatting(hello_seconds=2) as web, Bystanders(web.address) as bystanders:
         silent, pinging = web.raw(), web.raw()
         for peer in (silent, pinging):
             peer.upgrade()

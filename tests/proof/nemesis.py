@@ -25,6 +25,8 @@ from tests.proof.stores.base import CUT_OFF, Fault, Scene, Store
 NAME: Final = "nemesis"
 """Whose lines in the log are about what was done to the server, and what it did then."""
 _DRAIN_SECONDS: Final = 15.0
+_NOTICED_SECONDS: Final = 60.0
+"""After so long a node that was cut off has noticed, and has ended if others took it for dead."""
 _COMPARED_SECONDS: Final = 3.0
 """After so long all nodes have found in an engine that was restarted what they know."""
 _HELD_SECONDS: Final = 9.0
@@ -85,7 +87,7 @@ def run(plan: Plan, folder: Path) -> tuple[Run, Counter[str], list[float]]:
         notes = stack.enter_context((folder / "nemesis.jsonl").open("w", encoding="utf-8"))
         stack.enter_context(log.begin(notes))
         scene = Scene(server, nodes, clients, dice, stack, _note)
-        probe = Probe(server.port, server.hosts)
+        probe = Probe(server.port, server.hosts, lambda: _revive(scene, faults))
         bans = Bans(folder, scene)
         for number in range(plan.rounds):
             _round(plan, store, scene, faults)
@@ -167,8 +169,9 @@ def _round(plan: Plan, store: Store, scene: Scene, faults: Counter[str]) -> None
 
 def _inject(name: str, among: Mapping[str, Fault], scene: Scene, faults: Counter[str]) -> None:
     scene.note("fault", name)
-    scene.cut_off = name in CUT_OFF
     among[name](scene)
+    if name in CUT_OFF:
+        scene.cut_off = time.monotonic()
     scene.note("over", name)
     faults[name] += 1
 
@@ -226,11 +229,10 @@ def _revive(scene: Scene, faults: Counter[str]) -> None:
         node.wait(_DRAIN_SECONDS)
         if not node.ready:
             faults["server ended while it started"] += 1
-        elif node.has_logged(FENCED) and scene.cut_off:
+        elif node.has_logged(FENCED) and time.monotonic() < scene.cut_off + _NOTICED_SECONDS:
             faults["node taken for dead"] += 1
         else:
             scene.note("deaf", f"the server ended by itself with exit code {node.exit_code}")
         node.start()
         if not node.runs():
             raise Failed(f"the server does not start: exit code {node.exit_code}")
-    scene.cut_off = False

@@ -1,7 +1,7 @@
 """Finds out whether a server stores what it is sent and delivers it: otherwise it is deaf."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from typing import Final
 
@@ -18,8 +18,12 @@ DEAF_SECONDS: Final = 20.0
 class Probe:
     """Two clients for each question: one says something, the other has to receive it."""
 
-    def __init__(self, port: int, hosts: Sequence[str] = ()) -> None:
-        """`hosts`: of several nodes, each of which has to hear the others."""
+    def __init__(self, port: int, hosts: Sequence[str], revive: Callable[[], None]) -> None:
+        """`hosts`: of several nodes, each of which has to hear the others.
+
+        `revive` starts again what has ended meanwhile.
+        """
+        self._revive = revive
         self._port = port
         self._hosts = hosts
         self._asked = 0
@@ -40,6 +44,9 @@ class Probe:
         while (left := began + DEAF_SECONDS - time.monotonic()) > 0:
             if gevent.with_timeout(left, self._try, ear, mouth, timeout_value=False):
                 return True
+            ended = time.monotonic()
+            self._revive()
+            began += time.monotonic() - ended  # to start one takes its time
             gevent.sleep(0.05)
         return False
 

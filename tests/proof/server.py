@@ -12,7 +12,7 @@ from typing import Final
 from loadtests.support.address import free_port
 
 HERE: Final = Path(__file__).parents[2]
-READY_SECONDS: Final = 15.0
+READY_SECONDS: Final = 40.0
 ADDRESS: Final = "address"
 """The file, beside the logs, with the addresses of the servers that serve."""
 FENCED: Final = "go on without this one"

@@ -281,8 +281,8 @@ export class Store {
   /** @param {string} name of a room that the server cannot open now @param {string} why */
   #waits(name, why) {
     const room = this.expect(name);
-    room.topic = "Waiting for the server"; // until it is joined
-    this.notice(`Not opened yet; trying again. ${why}`, true, room);
+    room.topic = "Waiting…"; // until it is joined
+    this.notice(`${why} Trying again…`, true, room);
     this.changed("members", room);
   }
 

@@ -18,7 +18,6 @@ import { SocketLink } from "./socket_link.js";
 
 const GOOD_MS = 30_000; // after a connection that lasted so long the back-off starts over
 
-const MOST_MS = 30_000; // before a room is asked for again
 
 const MOST_WAITING = 8_000; // characters sent and not acknowledged; the server closes for 32 KiB
 const SAY_CHARACTERS = 100; // of a frame around its text, or some more
@@ -286,19 +285,17 @@ export class Connection {
   /**
    * Ask for a room again, from where it was read, if the server cannot open it now: as while a disk or
    * an engine is away. A room that is damaged for good is asked for twice a minute.
-   * @param {ServerError} error @returns {boolean} whether it is so
+   * @param {ServerError} error @returns {boolean | void} whether it is so
    */
   #waits({ code, room = "", text }) {
     const before = this.#waiting.get(room);
     this.#waiting.delete(room);
-    if (code !== "storage") return false;
-    const pause = before ? Math.min(2 * before, MOST_MS) : 1_000;
+    if (code !== "storage") return;
+    const pause = before ? Math.min(2 * before, 30_000) : 1_000;
     this.#waiting.set(room, pause);
-    const link = this.#link;
     // By chance, so that the pages of a server are not in step when it is back.
     setTimeout(() => {
-      if (this.#link !== link || this.#waiting.get(room) !== pause) return;
-      link?.send({ type: "join", room, ...this.cursors.resume()[room] });
+      if (this.#waiting.get(room) === pause) this.#link?.send({ type: "join", room, ...this.cursors.resume()[room] });
     }, pause * (1 - Math.random() / 2));
     if (!before) this.#hear({ type: "waiting", room, why: text });
     return true;

@@ -39,17 +39,18 @@ class Directory:
 
     def place(self, name: str, members: int) -> None:
         """List a room that is not private, which need not be open, with a number of members."""
-        former = self._members.get(name, 0)
+        listed = self._members
+        former = listed.get(name, 0)
         if former == members:
             return
         if former:
             self._order.remove((-former, name))
             if not members:
-                del self._members[name]
+                del listed[name]
                 return
         elif not names.listed(name):
             return
-        self._members[name] = members
+        listed[name] = members
         self._order.add((-members, name))
 
     def __contains__(self, name: str) -> bool:

@@ -168,7 +168,8 @@ class Memberships:
             self.rooms[name] = room
             self.timeline.hold(name)
             self._opened[opener] += 1
-            self._presence.opened(room)
+            if self.elsewhere is not None:
+                self._presence.opened(room)
         return room
 
     def _check_opener(self, participant: Participant, name: str) -> str | None:

@@ -34,8 +34,9 @@ class Presence:
         """Note that a room was opened; nobody is in it."""
 
     def closed(self, room: Room) -> None:
-        """Take a room out of the directory that was closed."""
-        self._directory.update(room)
+        """Take a room that was closed out of the directory, if the last of its members are away."""
+        if room.count:
+            self._directory.update(room)
 
     def awaits(self, room: Room, participant: Participant) -> bool:
         """Return whether a client whose nick is held in a room was there, as all believe it is."""
@@ -44,7 +45,8 @@ class Presence:
     def joined(self, room: Room, participant: Participant) -> None:
         """Count a new member and announce it to the others."""
         room.count += 1
-        self._directory.update(room)
+        if not room.private:
+            self._directory.place(room.name, room.count)
         room.crowded = room.crowded or room.count > CROWDED
         presence = events.Presence(
             room=room.name,

@@ -147,11 +147,6 @@ class Nodes(ABC):
         """Whether this node does what one of them has to do. Never waits."""
         return all(self.name < other for other in self.others)
 
-    @property
-    @abstractmethod
-    def first(self) -> bool:
-        """Whether no other node was there when this one came to the present epoch. Never waits."""
-
     @abstractmethod
     def listen(self, listener: Listener) -> None:
         """Have what others say heard from now on. Called once, before `Timeline.start`."""
@@ -262,6 +257,13 @@ class Nodes(ABC):
     def tell(self, message: Message, node: str | None = None) -> None:
         """Tell one node something, or all others. Never waits."""
 
+    @abstractmethod
+    def meet(self) -> None:
+        """Wait until the parts of all others are known, for up to 3 s.
+
+        Whoever comes back from one of them is announced by a node that did not know its part.
+        """
+
 
 class Alone(Nodes):
     """A store with one server. Nothing here waits."""
@@ -271,7 +273,6 @@ class Alone(Nodes):
     others: Final = ()
     leads = True
     decides = True
-    first = True
 
     def __init__(self) -> None:
         self._guests = count(1)
@@ -323,4 +324,7 @@ class Alone(Nodes):
         pass
 
     def tell(self, message: Message, node: str | None = None) -> None:
+        pass
+
+    def meet(self) -> None:
         pass

@@ -1,5 +1,7 @@
 """Doors: the ways in. Each listens, and hands every connection to its session as a link."""
 
+import math
+import random
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -19,6 +21,10 @@ from geventchat.server.transport.tls import TlsStream
 
 _AGAIN_SECONDS: Final = 0.5
 """How long accepting pauses when there are no descriptors."""
+_TURN_SECONDS: Final = 0.0002
+"""How long a process waits before it accepts what others may, times the root of its clients,"""
+_LONGEST_SECONDS: Final = 0.05
+"""but no longer than this."""
 
 
 class _Listener(StreamServer):
@@ -32,6 +38,7 @@ class _Listener(StreamServer):
     ) -> None:
         super().__init__(listener, handle)
         self._rejections = rejections
+        self._pausing = False
 
     def do_read(self) -> Any:
         """Accept a connection; None if there is none, or no descriptor for it."""
@@ -43,12 +50,52 @@ class _Listener(StreamServer):
             # ECONNABORTED and the like concern one connection, but a short pause does no harm.
             self._rejections.note("descriptors", error.strerror or str(error))
             self.stop_accepting()
+            self._pausing = True
             gevent.spawn_later(_AGAIN_SECONDS, self._accept_again)
             return None
 
     def _accept_again(self) -> None:
+        self._pausing = False
         if self.started:
             self.start_accepting()
+
+
+class _SharedListener(_Listener):
+    """Accepts from a socket from which other processes accept too, each its share.
+
+    A connection wakes all of them, and on an idle machine the same one is always first: of 100 that
+    came one by one, one of two workers got 95. So each waits before it accepts, by chance and
+    longer the more clients it has. A queue that is not empty afterwards is not waited for again.
+    """
+
+    def __init__(
+        self,
+        listener: gevent_socket.socket,
+        handle: Callable[..., None],
+        rejections: Rejections,
+        clients: Callable[[], int],
+    ) -> None:
+        super().__init__(listener, handle, rejections)
+        self._clients = clients
+
+    def do_read(self) -> Any:
+        """Wait for this process's turn; None: nothing was accepted yet."""
+        mean = _TURN_SECONDS * math.sqrt(self._clients() + 4)
+        self.stop_accepting()
+        gevent.spawn_later(min(random.expovariate(1 / mean), _LONGEST_SECONDS), self._take)
+        return None
+
+    def _take(self) -> None:
+        """Accept what is there."""
+        while self.started:
+            for _ in range(self.max_accept):
+                accepted = super().do_read()
+                if accepted is None:
+                    if not self._pausing:
+                        self._accept_again()
+                    return
+                self.do_handle(*accepted)
+            gevent.sleep(0)
 
 
 class Door:
@@ -65,15 +112,24 @@ class Door:
         rejections: Rejections,
         *,
         forwarding: bool = False,
+        clients: Callable[[], int] | None = None,
     ) -> None:
-        """`forwarding`: whether its proxies may name clients in requests instead of a header."""
+        """`forwarding`: whether its proxies may name clients in requests instead of a header.
+
+        `clients`: how many this process has, if others accept from the same sockets.
+        """
         self._framing = framing
         self._on_connect = welcome
         self._proxies = Proxies(rejections, optional=forwarding)
         self._tls: SSLContext | None = None
         self._frame_bytes = 0
         self._ways = Ways("", 0, None)
-        self._servers = [_Listener(listener, self._handle, rejections) for listener in listeners]
+        self._servers = [
+            _Listener(listener, self._handle, rejections)
+            if clients is None
+            else _SharedListener(listener, self._handle, rejections, clients)
+            for listener in listeners
+        ]
 
     @property
     def addresses(self) -> list[Address]:

@@ -1,5 +1,6 @@
 """What a store of the proof is: where a server keeps its history, and what can go wrong there."""
 
+import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -28,8 +29,8 @@ class Scene:
     """Ends what was started."""
     note: Callable[..., None]
     """Writes a line of the log: a kind, and details."""
-    cut_off: bool = False
-    """Whether a node may have been without the engine for so long that others took it for dead."""
+    cut_off: float = -math.inf
+    """When a node was last cut off, perhaps until others took it for dead; monotonic seconds."""
 
 
 CUT_OFF: Final = frozenset({

@@ -383,7 +383,7 @@ def client_hash(client: str) -> bytes:
     return hashlib.blake2b(client.encode(), digest_size=16).digest()
 
 
-TestHubModel = pytest.mark.timeout(120)(HubModel.TestCase)  # to shrink what fails takes long
+TestHubModel = pytest.mark.timeout(600)(HubModel.TestCase)  # to shrink what fails takes long
 TestHubModel.settings = settings(
     max_examples=200,
     stateful_step_count=50,

@@ -317,7 +317,7 @@ class PresenceModel(RuleBasedStateMachine):
             self.patch.undo()
 
 
-TestPresenceModel = pytest.mark.timeout(120)(PresenceModel.TestCase)  # shrinking takes long
+TestPresenceModel = pytest.mark.timeout(600)(PresenceModel.TestCase)  # shrinking takes long
 TestPresenceModel.settings = settings(
     max_examples=100,
     stateful_step_count=40,

@@ -244,12 +244,12 @@ def engines_of_models(engines: Callable[[str], RunningEngine]) -> None:
     EngineModel.engines = staticmethod(engines)
 
 
-TestMemoryModel = pytest.mark.timeout(120)(MemoryModel.TestCase)  # to shrink what fails takes long
+TestMemoryModel = pytest.mark.timeout(600)(MemoryModel.TestCase)  # to shrink what fails takes long
 TestMemoryModel.settings = settings(max_examples=80, stateful_step_count=20)
-TestSqliteModel = pytest.mark.timeout(120)(SqliteModel.TestCase)  # to shrink what fails takes long
+TestSqliteModel = pytest.mark.timeout(600)(SqliteModel.TestCase)  # to shrink what fails takes long
 TestSqliteModel.settings = settings(max_examples=40, stateful_step_count=15)
 for_engines = pytest.mark.usefixtures("engines_of_models")
-TestValkeyModel = for_engines(pytest.mark.timeout(120)(ValkeyModel.TestCase))
+TestValkeyModel = for_engines(pytest.mark.timeout(600)(ValkeyModel.TestCase))
 TestValkeyModel.settings = settings(max_examples=30, stateful_step_count=15)
-TestRedisModel = for_engines(pytest.mark.timeout(120)(RedisModel.TestCase))
+TestRedisModel = for_engines(pytest.mark.timeout(600)(RedisModel.TestCase))
 TestRedisModel.settings = settings(max_examples=15, stateful_step_count=15)

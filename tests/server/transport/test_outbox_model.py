@@ -97,5 +97,5 @@ class OutboxModel(RuleBasedStateMachine):
             assert self.outbox.drained(0)
 
 
-TestOutboxModel = pytest.mark.timeout(120)(OutboxModel.TestCase)  # to shrink what fails takes long
+TestOutboxModel = pytest.mark.timeout(600)(OutboxModel.TestCase)  # to shrink what fails takes long
 TestOutboxModel.settings = settings(max_examples=150, stateful_step_count=40)

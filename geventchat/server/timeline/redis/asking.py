@@ -26,8 +26,8 @@ from geventchat.server.timeline.redis.writer import Writer
 
 CLAIMS: Final = Script("claims")
 _AT_ONCE: Final = 64
-_WAIT_SECONDS: Final = 10.0
-"""How long a client waits for an engine that does not answer."""
+_WAIT_SECONDS: Final = 8.0
+"""How long a client waits for an engine that does not answer: most give up after 10 s."""
 
 _log = logging.getLogger(__name__)
 
@@ -158,7 +158,9 @@ class Asking:
 
     def _decide(self, batch: "list[Question] | tuple[Question, ...]") -> None:
         """Have the script decide, and pass its answers on."""
-        blob = msgspec.msgpack.encode([(each.what, *each.about) for each in batch])
+        # Nobody waits for what was given up: it has to decide nothing, unless it has already.
+        asked = [("nothing",) if each.given_up else (each.what, *each.about) for each in batch]
+        blob = msgspec.msgpack.encode(asked)
         last, packed = self._writer.run(CLAIMS, self._number, blob)
         for question, answer in zip(batch, msgspec.msgpack.decode(packed), strict=True):
             question.answer.set((answer, feed_id(last)))

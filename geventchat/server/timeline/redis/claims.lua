@@ -135,6 +135,11 @@ function asked.known(id)
   return c and c.node ~= node and c.nick ~= '' and c.nick
 end
 
+-- In place of what was given up, and may have been decided before: see asking.py.
+function asked.nothing()
+  return {false, '', false}
+end
+
 -- Gives the nick, or false, the entry of the feed, and whether the client is new on this node.
 function asked.enter(id, guest, nick, folded, skeleton, account)
   local c, owner = client_of(id), 'c' .. id

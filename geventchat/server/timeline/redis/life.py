@@ -92,8 +92,6 @@ class Life:
         """The epoch whose records the memory of the server has."""
         self.others: frozenset[str] = frozenset()
         """The other nodes that are known to live."""
-        self.first = True
-        """Whether no other node was there when this one came to the life."""
         self.sure_until = 0.0
         """Until when the lease lasts for sure, by the monotonic clock: later it may have ended."""
         self.hurry: Final = Event()
@@ -110,7 +108,6 @@ class Life:
         """Take part in a life from now on. Never waits."""
         self.number, self.epoch, self._known, others = begun
         self.others = frozenset(others)
-        self.first = not others
         self._by = None
 
     @property

@@ -42,6 +42,10 @@ _AT_ONCE: Final = 512
 """Changes and messages in one script."""
 _MOST_QUEUED: Final = 10_000
 """Beyond so many changes the whole part is written instead, and messages are lost."""
+_MEET_SECONDS: Final = 3.0
+_MEET_PAUSE: Final = 0.005
+_WRITE_SECONDS: Final = 0.5
+"""How long after it has heard of another node one may take to write its part."""
 _LOOK_SECONDS: Final = 1.0
 """How often a node looks whether it has heard everything."""
 
@@ -224,6 +228,22 @@ class Live:
                 self._look.set()
             except LifeEnded:
                 self._look.set()
+
+    def meet(self) -> None:
+        """Wait until the parts of all others have been read, for up to 3 s.
+
+        A node writes its whole part when it hears of another one; its number is above 0 then. One
+        that was alone and was killed never will.
+        """
+        began = time.monotonic()
+        while (waited := time.monotonic() - began) < _MEET_SECONDS:
+            others = [node for node in self._life.others if node not in self._gone]
+            least = int(waited < _WRITE_SECONDS)
+            if all(
+                self._heard.get(node, -1) >= least and node not in self._behind for node in others
+            ):
+                return
+            gevent.sleep(_MEET_PAUSE)
 
     def note_others(self) -> None:
         """Note that other nodes may live than a moment ago."""

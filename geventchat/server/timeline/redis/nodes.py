@@ -54,10 +54,6 @@ class RedisNodes(Nodes):
     def leads(self) -> bool:
         return all(self._life.node < other for other in self._life.others)
 
-    @property
-    def first(self) -> bool:
-        return self._life.first
-
     def listen(self, listener: Listener) -> None:
         self._listener = self._live.listener = listener
 
@@ -191,3 +187,6 @@ class RedisNodes(Nodes):
 
     def tell(self, message: Message, node: str | None = None) -> None:
         self._live.tell(message, node)
+
+    def meet(self) -> None:
+        self._live.meet()

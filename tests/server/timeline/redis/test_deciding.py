@@ -190,10 +190,11 @@ def test_a_node_that_has_decided_for_now_gives_the_right_back_unless_it_is_alone
     deciders(engine.url, 1)
     until(lambda: bool(one.timeline.nodes.others))
     one.add("a")
-    until(lambda: scripts["undecide"] == 1)
+    until(lambda: scripts["undecide"] > 0)
     until(lambda: engine.call("EXISTS", "{gc}:deciding") == 0)
+    before = scripts["decide"]
     one.add("a")
-    assert scripts["decide"] == 2
+    assert scripts["decide"] == before + 1
 
 
 # When it ends

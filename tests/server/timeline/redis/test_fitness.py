@@ -212,8 +212,10 @@ def test_an_engine_that_loads_is_refused_as_one_that_may_be_ready_soon(
 ) -> None:
     connect(own).pipeline([("SET", f"a{number}", "b") for number in range(6_000)])
     own.kill()
-    own.start("--key-load-delay", "200", loaded=False)
-    assert refusal(own.url, temporary=True).startswith("LOADING ")
+    own.start("--key-load-delay", "500", loaded=False)  # 3 s
+    while (why := refusal(own.url, temporary=True)) == "no answer in time":
+        pass
+    assert why.startswith("LOADING ")
 
 
 def test_settings_that_are_changed_later_are_logged_once_and_when_they_are_right_again(

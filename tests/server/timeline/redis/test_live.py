@@ -132,6 +132,28 @@ def test_a_part_that_somebody_has_deleted_is_written_again(engine: RunningEngine
         until(lambda: engine.call("HLEN", f"{{gc}}:part:{ann.name}") == 3)
 
 
+def test_nobody_has_left_because_a_part_is_missing(
+    engine: RunningEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its node has ended, which the feed tells, or is about to write it again."""
+    with talkers_on(engine.url, 2) as (ann, bob):
+        ann.came("tea", "1")
+        hears(bob, ann, {"tea": {"1": "1"}})
+        told: list[object] = []
+        hear = bob.hear_part
+
+        def noting(node: str, changes: Any, *, whole: bool) -> None:
+            told.append(changes)
+            hear(node, changes, whole=whole)
+
+        monkeypatch.setattr(bob, "hear_part", noting)
+        engine.call("DEL", f"{{gc}}:part:{ann.name}")
+        bob.live._fall_behind(ann.name)
+        until(lambda: not bob.live._behind)
+        assert told
+        assert [] not in told
+
+
 def test_while_the_engine_is_away_what_changes_is_bounded_and_told_afterwards(
     own: RunningEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

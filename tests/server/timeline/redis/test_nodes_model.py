@@ -3,6 +3,7 @@
 from collections import defaultdict
 from typing import TypeVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -290,5 +291,5 @@ def one(things: list[Thing], which: int) -> list[Thing]:
     return things[which % len(things) :][:1] if things else []
 
 
-TestNodes = Nodes.TestCase
+TestNodes = pytest.mark.timeout(600)(Nodes.TestCase)
 TestNodes.settings = settings(max_examples=150, stateful_step_count=50)

@@ -35,8 +35,16 @@ def wait_for(engine: RunningEngine, line: bytes) -> None:
 
 
 def replicated(primary: RunningEngine, replica: RunningEngine) -> None:
-    offset = primary.call("INFO", "replication").split(b"master_repl_offset:")[1].split(b"\r")[0]
-    wait_for(replica, b"slave_repl_offset:" + offset)
+    """Wait until a replica has all that its primary has now; a server may go on writing."""
+    end = time.monotonic() + 60
+    wanted = offset(primary, b"master_repl_offset:")
+    while offset(replica, b"slave_repl_offset:") < wanted:
+        assert time.monotonic() < end, replica.log
+        time.sleep(0.01)
+
+
+def offset(engine: RunningEngine, name: bytes) -> int:
+    return int(engine.call("INFO", "replication").split(name)[1].split(b"\r")[0])
 
 
 def test_a_server_begins_a_new_epoch_on_a_promoted_replica(
