@@ -6,6 +6,11 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --no-emit-index-url --no-
 	--custom-compile-command 'make requirements' pyproject.toml
 PAGE = tests/browser tests/page
 LOAD = tests/loadtests
+ENGINE = tests/server/timeline/redis tests/server/workers \
+	$(wildcard tests/test_workers.py tests/test_redis_*.py tests/test_history_redis.py tests/test_deploy_cluster.py) \
+	$(addprefix tests/conversations/, test_engine.py test_clients_of_nodes.py test_nicks_in_a_storm.py \
+	test_people_agree.py test_people_of_nodes.py test_presence_of_nodes.py test_rules_of_nodes.py \
+	test_two_nodes_forgotten.py)
 
 .PHONY: serve connect cluster load bench capacity soak test test-nodes test-page test-load proof fuzz check format requirements clean
 
@@ -31,9 +36,10 @@ soak: .venv/.installed-dev
 	@.venv/bin/python -m loadtests.scenarios.soak $(ARGS)
 
 test: .venv/.installed-dev
-	@.venv/bin/pytest $(addprefix --ignore=,$(PAGE) $(LOAD)) $(ARGS)
+	@.venv/bin/pytest $(addprefix --ignore=,$(PAGE) $(LOAD) $(ENGINE)) $(ARGS)
 
 test-nodes: .venv/.installed-dev
+	@.venv/bin/pytest $(ENGINE) $(ARGS)
 	@CONVERSATION_NODES=2 .venv/bin/pytest tests/conversations $(ARGS)
 
 test-page: .venv/.installed-dev
