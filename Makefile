@@ -40,7 +40,7 @@ test: .venv/.installed-dev
 
 test-nodes: .venv/.installed-dev
 	@.venv/bin/pytest $(ENGINE) $(ARGS)
-	@CONVERSATION_NODES=2 .venv/bin/pytest tests/conversations $(ARGS)
+	@CONVERSATION_NODES=2 .venv/bin/pytest tests/conversations $(addprefix --ignore=,$(ENGINE)) $(ARGS)
 
 test-page: .venv/.installed-dev
 	@.venv/bin/pytest $(PAGE) $(ARGS)
