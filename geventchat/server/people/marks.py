@@ -34,6 +34,9 @@ _WRITES_LATE: Final = _TIMES_LEFT + 2
 It may not know of a mark, or a nick, that was new when they were. Who does writes it until then.
 """
 
+_RETRY_SECONDS: Final = 0.5, 2.0
+"""How long to wait before posts that could not be read at a start are read again."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -316,17 +319,30 @@ class Marks:
         }
         self._behind = behind = set(late)
         try:
-            for name, memberships in late.items():
-                room = self._rooms.get(name)
-                try:
-                    if room is not None:  # else all have left meanwhile
-                        self._catch_up(room, memberships)
-                except Refused:
+            for seconds in _RETRY_SECONDS if not self._timeline.nodes.alone else ():
+                for name, memberships in late.items():
+                    if name in behind and self._caught_up(name, memberships):
+                        behind.discard(name)
+                if not behind:
+                    break
+                gevent.sleep(seconds)  # an engine may be away
+            for name in [each for each in late if each in behind]:
+                if not self._caught_up(name, late[name]):
                     _log.warning("unread posts of a room could not be counted: database error")
                 behind.discard(name)
         finally:
             behind.clear()  # unless another epoch has begun, and its own are behind
         self.write(all_of_it=self._timeline.nodes.leads)
+
+    def _caught_up(self, name: str, memberships: list[Membership]) -> bool:
+        """Count what was stored in a room; return whether it could be read. Waits."""
+        room = self._rooms.get(name)
+        try:
+            if room is not None:  # else all have left meanwhile
+                self._catch_up(room, memberships)
+        except Refused:
+            return False
+        return True
 
     def _catch_up(self, room: _Counted, memberships: list[Membership]) -> None:
         timeline = self._timeline
