@@ -1,7 +1,7 @@
 """An account, and its memberships. Nothing here waits."""
 
 import time
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
 
@@ -228,21 +228,31 @@ class Membership:
         return True
 
     def say(self, position: int) -> bool:
-        """Count a post of its own; return whether it was not counted yet. In their order."""
-        if position <= max(self.read, self.own[-1] if self.own else 0):
+        """Count a post of its own; return whether it was not counted yet.
+
+        Mostly the newest; but a node that starts may find one that is missing between others.
+        """
+        if position <= self.read:
             return False
-        if self.own and self.own[-1] == position - 1:
+        if not self.own or position > self.own[-1] + 1:
+            self.own += (position, position)
+        elif position > self.own[-1]:
             self.own[-1] = position
         else:
-            self.own += (position, position)
-            del self.own[: -2 * MOST_COUNTED]
+            former, self.own = self.own, _runs(self.own, [position, position])
+            if self.own == former:
+                return False
+        del self.own[: -2 * MOST_COUNTED]
         return True
 
     def mention(self, position: int) -> bool:
-        """Count a post that mentions it; return whether it was not counted yet. In their order."""
-        if position <= max(self.read, self.mentions[-1] if self.mentions else 0):
+        """Count a post that mentions it; return whether it was not counted yet. As `say`."""
+        if position <= self.read:
             return False
-        self.mentions.append(position)
+        place = bisect_left(self.mentions, position)
+        if self.mentions[place : place + 1] == [position]:
+            return False
+        self.mentions.insert(place, position)
         del self.mentions[:-MOST_COUNTED]
         return True
 

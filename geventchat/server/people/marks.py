@@ -28,6 +28,14 @@ _AT_ONCE: Final = 200
 """Records that are written together where other nodes follow: for some 15 us each."""
 _TIMES_LEFT: Final = 2
 """How often what was counted is left to the node that writes it for all."""
+_WRITES_LATE: Final = _TIMES_LEFT + 2
+"""For how many writes a node does not say up to where posts are counted, if others count them too.
+
+It may not know of a mark, or a nick, that was new when they were. Who does writes it until then.
+"""
+
+_RETRY_SECONDS: Final = 0.5, 2.0
+"""How long to wait before posts that could not be read at a start are read again."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,14 +49,23 @@ class CountedRecord(Struct):
 class _Counted:
     """A room that accounts are in."""
 
-    __slots__ = ("name", "people", "position")
+    __slots__ = ("former", "name", "people", "position")
 
     def __init__(self, name: str, position: int = 0) -> None:
         self.name = name
         self.position = position
         """Up to which its posts are counted."""
+        self.former = [position] * _WRITES_LATE
+        """The position at each of the last writes."""
         self.people = 0
         """Memberships of accounts."""
+
+    def passed(self) -> Self:
+        """Note a write; return it as it was some writes ago, which all nodes have written since."""
+        copy = type(self)(self.name, min(self.former[0], self.position))
+        copy.people = self.people
+        self.former = [*self.former[1:], self.position]
+        return copy
 
     def copy(self) -> Self:
         """Return it as it is now."""
@@ -85,7 +102,11 @@ class Marks:
         self._changed: dict[Kept, int] = {}
         """What was counted and is not written: how often another node was left to write it."""
         self._behind: set[str] = set()
-        """Rooms whose posts `catch_up` still has to count, the new ones too."""
+        """Rooms whose posts `catch_up` still has to count, the new ones too.
+
+        The feed brings posts of other nodes before it begins: one that was counted out of turn
+        would hide those before it.
+        """
         self._due = 0.0
         self._writing = False
         """Whether what was counted is being written in steps."""
@@ -93,6 +114,10 @@ class Marks:
     def load(self, rooms: Iterable[tuple[str, bytes]]) -> None:
         """Take over the records of rooms; the memberships follow."""
         self._rooms = {name: _Counted.load(name, value) for name, value in rooms}
+
+    def loaded(self) -> None:
+        """Note that all memberships are known: what is there is counted by `catch_up` only."""
+        self._behind = set(self._rooms)
 
     # Who is where, under which nick
 
@@ -160,17 +185,18 @@ class Marks:
         self._count(post)
 
     def _count(self, post: Post) -> None:
+        # How often what is older was left to another node holds: posts may never cease.
         author = None
         if post.account is not None and (author := self._accounts.get(post.account)) is not None:
             membership = author.memberships.get(post.room)
             if self._counts(membership) and membership.say(post.position):
-                self._changed[membership] = 0
+                self._changed.setdefault(membership, 0)
         for account in self._nicks.mentioned(post.text):
             membership = account.memberships.get(post.room)
             if account is author or not self._counts(membership):
                 continue
             if membership.mention(post.position):
-                self._changed[membership] = 0
+                self._changed.setdefault(membership, 0)
 
     def _counts(self, membership: Membership | None) -> TypeGuard[Membership]:
         return membership is not None and membership.epoch == self._timeline.epoch
@@ -198,7 +224,9 @@ class Marks:
             known = True
         if encoded(membership.value()) == value:
             self._changed.pop(membership, None)
-        elif known or membership not in self._changed:
+        elif not known:  # whoever leads may have said that it has counted what it does not have
+            self._changed[membership] = _TIMES_LEFT
+        else:
             self._changed[membership] = 0
 
     def hear(self, name: str, value: bytes | None) -> None:
@@ -206,11 +234,9 @@ class Marks:
         room = self._rooms.get(name)
         if room is None or value is None:
             return
-        position = _Counted.load(name, value).position
-        if position == room.position:
+        if _Counted.load(name, value).position == room.position:
+            room.former = [room.position] * _WRITES_LATE
             self._changed.pop(room, None)
-        elif room in self._changed:
-            self._changed[room] = 0
 
     # On disk
 
@@ -226,25 +252,35 @@ class Marks:
     def write(self, *, all_of_it: bool = True) -> None:
         """Have what was counted written soon, or only what another node was left to write.
 
-        Memberships are written as they are by then, so rooms are as they are now: what was counted
-        up to the position of a room must never be written after it. What is written before it is
-        counted once, by its position.
+        Memberships are written as they are by then, so rooms are as they are now, or were before:
+        what was counted up to the position of a room must never be written after it. What is
+        written before it is counted once, by its position.
         """
         if self._writing:
             return
+        alone = self._timeline.nodes.alone
         changed, self._changed = self._changed, {}
-        if not all_of_it:
-            self._changed = {
-                each: times + 1 for each, times in changed.items() if times < _TIMES_LEFT
-            }
-        written = [each for each in changed if each not in self._changed]
-        memberships = [each for each in written if not isinstance(each, _Counted)]
-        rooms = [each.copy() for each in written if isinstance(each, _Counted)]
-        if self._timeline.nodes.alone or len(written) <= _AT_ONCE:
-            self._records.note(*memberships, *rooms)
+        memberships: list[Kept] = []
+        rooms: list[_Counted] = []
+        for each, times in changed.items():
+            if isinstance(each, _Counted):
+                room = each.copy() if alone else each.passed()
+                if all_of_it or not each.people:
+                    rooms.append(room)
+                if each.people and (not all_of_it or room.position != each.position):
+                    self._changed[each] = 0
+            elif all_of_it or times >= _TIMES_LEFT:
+                memberships.append(each)
+            else:
+                self._changed[each] = times + 1
+        written = [*memberships, *rooms]
+        if not written:
+            return
+        if alone or len(written) <= _AT_ONCE:
+            self._records.note(*written)
         else:
             self._writing = True
-            gevent.spawn(self._write_in_steps, [*memberships, *rooms]).name = "marks"
+            gevent.spawn(self._write_in_steps, written).name = "marks"
 
     def _write_in_steps(self, written: Sequence[Kept]) -> None:
         """Write what was counted in steps, since other nodes follow each of them at once."""
@@ -261,8 +297,9 @@ class Marks:
     def forget_positions(self) -> None:
         """Count all posts of another epoch, whose positions begin anew."""
         for room in self._rooms.values():
-            room.position = 0
+            room.position, room.former = 0, [0] * _WRITES_LATE
             self._changed[room] = 0
+        self._behind = set(self._rooms)
 
     def catch_up(self, newest: Mapping[str, int]) -> None:
         """Count what was stored after it was last written. Waits.
@@ -280,19 +317,32 @@ class Marks:
             if newest.get(name) != self._rooms[name].position
             or not all(map(self._counts, memberships))
         }
-        self._behind = set(late)
+        self._behind = behind = set(late)
         try:
-            for name, memberships in late.items():
-                room = self._rooms.get(name)
-                try:
-                    if room is not None:  # else all have left meanwhile
-                        self._catch_up(room, memberships)
-                except Refused:
+            for seconds in _RETRY_SECONDS if not self._timeline.nodes.alone else ():
+                for name, memberships in late.items():
+                    if name in behind and self._caught_up(name, memberships):
+                        behind.discard(name)
+                if not behind:
+                    break
+                gevent.sleep(seconds)  # an engine may be away
+            for name in [each for each in late if each in behind]:
+                if not self._caught_up(name, late[name]):
                     _log.warning("unread posts of a room could not be counted: database error")
-                self._behind.discard(name)
+                behind.discard(name)
         finally:
-            self._behind.clear()
+            behind.clear()  # unless another epoch has begun, and its own are behind
         self.write(all_of_it=self._timeline.nodes.leads)
+
+    def _caught_up(self, name: str, memberships: list[Membership]) -> bool:
+        """Count what was stored in a room; return whether it could be read. Waits."""
+        room = self._rooms.get(name)
+        try:
+            if room is not None:  # else all have left meanwhile
+                self._catch_up(room, memberships)
+        except Refused:
+            return False
+        return True
 
     def _catch_up(self, room: _Counted, memberships: list[Membership]) -> None:
         timeline = self._timeline

@@ -83,6 +83,7 @@ class People:
                     self.put(membership)
                 else:
                     self._ended.append(membership)
+        self.marks.loaded()
         for name, position, said in self._timeline.newest_posts(names.CONVERSATION):
             if (conversation := self.private.get(name)) is not None:
                 conversation.newest = position

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Post
 from geventchat.server.people import marks
 from geventchat.server.people.account import Account, Membership
@@ -160,6 +161,27 @@ def test_posts_that_come_while_others_are_caught_up_with_are_counted_once(
     one.timeline.since = read  # type: ignore[method-assign]
     one.people.catch_up()
     assert mine.mentions == [1, 2]
+
+
+def test_posts_that_cannot_be_read_at_once_are_counted_when_they_can(
+    nodes: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when an engine is away for a moment while a node starts."""
+    one, _ = nodes
+    mine, _ = begun(nodes)
+    one.say(one.connect("speaker"), "hello @Ann")
+    one.timeline.store()
+    since, refusals = one.timeline.since, [Refused("storage", "away"), Refused("storage", "away")]
+
+    def read(room: str, after: int, upto: int) -> list[Post]:
+        if refusals:
+            raise refusals.pop()
+        return since(room, after, upto)
+
+    one.timeline.since = read  # type: ignore[method-assign]
+    monkeypatch.setattr(marks, "_RETRY_SECONDS", (0.0, 0.0))
+    one.people.catch_up()
+    assert mine.mentions == [1]
 
 
 def test_many_marks_are_written_in_steps_and_the_rooms_last(
