@@ -4,6 +4,7 @@ It is compared with a clock that nobody sets, and at the start with the time at 
 was last used. A clock that is behind only deletes later, so it does no harm.
 """
 
+import logging
 import time
 from typing import Final
 
@@ -13,6 +14,8 @@ _DRIFT: Final = 0.01
 """How much faster than the steady clock the wall clock may run."""
 _STEADY: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """On Linux also counts the time that a machine sleeps."""
+
+_log = logging.getLogger(__name__)
 
 
 class Clock:
@@ -55,3 +58,18 @@ class Clock:
 
 def _steady_ms() -> int:
     return int(time.clock_gettime(_STEADY) * 1000)
+
+
+def note_ahead(ahead_ms: int, *, was_ahead: bool) -> bool:
+    """Log that the clock is ahead by so much, or is right again; return whether it is ahead."""
+    ahead = bool(ahead_ms)
+    if ahead and not was_ahead:
+        text = (
+            "the system clock is %.1f days ahead of what it can be: no message is deleted"
+            " for its age until it is set back; if it is right, stop the server and run"
+            " `geventchat history trim`"
+        )
+        _log.error(text, ahead_ms / DAY_MS)
+    elif was_ahead and not ahead:
+        _log.info("the system clock can be trusted again: old messages are deleted")
+    return ahead

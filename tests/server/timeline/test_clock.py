@@ -122,7 +122,7 @@ def started(
     caplog: pytest.LogCaptureFixture,
 ) -> Iterator[Record]:
     """A record with three posts whose history is 30 days."""
-    caplog.set_level(logging.INFO, "geventchat.server.timeline.sqlite")
+    caplog.set_level(logging.INFO, "geventchat.server.timeline")
     monkeypatch.setattr(sqlite, "_MAINTENANCE_SECONDS", 0.001)
     path, limits = str(tmp_path / "chat.db"), Limits(history_days=30)
     record = Record(lambda deliver: SqliteTimeline(deliver, path, limits))

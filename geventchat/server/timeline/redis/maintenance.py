@@ -8,7 +8,7 @@ from typing import Final
 import gevent
 
 from geventchat.config import Limits
-from geventchat.server.timeline.clock import DAY_MS
+from geventchat.server.timeline.clock import note_ahead
 from geventchat.server.timeline.redis import fitness
 from geventchat.server.timeline.redis.cleaning import Cleaning
 from geventchat.server.timeline.redis.engine import Engine, EngineError, Rejected
@@ -85,18 +85,7 @@ class Maintenance:
         self._failed = code
 
     def _note_clock(self) -> None:
-        ahead_ms = self._retention.ahead_ms
-        if bool(ahead_ms) != self._ahead:
-            self._ahead = bool(ahead_ms)
-            if ahead_ms:
-                text = (
-                    "the system clock is %.1f days ahead of what it can be: no message is deleted"
-                    " for its age until it is set back; if it is right, stop the server and run"
-                    " `geventchat history trim`"
-                )
-                _log.error(text, ahead_ms / DAY_MS)
-            else:
-                _log.info("the system clock can be trusted again: old messages are deleted")
+        self._ahead = note_ahead(self._retention.ahead_ms, was_ahead=self._ahead)
 
     def _note_trimmed(self, *, ended: bool) -> None:
         """Log how many messages were deleted, when there is nothing more, or once a minute."""

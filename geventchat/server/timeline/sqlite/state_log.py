@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Final
 
-from geventchat.server.timeline.clock import DAY_MS
+from geventchat.server.timeline.clock import note_ahead
 from geventchat.server.timeline.sqlite.store import Store
 
 _TRIM_SECONDS: Final = 60
@@ -68,18 +68,7 @@ class StateLog:
             _log.info("messages can be stored in %s again", self._path)
 
     def _note_clock(self) -> None:
-        ahead_ms = self._store.clock_ahead_ms
-        if bool(ahead_ms) != self._ahead:
-            self._ahead = bool(ahead_ms)
-            if ahead_ms:
-                text = (
-                    "the system clock is %.1f days ahead of what it can be: no message is deleted"
-                    " for its age until it is set back; if it is right, stop the server and run"
-                    " `geventchat history trim`"
-                )
-                _log.error(text, ahead_ms / DAY_MS)
-            else:
-                _log.info("the system clock can be trusted again: old messages are deleted")
+        self._ahead = note_ahead(self._store.clock_ahead_ms, was_ahead=self._ahead)
 
     def _note_wal(self) -> None:
         held = self._store.space.held >= _HELD_ROUNDS
