@@ -1,11 +1,12 @@
 """An account makes a nick one person's own, on as many devices as they like."""
 
+import logging
 from typing import Any
 
 import pytest
 
 from geventchat.server.people import people
-from tests.conversations.chat import Chat, chatting
+from tests.conversations.chat import Chat, chatting, drop
 from tests.conversations.conftest import BOTH_DOORS
 from tests.conversations.peers import Rich
 from tests.conversations.signed_in import PASSWORD, device, registered
@@ -40,6 +41,20 @@ def test_the_welcome_after_a_password_has_a_token_that_signs_in(chat: Chat) -> N
     assert (first.nick, second.nick) == ("Ann", "Ann")
     assert first.welcome["account"] == second.welcome["account"]
     assert "session" not in second.welcome
+
+
+def test_the_log_says_which_guest_has_signed_in_as_whom(
+    chat: Chat, caplog: pytest.LogCaptureFixture
+) -> None:
+    ann = registered(chat, "Ann")
+    caplog.set_level(logging.INFO)
+    for _ in range(2):  # the second one comes back
+        caplog.clear()
+        with device(chat, ann, client="the-phone-of-ann") as phone:
+            named = [each for each in caplog.messages if "is now known as" in each]
+            assert [each.partition(" is now")[2] for each in named] == [" known as Ann"]
+            assert named[0].startswith("guest-")
+            drop(phone)
 
 
 @pytest.mark.parametrize(

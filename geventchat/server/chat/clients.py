@@ -107,14 +107,13 @@ class Clients(Memberships):
             self.devices.remove(former)
         if account is not None:
             self.devices.add(participant)
-            participant.nick = account.nick
+            nick = account.nick
         if former is not None:
-            self._console.renamed(participant.nick, former.nick)
-            participant.nick = former.nick
+            nick = former.nick
             self.absent[participant] = former.rooms
             if participant.pace is not None and former.pace is not None:
                 participant.pace.go_on(former.pace)
-        elif account is None and nick is not None and nick != participant.nick:
+        if nick is not None and nick != participant.nick:
             self._console.renamed(participant.nick, nick)
             participant.nick = nick
         if account is None:
