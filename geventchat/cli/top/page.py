@@ -125,7 +125,7 @@ def page(before: Sample, now: Sample) -> Iterator[tuple[str, str]]:
             f"outbox p99 {_size(figures['geventchat_outbox_bytes 0.99'])}, "
             f"max {_size(figures['geventchat_outbox_bytes 1'])}   "
             f"closed {rate('geventchat_connections_closed_total'):,.1f}/s   "
-            f"refused {rate('geventchat_connections_rejected_total'):,.1f}/s"
+            f"rejected {rate('geventchat_connections_rejected_total'):,.1f}/s"
         ),
     )
     yield from _nodes(before, now)
@@ -134,7 +134,7 @@ def page(before: Sample, now: Sample) -> Iterator[tuple[str, str]]:
     for room in now.top.rooms:
         yield "", f"{_cell(room.room)} {room.messages_per_second:>10,.1f} {room.members:>10,}"
     yield "", ""
-    yield "bold", f"{_cell('SLOWEST CLIENTS')} {'TO HEAR':>10}   {'VIA':<5} ADDRESS"
+    yield "bold", f"{_cell('SLOWEST CLIENTS')} {'QUEUED':>10}   {'VIA':<5} ADDRESS"
     for client in now.top.clients:
         size, door = _size(client.outbox_bytes), visible(client.door)
         yield "", f"{_cell(client.nick)} {size:>10}   {door:<5} {visible(client.address)}"

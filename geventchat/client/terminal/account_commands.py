@@ -97,7 +97,8 @@ def _conversations(chat: Connection, view: View) -> Iterable[Line]:
     lines = []
     for each in found:
         unread = f", {each.unread} unread" if each.unread else ""
-        lines.append(f"@{each.with_.nick} ({each.position} posts{unread})")
+        posts = "1 post" if each.position == 1 else f"{each.position} posts"
+        lines.append(f"@{each.with_.nick} ({posts}{unread})")
     return [*map(formatting.notice, lines), formatting.notice("/join @NICK opens one")]
 
 
