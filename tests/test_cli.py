@@ -113,6 +113,7 @@ def test_a_missing_command_lists_the_commands(
     assert main(arguments) == 0
     output, errors = capsys.readouterr()
     assert "Commands:" in output
+    assert "..." not in output.partition("Commands:")[2]  # each summary fits its line
     assert errors == ""
 
 

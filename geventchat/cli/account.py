@@ -18,7 +18,7 @@ _MOST_READ: Final = 4096
 """Characters that are read of a password: more than it may have."""
 
 
-@click.command()
+@click.command(short_help="Add, list and remove accounts.")
 @click.argument("action", type=click.Choice(["add", "list", "remove", "password"]))
 @click.argument("nick", required=False, type=text)
 @reaching

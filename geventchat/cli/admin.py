@@ -27,7 +27,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
 
 
-@click.command()
+@click.command(short_help="Kick, ban, mute and the other operator actions.")
 @click.argument("action", type=click.Choice(get_args(Action)))
 @click.argument("target", required=False, type=text)
 @click.argument("rest", nargs=-1, metavar="")

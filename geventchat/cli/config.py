@@ -7,7 +7,10 @@ from geventchat.cli.settings import resolve, settings, warn, warn_of_variables, 
 from geventchat.config.file import written
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(
+    short_help="Print or check the settings of a server.",
+    context_settings={"show_default": True},
+)
 @settings
 @click.option("--check", is_flag=True, help="Only check whether a server could run with them.")
 @click.pass_context

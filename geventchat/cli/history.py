@@ -126,7 +126,7 @@ def import_(timeline: str, file: Any) -> int:
     return 0
 
 
-@history.command("check")
+@history.command("check", short_help="Check every post, and print each problem.")
 @_timeline
 def check(timeline: str) -> int:
     """Check every post; print each problem, and exit with 1 if there is any."""
@@ -139,7 +139,7 @@ def check(timeline: str) -> int:
     return int(found > 0)
 
 
-@history.command("trim")
+@history.command("trim", short_help="Delete the oldest posts, as a server would.")
 @_timeline
 @config_file
 @click.pass_context
@@ -167,7 +167,7 @@ def trim(context: click.Context, /, **_: object) -> int:
     return 0
 
 
-@history.command("renew")
+@history.command("renew", short_help="Start a new epoch, after a backup was restored.")
 @_timeline
 def renew(timeline: str) -> None:
     """Start a new epoch, after a whole folder was restored from a backup.

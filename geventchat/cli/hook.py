@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from geventchat.client import Connection
 
 
-@click.command()
+@click.command(short_help="Add, list and revoke webhooks.")
 @click.argument("action", type=click.Choice(["add", "list", "revoke"]))
 @click.argument("name", required=False, type=text, metavar="[ROOM|ID]")
 @reaching

@@ -11,7 +11,7 @@ from geventchat.protocol.names import endpoint
 from geventchat.protocol.visible import visible
 
 
-@click.command()
+@click.command(short_help="Show the load of a running server.")
 @click.argument("address", metavar="[HOST][:PORT]", default="")
 def top(address: str) -> int:
     """Show the load of a server, its busiest rooms and slowest clients, once a second.
