@@ -296,6 +296,7 @@ class Server:
         stored = self._timeline.close(_half_until(end))
         if not stored:
             _log.error("some messages were not stored in time; they were not acknowledged")
+        self._hub.people.records.close()
         self._hub.finish(_half_until(end))
         gevent.wait(list(self._admission.readers), timeout=max(end - time.monotonic(), 0))
         if self._admin is not None:

@@ -52,6 +52,7 @@ class Records:
         self._written: AsyncResult[Refused | None] | None = None
         """Set when the changes that are not yet being written are on disk, or failed."""
         self._writing = False
+        self._closed = False
 
     def save(self, *changed: Kept) -> None:
         """Wait until the present state of these is on disk. Raises Refused `storage`.
@@ -93,6 +94,12 @@ class Records:
         if self._writing:
             self.save()
 
+    def close(self) -> None:
+        """Write nothing any more: the timeline is closed. Whoever waits is refused. Never waits."""
+        self._closed = True
+        if lost := len(self._changed | self._under_way):
+            _log.error("%d records were not written in time", lost)
+
     def hear(self, kept: Kept, value: bytes | None) -> None:
         """Follow that another server has written a record, which is this now. Never waits.
 
@@ -105,7 +112,7 @@ class Records:
                     del pending[kept.record]
 
     def _write(self) -> None:
-        while self._changed or self._written is not None:
+        while self._written is not None or (self._changed and not self._closed):
             changed, self._changed = self._changed, {}
             self._under_way = changed
             written, self._written = self._written, None
@@ -116,18 +123,20 @@ class Records:
                 refusal = refused
             except Exception:
                 _log.exception("writing %d records failed", len(changed))
-                refusal = Refused("storage", "The server could not store that. Try again.")
+                refusal = _refusal()
             self._under_way = {}
             if refusal is not None:
                 self._changed = changed | self._changed
             if written is not None:
                 written.set(refusal)
-            if refusal is not None:
+            if refusal is not None and not self._closed:
                 gevent.sleep(_RETRY_SECONDS)
         self._writing = False
 
     def _keep_present(self, changed: dict[tuple[str, str], Kept]) -> None:
         """Write the present state of records. Waits. Raises Refused `storage`."""
+        if self._closed:
+            raise _refusal()
         for _ in range(_MOST_TRIES):
             if not (changes := _changes(changed)):
                 return
@@ -137,7 +146,11 @@ class Records:
                 continue
             return
         _log.error("writing %d records failed: other servers write them too", len(changed))
-        raise Refused("storage", "The server could not store that. Try again.")
+        raise _refusal()
+
+
+def _refusal() -> Refused:
+    return Refused("storage", "The server could not store that. Try again.")
 
 
 def _changes(changed: dict[tuple[str, str], Kept]) -> list[RecordChange]:

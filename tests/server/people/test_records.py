@@ -147,6 +147,41 @@ def test_what_others_changed_is_waited_for_and_not_written_again() -> None:
     assert disk.written == [{"a": 1}]
 
 
+# The end
+
+
+def test_after_the_timeline_was_closed_nothing_is_tried_again_and_whoever_waits_is_refused(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(records, "_RETRY_SECONDS", 0.001)
+    disk = Disk()
+    disk.ready.clear()
+    disk.failures = 1
+    kept = Records(disk.keep)
+    under_way = kept.note(Kept("a", 1))
+    gevent.idle()
+    behind = kept.note(Kept("b", 2))
+    kept.close()
+    disk.ready.set()
+    for noted in under_way, behind, kept.note(Kept("c", 3)):
+        assert isinstance(noted.get(timeout=20), Refused)
+    gevent.sleep(0.01)
+    assert disk.written == []
+    assert not kept._writing
+    assert [record.getMessage() for record in caplog.records] == [
+        "2 records were not written in time"
+    ]
+
+
+def test_a_server_that_has_written_everything_ends_without_a_word(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    kept = Records(Disk().keep)
+    kept.save(Kept("a", 1))
+    kept.close()
+    assert not caplog.records
+
+
 # Another server on the same store
 
 

@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from geventchat.protocol.errors import Refused
 from geventchat.server.timeline import Behind, RecordChange
+from geventchat.server.timeline.redis.asking import refusal
 from geventchat.server.timeline.redis.backoff import pauses
 from geventchat.server.timeline.redis.engine import Away, EngineError, InDoubt
 from geventchat.server.timeline.redis.feed import Feed
@@ -52,7 +53,9 @@ class Keeping:
                 try:
                     written, entry = self._writer.run(KEEP, self._number, blob, heard)
                 except (Away, InDoubt) as error:
-                    if self._writer.closed or time.monotonic() > until:
+                    if self._writer.closed:  # whoever closed it knows
+                        raise refusal() from None
+                    if time.monotonic() > until:
                         raise _refusal(error) from None
                     gevent.sleep(next(waits))
                 except (EngineError, Fenced) as error:
@@ -99,4 +102,4 @@ def unpacked(data: bytes) -> list[RecordChange]:
 
 def _refusal(error: object) -> Refused:
     _log.error("writing records failed: %s", error)
-    return Refused("storage", "The server could not read or write its database.")
+    return refusal()
