@@ -24,10 +24,10 @@ LEASE_SECONDS: Final = 5
 _REGISTER_SECONDS: Final = 3 * LEASE_SECONDS
 _ASK_SECONDS: Final = 0.05
 _KNOWN_SECONDS: Final = 6 * LEASE_SECONDS
-_LATE_MS: Final = 1000
+_LATE_SECONDS: Final = 1.0
 """Nodes that did not beat for so long are gone if none has a connection,"""
-_QUIET_MS: Final = 2000
-"""and for so long, if others have."""
+_QUIET_SECONDS: Final = 2.0
+"""and for so long, if others have, or an engine that was restarted is not compared yet."""
 _CONFIRM_SECONDS: Final = 5.0
 """How long nodes wait for others to find what they know in an engine that was restarted."""
 _NAME: Final = "geventchat-"
@@ -152,7 +152,7 @@ class Life:
             begun, others = self._ask_to_join(engine, lone=lone, alone=alone)
             if begun is not None:
                 break
-            if time.monotonic() > end and not gone(engine, others):
+            if time.monotonic() > end and not (self._may_come(engine) or gone(engine, others)):
                 raise InUse
             gevent.sleep(_ASK_SECONDS)
         self.get_known(engine, begun)
@@ -176,8 +176,9 @@ class Life:
         run, began = told["run_id"], time.monotonic()
         epoch, renews = secrets.token_urlsafe(16), int(not lone or _was_replica(told))
         found = engine.run(
-            _REGISTER, (), self.node, run, epoch, renews, int(alone), self.number, *gone(engine)
-        )
+            _REGISTER, (), self.node, run, epoch, renews, int(alone), self.number,
+            *self._gone(engine),
+        )  # fmt: skip
         if not found[0]:
             return None, [each.decode() for each in found[1:]]
         self.run = run.encode()
@@ -196,7 +197,7 @@ class Life:
         while not known:
             dead: Sequence[str] = ()
             if time.monotonic() > next_look:
-                next_look, dead = time.monotonic() + 10 * _ASK_SECONDS, gone(engine)
+                next_look, dead = time.monotonic() + 10 * _ASK_SECONDS, self._gone(engine)
             last, known, _ = self.beat(engine, begun, last, dead)
             if not known and time.monotonic() > end:
                 raise Away("other nodes do not take notice of this one")
@@ -211,10 +212,8 @@ class Life:
         run = told["run_id"]
         if run.encode() != self.run:
             _check(engine)
-        if self._asking[0] != run:
-            self._asking = run, time.monotonic()
         whole = not engine.where.everysec and not _was_replica(told)
-        waited = time.monotonic() - self._asking[1] > _CONFIRM_SECONDS
+        waited = self._waited(run) > _CONFIRM_SECONDS
         by = self._by or (b"", b"")  # others may learn of a newer entry meanwhile
         place = "{}-{}".format(*self._known)
         found = engine.run(
@@ -232,6 +231,24 @@ class Life:
             self.hurry.set()
             self.run = run.encode()
             _log.info("%s was restarted and has everything", engine.where)
+
+    def _waited(self, run: str) -> float:
+        """Return for how long this node has waited for others to compare an engine's process."""
+        if self._asking[0] != run:
+            self._asking = run, time.monotonic()
+        return time.monotonic() - self._asking[1]
+
+    def _gone(self, engine: Engine) -> list[str]:
+        """Return which nodes have surely ended. Raises EngineError."""
+        return [] if self._may_come(engine) else gone(engine)
+
+    def _may_come(self, engine: Engine) -> bool:
+        """Return whether nodes may not have connected again to an engine that was restarted.
+
+        Their leases say nothing then: none was renewed while it was away.
+        """
+        run = _told(engine)["run_id"]
+        return not _is_compared(engine, run) and self._waited(run) < _QUIET_SECONDS
 
     def confirm_reading(self, engine: Engine) -> None:
         """Make sure that a connection is to the same engine as the one that stores. Raises Away."""
@@ -278,10 +295,11 @@ def gone(engine: Engine, nodes: Iterable[str] | None = None) -> list[str]:
     except Rejected:  # then only the leases tell
         return []
     seconds, micros = map(int, engine.call("TIME"))
-    now = seconds * 1000 + micros // 1000
+    now = seconds + micros / 1e6
     away = [node for node in ends if f" name={_NAME}{node} " not in clients]
-    most = _LATE_MS if len(away) == len(ends) and not _just_started(engine) else _QUIET_MS
-    chosen = [node for node in away if now - (ends[node] - LEASE_SECONDS * 1000) > most]
+    late = len(away) == len(ends) and _is_compared(engine, _told(engine)["run_id"])
+    most = _LATE_SECONDS if late else _QUIET_SECONDS
+    chosen = [node for node in away if now - (ends[node] / 1000 - LEASE_SECONDS) > most]
     return [node for node in chosen if nodes is None or node in nodes]
 
 
@@ -294,9 +312,10 @@ def lives(engine: Engine) -> bool:
     return bool(living - set(gone(engine)))
 
 
-def _just_started(engine: Engine) -> bool:
-    """Return whether the nodes may not have connected again yet."""
-    return int(_told(engine).get("uptime_in_seconds", 0)) <= LEASE_SECONDS
+def _is_compared(engine: Engine, run: str) -> bool:
+    """Return whether nodes have settled whether the life goes on in this process of the engine."""
+    stored: bytes | None = engine.call("HGET", "{gc}:life", "run")
+    return stored == run.encode()
 
 
 def _told(engine: Engine) -> dict[str, str]:

@@ -130,9 +130,8 @@ def test_a_bug_in_what_follows_other_servers_is_no_hole_in_the_feed(
 
 
 def test_a_server_whose_former_one_has_no_connection_starts_at_once(
-    engine: RunningEngine, watch: Watch, monkeypatch: pytest.MonkeyPatch
+    engine: RunningEngine, watch: Watch
 ) -> None:
-    monkeypatch.setattr(life, "_just_started", lambda engine: False)  # others may yet come
     first = watch(engine.url)
     first.talk(say("one"))
     first.die()

@@ -61,6 +61,29 @@ def test_an_engine_that_hangs_for_longer_than_a_lease_costs_no_server_its_own(
     assert len(own.call("HKEYS", "{gc}:leases")) == 3
 
 
+def test_who_starts_when_an_engine_is_back_waits_for_those_that_have_not_connected_again(
+    own: RunningEngine, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(life, "_QUIET_SECONDS", 10.0)
+    with faults(own.path) as proxy:
+        former = [watch(proxy.url) for _ in range(2)]
+        proxy.redirect("/nowhere")
+        restart(own)
+        for node in former:  # nobody has beaten since
+            own.call("HSET", "{gc}:leases", node.timeline.nodes.name, 4001)
+        own.call("HSET", "{gc}:life", "beaten", 1)
+        starting = gevent.spawn(watch, own.url)
+        until(lambda: own.call("HGET", "{gc}:life", "beaten") != b"1")
+        proxy.redirect(own.path)
+        newcomer = starting.get(timeout=20)
+        for number, node in enumerate((*former, newcomer)):
+            assert node.talk(say(f"{number}")) == ["stored"]
+        assert [node.timeline.lost for node in former] == [None, None]
+        assert {node.epochs for node in (*former, newcomer)} == {0}
+        for node in (*former, newcomer):
+            node.close()
+
+
 def test_all_servers_are_in_one_new_epoch_after_everything_was_flushed(
     engine: RunningEngine, watch: Watch
 ) -> None:
