@@ -133,7 +133,22 @@ def test_an_unreadable_room_in_hello_is_not_joined_and_the_others_are(chat: Chat
         bob = chat.rich("Bob", rooms=["attic"])
     (error,) = [event for event in bob.greeting if event["type"] == "error"]
     assert (error["code"], error["room"]) == ("storage", "attic")
+    bob.say("attic", "pending", key="k")  # not `not_joined`: it is to be sent again later
+    error = bob.event()
+    assert (error["code"], error["key"], error["room"]) == ("storage", "k", "attic")
     bob.tell("join", room="attic")
     assert texts(bob.posts(1)) == ["one"]
     ann.say("attic", "two")
     assert texts(bob.posts(1)) == ["two"]
+    bob.say("attic", "pending", key="k")
+    assert texts(bob.posts(1)) == ["pending"]
+
+
+def test_a_room_that_waits_can_be_left(chat: Chat) -> None:
+    ann = chat.rich("Ann", rooms=["attic"])
+    ann.say("attic", "one")
+    ann.posts(1)
+    with unreadable(chat):
+        bob = chat.rich("Bob", rooms=["attic"])
+    assert bob.ask("leave", room="attic")["code"] == "not_joined"
+    assert bob.ask("say", room="attic", text="two", key="k")["code"] == "not_joined"

@@ -152,6 +152,8 @@ def welcome(session: Session, hello: requests.Hello) -> None:
             else:
                 refusal.room = name
                 rejections.append(refusal)
+                if refusal.code == "storage":
+                    session.unopened |= {room}
         session.yield_if_due()
     session.hub.finish_resume(session)
     for refused in rejections:
@@ -196,6 +198,8 @@ def follow(session: Session) -> None:
             if refusal.code != "not_joined":
                 refusal.room = name
                 session.cursors.setdefault(name, None)
+                if refusal.code == "storage":
+                    session.unopened |= {name}
                 session.refuse(refusal, None)
 
 
@@ -227,6 +231,7 @@ def _join(session: Session, request: requests.Join) -> None:
 
 def _leave(session: Session, request: requests.Leave) -> None:
     name, account = names.room(request.room), session.account
+    session.unopened -= {name}
     if account is None or name not in account.memberships:  # else it may be invited
         session.member(name)
     session.wait_acknowledged()  # its own posts come before `left`, and nothing after

@@ -43,6 +43,7 @@ def enter(session: Session, member: Member, cursor: Cursor | None, request_id: s
         session.cursors.pop(room.name, None)
         count, topic, moderators = room.count, room.topic, _moderators(session, room)
         _replay(session, member, known)
+        session.unopened -= {room.name}
     except Refused as refusal:  # no membership without a complete replay
         session.hub.leave(member)
         refusal.room = room.name

@@ -108,3 +108,8 @@ class Sender:
 def not_joined(room: str) -> Refused:
     """Return the refusal for a room that the client is not in."""
     return Refused("not_joined", f"You are not in {room}. Join it first.", room=room)
+
+
+def unopened(room: str) -> Refused:
+    """Return the refusal for a room that the client is to be in, but that could not be read."""
+    return Refused("storage", f"The server cannot open {room} now. Try again later.", room=room)

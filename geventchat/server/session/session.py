@@ -30,7 +30,7 @@ from geventchat.server.chat.hub import Hub
 from geventchat.server.chat.room import Member
 from geventchat.server.people.account import Account
 from geventchat.server.people.login import Login
-from geventchat.server.session.sender import not_joined
+from geventchat.server.session.sender import not_joined, unopened
 from geventchat.server.session.timeouts import Timeouts
 from geventchat.server.slices import ENDINGS, REQUESTS, SLICE_SECONDS
 from geventchat.server.timeline import Kind, Timeline
@@ -77,6 +77,7 @@ class Session(Timeouts):
         "timeline",
         "to_follow",
         "unanswered",
+        "unopened",
     )  # fmt: skip
 
     def __init__(
@@ -105,6 +106,8 @@ class Session(Timeouts):
         """Rooms that its account is in and this one has to join."""
         self.cursors: dict[str, requests.Cursor | None] = {}
         """Where it was, by its hello, in rooms that it could not join until now."""
+        self.unopened: frozenset[str] = frozenset()
+        """Rooms that it has not joined yet because they could not be read."""
         self.rooms: dict[str, Member] = {}
         """Its memberships, by room; the hub changes them."""
         self.operator = False
@@ -212,6 +215,7 @@ class Session(Timeouts):
         put it into the account's set.
         """
         waits = room in self.cursors
+        self.unopened -= {room}
         self.cursors.pop(room, None)
         self.to_follow.pop(room, None)
         return waits
@@ -229,11 +233,14 @@ class Session(Timeouts):
         return self._drained
 
     def member(self, name: str) -> Member:
-        """Return its membership of a room. Never waits. Raises Refused `bad_room`, `not_joined`."""
+        """Return its membership of a room. Never waits.
+
+        Raises Refused `bad_room`, `not_joined`, and `storage` for a room that it waits for.
+        """
         name = names.room(name)
         member = self.rooms.get(name)
         if member is None:
-            raise not_joined(name)
+            raise unopened(name) if name in self.unopened else not_joined(name)
         return member
 
     def hidden(self, room: str) -> int:
