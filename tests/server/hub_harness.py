@@ -1,19 +1,24 @@
 """A hub whose surroundings the test controls: when posts are stored, delivered, read and sent."""
 
+import hashlib
 import time
 from collections import deque
+from collections.abc import Iterable
 from itertools import count
 from typing import Any
 
 from gevent.event import Event
 
 from geventchat.config import Limits
+from geventchat.protocol import events
+from geventchat.protocol.events import Event as ChatEvent
 from geventchat.protocol.events import Post
 from geventchat.server.access.policy import Policy
 from geventchat.server.chat.delivery import Delivery
 from geventchat.server.chat.hub import Hub
 from geventchat.server.chat.turn import Pending
 from geventchat.server.logs.console import Console
+from geventchat.server.people.account import Account
 from geventchat.server.session.conversation import converse
 from geventchat.server.session.session import Session
 from geventchat.server.timeline import Batch, Change, Submission
@@ -169,6 +174,50 @@ class Harness:
         return not self.hub.delivery.idle
 
 
+def account(harness: Harness, nick: str, *rooms: str) -> Account:
+    """Make an account that is in some rooms."""
+    made = harness.hub.people.create(nick)
+    harness.hub.owners.reserve(made)
+    for room in rooms or ("lobby",):
+        harness.hub.people.join(made, room)
+    return made
+
+
+def plain(harness: Harness) -> Session:
+    """Connect a plain client."""
+    session = harness.session()
+    with never_switches():
+        session.rooms = harness.hub.add(session)
+    return session
+
+
+def rich(harness: Harness, nick: str, *rooms: str, client: str | None = None) -> Session:
+    """Connect a guest that is live in some rooms; without a nick it has the one held for it."""
+    return _live(harness, client or nick, None, nick, rooms)
+
+
+def connect(harness: Harness, client: str, who: Account | None = None, *rooms: str) -> Session:
+    """Connect a client of an account in all its rooms, or a guest in these."""
+    return _live(harness, client, who, client if who is None else "", rooms)
+
+
+def _live(
+    harness: Harness, client: str, who: Account | None, nick: str, rooms: Iterable[str]
+) -> Session:
+    session = plain(harness)
+    with never_switches():
+        hashed = hashlib.blake2b(client.encode()).digest()
+        login = harness.hub.people.log_in(who, None)[0] if who is not None else None
+        harness.hub.authenticate(session, hashed, JSON, login)
+        if nick and session.nick != nick:
+            harness.hub.rename(session, nick)
+        for room in (who.rooms if who is not None else rooms) or ("lobby",):
+            harness.hub.go_live(harness.hub.join(session, room))
+        harness.hub.finish_resume(session)
+    forget(session)
+    return session
+
+
 def submitted(
     session: Session, text: str, room: str = "lobby", key: str | None = None
 ) -> Submission:
@@ -192,3 +241,16 @@ def heard(session: Session) -> list[bytes]:
     *frames, rest = bytes(link_of(session).taken).split(b"\0")
     assert rest == b""
     return frames
+
+
+def forget(*sessions: Session) -> None:
+    """Forget what clients have received."""
+    for session in sessions:
+        link_of(session).taken.clear()
+
+
+def seen(session: Session) -> list[ChatEvent]:
+    """Return the events that a rich session has received since the last call."""
+    found = [events.decode(frame) for frame in heard(session)]
+    forget(session)
+    return [event for event in found if event is not None]

@@ -9,8 +9,7 @@ from geventchat.server.session import handlers
 from geventchat.server.session.session import Session
 from geventchat.server.timeline import Behind, RecordChange
 from geventchat.server.timeline.nodes import Alone
-from tests.server.chat.test_devices import connect, seen
-from tests.server.hub_harness import Harness
+from tests.server.hub_harness import Harness, connect, seen
 from tests.server.switches import let_run, never_switches
 
 

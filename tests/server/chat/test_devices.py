@@ -9,52 +9,20 @@ from gevent.event import Event as Flag
 
 from geventchat.protocol import events, requests
 from geventchat.protocol.errors import ACCOUNT, KICKED, LOST, QUIT, Ending, Refused
-from geventchat.protocol.events import Event, Left, Presence
+from geventchat.protocol.events import Left, Presence
 from geventchat.server.chat.away import Away
 from geventchat.server.people.account import MOST_FORMER, Account
 from geventchat.server.session import handlers
 from geventchat.server.session.session import Session
 from geventchat.server.timeline import RecordChange
 from geventchat.server.wire import JSON
-from tests.server.hub_harness import Harness, heard, link_of
-from tests.server.switches import let_run, never_switches
+from tests.server.hub_harness import Harness, account, connect, link_of, seen
+from tests.server.switches import let_run
 
 
 @pytest.fixture
 def harness() -> Harness:
     return Harness()
-
-
-def account(harness: Harness, nick: str, *rooms: str) -> Account:
-    """Make an account that is in some rooms."""
-    made = harness.hub.people.create(nick)
-    harness.hub.owners.reserve(made)
-    for room in rooms or ("lobby",):
-        harness.hub.people.join(made, room)
-    return made
-
-
-def connect(harness: Harness, client: str, who: Account | None = None, *rooms: str) -> Session:
-    """Connect a client of an account in all its rooms, or a guest in these."""
-    session = harness.session()
-    with never_switches():
-        session.rooms = harness.hub.add(session)
-        hashed = hashlib.blake2b(client.encode()).digest()
-        login = harness.hub.people.log_in(who, None)[0] if who is not None else None
-        harness.hub.authenticate(session, hashed, JSON, login)
-        if who is None:
-            harness.hub.rename(session, client)
-        for room in (who.rooms if who is not None else rooms) or ("lobby",):
-            harness.hub.go_live(harness.hub.join(session, room))
-        harness.hub.finish_resume(session)
-    link_of(session).taken.clear()
-    return session
-
-
-def seen(session: Session) -> list[Event]:
-    found = [events.decode(frame) for frame in heard(session)]
-    link_of(session).taken.clear()
-    return [event for event in found if event is not None]
 
 
 def expire(harness: Harness) -> None:

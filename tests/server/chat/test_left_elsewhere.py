@@ -3,8 +3,7 @@
 from geventchat.protocol import requests
 from geventchat.protocol.events import Left
 from geventchat.server.session import handlers
-from tests.server.chat.test_devices import account, connect, seen
-from tests.server.hub_harness import Harness
+from tests.server.hub_harness import Harness, account, connect, seen
 
 
 def test_a_connection_that_could_not_join_a_room_yet_hears_that_it_is_left() -> None:

@@ -6,8 +6,7 @@ from geventchat.protocol import requests
 from geventchat.protocol.errors import LOST
 from geventchat.protocol.events import Event, Presence
 from geventchat.server.session import handlers
-from tests.server.chat.test_devices import account, connect, seen
-from tests.server.hub_harness import Harness
+from tests.server.hub_harness import Harness, account, connect, seen
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What requests cost: the more members hear of one, the longer its client pauses afterwards."""
 
-import hashlib
 from collections import Counter
 
 import pytest
@@ -10,8 +9,7 @@ from geventchat.protocol import events, requests
 from geventchat.server.session import handlers
 from geventchat.server.session.session import Session
 from geventchat.server.transport.token_bucket import TokenBucket
-from geventchat.server.wire import JSON
-from tests.server.hub_harness import Harness, heard, link_of
+from tests.server.hub_harness import Harness, heard, link_of, rich
 
 
 class Charged(TokenBucket):
@@ -28,18 +26,6 @@ class Charged(TokenBucket):
 @pytest.fixture
 def harness() -> Harness:
     return Harness(rooms_per_client=1_000)
-
-
-def rich(harness: Harness, nick: str, *rooms: str) -> Session:
-    """Connect a rich client that is live in its rooms."""
-    session = harness.session()
-    session.rooms = harness.hub.add(session)
-    harness.hub.authenticate(session, hashlib.blake2b(nick.encode()).digest(), JSON)
-    harness.hub.rename(session, nick)
-    for room in rooms:
-        harness.hub.go_live(harness.hub.join(session, room))
-    harness.hub.finish_resume(session)
-    return session
 
 
 def rooms(count: int) -> list[str]:

@@ -6,8 +6,7 @@ from gevent.event import Event as Flag
 
 from geventchat.protocol import requests
 from geventchat.protocol.errors import Refused
-from tests.server.chat.test_devices import account, connect
-from tests.server.hub_harness import Harness
+from tests.server.hub_harness import Harness, account, connect
 from tests.server.session.test_removal import ask
 from tests.server.switches import let_run
 

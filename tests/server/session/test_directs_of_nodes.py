@@ -8,7 +8,7 @@ from geventchat.protocol.errors import Refused
 from geventchat.server.chat import questions
 from geventchat.server.session import directs
 from geventchat.server.session.session import Session
-from tests.server.chat.test_devices import account, connect, seen
+from tests.server.hub_harness import account, connect, seen
 from tests.server.joined import Joined, Store
 from tests.server.switches import let_run
 

@@ -10,7 +10,7 @@ from geventchat.server.people.records import encoded
 from geventchat.server.session import enforcement
 from geventchat.server.session.enforcement import ENDED, asked_of
 from tests.server.access.test_shared_rules import ban, make
-from tests.server.chat.test_devices import connect
+from tests.server.hub_harness import connect
 from tests.server.joined import Joined, Store
 from tests.server.switches import let_run
 

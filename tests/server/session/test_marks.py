@@ -16,8 +16,7 @@ from geventchat.server.people.records import decoded
 from geventchat.server.session import handlers
 from geventchat.server.session.session import Session
 from geventchat.server.timeline import RecordChange
-from tests.server.chat.test_devices import account, connect, seen
-from tests.server.hub_harness import Harness
+from tests.server.hub_harness import Harness, account, connect, seen
 from tests.server.switches import let_run
 
 

@@ -12,7 +12,7 @@ from geventchat.server.chat import questions
 from geventchat.server.session import operator_commands
 from geventchat.server.session.reach import connections
 from geventchat.server.session.session import Session
-from tests.server.chat.test_devices import account, connect
+from tests.server.hub_harness import account, connect
 from tests.server.joined import Joined, Store
 from tests.server.links import FakeLink
 from tests.server.switches import let_run

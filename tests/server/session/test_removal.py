@@ -4,11 +4,10 @@ import gevent
 import pytest
 from gevent.event import Event as Flag
 
-from geventchat.protocol import events, requests
+from geventchat.protocol import requests
 from geventchat.protocol.errors import LOST, Refused
 from geventchat.protocol.events import (
     Error,
-    Event,
     Found,
     History,
     Joined,
@@ -21,8 +20,7 @@ from geventchat.server.chat import delivery
 from geventchat.server.search.scan import ScanSearch
 from geventchat.server.session import handlers
 from geventchat.server.session.session import Session
-from tests.server.chat.test_devices import account, connect
-from tests.server.hub_harness import Harness, heard, link_of
+from tests.server.hub_harness import Harness, account, connect, link_of, seen
 from tests.server.switches import let_run
 
 ROOM = "plans"
@@ -72,12 +70,6 @@ class Plans:
 @pytest.fixture
 def plans() -> Plans:
     return Plans()
-
-
-def seen(session: Session) -> list[Event]:
-    found = [events.decode(frame) for frame in heard(session)]
-    link_of(session).taken.clear()
-    return [event for event in found if event is not None]
 
 
 def ask(session: Session, request: requests.AnyRequest) -> "gevent.Greenlet[[], None]":
