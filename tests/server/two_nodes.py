@@ -1,6 +1,6 @@
 """Two hubs, each of which hears at once what the other has written of people."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 from geventchat.protocol import requests
 from geventchat.server.people.account import Account
@@ -22,6 +22,11 @@ class Paired(Alone):
     def __init__(self, name: str, other: str) -> None:
         super().__init__()
         self._names = name, other
+        self.knew = 1, 1
+
+    @property
+    def awaited(self) -> Set[str]:  # type: ignore[override]
+        return {self._names[1]}
 
     @property
     def name(self) -> str:  # type: ignore[override]

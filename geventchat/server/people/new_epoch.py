@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import gevent
+import msgspec
 
 from geventchat.protocol import names
 from geventchat.protocol.errors import Refused
@@ -20,16 +21,16 @@ from geventchat.server.people.login import LOGIN
 from geventchat.server.people.marks import COUNTED
 from geventchat.server.people.people import People
 from geventchat.server.people.private import PRIVATE
-from geventchat.server.people.records import Kept, encoded
+from geventchat.server.people.records import Kept, decoded, encoded
 from geventchat.server.timeline import Timeline
 
 KINDS: Final = ACCOUNT, LOGIN, PRIVATE, MEMBERSHIP, HOOK, COUNTED
 """The kinds of records, those that others refer to first."""
 _EPOCH: Final = "epoch"
 """The kind of one more record."""
-_LEADER_SECONDS: Final = 10.0
-"""How long the node that does this for all may take to begin."""
-_RETRY_SECONDS: Final = 1.0
+_PATIENT_SECONDS: Final = 10.0
+"""How long nodes wait for others to say what they know, and as long again for the one to begin."""
+_RETRY_SECONDS: Final = 0.25
 _AT_ONCE: Final = 500
 """Records that are written together."""
 
@@ -58,19 +59,36 @@ class _Adopted:
         return self._epoch
 
 
+class _Knew(msgspec.Struct, array_like=True):
+    """How far a node had heard the others when an epoch began."""
+
+    epoch: str
+    place: tuple[int, int]
+
+
+class _Said:
+    """The record in which a node says that."""
+
+    def __init__(self, node: str, knew: _Knew) -> None:
+        self.record = _EPOCH, node
+        self._knew = knew
+
+    def value(self) -> object:
+        return self._knew
+
+
 def adopt(people: People, timeline: Timeline, reread: Callable[[], None]) -> None:
     """Adapt everything to the new epoch of a timeline, and the timeline's records. Waits.
 
-    Of several nodes one has the store hold what is in its memory, which the others then `reread`.
+    Of several nodes the one that had heard most has the store hold what is in its memory, which the
+    others then `reread`: one that was cut off for long may not know who was banned meanwhile.
     """
     epoch, began = timeline.epoch, time.monotonic()
     while timeline.epoch == epoch:
-        patient = time.monotonic() < began + _LEADER_SECONDS
+        waited = time.monotonic() - began
         try:
             with timeline.nodes.deciding(adopting=True):
-                adopted = _adopt_records(
-                    people, timeline, reread, or_leave=patient and not timeline.nodes.leads
-                )
+                adopted = _adopt_records(people, timeline, reread, waited)
             if adopted:
                 _find_newest(people, timeline)
                 people.catch_up()
@@ -81,26 +99,37 @@ def adopt(people: People, timeline: Timeline, reread: Callable[[], None]) -> Non
 
 
 def _adopt_records(
-    people: People, timeline: Timeline, reread: Callable[[], None], *, or_leave: bool
+    people: People, timeline: Timeline, reread: Callable[[], None], waited: float
 ) -> bool:
-    """Have memory and store agree; return whether they do.
+    """Have memory and store agree; return whether they do. Waits. Raises Refused `storage`.
 
-    `or_leave`: only if another node has done its part. Waits. Raises Refused `storage`.
+    `waited`: for how many seconds this node has left it to another one.
     """
-    if timeline.nodes.alone:
+    nodes, epoch = timeline.nodes, timeline.epoch
+    if nodes.alone:
         _write_records(people, timeline)
         return True
-    epoch = timeline.epoch
-    adopted = _Adopted(epoch)
-    if encoded(adopted.value()) in dict(timeline.records(_EPOCH)).values():
+    adopted, stored = _Adopted(epoch), dict(timeline.records(_EPOCH))
+    if stored.pop(adopted.record[1], None) == encoded(adopted.value()):
         reread()
-        timeline.nodes.adopted(epoch)
-    elif or_leave:
+        nodes.adopted(epoch)
+        return True
+    own = _Said(nodes.name, _Knew(epoch, nodes.knew))
+    if stored.get(nodes.name) != encoded(own.value()):
+        people.save(own)
+    knew = {nodes.name: nodes.knew}
+    for node, value in stored.items():
+        if (said := decoded(_Knew, value)).epoch == epoch:
+            knew[node] = said.place
+    if waited < _PATIENT_SECONDS and not knew.keys() >= nodes.awaited:
         return False
-    else:
-        timeline.nodes.adopted(epoch)
-        _write_records(people, timeline)
-        people.save(adopted)
+    most = max(knew.values())
+    first = min(node for node, place in knew.items() if place == most)
+    if waited < 2 * _PATIENT_SECONDS and first != nodes.name:
+        return False
+    nodes.adopted(epoch)
+    _write_records(people, timeline)
+    people.save(adopted, *(_Deleted(_EPOCH, node) for node in {*stored, nodes.name}))
     return True
 
 

@@ -5,7 +5,7 @@ in stretches that never switch, and what one node says is heard in the order in 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from typing import Final, Protocol, TypeAlias
@@ -147,6 +147,16 @@ class Nodes(ABC):
         """Whether this node does what one of them has to do. Never waits."""
         return all(self.name < other for other in self.others)
 
+    @property
+    @abstractmethod
+    def awaited(self) -> Set[str]:
+        """The other nodes that are alive, or may still come to an epoch that has begun."""
+
+    @property
+    @abstractmethod
+    def knew(self) -> tuple[int, int]:
+        """How far this node had heard the others when its epoch began: a later place is higher."""
+
     @abstractmethod
     def listen(self, listener: Listener) -> None:
         """Have what others say heard from now on. Called once, before `Timeline.start`."""
@@ -271,6 +281,8 @@ class Alone(Nodes):
     alone = True
     name = ""
     others: Final = ()
+    awaited: Set[str] = frozenset()
+    knew = 0, 0
     leads = True
     decides = True
 

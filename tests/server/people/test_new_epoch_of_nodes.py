@@ -11,7 +11,7 @@ from geventchat.server.people.account import MEMBERSHIP
 from geventchat.server.people.new_epoch import adopt
 from geventchat.server.people.records import encoded
 from tests.server.chat.test_followed import state
-from tests.server.two_nodes import Node, two_nodes
+from tests.server.two_nodes import Node, Paired, two_nodes
 
 _SECONDS = 20.0
 
@@ -66,9 +66,30 @@ def test_a_node_that_waits_in_vain_writes_itself(
     anna = other.account("Anna")
     other.store.clear()
     begin(nodes)
-    monkeypatch.setattr(new_epoch, "_LEADER_SECONDS", 0.01)
+    monkeypatch.setattr(new_epoch, "_PATIENT_SECONDS", 0.01)
     adopting(other).get(timeout=_SECONDS)
     assert anna.record in other.store
+
+
+def test_a_node_that_had_heard_less_does_not_decide_what_is_lost(
+    nodes: tuple[Node, Node],
+) -> None:
+    """It leads, but was cut off while the other one went on."""
+    one, other = nodes
+    anna = one.account("Anna")
+    other.peer = other  # the first hears nothing of what follows
+    other.account("Bert")
+    other.people.remove(other.same(anna))
+    other.store.clear()
+    other.peer = one
+    begin(nodes)
+    assert isinstance(other.timeline.nodes, Paired)
+    other.timeline.nodes.knew = 1, 2
+    gevent.joinall([adopting(one), adopting(other)], timeout=_SECONDS, raise_error=True)
+    assert [account.nick for account in one.people.accounts.values()] == ["Anna", "Bert"]
+    assert anna.removed
+    assert state(one) == state(other)
+    assert not any(kind == "epoch" and number != "adopted" for kind, number in one.store)
 
 
 def test_what_the_store_has_is_followed_when_it_is_read_again(nodes: tuple[Node, Node]) -> None:

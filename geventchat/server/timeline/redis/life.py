@@ -96,6 +96,8 @@ class Life:
         """Until when the lease lasts for sure, by the monotonic clock: later it may have ended."""
         self.hurry: Final = Event()
         """Set when a beat is due at once."""
+        self.former: FeedId = (0, 0)
+        """The newest entry that was known of the former life."""
         self._known: FeedId = (0, 0)
         self._by: tuple[bytes, bytes] | None = None
         """Node and turn of the newest entry that is known."""
@@ -106,6 +108,7 @@ class Life:
 
     def begin(self, begun: Begun) -> None:
         """Take part in a life from now on. Never waits."""
+        self.former = self._known
         self.number, self.epoch, self._known, others = begun
         self.others = frozenset(others)
         self._by = None

@@ -5,7 +5,7 @@ Entries of the feed that are no turns are dispatched here, in the order of the f
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -49,6 +49,14 @@ class RedisNodes(Nodes):
     @property
     def others(self) -> Sequence[str]:
         return sorted(self._life.others)
+
+    @property
+    def awaited(self) -> Set[str]:
+        return {*self._life.others, *self._missing}
+
+    @property
+    def knew(self) -> FeedId:
+        return self._life.former
 
     @property
     def leads(self) -> bool:
