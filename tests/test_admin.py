@@ -113,8 +113,15 @@ def test_a_refused_action_is_one_line(
 def test_a_wrong_token_does_nothing(refusing: OperatedServer) -> None:
     done = refusing.admin("close", GEVENTCHAT_TOKEN="not-the-token-of-this-server")
     assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
+    assert done.stderr == "geventchat: GEVENTCHAT_TOKEN: Wrong operator token.\n"
     assert refusing.admin("list").stdout == "no rules are in force\n"
+
+
+def test_a_wrong_token_is_named_by_the_file_that_it_comes_from(refusing: OperatedServer) -> None:
+    (refusing.folder / "other").write_text("not-the-token-of-this-server")
+    done = refusing.admin("list", "--operator-file", "other")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "geventchat: --operator-file other: Wrong operator token.\n"
 
 
 def test_only_an_operator_connection_may_perform_actions(server: OperatedServer) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from geventchat.cli.address import host_and_port
-from geventchat.cli.options import as_given, names, option, secret
+from geventchat.cli.options import as_given, names, option, secret, variable
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.names import endpoint
 from geventchat.protocol.visible import visible
@@ -47,17 +47,23 @@ def perform(
 ) -> int:
     """Do something as an operator and print the lines it yields; return the exit code. Waits."""
     host, port = host_and_port(server)
-    token = secret("token")
+    token, source = secret("token"), variable("token")
     from geventchat.client import Connection, Ended, NotGeventchat, ServerError, tls_context
     from geventchat.config.secrets import read_token
 
     if operator_file is not None or token is None:
-        with as_given(names(click.get_current_context())):
-            token = read_token("operator_file", operator_file or _FILE)
+        file, given = operator_file or _FILE, names(click.get_current_context())
+        source = f"{given['operator_file']} {file}"
+        with as_given(given):
+            token = read_token("operator_file", file)
     try:
         trust = tls_context(ca) if tls or ca else False
         with Connection(host, port, rooms=(), token=token, resume=False, tls=trust) as chat:
-            lines = list(act(chat))
+            try:
+                lines = list(act(chat))
+            except Refused:
+                _check_token(chat, source)
+                raise
     except (Ended, NotGeventchat, Refused, ServerError, TimeoutError) as error:
         click.echo(f"geventchat: {visible(str(error))}", err=True)
         return 1
@@ -67,3 +73,12 @@ def perform(
     for line in lines:
         click.echo(visible(line))
     return 0
+
+
+def _check_token(chat: "Connection", source: str) -> None:
+    """Raise Refused if the server did not take the token: that came with the welcome."""
+    from geventchat.client import Error
+
+    for event in chat.heard():
+        if isinstance(event, Error):
+            raise Refused("forbidden", f"{source}: {event.text}")
