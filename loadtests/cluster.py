@@ -39,6 +39,7 @@ def main() -> int:
         raise CannotRun(f"--folder {folder}: {error.strerror or error}") from None
     try:
         with engine(folder, program) as store:
+            print(f"{Path(program).name} keeps all in {folder}, and is at {store.url}", flush=True)
             own = ["--workers", "2", "--timeline", store.url]
             own += ["--operator-file", f"{folder}/operator"]
             return _serve([*own, *options])

@@ -32,6 +32,7 @@ def test_workers_and_their_engine_are_there_until_ctrl_c_and_keep_what_was_said(
     folder = tmp_path / "tried"
     for position in 1, 2:
         with started(folder) as process:
+            assert f"keeps all in {folder}, and is at unix://" in first_line(process)
             with Connection("127.0.0.1", port(first_line(process))) as chat:
                 assert chat.say("lobby", "hello") == position
             started_here = psutil.Process(process.pid).children(recursive=True)
