@@ -17,6 +17,7 @@ from tests.engines import running
 
 _SECRET = "redis://ada:hunter2@127.0.0.1:1"
 _SHOWN = "redis://ada:***@127.0.0.1:1"
+_START = "; start Redis or Valkey there, on Debian with: systemctl start redis-server"
 
 
 @pytest.mark.parametrize("command", [["serve", "--port", "0"], ["config", "--check"]])
@@ -47,7 +48,9 @@ def test_a_url_that_says_nothing_is_named_as_it_was_given(tmp_path: Path) -> Non
 
 def test_an_engine_that_is_not_there_may_be_there_later() -> None:
     line = refusal("serve", "--port", "0", code=75, GEVENTCHAT_TIMELINE=_SECRET)
-    assert line == f"geventchat: GEVENTCHAT_TIMELINE {_SHOWN}: Connection refused"
+    assert line == f"geventchat: GEVENTCHAT_TIMELINE {_SHOWN}: Connection refused{_START}"
+    line = refusal("config", "--check", "--timeline", "unix:///none/redis.sock", code=75)
+    assert line.endswith(f"/none/redis.sock: No such file or directory{_START}")
 
 
 def test_a_password_on_the_command_line_is_warned_of_and_not_shown() -> None:
@@ -57,7 +60,7 @@ def test_a_password_on_the_command_line_is_warned_of_and_not_shown() -> None:
         "geventchat: the password in --timeline is visible in the process list;"
         " use GEVENTCHAT_TIMELINE, or a file with --config"
     )
-    assert reason == f"geventchat: --timeline {_SHOWN}: Connection refused"
+    assert reason == f"geventchat: --timeline {_SHOWN}: Connection refused{_START}"
     assert done.stdout == ""
 
 

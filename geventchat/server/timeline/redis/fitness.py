@@ -1,6 +1,9 @@
 """Whether an engine keeps what it is given: refuses settings that would lose messages."""
 
+import errno
 import logging
+import os
+import re
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +31,8 @@ _LEAST_VERSION: Final = 7
 """`XADD key 0-*` numbers by itself since then."""
 RIGHTS: Final = "~{gc}:* &{gc}:* +@all -@dangerous +info +config|get +client|list +bgrewriteaof"
 """What a user of the engine has to be allowed."""
+_CREDENTIALS: Final = re.compile("://(?:([^:@/?#]*)[^@/?#]*@)?")
+_REFUSED, _ABSENT = os.strerror(errno.ECONNREFUSED), os.strerror(errno.ENOENT)
 _PASSING: Final = ("BUSY", "LOADING", "MASTERDOWN")
 """Errors of an engine that may execute commands in a moment."""
 _CROWDED: Final = "max number of clients"
@@ -173,11 +178,14 @@ def unusable(url: str, where: Where, error: EngineError) -> BadSetting:
     reason = error.text.partition(". ")[0]  # others are advice
     passing = code is None or code in _PASSING or _CROWDED in reason
     if code == "NOAUTH":
-        reason = "it wants a password; give it as redis://USER:PASSWORD@HOST"
+        shown = _CREDENTIALS.sub(r"://\1:PASSWORD@", url, count=1)
+        reason = f"it wants a password; set GEVENTCHAT_TIMELINE={shlex.quote(shown)}"
     elif code == "WRONGPASS":
         reason = "wrong user or password"
     elif code == "NOPERM":
         reason = _forbidden(where, error.text)
+    elif reason == _REFUSED or (reason == _ABSENT and where.path is not None):
+        reason += "; start Redis or Valkey there, on Debian with: systemctl start redis-server"
     return BadSetting("timeline", url, reason, temporary=passing)
 
 

@@ -111,7 +111,7 @@ def _query(text: str) -> dict[str, str]:
 def _address(text: str, port: int) -> Address:
     host = _HOST.fullmatch(text)
     if host is None or not 0 < int(host["port"] or port) <= 65_535:
-        raise ValueError("does not name a host, as redis://host:6379 does")
+        raise ValueError("does not name HOST or HOST:PORT, as redis://host:6379 does")
     return host["v6"] or host["name"], int(host["port"] or port)
 
 

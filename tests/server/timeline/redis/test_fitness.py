@@ -120,7 +120,11 @@ def test_an_old_version_is_refused(own: RunningEngine, monkeypatch: pytest.Monke
 @both
 def test_a_password_that_is_missing_or_wrong_is_refused_and_none_is_shown(kind: str) -> None:
     with running(kind, "--requirepass", "s3cret") as engine:
-        assert refusal(engine.url).startswith("it wants a password")
+        shown = f"unix://:PASSWORD@{engine.path}"
+        hint = f"it wants a password; set GEVENTCHAT_TIMELINE={shown}"
+        assert refusal(engine.url) == hint
+        assert refusal(engine.url.replace("://", "://@")) == hint
+        assert "=unix://ada:PASSWORD@/" in refusal(engine.url.replace("://", "://ada@"))
         wrong = engine.url.replace("://", "://ada:wr0ng@")
         with pytest.raises(BadSetting) as error:
             fitness.check(wrong)
@@ -196,7 +200,10 @@ def test_keys_that_another_wrote_are_refused(engine: RunningEngine, command: str
 
 def test_an_engine_that_is_not_there_is_refused_as_one_that_may_come(own: RunningEngine) -> None:
     own.kill()
-    assert refusal(own.url, temporary=True) == "No such file or directory"
+    assert refusal(own.url, temporary=True) == (
+        "No such file or directory; start Redis or Valkey there,"
+        " on Debian with: systemctl start redis-server"
+    )
 
 
 def test_an_engine_that_hangs_is_refused_as_one_that_may_come_to(
