@@ -151,10 +151,11 @@ class Parent:
 
     def _follow(self, worker: Worker) -> None:
         """Do what a worker asks for, until it has ended."""
-        gevent.wait([worker.recycle, worker.ended], count=1)
-        if worker.running:
-            self.recycle()
-        worker.wait()
+        while worker.running:
+            gevent.wait([worker.recycle, worker.ended], count=1)
+            if worker.recycle.is_set():
+                worker.recycle.clear()
+                self.recycle()
         self._workers.discard(worker)
 
     def _keep(self, slot: "_Slot") -> None:

@@ -171,6 +171,21 @@ def test_a_successor_that_does_not_start_leaves_the_former_worker(
         assert all(map(alive, former))
 
 
+def test_a_worker_can_ask_again_when_the_workers_could_not_be_replaced(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with started(workers=1) as parent:
+        former = pids(parent)
+        parent._command.append("dies")
+        for times in 1, 2:
+            asked(parent, b"r")
+            until(lambda n=times: caplog.text.count("workers not replaced") == n)  # type: ignore[misc]
+        parent._command.pop()
+        asked(parent, b"r")
+        until(lambda: parent._recycling is not None and parent._recycling.dead)
+        assert not {*pids(parent)} & {*former}
+
+
 def test_workers_end_when_their_parent_is_killed() -> None:
     with started() as parent:
         found = pids(parent)
