@@ -1,41 +1,20 @@
 """`geventchat connect` on a terminal that can only print, as Emacs' shell is one."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from geventchat.client import Connection, Post
 from geventchat.client.terminal.line_prompt import only_prints
 from tests.client.peer import Listener
+from tests.client.terminal.conftest import Open
 from tests.terminal import Terminal
-
-Open = Callable[..., Terminal]
 
 
 @pytest.fixture(params=["dumb", "unknown", ""])
 def term(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@pytest.fixture
-def open_terminal(port: int) -> Iterator[Open]:
-    opened: list[Terminal] = []
-
-    def open_terminal(*options: str, port: int = port, term: str = "dumb") -> Terminal:
-        terminal = Terminal("connect", f":{port}", *options, term=term)
-        opened.append(terminal)
-        return terminal
-
-    yield open_terminal
-    for terminal in opened:
-        terminal.close()
-
-
-@pytest.fixture
-def bert(port: int, room: str) -> Iterator[Connection]:
-    with Connection("127.0.0.1", port, nick=f"bert-{room}", rooms=[room]) as chat:
-        yield chat
 
 
 @pytest.fixture
@@ -89,7 +68,7 @@ def test_signals_end_it(terminal: Terminal, number: int) -> None:
 
 
 def test_the_end_of_the_server_ends_it(open_terminal: Open, listener: Listener) -> None:
-    terminal = open_terminal(port=listener.port)
+    terminal = open_terminal(port=listener.port, term="dumb")
     peer = listener.accept()
     peer.welcome()
     peer.tell(b'{"type":"bye","code":"kicked","text":"Out you go.","reconnect":false}')
@@ -111,7 +90,7 @@ def test_nothing_typed_after_quitting_is_sent(
 
 
 def test_plain_mode_has_lines_too(open_terminal: Open, listener: Listener) -> None:
-    terminal = open_terminal("--plain", port=listener.port)
+    terminal = open_terminal("--plain", port=listener.port, term="dumb")
     peer = listener.accept()
     peer.tell(b"hello\r\n")
     terminal.until(lambda lines: any(line.endswith("hello") for line in lines))

@@ -4,7 +4,7 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,26 +13,12 @@ from geventchat.client import Connection, Joined, Post, Presence, SignIn
 from geventchat.client.terminal import kept_session
 from geventchat.client.terminal.client_id import folder
 from geventchat.client.terminal.kept_session import KeptSession
+from tests.client.terminal.conftest import Open
 from tests.process import served
 from tests.terminal import Terminal
 
 ENTER, UP = "\r", "\x1b[A"
 PASSWORD = "correct horse"
-
-Open = Callable[..., Terminal]
-
-
-@pytest.fixture
-def open_terminal(port: int) -> Iterator[Open]:
-    opened: list[Terminal] = []
-
-    def open_terminal(*options: str, port: int = port, **more: str) -> Terminal:
-        opened.append(Terminal("connect", f":{port}", *options, **more))
-        return opened[-1]
-
-    yield open_terminal
-    for terminal in opened:
-        terminal.close()
 
 
 @pytest.fixture

@@ -1,41 +1,19 @@
 """`geventchat connect` on a terminal of its own, read as a user reads it."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from geventchat.client import Connection, Direct, Joined, Post
 from geventchat.protocol.events import Bye
 from tests.client.peer import Listener
+from tests.client.terminal.conftest import Open
 from tests.terminal import Terminal
 
 TAB, ENTER = "\t", "\r"
 ALT, ALT_LEFT, ALT_RIGHT = "\x1b", "\x1b[1;3D", "\x1b[1;3C"
 HOME, DELETE, UP = "\x1b[H", "\x1b[3~", "\x1b[A"
-
-
-Open = Callable[..., Terminal]
-
-
-@pytest.fixture
-def open_terminal(port: int, room: str) -> Iterator[Open]:
-    opened: list[Terminal] = []
-
-    def open_terminal(*options: str, port: int = port) -> Terminal:
-        terminal = Terminal("connect", f":{port}", *options)
-        opened.append(terminal)
-        return terminal
-
-    yield open_terminal
-    for terminal in opened:
-        terminal.close()
-
-
-@pytest.fixture
-def bert(port: int, room: str) -> Iterator[Connection]:
-    with Connection("127.0.0.1", port, nick=f"bert-{room}", rooms=[room]) as chat:
-        yield chat
 
 
 @pytest.fixture

@@ -1,15 +1,14 @@
 """Nodes that take clients and nicks, and note who moves away."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from geventchat.protocol.errors import Refused
-from geventchat.server.timeline import RecordChange
-from geventchat.server.timeline.nodes import Message, Part
 from geventchat.server.timeline.redis import RedisTimeline
+from tests.server.timeline.redis.listening import Listening, several
 
 
-class Claimer:
+class Claimer(Listening):
     """One node: a timeline, and the clients that have moved away from it."""
 
     def __init__(self, url: str) -> None:
@@ -37,20 +36,11 @@ class Claimer:
 
     # What is heard
 
-    def hear_records(self, changes: Sequence[RecordChange]) -> None:
-        raise AssertionError
-
     def hear_moved(self, client: bytes, node: str) -> None:
         self.moved.append((client, node))
 
-    def hear_part(self, node: str, changes: Sequence[Part], *, whole: bool) -> None:
-        pass
-
     def hear_gone(self, node: str) -> None:
         self.gone.append(node)
-
-    def hear_message(self, node: str, message: Message) -> None:
-        raise AssertionError
 
 
 Claimers = Callable[[str, int], list[Claimer]]
@@ -59,9 +49,5 @@ Claimers = Callable[[str, int], list[Claimer]]
 @contextmanager
 def claimers_on(url: str, count: int) -> Iterator[list[Claimer]]:
     """Have nodes on an engine."""
-    with ExitStack() as stack:
-        claimers = []
-        for _ in range(count):
-            claimers.append(Claimer(url))
-            stack.callback(claimers[-1].end)
+    with several(lambda: Claimer(url), count) as claimers:
         yield claimers

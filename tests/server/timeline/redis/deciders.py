@@ -1,15 +1,15 @@
 """Nodes that keep records and decide, each with a memory that follows what the others write."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import gevent
 
 from geventchat.server.people.records import Records, decoded
 from geventchat.server.timeline import RecordChange
-from geventchat.server.timeline.nodes import Message, Part
 from geventchat.server.timeline.redis import RedisTimeline
+from tests.server.timeline.redis.listening import Listening, several
 
 KIND = "test"
 
@@ -25,7 +25,7 @@ class Number:
         return self.state
 
 
-class Node:
+class Node(Listening):
     """One node: a timeline, and the numbers that it knows."""
 
     def __init__(self, url: str, merge: Callable[[int, int], int] | None = None) -> None:
@@ -82,18 +82,6 @@ class Node:
             number.state = state
             self.records.hear(number, value)
 
-    def hear_moved(self, client: bytes, node: str) -> None:
-        raise AssertionError
-
-    def hear_part(self, node: str, changes: Sequence[Part], *, whole: bool) -> None:
-        pass
-
-    def hear_gone(self, node: str) -> None:
-        pass
-
-    def hear_message(self, node: str, message: Message) -> None:
-        raise AssertionError
-
 
 Nodes = Callable[..., list[Node]]
 
@@ -101,9 +89,5 @@ Nodes = Callable[..., list[Node]]
 @contextmanager
 def nodes_on(url: str, count: int, **options: Any) -> Iterator[list[Node]]:
     """Have nodes on an engine."""
-    with ExitStack() as stack:
-        nodes = []
-        for _ in range(count):
-            nodes.append(Node(url, **options))
-            stack.callback(nodes[-1].close)
+    with several(lambda: Node(url, **options), count) as nodes:
         yield nodes

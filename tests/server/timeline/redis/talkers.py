@@ -1,17 +1,17 @@
 """Nodes that share their parts, and note what they hear of others."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
-from geventchat.server.timeline import RecordChange
 from geventchat.server.timeline.nodes import Came, Counted, Message, Part, Person, Went
 from geventchat.server.timeline.redis import RedisTimeline
+from tests.server.timeline.redis.listening import Listening, several
 
 Rooms = dict[str, dict[str, str] | int]
 """The nicks in each room by id, or how many there are."""
 
 
-class Talker:
+class Talker(Listening):
     """One node: a timeline, and what it has heard of the others."""
 
     def __init__(self, url: str) -> None:
@@ -65,19 +65,9 @@ class Talker:
     def hear_gone(self, node: str) -> None:
         self.parts.pop(node, None)
 
-    def hear_records(self, changes: Sequence[RecordChange]) -> None:
-        raise AssertionError
-
-    def hear_moved(self, client: bytes, node: str) -> None:
-        raise AssertionError
-
 
 @contextmanager
 def talkers_on(url: str, count: int) -> Iterator[list[Talker]]:
     """Have nodes on an engine."""
-    with ExitStack() as stack:
-        talkers = []
-        for _ in range(count):
-            talkers.append(Talker(url))
-            stack.callback(talkers[-1].end)
+    with several(lambda: Talker(url), count) as talkers:
         yield talkers

@@ -6,20 +6,20 @@ import gevent
 import pytest
 
 from geventchat.protocol.errors import Refused
-from geventchat.server.timeline.nodes import Message, Part
 from geventchat.server.timeline.redis import life
 from geventchat.server.timeline.submission import RecordChange
 from tests.cores import within
 from tests.engines import RunningEngine
 from tests.server.record import say
 from tests.server.timeline.redis.conftest import Watch
+from tests.server.timeline.redis.listening import Listening
 from tests.server.timeline.redis.watched import Watched, all_posts, hear_the_same, until
 
 EXPIRED = "1"
 """The end of a lease, long ago."""
 
 
-class Heard:
+class Heard(Listening):
     """A listener that notes what it is told of others."""
 
     def __init__(self, watched: Watched) -> None:
@@ -32,15 +32,6 @@ class Heard:
 
     def hear_records(self, changes: Sequence[RecordChange]) -> None:
         self.records += changes
-
-    def hear_moved(self, client: bytes, node: str) -> None:
-        pass
-
-    def hear_part(self, node: str, changes: Sequence[Part], *, whole: bool) -> None:
-        pass
-
-    def hear_message(self, node: str, message: Message) -> None:
-        pass
 
 
 def name(watched: Watched) -> str:
