@@ -213,8 +213,8 @@ def _check_empty(engine: Engine) -> None:
     if lives(engine):
         raise Unusable("a server is using it; stop that first", temporary=True)
     if rooms or any(scan(engine, "SCAN", "0", "MATCH", keys.records("*"))):
-        reason = "is not empty; import into another database, such as redis://127.0.0.1/1"
-        raise Unusable(reason)
+        other = f"redis://HOST:PORT/{engine.where.database + 1}"
+        raise Unusable(f"is not empty; import into another database, such as {other}")
 
 
 def _delete_all(engine: Engine) -> None:
