@@ -104,11 +104,11 @@ def main() -> int:
     wrong = reader.heard.wrong
     if reader.heard.position != posts:
         wrong = wrong or f"stopped at position {reader.heard.position:,}"
-    closed = ", ".join(f"{count} times with {code}" for code, count in reader.closed.items())
+    closed = ", ".join(f"{code} {count}" for code, count in reader.closed.items()) or "never"
     print(
         f"{posts:,} posts in {asked.busy_seconds:g} s; a client that reads "
         f"{asked.bytes_per_second:,} bytes per second had received {heard:,} of them then, and all "
-        f"{took:.0f} s later, each once and in order. It was closed {closed or 'never'}."
+        f"{took:.0f} s later, each once and in order. Closed by the server: {closed}."
         if not wrong
         else f"failed: {wrong}"
     )

@@ -11,3 +11,4 @@ def test_a_server_with_a_history_is_ready_soon_after_it_was_killed() -> None:
     ended = subprocess.run(command, cwd=HERE, check=False, text=True, capture_output=True)
     assert ended.stdout.startswith("2,000 posts in 100 rooms"), ended
     assert len(re.findall(r"ready after a kill, .+: [\d.]+ to [\d.]+ s", ended.stdout)) == 2
+    assert ended.returncode == ("failed: it took more than 2.0 s" in ended.stdout)

@@ -11,4 +11,4 @@ def test_a_slow_reader_catches_up_when_the_traffic_stops() -> None:
     ended = subprocess.run(command, cwd=HERE, check=False, text=True, capture_output=True)
     assert ended.returncode == 0, ended
     assert "each once and in order" in ended.stdout
-    assert "1 times with slow" in ended.stdout
+    assert "Closed by the server: slow 1." in ended.stdout
