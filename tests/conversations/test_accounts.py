@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from geventchat.server.people import people
+from geventchat.server.people import logins
 from tests.conversations.chat import Chat, chatting, drop
 from tests.conversations.conftest import BOTH_DOORS
 from tests.conversations.peers import Rich
@@ -225,7 +225,7 @@ def test_revoking_ones_own_session_signs_out(chat: Chat) -> None:
 def test_a_session_in_use_gives_way_to_a_new_one_only_if_all_are(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(people, "_MOST_LOGINS", 2)
+    monkeypatch.setattr(logins, "_MOST", 2)
     account = {"nick": "Ann", "password": PASSWORD}
     laptop = registered(chat, "Ann")
     chat.rich(account=account).ask("bye")

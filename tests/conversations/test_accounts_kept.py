@@ -82,7 +82,7 @@ def test_a_session_that_was_not_used_for_90_days_is_void_and_not_listed(tmp_path
         chat.wait_disconnected(old)
         people = chat.server._hub.people
         (account,) = people.accounts.values()
-        (login,) = [each for each in people.logins(account) if each.id == listed["id"]]
+        (login,) = [each for each in people.logins.of(account) if each.id == listed["id"]]
         login.used -= UNUSED_MS + 1
         people.save(login)
     with chatting(timeline) as chat:

@@ -17,7 +17,7 @@ class Device(RichClient):
     def __init__(self, harness: Harness, name: str, account: Account) -> None:
         super().__init__(harness, name)
         self.account = account
-        _, self._token, _ = harness.hub.people.log_in(account, None)
+        _, self._token, _ = harness.hub.people.logins.begin(account, None)
         self._asked: dict[str, tuple[str, Cursor | None]] = {}
         """The room and the cursor of each join without an answer, by its id."""
         self._asked_hello: dict[str, Cursor | None] = {}

@@ -207,7 +207,7 @@ def _live(
     session = plain(harness)
     with never_switches():
         hashed = hashlib.blake2b(client.encode()).digest()
-        login = harness.hub.people.log_in(who, None)[0] if who is not None else None
+        login = harness.hub.people.logins.begin(who, None)[0] if who is not None else None
         harness.hub.authenticate(session, hashed, JSON, login)
         if nick and session.nick != nick:
             harness.hub.rename(session, nick)

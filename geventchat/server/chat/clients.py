@@ -134,7 +134,7 @@ class Clients(Memberships):
         memberships = self.sessions.get(participant, {})
         introduced = self._introduced(participant)
         if participant.login is not None:
-            self.people.note_used(participant.login)
+            self.people.logins.note_used(participant.login)
         self.closes[reason.code] += 1
         if self.owners.clients.get(participant.client) is participant:
             away = self._drop(participant)

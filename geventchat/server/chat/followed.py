@@ -90,7 +90,7 @@ class Followed:
 
     def _merge_login(self, hashed: str, value: bytes | None) -> None:
         people = self._hub.people
-        login = people.find_login(hashed)
+        login = people.logins.find(hashed)
         if login is not None and value is not None:
             theirs = Login.load(hashed, value, people.accounts)
             login.used = max(login.used, theirs.used if theirs is not None else 0)
@@ -194,10 +194,10 @@ class Followed:
 
     def _follow_login(self, hashed: str, value: bytes | None) -> None:
         people = self._hub.people
-        login = people.find_login(hashed)
+        login = people.logins.find(hashed)
         if value is None:
             if login is not None:
-                people.log_out(login)
+                people.logins.end(login)
                 reason = PASSWORD_CHANGED if login.account in self._passwords else REVOKED
                 for each in self._hub.devices.connected(login.account):
                     if each.login is login:
@@ -208,7 +208,7 @@ class Followed:
         if theirs is None:  # of an account that was removed
             return
         if login is None:
-            people.add_login(theirs)
+            people.logins.add(theirs)
             return
         login.used = max(login.used, theirs.used)
         people.records.hear(login, value)

@@ -87,11 +87,11 @@ class Account:
             each: until for each, until in self.former.items() if fold(each) != fold(nick)
         }
         if fold(former) != fold(nick):
-            self.former[former] = int(time.time() * 1000) + FORMER_MS
+            self.former[former] = now_ms() + FORMER_MS
 
     def forget_former(self) -> list[str]:
         """Forget former nicks that were kept long enough; return them."""
-        now = int(time.time() * 1000)
+        now = now_ms()
         over = [nick for nick, until in self.former.items() if until <= now]
         for nick in over:
             del self.former[nick]
@@ -321,3 +321,8 @@ def _runs(*several: list[int]) -> list[int]:
         else:
             union += (first, last)
     return union
+
+
+def now_ms() -> int:
+    """Return the milliseconds since 1970."""
+    return int(time.time() * 1000)

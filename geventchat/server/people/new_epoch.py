@@ -157,7 +157,7 @@ def kept(people: People, kind: str) -> Iterator[Kept]:
         yield from people.accounts.values()
     elif kind == LOGIN:
         for account in people.accounts.values():
-            yield from people.logins(account)
+            yield from people.logins.of(account)
     elif kind == PRIVATE:
         yield from people.private.values()
     elif kind == MEMBERSHIP:

@@ -5,19 +5,19 @@ waits unless it says so.
 """
 
 import secrets
-import time
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from geventchat.protocol import names
 from geventchat.protocol.errors import Refused
-from geventchat.server.people.account import ACCOUNT, MEMBERSHIP, Account, Membership
+from geventchat.server.people.account import ACCOUNT, MEMBERSHIP, Account, Membership, now_ms
 from geventchat.server.people.conversations import Conversations
 from geventchat.server.people.hooks import HOOK, Hook, Hooks
-from geventchat.server.people.login import LOGIN, Login, digest
+from geventchat.server.people.login import LOGIN, Login
+from geventchat.server.people.logins import Logins
 from geventchat.server.people.marks import COUNTED, Marks
 from geventchat.server.people.passwords import Passwords
 from geventchat.server.people.private import PRIVATE, PrivateRoom
@@ -25,9 +25,6 @@ from geventchat.server.people.records import Kept, Records
 from geventchat.server.timeline import Timeline
 
 _ID_BYTES: Final = 12
-_MOST_LOGINS: Final = 100
-"""Of one account; the one that was not used for longest gives way, a connected one last."""
-_USED_MS: Final = 60 * 60 * 1000
 SIGN_INS: Final = (
     "session", "password", "registered", "wrong", "limited", "busy", "banned", "refused",
 )  # fmt: skip
@@ -54,9 +51,7 @@ class People:
         """When an account joined a room last, in ms since 1970."""
         self._numbers = 0
         """Private rooms that were ever made."""
-        self._logins: dict[str, Login] = {}
-        """By the hash of their token."""
-        self._logins_of: dict[Account, list[Login]] = {}
+        self.logins = Logins(self.records)
         self._removed = 0
         self._ended: list[Membership] = []
         """Memberships whose reason is still kept, though whoever had to be told is not here."""
@@ -98,7 +93,7 @@ class People:
         for hashed, value in self._timeline.records(LOGIN):
             login = Login.load(hashed, value, self.accounts)
             if login is not None:
-                self.add_login(login)
+                self.logins.add(login)
 
     def catch_up(self) -> None:
         """Count what is unread since it was last written, or in another epoch. Waits."""
@@ -173,76 +168,13 @@ class People:
     def end(self, account: Account, *, rooms: bool = True, promote: bool = True) -> list[Kept]:
         """End the logins of an account, and its memberships; return what was changed."""
         ended: list[Kept] = []
-        for login in self.logins(account):
-            self.log_out(login)
+        for login in self.logins.of(account):
+            self.logins.end(login)
             ended.append(login)
         for membership in list(account.memberships.values()) if rooms else ():
             moderator = self.leave(membership, promote=promote)
             ended += [membership] if moderator is None else [membership, moderator]
         return ended
-
-    # Logins
-
-    def log_in(
-        self, account: Account, device: str | None, connected: Collection[Login] = ()
-    ) -> tuple[Login, str, list[Kept]]:
-        """Begin a login on a device; return it, its token, and what the caller saves.
-
-        Those that are `connected` do not end for it, unless all are: then one does.
-        """
-        now = now_ms()
-        login, token = Login.new(account, now, device or "")
-        changed: list[Kept] = [login]
-        held = sorted(self.logins(account), key=lambda each: (each in connected, each.used))
-        for old in held:
-            void = old.is_void(now) and old not in connected
-            if void or (old is held[0] and len(held) >= _MOST_LOGINS):
-                self.log_out(old)
-                changed.append(old)
-        self.add_login(login)
-        return login, token, changed
-
-    def is_crowded(self, account: Account) -> bool:
-        """Return whether a login has to end before another can begin."""
-        logins, now = self._logins_of.get(account, ()), now_ms()
-        return len(logins) >= _MOST_LOGINS or any(each.is_void(now) for each in logins)
-
-    def find_login(self, hashed: str) -> Login | None:
-        """Return the login with the hash of its token."""
-        return self._logins.get(hashed)
-
-    def login_of(self, token: str) -> Login | None:
-        """Return the login with a token, if it can still be used, and note that it was."""
-        login = self._logins.get(digest(token))
-        if login is None or login.is_void(now_ms()):
-            return None
-        self.note_used(login)
-        return login
-
-    def note_used(self, login: Login) -> None:
-        """Note that a login is in use, at most once an hour."""
-        now = now_ms()
-        if not login.ended and now - login.used > _USED_MS:
-            login.used = now
-            self.records.note(login)
-
-    def log_out(self, login: Login) -> None:
-        """End a login; the caller saves it, and ends its connections."""
-        login.ended = True
-        self._logins.pop(login.digest, None)
-        if login in (of_account := self._logins_of.get(login.account, [])):
-            of_account.remove(login)
-        if not of_account:
-            self._logins_of.pop(login.account, None)
-
-    def logins(self, account: Account) -> list[Login]:
-        """Return the logins of an account, in the order in which they began."""
-        return list(self._logins_of.get(account, ()))
-
-    def add_login(self, login: Login) -> None:
-        """Add a login that has begun."""
-        self._logins[login.digest] = login
-        self._logins_of.setdefault(login.account, []).append(login)
 
     # Rooms
 
@@ -388,11 +320,6 @@ class People:
                 if number != account.id:
                     membership.other = self.accounts.get(number)
         return membership
-
-
-def now_ms() -> int:
-    """Return the milliseconds since 1970."""
-    return int(time.time() * 1000)
 
 
 def _new_id() -> str:

@@ -20,9 +20,8 @@ from geventchat.protocol.errors import (
     Refused,
 )
 from geventchat.server.access.policy import SIGN_INS_SPENT
-from geventchat.server.people.account import Account
+from geventchat.server.people.account import Account, now_ms
 from geventchat.server.people.login import Login
-from geventchat.server.people.people import now_ms
 from geventchat.server.people.records import Kept
 from geventchat.server.session.reach import connections
 from geventchat.server.session.session import Session, Table
@@ -72,11 +71,11 @@ def _signed_in(
 ) -> tuple[str, Login, str | None]:
     """Return in what way it signed in, the login, and its token if that is new."""
     if asked.session is not None:
-        login = session.hub.people.login_of(asked.session)
+        login = session.hub.people.logins.of_token(asked.session)
         if login is None and not session.timeline.nodes.alone:
             with storing():
                 session.timeline.nodes.catch_up()  # it may have begun on another one just now
-            login = session.hub.people.login_of(asked.session)
+            login = session.hub.people.logins.of_token(asked.session)
         if login is None:
             raise Ending(ACCOUNT)
         return "session", login, None
@@ -108,7 +107,7 @@ def _sign_in_with_password(
     assert account is not None
     _check_ban(session, account)
     kept, in_use = account.password, Counter[str]()
-    if session.hub.people.is_crowded(account):
+    if session.hub.people.logins.is_crowded(account):
         in_use = connections(session.hub, [account])[account.id]
     with session.deciding():
         if account.removed or account.password != kept:  # meanwhile
@@ -126,8 +125,8 @@ def _log_in(
     One that has to give way for it is ended, and its connections with it; first those that are
     not `in_use`, by their ids.
     """
-    logins = [each for each in session.hub.people.logins(account) if each.id in in_use]
-    login, token, changed = session.hub.people.log_in(account, device, logins)
+    logins = [each for each in session.hub.people.logins.of(account) if each.id in in_use]
+    login, token, changed = session.hub.people.logins.begin(account, device, logins)
     for other in session.hub.devices.connected(account):
         if other.login in changed:
             other.end(REVOKED)
@@ -167,7 +166,7 @@ def _make(
         with session.reserving(nick, client):
             account = hub.owners.create_account(nick, kept, client)
             membership = people.join(account, names.LOBBY)
-            login, token, changed = people.log_in(account, device)
+            login, token, changed = people.logins.begin(account, device)
             try:
                 people.save(account, membership, *changed)
             except Refused:
@@ -191,7 +190,7 @@ def _register(session: Session, request: requests.Register) -> None:
         with session.reserving(nick, session.client):
             account = people.create(nick, kept)
             memberships = hub.owners.adopt(session, account)
-            session.login, token, changed = people.log_in(account, request.device)
+            session.login, token, changed = people.logins.begin(account, request.device)
             try:
                 people.save(account, *memberships, *changed)
             except Refused:
@@ -222,7 +221,7 @@ def _change_password(session: Session, request: requests.ChangePassword) -> None
         ended = people.end(account, rooms=False)
         end_connections(session, account, PASSWORD_CHANGED, keep=session)
         device = session.login.device if session.login is not None else None
-        session.login, token, changed = people.log_in(account, device)
+        session.login, token, changed = people.logins.begin(account, device)
         people.save(account, *ended, *changed)
     session.reply(
         events.SignedIn(nick=account.nick, account=account.id, session=token, id=request.id)
@@ -239,10 +238,11 @@ def _revoke(session: Session, request: requests.Revoke) -> None:
     account, people = _account(session), session.hub.people
     with session.deciding():
         session.check()
-        login = next((each for each in people.logins(account) if each.id == request.session), None)
+        logins = people.logins.of(account)
+        login = next((each for each in logins if each.id == request.session), None)
         if login is None:
             raise Refused("bad_field", "session: There is no such session.")
-        people.log_out(login)
+        people.logins.end(login)
         own = login is session.login
         for other in session.hub.devices.connected(account):
             if other.login is login and other is not session:
@@ -280,7 +280,7 @@ def _listed(session: Session, account: Account, request_id: str | None) -> event
                 connections=connected[login.id],
                 current=login is session.login,
             )
-            for login in session.hub.people.logins(account)
+            for login in session.hub.people.logins.of(account)
             if login.id in connected or not login.is_void(now)
         ],
         id=request_id,

@@ -7,8 +7,8 @@ import msgspec
 from geventchat.protocol import events, names, requests
 from geventchat.protocol.errors import Refused
 from geventchat.server.access.policy import audit, operator_name
+from geventchat.server.people.account import now_ms
 from geventchat.server.people.hooks import Hook
-from geventchat.server.people.people import now_ms
 from geventchat.server.session.session import Session, Table
 
 _MOST: Final = 20

@@ -15,8 +15,7 @@ from geventchat.protocol import events, names, requests
 from geventchat.protocol.errors import Refused
 from geventchat.server.chat.account_rooms import REMOVED, invited, muted
 from geventchat.server.chat.room import Member, Room
-from geventchat.server.people.account import Account, Membership
-from geventchat.server.people.people import now_ms
+from geventchat.server.people.account import Account, Membership, now_ms
 from geventchat.server.people.private import PrivateRoom
 from geventchat.server.session.replay import enter
 from geventchat.server.session.session import Session, Table

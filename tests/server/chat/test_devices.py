@@ -203,7 +203,7 @@ def test_a_new_account_has_the_nick_and_the_rooms_of_its_first_connection(
 
 def test_nobody_signs_in_to_an_account_that_was_removed(harness: Harness) -> None:
     anna = account(harness, "anna")
-    login, *_ = harness.hub.people.log_in(anna, None)
+    login, *_ = harness.hub.people.logins.begin(anna, None)
     anna.removed = True
     session = harness.session()
     session.rooms = harness.hub.add(session)
@@ -213,8 +213,8 @@ def test_nobody_signs_in_to_an_account_that_was_removed(harness: Harness) -> Non
 
 
 def test_nobody_signs_in_with_a_login_that_was_ended(harness: Harness) -> None:
-    login, *_ = harness.hub.people.log_in(account(harness, "anna"), None)
-    harness.hub.people.log_out(login)
+    login, *_ = harness.hub.people.logins.begin(account(harness, "anna"), None)
+    harness.hub.people.logins.end(login)
     session = harness.session()
     session.rooms = harness.hub.add(session)
     with pytest.raises(Ending) as caught:
@@ -353,7 +353,7 @@ def test_a_replay_stops_when_the_room_is_left_on_another_connection(harness: Har
     harness.timeline.hold_readers = True
     phone = harness.session()
     phone.rooms = harness.hub.add(phone)
-    harness.hub.authenticate(phone, b"p" * 16, JSON, harness.hub.people.log_in(anna, None)[0])
+    harness.hub.authenticate(phone, b"p" * 16, JSON, harness.hub.people.logins.begin(anna, None)[0])
     phone.to_follow["attic"] = None
     replaying = gevent.spawn(handlers.follow, phone)
     let_run()

@@ -53,7 +53,7 @@ def test_a_session_that_is_revoked_stays_revoked(nodes: tuple[Node, Node]) -> No
 
     let_decide(other, use)
     other.ask(laptop, requests.Revoke(session=there.id))
-    assert other.people.find_login(there.digest) is None
+    assert other.people.logins.find(there.digest) is None
     agree(nodes)
 
 

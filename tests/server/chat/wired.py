@@ -146,7 +146,7 @@ class WiredHub(Harness):
         session.rooms = self.hub.add(session)
         login = None
         if who is not None:
-            login, _, _ = self.hub.people.log_in(who, None)
+            login, _, _ = self.hub.people.logins.begin(who, None)
         else:
             nick = nick or session.nick
         self.hub.authenticate(session, hashed(client), JSON, login, nick)

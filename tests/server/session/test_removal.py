@@ -54,7 +54,7 @@ class Plans:
         """Connect another device of Bob, which is in no room yet."""
         phone = self.harness.session()
         phone.rooms = self.harness.hub.add(phone)
-        login, *_ = self.harness.hub.people.log_in(self.bob, None)
+        login, *_ = self.harness.hub.people.logins.begin(self.bob, None)
         self.harness.hub.authenticate(phone, b"p" * 16, link_of(phone).form, login)
         link_of(phone).taken.clear()
         return phone
