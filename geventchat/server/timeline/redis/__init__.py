@@ -84,7 +84,7 @@ class RedisTimeline(Timeline):
         self._feed = Feed(
             lambda: self._connected(self._life.confirm_reading), first, self._hear, self._life
         )
-        live = Live(self._where, self._life, self._new_writer())
+        live = Live(self._where, self._life, self._new_writer(), self._feed)
         self.nodes: RedisNodes = RedisNodes(self._life, self._others, self._feed, live)
         self._reads = self._connected(self._life.confirm_reading)
         self._rooms = OpenRooms()

@@ -3,6 +3,9 @@
 Each node is the only writer of its own part. What changes there is stored and published by one
 script, with a number; so a node that has missed something notices, and reads the whole part. What
 is queued while the engine answers goes with the next script.
+
+The feed comes on another connection. So what is published says how far its node had heard the feed:
+others take it when they have heard that as well. Else somebody's leave could overtake their posts.
 """
 
 import logging
@@ -30,8 +33,10 @@ from geventchat.server.timeline.nodes import (
 )
 from geventchat.server.timeline.redis.backoff import pauses
 from geventchat.server.timeline.redis.engine import EngineError
+from geventchat.server.timeline.redis.feed import Feed
 from geventchat.server.timeline.redis.life import Life, LifeEnded
 from geventchat.server.timeline.redis.parts import NewField, OwnPart, read_part
+from geventchat.server.timeline.redis.rooms import FeedId
 from geventchat.server.timeline.redis.scripts import Script
 from geventchat.server.timeline.redis.stored import string
 from geventchat.server.timeline.redis.subscription import Subscription
@@ -48,6 +53,8 @@ _WRITE_SECONDS: Final = 0.5
 """How long after it has heard of another node one may take to write its part."""
 _LOOK_SECONDS: Final = 1.0
 """How often a node looks whether it has heard everything."""
+_FEED_SECONDS: Final = 2.0
+"""How long to wait for the feed; it is not waited for if it was silent for as long, so is away."""
 
 SHARE: Final = Script("share")
 _NUMBERS: Final = Script("numbers")
@@ -69,6 +76,8 @@ class _Published(msgspec.Struct, array_like=True):
     """Whether the part has to be read."""
     items: list[tuple[str | None, _Item]]
     """Changes and messages in their order, each with the node that it is for; None: all."""
+    passed: FeedId
+    """The last entry of the feed that the node had heard."""
 
 
 class _Queued(NamedTuple):
@@ -87,10 +96,11 @@ _published: Final = msgspec.msgpack.Decoder(_Published)
 class Live:
     """This node's part, and what it hears of the others. Nothing waits unless it says so."""
 
-    def __init__(self, where: Where, life: Life, writer: Writer) -> None:
+    def __init__(self, where: Where, life: Life, writer: Writer, feed: Feed) -> None:
         """`writer` has a connection of its own."""
         self._life = life
         self._writer = writer
+        self._feed = feed
         self._channel = f"{{gc}}:live:{where.database}"
         self._subscription = Subscription(
             where, life.name, self._channel, self._read_all, self._hear
@@ -167,7 +177,7 @@ class Live:
         changes = any(isinstance(each.item, _PARTS) for each in batch)
         number = self._number + 1 if changes else 0
         items = [(each.to, each.item) for each in batch]
-        message = _encode(_Published(self._life.node, number, False, items))
+        message = _encode(_Published(self._life.node, number, False, items, self._feed.passed))
         last = self._run_share(number, 0, message, fields)
         if last != number:
             self._life_of_part = -1
@@ -185,7 +195,7 @@ class Live:
         life, self._count = self._life.number, 0
         waiting = [each for each in self._queue if not isinstance(each.item, _PARTS)]
         self._queue = deque(waiting)
-        message = _encode(_Published(self._life.node, number, True, []))
+        message = _encode(_Published(self._life.node, number, True, [], self._feed.passed))
         self._life_of_part = life  # what is changed from here on comes after it
         try:
             self._run_share(number, 1, message, dict(self._part.fields()))
@@ -270,22 +280,27 @@ class Live:
         self._look.set()
 
     def _hear(self, data: bytes) -> None:
+        """Take what another node has published. Waits for up to 2 s, for the feed."""
         try:
             published = _published.decode(data)
         except msgspec.ValidationError:  # of a later version
             _log.warning("what another node said cannot be read")
             return
         node = published.node
-        if node == self._life.node or node in self._gone:
+        if node == self._life.node:
             return
+        if self._feed.silent_seconds < _FEED_SECONDS:
+            self._feed.wait(published.passed, _FEED_SECONDS)
+        if node in self._gone:
+            return
+        heard = self._heard.get(node, -1)
         if node in self._behind:
             self._hear_later(published)
-        elif not published.number:
-            self._take(published)
-        elif published.whole or published.number != self._heard.get(node, -1) + 1:
-            if published.number > self._heard.get(node, -1):
-                self._fall_behind(node)
-                self._hear_later(published)
+        elif not published.number or published.number <= heard:  # the part is known
+            self._take(published, parts=False)
+        elif published.whole or published.number != heard + 1:
+            self._fall_behind(node)
+            self._hear_later(published)
         else:
             self._heard[node] = published.number
             self._take(published)

@@ -37,7 +37,7 @@ class Subscription:
         """`name` is shown by `CLIENT LIST`.
 
         `begun` is called when everything is heard from now on: before, something may have been
-        missed. `hear` is called with each message. Neither waits.
+        missed; it never waits. `hear` is called with each message, in their order; it may wait.
         """
         self._where = where
         self._name = name

@@ -4,6 +4,7 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from geventchat.server.timeline.nodes import Asked, Came, Counted, Resumed, Typed
 from geventchat.server.timeline.redis import live, subscription
@@ -73,6 +74,55 @@ def test_a_room_of_too_many_is_a_number_until_they_are_named_again(engine: Runni
         ann.came("tea", "1")
         hears(bob, ann, {"tea": {"1": "1"}})
         assert engine.call("HLEN", f"{{gc}}:part:{ann.name}") == 2  # with the number of the part
+
+
+def held(talker: Talker, monkeypatch: pytest.MonkeyPatch) -> tuple[Event, Event]:
+    """Hold the feed of a node; return what lets it go on, and what tells that it is waited for."""
+    go_on, awaited = Event(), Event()
+    feed = talker.timeline._feed
+    hear, wait = feed._hear, feed.wait
+
+    def hearing(*entry: Any) -> None:
+        go_on.wait()
+        hear(*entry)
+
+    def waiting(*arguments: Any) -> bool:
+        awaited.set()
+        return wait(*arguments)
+
+    monkeypatch.setattr(feed, "_hear", hearing)
+    monkeypatch.setattr(feed, "wait", waiting)
+    return go_on, awaited
+
+
+def test_what_a_node_says_is_heard_after_what_it_had_heard_of_the_feed(
+    engine: RunningEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So nobody is seen to leave before what they said is there."""
+    monkeypatch.setattr(live, "_FEED_SECONDS", 30.0)
+    with talkers_on(engine.url, 2) as (ann, bob):
+        hears(bob, ann, {})
+        go_on, awaited = held(bob, monkeypatch)
+        ann_feed, bob_feed = ann.timeline._feed, bob.timeline._feed
+        until(lambda: ann_feed.passed > bob_feed.passed)
+        ann.came("tea", "1")
+        assert awaited.wait(20)
+        assert bob.parts[ann.name] == {}
+        go_on.set()
+        hears(bob, ann, {"tea": {"1": "1"}})
+
+
+def test_a_feed_that_is_away_does_not_keep_what_a_node_says(
+    engine: RunningEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_FEED_SECONDS", 0.01)
+    with talkers_on(engine.url, 2) as (ann, bob):
+        hears(bob, ann, {})
+        go_on, _ = held(bob, monkeypatch)
+        until(lambda: ann.timeline._feed.passed > bob.timeline._feed.passed)
+        ann.came("tea", "1")
+        hears(bob, ann, {"tea": {"1": "1"}})
+        go_on.set()
 
 
 def test_who_was_cut_off_reads_what_was_missed(engine: RunningEngine) -> None:
