@@ -151,6 +151,14 @@ def test_trim_deletes_what_a_server_would(
     assert history("check", store.url).stdout == "No problems found.\n"
 
 
+def test_trim_has_the_limits_of_a_server_without_a_file(
+    store: RunningEngine, tmp_path: Path, exported: str
+) -> None:
+    imported(tmp_path, store.url, exported)
+    done = history("trim", store.url)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0 posts deleted.\n", "")
+
+
 def test_a_server_refuses_a_store_whose_import_did_not_end(store: RunningEngine) -> None:
     store.call("SET", keys.IMPORT, "killed")
     reason = "an import into it did not end; run geventchat history import again"

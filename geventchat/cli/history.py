@@ -11,7 +11,7 @@ from geventchat.cli import output
 from geventchat.cli.options import as_given, names, option
 from geventchat.cli.settings import config_file, resolve
 from geventchat.config import Config
-from geventchat.config.checks import BadOption, BadSetting, scheme_and_path
+from geventchat.config.checks import ENGINES, BadOption, BadSetting, scheme_and_path
 from geventchat.config.file import checked
 from geventchat.protocol.visible import visible
 
@@ -153,7 +153,8 @@ def trim(context: click.Context, /, **_: object) -> int:
 
     config = resolve(context).config
     keep = RetentionPolicy.of(config.limits)
-    if not keep:
+    scheme, _ = scheme_and_path(config.timeline)
+    if not keep and scheme not in ENGINES:  # they have limits by default
         raise click.UsageError(
             "No retention limit is set; give a --config file with [limits] for the history."
         )
