@@ -30,7 +30,7 @@ def account(
     The password is asked for, or read from standard input.
     """
     if nick is None and action != "list":
-        raise BadOption("NICK", "", f"{action} needs one")
+        raise click.UsageError("missing argument NICK; see geventchat account --help")
     if nick is not None and action == "list":
         raise BadOption("NICK", nick, "list takes none")
     password = _password() if action in ("add", "password") else None

@@ -7,7 +7,6 @@ import click
 
 from geventchat.cli.operator import perform, reaching
 from geventchat.cli.options import text
-from geventchat.config import BadOption
 
 if TYPE_CHECKING:
     from geventchat.client import Connection
@@ -23,8 +22,8 @@ def hook(action: Literal["add", "list", "revoke"], name: str | None, **options: 
     `add` prints how to post, with an address that is shown only this once.
     """
     if name is None and action != "list":
-        what = "a ROOM" if action == "add" else "an ID, as `list` shows it"
-        raise BadOption("ROOM|ID", "", f"{action} needs {what}")
+        what = "ROOM" if action == "add" else "ID, which `list` shows"
+        raise click.UsageError(f"missing argument {what}; see geventchat hook --help")
 
     def act(chat: "Connection") -> Iterable[str]:
         from geventchat.client.terminal.hook_report import report
