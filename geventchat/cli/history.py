@@ -153,7 +153,7 @@ def trim(context: click.Context, /, **_: object) -> int:
 
     config = resolve(context).config
     keep = RetentionPolicy.of(config.limits)
-    scheme, _ = scheme_and_path(config.timeline)
+    scheme = scheme_and_path(config.timeline)[0]
     if not keep and scheme not in ENGINES:  # they have limits by default
         raise click.UsageError(
             "No retention limit is set; give a --config file with [limits] for the history."
