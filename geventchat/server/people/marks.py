@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Self, TypeGuard
 
 import gevent
+from gevent.pool import Pool
 from msgspec import Struct
 
 from geventchat.protocol import names
@@ -36,6 +37,8 @@ It may not know of a mark, or a nick, that was new when they were. Who does writ
 
 _RETRY_SECONDS: Final = 0.5, 2.0
 """How long to wait before posts that could not be read at a start are read again."""
+_ROOMS_AT_ONCE: Final = 16
+"""Rooms whose posts are read at once: to open one on an engine takes two round trips."""
 
 _log = logging.getLogger(__name__)
 
@@ -320,19 +323,29 @@ class Marks:
         self._behind = behind = set(late)
         try:
             for seconds in _RETRY_SECONDS if not self._timeline.nodes.alone else ():
-                for name, memberships in late.items():
-                    if name in behind and self._caught_up(name, memberships):
-                        behind.discard(name)
+                self._count_late(late, behind)
                 if not behind:
                     break
                 gevent.sleep(seconds)  # an engine may be away
-            for name in [each for each in late if each in behind]:
-                if not self._caught_up(name, late[name]):
-                    _log.warning("unread posts of a room could not be counted: database error")
-                behind.discard(name)
+            self._count_late(late, behind)
+            for _ in behind:
+                _log.warning("unread posts of a room could not be counted: database error")
         finally:
             behind.clear()  # unless another epoch has begun, and its own are behind
         self.write(all_of_it=self._timeline.nodes.leads)
+
+    def _count_late(self, late: Mapping[str, list[Membership]], behind: set[str]) -> None:
+        """Count what was stored in the rooms that are behind, where it can be read. Waits."""
+
+        def count(name: str) -> None:
+            if self._caught_up(name, late[name]):
+                behind.discard(name)
+
+        pool = Pool(_ROOMS_AT_ONCE)
+        try:
+            pool.map(count, [name for name in late if name in behind])
+        finally:
+            pool.kill()
 
     def _caught_up(self, name: str, memberships: list[Membership]) -> bool:
         """Count what was stored in a room; return whether it could be read. Waits."""

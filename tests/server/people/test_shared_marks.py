@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
+from gevent.event import Event
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -182,6 +183,31 @@ def test_posts_that_cannot_be_read_at_once_are_counted_when_they_can(
     monkeypatch.setattr(marks, "_RETRY_SECONDS", (0.0, 0.0))
     one.people.catch_up()
     assert mine.mentions == [1]
+
+
+def test_a_room_that_is_slow_to_read_does_not_keep_others_from_being_counted(
+    nodes: tuple[Node, Node],
+) -> None:
+    """As on an engine far away, whose rooms would take a round trip each, one after the other."""
+    one, _ = nodes
+    ann = one.account("Ann", "lobby", "tea")
+    one.people.marks.begin(ann.memberships["tea"], 0)
+    speaker = one.connect("speaker", None, "lobby", "tea")
+    for room in ("lobby", "tea"):
+        one.say(speaker, "hello @Ann", room)
+    one.timeline.store()
+    since, both, read = one.timeline.since, Event(), []
+
+    def reading(room: str, after: int, upto: int) -> list[Post]:
+        read.append(room)
+        if len(read) == 2:
+            both.set()
+        assert both.wait(20)
+        return since(room, after, upto)
+
+    one.timeline.since = reading  # type: ignore[method-assign]
+    one.people.catch_up()
+    assert [each.mentions for each in ann.memberships.values()] == [[1], [1]]
 
 
 def test_many_marks_are_written_in_steps_and_the_rooms_last(
