@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from math import inf
 from typing import Final
 
 import gevent
@@ -48,6 +49,8 @@ RECENT_BYTES: Final = 16 << 20
 """Size of the cache of the newest posts: some 30,000 short ones."""
 ENGINE_SECONDS: Final = 5.0
 """How long an answer of the engine may take until the connection is given up."""
+_BEAT_SECONDS: Final = 2.0
+"""The same for a beat, so that a connection that is half open does not cost this node its lease."""
 _DEAF_SECONDS: Final = 10.0
 """After so long without hearing what is there the server is not ready for clients."""
 _READ_SECONDS: Final = 5.0
@@ -80,7 +83,8 @@ class RedisTimeline(Timeline):
         self._problem = Problem(self._where)
         self._writer = self._new_writer()
         self._others = self._new_writer()
-        """For all that is not a turn, which would wait for turns."""
+        """For what is neither a turn nor a beat, which would wait for it."""
+        self._beats = self._new_writer(_BEAT_SECONDS)
         self._feed = Feed(
             lambda: self._connected(self._life.confirm_reading), first, self._hear, self._life
         )
@@ -98,17 +102,19 @@ class RedisTimeline(Timeline):
         self._storing = Storing(
             self._writer, self._life, self._feed, self._submitted, self._deliver, self.store_times
         )
-        self._beating = Beating(self._others, self._life, self.nodes, self._feed)
+        self._beating = Beating(self._beats, self._life, self.nodes, self._feed)
         self._renewing = BoundedSemaphore()
         self._helpers: list[gevent.Greenlet[[], None]] = []
         self._spawn("beat", self._beat)  # loading what is stored may take longer than the lease
 
-    def _connected(self, confirm: Callable[[Engine], None] | None = None) -> Engine:
-        name = self._life.name
-        return Engine(self._where, name=name, seconds=ENGINE_SECONDS, on_connect=confirm)
+    def _connected(
+        self, confirm: Callable[[Engine], None] | None = None, most: float = inf
+    ) -> Engine:
+        name, seconds = self._life.name, min(most, ENGINE_SECONDS)
+        return Engine(self._where, name=name, seconds=seconds, on_connect=confirm)
 
-    def _new_writer(self) -> Writer:
-        engine = self._connected(self._life.confirm)
+    def _new_writer(self, most: float = inf) -> Writer:
+        engine = self._connected(self._life.confirm, most)
         with suppress(EngineError, LifeEnded, Fenced):
             engine.call("PING")  # connected, it can be closed at once
         return Writer(engine, self._life, self._problem, self._renew)
@@ -295,6 +301,7 @@ class RedisTimeline(Timeline):
         self._keeping.close(max(end - time.monotonic(), 0))
         self.nodes.close()
         self._leave(max(end - time.monotonic(), 0))
+        self._beats.close()
         self._others.close()
         self._writer.close()
         return stored and self.lost is None
@@ -302,7 +309,7 @@ class RedisTimeline(Timeline):
     def _leave(self, seconds: float) -> None:
         """End the lease, so that the others need not wait for its end."""
         with suppress(EngineError, LifeEnded, Fenced, gevent.Timeout):
-            gevent.with_timeout(min(seconds, _LEAVE_SECONDS), self._others.run, LEAVE)
+            gevent.with_timeout(min(seconds, _LEAVE_SECONDS), self._beats.run, LEAVE)
 
     def _beat(self) -> None:
         try:

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from typing import Final
 
-from geventchat.server.timeline.redis.engine import EngineError
+from geventchat.server.timeline.redis.engine import EngineError, InDoubt
 from geventchat.server.timeline.redis.feed import Feed
 from geventchat.server.timeline.redis.life import BEAT, LEASE_SECONDS, Life, LifeEnded, beaten
 from geventchat.server.timeline.redis.nodes import RedisNodes
@@ -44,8 +44,10 @@ class Beating:
         began, run = time.monotonic(), self._life.run
         try:
             answer = beaten(self._writer.run(BEAT, last, trim, ""))
-        except (EngineError, LifeEnded):
+        except (EngineError, LifeEnded) as error:
             self._lasts.clear()
+            if isinstance(error, InDoubt):
+                self._life.hurry.set()  # over another connection, before the lease ends
             return
         if run == self._life.run:
             self._life.sure_until = began + LEASE_SECONDS

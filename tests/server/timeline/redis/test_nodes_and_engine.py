@@ -61,6 +61,16 @@ def test_an_engine_that_hangs_for_longer_than_a_lease_costs_no_server_its_own(
     assert len(own.call("HKEYS", "{gc}:leases")) == 3
 
 
+def test_connections_that_go_silent_cost_a_server_no_lease(
+    engine: RunningEngine, proxy: FaultProxy, watch: Watch
+) -> None:
+    near, far = watch(engine.url), watch(proxy.url)
+    proxy.half_open()
+    assert far.talk(say("one")) == ["stored"]
+    hear_the_same(near, far)
+    assert (far.timeline.lost, far.epochs) == (None, 0)
+
+
 def test_who_starts_when_an_engine_is_back_waits_for_those_that_have_not_connected_again(
     own: RunningEngine, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,9 +108,10 @@ class Watched:
         """End, as a process that is killed."""
         self.pause()
         self.timeline.nodes.close()
-        for each in (self.timeline._writer, self.timeline._others, self.timeline._feed):
+        timeline = self.timeline
+        for each in (timeline._writer, timeline._others, timeline._beats, timeline._feed):
             each.close()
-        self.timeline._reads.close()
+        timeline._reads.close()
 
     def close(self) -> None:
         self.timeline.close(5)
