@@ -130,6 +130,26 @@ def test_who_waits_while_the_engine_hangs_is_refused_and_nothing_is_left_behind(
     assert one.states == {"a": 3}
 
 
+def test_what_a_full_engine_refused_is_stored_later_and_nobody_decides_before(
+    own: RunningEngine, deciders: Nodes
+) -> None:
+    """The memory of the node holds, so the others and the engine have to come to it."""
+    one, two = deciders(own.url, 2)
+    one.add("a")
+    own.call("CONFIG", "SET", "maxmemory", "1")
+    with pytest.raises(Refused):
+        one.add("a")
+    adding = gevent.spawn(two.add, "a")
+    until(lambda: own.call("LLEN", "{gc}:deciding") == 2)
+    gevent.sleep(0.1)
+    assert not adding.ready()
+    own.call("CONFIG", "SET", "maxmemory", "0")
+    adding.get(timeout=SECONDS)
+    until(lambda: one.states == two.states)
+    assert one.states == {"a": 3}
+    assert dict(two.timeline.records("test")) == {"a": b"\x03"}
+
+
 def test_all_decide_again_in_a_new_life_when_they_know_what_is_in_it(
     engine: RunningEngine, deciders: Nodes
 ) -> None:
