@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conversations.chat import Chat, chatting
+from tests.conversations.nodes import beside
 from tests.conversations.operators import TOKEN, admin, operator
 
 
@@ -26,6 +27,13 @@ def refused(chat: Chat, **fields: Any) -> str:
     assert admin(olga, "list")["total"] == 0
     text: str = error["text"]
     return text
+
+
+def test_recycling_is_answered_with_what_is_about_to_happen(chat: Chat) -> None:
+    for each in beside(chat.server):
+        each._hub.recycle = lambda: None
+    note = admin(operator(chat), "recycle")["note"]
+    assert note == "the workers are being replaced; the log says when each is"
 
 
 @pytest.mark.parametrize("seconds", ["1h30m", "3600", 0, -1, 1.5, 10**12, [60], True, "", {}])

@@ -19,8 +19,6 @@ def report(done: Admin) -> Iterator[str]:
         yield f"and {done.total - len(done.rules):,} older rules"
     if done.action == "end":
         yield "the private room has ended: nobody is in it any more, and nobody can join"
-    if done.action == "recycle":
-        yield "the workers are being replaced; the log says when each is"
     if done.connections_closed or done.action in ("kick", "ban"):
         yield f"connections closed: {done.connections_closed:,}"
     if done.note is not None:

@@ -212,7 +212,7 @@ class Admin(Answer, tag="admin", frozen=True, kw_only=True):
     total: int
     """Rules in force after the action."""
     note: str | None = None
-    """A sentence for people about nodes of the server that did not answer, if there are any."""
+    """A sentence for people: that nodes of the server did not answer, or what happens next."""
 
 
 class Pong(Answer, tag="pong", frozen=True, kw_only=True):

@@ -42,6 +42,8 @@ class Done(NamedTuple):
     """Which nodes were asked, if any."""
     saved: Callable[[], None] = lambda: None
     """Waits until the rules are stored. Raises Refused `storage`."""
+    note: str | None = None
+    """What else the operator should know."""
 
 
 def run(session: Session, request: Admin) -> events.Admin:
@@ -95,7 +97,7 @@ def _act(session: Session, request: Admin) -> events.Admin:
         rules=[rule.shown() for rule in rules[-_SHOWN:]],
         connections_closed=closed,
         total=len(policy.rules.in_force(policy.clock())),
-        note=reach.note(_LATER if changed else _NOT_KICKED),
+        note=done.note or reach.note(_LATER if changed else _NOT_KICKED),
         id=request.id,
     )
 
@@ -189,7 +191,7 @@ def _recycle(session: Session, request: Admin) -> Done:
     if session.hub.recycle is None:
         raise Refused("bad_field", "action: this server has no workers (--workers) to replace.")
     session.hub.recycle()
-    return Done([])
+    return Done([], note="the workers are being replaced; the log says when each is")
 
 
 def _list(session: Session, request: Admin) -> Done:
