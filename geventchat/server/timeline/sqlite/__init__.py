@@ -14,8 +14,6 @@ from contextlib import closing
 from typing import Final, TypeVar
 
 import gevent
-from gevent.event import AsyncResult
-from gevent.threadpool import ThreadPool
 
 from geventchat.config import Limits
 from geventchat.protocol.errors import Refused
@@ -35,7 +33,7 @@ from geventchat.server.timeline.retention_policy import RetentionPolicy
 from geventchat.server.timeline.sqlite.claim import Claim
 from geventchat.server.timeline.sqlite.cleaning import Cleaning
 from geventchat.server.timeline.sqlite.integrity import check
-from geventchat.server.timeline.sqlite.native import idle, outcome_of
+from geventchat.server.timeline.sqlite.native import NativeThread
 from geventchat.server.timeline.sqlite.reader import Damaged, Reader
 from geventchat.server.timeline.sqlite.retention import StoredRoom
 from geventchat.server.timeline.sqlite.schema import connect
@@ -102,8 +100,8 @@ class SqliteTimeline(Timeline):
         self._logged_outcome = repr(None)
         self._state_log = StateLog(self._store, path)
         self._known_damage: set[tuple[str, int]] = set()
-        self._writer_thread = ThreadPool(1)
-        self._reader_thread = ThreadPool(1)
+        self._writer_thread = NativeThread()
+        self._reader_thread = NativeThread()
         threads = self._writer_thread, self._reader_thread
         self._cleaning = Cleaning(self._store, self._reader, *threads)
 
@@ -139,7 +137,7 @@ class SqliteTimeline(Timeline):
 
     def _release_behind_thread(self, room: str) -> None:
         """Release a room whose opener did not wait: the thread may have yet to put it in."""
-        self._writer_thread.apply(int)  # does nothing, behind what is under way
+        self._writer_thread.run(int)  # does nothing, behind what is under way
         self.release(room)
 
     def position(self, room: str) -> int:
@@ -229,11 +227,9 @@ class SqliteTimeline(Timeline):
         stored = super().close(seconds)
         gevent.killall([each for each in (self._maintenance, self._check) if each is not None])
         # A thread may hang with the disk; then the process ends without it.
-        pools = self._writer_thread, self._reader_thread, self._cleaning.thread
-        if not all(idle(pool, end) for pool in pools):
+        threads = self._writer_thread, self._reader_thread, self._cleaning.thread
+        if not all(thread.close(end) for thread in threads):
             return False
-        for pool in pools:
-            pool.kill()
         self._state_log.note_trimmed(ended=True, at_once=True)
         self._reader.close()
         self._store.close()
@@ -243,20 +239,18 @@ class SqliteTimeline(Timeline):
     def _take_turns(self) -> None:
         stored: Batch | None = None
         while True:
-            # Without a batch to deliver, wait for submissions; else only take pending ones.
-            taken = self._take_submitted() if stored is None or self._submitted else []
+            if stored is not None and not self._submitted:
+                self._deliver(stored)
+                stored = None
+            taken = self._take_submitted()
+            if not taken:
+                return
             began = time.perf_counter()
-            storing = (
-                self._writer_thread.spawn(outcome_of, self._store.store, taken) if taken else None
-            )
+            storing = self._writer_thread.spawn(self._store.store, taken)
             if stored is not None:
                 self._deliver(stored)
-            stored = None
-            if storing is not None:
-                stored = self._finish_turn(storing.get(), taken)
-                self.store_times.observe(time.perf_counter() - began)
-            if stored is None and self._closing and not self._submitted:
-                return
+            stored = self._finish_turn(storing.get(), taken)
+            self.store_times.observe(time.perf_counter() - began)
 
     def _check_file(self) -> None:
         """Complete the check of a file that was too large to check at the start."""
@@ -271,15 +265,13 @@ class SqliteTimeline(Timeline):
     def _maintain(self) -> None:
         """Maintain the file once a second, and trim it in steps with pauses in between."""
         while True:
-            outcome: bool | Exception | None = self._writer_thread.apply(
-                outcome_of, (self._store.maintain,)
-            )
+            outcome: bool | Exception | None = self._writer_thread.run(self._store.maintain)
             if outcome is None and self._store.retention.policy:
-                outcome = self._writer_thread.apply(outcome_of, (self._store.trim,))
+                outcome = self._writer_thread.run(self._store.trim)
             if not isinstance(outcome, Exception):
                 outcome = self._cleaning.step() or outcome
             if self._store.failing and not outcome:
-                outcome = self._writer_thread.apply(outcome_of, (self._store.probe,))
+                outcome = self._writer_thread.run(self._store.probe)
             if isinstance(outcome, Exception) and repr(outcome) != self._logged_outcome:
                 _log.error("%s: maintenance failed: %s", self._path, outcome)
             self._logged_outcome = repr(outcome)  # once: a disk may be full for days
@@ -310,13 +302,11 @@ class SqliteTimeline(Timeline):
             _log.error("storing %d messages failed", len(taken), exc_info=outcome)
         return failed(taken)
 
-    def _run_in(self, pool: ThreadPool, function: Callable[..., _T], *arguments: object) -> _T:
+    def _run_in(self, thread: NativeThread, function: Callable[..., _T], *arguments: object) -> _T:
         """Run a function in a native thread and wait for it. Raises Refused `storage`."""
         try:
             with gevent.Timeout(_DISK_SECONDS, TimeoutError):
-                running: AsyncResult[_T | Exception]
-                running = pool.spawn(outcome_of, function, *arguments)
-                outcome: _T | Exception = running.get()  # type: ignore[assignment]
+                outcome = thread.run(function, *arguments)
         except TimeoutError:  # the disk hangs, and the thread with it
             _log.error("database error: no answer within %d s", _DISK_SECONDS)
             raise Refused("storage", "The server could not read or write its database.") from None

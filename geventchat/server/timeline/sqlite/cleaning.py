@@ -3,12 +3,12 @@
 import time
 from typing import Final
 
-from gevent.event import AsyncResult
+import gevent
+from gevent.hub import Waiter
 from gevent.monkey import get_original
-from gevent.threadpool import ThreadPool
 
 from geventchat.server.timeline.sqlite import remains
-from geventchat.server.timeline.sqlite.native import outcome_of
+from geventchat.server.timeline.sqlite.native import NativeThread
 from geventchat.server.timeline.sqlite.reader import Reader
 from geventchat.server.timeline.sqlite.store import Store
 
@@ -31,14 +31,18 @@ class Cleaning:
     """
 
     def __init__(
-        self, store: Store, reader: Reader, writer_thread: ThreadPool, reader_thread: ThreadPool
+        self,
+        store: Store,
+        reader: Reader,
+        writer_thread: NativeThread,
+        reader_thread: NativeThread,
     ) -> None:
         self._store = store
         self._reader = reader
         self._writer_thread = writer_thread
         self._reader_thread = reader_thread
-        self.thread = ThreadPool(1)
-        self._search: AsyncResult[list[int] | Exception] | None = None
+        self.thread = NativeThread()
+        self._search: Waiter[list[int] | Exception] | None = None
         """A search that is under way."""
         self._pages: list[int] | None = None
         """The pages with remains that are still to be removed; None: no search has ended."""
@@ -64,12 +68,12 @@ class Cleaning:
             self._pages = outcome
         while self._pages:
             some = self._pages[-_STEP_PAGES:]
-            done = self._writer_thread.apply(outcome_of, (self._store.remove_remains, some))
+            done = self._writer_thread.run(self._store.remove_remains, some)
             if done is not True:
                 return self._failed(done) if isinstance(done, Exception) else None
             del self._pages[-_STEP_PAGES:]
-        ended = self._writer_thread.apply(outcome_of, (self._store.end_cleaning,))
-        self._reader_thread.apply(outcome_of, (self._reader.forget,))
+        ended = self._writer_thread.run(self._store.end_cleaning)
+        self._reader_thread.run(self._reader.forget)
         self._pages, self._ended_at = None, time.monotonic()
         return ended
 
@@ -86,19 +90,21 @@ class Cleaning:
         late = time.monotonic() - self._ended_at >= _INTERVAL_SECONDS
         if not (self._store.has_remains and late):
             return None
-        file = self._writer_thread.apply(outcome_of, (self._store.begin_cleaning,))
+        file = self._writer_thread.run(self._store.begin_cleaning)
         if isinstance(file, int):
-            self._search = self.thread.spawn(outcome_of, remains.find, file, self._rest)
+            self._search = self.thread.spawn(remains.find, file, self._rest)
         return file if isinstance(file, Exception) else None
 
     def _searched(self) -> list[int] | Exception | None:
         """Return the pages that a search has found; None: it goes on."""
         assert self._search is not None
-        self._search.wait(_SEARCH_SECONDS)
-        if not self._search.ready():
+        try:
+            with gevent.Timeout(_SEARCH_SECONDS, TimeoutError):
+                found = self._search.get()
+        except TimeoutError:
             return None
-        search, self._search = self._search, None
-        return search.get()
+        self._search = None
+        return found
 
     def _rest(self) -> None:
         if self._cancelled:
