@@ -52,6 +52,7 @@ class Delivery:
         self._errands: deque[Iterator[None]] = deque()
         """Other work, in small steps."""
         self._more = Event()
+        self._nothing_left = Event()
         self._loop: Rounds = gevent.get_hub().loop  # libev has it
         self._clock = time.perf_counter  # of the budget
         self._working = False
@@ -95,6 +96,12 @@ class Delivery:
         if self._slice():
             self._more.set()
 
+    def wait_idle(self, seconds: float) -> None:
+        """Wait until no work is left, for some seconds at most."""
+        if not self.idle:
+            self._nothing_left.clear()
+            self._nothing_left.wait(seconds)
+
     def _run(self) -> None:
         while True:
             self._more.wait()
@@ -120,6 +127,8 @@ class Delivery:
         finally:
             self._working = False
         self._left = end - self._clock()
+        if not more:
+            self._nothing_left.set()
         return more
 
     def _work_until(self, end: float) -> bool:

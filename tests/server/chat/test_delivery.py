@@ -192,6 +192,31 @@ def test_delivery_starts_again_after_it_was_idle(delivery: Delivery) -> None:
 
 
 @pytest.mark.usefixtures("thin_slices")
+def test_whoever_waits_until_nothing_is_left_to_send_goes_on_then(delivery: Delivery) -> None:
+    room, members = crowd(500)
+    post(room, "one")
+    delivery.add(room)
+    delivery.work()
+    assert busy(delivery)
+    delivery.wait_idle(20)
+    assert not busy(delivery)
+    assert reached(members) == 500
+    with never_switches():
+        delivery.wait_idle(20)
+
+
+@pytest.mark.usefixtures("thin_slices")
+def test_whoever_waits_until_nothing_is_left_to_send_does_so_for_some_time_at_most() -> None:
+    delivery = with_time(Delivery())  # without a greenlet that goes on
+    room, _ = crowd(500)
+    post(room, "one")
+    delivery.add(room)
+    delivery.work()
+    delivery.wait_idle(0.001)
+    assert busy(delivery)
+
+
+@pytest.mark.usefixtures("thin_slices")
 def test_posts_during_a_turn_are_delivered_after_it() -> None:
     delivery = with_time(Delivery())
     room, members = crowd(100)

@@ -1,13 +1,12 @@
 """The timeline in a SQLite file: durable, and a busy disk does not stop the event loop."""
 
 import sqlite3
-import time
 from pathlib import Path
 
 import gevent
 import pytest
+from gevent.event import Event
 
-from geventchat.server.timeline import Batch
 from geventchat.server.timeline.sqlite import SqliteTimeline
 from tests.server.record import Record, Verdicts, on_disk, posts_of, say, set_topic, verdicts
 from tests.server.timeline.conftest import other_program
@@ -138,33 +137,30 @@ def test_history_can_be_read_while_the_disk_is_busy(record: Record, path: Path) 
     record.wait()
 
 
-def test_while_one_batch_is_delivered_the_next_is_stored(path: Path) -> None:
-    stored_meanwhile = []
+def test_the_next_batch_is_stored_when_the_last_one_is_sent(record: Record, path: Path) -> None:
+    """Both at once would take longer: sending lets go of the interpreter for each client."""
 
-    def deliver(batch: Batch) -> None:
-        """Block on the first batch until the other thread has stored the second."""
-        if posts_of(batch)[0].text == "first":
-            end = time.monotonic() + 20
-            while count() < 2 and time.monotonic() < end:
-                time.sleep(0.001)  # unpatched: nothing else runs in this thread
-            stored_meanwhile.append(count())
-
-    def count() -> int:
+    def stored() -> int:
         with other_program(path) as db:
             (posts,) = db.execute("SELECT count(*) FROM posts").fetchone()
         return int(posts)
 
-    timeline = SqliteTimeline(deliver, str(path))
-    timeline.start()
-    with other_program(path) as db:
-        db.execute("BEGIN IMMEDIATE")
-        timeline.append(say("first"))
-        while timeline._submitted:
-            gevent.sleep(0)
-        timeline.append(say("second"))
-        db.execute("ROLLBACK")
-    timeline.close(10)
-    assert stored_meanwhile == [2]
+    sending, sent = Event(), Event()
+
+    def wait_sent(_: float) -> None:
+        sending.set()
+        assert sent.wait(20)
+
+    record.timeline.wait_sent = wait_sent
+    record.timeline.append(say("first"))
+    record.wait()
+    assert sending.wait(20)
+    for text in ("second", "third"):
+        record.timeline.append(say(text))
+        gevent.idle()
+    assert stored() == 1
+    sent.set()
+    assert [post.text for post in posts_of(record.wait())] == ["second", "third"]
 
 
 # Older files

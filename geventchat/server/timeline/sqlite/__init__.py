@@ -2,7 +2,8 @@
 
 Two native threads do all disk work, so the disk never blocks the hub: one stores, one reads pages
 for clients that resume from further back than the cache, so that many of them do not delay commits.
-While one batch is being delivered the next is already being stored.
+Nothing is stored while much is sent, for a moment: both would take longer, and fewer messages would
+share a commit.
 """
 
 import logging
@@ -45,6 +46,8 @@ RECENT_BYTES: Final = 16 << 20
 _STEP_SECONDS: Final = 0.02
 """Pause between two steps of trimming."""
 _MAINTENANCE_SECONDS: Final = 1.0
+_SENDING_SECONDS: Final = 0.005
+"""How long the next turn waits while the last one is sent: somebody in another room waits, too."""
 _DISK_SECONDS: Final = 30
 """Timeout for loading a page or a room."""
 
@@ -237,20 +240,14 @@ class SqliteTimeline(Timeline):
         return stored
 
     def _take_turns(self) -> None:
-        stored: Batch | None = None
-        while True:
-            if stored is not None and not self._submitted:
-                self._deliver(stored)
-                stored = None
-            taken = self._take_submitted()
-            if not taken:
-                return
+        while taken := self._take_submitted():
             began = time.perf_counter()
-            storing = self._writer_thread.spawn(self._store.store, taken)
-            if stored is not None:
-                self._deliver(stored)
-            stored = self._finish_turn(storing.get(), taken)
+            outcome = self._writer_thread.run(self._store.store, taken)
+            batch = self._finish_turn(outcome, taken)
             self.store_times.observe(time.perf_counter() - began)
+            self._deliver(batch)
+            # Beside sending, which lets go of the interpreter for each client, both take longer.
+            self.wait_sent(_SENDING_SECONDS)
 
     def _check_file(self) -> None:
         """Complete the check of a file that was too large to check at the start."""
