@@ -33,5 +33,11 @@ def test_a_program_cannot_be_taken_for_a_person(
     expect(mark.and_(ann.page.locator("small"))).to_be_visible()
     expect(ann.article("of a person").locator("small")).to_have_count(0)
     expect(ann.article("build is red")).to_have_class(re.compile("grouped"))
+    red = ann.article("build is red")
+    red.hover()
+    before = [each.bounding_box() for each in red.locator("header > :not(.author)").all()]
+    text = red.locator(".text").bounding_box()
+    assert text is not None
+    assert all(box is None or box["x"] + box["width"] <= text["x"] for box in before)
     ann.article("build is green").get_by_role("button", name="Message menu").click()
     expect(ann.page.get_by_role("menuitem")).to_have_text(["Copy text", "Ignore"])
