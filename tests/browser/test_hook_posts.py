@@ -36,8 +36,8 @@ def test_a_program_cannot_be_taken_for_a_person(
     red = ann.article("build is red")
     red.hover()
     before = [each.bounding_box() for each in red.locator("header > :not(.author)").all()]
-    text = red.locator(".text").bounding_box()
-    assert text is not None
-    assert all(box is None or box["x"] + box["width"] <= text["x"] for box in before)
+    words = red.locator(".text").bounding_box()
+    assert words is not None
+    assert all(box is None or box["x"] + box["width"] <= words["x"] for box in before)
     ann.article("build is green").get_by_role("button", name="Message menu").click()
     expect(ann.page.get_by_role("menuitem")).to_have_text(["Copy text", "Ignore"])
