@@ -23,6 +23,7 @@ from geventchat.config import Limits
 from geventchat.protocol.events import Edited, ListedRoom, Post, Topic
 from geventchat.server.histogram import Histogram
 from geventchat.server.timeline.changes import Change, Refusal
+from geventchat.server.timeline.gathering import ENOUGH, Gathering
 from geventchat.server.timeline.nodes import Alone, Nodes
 from geventchat.server.timeline.submission import Behind, Kind, RecordChange, Submission
 
@@ -83,6 +84,7 @@ class Timeline(ABC):
         self._on_batch = deliver
         self._submitted: list[Submission] = []
         self._wake = Event()
+        self._gathering = Gathering()
         self._closing = False
         self.epoch_changed: Callable[[], None] = lambda: None
         """Called when `epoch`, and all positions, have changed while running. Never waits."""
@@ -113,11 +115,12 @@ class Timeline(ABC):
 
     def append(self, submission: Submission) -> None:
         """Queue a submission for the next turn; `deliver` gets its verdict. Never waits."""
-        if not self._submitted:
+        self._submitted.append(submission)
+        count = len(self._submitted)
+        if count == 1 or count == ENOUGH:
             # The event switches to the turns only after every reader that is readable now has run,
             # so one turn takes the submissions of them all.
             self._wake.set()
-        self._submitted.append(submission)
 
     def close(self, seconds: float) -> bool:
         """Store and deliver all appended submissions, then end; return whether it was in time.
@@ -276,7 +279,12 @@ class Timeline(ABC):
         while not self._submitted and not self._closing:
             self._wake.clear()
             self._wake.wait()
+        seconds = self._gathering.seconds
+        if seconds and len(self._submitted) < ENOUGH and not self._closing:
+            self._wake.clear()
+            self._wake.wait(seconds)
         taken, self._submitted = self._submitted, []
+        self._gathering.begin(len(taken))
         return taken
 
     def _deliver(self, batch: Batch) -> None:
