@@ -58,29 +58,49 @@ _WORKERS = "two workers on Redis"
 """The same with `--workers 2`, both on the server's core: what each message costs, not how many."""
 _BY_WEB = {_WEB: "-proto ws"}
 
+_BESIDE = {"redis": "-proto redis", "limit": "-proto plain"}
+"""What servers that are no chat speak."""
+
 BARS = {
     "plain-100": Bar("-proto plain -n 1000 -s 100 -r 100 -d 5", ("limit", "sqlite", "memory")),
     "plain-10000": Bar("-proto plain -n 1000 -s 100 -r 10000 -d 5", ("limit", "sqlite", "memory")),
     "rich-100": Bar("-proto rich -n 1000 -s 100 -r 100 -d 5", ("sqlite", "memory")),
-    "rich-1000": Bar("-proto rich -n 1000 -s 100 -r 1000 -d 5", ("sqlite", "memory")),
+    "rich-1000": Bar(
+        "-proto rich -n 1000 -s 100 -r 1000 -d 5", ("sqlite", "memory", "redis"), by_server=_BESIDE
+    ),
     "rich-4000": Bar("-proto rich -n 1000 -s 100 -r 4000 -d 5", ("sqlite", _ENGINE)),
     "rich-10000": Bar("-proto rich -n 1000 -s 100 -r 10000 -d 5", ("sqlite", "memory")),
+    "talkers-10000": Bar(
+        "-proto rich -n 1000 -s 1000 -r 10000 -d 5",
+        ("limit", "sqlite", "memory"),
+        by_server=_BESIDE,
+    ),
     "web-1000": Bar(
         "-proto rich -n 1000 -s 100 -r 1000 -d 5", ("sqlite", _WEB), aside=True, by_server=_BY_WEB
     ),
     "rooms-20000": Bar(
         "-proto rich -n 2000 -rooms 200 -s 2000 -r 20000 -d 5",
-        ("memory", "redis"),
-        by_server={"redis": "-proto redis"},
+        ("memory", "sqlite", "redis"),
+        by_server=_BESIDE,
+    ),
+    "rooms-5000": Bar(
+        "-proto rich -n 2000 -rooms 200 -s 2000 -r 5000 -d 5",
+        ("sqlite", "redis"),
+        by_server=_BESIDE,
     ),
     "rooms-2500": Bar("-proto rich -n 2000 -rooms 200 -s 2000 -r 2500 -d 5", ("sqlite", _ENGINE)),
     "small-10000": Bar(
         "-proto rich -n 10 -s 10 -r 10000 -d 5",
         ("limit", "memory", "sqlite", _ENGINE, "redis"),
-        by_server={"redis": "-proto redis", "limit": "-proto plain"},
+        by_server=_BESIDE,
     ),
     "huge-500": Bar("-proto rich -n 10000 -s 100 -r 500 -d 8", ("sqlite",), aside=True),
     "sixteen-500": Bar("-proto rich -n 4000 -rooms 16 -s 160 -r 500 -d 8", ("sqlite",), aside=True),
+    # A million deliveries a second in rooms of 1,000 and 10,000; in smaller ones as many as arrive.
+    "growth-10": Bar("-proto rich -n 2000 -rooms 200 -s 2000 -r 15000 -d 5", ("sqlite",)),
+    "growth-100": Bar("-proto rich -n 2000 -rooms 20 -s 2000 -r 10000 -d 5", ("sqlite",)),
+    "growth-1000": Bar("-proto rich -n 2000 -rooms 2 -s 2000 -r 1000 -d 5", ("sqlite",)),
+    "growth-10000": Bar("-proto rich -n 10000 -s 10000 -r 100 -d 5", ("sqlite",)),
     "idle-plain": Bar("-proto plain -n 5000 -s 1 -r 1 -d 1 -idle 10", ("sqlite",)),
     "idle-rich": Bar(
         "-proto rich -n 5000 -s 1 -r 1 -d 1 -idle 10", ("sqlite", _WEB), by_server=_BY_WEB
