@@ -58,6 +58,9 @@ class CountedFraming:
                 self.skipped += 1
                 self._replies += PONG
 
+    def single(self, data: bytes) -> bytes:
+        return b""
+
     def release(self) -> Iterator[bytes]:
         raise AssertionError("nothing was held")
 

@@ -43,6 +43,7 @@ class FakeLink:
         self.begun = 0.0
         self.listening = False
         self.pace: TokenBucket | None = None
+        self.at_once: Callable[[bytes], bool] | None = None
         self._sending = False
         self._changed = Event()
         self._said: SimpleQueue[bytes | None] = SimpleQueue()

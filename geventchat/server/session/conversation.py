@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from types import MethodType
 from typing import Final
 
 from geventchat.protocol import events, frames, names, requests
@@ -46,11 +47,30 @@ def converse(session: Session) -> None:
                 _report(session, error)
             del frame  # or an idle client would keep it in memory
             take = _take_rich if session.form.rich else _take_plain
+            if session.link.at_once is None:
+                session.link.at_once = MethodType(_take_at_once, session)
             session.yield_if_due()
         if session.link.begun and not session.rich and not session.draining:
             session.put(frames.notice(f"The last message was not passed on. {frames.NULL_HINT}"))
     except ProtocolError as error:  # one after which the link gives no more frames
         raise Ending(replace(error.reason or PROTOCOL, text=error.text)) from None
+
+
+def _take_at_once(session: Session, frame: bytes) -> bool:
+    """Take a message, if it is one and cannot wait; return whether it was taken. Never waits."""
+    if session.ending is not None or session.near_limit:
+        return False
+    try:
+        if not session.form.rich:
+            _take_plain(session, frame)
+            return True
+        request = requests.decode(frame)
+    except (ProtocolError, Ending):  # nothing was done; the reader finds the same
+        return False
+    if type(request) is not requests.Say:
+        return False
+    _answer(session, request)
+    return True
 
 
 def _take_first(session: Session, frame: bytes) -> None:
@@ -98,7 +118,10 @@ def _take_plain(session: Session, frame: bytes) -> None:
 
 
 def _take_rich(session: Session, frame: bytes) -> None:
-    request = requests.decode(frame)
+    _answer(session, requests.decode(frame))
+
+
+def _answer(session: Session, request: requests.AnyRequest) -> None:
     try:
         handlers.answer(session, request)
     except Refused as refusal:

@@ -322,6 +322,11 @@ class Session(Timeouts):
         if self._unacknowledged >= _MOST_UNACKNOWLEDGED:
             self.wait_acknowledged()
 
+    @property
+    def near_limit(self) -> bool:
+        """Whether one more submission may have to wait for verdicts."""
+        return self._unacknowledged >= _MOST_UNACKNOWLEDGED - 1
+
     def acknowledged(self) -> None:
         """Count the verdict on one submission. Never waits."""
         self._unacknowledged -= 1

@@ -50,6 +50,11 @@ class Link(Protocol):
     """How quickly the client may speak; None: without a limit."""
     listening: bool
     """Whether the session waits for the client, and not the client for the session."""
+    at_once: Callable[[bytes], bool] | None
+    """Takes a frame while `frames` waits, unless that may have to wait; returns whether it did.
+
+    Called in the event loop's own greenlet. None: `frames` yields all.
+    """
 
     @property
     def peer(self) -> str:
@@ -196,6 +201,12 @@ class Framing(Protocol):
         """Yield the frames that these bytes complete, and `b""` where others may have their turn.
 
         Raises ProtocolError with the reason that ends the connection.
+        """
+
+    def single(self, data: bytes) -> bytes:
+        """Return the frame that these bytes are, no more and no less; nothing if they are not.
+
+        Then they count as fed. May return nothing for any bytes.
         """
 
     def release(self) -> Iterator[bytes]:

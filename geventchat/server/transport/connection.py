@@ -8,6 +8,7 @@ from typing import Final
 
 import gevent
 from gevent.event import Event
+from gevent.hub import Waiter
 
 from geventchat.protocol.errors import IDLE, PROTOCOL, ProtocolError, Reason
 from geventchat.protocol.names import endpoint
@@ -31,7 +32,7 @@ class Connection:
 
     __slots__ = (
         "_draining", "_framing", "_opened", "_paused", "_port", "_woken", "address", "anonymous",
-        "begun", "door", "forwards", "heard", "listening", "pace", "sink", "visited",
+        "at_once", "begun", "door", "forwards", "heard", "listening", "pace", "sink", "visited",
     )  # fmt: skip
 
     def __init__(self, stream: Stream, framing: Framing, client: Client, door: str) -> None:
@@ -44,6 +45,7 @@ class Connection:
         self.begun = 0.0
         self.listening = False
         self.pace: TokenBucket | None = None
+        self.at_once: Callable[[bytes], bool] | None = None
         self._opened = False
         self._draining = False
         self._woken = False
@@ -81,23 +83,19 @@ class Connection:
             self.sink.open(self._framing.misplaced)
 
     def frames(self, outbox: Outbox) -> Iterator[bytes]:
-        stream, framing, hub = self.sink, self._framing, gevent.get_hub()
-        readable = stream.readable
+        stream, framing = self.sink, self._framing
         here = stream.unread() > 0  # what came with the end of a handshake wakes nobody
         while True:
             while self._woken:  # again while it does what it was woken for
                 self._woken = False
                 yield b""
+            data = frame = b""  # an idle client would keep its last message in memory
             if self._draining:
                 gevent.sleep(1e-9)  # the session does so between frames; null bytes make none
-            elif not here and not stream.ended:
-                data = frame = b""  # an idle client would keep its last message in memory
-                self.listening = True
-                hub.wait(readable)
-                self.listening = False
-            here = False
+                here = True
+            unread, here = here or stream.ended, False
             try:
-                data = stream.recv()
+                data = stream.recv() if unread else self._wait()
             except BlockingIOError:
                 if self._draining:
                     return
@@ -220,6 +218,47 @@ class Connection:
         except OSError as error:
             raise PagesOnly(str(error)) from None
         return time.monotonic() + seconds
+
+    def _wait(self) -> bytes:
+        """Wait for bytes that cannot be taken at once; nothing at the end. Raises OSError."""
+        waiter: Waiter[bytes] = Waiter()
+        readable = self.sink.readable
+        readable.start(self._arrived, waiter)
+        self.listening = True
+        try:
+            return waiter.get()
+        finally:
+            self.listening = False
+            readable.stop()
+
+    def _arrived(self, waiter: "Waiter[bytes]") -> None:
+        """Read, and have the reader go on unless it was a frame that is taken at once.
+
+        Runs in the event loop's own greenlet: most messages take no switch.
+        """
+        try:
+            data = self.sink.recv()
+            taken = self._take_at_once(data)
+        except BaseException as error:  # the reader's to handle
+            waiter.throw(error)
+            return
+        if not taken:
+            waiter.switch(data)
+
+    def _take_at_once(self, data: bytes) -> bool:
+        """Have the session take what was read, if it is one frame that cannot wait."""
+        now, pace = time.monotonic(), self.pace
+        if self.at_once is None or self._woken or self._draining or self.sink.ended:
+            return False
+        if pace is not None and pace.empty(now):
+            return False
+        frame = self._framing.single(data)
+        if not frame or not self.at_once(frame):
+            return False
+        if pace is not None:
+            pace.take(1 + len(frame) // _TOKEN_BYTES, now)
+        self.heard = now
+        return True
 
     def _put_aside(self, outbox: Outbox, left: int) -> None:
         """Count and answer what is nothing for the session."""

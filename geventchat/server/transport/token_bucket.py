@@ -31,6 +31,10 @@ class TokenBucket:
         """Continue from another bucket of the same client."""
         self._full = max(self._full, other._full)
 
+    def empty(self, now: float) -> bool:
+        """Return whether there is no token now, by the monotonic time."""
+        return self._full - now > self._spare
+
     def take(self, tokens: int, now: float) -> float:
         """Take tokens; return the seconds to pause first if there is none yet.
 

@@ -107,6 +107,9 @@ class WebFraming:
             if self.ended:
                 return
 
+    def single(self, data: bytes) -> bytes:
+        return b"" if self._messages is None else self._messages.single(data)
+
     def release(self) -> Iterator[bytes]:
         return iter(())
 

@@ -78,6 +78,54 @@ def test_the_clock_of_an_incomplete_frame_runs_from_its_first_bytes(ends: Ends) 
     assert ends.heard == [b"one", b"two"]
 
 
+def test_a_frame_that_came_alone_may_be_taken_without_the_reader(stream: str) -> None:
+    with ends_of(stream, "null") as ends:
+        ends.shake_hands()
+        ends.read()
+        ends.say(ends.encode(b"first"))
+        pace = ends.link.pace = Tokens(0)
+        taken: list[bytes] = []
+        ends.link.at_once = lambda frame: frame != b"wait" and not taken.append(frame)  # type: ignore[func-returns-value]
+        ends.say(ends.encode(b"one"))
+        assert (taken, ends.heard) == ([b"one"], [b"first"])
+        assert pace.taken == [1]
+        ends.say(ends.encode(b"wait"))
+        ends.say(ends.encode(b"two", b"at a time"))
+        ends.say(b"in ")
+        ends.say(b"pieces\0")
+        ends.say(ends.encode(b"three"))
+        assert taken == [b"one", b"three"]
+        assert ends.heard == [b"first", b"wait", b"two", b"at a time", b"in pieces"]
+
+
+def test_what_a_bug_raises_in_a_frame_taken_at_once_ends_the_reader(stream: str) -> None:
+    with ends_of(stream, "null") as ends:
+        ends.shake_hands()
+        ends.read()
+        ends.say(ends.encode(b"first"))
+        ends.link.at_once = lambda frame: 1 / 0 > 0
+        ends.peer.sendall(ends.encode(b"one"))
+        with pytest.raises(ZeroDivisionError):
+            ends.ended()
+
+
+def test_a_client_without_a_token_is_left_to_the_reader() -> None:
+    with ends_of("tcp", "null") as ends:
+        ends.read()
+        ends.say(ends.encode(b"first"))
+        ends.link.at_once = lambda frame: True
+        ends.link.pace = TokenBucket(Limits(messages_per_second=1, messages_at_once=2), Counter())
+        ends.say(ends.encode(b"one"))
+        ends.say(ends.encode(b"two"))
+        assert ends.heard == [b"first"]
+        ends.peer.sendall(ends.encode(b"three"))
+        with gevent.Timeout(20):
+            while ends.link.listening:
+                gevent.sleep(1e-9)
+        ends.link.drain()
+        assert ends.ended() == [b"first", b"three"]
+
+
 def test_what_was_sent_before_a_drain_is_still_yielded(ends: Ends) -> None:
     ends.read()
     ends.say(ends.encode(b"one"))

@@ -51,6 +51,25 @@ def test_where_the_first_bytes_are_cut_changes_nothing(data: bytes, points: list
     assert outcome(pieces) == outcome([data] if data else [])
 
 
+@given(st.lists(st.sampled_from([b"a", b"bc", b"\0", b"d\0", b"e\0f", b"g\0\0"]), max_size=90))
+def test_a_frame_that_is_taken_alone_is_the_same(pieces: list[bytes]) -> None:
+    framing, other = NullFraming(LIMIT, WAYS), NullFraming(LIMIT, WAYS)
+    for piece in pieces:
+        alone = framing.single(piece)
+        frames = [alone] if alone else list(framing.feed(piece))
+        assert frames == list(other.feed(piece))
+        assert framing.begun == other.begun
+
+
+def test_first_bytes_and_frames_over_the_limit_are_not_taken_alone() -> None:
+    framing = NullFraming(LIMIT, WAYS)
+    assert framing.single(b"first\0") == b""
+    assert list(framing.feed(b"first\0")) == [b"first"]
+    assert framing.single(b"x" * LIMIT + b"\0") == b"x" * LIMIT
+    assert framing.single(b"x" * (LIMIT + 1) + b"\0") == b""
+    assert framing.single(b"") == framing.single(b"\0") == b""
+
+
 @given(first_bytes())
 def test_what_is_no_other_protocol_comes_out_as_its_frames(data: bytes) -> None:
     if frames.stranger(data) is None:

@@ -1,6 +1,6 @@
 """The framing of the web door: however bytes are cut, the same comes out, as the RFC has it."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 import pytest
@@ -59,11 +59,14 @@ class Outcome(NamedTuple):
     """The Close that the server sends."""
 
 
-def outcome(pieces: list[bytes]) -> Outcome:
-    """Feed these pieces, until one ends the connection."""
+def outcome(pieces: list[bytes], *, single: bool = False) -> Outcome:
+    """Feed these pieces, until one ends the connection; those that can be taken as `single` not."""
     web, messages, pong, reason = framing(), [], b"", None
     try:
         for piece in pieces:
+            if single and (message := web.single(piece)):
+                messages.append(message)
+                continue
             for message in web.feed(piece):
                 if message:
                     messages.append(message)
@@ -177,6 +180,25 @@ def test_any_first_bytes_are_answered_or_wait_for_more(data: bytes, points: list
     except ProtocolError:
         assert web.farewell(QUIT).startswith((b"HTTP/1.1 4", b"* geventchat: This port speaks "))
         assert web.end(QUIT) == b""
+
+
+@given(st.lists(st.one_of(streams(), st.builds(frame, st.just(TEXT), CONTENTS))))
+def test_a_frame_that_is_taken_alone_gives_the_same_message(pieces: list[bytes]) -> None:
+    assert outcome(pieces, single=True) == outcome(pieces)
+
+
+@pytest.mark.parametrize("size", [2, 124, 125, 126, 127, 128, LIMIT])
+def test_only_a_whole_text_frame_and_nothing_else_is_taken_alone(size: int) -> None:
+    data = frame(TEXT, b"x" * size)
+    assert framing().single(data) == b"x" * size
+    for other in (data[:-1], data + b"x", b"", data[:2], frame(PING), frame(BINARY, b"x" * size)):
+        assert framing().single(other) == b""
+    for at, bit in product(range(len(data) - size - 4), range(8)):  # of the head
+        other = data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]
+        assert framing().single(other) == b""
+    begun = framing()
+    assert list(begun.feed(data[:1])) == []
+    assert begun.single(data) == b""
 
 
 def test_a_frame_that_is_not_complete_is_begun() -> None:
