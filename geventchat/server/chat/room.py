@@ -143,16 +143,16 @@ class Room:
         A post or change is not if the room was opened after it was stored: `position` or `change`
         then covers it.
         """
-        if isinstance(entry, Topic):
-            self.topic, self.topic_by = entry.topic, entry.by
-        elif not isinstance(entry, Post):
-            if entry.change <= self.newest_change:
+        if isinstance(entry, Post):
+            if entry.position <= self.newest:
                 return False
-            self.newest_change = entry.change
-        elif entry.position <= self.newest:
+            self.newest = entry.position
+        elif isinstance(entry, Topic):
+            self.topic, self.topic_by = entry.topic, entry.by
+        elif entry.change <= self.newest_change:
             return False
         else:
-            self.newest = entry.position
+            self.newest_change = entry.change
         self.pending.append((entry, pending))
         return True
 
@@ -222,7 +222,7 @@ class Room:
         taken = posts = 0
         position = self.position
         for entry, _ in self.pending:
-            size += _topic_size(entry) if isinstance(entry, Topic) else size_of(entry)
+            size += size_of(entry) if isinstance(entry, Post) else _size(entry)
             if size > TURN_BYTES and (taken or taken_events):
                 break
             taken += 1
@@ -248,7 +248,8 @@ class Room:
     def end_turn(self, turn: Turn) -> None:
         """Finish a turn that has reached every live member."""
         self.turn = None
-        self.change = max(self.change, turn.change)
+        if turn.change:
+            self.change = max(self.change, turn.change)
         if turn.posts:
             self.position = turn.position
             self._rate = self.rate(turn.began) + turn.posts / _RATE_SECONDS
@@ -301,5 +302,7 @@ def gone(answer: Topic | events.Edited | events.Redacted) -> events.Error:
     return events.Error(code="not_joined", text=text, room=answer.room, id=answer.id)
 
 
-def _topic_size(topic: Topic) -> int:
-    return _EVENT_BYTES + 6 * len(topic.topic)  # JSON may spell a character in six
+def _size(entry: Topic | events.Edited | events.Redacted) -> int:
+    if isinstance(entry, Topic):
+        return _EVENT_BYTES + 6 * len(entry.topic)  # JSON may spell a character in six
+    return size_of(entry)

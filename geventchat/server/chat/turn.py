@@ -193,10 +193,7 @@ class _Encoded:
                 own.setdefault(exclude, []).append((start, end, b""))
             start = end
         for entry, pending in turn.entries:
-            if isinstance(entry, Topic) and entry is not turn.topic:
-                continue
             part = encode(entry)
-            parts.append(part)
             end = start + len(part)
             asked = pending if pending is not None and pending.author.form is form else None
             if isinstance(entry, Post):
@@ -204,6 +201,8 @@ class _Encoded:
                 if asked is not None and not rich:
                     own.setdefault(asked.author, []).append((start, end, b""))
             elif isinstance(entry, Topic):
+                if entry is not turn.topic:
+                    continue
                 if rich:
                     self._answer(form, turn, start, end)
             else:
@@ -211,6 +210,7 @@ class _Encoded:
                 if asked is not None:
                     answer = encode(replace(entry, id=asked.request_id))
                     own.setdefault(asked.author, []).append((start, end, answer))
+            parts.append(part)
             start = end
         self.blob = b"".join(parts)
 
