@@ -5,7 +5,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -96,8 +96,10 @@ class EngineStore(Store):
         return engine
 
     def _file(self) -> bytes:
-        files = (self._engine.folder / "appendonlydir").iterdir()
-        return b"".join(path.read_bytes() for path in sorted(files))
+        while True:
+            files = (self._engine.folder / "appendonlydir").iterdir()
+            with suppress(FileNotFoundError):  # it was just written anew, into others
+                return b"".join(path.read_bytes() for path in sorted(files))
 
     # Faults of the engine
 
@@ -159,8 +161,10 @@ class EngineStore(Store):
 
     def _delay_some(self, name: str, scene: Scene) -> None:
         """Delay the answers to one command; sometimes while all clients come back."""
-        self._proxy(scene).do("delay", scene.dice.uniform(0.1, 0.5), name)
-        if scene.dice.random() < 0.5:
+        restarts = scene.dice.random() < 0.5
+        # One answer after the other is late, and a start needs a hundred of them.
+        self._proxy(scene).do("delay", scene.dice.uniform(0.1, 0.2 if restarts else 0.5), name)
+        if restarts:
             scene.server.kill()
             scene.server.start()
         time.sleep(scene.dice.uniform(0.5, 2.0))
