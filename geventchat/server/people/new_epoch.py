@@ -22,7 +22,7 @@ from geventchat.server.people.marks import COUNTED
 from geventchat.server.people.people import People
 from geventchat.server.people.private import PRIVATE
 from geventchat.server.people.records import Kept, decoded, encoded
-from geventchat.server.timeline import Timeline
+from geventchat.server.timeline import Behind, Timeline
 
 KINDS: Final = ACCOUNT, LOGIN, PRIVATE, MEMBERSHIP, HOOK, COUNTED
 """The kinds of records, those that others refer to first."""
@@ -93,7 +93,7 @@ def adopt(people: People, timeline: Timeline, reread: Callable[[], None]) -> Non
                 _find_newest(people, timeline)
                 people.catch_up()
                 return
-        except Refused:
+        except (Refused, Behind):
             pass
         gevent.sleep(_RETRY_SECONDS)
 
@@ -115,8 +115,9 @@ def _adopt_records(
         nodes.adopted(epoch)
         return True
     own = _Said(nodes.name, _Knew(epoch, nodes.knew))
-    if stored.get(nodes.name) != encoded(own.value()):
-        people.save(own)
+    if stored.get(nodes.name) != (place := encoded(own.value())):
+        # Not with what else is to be written: that may have to wait until the epoch is adopted.
+        timeline.keep([(*own.record, place)])
     knew = {nodes.name: nodes.knew}
     for node, value in stored.items():
         if (said := decoded(_Knew, value)).epoch == epoch:

@@ -1,15 +1,18 @@
 """When a new epoch begins, one node has the store hold what it has in memory, and others follow."""
 
+from collections.abc import Sequence
+
 import gevent
 import pytest
 
 from geventchat.protocol import requests
 from geventchat.protocol.errors import ACCOUNT
-from geventchat.server.people import new_epoch
+from geventchat.server.people import new_epoch, records
 from geventchat.server.people.account import ACCOUNT as ACCOUNT_RECORD
 from geventchat.server.people.account import MEMBERSHIP
 from geventchat.server.people.new_epoch import adopt
 from geventchat.server.people.records import encoded
+from geventchat.server.timeline import Behind, RecordChange
 from tests.server.chat.test_followed import state
 from tests.server.two_nodes import Node, Paired, two_nodes
 
@@ -90,6 +93,35 @@ def test_a_node_that_had_heard_less_does_not_decide_what_is_lost(
     assert anna.removed
     assert state(one) == state(other)
     assert not any(kind == "epoch" and number != "adopted" for kind, number in one.store)
+
+
+def test_what_is_to_be_written_meanwhile_keeps_no_node_from_adopting_the_epoch(
+    nodes: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others have written it since the epoch began, which is not known before it is adopted."""
+    anna = nodes[0].account("Anna")
+    begin(nodes)
+    for node in nodes:
+        write_nothing_else_before_adopting(node, monkeypatch)
+        node.people.records.note(node.same(anna))
+    gevent.joinall([adopting(node) for node in nodes], timeout=_SECONDS, raise_error=True)
+    for node in nodes:
+        node.people.records.settled()
+
+
+def write_nothing_else_before_adopting(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse as behind what a node writes, but for records of the epoch, until it is adopted."""
+    keep, adopted = node.timeline.keep, list[str]()
+
+    def keep_if_adopted(changes: Sequence[RecordChange]) -> None:
+        if not adopted and any(kind != "epoch" for kind, _, _ in changes):
+            raise Behind
+        keep(changes)
+
+    monkeypatch.setattr(records, "_RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(node.timeline, "keep", keep_if_adopted)
+    monkeypatch.setattr(node.people.records, "_keep", keep_if_adopted)
+    monkeypatch.setattr(node.timeline.nodes, "adopted", adopted.append)
 
 
 def test_what_the_store_has_is_followed_when_it_is_read_again(nodes: tuple[Node, Node]) -> None:
