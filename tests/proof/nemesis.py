@@ -1,6 +1,7 @@
 """Injects faults into a server under load: kills, pauses, and what can happen to its store."""
 
 import json
+import os
 import random
 import signal
 import time
@@ -31,6 +32,8 @@ _COMPARED_SECONDS: Final = 3.0
 """After so long all nodes have found in an engine that was restarted what they know."""
 _HELD_SECONDS: Final = 9.0
 """After so long nobody is listed any more who was lost, on a node that has ended either."""
+_STARTS: Final = 4
+"""How often a server is started that ends since its engine does not answer, as by systemd."""
 _PROBED: Final = 0.5
 """The share of rounds after which it is waited until the server stores and delivers again."""
 
@@ -233,6 +236,9 @@ def _revive(scene: Scene, faults: Counter[str]) -> None:
             faults["node taken for dead"] += 1
         else:
             scene.note("deaf", f"the server ended by itself with exit code {node.exit_code}")
-        node.start()
+        for _ in range(_STARTS):
+            node.start()
+            if node.exit_code != os.EX_TEMPFAIL:
+                break
         if not node.runs():
             raise Failed(f"the server does not start: exit code {node.exit_code}")
