@@ -31,12 +31,13 @@ def is_utf16(head: bytes) -> bool:
         text = pairs.decode(encoding, errors="replace")
         if "\0" in text:
             continue
-        if 2 * high.count(0) > len(high) or ("\n" in text and not _is_utf8(head)):
+        if 2 * high.count(0) > len(high) or ("\n" in text and not is_utf8(head)):
             return True
     return False
 
 
-def _is_utf8(data: bytes) -> bool:
+def is_utf8(data: bytes) -> bool:
+    """Return whether bytes are text in UTF-8. Never waits."""
     try:
         data.decode()
     except UnicodeDecodeError:

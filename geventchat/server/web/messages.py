@@ -23,6 +23,7 @@ from geventchat.protocol.errors import (
     ProtocolError,
     Reason,
 )
+from geventchat.protocol.text import is_utf8
 from geventchat.protocol.websocket import CLOSE_CODES, UNACCEPTED
 from geventchat.server.web.http import LOG
 
@@ -115,7 +116,7 @@ class Messages:
         if size != len(data) - start or size > self._frame_bytes:
             return b""
         text = apply_mask(data[start:], data[start - 4 : start])
-        return text if _is_utf8(text) else b""
+        return text if is_utf8(text) else b""
 
     def reply(self) -> bytes:
         """Take the answer that is due to a Ping, if one is."""
@@ -218,11 +219,3 @@ class _Fragments:
         self._decoder.decode(data, last)
         self.text += data
         self.count += 1
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

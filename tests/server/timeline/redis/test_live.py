@@ -98,7 +98,7 @@ def held(talker: Talker, monkeypatch: pytest.MonkeyPatch) -> tuple[Event, Event]
 def test_what_a_node_says_is_heard_after_what_it_had_heard_of_the_feed(
     engine: RunningEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So nobody is seen to leave before what they said is there."""
+    """So a leave comes after the posts of whoever left."""
     monkeypatch.setattr(live, "_FEED_SECONDS", 30.0)
     with talkers_on(engine.url, 2) as (ann, bob):
         hears(bob, ann, {})
