@@ -2,13 +2,12 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import gevent
 
 from geventchat.server.timeline import Batch
-from geventchat.server.timeline import redis as package
 from geventchat.server.timeline.redis import life, retention, storing
 from geventchat.server.timeline.redis import turn as turns
 from geventchat.server.timeline.redis.beating import Beating
@@ -40,7 +39,7 @@ def deliver_from_the_answer() -> None:
 def retry_without_the_number() -> None:
     """Give a turn that is sent again another number."""
     attempts: Counter[int] = Counter()
-    real_run, real_by = Writer.run, life.by
+    real_run, real_heard = Writer.run, Storing.heard
 
     def run(self: Writer, script: Script, *arguments: Any) -> Any:
         if script.name == "turn":
@@ -49,12 +48,11 @@ def retry_without_the_number() -> None:
             attempts[number] += 1
         return real_run(self, script, *arguments)
 
-    def by(fields: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
-        node, number = real_by(fields)
-        return node, b"%d" % (int(number) // 1_000) if number else b""
+    def heard(self: Storing, number: int) -> Any:
+        return real_heard(self, number // 1_000)
 
     Writer.run = run  # type: ignore[method-assign]
-    life.by = package.by = by  # type: ignore[attr-defined]
+    Storing.heard = heard  # type: ignore[method-assign]
 
 
 def do_not_beat() -> None:
