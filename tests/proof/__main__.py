@@ -108,7 +108,8 @@ def _prove(plan: Plan) -> int:
 def _catch_bugs(timeline: str, names: list[str], seed: int) -> int:
     missed = 0
     for name in names:
-        plan = Plan(clients=20, seed=seed, timeline=timeline, bug=name, **bugs.plan(name))
+        needs = {"clients": 20} | bugs.plan(name)
+        plan = Plan(seed=seed, timeline=timeline, bug=name, **needs)
         with tempfile.TemporaryDirectory() as folder:
             try:
                 found = check(run(plan, Path(folder))[0]).found

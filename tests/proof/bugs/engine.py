@@ -142,7 +142,8 @@ _NO_ANSWERS: Final = ("answers withheld", "answers lost")
 """Nor does the feed bring what was stored before it is judged without an answer."""
 NEEDS: Final[dict[Callable[[], None], dict[str, Any]]] = {
     deliver_from_the_answer: {"faults": ("feed late",), "rounds": 20},
-    retry_without_the_number: {"faults": _NO_ANSWERS, "rounds": 15},
+    # Only a plain client, one of each ten, says something that has no key.
+    retry_without_the_number: {"faults": _NO_ANSWERS, "rounds": 15, "clients": 60},
     do_not_beat: {"faults": ("scripts forgotten",), "nodes": 2, "rounds": 10},
     keep_the_life: {"lose": "stale"},
     trim_without_the_keys: {"keep": 20},
