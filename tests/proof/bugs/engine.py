@@ -138,16 +138,15 @@ CAUGHT_BY: Final[dict[Callable[[], None], tuple[str, ...]]] = {
     leave_remains_in_memory: ("remains",),
     leave_remains_in_the_file: ("remains",),
 }
-_NO_ANSWERS: Final = ("answers withheld", "answers lost")
-"""Nor does the feed bring what was stored before it is judged without an answer."""
+_LOST_ANSWERS: Final = ("answers lost",)
 NEEDS: Final[dict[Callable[[], None], dict[str, Any]]] = {
     deliver_from_the_answer: {"faults": ("feed late",), "rounds": 20},
     # Only a plain client, one of each ten, says something that has no key.
-    retry_without_the_number: {"faults": _NO_ANSWERS, "rounds": 15, "clients": 60},
+    retry_without_the_number: {"faults": _LOST_ANSWERS, "rounds": 15, "clients": 60},
     do_not_beat: {"faults": ("scripts forgotten",), "nodes": 2, "rounds": 10},
     keep_the_life: {"lose": "stale"},
     trim_without_the_keys: {"keep": 20},
-    deny_in_doubt: {"faults": _NO_ANSWERS, "rounds": 15},
+    deny_in_doubt: {"faults": _LOST_ANSWERS, "rounds": 15},
     send_two_turns: {"faults": ("engine killed", "engine's disk full"), "rounds": 12},
     leave_remains_in_memory: {"late_seconds": 60.0},
     leave_remains_in_the_file: {"late_seconds": 60.0},

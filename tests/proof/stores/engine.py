@@ -181,12 +181,13 @@ class EngineStore(Store):
             time.sleep(scene.dice.uniform(0.05, 0.5))
 
     def _lose_answers(self, scene: Scene) -> None:
-        """Sometimes what was stored does not come back by the feed before it is sent again."""
-        self._proxy(scene).do("delay", scene.dice.choice((0.0, 0.7)), "XREAD")
+        """Half of all times what was stored comes back by the feed only after it is sent again."""
+        late = scene.dice.random() < 0.5
+        self._proxy(scene).do("delay", 0.7 if late else 0.0, "XREAD")
         for _ in range(scene.dice.randrange(1, 5)):
-            name = scene.dice.choice(("EVALSHA", "EVALSHA", "XREAD", "INFO"))
-            silently = scene.dice.random() < 0.2
-            self._proxy(scene).do("lose_answer", name, scene.dice.randrange(1, 10), silently)
+            name = "EVALSHA" if late else scene.dice.choice(("EVALSHA", "EVALSHA", "XREAD", "INFO"))
+            nth = scene.dice.randrange(1, 3 if late else 10)
+            self._proxy(scene).do("lose_answer", name, nth, scene.dice.random() < 0.2)
             time.sleep(scene.dice.uniform(0.05, 0.5))
         self._proxy(scene).do("delay", 0.0, "XREAD")
 
