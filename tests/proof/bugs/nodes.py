@@ -70,8 +70,8 @@ CAUGHT_BY: Final[dict[Callable[[], None], tuple[str, ...]]] = {
 }
 NEEDS: Final[dict[Callable[[], None], dict[str, Any]]] = {
     forget_what_comes_while_a_room_opens: {"faults": ("scripts forgotten",), "rounds": 10},
-    # Two guests have to want a nick before a node has heard that another one gave it.
-    give_nicks_without_asking: {"faults": ("scripts late",), "rounds": 15, "clients": 60},
+    # Two guests have to have a nick for three seconds together.
+    give_nicks_without_asking: {"faults": ("scripts forgotten",), "rounds": 20, "clients": 40},
     keep_who_is_gone: {"rounds": 15, "at_random": 1.0},
     be_deaf_to_records: {"faults": ("scripts forgotten",), "rounds": 10},
     go_on_without_a_lease: {"faults": ("node paused",), "rounds": 3},
