@@ -79,6 +79,10 @@ class FakeLink:
     def drain(self) -> None:
         self._said.put(None)
 
+    @property
+    def offer(self) -> Callable[[bytes | memoryview], int]:
+        return self.try_send
+
     def try_send(self, data: bytes | memoryview) -> int:
         assert not self._sending, "offered while a send is going on"
         return self._take(data)

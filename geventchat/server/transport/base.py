@@ -112,7 +112,7 @@ class Link(Protocol):
 
 
 class Stream(Sink, Protocol):
-    """Bytes in both directions, over a socket that it owns. `try_send` and `send` are a Sink's."""
+    """Bytes in both directions, over a socket that it owns. `offer` and `send` are a Sink's."""
 
     readable: Any
     """The watcher to wait for before `recv`."""
@@ -120,6 +120,12 @@ class Stream(Sink, Protocol):
     @property
     def ended(self) -> bool:
         """Whether the client has ended its side though the socket need not become readable."""
+
+    def try_send(self, data: bytes | memoryview) -> int:
+        """Send what the socket takes at once; return the number of bytes. Never waits.
+
+        Raises OSError.
+        """
 
     def open(self, misplaced: Callable[[bytes], bytes]) -> None:
         """Shake hands. Waits without a limit. Raises OSError.

@@ -2,7 +2,7 @@
 
 Nothing here waits but `wait_for_room`, `drained` and `finish`. Four things must hold:
 
-1. `put` and `flush` never switch: rooms are being walked when they are called.
+1. `put`, `flush` and `send` never switch: rooms are being walked when they are called.
 2. Items leave in the order they were put, each whole, whoever sends them.
 3. At most one writer greenlet per socket, and only while the socket does not take what is put.
 4. The queue is bounded: above the limit the client is slow, and its session is ended.
@@ -32,10 +32,11 @@ _log = logging.getLogger(__name__)
 class Sink(Protocol):
     """The sending side of a link."""
 
-    def try_send(self, data: bytes | memoryview) -> int:
-        """Send what the socket takes at once; return the number of bytes. Never waits.
+    @property
+    def offer(self) -> Callable[[bytes | memoryview], int]:
+        """Sends what the socket takes at once; returns the number of bytes. Never waits.
 
-        Raises OSError.
+        Raises OSError, and BlockingIOError, or returns 0, if that is nothing.
         """
 
     def send(self, data: bytes | memoryview, seconds: float) -> None:
@@ -57,6 +58,7 @@ class Outbox:
         "_first",
         "_limit",
         "_link",
+        "_offer",
         "_queue",
         "_room",
         "_writer",
@@ -65,6 +67,7 @@ class Outbox:
 
     def __init__(self, link: Sink, limit: int, end: Callable[[Reason], None]) -> None:
         self._link = link
+        self._offer = link.offer  # most of what is sent takes no other way
         self._limit = limit
         self._end = end
         self.size = 0
@@ -107,8 +110,22 @@ class Outbox:
         cost = len(item) + ITEM_BYTES
         if self.size > cost:
             item, cost = self._join(item, cost)
+        self._send(item, cost)
+
+    def send(self, item: bytes | memoryview) -> None:
+        """Put whole frames and flush. Never waits."""
+        if self.size or self._closed:
+            self.put(item)
+            self.flush()
+        else:
+            self.size = cost = len(item) + ITEM_BYTES
+            self._send(item, cost)
+
+    def _send(self, item: bytes | memoryview, cost: int) -> None:
         try:
-            taken = self._link.try_send(item)
+            taken = self._offer(item)
+        except BlockingIOError:
+            taken = 0
         except OSError:
             self._break(LOST)
             return

@@ -39,6 +39,10 @@ class TcpStream:
     def recv(self) -> bytes:
         return self._sock.recv(READ_BYTES)
 
+    @property
+    def offer(self) -> Callable[[bytes | memoryview], int]:
+        return self._sock.send
+
     def try_send(self, data: bytes | memoryview) -> int:
         try:
             return self._sock.send(data)

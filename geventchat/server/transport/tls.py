@@ -73,6 +73,10 @@ class TlsStream(TcpStream):
             raise
         self._head = b""
 
+    @property
+    def offer(self) -> Callable[[bytes | memoryview], int]:
+        return self.try_send
+
     def try_send(self, data: bytes | memoryview) -> int:
         offered, taken = memoryview(data), 0
         while taken < len(offered):

@@ -22,8 +22,11 @@ class Client:
         self.outbox = Outbox(self.link, limit, self.ends.append)
 
     def turn(self, *items: bytes) -> None:
-        """Put and flush, as the turn of a room does."""
+        """Send an item, or put several and flush, as the turns of a room do."""
         with never_switches():
+            if len(items) == 1:
+                self.outbox.send(items[0])
+                return
             for item in items:
                 self.outbox.put(item)
             self.outbox.flush()
@@ -48,6 +51,14 @@ def test_nothing_is_sent_before_the_flush() -> None:
     assert client.heard == b""
     client.outbox.flush()
     assert client.heard == b"later\0"
+
+
+def test_what_is_sent_leaves_behind_what_was_put() -> None:
+    client = Client()
+    client.outbox.put(b"one\0")
+    client.turn(b"two\0")
+    assert client.link.offered == [b"one\0two\0"]
+    assert client.outbox.size == 0
 
 
 def test_items_of_one_turn_leave_in_one_send() -> None:
