@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from geventchat.server.chat.delivery import Delivery
-from geventchat.server.chat.turn import Turn
+from geventchat.server.chat.walk import Walk
 from geventchat.server.search.index import Index
 from geventchat.server.server import Server
 from geventchat.server.timeline import Timeline
@@ -25,7 +25,7 @@ _Moments = dict[str, tuple[type, str, bool]]
 """A method, and whether it is after the call, or before."""
 _COMMON: Final[_Moments] = {
     "before a batch is delivered": (Timeline, "_deliver", False),
-    "while a room takes its turn": (Turn, "put", True),
+    "while a room takes its turn": (Walk, "step", True),
     "after a walk through a room": (Delivery, "_walk", True),
     "at the start, before it listens": (Server, "start", False),
     "when it begins to end": (Server, "stop", False),

@@ -40,18 +40,16 @@ class RoomFixture:
         assert turn is not None
         return turn
 
-    def put(self, turn: Turn, count: int) -> None:
-        """Deliver the turn to the next `count` recipients."""
+    def reach(self, count: int) -> list[Turn]:
+        """Have the next `count` members receive the turns; return those that have ended."""
         with never_switches():
-            for outbox in turn.put(count):
-                outbox.flush()
+            return self.room.reach(count)
 
     def turn(self) -> None:
         """Take a whole turn."""
         turn = self.begin()
-        while not turn.done:
-            self.put(turn, 2)
-        self.room.end_turn(turn)
+        while turn not in self.reach(2):
+            pass
 
 
 def rich_frame(post: Post) -> bytes:

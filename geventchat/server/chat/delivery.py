@@ -17,15 +17,15 @@ from gevent.event import Event
 
 from geventchat.protocol import events
 from geventchat.server.chat.room import Room
+from geventchat.server.chat.turn import Turn
 from geventchat.server.histogram import Histogram
 from geventchat.server.participant import Participant
 from geventchat.server.slices import SLICE_SECONDS, WRITERS
-from geventchat.server.transport.outbox import Outbox
 
-_WALK: Final = 64
-"""Recipients per step of a room; the outboxes are flushed after as many."""
+_STEP: Final = 64
+"""Members that a room visits in one step, between two checks of the clock: some 300 us."""
 _CLOCK_STEPS: Final = 16
-"""Flushes, or steps of errands, between two checks of the clock: some 100 us."""
+"""Steps of errands between two checks of the clock: some 100 us."""
 _NONE: Final[deque[Room]] = deque()
 """No rooms."""
 
@@ -45,10 +45,9 @@ class Delivery:
 
     def __init__(self) -> None:
         self._small: deque[Room] = deque()
-        """Rooms that complete their turn in one step."""
+        """Rooms that one step takes round."""
         self._large: deque[Room] = deque()
         """Rooms that need more steps."""
-        self._unflushed: deque[Outbox] = deque()
         self._errands: deque[Iterator[None]] = deque()
         """Other work, in small steps."""
         self._more = Event()
@@ -74,7 +73,7 @@ class Delivery:
     @property
     def idle(self) -> bool:
         """Whether no work is left."""
-        return not (self._small or self._large or self._unflushed or self._errands)
+        return not (self._small or self._large or self._errands)
 
     def add(self, room: Room) -> None:
         """Queue a room for turns until it has nothing pending; the caller then calls `work`."""
@@ -133,24 +132,18 @@ class Delivery:
 
     def _work_until(self, end: float) -> bool:
         """Work until a time of the clock; return whether any work is left."""
-        unflushed, small, large, errands = self._unflushed, self._small, self._large, self._errands
-        while unflushed or small or large or errands:
+        small, large, errands = self._small, self._large, self._errands
+        while small or large or errands:
             if errands and self._run_errand(end):
                 return True
             # What is put for large rooms while writers wait would only fill outboxes.
             ready = _NONE if WRITERS.busy else large
-            while (small or ready) and len(unflushed) < _WALK:
-                if small:
-                    self._walk(small.popleft())
-                if ready:
-                    self._walk(ready.popleft())
-            if not (unflushed or small or ready or errands):
+            if small:
+                self._walk(small.popleft())
+            if ready:
+                self._walk(ready.popleft())
+            if not (small or ready or errands) or self._clock() > end:
                 return not self.idle
-            while unflushed:
-                for _ in range(min(_CLOCK_STEPS, len(unflushed))):
-                    unflushed.popleft().flush()
-                if self._clock() > end:
-                    return not self.idle
         return False
 
     def _run_errand(self, end: float) -> bool:
@@ -168,33 +161,25 @@ class Delivery:
         return self._clock() > end
 
     def _queue(self, room: Room) -> None:
-        turn = room.turn
-        left = len(room.live) if turn is None else len(turn.recipients) - turn.walked
-        (self._small if left <= _WALK else self._large).append(room)
+        (self._small if len(room.live) <= _STEP else self._large).append(room)
 
     def _walk(self, room: Room) -> None:
-        """Continue a room's turn by one step, and queue the room behind the others."""
-        turn = room.turn
+        """Continue a room's turns by one step, and queue the room behind the others."""
+        ended: list[Turn] = []
         try:
-            turn = turn or room.begin_turn()
-            if turn is None:
-                room.busy = False
-                return
-            self._unflushed.extend(turn.put(_WALK))
-            done = turn.done
-        except Exception:  # a bug in one turn must not end the others
+            room.begin_turn()
+            if room.walk.turns:
+                ended = room.reach(_STEP)
+        except Exception:  # a bug in one room must not end the others
             _log.exception("a turn of the room %r failed", room.shown)
-            done = True
-        if turn is None:
             room.give_up()
-        elif done:
-            room.end_turn(turn)
+        for turn in ended:
             now = time.perf_counter()
             self.turn_times.observe(now - turn.began)
-            self.delivered += turn.posts * len(turn.recipients)
+            self.delivered += turn.posts * turn.recipients
             if turn.posts:
                 self.delivery_times.observe(now - turn.submitted_at)
-            if not room.waiting:
-                room.busy = False
-                return
-        self._queue(room)
+        if room.walk.turns or room.waiting:
+            self._queue(room)
+        else:
+            room.busy = False

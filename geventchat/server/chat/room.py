@@ -1,16 +1,15 @@
 """A room: its members, and the turns in which they receive what is new.
 
 Everything that members receive goes out in turns, so all receive it in one order: posts, topics,
-presence. A turn encodes what is pending once per wire form and then walks the live members; it may
-be cut into slices, and between slices members join and leave. `position` is what has been delivered
-to everyone: it moves when a turn ends.
+presence. A turn encodes what is pending once per wire form and then walks the live members; others
+may begin meanwhile, and members join and leave. `position` is what has been delivered to everyone:
+it moves when a turn ends.
 
 Nothing here waits but `after_turn`.
 """
 
 import logging
 import math
-from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from gevent.event import Event
@@ -19,6 +18,7 @@ from msgspec.structs import replace
 from geventchat.protocol import events
 from geventchat.protocol.events import Post, Topic
 from geventchat.server.chat.turn import Pending, Recipient, Turn
+from geventchat.server.chat.walk import Walk
 from geventchat.server.participant import Participant
 from geventchat.server.people.account import Account
 from geventchat.server.timeline import Entry, size_of
@@ -56,7 +56,7 @@ class Room:
         "_events", "_rate", "_rated", "_released", "_renames", "_turned", "_typing", "away",
         "busy", "change", "count", "crowded", "live", "members", "name", "newest",
         "newest_change", "opener", "pending", "position", "private", "rich_members", "topic",
-        "topic_by", "turn", "unused",
+        "topic_by", "unused", "walk",
     )  # fmt: skip
 
     def __init__(
@@ -106,7 +106,7 @@ class Room:
         self._released: dict[str, _Person | None] = {}
         """Nicks released in `_events`, and the person if only its renames did."""
         self._typing: set[Participant] = set()
-        self.turn: Turn | None = None
+        self.walk = Walk(self.shown)
         self.busy = False
         """Whether delivery has it in hand."""
         self._turned: Event | None = None
@@ -125,17 +125,17 @@ class Room:
         self.rich_members += member.form.rich
 
     def remove(self, member: Member) -> None:
-        """Remove a member: nothing from this room follows, not even in the current turn."""
+        """Remove a member: nothing from this room follows, not even of a turn on its way."""
         member.active = False
         del self.members[member.participant]
         self.live.pop(member.participant, None)
         self.rich_members -= member.form.rich
+        self.walk.remove()
 
     def go_live(self, member: Member) -> None:
         """Make a member live that has received exactly everything up to `position`."""
         self.live[member.participant] = member
-        if self.turn is not None:
-            self.turn.recipients.append(member)
+        self.walk.add(member)
 
     def post(self, entry: Entry, pending: Pending | None) -> bool:
         """Add an entry to the next turn; return whether it is new to the room.
@@ -159,7 +159,7 @@ class Room:
     @property
     def _heard(self) -> bool:
         """Whether any rich member hears of an event, or may hear of those before it."""
-        return bool(self.rich_members or self._events or self.turn is not None)
+        return bool(self.rich_members or self._events or self.walk.turns)
 
     def tell(self, event: events.Event, exclude: Participant | None = None) -> bool:
         """Add an event for rich members to the next turn; return whether there are any."""
@@ -214,25 +214,30 @@ class Room:
         return bool(self.pending or self._events)
 
     def begin_turn(self) -> Turn | None:
-        """Begin the next turn, if anything is pending."""
+        """Begin the next turn, if anything is pending and the turns on their way leave space."""
         if not (self.pending or self._events):
             return None
-        taken_events = self._take_events() if self._events else []
+        under_way, space, position = self.walk.turns, TURN_BYTES, self.position
+        if under_way:
+            space -= sum(turn.size for turn in under_way)
+            position = under_way[-1].position
+            if space < TURN_BYTES // 2 or not self.walk.open:
+                return None
+        taken_events = self._take_events(space) if self._events else []
         size = len(taken_events) * _EVENT_BYTES
         taken = posts = 0
-        position = self.position
         for entry, _ in self.pending:
-            size += size_of(entry) if isinstance(entry, Post) else _size(entry)
-            if size > TURN_BYTES and (taken or taken_events):
+            more = size_of(entry) if isinstance(entry, Post) else _size(entry)
+            if size + more > space and (taken or taken_events or under_way):
                 break
+            size += more
             taken += 1
             if isinstance(entry, Post):
                 posts += 1
                 position = entry.position
-        recipients: Iterable[Member] = self.live.values()
-        if not posts:
-            recipients = (member for member in recipients if member.form.rich)
-        turn = Turn(taken_events, self.pending[:taken], list(recipients), posts, position)
+        if not (taken or taken_events):
+            return None
+        turn = Turn(taken_events, self.pending[:taken], posts, position, size)
         if turn.posts < len(turn.entries):
             for author, answer in turn.answers():
                 if author in self.live:
@@ -241,13 +246,19 @@ class Room:
                     author.answer(answer)
                 else:
                     author.answer(gone(answer))
-        self.turn = turn
+        self.walk.begin(turn, self.live.values())
         self.pending = self.pending[taken:]  # not earlier: what meets a bug is given up as a whole
         return turn
 
-    def end_turn(self, turn: Turn) -> None:
+    def reach(self, count: int) -> list[Turn]:
+        """Have so many members at most receive the turns; return those that have ended."""
+        ended = self.walk.step(count)
+        for turn in ended:
+            self._end(turn)
+        return ended
+
+    def _end(self, turn: Turn) -> None:
         """Finish a turn that has reached every live member."""
-        self.turn = None
         if turn.change:
             self.change = max(self.change, turn.change)
         if turn.posts:
@@ -265,9 +276,11 @@ class Room:
         return self._rate and self._rate * math.exp((self._rated - now) / _RATE_SECONDS)
 
     def give_up(self) -> None:
-        """Drop what is pending because a bug kept it from becoming a turn."""
+        """Drop what is pending, and the turns on their way, because of a bug."""
+        for turn in self.walk.stop():
+            self._end(turn)
         dropped, self.pending = self.pending, []
-        self._take_events(all_of_them=True)
+        self._take_events()
         self.position, self.change = self.newest, self.newest_change
         for _, pending in dropped:
             if pending is not None:
@@ -285,9 +298,9 @@ class Room:
         turned.set()
         self._turned = None
 
-    def _take_events(self, *, all_of_them: bool = False) -> list[_Event]:
-        """Return the events of the next turn, which others may follow."""
-        most = len(self._events) if all_of_them else max(TURN_BYTES // _EVENT_BYTES, 1)
+    def _take_events(self, space: int | None = None) -> list[_Event]:
+        """Return the events of the next turn, which others may follow, or all."""
+        most = len(self._events) if space is None else max(space // _EVENT_BYTES, 1)
         taken = [each for each in self._events[:most] if each is not None]
         self._events = self._events[most:]
         self._renames.clear()

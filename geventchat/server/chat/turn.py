@@ -1,18 +1,16 @@
-"""A turn of a room: what its members receive next, encoded once per wire form.
+"""A turn of a room: what its members receive together, encoded once per wire form.
 
 Parts that single members do not receive, or receive in another form, are cut out by offset: many
 exclusions cost no more than their number. Nothing here waits.
 """
 
-import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from geventchat.protocol.errors import INTERNAL
 from geventchat.protocol.events import Edited, Event, Post, Redacted, Sent, Topic
 from geventchat.server.participant import Participant
 from geventchat.server.timeline import Entry
@@ -21,8 +19,6 @@ from geventchat.server.wire import Form
 
 _JOINED_BYTES: Final = 16 << 10
 """Up to this size a turn with parts cut out is copied; a larger one is put in shared pieces."""
-
-_log = logging.getLogger(__name__)
 
 
 class Pending(Struct, frozen=True, gc=False):
@@ -64,32 +60,33 @@ class Recipient:
 
 
 class Turn:
-    """What the members of a room receive next, and how many have it."""
+    """What the members of a room receive together, and how many have still to receive it."""
 
     __slots__ = (
-        "_asked", "_encoded", "began", "change", "entries", "events", "position", "posts",
-        "recipients", "topic", "walked",
+        "_asked", "_encoded", "began", "change", "entries", "events", "left", "position", "posts",
+        "recipients", "size", "topic",
     )  # fmt: skip
 
     def __init__(
         self,
         events: list[tuple[Event, Participant | None]],
         entries: list[tuple[Entry, Pending | None]],
-        recipients: list[Recipient],
         posts: int,
         position: int,
+        size: int,
     ) -> None:
         self.events = events
         """What is not an entry, each with the participant that does not receive it."""
         self.entries = entries
         """What follows them, each with who waits for its verdict here."""
-        self.recipients = recipients
-        """The members to reach; grows while it is walked."""
         self.posts = posts
         """How many of the entries are posts."""
         self.position = position
         """The newest that is delivered when it ends."""
-        self.walked = 0
+        self.size = size
+        """An upper estimate of its bytes."""
+        self.recipients = self.left = 0
+        """How many members it reaches, and how many of them it has still to reach."""
         self.began = time.perf_counter()
         self.topic: Topic | None = None
         """The newest of its topics, the only one that is sent. It answers all who set one."""
@@ -104,7 +101,7 @@ class Turn:
                         self._asked.append(pending)
                 elif not isinstance(entry, Post):
                     self.change = entry.change
-        self._encoded: dict[Form, _Encoded] = {}
+        self._encoded: dict[Form, Encoded] = {}
 
     @property
     def submitted_at(self) -> float:
@@ -127,61 +124,35 @@ class Turn:
             assert self.topic is not None
             yield each.author, replace(self.topic, id=each.request_id)
 
-    def put(self, count: int) -> list[Outbox]:
-        """Put the turn into the outboxes of the next `count` members; return those to be flushed.
+    def encoded(self, form: Form) -> "Encoded":
+        """Return it in a form."""
+        encoded = self._encoded.get(form)
+        if encoded is None:
+            encoded = self._encoded[form] = Encoded.of(form, self)
+        return encoded
 
-        A bug with one member ends that member's session and skips no other.
-        """
-        touched: list[Outbox] = []
-        form: Form | None = None
-        end = self.walked + count
-        for member in self.recipients[self.walked : end]:
-            if not member.active:
-                continue
-            if member.form is not form:
-                form = member.form
-                encoded = self._encoded.get(form) or self._encode(form)
-                blob, own, changes = encoded.blob, encoded.own, encoded.changes
-            try:
-                if (own and member.participant in own) or (
-                    changes and member.hidden and encoded.hides(member.hidden)
-                ):
-                    pieces = encoded.for_one(member)
-                    if not pieces:
-                        continue
-                    for piece in pieces:
-                        member.outbox.put(piece)
-                elif blob:
-                    member.outbox.put(blob)
-                else:
-                    continue
-                touched.append(member.outbox)
-            except Exception:
-                _log.exception("delivering to %s failed", member.participant.nick)
-                member.participant.end(INTERNAL)
-        self.walked = min(end, len(self.recipients))
-        return touched
-
-    @property
-    def done(self) -> bool:
-        """Whether every recipient was reached."""
-        return self.walked == len(self.recipients)
-
-    def _encode(self, form: Form) -> "_Encoded":
-        encoded = self._encoded[form] = _Encoded(form, self)
+    def skip(self, form: Form) -> "Encoded":
+        """Have it say nothing in a form in which it cannot be encoded."""
+        encoded = self._encoded[form] = Encoded()
         return encoded
 
 
-class _Encoded:
-    """A turn in one wire form, and what single members receive instead of parts of it."""
+class Encoded:
+    """Turns in one wire form, and what single members receive instead of parts of them."""
 
     __slots__ = ("blob", "changes", "own")
 
-    def __init__(self, form: Form, turn: Turn) -> None:
+    def __init__(self) -> None:
+        self.blob = b""
         self.own: dict[Participant, list[tuple[int, int, bytes]]] = {}
         """Ranges of the blob to cut out for a participant, and what to put in their place."""
         self.changes: list[tuple[int, int, int]] = []
         """The position of each post that is changed, and the range of the change."""
+
+    @classmethod
+    def of(cls, form: Form, turn: Turn) -> "Encoded":
+        """Encode a turn."""
+        self = cls()
         own, encode, rich = self.own, form.encode, form.rich
         parts = []
         start = 0
@@ -213,6 +184,21 @@ class _Encoded:
             parts.append(part)
             start = end
         self.blob = b"".join(parts)
+        return self
+
+    @classmethod
+    def joined(cls, several: Sequence["Encoded"]) -> "Encoded":
+        """Return what is one behind the other."""
+        self = cls()
+        start = 0
+        for each in several:
+            for participant, cuts in each.own.items():
+                moved = [(start + begin, start + end, instead) for begin, end, instead in cuts]
+                self.own.setdefault(participant, []).extend(moved)
+            self.changes += [(at, start + begin, start + end) for at, begin, end in each.changes]
+            start += len(each.blob)
+        self.blob = b"".join([each.blob for each in several])
+        return self
 
     def _answer(self, form: Form, turn: Turn, start: int, end: int) -> None:
         """Replace the topic by the answers for those who requested it."""

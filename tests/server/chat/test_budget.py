@@ -21,7 +21,7 @@ from tests.server.hub_harness import Harness, heard, link_of, submitted
 from tests.server.switches import let_run
 
 _STEPS = 16
-"""Steps between two looks at the clock, as delivery has it."""
+"""Members, or steps of errands, between two looks at the clock, as delivery has it."""
 
 
 class OneRound:
@@ -60,7 +60,7 @@ def test_all_work_of_one_round_shares_one_budget() -> None:
     """However many clients cause work in a round, their sum is bounded."""
     harness, loop = house_of_one_round()
     delivery = harness.hub.delivery
-    rooms = [crowd(harness, 20, str(number)) for number in range(50)]
+    rooms = [crowd(harness, _STEPS, str(number)) for number in range(50)]
 
     def reached() -> int:
         return sum(bool(link_of(each).offered) for _, members in rooms for each in members)

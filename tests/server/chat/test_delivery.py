@@ -95,7 +95,7 @@ def test_a_room_with_nothing_pending_takes_no_turn(delivery: Delivery) -> None:
 @pytest.mark.usefixtures("thin_slices")
 def test_a_large_room_is_delivered_to_in_slices() -> None:
     delivery = with_time(Delivery())  # not started: it works only when called
-    room, members = crowd(500)
+    room, members = crowd(1_000)
     post(room, "one")
     delivery.add(room)
     counts = []
@@ -106,7 +106,7 @@ def test_a_large_room_is_delivered_to_in_slices() -> None:
     assert counts[0] < 100
     assert len(counts) > 10
     assert counts == sorted(counts)
-    assert [heard(each) for each in members] == [[b"one"]] * 500
+    assert [heard(each) for each in members] == [[b"one"]] * 1_000
 
 
 @pytest.mark.usefixtures("thin_slices")
@@ -159,7 +159,7 @@ def test_large_rooms_alternate() -> None:
 
 @pytest.mark.usefixtures("thin_slices")
 def test_the_rest_is_delivered_in_slices_that_let_others_run(delivery: Delivery) -> None:
-    room, members = crowd(500)
+    room, members = crowd(1_000)
     post(room, "one")
     seen: set[int] = set()
 
@@ -174,7 +174,7 @@ def test_the_rest_is_delivered_in_slices_that_let_others_run(delivery: Delivery)
     bystander = gevent.spawn(look)
     bystander.get(timeout=20)
     assert len(seen) > 10
-    assert reached(members) == 500
+    assert reached(members) == 1_000
 
 
 @pytest.mark.usefixtures("thin_slices")

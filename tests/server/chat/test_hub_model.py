@@ -63,7 +63,6 @@ class HubModel(RuleBasedStateMachine):
             (replay, "FRESH", FRESH),
             (room_module, "TURN_BYTES", 8),
             (delivery, "SLICE_SECONDS", -1.0),
-            (delivery, "_CLOCK_STEPS", 1),
         ):
             self.patch.setattr(module, name, value)
         self.harness = Harness(outbox_bytes=2_000)
@@ -96,7 +95,7 @@ class HubModel(RuleBasedStateMachine):
     @initialize(who=st.sets(anyone, min_size=3), walk=st.integers(1, 3))
     def begin(self, who: set[int], walk: int) -> None:
         """Start with some clients in rooms, which have received some posts."""
-        self.patch.setattr(delivery, "_WALK", walk)
+        self.patch.setattr(delivery, "_STEP", walk)
         for each in sorted(who):
             self.connect(each)
         self.quiet()

@@ -54,7 +54,7 @@ class PresenceModel(RuleBasedStateMachine):
         # What is followed in steps is, one by one, between the steps of clients.
         for module, name, value in (
             (delivery, "SLICE_SECONDS", -1.0),
-            (delivery, "_CLOCK_STEPS", 1),
+            (delivery, "_STEP", 1),
             (elsewhere, "_STEPS", 1),
         ):
             self.patch.setattr(module, name, value)

@@ -53,10 +53,8 @@ class Place:
         turn = self.room.begin_turn()
         if turn is None:
             return []
-        while not turn.done:
-            for outbox in turn.put(5):
-                outbox.flush()
-        self.room.end_turn(turn)
+        while turn not in self.room.reach(5):
+            pass
         told = [events.decode(frame) for frame in heard(self.listener)]
         link_of(self.listener).taken.clear()
         return told

@@ -9,7 +9,7 @@ from geventchat.server.chat.room import TURN_BYTES, Member
 from geventchat.server.chat.turn import Pending
 from tests.server.hub_harness import heard, link_of
 from tests.server.room_fixture import RoomFixture, rich_frame
-from tests.server.switches import let_run, never_switches
+from tests.server.switches import let_run
 
 # Turns
 
@@ -24,10 +24,9 @@ def test_posts_during_a_turn_wait_for_the_next() -> None:
     fixture = RoomFixture()
     author, other = fixture.member(), fixture.member()
     fixture.post("one", author)
-    turn = fixture.begin()
+    fixture.begin()
     fixture.post("two", author)
-    fixture.put(turn, 2)
-    fixture.room.end_turn(turn)
+    fixture.reach(2)
     assert heard(other) == [b"one"]
     fixture.turn()
     assert heard(other) == [b"one", b"two"]
@@ -40,13 +39,10 @@ def test_the_position_moves_when_the_turn_ends() -> None:
     fixture.post("one", author)
     fixture.post("two", author)
     turn = fixture.begin()
-    fixture.put(turn, 1)
-    assert (fixture.room.position, turn.done) == (7, False)
-    fixture.put(turn, 1)
-    assert (fixture.room.position, turn.done) == (7, True)
-    fixture.room.end_turn(turn)
+    assert fixture.reach(1) == []
+    assert fixture.room.position == 7
+    assert fixture.reach(1) == [turn]
     assert fixture.room.position == 9
-    assert fixture.room.turn is None
 
 
 def test_an_author_is_acknowledged_when_all_members_have_its_post() -> None:
@@ -55,10 +51,10 @@ def test_an_author_is_acknowledged_when_all_members_have_its_post() -> None:
     fixture.member(rich=True)
     fixture.post("one", author)
     fixture.post("two", author)
-    turn = fixture.begin()
-    fixture.put(turn, 2)
+    fixture.begin()
+    fixture.reach(1)
     assert author._unacknowledged == 2
-    fixture.room.end_turn(turn)
+    fixture.reach(1)
     assert author._unacknowledged == 0
 
 
@@ -67,8 +63,7 @@ def test_a_turn_in_an_empty_room_is_done_at_once() -> None:
     author = fixture.harness.session()
     fixture.post("one", author)
     turn = fixture.begin()
-    assert turn.done
-    fixture.room.end_turn(turn)
+    assert fixture.reach(1) == [turn]
     assert (author._unacknowledged, fixture.room.position) == (0, 1)
 
 
@@ -90,8 +85,7 @@ def test_a_turn_is_bounded_in_bytes_and_the_rest_waits() -> None:
     counts = []
     while (turn := fixture.room.begin_turn()) is not None:
         counts.append(turn.posts)
-        fixture.put(turn, 2)
-        fixture.room.end_turn(turn)
+        assert fixture.reach(2) == [turn]
     assert counts == [4, 4, 2]  # the overhead of each post counts too
     assert len(heard(other)) == 10
 
@@ -116,7 +110,7 @@ def test_a_turn_of_any_text_fits_into_an_outbox_that_holds_something(character: 
     for _ in range(20):
         fixture.post(character * (65_536 // len(character.encode())), author)
     turn = fixture.begin()
-    fixture.put(turn, 2)
+    fixture.reach(2)
     assert slow.ending is None
     link_of(slow).take(None)
     let_run()
@@ -131,11 +125,10 @@ def test_a_member_that_leaves_during_a_turn_gets_no_more_of_it() -> None:
     author, first, second = [fixture.member() for _ in range(3)]
     fixture.post("one", author)
     turn = fixture.begin()
-    fixture.put(turn, 2)
+    fixture.reach(2)
     for leaver in (first, second):
         fixture.room.remove(fixture.room.members[leaver])
-    fixture.put(turn, 2)
-    fixture.room.end_turn(turn)
+    assert fixture.reach(2) == [turn]
     assert (heard(first), heard(second)) == ([b"one"], [])
     fixture.post("two", author)
     fixture.turn()
@@ -145,15 +138,13 @@ def test_a_member_that_leaves_during_a_turn_gets_no_more_of_it() -> None:
 def test_a_new_member_that_is_up_to_date_gets_the_current_turn() -> None:
     fixture = RoomFixture()
     author = fixture.member(rich=True)
+    fixture.member(rich=True)
     post = fixture.post("one", author)
     turn = fixture.begin()
-    fixture.put(turn, 1)
-    seemed_done = turn.done
+    fixture.reach(1)
     late = fixture.member(rich=True)
-    was_done = turn.done
-    fixture.put(turn, 1)
-    assert (seemed_done, was_done, turn.done) == (True, False, True)
-    fixture.room.end_turn(turn)
+    assert fixture.reach(1) == []
+    assert fixture.reach(1) == [turn]
     assert heard(late) == [rich_frame(post)]
     next_post = fixture.post("two", author)
     fixture.turn()
@@ -169,7 +160,7 @@ def test_a_member_in_its_replay_is_no_recipient() -> None:
     assert heard(late) == []
 
 
-@pytest.mark.parametrize("reached", [0, 1, 2, 3])
+@pytest.mark.parametrize("reached", [0, 1, 2])
 def test_a_member_that_rejoins_during_a_turn_gets_it_as_its_new_membership(
     reached: int,
 ) -> None:
@@ -177,15 +168,14 @@ def test_a_member_that_rejoins_during_a_turn_gets_it_as_its_new_membership(
     author, mover, other = [fixture.member() for _ in range(3)]
     fixture.post("one", author)
     turn = fixture.begin()
-    fixture.put(turn, reached)
+    fixture.reach(reached)
     before = len(heard(mover))
     fixture.room.remove(fixture.room.members[mover])
     # It resumes from the position before this turn, so it has not received this turn.
     fixture.room.add(Member(mover, fixture.room))
     fixture.room.go_live(fixture.room.members[mover])
-    while not turn.done:
-        fixture.put(turn, 1)
-    fixture.room.end_turn(turn)
+    while turn not in fixture.reach(1):
+        pass
     assert (len(heard(mover)) - before, heard(other)) == (1, [b"one"])
 
 
@@ -195,20 +185,20 @@ def test_a_new_plain_member_gets_nothing_of_a_turn_without_posts() -> None:
     fixture.room.tell(Typing("lobby", "anna"))
     turn = fixture.begin()
     late = fixture.member()
-    fixture.put(turn, 5)
-    assert (turn.done, heard(late)) == (True, [])
+    assert fixture.reach(5) == [turn]
+    assert heard(late) == []
 
 
 def test_a_turn_can_be_waited_for() -> None:
     fixture = RoomFixture()
     author = fixture.member()
     fixture.post("one", author)
-    turn = fixture.begin()
+    fixture.member()
+    fixture.begin()
     waiting = gevent.spawn(fixture.room.after_turn, 5)
     let_run()
-    fixture.put(turn, 1)
+    fixture.reach(1)
     let_run()
     assert not waiting.ready()
-    with never_switches():
-        fixture.room.end_turn(turn)
+    fixture.reach(1)
     waiting.get(timeout=20)

@@ -22,6 +22,11 @@ class Recorder(Outbox):
     def put(self, item: bytes | memoryview) -> None:
         self.items.append(item)
 
+    send = put
+
+    def flush(self) -> None:
+        """Do nothing: it is not sent."""
+
     @property
     def frames(self) -> list[bytes]:
         return b"".join(self.items).split(b"\0")[:-1]
@@ -50,9 +55,8 @@ class Place:
     def turn(self) -> None:
         turn = self.room.begin_turn()
         assert turn is not None
-        while not turn.done:
-            turn.put(10)
-        self.room.end_turn(turn)
+        while turn not in self.room.reach(10):
+            pass
 
 
 def put(session: Session) -> Recorder:

@@ -17,7 +17,7 @@ from tests.server.switches import let_run
 class Broken(Outbox):
     """An outbox with a bug."""
 
-    def put(self, item: bytes | memoryview) -> None:
+    def send(self, item: bytes | memoryview) -> None:
         raise ValueError("a bug of ours")
 
 

@@ -65,7 +65,7 @@ def test_a_rate_converges_for_a_steady_room_and_decays() -> None:
         turn = room.begin_turn()
         assert turn is not None
         turn.began = float(second)
-        room.end_turn(turn)
+        room.reach(1)
     assert 1.9 < room.rate(60.5) < 2.1
     assert 0.5 < room.rate(65.5) < 1
     assert room.rate(180) < 1e-9

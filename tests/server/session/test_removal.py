@@ -111,14 +111,13 @@ def test_all_connections_have_left_at_once_and_hear_nothing_more(plans: Plans) -
 def test_a_turn_under_way_does_not_reach_who_is_removed(
     plans: Plans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("_WALK", 1), ("SLICE_SECONDS", -1.0)):
+    for name, value in (("_STEP", 1), ("SLICE_SECONDS", -1.0)):
         monkeypatch.setattr(delivery, name, value)
     room = plans.harness.hub.rooms[ROOM]
     plans.harness.say(plans.moderator, "secret", ROOM)
     plans.harness.timeline.store()
     plans.harness.timeline.deliver_next()
-    assert room.turn is not None
-    assert (room.turn.walked, len(room.turn.recipients)) == (1, 2)
+    assert [(turn.left, turn.recipients) for turn in room.walk.turns] == [(1, 2)]
     handlers.answer(plans.moderator, requests.Remove(room=ROOM, nick="Bob"))
     plans.deliver()
     assert room.position == 4

@@ -138,7 +138,7 @@ def test_history_can_be_read_while_the_disk_is_busy(record: Record, path: Path) 
 
 
 def test_the_next_batch_is_stored_when_the_last_one_is_sent(record: Record, path: Path) -> None:
-    """Both at once would take longer: sending lets go of the interpreter for each client."""
+    """Both at once would take longer: sending releases the interpreter for each client."""
 
     def stored() -> int:
         with other_program(path) as db:

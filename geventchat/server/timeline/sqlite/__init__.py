@@ -246,7 +246,7 @@ class SqliteTimeline(Timeline):
             batch = self._finish_turn(outcome, taken)
             self.store_times.observe(time.perf_counter() - began)
             self._deliver(batch)
-            # Beside sending, which lets go of the interpreter for each client, both take longer.
+            # Beside sending, which releases the interpreter for each client, both take longer.
             self.wait_sent(_SENDING_SECONDS)
 
     def _check_file(self) -> None:
