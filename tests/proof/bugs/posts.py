@@ -76,26 +76,26 @@ def acknowledge_what_failed() -> None:
 
 def drop_one_in_a_thousand() -> None:
     """Lose a delivery now and then."""
-    real = Outbox.put
+    real = Outbox.send
     begin("put", 900)
 
-    def put(self: Outbox, item: bytes | memoryview) -> None:
+    def send(self: Outbox, item: bytes | memoryview) -> None:
         if not (b'"type":"post"' in bytes(item) and now("put", 1_000)):
             real(self, item)
 
-    Outbox.put = put  # type: ignore[method-assign]
+    Outbox.send = send  # type: ignore[method-assign]
 
 
 def deliver_twice() -> None:
     """Deliver something a second time now and then."""
-    real = Outbox.put
+    real = Outbox.send
 
-    def put(self: Outbox, item: bytes | memoryview) -> None:
+    def send(self: Outbox, item: bytes | memoryview) -> None:
         real(self, item)
         if b'"type":"post"' in bytes(item) and now("put", 100):
             real(self, item)
 
-    Outbox.put = put  # type: ignore[method-assign]
+    Outbox.send = send  # type: ignore[method-assign]
 
 
 def duplicate_on_resume() -> None:
