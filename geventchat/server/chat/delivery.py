@@ -2,8 +2,8 @@
 
 All work on members or sessions shares a budget of 2 ms per round of the event loop. The rest
 continues in a greenlet that yields between slices. Rooms take steps in rotation; those with few
-recipients left have a queue of their own, with one step for each step of a larger room. Within a
-slice nothing switches.
+members have a queue of their own, with one step for each step of a larger room. Within a slice
+nothing switches.
 """
 
 import logging

@@ -152,8 +152,8 @@ class Encoded:
     @classmethod
     def of(cls, form: Form, turn: Turn) -> "Encoded":
         """Encode a turn."""
-        self = cls()
-        own, encode, rich = self.own, form.encode, form.rich
+        encoded = cls()
+        own, encode, rich = encoded.own, form.encode, form.rich
         parts = []
         start = 0
         for event, exclude in turn.events:
@@ -175,30 +175,30 @@ class Encoded:
                 if entry is not turn.topic:
                     continue
                 if rich:
-                    self._answer(form, turn, start, end)
+                    encoded._answer(form, turn, start, end)
             else:
-                self.changes.append((entry.position, start, end))
+                encoded.changes.append((entry.position, start, end))
                 if asked is not None:
                     answer = encode(replace(entry, id=asked.request_id))
                     own.setdefault(asked.author, []).append((start, end, answer))
             parts.append(part)
             start = end
-        self.blob = b"".join(parts)
-        return self
+        encoded.blob = b"".join(parts)
+        return encoded
 
     @classmethod
     def joined(cls, several: Sequence["Encoded"]) -> "Encoded":
         """Return what is one behind the other."""
-        self = cls()
+        encoded = cls()
         start = 0
         for each in several:
             for participant, cuts in each.own.items():
                 moved = [(start + begin, start + end, instead) for begin, end, instead in cuts]
-                self.own.setdefault(participant, []).extend(moved)
-            self.changes += [(at, start + begin, start + end) for at, begin, end in each.changes]
+                encoded.own.setdefault(participant, []).extend(moved)
+            encoded.changes += [(at, start + begin, start + end) for at, begin, end in each.changes]
             start += len(each.blob)
-        self.blob = b"".join([each.blob for each in several])
-        return self
+        encoded.blob = b"".join([each.blob for each in several])
+        return encoded
 
     def _answer(self, form: Form, turn: Turn, start: int, end: int) -> None:
         """Replace the topic by the answers for those who requested it."""
