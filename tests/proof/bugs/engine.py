@@ -140,7 +140,8 @@ CAUGHT_BY: Final[dict[Callable[[], None], tuple[str, ...]]] = {
 }
 _LOST_ANSWERS: Final = ("answers lost",)
 NEEDS: Final[dict[Callable[[], None], dict[str, Any]]] = {
-    deliver_from_the_answer: {"faults": ("feed late",), "rounds": 20},
+    # What another node has stored before, and the feed has not brought, is passed over then.
+    deliver_from_the_answer: {"faults": ("feed late",), "rounds": 10, "nodes": 2},
     # Only a plain client, one of each ten, says something that has no key.
     retry_without_the_number: {"faults": _LOST_ANSWERS, "rounds": 15, "clients": 60},
     do_not_beat: {"faults": ("scripts forgotten",), "nodes": 2, "rounds": 10},
