@@ -79,6 +79,8 @@ def _run(port: int, numbers: range, seed: int, cast: dict[str, Any] | None) -> N
     print("silent", flush=True)
     tops = json.loads(_line())
     people.try_sessions(port, f"t{first}", tokens[-_TRIED:])
+    print("gone", flush=True)  # before anybody asks who is there
+    _line()
     if cast is not None:
         for chat in people.come_back(port, numbers):
             chats.append(chat)

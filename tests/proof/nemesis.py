@@ -114,6 +114,8 @@ def run(plan: Plan, folder: Path) -> tuple[Run, Counter[str], list[float]]:
         names = {name: room for room, name in judged.names.items()}
         tops = {names.get(post.room, post.room): post.position for post in judged.stored}
         clients.tell(json.dumps(tops))
+        clients.expect("gone")
+        clients.tell("look")
         clients.end()
         for node in nodes:
             node.signal(signal.SIGTERM)
