@@ -9,7 +9,7 @@ pages is removed, so that nothing is left of a redacted text. The file notes tha
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from hashlib import blake2b
 from typing import Final
@@ -136,26 +136,32 @@ class Index:
         """Index rooms until the step is full; return how many posts it has left."""
         left = STEP_POSTS
         fresh: list[tuple[int, Row]] = []
+        indexed: set[int] = set()  # once in a step: `fresh` would be added after a later change
         for name in list(self._due)[:_ROOMS]:
             row = self._posts.execute("SELECT id FROM rooms WHERE name = ?", (name,)).fetchone()
             if row is not None:
+                indexed.add(row[0])
                 left -= self._index_room(row[0], left, fresh)
             if left <= 0:
                 break
             del self._due[name]
         if self.walking and left > 0:
-            left = self._walk(left, fresh)
+            left = self._walk(left, fresh, indexed)
         for number, post in sorted(fresh, key=lambda each: each[1][1]):
             self._add(number, post)
         return left
 
-    def _walk(self, left: int, fresh: list[tuple[int, Row]]) -> int:
-        """Index the next rooms of the walk; return how many posts are left for the step."""
+    def _walk(self, left: int, fresh: list[tuple[int, Row]], indexed: Container[int]) -> int:
+        """Index the next rooms of the walk; return how many posts are left for the step.
+
+        Except those that are `indexed` in this step.
+        """
         query = "SELECT id FROM rooms WHERE id > ? ORDER BY id LIMIT ?"
         rows = self._posts.execute(query, (self._walked, _ROOMS)).fetchall()
         self.walking = bool(rows)
         for (number,) in rows:
-            left -= self._index_room(number, left, fresh)
+            if number not in indexed:
+                left -= self._index_room(number, left, fresh)
             if left <= 0:
                 break
             self._walked = number

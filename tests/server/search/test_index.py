@@ -4,6 +4,7 @@ import random
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,6 +120,24 @@ def test_an_edited_post_is_found_by_its_new_words_alone(history: History) -> Non
     history.catch_up("tea")
     assert history.found("green", "tea") == []
     assert history.found("black", "tea") == [1]
+
+
+def test_a_post_that_is_redacted_within_the_step_that_indexes_it_is_forgotten(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its room may be looked at twice in a step: as it has something new, and by the walk."""
+    history.store(("tea", "green tea"))
+    walk = history.index._walk
+
+    def redact(*arguments: Any) -> int:
+        history.change("tea", 1, None)
+        monkeypatch.undo()
+        return walk(*arguments)
+
+    monkeypatch.setattr(history.index, "_walk", redact)
+    history.catch_up("tea")
+    history.catch_up("tea")
+    assert history.found("green", "tea") == []
 
 
 def test_nothing_is_left_of_a_redacted_text(history: History) -> None:
