@@ -72,7 +72,11 @@ def put_in_set(session: Session, account: Account, member: Member) -> None:
         wait_saved(noted)
         hub.account_rooms.follow(account, name)
 
+    private, membership = hub.people.private.get(name), account.memberships.get(name)
     try:
+        is_newcomer = membership is None or not membership.joined
+        if private is not None and private.from_join and is_newcomer:
+            session.timeline.nodes.catch_up()  # what was said on other nodes before is hidden too
         with session.deciding():
             session.check()
             if not member.active:  # the account has left on another node meanwhile
