@@ -45,7 +45,7 @@ class Delivery:
 
     def __init__(self) -> None:
         self._small: deque[Room] = deque()
-        """Rooms that one step takes round."""
+        """Rooms that need one step for all their members."""
         self._large: deque[Room] = deque()
         """Rooms that need more steps."""
         self._errands: deque[Iterator[None]] = deque()

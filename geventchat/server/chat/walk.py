@@ -1,8 +1,8 @@
 """The walk: a room's turns on their way round its members.
 
-A turn begins with whoever is next, also while others are on their way, and has ended when the walk
-comes round to there again. So a member is visited once for all that has begun since its last visit,
-in one send, and what is said does not wait until what was said before it has reached everybody.
+A turn begins at the member that is visited next, even while other turns are on their way. It ends
+when the walk reaches that place again. So one visit, and one send, brings a member every turn that
+has begun since its last visit, and no message waits until the one before has reached everybody.
 
 Nothing here waits.
 """
@@ -17,8 +17,8 @@ from geventchat.server.chat.turn import Encoded, Recipient, Turn
 from geventchat.server.wire import Form
 
 _SHARE: Final = 4
-"""A turn begins when the one before it has gone a quarter of the way. Each costs some 20 us, and
-members of a large room would wait no less if more of them began."""
+"""A turn begins when the one before it has gone a quarter of the way, so at most about four are on
+their way: each is encoded, and all are joined again whenever one begins or ends."""
 
 _log = logging.getLogger(__name__)
 

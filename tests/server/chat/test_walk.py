@@ -7,9 +7,18 @@ from hypothesis import strategies as st
 from geventchat.protocol.events import Edited, Post, Topic, Typing
 from geventchat.server.chat.room import TURN_BYTES
 from geventchat.server.chat.turn import Encoded, Pending, Recipient, Turn
+from geventchat.server.session.session import Session
 from geventchat.server.wire import JSON, PLAIN, Form
 from tests.server.hub_harness import Harness, heard, link_of
 from tests.server.room_fixture import RoomFixture
+
+
+def begin_turns(fixture: RoomFixture, author: Session, *texts: str) -> None:
+    """Begin a turn for each text, the next when the one before has reached one more member."""
+    for text in texts:
+        fixture.post(text, author)
+        fixture.begin()
+        fixture.reach(1)
 
 
 def test_what_is_said_meanwhile_begins_with_whoever_is_next() -> None:
@@ -33,10 +42,7 @@ def test_a_member_gets_all_turns_on_their_way_in_one_send() -> None:
     fixture = RoomFixture()
     members = [fixture.member() for _ in range(4)]
     author = fixture.joining_member()
-    for text in ("one", "two", "three"):
-        fixture.post(text, author)
-        fixture.begin()
-        fixture.reach(1)
+    begin_turns(fixture, author, "one", "two", "three")
     fixture.reach(1)
     assert link_of(members[3]).offered == [b"one\0two\0three\0"]
 
@@ -93,10 +99,7 @@ def test_a_new_member_gets_each_turn_on_its_way_once() -> None:
     for _ in range(4):
         fixture.member()
     author = fixture.joining_member()
-    for text in ("one", "two"):
-        fixture.post(text, author)
-        fixture.begin()
-        fixture.reach(1)
+    begin_turns(fixture, author, "one", "two")
     late = fixture.member()
     while fixture.room.walk.turns:
         fixture.reach(1)
@@ -170,10 +173,7 @@ def test_a_turn_that_cannot_be_encoded_is_left_out(
     fixture = RoomFixture()
     members = [fixture.member() for _ in range(4)]
     author = fixture.joining_member()
-    for text in ("one", "broken", "two"):
-        fixture.post(text, author)
-        fixture.begin()
-        fixture.reach(1)
+    begin_turns(fixture, author, "one", "broken", "two")
     while fixture.room.walk.turns:
         fixture.reach(1)
     assert [heard(each) for each in members] == [[b"one", b"two"]] * 4
