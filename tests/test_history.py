@@ -35,6 +35,11 @@ def epoch(path: Path) -> str:
     return found[0]
 
 
+def tables(path: Path) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(path)) as db:
+        return set(db.execute("SELECT name, sql FROM sqlite_master"))
+
+
 def damage(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("UPDATE posts SET text = 'Zwei' WHERE position = 2")
@@ -125,6 +130,11 @@ def test_an_import_skips_a_byte_order_mark_and_names_utf_16(path: Path, tmp_path
     done = history("import", tmp_path / "other.db", str(file))
     assert done.returncode == 2
     assert done.stderr == f"geventchat: import {file}: is UTF-16; save it as UTF-8\n"
+
+
+def test_an_imported_database_is_made_like_any_other(path: Path, tmp_path: Path) -> None:
+    imported(tmp_path, history("export", path).stdout)
+    assert tables(tmp_path / "new.db") == tables(path)
 
 
 def test_an_import_updates_the_totals(path: Path, tmp_path: Path) -> None:
@@ -333,6 +343,13 @@ def test_renew_starts_a_new_epoch(path: Path) -> None:
         (
             'H{"type":"room","name":"a"}\n{"type":"post","post":{"position":1,"text":"\\u0000"}}\n',
             "line 3: not a valid post",
+        ),
+        (
+            'H{"type":"room","name":"a"}\n'
+            '{"type":"post","post":{"position":1,"client":"00","key":"k"}}\n'
+            '{"type":"post","post":{"position":2,"client":"00","key":"k"}}\n'
+            '{"type":"end","rooms":1,"posts":2}\n',
+            "the key k of one client is there twice in the room a: the post at position 2",
         ),
     ],
 )

@@ -12,10 +12,14 @@ from geventchat.server.timeline.lines import (
     StoredPost,
     read,
 )
-from geventchat.server.timeline.sqlite.schema import COLUMNS, UPDATE_TOTALS, checksum
+from geventchat.server.timeline.sqlite.schema import COLUMNS, SAID_ONCE, UPDATE_TOTALS, checksum
 
 _INSERT: Final = (
     f"INSERT INTO posts ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(', ')))})"
+)
+_SAID_TWICE: Final = (
+    "SELECT posts.key, rooms.name, max(position) FROM posts JOIN rooms ON rooms.id = room"
+    " WHERE posts.key IS NOT NULL GROUP BY client, posts.key, room HAVING count(*) > 1 LIMIT 1"
 )
 
 
@@ -29,7 +33,10 @@ def import_lines(db: sqlite3.Connection, lines: Iterable[bytes]) -> EndLine:
         raise ImportFailed("the database is not empty")
     db.execute("BEGIN IMMEDIATE")
     try:
+        # To sort all keys at the end takes a third of the time off the import of a million posts.
+        db.execute("DROP INDEX said_once")
         end = _import(db, lines)
+        _index_keys(db)
         if end.epoch:
             db.execute("UPDATE store SET epoch = ?", (end.epoch,))
         db.execute(UPDATE_TOTALS)
@@ -57,6 +64,17 @@ def _import(db: sqlite3.Connection, lines: Iterable[bytes]) -> EndLine:
         except sqlite3.IntegrityError as error:
             raise ImportFailed(f"line {number}: {error}") from None
     raise AssertionError("an export has an end")
+
+
+def _index_keys(db: sqlite3.Connection) -> None:
+    try:
+        db.execute(SAID_ONCE)
+    except sqlite3.IntegrityError:
+        key, room, position = db.execute(_SAID_TWICE).fetchone()
+        raise ImportFailed(
+            f"the key {key} of one client is there twice in the room {room}:"
+            f" the post at position {position} repeats it"
+        ) from None
 
 
 def _begin(db: sqlite3.Connection, room: RoomLine) -> int:

@@ -41,6 +41,10 @@ COLUMNS: Final = (
 )
 """The columns of a post in the order of `checksum` and `is_intact`."""
 _CHANGED_BY: Final = COLUMNS.split(", ").index("changed_by")
+SAID_ONCE: Final = (
+    "CREATE UNIQUE INDEX said_once ON posts (client, key, room) WHERE key IS NOT NULL;"
+)
+"""The index by which a repetition is found."""
 _CHANGED_INDEX: Final = "CREATE UNIQUE INDEX changed ON posts (room, change) WHERE change > 0;"
 _TABLES: Final = f"""
 CREATE TABLE store (
@@ -68,7 +72,7 @@ CREATE TABLE posts (
     redacted INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (room, position)
 ) WITHOUT ROWID;
-CREATE UNIQUE INDEX said_once ON posts (client, key, room) WHERE key IS NOT NULL;
+{SAID_ONCE}
 {_CHANGED_INDEX}
 {_LISTED_INDEX}
 {_RECORDS_TABLE}
