@@ -94,10 +94,13 @@ def run(plan: Plan, folder: Path) -> tuple[Run, Counter[str], list[float]]:
         bans = Bans(folder, scene)
         for number in range(plan.rounds):
             _round(plan, store, scene, faults)
-            if plan.lose is not None and number == plan.rounds // 2:
-                _inject(_loss(store, plan.lose), store.losses, scene, faults)
+            loses = plan.lose is not None and number == plan.rounds // 2
+            if loses:
+                _revive(scene, faults)
+                probe.hears()  # while nothing is stored there is nothing to lose
+                _inject(_loss(store, plan.lose or ""), store.losses, scene, faults)
             _revive(scene, faults)
-            if dice.random() < _PROBED:
+            if dice.random() < _PROBED or loses:
                 if not probe.hears():
                     scene.note("deaf", f"nothing was stored and delivered for {DEAF_SECONDS:g} s")
                 elif plan.nodes > 1:

@@ -13,6 +13,7 @@ from geventchat.server.timeline.redis import turn as turns
 from geventchat.server.timeline.redis.beating import Beating
 from geventchat.server.timeline.redis.cleaning import Cleaning
 from geventchat.server.timeline.redis.engine import Away, Engine, InDoubt, Rejected
+from geventchat.server.timeline.redis.feed import Feed
 from geventchat.server.timeline.redis.life import Life
 from geventchat.server.timeline.redis.rooms import FeedId
 from geventchat.server.timeline.redis.scripts import Script
@@ -69,7 +70,7 @@ def do_not_beat() -> None:
 
 
 def keep_the_life() -> None:
-    """Do not notice that an engine has less than was seen."""
+    """Do not notice that an engine has less than was seen, by the feed either."""
 
     def confirm(self: Life, engine: Engine) -> None:
         told = life._told(engine)
@@ -80,6 +81,7 @@ def keep_the_life() -> None:
 
     Life.confirm = confirm  # type: ignore[method-assign]
     life._was_replica = lambda told: False
+    Feed._break = lambda self: None  # type: ignore[method-assign]
 
 
 def trim_without_the_keys() -> None:
@@ -146,7 +148,7 @@ NEEDS: Final[dict[Callable[[], None], dict[str, Any]]] = {
     retry_without_the_number: {"faults": _LOST_ANSWERS, "rounds": 15, "clients": 60},
     do_not_beat: {"faults": ("scripts forgotten",), "nodes": 2, "rounds": 10},
     keep_the_life: {"lose": "stale"},
-    trim_without_the_keys: {"keep": 20},
+    trim_without_the_keys: {"keep": 20, "rounds": 8},
     deny_in_doubt: {"faults": _LOST_ANSWERS, "rounds": 15},
     send_two_turns: {"faults": ("engine killed", "engine's disk full"), "rounds": 12},
     leave_remains_in_memory: {"late_seconds": 60.0},

@@ -24,6 +24,8 @@ ENGINE_SECONDS: Final = 60.0
 """How soon a redacted text has to be gone from the memory of the engine."""
 _ENDED_SECONDS: Final = 15.0
 """How soon a node has to end that was told to, or whose lease has ended."""
+_POSTS_SECONDS: Final = 15.0
+"""How soon somebody says something, after a fault."""
 _OPTIONS: Final = (
     *("--rdbcompression", "no"),  # so that texts can be found
     *("--stream-node-max-entries", "10"),  # so that the feed forgets them in seconds, not minutes
@@ -256,29 +258,42 @@ class EngineStore(Store):
         self._engine.call("FLUSHALL")
 
     def _put_back(self) -> None:
-        """Put back a copy of the file that is two seconds old."""
+        """Put back a copy of the file that is two seconds old, or older if nothing was said."""
         files, copy = self._engine.folder / "appendonlydir", self._engine.folder / "copy"
         self._engine.signal(signal.SIGSTOP)
         shutil.copytree(files, copy)
         self._engine.signal(signal.SIGCONT)
-        time.sleep(2.0)
+        self._wait_for_posts()
         self._engine.kill()
         shutil.rmtree(files)
         shutil.move(copy, files)
         self._engine.start()
 
     def _promote(self) -> None:
-        """Promote a replica that lacks the last two seconds."""
+        """Promote a replica that lacks the last two seconds, or more if nothing was said."""
         replica = self._run("--replicaof", f"127.0.0.1 {self._port}")
         while replica.call("ROLE")[3] != b"connected":
             time.sleep(0.05)
         replica.call("REPLICAOF", "NO", "ONE")
-        time.sleep(2.0)
+        replica.call("CONFIG", "REWRITE")  # so that it is still a primary when it is started again
+        self._wait_for_posts()
         self._engine.kill()
         self._engine = replica
         for proxy in self._proxies:
             proxy.do("engine", replica.path)
             proxy.do("cut")
+
+    def _wait_for_posts(self) -> None:
+        """Wait until something was stored that is lost now: clients may all be away."""
+        before, end = self._count_posts(), time.monotonic() + _POSTS_SECONDS
+        time.sleep(2.0)
+        while self._count_posts() == before and time.monotonic() < end:
+            time.sleep(0.1)
+
+    def _count_posts(self) -> int:
+        call = self._engine.call
+        told = [call("XINFO", "STREAM", room) for room in call("KEYS", "{gc}:room:*")]
+        return sum(each[each.index(b"entries-added") + 1] for each in told)
 
 
 def _moment(scene: Scene) -> float:

@@ -39,13 +39,15 @@ _CHANGE: Final = msgspec.msgpack.Decoder(_Change)
 def read(call: Call) -> Run:
     """Return what is stored, still without what the clients logged."""
     epoch = call("HGET", "{gc}:life", "epoch").decode()
-    oldest = {room.decode(): int(first) for room, first in _hash(call, "{gc}:oldest").items()}
+    trimmed = _oldest(call)
     posts: list[StoredPost] = []
     leftover: list[str] = []
     for name in call("ZRANGE", "{gc}:rooms", 0, -1):
         room = name.decode()
         posts += _posts(call, room)
-        leftover += _leftover(call, room, oldest.get(room, 1))
+        leftover += _leftover(call, room, trimmed.get(room, 1))
+    oldest = _oldest(call)  # again: a server may trim while this reads
+    posts = [post for post in posts if post.position >= oldest.get(post.room, 1)]
     records: dict[str, dict[str, Any]] = {}
     for key in call("KEYS", "{gc}:records:*"):
         kind = key.decode().removeprefix("{gc}:records:")
@@ -55,6 +57,11 @@ def read(call: Call) -> Run:
     run.oldest = {run.named(room): first for room, first in oldest.items()}
     run.leftover = leftover
     return run
+
+
+def _oldest(call: Call) -> dict[str, int]:
+    """Return the position of the oldest post of each room that was trimmed."""
+    return {room.decode(): int(first) for room, first in _hash(call, "{gc}:oldest").items()}
 
 
 def _posts(call: Call, room: str) -> Iterator[StoredPost]:
