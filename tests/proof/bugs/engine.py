@@ -1,5 +1,6 @@
 """Bugs in how a server stores on an engine, and hears from it."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +21,8 @@ from geventchat.server.timeline.redis.scripts import Script
 from geventchat.server.timeline.redis.storing import Storing
 from geventchat.server.timeline.redis.writer import Writer
 
-_HEALTHY_SECONDS: Final = 12.0
+_HEALTHY_SECONDS: Final = 3.0
+"""How long a node beats after it has begun to hear the feed."""
 
 
 def deliver_from_the_answer() -> None:
@@ -58,10 +60,13 @@ def retry_without_the_number() -> None:
 
 def do_not_beat() -> None:
     """Do not renew the lease any more after a while."""
-    real, began = Beating.next, time.monotonic()
+    real, until = Beating.next, math.inf
 
     def next_beat(self: Beating) -> None:
-        if time.monotonic() > began + _HEALTHY_SECONDS:
+        nonlocal until
+        if self._feed.running:
+            until = min(until, time.monotonic() + _HEALTHY_SECONDS)
+        if time.monotonic() > until:
             gevent.sleep(1.0)
         else:
             real(self)
