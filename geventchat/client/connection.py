@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from geventchat.client.cursors import Rooms
 from geventchat.client.events import ClientEvent
+from geventchat.client.keys import new_key
 from geventchat.client.past_requests import PastRequests
 from geventchat.client.pending_replies import PendingReplies
 from geventchat.client.people_requests import PeopleRequests
@@ -180,7 +181,7 @@ class Connection(PastRequests, PeopleRequests):
         Repeated with the same key, room and text it is stored once. After a TimeoutError it may
         still be sent, after reconnecting. Raises TooManyPending if the queue is full.
         """
-        key = key or secrets.token_urlsafe(16)
+        key = key or new_key()
         asked = requests.Say(room=room, text=text, key=key)
         answer = self._await(asked, self._reader.say_replies, key)
         if isinstance(answer, Post | Sent) and answer.position is not None:
@@ -194,7 +195,7 @@ class Connection(PastRequests, PeopleRequests):
         disconnected it is queued, and sent after reconnecting. Raises TooManyPending if the queue
         stays full.
         """
-        key = key or secrets.token_urlsafe(16)
+        key = key or new_key()
         self._send(requests.Say(room=room, text=text, key=key))
         return key
 

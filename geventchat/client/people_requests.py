@@ -1,12 +1,12 @@
 """What an application asks about accounts, conversations and private rooms."""
 
-import secrets
 from abc import abstractmethod
 from typing import Final, Literal, Protocol, TypeVar
 
 import gevent
 from msgspec.structs import replace
 
+from geventchat.client.keys import new_key
 from geventchat.client.socket_link import Ended
 from geventchat.protocol import events, requests
 from geventchat.protocol.errors import Refused
@@ -121,7 +121,7 @@ class PeopleRequests(Asking):
         asked = requests.Direct(to=to, text=text, key=key, id=self._id())
         if not self._stores_directs:
             return self._ask(asked, Sent)
-        asked = replace(asked, key=key or secrets.token_urlsafe(16))
+        asked = replace(asked, key=key or new_key())
         late = TimeoutError(f"The server did not answer within {DIRECT_SECONDS} s.")
         with gevent.Timeout(DIRECT_SECONDS, late):
             try:

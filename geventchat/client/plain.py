@@ -4,7 +4,6 @@ The terminal and the pipe use it like a `Connection`: received texts are posts w
 and sent texts come back as posts with their key, as if they had been stored.
 """
 
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,6 +15,7 @@ from gevent.ssl import SSLContext
 
 from geventchat.client.events import ClientEvent
 from geventchat.client.inbox import Inbox
+from geventchat.client.keys import new_key
 from geventchat.client.socket_link import Ended
 from geventchat.client.tls import connect, end_sending
 from geventchat.protocol import frames
@@ -53,7 +53,7 @@ class PlainConnection:
 
         Waits up to 30 s while the server does not accept it; raises Ended.
         """
-        key = key or secrets.token_urlsafe(16)
+        key = key or new_key()
         with self._sending:
             if self.ended is None:
                 try:

@@ -3,7 +3,6 @@
 Reconnects until the user quits.
 """
 
-import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Final
 import gevent
 
 from geventchat.client.connection import Connection, TooLong
+from geventchat.client.keys import new_key
 from geventchat.client.pending_says import TooManyPending
 from geventchat.client.plain import PlainConnection
 from geventchat.client.socket_link import Ended, ServerError
@@ -217,7 +217,7 @@ class App:
             self._show(formatting.error("You are not in a room; join one with /join ROOM."))
             return
         saying = PendingSay(self._view.current, text, time.monotonic())
-        key = secrets.token_urlsafe(16)
+        key = new_key()
         self._view.pending[key] = saying
         self._prompt.show_if_late()
         self._send(key, saying)

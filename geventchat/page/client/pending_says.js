@@ -48,7 +48,7 @@ export class PendingSays {
    * @param {string} text
    * @param {string} [key] of one that failed and is sent again
    */
-  add(room, text, key = randomKey()) {
+  add(room, text, key = Date.now() + randomKey()) {
     if (this.#pending.size >= MAX_MESSAGES || this.#characters >= MAX_CHARACTERS) {
       throw new TooManyPending("Too many messages are waiting to be sent. Wait for some.");
     }

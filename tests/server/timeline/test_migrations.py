@@ -33,6 +33,7 @@ INSERT INTO rooms VALUES (1, 'lobby', 'tea 🎈', 0), (2, 'trimmed', '', 7), (3,
 PRAGMA application_id = 0x67766368;
 PRAGMA user_version = 2;
 """
+SAID_ONCE_5 = "CREATE UNIQUE INDEX said_once ON posts (client, key, room) WHERE key IS NOT NULL"
 POSTS = [
     (1, 1, 5, "anna", "one", b"c1", "k"),
     (1, 2, 6, "bert", "zwei 🎈", b"", None),
@@ -59,6 +60,14 @@ def sums(path: Path) -> tuple[int, int, int]:
     return version, posts, rooms
 
 
+def index(path: Path) -> str:
+    """Return how the index of repetitions is made."""
+    with closing(sqlite3.connect(path)) as db:
+        query = "SELECT sql FROM sqlite_master WHERE name = 'said_once'"
+        found: tuple[str] = db.execute(query).fetchone()
+    return found[0]
+
+
 def test_a_database_of_the_second_version_is_migrated(path: Path) -> None:
     record = Record(on_disk(path))
     record.open("trimmed", "part")
@@ -75,6 +84,22 @@ def test_a_database_of_the_second_version_is_migrated(path: Path) -> None:
     record.reopen()
     assert [post.text for post in record.everything()] == ["one", "zwei 🎈", "three"]
     record.close()
+
+
+def test_a_database_of_the_fifth_version_finds_repetitions_as_a_new_one_does(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "fifth.db"
+    record = Record(on_disk(path))
+    record.turn(say("one", "k"), say("two", "l"))
+    record.close()
+    new = index(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(f"DROP INDEX said_once; {SAID_ONCE_5}; PRAGMA user_version = 5")
+    record = Record(on_disk(path))
+    assert verdicts(record.turn(say("two", "l"), say("three", "m"))).repeated == [("two", 2)]
+    record.close()
+    assert index(path) == new
 
 
 def test_a_migrated_database_knows_its_sums(path: Path) -> None:

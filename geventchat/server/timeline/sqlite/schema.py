@@ -22,7 +22,7 @@ from geventchat.server.timeline.sqlite.disk import WAL_BYTES
 from geventchat.server.timeline.sqlite.integrity import CHECK_SECONDS, check
 
 APPLICATION_ID: Final = 0x67766368  # "gvch"
-VERSION: Final = 5
+VERSION: Final = 6
 LOCKED_SECONDS: float = 5.0
 """How long a commit waits for a lock of another program before it fails."""
 
@@ -42,9 +42,13 @@ COLUMNS: Final = (
 """The columns of a post in the order of `checksum` and `is_intact`."""
 _CHANGED_BY: Final = COLUMNS.split(", ").index("changed_by")
 SAID_ONCE: Final = (
-    "CREATE UNIQUE INDEX said_once ON posts (client, key, room) WHERE key IS NOT NULL;"
+    "CREATE UNIQUE INDEX said_once ON posts (key, client, room) WHERE key IS NOT NULL;"
 )
-"""The index by which a repetition is found."""
+"""The index by which a repetition is found.
+
+The key is first, since those of our clients begin with the time: what a commit adds is then in one
+page, and not in one for each client, which took a third of the time of storing.
+"""
 _CHANGED_INDEX: Final = "CREATE UNIQUE INDEX changed ON posts (room, change) WHERE change > 0;"
 _TABLES: Final = f"""
 CREATE TABLE store (
@@ -122,6 +126,7 @@ ALTER TABLE posts ADD COLUMN redacted INTEGER NOT NULL DEFAULT 0;
 {_CHANGED_INDEX}
 {_RECORDS_TABLE}
 """
+_UPGRADE_FROM_5: Final = f"DROP INDEX said_once; {SAID_ONCE}"
 
 
 _UNCHANGED: Final = None, 0, 0, 0, None, None, 0
@@ -234,6 +239,8 @@ def prepare(db: sqlite3.Connection) -> bool:
                 _run(db, _UPGRADE_FROM_2)
             if version < 4:
                 _run(db, _LISTED_INDEX)
+            if version < 6:
+                _run(db, _UPGRADE_FROM_5)
         # Also fails if the file is not writable: BEGIN IMMEDIATE does not.
         db.execute(f"PRAGMA user_version = {VERSION}")
         db.execute("COMMIT")
