@@ -9,5 +9,5 @@ import time
 
 
 def new_key() -> str:
-    """Return a key that no other message has. Never waits."""
-    return f"{time.time_ns() // 1_000_000:x}{secrets.token_urlsafe(16)}"
+    """Return a key of 22 characters that no other message of a client has. Never waits."""
+    return f"{time.time_ns() // 1_000_000:x}{secrets.token_urlsafe(8)}"
