@@ -38,6 +38,11 @@ class Chat:
         for each in nodes.beside(self.server):
             each._hub.tick(time.monotonic() + seconds)
 
+    def wait_delivered(self) -> None:
+        """Wait until the server has put everything on its way: much takes several rounds."""
+        for each in nodes.beside(self.server):
+            each._hub.delivery.wait_idle(20)
+
     def plain(self) -> Plain:
         """Connect a plain client; return it once it is a member of the lobby."""
         return self.plain_clients(1)[0]

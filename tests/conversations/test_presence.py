@@ -219,6 +219,7 @@ def crowd(chat: Chat, count: int) -> list[Plain]:
     """Add that many plain members, and announce them."""
     peers = chat.plain_clients(count)
     chat.advance_clock(1)
+    chat.wait_delivered()
     return peers
 
 

@@ -13,6 +13,7 @@ from geventchat.config import Limits
 from geventchat.server.timeline.sqlite import SqliteTimeline
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.peers import Plain, encode, of
+from tests.server.record import settle
 
 OUTBOX_BYTES = 64 << 10
 SECONDS = 20
@@ -156,6 +157,7 @@ def test_a_replay_that_is_overtaken_by_a_trim_ends_with_slow_and_the_next_join_s
         timeline = chat.server._timeline
         assert isinstance(timeline, SqliteTimeline)
         timeline.configure(Limits(history_posts_per_room=kept))
+        settle(timeline)
         while timeline._store.trim() or not timeline._store.retention.rounds:
             pass
         *posts, bye = map(json.loads, slow.rest())

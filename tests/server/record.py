@@ -187,6 +187,16 @@ class Record:
         self._came.set()
 
 
+def settle(timeline: Timeline) -> None:
+    """Wait until the thread that writes to a file is idle, as it is until something switches.
+
+    Then the caller may use the store itself: two threads on one connection can crash the process.
+    """
+    assert isinstance(timeline, SqliteTimeline)
+    while timeline._writer_thread._waiting:
+        timeline._writer_thread.run(int)
+
+
 def in_memory(posts_per_room: int = 10_000, total_bytes: int = 256 << 20) -> Open:
     return lambda deliver: MemoryTimeline(
         deliver, posts_per_room=posts_per_room, total_bytes=total_bytes

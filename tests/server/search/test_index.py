@@ -15,6 +15,7 @@ from geventchat.server.search.index import STEP_POSTS, Index
 from geventchat.server.search.query import Query
 from geventchat.server.timeline import Batch, Kind, Submission
 from geventchat.server.timeline.sqlite import SqliteTimeline
+from tests.server.record import settle
 
 
 class History:
@@ -201,6 +202,7 @@ def test_trimmed_posts_are_forgotten(history: History) -> None:
     history.store(*[("tea", "leaf")] * 50)
     history.catch_up()
     history.timeline.configure(Limits(history_posts_per_room=10))
+    settle(history.timeline)
     while history.timeline._store.trim():
         pass
     history.index.walk()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from geventchat.config import Limits
 from geventchat.server.search.query import Query
+from tests.server.record import settle
 from tests.server.search.test_index import History
 
 _ROOMS = ("tea", "dev")
@@ -65,6 +66,7 @@ def _follow(
         elif what == "index":
             history.catch_up(*_ROOMS)
         elif what == "trim":
+            settle(history.timeline)
             while history.timeline._store.trim():
                 pass
             kept = _kept(history.path)

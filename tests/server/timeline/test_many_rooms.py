@@ -14,7 +14,7 @@ from geventchat.server.timeline.sqlite import SqliteTimeline, store
 from geventchat.server.timeline.sqlite.retention import StoredRoom
 from geventchat.server.timeline.sqlite.schema import UPDATE_TOTALS, connect
 from geventchat.server.timeline.sqlite.store import Store
-from tests.server.record import Record, on_disk, posts_of, say, set_topic, verdicts
+from tests.server.record import Record, on_disk, posts_of, say, set_topic, settle, verdicts
 from tests.server.switches import let_run
 
 MANY = 20_000
@@ -24,6 +24,7 @@ _STEP_OPERATIONS = 100
 
 def store_of(record: Record) -> Store:
     assert isinstance(record.timeline, SqliteTimeline)
+    settle(record.timeline)
     return record.timeline._store
 
 
@@ -160,6 +161,7 @@ def test_topics_never_cost_posts(record: Record) -> None:
     # The limit holds for posts all the same.
     for _ in range(5):
         record.fill(["y" * 500] * 1_600)
+    settle(record.timeline)
     while timeline_store.trim():
         pass
     assert 500 < len(record.everything()) < 500 + 5 * 1_600

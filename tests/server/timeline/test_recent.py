@@ -13,7 +13,7 @@ from geventchat.protocol.events import Post
 from geventchat.server.timeline import PAGE_BYTES
 from geventchat.server.timeline.recent import RecentPosts
 from geventchat.server.timeline.sqlite import SqliteTimeline
-from tests.server.record import Record, in_file, say
+from tests.server.record import Record, in_file, say, settle
 
 ROOMS = ["lobby", "other", "third"]
 TEXTS = st.sampled_from(["", "x", "x" * 300, "☃" * 40, "x" * (PAGE_BYTES // 3)])
@@ -46,6 +46,7 @@ def test_reads_at_the_edge_of_the_cache_equal_reads_from_the_disk(
         for turn in turns:
             record.turn(*[say(text, room=room) for room, text in turn])
         timeline.configure(Limits(history_posts_per_room=kept))
+        settle(timeline)
         while kept and timeline._store.trim():
             pass
         assert timeline._recent.size <= recent_bytes

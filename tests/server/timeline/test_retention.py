@@ -14,7 +14,7 @@ from geventchat.config import Limits
 from geventchat.server.timeline.retention_policy import RetentionPolicy
 from geventchat.server.timeline.sqlite import SqliteTimeline, retention
 from geventchat.server.timeline.sqlite.retention import STEP_POSTS
-from tests.server.record import Record, on_disk, say, verdicts
+from tests.server.record import Record, on_disk, say, settle, verdicts
 
 DAY_MS = 24 * 60 * 60 * 1000
 
@@ -24,6 +24,7 @@ def trim(record: Record, keep: RetentionPolicy) -> int:
     assert isinstance(record.timeline, SqliteTimeline)
     steps = 0
     record.timeline._store.retention.policy = keep
+    settle(record.timeline)
     while record.timeline._store.trim():
         steps += 1
     return steps
@@ -90,6 +91,7 @@ def test_a_step_takes_no_longer_because_posts_are_long(
     timeline.configure(Limits(history_posts_per_room=6))
     oldest = []
     while record.timeline.oldest("lobby") < 15:
+        settle(timeline)
         assert timeline._store.trim()
         oldest.append(record.timeline.oldest("lobby"))
         assert len(record.everything()) == 21 - oldest[-1]
