@@ -27,7 +27,7 @@ def test_a_server_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> No
     assert verdict.counts["ok"] > 100
     assert verdict.counts["away"] > 20
     assert sum(count for fault, count in faults.items() if fault.startswith("kill")) >= 6
-    assert sorted(starts)[len(starts) // 2] < 4.0  # 0.3 s, but beside other programs
+    assert sorted(starts)[len(starts) // 2] < 2.0
 
 
 def test_a_server_loses_and_doubles_nothing_when_its_engine_fails(tmp_path: Path) -> None:

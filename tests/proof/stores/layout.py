@@ -47,7 +47,11 @@ def read(call: Call) -> Run:
         posts += _posts(call, room)
         leftover += _leftover(call, room, trimmed.get(room, 1))
     oldest = _oldest(call)  # again: a server may trim while this reads
-    posts = [post for post in posts if post.position >= oldest.get(post.room, 1)]
+    posts = [
+        post
+        for post in posts
+        if not trimmed.get(post.room, 1) <= post.position < oldest.get(post.room, 1)
+    ]
     records: dict[str, dict[str, Any]] = {}
     for key in call("KEYS", "{gc}:records:*"):
         kind = key.decode().removeprefix("{gc}:records:")
