@@ -184,8 +184,7 @@ def measure(bar: Bar, server: str, tools: Path) -> dict[str, float]:
         command = [str(tools / "blast"), "-p", str(at), "-pid", str(run.pid), *load.split()]
         began, used = time.monotonic(), cpu_seconds(run.engine)
         blast = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        with ahead_of_the_load():
-            late = bystander(run.port, load) if bar.aside else {}
+        late = bystander(run.port, load) if bar.aside else {}
         late |= costs(blast, run, load) if _WORKERS in bar.servers else {}
         output, _ = blast.communicate()
         if run.engine is not None:
@@ -243,6 +242,7 @@ def ahead_of_the_load() -> Iterator[None]:
         os.sched_setscheduler(0, *before)
 
 
+@ahead_of_the_load()
 def bystander(port: int, load: str) -> dict[str, float]:
     """Send messages in a room of its own while a load is under way; return their latency in ms."""
     loaded = "load0000" if "-rooms" in load else "lobby"
