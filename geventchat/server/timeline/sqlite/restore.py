@@ -33,7 +33,7 @@ def import_lines(db: sqlite3.Connection, lines: Iterable[bytes]) -> EndLine:
         raise ImportFailed("the database is not empty")
     db.execute("BEGIN IMMEDIATE")
     try:
-        # To sort all keys at the end takes a third of the time off the import of a million posts.
+        # Sorted at the end: 8.4 s of CPU instead of 13.1 for 400,000 posts.
         db.execute("DROP INDEX said_once")
         end = _import(db, lines)
         _index_keys(db)
