@@ -1,4 +1,4 @@
-"""How long other programs kept this process from running, so that a bound on time can leave it out.
+"""How long other programs kept a process from running, so that a bound on time can leave it out.
 
 A bound shows that nothing in the server delays a client. On a machine that also runs other things,
 the process can be ready to run and have no core; that says nothing about the server.
@@ -23,25 +23,25 @@ class Cores(NamedTuple):
     """Totals in seconds at one moment."""
 
     waited: float
-    """Time in which threads of this process were ready to run without a core.
+    """Time in which threads of the process were ready to run without a core.
 
     Where the kernel has no account of that: in which it did not run.
     """
     others: float
-    """Processor time of all other programs, and time in which this one was not allowed any."""
+    """Processor time of all other programs, and time in which the process was not allowed any."""
     stolen: float
     """Time that the machine, if it is a virtual one, was kept waiting by others on its host."""
 
     @classmethod
-    def now(cls) -> Self:
-        """Read the totals."""
-        own = time.process_time()
+    def now(cls, pid: int | None = None) -> Self:
+        """Read the totals of this process, or of another one."""
+        own = time.process_time() if pid is None else sum(psutil.Process(pid).cpu_times()[:2])
         cpu = psutil.cpu_times()
         busy = cpu.user + getattr(cpu, "nice", 0.0) + cpu.system
-        return cls(_waited(own), busy - own + _throttled(), getattr(cpu, "steal", 0.0))
+        return cls(_waited(own, pid), busy - own + _throttled(), getattr(cpu, "steal", 0.0))
 
     def lost_since(self, before: Self) -> float:
-        """Return the time that other programs took from this process.
+        """Return the time that other programs took from the process.
 
         Threads that wait for each other's cores lose nothing by this measure: other programs must
         have used as much. So it is next to nothing on a quiet machine, whatever the server does.
@@ -50,8 +50,8 @@ class Cores(NamedTuple):
         return max(0.0, stolen + min(waited, self.others - before.others))
 
 
-def _waited(own: float) -> float:
-    accounts = list(Path("/proc/self/task").glob("*/schedstat"))
+def _waited(own: float, pid: int | None) -> float:
+    accounts = list(Path(f"/proc/{pid or 'self'}/task").glob("*/schedstat"))
     if not accounts:
         return time.monotonic() - own
     waited = 0.0
