@@ -242,7 +242,8 @@ class Deciding:
         waits = pauses()
         while not self._writer.closed:
             try:
-                self._nodes.settled()
+                if self._is_adopted:  # until then nothing was decided, and nothing can be written
+                    self._nodes.settled()
                 self._giving_back = -1
                 self._writer.run(UNDECIDE, self._number)
             except LifeEnded:

@@ -207,6 +207,24 @@ def test_no_record_of_a_new_epoch_is_overwritten_until_it_is_known(
     assert dict(two.timeline.records("test")) == {"a": b"\x09"}
 
 
+def test_who_does_not_know_the_records_of_a_new_epoch_keeps_nobody_else_from_it(
+    engine: RunningEngine, deciders: Nodes
+) -> None:
+    """It cannot write its own records before: others may have written them since."""
+    one, two = deciders(engine.url, 2, merge=max)
+    changed = Event(), Event()
+    one.timeline.epoch_changed, two.timeline.epoch_changed = changed[0].set, changed[1].set
+    engine.call("FLUSHALL")
+    until(lambda: all(each.is_set() for each in changed))
+    one.timeline.keep([("test", "a", b"\x09")])
+    two.get("a").state = 10
+    two.records.note(two.get("a"))
+    with two.timeline.nodes.deciding(adopting=True):
+        pass  # it left it to the other one
+    with one.timeline.nodes.deciding(adopting=True):
+        one.timeline.nodes.adopted(one.timeline.epoch)
+
+
 # Everything at once
 
 
