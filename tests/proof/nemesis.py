@@ -110,6 +110,7 @@ def run(plan: Plan, folder: Path) -> tuple[Run, Counter[str], list[float]]:
         clients.expect("silent")
         if plan.nodes > 1:
             time.sleep(_HELD_SECONDS)
+            _revive(scene, faults)
         judged = store.read()
         judged.lost = plan.lose is not None
         if plan.late_seconds is not None and plan.lose is None:

@@ -1,5 +1,6 @@
 """Bugs in how a server stores on an engine, and hears from it."""
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from geventchat.server.timeline.redis.scripts import Script
 from geventchat.server.timeline.redis.storing import Storing
 from geventchat.server.timeline.redis.writer import Writer
 
-_HEALTHY_SECONDS: Final = 12.0
+_HEALTHY_SECONDS: Final = 3.0
 
 
 def deliver_from_the_answer() -> None:
@@ -57,7 +58,12 @@ def retry_without_the_number() -> None:
 
 
 def do_not_beat() -> None:
-    """Do not renew the lease any more after a while."""
+    """Do not renew the lease any more after a while, on the second of two nodes.
+
+    The clients come to their end on the first one.
+    """
+    if "127.0.0.1" in sys.argv:
+        return
     real, began = Beating.next, time.monotonic()
 
     def next_beat(self: Beating) -> None:
@@ -146,7 +152,7 @@ NEEDS: Final[dict[Callable[[], None], dict[str, Any]]] = {
     deliver_from_the_answer: {"faults": ("feed late",), "rounds": 10, "nodes": 2},
     # Only a plain client, one of each ten, says something that has no key.
     retry_without_the_number: {"faults": _LOST_ANSWERS, "rounds": 15, "clients": 60},
-    do_not_beat: {"faults": ("scripts forgotten",), "nodes": 2, "rounds": 10},
+    do_not_beat: {"faults": ("scripts forgotten",), "nodes": 2, "late_seconds": None},
     keep_the_life: {"lose": "stale"},
     trim_without_the_keys: {"keep": 20, "rounds": 8},
     deny_in_doubt: {"faults": _LOST_ANSWERS, "rounds": 15},
