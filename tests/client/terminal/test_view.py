@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from geventchat.client import (
+    Bye,
     ClientEvent,
     Direct,
+    Disconnected,
     Error,
     Gap,
     Joined,
@@ -15,6 +17,7 @@ from geventchat.client import (
     Members,
     Post,
     Presence,
+    Reconnected,
     ReconnectFailed,
     Renamed,
     Topic,
@@ -22,6 +25,7 @@ from geventchat.client import (
 from geventchat.client.terminal.formatting import Line
 from geventchat.client.terminal.room import PendingSay
 from geventchat.client.terminal.view import View
+from geventchat.protocol.errors import LOST, SHUTDOWN, Reason
 
 NOON = datetime(2026, 3, 3, 12, 0)
 MORNING = datetime(2026, 3, 4, 0, 1)
@@ -35,6 +39,10 @@ def joined(room: str = "lobby", position: int = 0, recovered: bool | None = None
     return Joined(
         room=room, epoch="e" * 16, position=position, oldest=1, recovered=recovered, count=2
     )
+
+
+def bye(reason: Reason) -> Bye:
+    return Bye(code=reason.code, text=reason.text, reconnect=reason.reconnect)
 
 
 def text(lines: list[Line]) -> list[str]:
@@ -226,6 +234,25 @@ def test_who_joined_one_room_is_not_shown_in_another(view: View) -> None:
     hear(view, joined("dev"), Presence(room="lobby", nick="bert", event="join"))
     view.enter("dev")
     assert tick(view, 0, 600) == []
+
+
+def test_a_server_that_another_one_replaces_at_once_is_not_mentioned(view: View) -> None:
+    assert hear(view, Disconnected(bye(SHUTDOWN))) == []
+    assert toolbar(view).startswith(" disconnected, reconnecting ")
+    assert hear(view, Reconnected("anna")) == []
+    assert "disconnected" not in toolbar(view)
+
+
+def test_an_outage_is_printed_once_and_its_end(view: View) -> None:
+    hear(view, Disconnected(bye(SHUTDOWN)))
+    refused, timed_out = ReconnectFailed("Connection refused"), ReconnectFailed("Timed out")
+    assert hear(view, refused, timed_out) == ["    ! The server is shutting down."]
+    assert hear(view, Reconnected("anna")) == ["    · reconnected"]
+
+
+def test_a_lost_connection_is_printed_at_once_and_its_end(view: View) -> None:
+    assert hear(view, Disconnected(bye(LOST))) == ["    ! The connection was lost."]
+    assert hear(view, Reconnected("anna-2")) == ["    · reconnected", "    · you are now anna-2"]
 
 
 def test_the_toolbar_shows_trouble_first_and_then_what_fits(view: View) -> None:
