@@ -52,6 +52,8 @@ class Plan:
     """Moments at which the server may be killed, if not all."""
     at_random: float = 0.6
     """The share of kills at a random time."""
+    kills: bool = True
+    """Whether servers are killed."""
     faults: tuple[str, ...] = ()
     """Beginnings of the names of other faults, if not all."""
     lose: str | None = None
@@ -168,7 +170,7 @@ def _round(plan: Plan, store: Store, scene: Scene, faults: Counter[str]) -> None
         _inject(name, every, scene, faults)
         if plan.nodes > 1 and name.startswith("engine"):
             time.sleep(_COMPARED_SECONDS)
-    if dice.random() < store.kill_share:
+    if plan.kills and dice.random() < store.kill_share:
         scene.server = dice.choice(scene.nodes)
         if dice.random() < plan.at_random:
             _kill_at_random(scene, faults)

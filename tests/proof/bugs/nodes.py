@@ -68,12 +68,14 @@ CAUGHT_BY: Final[dict[Callable[[], None], tuple[str, ...]]] = {
     be_deaf_to_records: ("unbanned", "forgotten", "leaked", "unheard", "misplaced"),
     go_on_without_a_lease: ("usurped",),
 }
+_ALIVE: Final = {"faults": ("scripts forgotten",), "kills": False}
+"""What leaves the nodes alone."""
 NEEDS: Final[dict[Callable[[], None], dict[str, Any]]] = {
     forget_what_comes_while_a_room_opens: {"faults": ("scripts forgotten",), "rounds": 10},
     # Two guests have to have a nick for three seconds together.
-    give_nicks_without_asking: {"faults": ("scripts forgotten",), "rounds": 20, "clients": 40},
+    give_nicks_without_asking: _ALIVE | {"rounds": 20, "clients": 40},
     keep_who_is_gone: {"rounds": 15, "at_random": 1.0},
-    be_deaf_to_records: {"faults": ("scripts forgotten",), "rounds": 10},
+    be_deaf_to_records: _ALIVE | {"rounds": 25},
     go_on_without_a_lease: {"faults": ("node paused",), "rounds": 3},
 }
 """What a plan needs, beside two nodes, so that a bug shows."""
