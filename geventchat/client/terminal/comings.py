@@ -20,8 +20,9 @@ class Comings:
     """What changed among the members of the room on the screen and is not shown yet."""
 
     def __init__(self) -> None:
-        self._joined: dict[str, None] = {}  # ordered sets
-        self._left: dict[str, None] = {}
+        self._joined: dict[str, bool] = {}
+        """Whether each has spoken since: then everybody knows that they are here."""
+        self._left: dict[str, None] = {}  # an ordered set
         self._renamed: dict[str, str] = {}
         """Former nick by nick."""
         self._since: float | None = None
@@ -32,7 +33,7 @@ class Comings:
         if nick in self._left:
             del self._left[nick]
         else:
-            self._joined[nick] = None
+            self._joined[nick] = False
 
     def leave(self, nick: str) -> None:
         """Note that somebody left."""
@@ -43,8 +44,7 @@ class Comings:
 
     def rename(self, nick: str, new: str) -> None:
         """Note that somebody changed nicks."""
-        if nick in self._joined:
-            del self._joined[nick]
+        if nick in self._joined and not self._joined.pop(nick):
             self.join(new)
             return
         former = self._renamed.pop(nick, nick)
@@ -53,6 +53,8 @@ class Comings:
 
     def speaks(self, nick: str) -> list[str]:
         """Return what has to be shown before a post of somebody: a new nick."""
+        if nick in self._joined:
+            self._joined[nick] = True
         former = self._renamed.pop(nick, None)
         return [] if former is None else [f"{former} is now known as {nick}"]
 
@@ -75,23 +77,24 @@ class Comings:
         if now - self._since < wait:
             return []
         self._since = None
-        self._shown.append(now)
         renamed = [f"{former} is now known as {nick}" for nick, former in self._renamed.items()]
         parts = [
-            _sentence(self._joined, "joined"),
-            _sentence(self._left, "left"),
+            _sentence([nick for nick, spoke in self._joined.items() if not spoke], "joined"),
+            _sentence(list(self._left), "left"),
             *renamed[:_NAMED],
         ]
         if len(renamed) > _NAMED:
             parts.append(f"{len(renamed) - _NAMED} others changed nicks")
         self.clear()
+        if not any(parts):
+            return []
+        self._shown.append(now)
         return ["; ".join(part for part in parts if part)]
 
 
-def _sentence(nicks: dict[str, None], did: str) -> str:
-    if not nicks:
+def _sentence(names: list[str], did: str) -> str:
+    if not names:
         return ""
-    names = list(nicks)
     more = len(names) - _NAMED
     if more > 1:
         return f"{', '.join(names[:_NAMED])} and {more} others {did}"

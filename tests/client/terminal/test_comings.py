@@ -37,6 +37,25 @@ def test_a_name_is_not_replaced_by_a_number_for_one(comings: Comings) -> None:
     assert lines(comings, 0, 4) == ["a, b, c, d, e and f joined"]
 
 
+def test_who_has_spoken_already_is_not_said_to_have_joined(comings: Comings) -> None:
+    comings.join("anna")
+    comings.join("bert")
+    comings.speaks("anna")
+    assert lines(comings, 0, 4) == ["bert joined"]
+    comings.join("cora")
+    comings.speaks("cora")
+    assert lines(comings, 10, 100) == []
+    comings.leave("cora")
+    assert lines(comings, 101, 130) == ["cora left"]
+
+
+def test_who_has_spoken_under_another_nick_is_shown_to_have_a_new_one(comings: Comings) -> None:
+    comings.join("anna")
+    comings.speaks("anna")
+    comings.rename("anna", "anne")
+    assert lines(comings, 0, 4) == ["anna is now known as anne"]
+
+
 def test_what_was_undone_is_not_shown(comings: Comings) -> None:
     comings.join("bert")
     comings.leave("bert")
