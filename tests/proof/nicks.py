@@ -18,6 +18,7 @@ class _Owned:
     """A nick that a client has on a connection."""
 
     client: str
+    nick: str
     since: int
     last: int
     """When it was seen to have it last: when something was received."""
@@ -41,8 +42,10 @@ def _check_owners(run: "Run", by_client: Mapping[str, list[list[Any]]], verdict:
             continue
         now: _Owned | None = None
         for line in lines:
-            if line[1] == "named":
-                now = _Owned(client, line[0], line[0])
+            if line[1] == "named" and now is not None and now.nick == line[4]:
+                now.last = line[0]  # it asked for the nick that it has
+            elif line[1] == "named":
+                now = _Owned(client, line[4], line[0], line[0])
                 owned[line[4]].append(now)
             elif line[1] in ("opens", "away", "over"):
                 now = None
