@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
+from typing import Any
 
 import gevent
 import pytest
@@ -124,6 +125,28 @@ def test_a_wrong_password_moves_nobody(engines: Callable[[str], RunningEngine]) 
         assert other.refused(client=CLIENT, password="wrong")[-1]["code"] == "password"
         assert ann.pong() == []
         assert other.rich(client=CLIENT, password="secret").nick == "Ann"
+
+
+def test_a_hello_that_its_client_has_given_up_does_not_end_the_newer_connection(
+    two: tuple[Chat, Chat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It signed in for so long that the client went to another node."""
+    other, slow = two
+    registered(other, "Ann")
+    hello: dict[str, Any] = {"account": {"nick": "Ann", "password": PASSWORD}, "client": CLIENT}
+    ann = other.rich(**hello)
+    nodes, waited = slow.server._hub.timeline.nodes, asking._WAIT_SECONDS
+
+    def catch_up() -> None:
+        monkeypatch.setattr(asking, "_WAIT_SECONDS", 0.01)
+        gevent.sleep(0.02)
+
+    monkeypatch.setattr(nodes, "catch_up", catch_up)
+    bye = slow.refused(**hello)[-1]
+    assert (bye["code"], bye["reconnect"]) == ("shutdown", True)
+    monkeypatch.setattr(asking, "_WAIT_SECONDS", waited)
+    slow.rich()  # what it asks the engine is behind all that was asked before
+    assert of("bye", ann.pong()) == []
 
 
 def test_a_client_that_cannot_be_admitted_as_the_engine_is_away_comes_back_later(

@@ -64,14 +64,14 @@ def _known(session: Session, client: bytes) -> str | None:
     return former
 
 
-def _authenticate(session: Session, client: bytes, login: Login | None) -> str | None:
+def _authenticate(session: Session, client: bytes, login: Login | None, since: float) -> str | None:
     """Have a client be on this node alone; return the nick that it had as a guest. May wait."""
     hub, nodes, guest = session.hub, session.timeline.nodes, session.nick
     with accounts.storing():
         if not nodes.alone:
             hub.owners.nicks.keep(guest)
         former = hub.owners.guest_nick(client)
-        nick = nodes.enter(client, guest, former, account=login is not None)
+        nick = nodes.enter(client, guest, former, account=login is not None, since=since)
     try:
         hub.authenticate(session, client, session.link.form, login, nick)
     except BaseException:
@@ -83,6 +83,7 @@ def _authenticate(session: Session, client: bytes, login: Login | None) -> str |
 
 def welcome(session: Session, hello: requests.Hello) -> None:
     """Handle hello: `welcome`, then each room. Waits. Raises Ending if it is not admitted."""
+    began = time.monotonic()
     client = hashlib.blake2b(hello.client.encode(), digest_size=16).digest()
     session.form = session.link.form  # everything from here on is sent as events, `bye` included
     rejections: list[Refused] = []
@@ -106,7 +107,7 @@ def welcome(session: Session, hello: requests.Hello) -> None:
         account = login.account
     elif session.policy.accounts == "required" and not session.operator:
         raise Ending(ACCOUNT_REQUIRED)
-    held = _authenticate(session, client, login)
+    held = _authenticate(session, client, login, began)
     former = held if former is None else former
     if former is not None or _was_here(session, hello):
         session.policy.limiter.forgive(session.address, time.monotonic())

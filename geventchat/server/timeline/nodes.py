@@ -202,12 +202,17 @@ class Nodes(ABC):
         """
 
     @abstractmethod
-    def enter(self, client: bytes, guest: str, former: str | None, *, account: bool) -> str | None:
+    def enter(
+        self, client: bytes, guest: str, former: str | None, *,
+        account: bool, since: float | None = None,
+    ) -> str | None:  # fmt: skip
         """Have a rich client be this node's; return the nick that it is to have.
 
         That is the one that it has on any node, else `former`, which it has here; if others have
         taken that, `guest`. None: its account's. A node that had the client gives it up. The
-        caller adds the client before anything waits, or calls `leave`. Waits for up to 10 s.
+        caller adds the client before anything waits, or calls `leave`. `since`: when the client
+        said hello, by the monotonic clock, if that is not now. Waits for 8 s from then at most: a
+        client that has given up may be on another node, and must not be taken from that one.
         Raises Refused `storage`, and Ending if another node has got the client meanwhile.
         """
 
@@ -305,7 +310,10 @@ class Alone(Nodes):
     def known(self, client: bytes) -> str | None:
         return None
 
-    def enter(self, client: bytes, guest: str, former: str | None, *, account: bool) -> str | None:
+    def enter(
+        self, client: bytes, guest: str, former: str | None, *,
+        account: bool, since: float | None = None,
+    ) -> str | None:  # fmt: skip
         return None if account else former or guest
 
     def hold(self, client: bytes, nick: str | None, seconds: float) -> None:

@@ -5,6 +5,7 @@ exchange with the engine and each entry of the feed comes when the model says so
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -69,7 +70,7 @@ class Node:
     def hello(self, client: bytes) -> None:
         session = self.harness.session(rich=True)
         session.rooms = self.hub.add(session)
-        self.do(session, lambda: handlers._authenticate(session, client, None))
+        self.do(session, lambda: handlers._authenticate(session, client, None, time.monotonic()))
 
     def rename(self, client: bytes, nick: str) -> None:
         session = self.hub.owners.clients.get(client)

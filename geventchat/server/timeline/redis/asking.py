@@ -89,15 +89,18 @@ class Asking:
             self._agent = gevent.spawn(self._ask_all)
             self._agent.name = "claims"
 
-    def answer(self, question: Question) -> Any:
+    def answer(self, question: Question, since: float | None = None) -> Any:
         """Ask something; return the answer, when all was heard that was there before it. Waits.
 
-        Raises Refused `storage`.
+        `since`: when the client began to wait, by the monotonic clock, if that is not now. Raises
+        Refused `storage`.
         """
+        until = (time.monotonic() if since is None else since) + _WAIT_SECONDS
+        if (seconds := until - time.monotonic()) <= 0:
+            raise refusal()
         self.put(question)
-        until = time.monotonic() + _WAIT_SECONDS
         try:
-            question.answer.wait(_WAIT_SECONDS)
+            question.answer.wait(seconds)
         finally:
             question.given_up = not question.answer.ready()
         answer, last = question.answer.value or _NO_ANSWER

@@ -108,14 +108,17 @@ class Claims:
         """See Nodes. Waits."""
         return self._ask("known", string(client)) or None
 
-    def enter(self, client: bytes, guest: str, former: str | None, *, account: bool) -> str | None:
+    def enter(
+        self, client: bytes, guest: str, former: str | None, *,
+        account: bool, since: float | None = None,
+    ) -> str | None:  # fmt: skip
         """See Nodes. Waits."""
         nick = former is not None and former
         folded, skeleton = _forms(former) if former is not None else ("", "")
         asked = Question("enter", (string(client), guest, nick, folded, skeleton, account))
         self._entering[client] += 1
         try:
-            nick, text, _ = self._asking.answer(asked)
+            nick, text, _ = self._asking.answer(asked, since)
             place = feed_id(text.encode()) if text else (0, 0)
             if self._overtaken.get(client, place) > place:
                 raise Ending(REPLACED)

@@ -151,8 +151,11 @@ class RedisNodes(Nodes):
     def known(self, client: bytes) -> str | None:
         return self._claims.known(client)
 
-    def enter(self, client: bytes, guest: str, former: str | None, *, account: bool) -> str | None:
-        return self._claims.enter(client, guest, former, account=account)
+    def enter(
+        self, client: bytes, guest: str, former: str | None, *,
+        account: bool, since: float | None = None,
+    ) -> str | None:  # fmt: skip
+        return self._claims.enter(client, guest, former, account=account, since=since)
 
     def hold(self, client: bytes, nick: str | None, seconds: float) -> None:
         self._claims.hold(client, nick, seconds)

@@ -19,9 +19,15 @@ class Claimer(Listening):
         self.gone: list[str] = []
         self.timeline.start()
 
-    def enter(self, client: str, former: str | None = None, guest: str = "guest-0") -> str | None:
+    def enter(
+        self,
+        client: str,
+        former: str | None = None,
+        guest: str = "guest-0",
+        since: float | None = None,
+    ) -> str | None:
         """Have a client enter as a guest; return the nick that it is to have."""
-        return self.nodes.enter(client.encode(), guest, former, account=False)
+        return self.nodes.enter(client.encode(), guest, former, account=False, since=since)
 
     def may_have(self, nick: str) -> bool:
         """Return whether somebody else could have a nick, by what the nodes say."""

@@ -1,5 +1,6 @@
 """A question that is in doubt, and that nobody waits for any more, decides nothing afterwards."""
 
+import time
 from typing import Any
 
 import gevent.event
@@ -49,6 +50,17 @@ def test_who_gave_up_while_it_was_in_doubt_takes_no_client_away_later(
         other.enter("c", guest="guest-7")
         doubts.go_on.set()
         until(lambda: slow.nodes._claims._asking.idle)
+        assert slow.enter("d") == "guest-0"  # behind it
+        other.enter("d")
+        until(lambda: bool(slow.moved))
+        assert other.moved == []
+
+
+def test_a_hello_that_took_too_long_before_takes_no_client_away(engine: RunningEngine) -> None:
+    with claimers_on(engine.url, 2) as (slow, other):
+        other.enter("c", guest="guest-7")
+        with pytest.raises(Refused):
+            slow.enter("c", since=time.monotonic() - asking._WAIT_SECONDS)
         assert slow.enter("d") == "guest-0"  # behind it
         other.enter("d")
         until(lambda: bool(slow.moved))
