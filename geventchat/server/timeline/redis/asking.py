@@ -27,7 +27,7 @@ from geventchat.server.timeline.redis.writer import Writer
 CLAIMS: Final = Script("claims")
 _AT_ONCE: Final = 64
 _WAIT_SECONDS: Final = 8.0
-"""How long a client waits for an engine that does not answer: most give up after 10 s."""
+"""How long a client waits for the answer, from its hello on: most give up after 10 s."""
 
 _log = logging.getLogger(__name__)
 
