@@ -151,6 +151,11 @@ class Server:
             greenlet.link(self._core_ended)
         self._timeline.nodes.meet()
         names.skeleton(names.LOBBY)  # loads the table of look-alikes: 20 ms, before any client
+        try:
+            opened.listen()
+        except BadSetting:
+            self.stop()
+            raise
         for door in self._doors:
             door.start()
         if self._admin is not None:

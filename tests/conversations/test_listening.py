@@ -11,6 +11,7 @@ import pytest
 from gevent import socket
 
 from geventchat.config import BadOption, Config
+from geventchat.server.chat.hub import Hub
 from geventchat.server.transport import ports
 from tests.conversations.chat import chatting
 from tests.conversations.peers import Plain
@@ -76,9 +77,46 @@ def test_a_port_taken_at_one_address_is_an_error(hosts: tuple[str, str]) -> None
             pass  # the other one was released
 
 
+def test_nobody_waits_in_the_queue_of_a_server_that_does_not_accept_yet() -> None:
+    """Nobody would know for how long a hello has waited there."""
+    refused = []
+    start = Hub.start
+
+    def starting(hub: Hub, **options: Any) -> None:
+        (address,) = addresses
+        with pytest.raises(ConnectionRefusedError):
+            native.create_connection(address, timeout=20)
+        refused.append(address)
+        start(hub, **options)
+
+    addresses: list[ports.Address] = []
+    opened = ports.opened
+
+    def opening(config: Config) -> ports.Ports:
+        made = opened(config)
+        addresses.extend(ports.addresses(made.chat))
+        return made
+
+    patches = patch.object(Hub, "start", starting), patch.object(ports, "opened", opening)
+    with patches[0], patches[1], chatting() as chat:
+        chat.plain()
+    assert refused == addresses
+
+
+def test_a_port_that_another_program_listens_on_first_is_an_error() -> None:
+    late = ports.opened(Config.of({"port": 0, "admin": "none", "web": "none"}))
+    ((_, port),) = ports.addresses(late.chat)
+    first = ports.opened(Config.of({"port": port, "admin": "none", "web": "none"}))
+    first.listen()
+    with pytest.raises(BadOption, match=f"--port {port}: Address already in use"):
+        late.listen()
+    late.close()
+    first.close()
+
+
 def test_a_free_port_is_one_that_is_free_at_all_addresses() -> None:
     tried = []
-    bind = ports._listener
+    bind = ports._socket
 
     def listening(family: int, address: tuple[Any, ...]) -> socket.socket:
         tried.append(address)
@@ -86,8 +124,8 @@ def test_a_free_port_is_one_that_is_free_at_all_addresses() -> None:
             raise OSError(errno.EADDRINUSE, "Address already in use")
         return bind(family, address)
 
-    with resolved(*BOTH), patch.object(ports, "_listener", listening):
-        sockets = ports.listen("chat.example", 0)
+    with resolved(*BOTH), patch.object(ports, "_socket", listening):
+        sockets = ports.bound("chat.example", 0)
     assert len({each.getsockname()[1] for each in sockets}) == 1
     for each in sockets:
         each.close()

@@ -1,4 +1,9 @@
-"""Ports: where a server listens. Its own are opened as its settings say."""
+"""Ports: where a server listens. Its own are opened as its settings say.
+
+They are taken at the start, and listened on when the server accepts. Until then the system refuses
+connections: who is refused tries again, or elsewhere, while the system's queue would hold a hello
+until its client has given up, and has perhaps come in on another node.
+"""
 
 import errno
 import logging
@@ -39,7 +44,7 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass
 class Ports:
-    """Listening sockets of a server: of the chat port, the page and the admin port.
+    """Sockets of a server: of the chat port, the page and the admin port.
 
     There are none of what is disabled.
     """
@@ -48,6 +53,17 @@ class Ports:
     web: list[gevent_socket.socket] = field(default_factory=list)
     admin: list[gevent_socket.socket] = field(default_factory=list)
 
+    def listen(self) -> None:
+        """Listen on all of them. Raises BadSetting: another program was quicker."""
+        for name, sockets in ("port", self.chat), ("web", self.web), ("admin", self.admin):
+            for each in sockets:
+                try:
+                    each.listen(BACKLOG)
+                except OSError as error:
+                    host, port = each.getsockname()[:2]
+                    value = port if name == "port" else endpoint(host, port)
+                    raise BadSetting.of(name, value, error) from None
+
     def close(self) -> None:
         """Close all of them."""
         for each in (*self.chat, *self.web, *self.admin):
@@ -55,7 +71,7 @@ class Ports:
 
 
 def opened(config: Config) -> Ports:
-    """Open the ports of a config. Waits. Raises BadSetting.
+    """Take the ports of a config, to be listened on later. Waits. Raises BadSetting.
 
     Without the page, or the admin port, if its default one is in use.
     """
@@ -77,7 +93,7 @@ def split(setting: str) -> tuple[str, int]:
 
 
 def addresses(listeners: Sequence[gevent_socket.socket]) -> list[Address]:
-    """Return hosts and port of listening sockets; of port 0, what the system chose."""
+    """Return hosts and port of sockets; of port 0, what the system chose."""
     return [each.getsockname()[:2] for each in listeners]
 
 
@@ -98,13 +114,13 @@ def _optional(
 
 def check(host: str) -> None:
     """Raise BadSetting if a host cannot be listened on. Waits."""
-    for listener in _opened(host, 0):
-        listener.close()
+    for each in _opened(host, 0):
+        each.close()
 
 
 def _opened(host: str, port: int, setting: str | None = None) -> list[gevent_socket.socket]:
     try:
-        return listen(host, port)
+        return bound(host, port)
     except OSError as error:
         if setting is not None:
             raise BadSetting.of(setting, endpoint(host, port), error) from None
@@ -113,8 +129,8 @@ def _opened(host: str, port: int, setting: str | None = None) -> list[gevent_soc
         raise BadSetting.of(name, value, error) from None
 
 
-def listen(host: str, port: int) -> list[gevent_socket.socket]:
-    """Open a listening socket for each address of a host, with what its connections inherit.
+def bound(host: str, port: int) -> list[gevent_socket.socket]:
+    """Bind a socket to each address of a host, with what its connections inherit.
 
     With port 0 all have the same free port. An address that this machine does not have, such as
     ::1 where IPv6 is disabled, is left out if there is another. Waits. Raises OSError.
@@ -123,45 +139,44 @@ def listen(host: str, port: int) -> list[gevent_socket.socket]:
     addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
     for _ in range(_TRIES - 1 if port == 0 else 0):
         try:
-            return _listen(addresses)
+            return _bound(addresses)
         except OSError as error:  # the free port of the first address is taken at another
             if error.errno != errno.EADDRINUSE:
                 raise
-    return _listen(addresses)
+    return _bound(addresses)
 
 
-def _listen(addresses: Sequence[tuple[int, tuple[Any, ...]]]) -> list[gevent_socket.socket]:
-    listeners: list[gevent_socket.socket] = []
+def _bound(addresses: Sequence[tuple[int, tuple[Any, ...]]]) -> list[gevent_socket.socket]:
+    sockets: list[gevent_socket.socket] = []
     absent = None
     try:
         for family, (host, port, *scope) in addresses:
-            number = port or (listeners[0].getsockname()[1] if listeners else 0)
+            number = port or (sockets[0].getsockname()[1] if sockets else 0)
             try:
-                listeners.append(_listener(family, (host, number, *scope)))
+                sockets.append(_socket(family, (host, number, *scope)))
             except OSError as error:
                 if error.errno not in _ABSENT:
                     raise
                 absent = error
-        if absent is not None and not listeners:
+        if absent is not None and not sockets:
             raise absent
     except OSError:
-        for listener in listeners:
-            listener.close()
+        for each in sockets:
+            each.close()
         raise
-    return listeners
+    return sockets
 
 
-def _listener(family: int, address: tuple[Any, ...]) -> gevent_socket.socket:
-    listener = gevent_socket.socket(family, socket.SOCK_STREAM)
+def _socket(family: int, address: tuple[Any, ...]) -> gevent_socket.socket:
+    made = gevent_socket.socket(family, socket.SOCK_STREAM)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in _INHERITED.items():
             if (option := getattr(socket, name, None)) is not None:
-                listener.setsockopt(socket.IPPROTO_TCP, option, value)
-        listener.bind(address)
-        listener.listen(BACKLOG)
+                made.setsockopt(socket.IPPROTO_TCP, option, value)
+        made.bind(address)
     except OSError:
-        listener.close()
+        made.close()
         raise
-    return listener
+    return made

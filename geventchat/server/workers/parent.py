@@ -16,7 +16,7 @@ from geventchat.config import Config
 from geventchat.server.ops.admin_http import Admin
 from geventchat.server.ops.supervisor import Supervisor
 from geventchat.server.transport import ports
-from geventchat.server.transport.ports import Address, addresses
+from geventchat.server.transport.ports import Address, Ports, addresses
 from geventchat.server.workers.process import Worker
 from geventchat.server.workers.view import View
 
@@ -72,7 +72,7 @@ class Parent:
         return self._stop_event.is_set()
 
     def start(self) -> int | None:
-        """Start the workers; return None when all accept clients. Waits.
+        """Start the workers; return None when all accept clients. Waits. Raises BadSetting.
 
         Returns an exit code instead if the first of them cannot start: it has said why. The others
         begin when it is ready, so there is one that makes what is missing, and one complaint.
@@ -90,6 +90,7 @@ class Parent:
             self._greenlets.append(gevent.spawn(self._keep, slot))
         if self._ports.admin:
             host, _ = ports.split(self._config.admin or ports.DEFAULT_ADMIN)
+            Ports(admin=self._ports.admin).listen()
             self._admin = Admin(self._ports.admin, host, view.health, view.metrics, view.top)
             self._admin.start()
         for slot in self._slots:  # one that fails is tried again, and keeps nobody waiting
