@@ -161,10 +161,15 @@ class Asking:
 
     def _decide(self, batch: "list[Question] | tuple[Question, ...]") -> None:
         """Have the script decide, and pass its answers on."""
-        # Nobody waits for what was given up: it has to decide nothing, unless it has already.
-        asked = [("nothing",) if each.given_up else (each.what, *each.about) for each in batch]
-        blob = msgspec.msgpack.encode(asked)
-        last, packed = self._writer.run(CLAIMS, self._number, blob)
+
+        def asked() -> bytes:
+            # Nobody waits for what was given up: it has to decide nothing, unless it has already.
+            return msgspec.msgpack.encode(
+                [("nothing",) if each.given_up else (each.what, *each.about) for each in batch]
+            )
+
+        # The connection may be busy for seconds before this is sent.
+        last, packed = self._writer.run(CLAIMS, self._number, asked)
         for question, answer in zip(batch, msgspec.msgpack.decode(packed), strict=True):
             question.answer.set((answer, feed_id(last)))
             if question.then is not None:

@@ -70,7 +70,6 @@ class Engine:
 
         Raises Away: none was executed. Raises InDoubt: any may have been.
         """
-        data = [packed(command) for command in commands]
         until = monotonic() + self._seconds
         if not self._lock.acquire(self._seconds):
             raise Away("earlier commands were not answered in time")
@@ -78,6 +77,7 @@ class Engine:
             line = self._line
             if line is None or not line.usable():
                 line = self._connect(until)
+            data = [packed(command) for command in commands]
             try:
                 answers = line.exchange(data, until)
             except BaseException as error:

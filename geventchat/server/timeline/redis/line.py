@@ -2,11 +2,11 @@
 
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from time import monotonic
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import hiredis
 from gevent import Timeout, sleep, socket
@@ -15,7 +15,8 @@ from gevent.ssl import SSLContext
 from geventchat.server.timeline.redis.errors import Away, EngineError, InDoubt, Rejected
 from geventchat.server.timeline.redis.url import Address, Where
 
-Part = bytes | str | int
+Part: TypeAlias = bytes | str | int | Callable[[], bytes]
+"""A part of a command; a function is called when the command is sent, and never waits."""
 """A part of a command."""
 
 _READ_BYTES: Final = 65_536
@@ -246,7 +247,8 @@ def _no_passphrase() -> str:
 
 def packed(command: Sequence[Part]) -> bytes:
     """Return a command as it is sent."""
-    return cast(bytes, hiredis.pack_command(cast(Any, tuple(command))))
+    parts = tuple(part() if callable(part) else part for part in command)
+    return cast(bytes, hiredis.pack_command(cast(Any, parts)))
 
 
 def _reason(error: Exception) -> str:

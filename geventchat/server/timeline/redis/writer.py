@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from geventchat.server.timeline.redis.engine import Engine, EngineError, Rejected
+from geventchat.server.timeline.redis.engine import Engine, EngineError, Part, Rejected
 from geventchat.server.timeline.redis.life import Life, LifeEnded
 from geventchat.server.timeline.redis.scripts import Script
 from geventchat.server.timeline.redis.url import Where
@@ -44,7 +44,7 @@ class Writer:
         self._problem = problem
         self._renew = renew
 
-    def run(self, script: Script, *arguments: str | int | bytes) -> Any:
+    def run(self, script: Script, *arguments: Part) -> Any:
         """Return what a script gives that writes.
 
         Raises EngineError, LifeEnded when another life has begun, and Fenced.
@@ -62,7 +62,7 @@ class Writer:
         self._problem.note(None)
         return answer
 
-    def _run(self, script: Script, life: int, arguments: Sequence[str | int | bytes]) -> Any:
+    def _run(self, script: Script, life: int, arguments: Sequence[Part]) -> Any:
         try:
             return self._engine.run(script, (), self._life.node, life, *arguments)
         except Rejected as error:

@@ -56,6 +56,24 @@ def test_who_gave_up_while_it_was_in_doubt_takes_no_client_away_later(
         assert other.moved == []
 
 
+def test_who_gave_up_while_the_connection_was_busy_takes_no_client_away(
+    engine: RunningEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with claimers_on(engine.url, 2) as (slow, other):
+        other.enter("c", guest="guest-7")
+        busy = slow.nodes._claims._asking._writer._engine._lock
+        assert busy.acquire(5)
+        with monkeypatch.context() as hasty:
+            hasty.setattr(asking, "_WAIT_SECONDS", 0.01)
+            with pytest.raises(Refused):
+                slow.enter("c")
+        busy.release()
+        assert slow.enter("d") == "guest-0"  # behind it
+        other.enter("d")
+        until(lambda: bool(slow.moved))
+        assert other.moved == []
+
+
 def test_a_hello_that_took_too_long_before_takes_no_client_away(engine: RunningEngine) -> None:
     with claimers_on(engine.url, 2) as (slow, other):
         other.enter("c", guest="guest-7")
