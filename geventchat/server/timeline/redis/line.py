@@ -17,7 +17,6 @@ from geventchat.server.timeline.redis.url import Address, Where
 
 Part: TypeAlias = bytes | str | int | Callable[[], bytes]
 """A part of a command; a function is called when the command is sent, and never waits."""
-"""A part of a command."""
 
 _READ_BYTES: Final = 65_536
 _UNBROKEN_BYTES: Final = 1 << 20
