@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 _LATE_NS = 3_000_000_000
 """What a client received may have been sent so much earlier: it may have been paused."""
-_RECEIVED = ("saw", "heard", "joined", "named")
+_RECEIVED = ("saw", "heard", "joined")
 
 
 @dataclass
@@ -42,11 +42,12 @@ def _check_owners(run: "Run", by_client: Mapping[str, list[list[Any]]], verdict:
             continue
         now: _Owned | None = None
         for line in lines:
-            if line[1] == "named" and now is not None and now.nick == line[4]:
-                now.last = line[0]  # it asked for the nick that it has
-            elif line[1] == "named":
-                now = _Owned(client, line[4], line[0], line[0])
-                owned[line[4]].append(now)
+            if line[1] == "named":
+                # Who asks for the nick that it has is answered even by a node that was stopped, and
+                # does not know yet that others took it for dead. Such a node hears nothing.
+                if now is None or now.nick != line[4]:
+                    now = _Owned(client, line[4], line[0], line[0])
+                    owned[line[4]].append(now)
             elif line[1] in ("opens", "away", "over"):
                 now = None
             elif now is not None and line[1] in _RECEIVED:

@@ -55,12 +55,12 @@ def test_a_nick_that_two_have_at_once_is_found() -> None:
     assert line == "wanted is c8 while it is c7"
 
 
-def test_who_asks_again_for_the_nick_that_it_has_had_it_before() -> None:
-    """Its node may be cut off, and not know yet that others took it for dead."""
-    cut_off = [[1, "named", "c7", None, "wanted"], [10, "named", "c8", None, "wanted"]]
-    others = [saw(40, "c8"), [41, "away", "c7", "storage"]]
-    assert not owners(*cut_off, [12, "named", "c7", None, "wanted"], *others)
-    (line,) = owners(*cut_off, [14, "named", "c7", None, "wanted"], *others)
+def test_an_answer_to_who_asks_for_the_nick_that_it_has_proves_nothing() -> None:
+    """Its node may have been stopped, and not know yet that others took it for dead."""
+    stopped = [[1, "named", "c7", None, "wanted"], [10, "named", "c8", None, "wanted"]]
+    again, ended = [14, "named", "c7", None, "wanted"], [15, "away", "c7", "storage"]
+    assert not owners(*stopped, again, saw(40, "c8"), ended)
+    (line,) = owners(*stopped, again, saw(14, "c7"), saw(40, "c8"), ended)
     assert line == "wanted is c8 while it is c7"
 
 
