@@ -11,10 +11,12 @@ from unittest.mock import patch
 
 import pytest
 
+from geventchat.protocol.errors import Refused
 from geventchat.server.timeline.recent import RecentPosts
 from geventchat.server.timeline.sqlite import SqliteTimeline, schema
 from tests.conversations.chat import Chat, chatting
 from tests.conversations.peers import encode, texts
+from tests.conversations.signed_in import registered
 
 
 @pytest.fixture
@@ -142,6 +144,24 @@ def test_an_unreadable_room_in_hello_is_not_joined_and_the_others_are(chat: Chat
     assert texts(bob.posts(1)) == ["two"]
     bob.say("attic", "pending", key="k")
     assert texts(bob.posts(1)) == ["pending"]
+
+
+def test_who_asks_again_for_a_room_that_cannot_be_opened_hears_which_one(chat: Chat) -> None:
+    """Otherwise it would not know that it has to ask once more."""
+    ann = chat.rich("Ann")
+    with patch.object(SqliteTimeline, "open", side_effect=Refused("storage", "Not now.")):
+        ann.tell("join", room="attic")
+        error = ann.event()
+    assert (error["code"], error["room"]) == ("storage", "attic")
+    assert "id" not in error
+
+
+def test_whose_account_cannot_store_that_it_joined_hears_which_room(chat: Chat) -> None:
+    ann = registered(chat, "Ann")
+    with unwritable(chat):
+        ann.tell("join", room="attic")
+        error = ann.hear(lambda event: event["type"] == "error")[-1]
+    assert (error["code"], error["room"]) == ("storage", "attic")
 
 
 def test_a_room_that_waits_can_be_left(chat: Chat) -> None:

@@ -215,6 +215,14 @@ def _join(session: Session, request: requests.Join) -> None:
     if member is not None:  # nothing to replay
         session.reply(joined(session, member.room, None, request.id), member)
         return
+    try:
+        _enter(session, name, request)
+    except Refused as refusal:  # a client that asks for a room again has to know which one it is
+        refusal.room = name
+        raise
+
+
+def _enter(session: Session, name: str, request: requests.Join) -> None:
     cursor = None
     if request.epoch is not None and request.position is not None:
         cursor = requests.Cursor(request.epoch, request.position, request.change)
