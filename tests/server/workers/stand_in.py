@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler
 import msgspec
 
 from geventchat.server.tether import ALIVE, LEAVE, PAGE, READY, RECYCLE, VARIABLE, Passed
+from geventchat.server.transport.ports import BACKLOG
 
 
 class Pages(BaseHTTPRequestHandler):
@@ -54,6 +55,7 @@ def main(fault: str = "") -> int:
     tether.sendall(ALIVE)
     threading.Thread(target=hear, args=(tether,), daemon=True).start()
     listener = socket.socket(fileno=passed.chat[0])
+    listener.listen(BACKLOG)
     listener.setblocking(True)
     tether.sendall(READY)
     while True:
