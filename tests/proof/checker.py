@@ -288,6 +288,8 @@ def _check_denied(run: Run, verdict: Verdict) -> None:
                 asked[line[2], line[4]] = line[5]
             case "edits":
                 asked[line[2], line[4]] = line[6]
+            case "redacts":  # the text that was said before is stored
+                asked.pop((line[2], line[4]), None)
             case "unknown" | "unsure" if line[-1] == "storage":
                 verdict.counts["denied"] += 1
                 if (text := asked.get((line[2], line[4]))) in texts:

@@ -273,6 +273,16 @@ def test_what_was_sent_again_may_be_denied_and_stored() -> None:
     assert "denied" not in check(it).found
 
 
+def test_a_redaction_may_be_denied_of_what_was_said_on_the_same_connection() -> None:
+    it = run()
+    deny_what_is_stored(it)
+    at = next(n for n, line in enumerate(it.lines) if line[1] == "unknown")
+    _, _, client, room, key, *_ = it.lines[at]
+    it.lines[at] = [it.lines[at][0], "unsure", client, room, key, 1, "storage"]
+    it.lines.insert(at, [it.lines[at][0], "redacts", client, room, key, 1])
+    assert "denied" not in check(it).found
+
+
 def test_every_check_is_covered_by_a_violation() -> None:
     marks = getattr(test_each_check_detects_its_kind_of_violation, "pytestmark")  # noqa: B009
     of_people = {by for _, by in test_facts.BREAKS}
