@@ -13,10 +13,10 @@ from geventchat.client.terminal import formatting
 from geventchat.client.terminal.comings import Comings
 from geventchat.client.terminal.formatting import Line
 from geventchat.client.terminal.invitations import Invitations
+from geventchat.client.terminal.outage import Outage
 from geventchat.client.terminal.recent import change_waiting
 from geventchat.client.terminal.room import PendingSay, Room, heading, hole, swap, waits
 from geventchat.client.terminal.width import fit
-from geventchat.protocol.errors import SHUTDOWN
 from geventchat.protocol.events import (
     Direct,
     Edited,
@@ -70,8 +70,7 @@ class View:
         self.ignored: set[str] = set()
         self.trouble = ""
         """What is wrong with the connection; empty if nothing."""
-        self._unprinted = ""
-        """What the server said when it shut down, until it is printed or another took over."""
+        self._outage = Outage()
         self._today = self._shown_day = today
         self._comings = Comings()
 
@@ -202,26 +201,14 @@ class View:
                 return self._gap(event)
             case Disconnected(bye=bye):
                 self.trouble = "disconnected, reconnecting"
-                if bye.code != SHUTDOWN.code:
-                    return [formatting.error(bye.text)]
-                self._unprinted = bye.text
+                return self._outage.begin(bye)
             case ReconnectFailed(why=why):
                 self.trouble = f"disconnected, reconnecting: {why}"
-                return self._outage()
+                return self._outage.last()
             case Reconnected(nick=nick):
                 self.trouble = ""
-                return [*self._back(), *self.welcome(nick)]
+                return [*self._outage.end(), *self.welcome(nick)]
         return []
-
-    def _outage(self) -> list[Line]:
-        """Print that the server was shut down, if it was: no other has taken over at once."""
-        text, self._unprinted = self._unprinted, ""
-        return [formatting.error(text)] if text else []
-
-    def _back(self) -> list[Line]:
-        """Print that the connection is back, unless another server took over at once."""
-        quiet, self._unprinted = bool(self._unprinted), ""
-        return [] if quiet else [formatting.notice("reconnected")]
 
     def toolbar(self, width: int) -> Line:
         """Return the line at the bottom: trouble, room, nick, unread posts elsewhere.
