@@ -59,6 +59,8 @@ _ENGINE = "on Redis"
 """The server with what it stores on Redis, fsynced before it is heard."""
 _WORKERS = "two workers on Redis"
 """The same with `--workers 2`, both on the server's core: what each message costs, not how many."""
+_APART = "two workers on Redis, a core each"
+"""The second is on the core of the load and the engine."""
 _BY_WEB = {_WEB: "-proto ws"}
 
 _BESIDE = {"redis": "-proto redis", "limit": "-proto plain"}
@@ -109,10 +111,13 @@ BARS = {
         "-proto rich -n 5000 -s 1 -r 1 -d 1 -idle 10", ("sqlite", _WEB), by_server=_BY_WEB
     ),
     "idle-engine": Bar("-proto rich -n 10 -s 1 -r 1 -d 1 -idle 20", (_ENGINE,)),
-    "two-workers-2500": Bar("-proto rich -n 1000 -s 100 -r 2500 -d 8", (_ENGINE, _WORKERS)),
+    "two-workers-2500": Bar("-proto rich -n 1000 -s 100 -r 2500 -d 8", (_ENGINE, _WORKERS, _APART)),
     "two-workers-rooms-2500": Bar(
-        "-proto rich -n 2000 -rooms 200 -s 2000 -r 2500 -d 8", (_ENGINE, _WORKERS)
+        "-proto rich -n 2000 -rooms 200 -s 2000 -r 2500 -d 8", (_ENGINE, _WORKERS, _APART)
     ),
+    # What each of two workers has to do, by one server alone.
+    "share-2500": Bar("-proto rich -n 500 -s 50 -r 2500 -d 8", (_ENGINE,)),
+    "share-rooms-2500": Bar("-proto rich -n 1000 -rooms 200 -s 1000 -r 2500 -d 8", (_ENGINE,)),
     "slow-3000": Bar(
         "-proto rich -n 1000 -s 100 -r 3000 -d 8",
         ("sqlite", "sqlite, 10 never read"),
@@ -144,7 +149,7 @@ def running(server: str, tools: Path) -> Iterator[Running]:
     port, web, admin = free_port(), free_port(), free_port()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        on_engine = server in (_ENGINE, _WORKERS)
+        on_engine = server in (_ENGINE, _WORKERS, _APART)
         store = stack.enter_context(engine(Path(folder), core=LOAD_CORE)) if on_engine else None
         serve = [*GEVENTCHAT, "serve", "--port", str(port), "--web", f"127.0.0.1:{web}"]
         serve += ["--timeline"]
@@ -158,7 +163,10 @@ def running(server: str, tools: Path) -> Iterator[Running]:
             _WORKERS: [*serve, store.url if store else "", "--workers", "2", *watched],
         }[server.partition(",")[0]]
         process = stack.enter_context(accepting(command, port, SERVER_CORE))
-        pids = workers(process, admin) if server == _WORKERS else [process]
+        pids = workers(process, admin) if server in (_WORKERS, _APART) else [process]
+        if server == _APART:
+            for thread in Path(f"/proc/{pids[1]}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), {LOAD_CORE})
         yield Running(pids, port, web, store.pid if store else None)
 
 
