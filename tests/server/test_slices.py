@@ -5,9 +5,10 @@ from collections import Counter
 
 import gevent
 import pytest
+from gevent import socket
 from gevent.event import Event
 
-from geventchat.server.slices import RoundBudget, in_slices
+from geventchat.server.slices import RoundBudget, in_slices, pause
 
 SECONDS = 0.002
 
@@ -81,3 +82,17 @@ def test_items_come_in_slices_between_which_others_run(count: int) -> None:
     gevent.spawn(switched.set)
     assert list(in_slices(range(count))) == list(range(count))
     assert switched.is_set() == (count >= 500)
+
+
+def test_what_is_readable_is_read_before_a_pause_ends() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        reader = gevent.spawn(ours.recv, 1)
+        gevent.sleep(0)  # it waits
+        for _ in range(3):
+            theirs.send(b"x")
+            pause()
+            assert reader.ready()
+            reader = gevent.spawn(ours.recv, 1)
+            gevent.sleep(0)
+        reader.kill()

@@ -1,6 +1,6 @@
 """Delivery: rooms take their turns, in slices so short that a large room delays nobody.
 
-All work on members or sessions shares a budget of 2 ms per round of the event loop. The rest
+All work on members or sessions shares a budget of 1 ms per round of the event loop. The rest
 continues in a greenlet that yields between slices. Rooms take steps in rotation; those with few
 members have a queue of their own, with one step for each step of a larger room. Within a slice
 nothing switches.
@@ -20,7 +20,7 @@ from geventchat.server.chat.room import Room
 from geventchat.server.chat.turn import Turn
 from geventchat.server.histogram import Histogram
 from geventchat.server.participant import Participant
-from geventchat.server.slices import SLICE_SECONDS, WRITERS
+from geventchat.server.slices import SLICE_SECONDS, WRITERS, pause
 
 _STEP: Final = 64
 """Members that a room visits in one step, between two checks of the clock: some 300 us."""
@@ -106,8 +106,7 @@ class Delivery:
             self._more.wait()
             self._more.clear()
             while self._slice():
-                # A timer, however short, lets sockets be read before it fires; sleep(0) does not.
-                gevent.sleep(1e-9)
+                pause()
 
     def _slice(self) -> bool:
         """Work for the rest of the budget; return whether any work is left."""
