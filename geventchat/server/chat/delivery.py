@@ -26,6 +26,8 @@ _STEP: Final = 64
 """Members that a room visits in one step, between two checks of the clock: some 300 us."""
 _CLOCK_STEPS: Final = 16
 """Steps of errands between two checks of the clock: some 100 us."""
+_SOON: Final = 1_500
+"""Members that are reached soon enough to be waited for: within some 5 ms."""
 _NONE: Final[deque[Room]] = deque()
 """No rooms."""
 
@@ -94,6 +96,13 @@ class Delivery:
         """Work for the budget of this round; a greenlet continues with the rest. Never waits."""
         if self._slice():
             self._more.set()
+
+    def wait_sent(self, seconds: float) -> None:
+        """Wait until all is sent, for some seconds at most; if that is far off, only pause."""
+        if sum(room.walk.left for room in self._large) > _SOON:
+            pause()
+        else:
+            self.wait_idle(seconds)
 
     def wait_idle(self, seconds: float) -> None:
         """Wait until no work is left, for some seconds at most."""

@@ -217,6 +217,25 @@ def test_whoever_waits_until_nothing_is_left_to_send_does_so_for_some_time_at_mo
 
 
 @pytest.mark.usefixtures("thin_slices")
+def test_who_would_wait_long_for_what_is_sent_only_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery_module, "_SOON", 400)
+    delivery = with_time(Delivery())  # without a greenlet that goes on
+    room, members = crowd(500)
+    post(room, "one")
+    delivery.add(room)
+    delivery.work()
+    with gevent.Timeout(20):
+        delivery.wait_sent(60)
+    while reached(members) < 100:
+        delivery.work()
+    before = reached(members)
+    with gevent.Timeout(0.001, False):
+        delivery.wait_sent(60)
+        raise AssertionError("it did not wait")
+    assert reached(members) == before
+
+
+@pytest.mark.usefixtures("thin_slices")
 def test_posts_during_a_turn_are_delivered_after_it() -> None:
     delivery = with_time(Delivery())
     room, members = crowd(100)
