@@ -25,8 +25,11 @@ _T = TypeVar("_T")
 def pause() -> None:
     """Let others have their turn. Waits until what is readable now has been read."""
     hub = gevent.get_hub()
-    with hub.loop.timer(0, priority=_AFTER_READING) as timer:
+    timer = hub.loop.timer(0, priority=_AFTER_READING)
+    try:
         hub.wait(timer)
+    finally:
+        timer.close()
 
 
 def in_slices(items: Collection[_T], size: int = _SIZE) -> Iterator[_T]:
