@@ -111,6 +111,7 @@ def test_a_message_is_taken_back(ann: Tab, bob: Rich) -> None:
 def test_commands_change_the_last_message(ann: Tab) -> None:
     ann.say("first", "second")
     ann.expect_texts("first", "second")
+    expect(ann.article("second")).not_to_contain_text("Sending")
     ann.say("/edit the second")
     ann.expect_texts("first", "the second (edited)")
     ann.say("/redact")
