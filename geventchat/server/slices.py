@@ -1,5 +1,6 @@
 """Much work without blocking the hub: many items, or many requests that are expensive."""
 
+import os
 import time
 from collections import deque
 from collections.abc import Collection, Iterator
@@ -8,7 +9,7 @@ from typing import Final, TypeVar
 import gevent
 from gevent.event import Event
 
-SLICE_SECONDS: Final = 0.001
+SLICE_SECONDS: Final = 0.0005
 """What work of one kind may take of a round of the loop before others have their turn."""
 _SIZE: Final = 500
 """Items per slice: some 200 µs of simple work."""
@@ -23,7 +24,9 @@ _T = TypeVar("_T")
 
 
 def pause() -> None:
-    """Let others have their turn. Waits until what is readable now has been read."""
+    """Let others have their turn: threads, too. Waits until what is readable now has been read."""
+    # The thread that stores may wait for this core: it would for some milliseconds.
+    os.sched_yield()
     hub = gevent.get_hub()
     timer = hub.loop.timer(0, priority=_AFTER_READING)
     try:

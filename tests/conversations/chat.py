@@ -40,8 +40,10 @@ class Chat:
 
     def wait_delivered(self) -> None:
         """Wait until the server has put everything on its way: much takes several rounds."""
-        for each in nodes.beside(self.server):
-            each._hub.delivery.wait_idle(20)
+        with gevent.Timeout(20):
+            for each in nodes.beside(self.server):
+                while not each._hub.delivery.idle:
+                    gevent.sleep(0)
 
     def plain(self) -> Plain:
         """Connect a plain client; return it once it is a member of the lobby."""

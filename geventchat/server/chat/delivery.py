@@ -1,6 +1,6 @@
 """Delivery: rooms take their turns, in slices so short that a large room delays nobody.
 
-All work on members or sessions shares a budget of 1 ms per round of the event loop. The rest
+All work on members or sessions shares a budget of 0.5 ms per round of the event loop. The rest
 continues in a greenlet that yields between slices. Rooms take steps in rotation; those with few
 members have a queue of their own, with one step for each step of a larger room. Within a slice
 nothing switches.
@@ -26,8 +26,6 @@ _STEP: Final = 64
 """Members that a room visits in one step, between two checks of the clock: some 300 us."""
 _CLOCK_STEPS: Final = 16
 """Steps of errands between two checks of the clock: some 100 us."""
-_SOON: Final = 1_500
-"""Members that are reached soon enough to be waited for: within some 5 ms."""
 _NONE: Final[deque[Room]] = deque()
 """No rooms."""
 
@@ -53,7 +51,6 @@ class Delivery:
         self._errands: deque[Iterator[None]] = deque()
         """Other work, in small steps."""
         self._more = Event()
-        self._nothing_left = Event()
         self._loop: Rounds = gevent.get_hub().loop  # libev has it
         self._clock = time.perf_counter  # of the budget
         self._working = False
@@ -97,19 +94,6 @@ class Delivery:
         if self._slice():
             self._more.set()
 
-    def wait_sent(self, seconds: float) -> None:
-        """Wait until all is sent, for some seconds at most; if that is far off, only pause."""
-        if sum(room.walk.left for room in self._large) > _SOON:
-            pause()
-        else:
-            self.wait_idle(seconds)
-
-    def wait_idle(self, seconds: float) -> None:
-        """Wait until no work is left, for some seconds at most."""
-        if not self.idle:
-            self._nothing_left.clear()
-            self._nothing_left.wait(seconds)
-
     def _run(self) -> None:
         while True:
             self._more.wait()
@@ -134,8 +118,6 @@ class Delivery:
         finally:
             self._working = False
         self._left = end - self._clock()
-        if not more:
-            self._nothing_left.set()
         return more
 
     def _work_until(self, end: float) -> bool:

@@ -74,7 +74,6 @@ class Hub(Clients):
         """
         self.timeline, self.people = timeline, People(timeline)
         timeline.epoch_changed = self.begin_epoch
-        timeline.wait_sent = self.delivery.wait_sent
         if not timeline.nodes.alone:
             self._share_presence(timeline.nodes)
         self.owners.nicks.numbers = timeline.nodes.next_guest

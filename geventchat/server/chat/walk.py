@@ -47,11 +47,6 @@ class Walk:
         """Whether another turn may begin now, while there are some."""
         return self.turns[-1].left * _SHARE <= len(self._members) * (_SHARE - 1)
 
-    @property
-    def left(self) -> int:
-        """How many members the newest turn has still to reach; 0: there is none."""
-        return self.turns[-1].left if self.turns else 0
-
     def begin(self, turn: Turn, members: Iterable[Recipient]) -> None:
         """Begin a turn, which reaches these members."""
         if not self.turns:

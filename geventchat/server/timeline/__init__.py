@@ -88,8 +88,6 @@ class Timeline(ABC):
         self._closing = False
         self.epoch_changed: Callable[[], None] = lambda: None
         """Called when `epoch`, and all positions, have changed while running. Never waits."""
-        self.wait_sent: Callable[[float], None] = lambda _: None
-        """Waits until what was delivered is sent, but no longer than so many seconds."""
         self.nodes: Nodes = Alone()
         """The other servers on the same store."""
         self.lost: str | None = None

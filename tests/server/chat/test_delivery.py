@@ -192,49 +192,6 @@ def test_delivery_starts_again_after_it_was_idle(delivery: Delivery) -> None:
 
 
 @pytest.mark.usefixtures("thin_slices")
-def test_whoever_waits_until_nothing_is_left_to_send_goes_on_then(delivery: Delivery) -> None:
-    room, members = crowd(500)
-    post(room, "one")
-    delivery.add(room)
-    delivery.work()
-    assert busy(delivery)
-    delivery.wait_idle(20)
-    assert not busy(delivery)
-    assert reached(members) == 500
-    with never_switches():
-        delivery.wait_idle(20)
-
-
-@pytest.mark.usefixtures("thin_slices")
-def test_whoever_waits_until_nothing_is_left_to_send_does_so_for_some_time_at_most() -> None:
-    delivery = with_time(Delivery())  # without a greenlet that goes on
-    room, _ = crowd(500)
-    post(room, "one")
-    delivery.add(room)
-    delivery.work()
-    delivery.wait_idle(0.001)
-    assert busy(delivery)
-
-
-@pytest.mark.usefixtures("thin_slices")
-def test_who_would_wait_long_for_what_is_sent_only_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery_module, "_SOON", 400)
-    delivery = with_time(Delivery())  # without a greenlet that goes on
-    room, members = crowd(500)
-    post(room, "one")
-    delivery.add(room)
-    delivery.work()
-    with gevent.Timeout(20):
-        delivery.wait_sent(60)
-    while reached(members) < 100:
-        delivery.work()
-    before = reached(members)
-    with pytest.raises(gevent.Timeout), gevent.Timeout(0.001):  # now it is soon
-        delivery.wait_sent(60)
-    assert reached(members) == before
-
-
-@pytest.mark.usefixtures("thin_slices")
 def test_posts_during_a_turn_are_delivered_after_it() -> None:
     delivery = with_time(Delivery())
     room, members = crowd(100)

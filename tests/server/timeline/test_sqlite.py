@@ -1,12 +1,13 @@
 """The timeline in a SQLite file: durable, and a busy disk does not stop the event loop."""
 
+import socket
 import sqlite3
 from pathlib import Path
 
 import gevent
 import pytest
-from gevent.event import Event
 
+from geventchat.server.timeline import Batch
 from geventchat.server.timeline.sqlite import SqliteTimeline
 from tests.server.record import Record, Verdicts, on_disk, posts_of, say, set_topic, verdicts
 from tests.server.timeline.conftest import other_program
@@ -137,30 +138,34 @@ def test_history_can_be_read_while_the_disk_is_busy(record: Record, path: Path) 
     record.wait()
 
 
-def test_the_next_batch_is_stored_when_the_last_one_is_sent(record: Record, path: Path) -> None:
-    """Both at once would take longer: sending releases the interpreter for each client."""
+def test_what_is_readable_when_a_batch_is_delivered_is_stored_together(path: Path) -> None:
+    """A commit costs more than what is in it."""
+    batches: list[list[str]] = []
+    ours, theirs = socket.socketpair()
+    reader = gevent.get_hub().loop.io(ours.fileno(), 1)
 
-    def stored() -> int:
-        with other_program(path) as db:
-            (posts,) = db.execute("SELECT count(*) FROM posts").fetchone()
-        return int(posts)
+    def read() -> None:
+        reader.stop()
+        timeline.append(say("read"))
 
-    sending, sent = Event(), Event()
+    def deliver(batch: Batch) -> None:
+        batches.append([post.text for post in posts_of(batch)])
+        if len(batches) == 1:
+            theirs.send(b"x")
+            timeline.append(say("submitted"))
 
-    def wait_sent(_: float) -> None:
-        sending.set()
-        assert sent.wait(20)
-
-    record.timeline.wait_sent = wait_sent
-    record.timeline.append(say("first"))
-    record.wait()
-    assert sending.wait(20)
-    for text in ("second", "third"):
-        record.timeline.append(say(text))
-        gevent.idle()
-    assert stored() == 1
-    sent.set()
-    assert [post.text for post in posts_of(record.wait())] == ["second", "third"]
+    timeline = SqliteTimeline(deliver, str(path))
+    timeline.start()
+    reader.start(read)
+    timeline.append(say("first"))
+    with gevent.Timeout(20):
+        while len(batches) < 2:
+            gevent.sleep(0.001)
+    assert batches == [["first"], ["submitted", "read"]]
+    reader.close()
+    ours.close()
+    theirs.close()
+    timeline.close(10)
 
 
 # Older files

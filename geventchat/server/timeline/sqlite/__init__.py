@@ -19,6 +19,7 @@ import gevent
 from geventchat.config import Limits
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Edited, ListedRoom, Post, Redacted
+from geventchat.server.slices import pause
 from geventchat.server.timeline import (
     Batch,
     Change,
@@ -46,8 +47,6 @@ RECENT_BYTES: Final = 16 << 20
 _STEP_SECONDS: Final = 0.02
 """Pause between two steps of trimming."""
 _MAINTENANCE_SECONDS: Final = 1.0
-_SENDING_SECONDS: Final = 0.005
-"""How long the next turn waits while the last one is sent: somebody in another room waits, too."""
 _DISK_SECONDS: Final = 30
 """Timeout for loading a page or a room."""
 
@@ -246,8 +245,7 @@ class SqliteTimeline(Timeline):
             batch = self._finish_turn(outcome, taken)
             self.store_times.observe(time.perf_counter() - began)
             self._deliver(batch)
-            # Beside sending, which releases the interpreter for each client, both take longer.
-            self.wait_sent(_SENDING_SECONDS)
+            pause()  # what is readable now is stored together
 
     def _check_file(self) -> None:
         """Complete the check of a file that was too large to check at the start."""
