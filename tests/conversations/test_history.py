@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gevent.event import Event
 
+from geventchat.server.chat import delivery
+from geventchat.server.slices import pause
 from tests.conversations.conftest import Address, Serve, serving
 from tests.conversations.peers import Rich, texts
 
@@ -135,6 +138,28 @@ def test_history_does_not_disturb_live_delivery(stored: Address) -> None:
             bob.tell("history", room="r", limit=5)
             ann.say("r", f"live {number}")
         assert texts(bob.posts(20)) == [f"live {number}" for number in range(20)]
+
+
+def test_history_has_what_one_has_heard_while_others_have_still_to_hear_it(
+    stored: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = Event()
+
+    def hold() -> None:
+        goes_on.wait(20)
+        pause()
+
+    with Rich(stored, rooms=["r"]) as ann, Rich(stored, rooms=["r"]) as bob:
+        for name, value in {"_STEP": 1, "SLICE_SECONDS": -1.0, "pause": hold}.items():
+            monkeypatch.setattr(delivery, name, value)  # who joined first hears it first
+        ann.say("r", "one")
+        ann.posts(1)
+        ann.tell("history", room="r", limit=5)
+        bob.pong()
+        goes_on.set()
+        history = ann.hear(lambda event: event["type"] == "history")[-1]
+        assert texts(history["posts"]) == ["one"]
+        assert texts(bob.posts(1)) == ["one"]
 
 
 def test_the_history_of_a_room_has_only_its_posts(stored: Address) -> None:

@@ -217,10 +217,9 @@ class Room:
         """Begin the next turn, if anything is pending and the turns on their way leave space."""
         if not (self.pending or self._events):
             return None
-        under_way, space, position = self.walk.turns, TURN_BYTES, self.position
+        under_way, space, position = self.walk.turns, TURN_BYTES, self.sent
         if under_way:
             space -= sum(turn.size for turn in under_way)
-            position = under_way[-1].position
             if space < TURN_BYTES // 2 or not self.walk.open:
                 return None
         taken_events = self._take_events(space) if self._events else []
@@ -287,6 +286,12 @@ class Room:
                 pending.author.acknowledged()
         if self._turned is not None:
             self._wake(self._turned)
+
+    @property
+    def sent(self) -> int:
+        """The newest post that some member may have: `position`, or that of a turn on its way."""
+        turns = self.walk.turns
+        return turns[-1].position if turns else self.position
 
     def after_turn(self, seconds: float) -> bool:
         """Wait until a turn has ended, for some seconds; return whether one has."""

@@ -6,7 +6,7 @@ from geventchat.protocol import events, requests
 from geventchat.protocol.errors import ProtocolError
 from geventchat.protocol.events import Post
 from geventchat.server.chat.room import Member
-from geventchat.server.session.replay import oldest, visible
+from geventchat.server.session.replay import oldest, visible, wait_delivered
 from geventchat.server.session.session import Session, Table
 from geventchat.server.timeline import PAGE_BYTES, size_of
 
@@ -23,6 +23,7 @@ def _history(session: Session, request: requests.History) -> None:
     session.yield_if_busy()
     member = session.member(request.room)
     name, timeline = member.room.name, session.timeline
+    wait_delivered(member, member.room.sent)  # it may have heard what others have still to hear
     if request.after is not None:
         after = max(request.after, session.hidden(name))
         end = after + 1

@@ -37,7 +37,7 @@ def enter(session: Session, member: Member, cursor: Cursor | None, request_id: s
     try:
         known = _known(session, member, cursor) if cursor is not None else None
         if known is None:  # what was said before a newcomer joined may be in a turn
-            _wait_delivered(member, member.hidden)
+            wait_delivered(member, member.hidden)
         recovered = None if cursor is None else known is not None
         session.reply(joined(session, room, recovered, request_id), member)
         session.cursors.pop(room.name, None)
@@ -105,12 +105,12 @@ def _known(session: Session, member: Member, cursor: Cursor) -> tuple[int, int] 
     if cursor.change is not None and cursor.change > timeline.change(room.name):
         return None
     # A former connection of the client got posts of the turn that is still in progress.
-    _wait_delivered(member, position)
+    wait_delivered(member, position)
     change = timeline.missed(room.name, position, cursor.change)
     return (position, change) if change is not None else None
 
 
-def _wait_delivered(member: Member, position: int) -> None:
+def wait_delivered(member: Member, position: int) -> None:
     """Wait until the post at a position was delivered in a member's room. Raises Ending."""
     room = member.room
     while position > room.position and member.active:
