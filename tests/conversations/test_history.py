@@ -155,11 +155,10 @@ def test_history_has_what_one_has_heard_while_others_have_still_to_hear_it(
         ann.say("r", "one")
         ann.posts(1)
         ann.tell("history", room="r", limit=5)
-        bob.pong()
+        bob.pong()  # if it is on the same node, ann's request was read before
         goes_on.set()
         history = ann.hear(lambda event: event["type"] == "history")[-1]
         assert texts(history["posts"]) == ["one"]
-        assert texts(bob.posts(1)) == ["one"]
 
 
 def test_the_history_of_a_room_has_only_its_posts(stored: Address) -> None:
