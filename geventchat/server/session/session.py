@@ -32,7 +32,7 @@ from geventchat.server.people.account import Account
 from geventchat.server.people.login import Login
 from geventchat.server.session.sender import not_joined, unopened
 from geventchat.server.session.timeouts import Timeouts
-from geventchat.server.slices import ENDINGS, REQUESTS, SLICE_SECONDS
+from geventchat.server.slices import ENDINGS, REQUESTS, SLICE_SECONDS, pause
 from geventchat.server.timeline import Kind, Timeline
 from geventchat.server.transport.base import Link
 from geventchat.server.transport.token_bucket import TokenBucket
@@ -360,7 +360,7 @@ class Session(Timeouts):
         One read may hold thousands of requests, and one request return thousands of posts.
         """
         if time.monotonic() - max(self._began, self.link.heard) > SLICE_SECONDS:
-            gevent.sleep(1e-9)
+            pause()
             self._began = time.monotonic()
 
     def _interrupt(self, reason: Reason) -> None:

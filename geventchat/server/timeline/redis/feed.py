@@ -8,7 +8,7 @@ from typing import Final
 import gevent
 from gevent.event import Event
 
-from geventchat.server.slices import SLICE_SECONDS
+from geventchat.server.slices import SLICE_SECONDS, pause
 from geventchat.server.timeline.redis.backoff import pauses
 from geventchat.server.timeline.redis.engine import Engine, EngineError
 from geventchat.server.timeline.redis.life import Life
@@ -151,7 +151,7 @@ class Feed:
             self._heard_at = time.monotonic()
             self._move()
             if time.perf_counter() - began > SLICE_SECONDS:
-                gevent.sleep(1e-9)
+                pause()
                 began = time.perf_counter()
 
     def _break(self) -> None:

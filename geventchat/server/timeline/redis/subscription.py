@@ -7,7 +7,7 @@ from typing import Final
 
 import gevent
 
-from geventchat.server.slices import SLICE_SECONDS
+from geventchat.server.slices import SLICE_SECONDS, pause
 from geventchat.server.timeline.redis.backoff import pauses
 from geventchat.server.timeline.redis.errors import Away, EngineError, Rejected
 from geventchat.server.timeline.redis.line import Line, connected, packed
@@ -91,5 +91,5 @@ class Subscription:
                 self._hear(answer[2])
             spent += time.monotonic() - heard
             if spent > SLICE_SECONDS:
-                gevent.sleep(1e-9)
+                pause()
                 spent = 0.0
