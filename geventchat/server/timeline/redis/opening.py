@@ -10,7 +10,7 @@ from typing import Any, Final
 from gevent.event import AsyncResult
 
 from geventchat.server.timeline.redis.engine import Away, Engine
-from geventchat.server.timeline.redis.errors import Rejected
+from geventchat.server.timeline.redis.errors import EngineError, Rejected
 from geventchat.server.timeline.redis.order import OrderedLock
 from geventchat.server.timeline.redis.scripts import Script
 
@@ -26,15 +26,16 @@ class Openings:
         self._engine = engine
         self._script = script
         self._turn = OrderedLock()
-        self._asked: dict[str, AsyncResult[Any]] = {}
-        """By room, those that nobody has sent yet. Who asks for the same room waits with them."""
+        self._asked: dict[str, list[AsyncResult[Any]]] = {}
+        """By room, those who ask for it and for whom nobody has sent anything yet."""
 
     def ask(self, room: str) -> Any:
         """Return what the script returns for a room, which it reads after this call. Waits.
 
         Raises EngineError.
         """
-        answer = self._asked.setdefault(room, AsyncResult())
+        answer: AsyncResult[Any] = AsyncResult()
+        self._asked.setdefault(room, []).append(answer)
         if not self._turn.acquire(_WAIT_SECONDS):
             raise Away("earlier rooms were not read in time")
         try:
@@ -54,25 +55,15 @@ class Openings:
         try:
             commands = [("EVALSHA", self._script.digest, 0, room) for room in rooms]
             found: Sequence[Any] = self._engine.pipeline(commands)
-        except Exception as error:
-            for _, answer in sent:
-                answer.set_exception(error)
+        except EngineError as error:
+            for _, answers in sent:
+                for answer in answers:
+                    answer.set_exception(error)
             return
-        except BaseException:  # who reads was killed: the others go on
-            for room, answer in sent:
-                self._put_back(room, answer)
+        except BaseException:  # who reads has to end: the others go on
+            for room, answers in sent:
+                self._asked.setdefault(room, []).extend(answers)
             raise
-        for (_, answer), state in zip(sent, found, strict=True):
-            answer.set(state)
-
-    def _put_back(self, room: str, answer: "AsyncResult[Any]") -> None:
-        later = self._asked.setdefault(room, answer)
-        if later is not answer:
-            later.rawlink(lambda done: _copy(done, answer))
-
-
-def _copy(done: "AsyncResult[Any]", answer: "AsyncResult[Any]") -> None:
-    if done.successful():
-        answer.set(done.value)
-    else:
-        answer.set_exception(done.exception or AssertionError())
+        for (_, answers), state in zip(sent, found, strict=True):
+            for answer in answers:
+                answer.set(state)

@@ -3,8 +3,9 @@
 import signal
 
 import gevent
+import pytest
 
-from geventchat.protocol.errors import Refused
+from geventchat.protocol.errors import REPLACED, Ending, Refused
 from geventchat.server.timeline.redis.opening import Openings
 from geventchat.server.timeline.redis.reader import Reader
 from geventchat.server.timeline.redis.scripts import Script
@@ -61,14 +62,20 @@ def test_a_damaged_room_is_refused_alone(engine: RunningEngine, connect: Connect
     assert isinstance(asking["bad"].exception, Refused)
 
 
-def test_who_is_killed_while_reading_for_others_does_not_take_them_along(
-    own: RunningEngine, connect: Connect
+@pytest.mark.parametrize("end", [gevent.GreenletExit(), Ending(REPLACED)])
+def test_who_has_to_end_while_reading_for_others_does_not_take_them_along(
+    own: RunningEngine, connect: Connect, end: BaseException
 ) -> None:
     openings = Openings(connect(own), _OPEN)
     openings.ask("tea")
-    own.call("CLIENT", "PAUSE", "300", "ALL")  # what is sent now is answered later
+    openings._turn.acquire(_SECONDS)  # so that all of them ask before anyone reads
     first, *others = [gevent.spawn(openings.ask, room) for room in ("tea", "tea", "milk")]
-    gevent.sleep(0.05)
-    first.kill()
+    let_run()
+    own.call("CLIENT", "PAUSE", "300", "ALL")  # what is sent now is answered later
+    openings._turn.release()
+    let_run()
+    others.append(gevent.spawn(openings.ask, "tea"))  # for whom the first does not read
+    let_run()
+    first.kill(end)
     gevent.joinall(others, timeout=_SECONDS, raise_error=True)
     assert all(each.get()[0] == 0 for each in others)
