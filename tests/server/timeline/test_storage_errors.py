@@ -1,13 +1,15 @@
 """Storage errors: what is in the batch fails, nothing is left of it, and the timeline continues."""
 
 import logging
+import sqlite3
 from pathlib import Path
 
 import gevent
 import pytest
 
 from geventchat.protocol.errors import Refused
-from geventchat.server.timeline.sqlite import SqliteTimeline, schema
+from geventchat.server.timeline.sqlite import SqliteTimeline, schema, store
+from geventchat.server.timeline.sqlite.store import Store
 from tests.server.record import Record, Verdicts, on_disk, say, set_topic, verdicts
 from tests.server.timeline.conftest import other_program
 
@@ -148,6 +150,29 @@ def test_a_recovered_disk_is_noticed_before_the_next_message(record: Record) -> 
         while store.db is None:
             gevent.sleep(0.01)
     assert record.timeline.oldest("lobby") == 1
+
+
+def test_rooms_may_close_while_the_store_recovers(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Store(str(path))
+    for number in range(9):
+        opened.open(f"room-{number}")
+    opened._discard_connection()
+
+    def close_one(statement: str) -> None:
+        if "min(position)" in statement:
+            opened.rooms.pop(next(iter(opened.rooms)))
+
+    def watched(file: str) -> sqlite3.Connection:
+        db = schema.connect(file)
+        db.set_trace_callback(close_one)
+        return db
+
+    monkeypatch.setattr(store, "connect", watched)
+    opened.open("lobby")
+    assert [*opened.rooms] == ["lobby"]
+    opened.close()
 
 
 def test_a_page_that_cannot_be_read_is_refused(record: Record, path: Path) -> None:

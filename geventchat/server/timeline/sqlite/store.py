@@ -53,7 +53,7 @@ class Store:
         self._path = path
         self.guard = RollbackGuard(path)
         self.rooms: dict[str, StoredRoom] = {}
-        """The open rooms. This thread adds them; the timeline removes them."""
+        """The open rooms. This thread adds them; the timeline removes them, in its own thread."""
         self._unconfirmed: dict[str, StoredRoom] = {}
         """Rooms of a transaction that is not known to be committed, as they were before it."""
         self._former: list[tuple[Any, ...]] = []
@@ -285,13 +285,14 @@ class Store:
             if found is None:
                 continue
             (number,) = found
-            if name in self.rooms:
-                self.rooms[name].id = number
+            if (room := self.rooms.get(name)) is not None:
+                room.id = number
             db.execute("DELETE FROM posts WHERE room = ? AND position > ?", (number, known.top))
             db.execute("UPDATE rooms SET topic = ? WHERE id = ?", (known.topic, number))
             former = [row for row in self._former if row[0] == number and row[1] <= known.top]
             db.executemany(_RESTORE, former[::-1])  # of a post that was changed twice, the first
-        for room in self.rooms.values():  # a failed trim may have moved `oldest`
+        # A failed trim may have moved `oldest`. Rooms are closed meanwhile, in the loop's thread.
+        for room in list(self.rooms.values()):
             (low,) = db.execute(
                 "SELECT min(position) FROM posts WHERE room = ?", (room.id,)
             ).fetchone()
