@@ -76,6 +76,15 @@ def test_around_a_trimmed_post_are_the_nearest_ones() -> None:
         assert page(ann, around=2, limit=3) == ([8, 9, 10], True, False)
 
 
+@pytest.mark.parametrize("after", [0, 5, 13, 14])
+def test_after_a_trimmed_post_come_the_oldest_that_are_kept(after: int) -> None:
+    with chatting(memory_posts_per_room=6) as chat:
+        ann = chat.rich("Ann")
+        talk(ann, 20)
+        assert page(ann, after=after, limit=4) == ([15, 16, 17, 18], True, True)
+        assert page(ann, after=after, limit=9) == ([15, 16, 17, 18, 19, 20], True, False)
+
+
 def test_a_page_around_a_post_has_it_however_long_the_others_are(stored_chat: Chat) -> None:
     ann = stored_chat.rich("Ann")
     talk(ann, 15, "x" * 60_000)

@@ -25,7 +25,7 @@ def _history(session: Session, request: requests.History) -> None:
     name, timeline = member.room.name, session.timeline
     wait_delivered(member, member.room.sent)  # it may have heard what others have still to hear
     if request.after is not None:
-        after = max(request.after, session.hidden(name))
+        after = max(request.after, oldest(session, member.room) - 1)
         end = after + 1
         posts = _after(session, member, after, request.limit)
     elif request.around is not None:
