@@ -22,8 +22,14 @@ def _history(session: Session, request: requests.History) -> None:
         )
     session.yield_if_busy()
     member = session.member(request.room)
-    name, timeline = member.room.name, session.timeline
     wait_delivered(member, member.room.sent)  # it may have heard what others have still to hear
+    while not session.reply_with_posts(_page(session, member, request), member):
+        pass
+
+
+def _page(session: Session, member: Member, request: requests.History) -> events.History:
+    """Read the page that is asked for. Waits."""
+    name, timeline = member.room.name, session.timeline
     if request.after is not None:
         after = max(request.after, oldest(session, member.room) - 1)
         end = after + 1
@@ -39,15 +45,12 @@ def _history(session: Session, request: requests.History) -> None:
     posts = visible(session, name, posts)
     first, last = (posts[0].position, posts[-1].position) if posts else (end, member.room.position)
     onwards = request.after is not None or request.around is not None
-    session.reply(
-        events.History(
-            room=name,
-            posts=posts,
-            complete=first <= oldest(session, member.room),
-            more=onwards and last < member.room.position,
-            id=request.id,
-        ),
-        member,
+    return events.History(
+        room=name,
+        posts=posts,
+        complete=first <= oldest(session, member.room),
+        more=onwards and last < member.room.position,
+        id=request.id,
     )
 
 

@@ -39,9 +39,9 @@ def enter(session: Session, member: Member, cursor: Cursor | None, request_id: s
         if known is None:  # what was said before a newcomer joined may be in a turn
             wait_delivered(member, member.hidden)
         recovered = None if cursor is None else known is not None
+        count, topic, moderators = room.count, room.topic, _moderators(session, room)
         session.reply(joined(session, room, recovered, request_id), member)
         session.cursors.pop(room.name, None)
-        count, topic, moderators = room.count, room.topic, _moderators(session, room)
         _replay(session, member, known)
         session.unopened -= {room.name}
     except Refused as refusal:  # no membership without a complete replay

@@ -6,7 +6,7 @@ from geventchat.protocol import events, names, requests
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Post
 from geventchat.server.chat.room import Member
-from geventchat.server.search import Place
+from geventchat.server.search import Place, Places
 from geventchat.server.search.query import Query
 from geventchat.server.session.session import Session, Table
 
@@ -32,31 +32,31 @@ def _search(session: Session, request: requests.Search) -> None:
         session.reply(events.Found(posts=[], complete=True, id=request.id))
         return
     found = search.find(query, rooms, author=request.author, before=request.before, limit=limit)
-    posts = _posts(session, found.places)
     before = found.before
     if found.complete and len(found.places) >= limit:
         before = found.places[-1].time
-    _reply(session, members, posts, found.complete, before, request.id)
+    while not _reply(session, members, found, before, request.id):
+        pass
 
 
 def _reply(
     session: Session,
     members: dict[str, Member],
-    posts: list[Post],
-    complete: bool,
+    found: Places,
     before: int | None,
     request_id: str | None,
-) -> None:
-    """Answer with the posts of the rooms that it is in, as it has been all the time. Waits."""
-    while True:
-        posts = [post for post in posts if members[post.room].active]
-        named = [members[room] for room in {post.room for post in posts}]
-        answer = events.Found(posts=posts, complete=complete, before=before, id=request_id)
-        try:
-            session.reply(answer, *named)
-            return
-        except Refused:  # one of these memberships ended while the outbox had no room
-            continue
+) -> bool:
+    """Answer with the posts of the rooms that it is in, as it has been all the time. Waits.
+
+    Returns False if one of these memberships ended, or a post was changed, meanwhile.
+    """
+    posts = _posts(session, [place for place in found.places if members[place.room].active])
+    named = [members[room] for room in {post.room for post in posts}]
+    answer = events.Found(posts=posts, complete=found.complete, before=before, id=request_id)
+    try:
+        return session.reply_with_posts(answer, *named)
+    except Refused:
+        return False
 
 
 def _rooms(session: Session, name: str | None) -> dict[str, int]:

@@ -70,13 +70,29 @@ class Sender:
         What only members may receive names the memberships: raises Refused `not_joined`, and sends
         nothing, if one has ended meanwhile.
         """
+        self.put(self._once_there_is_room(event, *members))
+
+    def reply_with_posts(self, event: events.Event, *members: Member) -> bool:
+        """Answer, as `reply` does, with posts of the rooms of some members; return whether it did.
+
+        It has not if posts there were changed meanwhile: they may be redacted, and have to be read
+        again. Waits.
+        """
+        changes = [member.room.newest_change for member in members]
+        frames = self._once_there_is_room(event, *members)
+        if changes != [member.room.newest_change for member in members]:
+            return False
+        self.put(frames)
+        return True
+
+    def _once_there_is_room(self, event: events.Event, *members: Member) -> bytes:
         frame = self.form.encode(event)
         if not self.outbox.wait_for_room(len(frame), STALLED_SECONDS):
             raise Ending(SLOW)
         for member in members:
             if not member.active:
                 raise not_joined(member.room.name)
-        self.put(frame)
+        return frame
 
     def put(self, whole_frames: bytes) -> None:
         """Send encoded frames to this client alone. Never waits."""
