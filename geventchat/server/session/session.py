@@ -334,12 +334,13 @@ class Session(Timeouts):
             self._settled.set()
 
     def wait_acknowledged(self) -> None:
-        """Wait until every submission has its verdict. Raises Ending if that takes too long."""
+        """Wait until every submission has its verdict. Raises Ending."""
         if self._unacknowledged:
             self._settled = Event()
             if not self._settled.wait(_SETTLE_SECONDS):
                 raise Ending(STORAGE)
             self._settled = None
+            self.check()
         self.unanswered = False
 
     def charge(self, members: int) -> None:
