@@ -20,7 +20,7 @@ from tests.server.switches import let_run
     ],
 )
 def test_who_is_kicked_with_the_verdict_that_it_waits_for_does_nothing_more(
-    request_: requests.Request,
+    request_: requests.Direct | requests.Typing | requests.Leave,
 ) -> None:
     harness = Harness()
     ann, bob = rich(harness, "ann", "tea"), rich(harness, "bob", "tea")

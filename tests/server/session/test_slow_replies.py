@@ -57,7 +57,7 @@ def test_a_topic_that_is_set_while_joined_waits_is_heard() -> None:
     "request_", [requests.History(room="tea", limit=9), requests.Search(text="secret")]
 )
 def test_a_text_that_is_redacted_while_an_answer_waits_is_not_sent(
-    request_: requests.Request,
+    request_: requests.History | requests.Search,
 ) -> None:
     harness = Harness()
     harness.hub.search = ScanSearch(harness.timeline)
