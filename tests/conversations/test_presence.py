@@ -212,6 +212,7 @@ def test_a_connection_is_a_guest_until_its_hello(chat: Chat) -> None:
     (presence,) = presences(ann)
     caller.send(b'\x1e{"type":"hello","version":1,"client":"abcdefghijklmnop","nick":"Bob"}\0')
     caller.frames(2)
+    chat.wait_delivered()
     assert presences(ann) == [went(presence["nick"]), came("Bob")]
 
 
