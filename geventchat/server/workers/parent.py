@@ -173,9 +173,13 @@ class Parent:
             _log.error(text, worker.number, worker.pid, _how(code), seconds)
             gevent.sleep(seconds)
             seconds = min(2 * seconds, MOST_SECONDS)
-            if slot.worker is worker:
-                self._restarts += 1
+            if slot.worker is not worker:
+                continue
+            try:
                 slot.worker = self._spawn(worker.number)
+                self._restarts += 1
+            except OSError as error:  # the machine may have no memory or processes left
+                _log.error("worker %d cannot be started: %s", worker.number, error)
 
     def _recycle(self) -> None:
         """Replace all workers: start new ones, and have the former ones drain one by one.
@@ -184,15 +188,16 @@ class Parent:
         reconnect comes to a new one, and has to do so once.
         """
         _log.info("replacing %d workers", len(self._slots))
-        workers = [self._spawn(slot.worker.number) for slot in self._slots]
-        end = time.monotonic() + _READY_SECONDS
-        for worker in workers:
-            if not worker.wait_ready(end - time.monotonic()):
-                text = "workers not replaced: the new worker %d is not ready; the former ones stay"
-                _log.error(text, worker.number)
-                for each in workers:
-                    each.signal(signal.SIGKILL)
-                return
+        workers: list[Worker] = []
+        try:
+            # If one cannot be started, those before it are in the list.
+            workers.extend(self._spawn(slot.worker.number) for slot in self._slots)
+            self._wait_ready(workers)
+        except OSError as error:
+            _log.error("workers not replaced: %s; the former ones stay", error)
+            for worker in workers:
+                worker.signal(signal.SIGKILL)
+            return
         formers = [slot.worker for slot in self._slots]
         for slot, worker in zip(self._slots, workers, strict=True):
             slot.worker = worker
@@ -203,6 +208,13 @@ class Parent:
             text = "worker %d was replaced: process %d instead of %d"
             _log.info(text, worker.number, worker.pid, former.pid)
         _log.info("all workers were replaced")
+
+    def _wait_ready(self, workers: list[Worker]) -> None:
+        """Wait until these are ready. Raises OSError if one is not in time, or has ended."""
+        end = time.monotonic() + _READY_SECONDS
+        for worker in workers:
+            if not worker.wait_ready(end - time.monotonic()):
+                raise OSError(f"the new worker {worker.number} is not ready")
 
     def _end(self, worker: Worker, seconds: float) -> int | None:
         """Wait until a worker that drains has ended, and kill it if it does not; return its code.

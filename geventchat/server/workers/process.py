@@ -50,8 +50,12 @@ class Worker:
         self._stopping = False
         self._silent = 0
         self._tether, theirs = socket.socketpair()
-        with theirs:
-            self.pid = _spawn(number, theirs, ports, command)
+        try:
+            with theirs:
+                self.pid = _spawn(number, theirs, ports, command)
+        except OSError:
+            self._tether.close()
+            raise
         self._greenlets = [gevent.spawn(self._hear), gevent.spawn(self._watch)]
 
     @property

@@ -1,11 +1,13 @@
 """The parent, with workers that have faults. tests/test_workers.py has real ones."""
 
+import errno
 import json
 import os
 import signal
 import socket
 import urllib.request
 from contextlib import ExitStack
+from itertools import count
 from typing import Any
 from unittest.mock import patch
 
@@ -167,6 +169,44 @@ def test_a_successor_that_does_not_start_leaves_the_former_worker(
         parent._command.append("dies")
         parent.recycle()
         until(lambda: "workers not replaced: the new worker 1 is not ready" in caplog.text)
+        assert pids(parent) == former
+        assert all(map(alive, former))
+
+
+def fail_to_spawn(monkeypatch: pytest.MonkeyPatch, *failing: int) -> None:
+    """Let some of the next processes not start, counted from 1."""
+    spawn, numbers = os.posix_spawn, count(1)
+
+    def try_to_spawn(*arguments: Any, **options: Any) -> int:
+        if next(numbers) in failing:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return spawn(*arguments, **options)
+
+    monkeypatch.setattr(os, "posix_spawn", try_to_spawn)
+
+
+def test_a_worker_that_cannot_be_started_is_started_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "FIRST_SECONDS", 0.01)
+    with started() as parent:
+        second = pids(parent)[1]
+        fail_to_spawn(monkeypatch, 1, 2)
+        os.kill(second, signal.SIGKILL)
+        until(lambda: pids(parent)[1] != second)
+        until(lambda: fetched(parent, "/healthz") == (200, "ready\n"))
+    assert caplog.text.count("worker 2 cannot be started: [Errno") == 2
+
+
+def test_the_former_workers_stay_alone_if_a_new_one_cannot_be_started(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with started() as parent:
+        former = pids(parent)
+        fail_to_spawn(monkeypatch, 2)
+        parent.recycle()
+        until(lambda: "workers not replaced: [Errno" in caplog.text)
+        until(lambda: len(parent._workers) == 2)
         assert pids(parent) == former
         assert all(map(alive, former))
 
