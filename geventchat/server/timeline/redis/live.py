@@ -33,6 +33,7 @@ from geventchat.server.timeline.nodes import (
 )
 from geventchat.server.timeline.redis.backoff import pauses
 from geventchat.server.timeline.redis.engine import EngineError
+from geventchat.server.timeline.redis.errors import InDoubt
 from geventchat.server.timeline.redis.feed import Feed
 from geventchat.server.timeline.redis.life import Life, LifeEnded
 from geventchat.server.timeline.redis.parts import NewField, OwnPart, read_part
@@ -178,7 +179,11 @@ class Live:
         number = self._number + 1 if changes else 0
         items = [(each.to, each.item) for each in batch]
         message = _encode(_Published(self._life.node, number, False, items, self._feed.passed))
-        last = self._run_share(number, 0, message, fields)
+        try:
+            last = self._run_share(number, 0, message, fields)
+        except InDoubt:
+            self._forget_directs()
+            raise
         if last != number:
             self._life_of_part = -1
             return
@@ -187,6 +192,13 @@ class Live:
             self._count = 0
             for _ in range(count):
                 self._queue.popleft()
+
+    def _forget_directs(self) -> None:
+        """Tell no direct message again that may have been heard: it is heard once at most."""
+        batch = [self._queue.popleft() for _ in range(self._count)]
+        rest = [each for each in batch if not isinstance(each.item, Directed)]
+        self._queue.extendleft(reversed(rest))
+        self._count = len(rest)
 
     def _write_whole(self) -> None:
         """Write the whole part, which others read then. Waits. Raises as `_tell_next`."""

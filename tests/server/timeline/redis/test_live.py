@@ -6,9 +6,10 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from geventchat.server.timeline.nodes import Asked, Came, Counted, Resumed, Typed
+from geventchat.server.timeline.nodes import Asked, Came, Counted, Directed, Resumed, Typed
 from geventchat.server.timeline.redis import live, subscription
 from geventchat.server.timeline.redis.engine import EngineError
+from geventchat.server.timeline.redis.errors import InDoubt
 from tests.engines import RunningEngine
 from tests.server.timeline.redis.talkers import Talker, talkers_on
 from tests.server.timeline.redis.watched import until
@@ -259,6 +260,36 @@ def test_an_answer_that_was_lost_repeats_nothing_and_loses_nothing(
         ann.came("tea", "2")
         hears(bob, ann, {"tea": {each: each for each in "123"}})
         assert bob.wholes == wholes
+
+
+@pytest.mark.parametrize("with_part", [False, True])
+def test_a_direct_message_that_may_have_been_heard_is_not_told_again(
+    engine: RunningEngine, monkeypatch: pytest.MonkeyPatch, with_part: bool
+) -> None:
+    with talkers_on(engine.url, 2) as (ann, bob):
+        ann.came("tea", "1")
+        hears(bob, ann, {"tea": {"1": "1"}})
+        run, lost = ann.live._writer.run, Event()
+
+        def losing(script: Any, *arguments: Any) -> Any:
+            answer = run(script, *arguments)
+            if script is live.SHARE and not lost.is_set():
+                lost.set()
+                raise InDoubt("lost")
+            return answer
+
+        monkeypatch.setattr(ann.live._writer, "run", losing)
+        direct, typed = Directed(1, "bob", "ann", "hi", 0), Typed("tea", "ann")
+        ann.nodes.tell(direct, bob.name)
+        ann.nodes.tell(typed)
+        if with_part:
+            ann.came("tea", "2")
+        assert lost.wait(20)
+        ann.came("tea", "3")
+        people = {"1": "1", "3": "3"} | ({"2": "2"} if with_part else {})
+        hears(bob, ann, {"tea": people})
+        assert bob.messages.count(direct) == 1
+        assert typed in bob.messages
 
 
 def test_a_node_that_ends_takes_its_part_along(engine: RunningEngine) -> None:
