@@ -106,6 +106,8 @@ class SocketLink:
         with self._sending:
             if self.ended is None:
                 self._transmit(frame + b"\0")
+        if self._sending.linkcount():  # the lock goes to who asks next: let others ask first
+            gevent.sleep(0)
         if self.ended is not None:
             raise Ended(self.ended)
 

@@ -2,6 +2,7 @@
 
 import gevent
 import pytest
+from gevent import socket
 
 from geventchat.client import (
     Connection,
@@ -276,3 +277,19 @@ def test_an_application_that_requests_more_than_it_reads_is_slow(
         peer.tell(joined(), post(1, "x" * 20_000), post(2))
         with pytest.raises(Ended, match="not reading fast enough"):
             asking.get()
+
+
+def test_who_sends_without_a_pause_lets_others_send() -> None:
+    with conversation() as (chat, peer):
+        link = chat._reader.link
+        link._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+        def send_much() -> None:
+            while True:
+                link.send(b"x" * 4000)
+
+        sending = gevent.spawn(send_much)
+        assert peer.frame() == b"x" * 4000
+        gevent.spawn(link.send, b"one")
+        assert b"one" in (peer.frame() for _ in range(5_000))
+        sending.kill()
