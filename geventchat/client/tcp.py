@@ -16,17 +16,17 @@ Address = tuple[Any, Any, int, str, Any]
 
 
 def connect(host: str, port: int, seconds: float) -> socket.socket:
-    """Return a connected socket, within so many seconds for all addresses of the host.
+    """Return a connected socket, within so many seconds for the name and all its addresses. Waits.
 
     An address that does not answer, such as IPv6 without a route, delays the others by 250 ms only.
     Raises OSError, that of the last address that failed.
     """
-    addresses = _alternating(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
     outcomes: Queue[socket.socket | OSError] = Queue()
     attempts: list[gevent.Greenlet[..., None]] = []
     failed: OSError = OSError("no address")
     try:
         with gevent.Timeout(seconds, TimeoutError("timed out")):
+            addresses = _alternating(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
             while addresses or not all(attempt.ready() for attempt in attempts) or len(outcomes):
                 if addresses:
                     attempts.append(gevent.spawn(_try, addresses.pop(0), outcomes))

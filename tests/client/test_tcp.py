@@ -66,6 +66,12 @@ def test_addresses_that_do_not_answer_share_one_limit(
         tcp.connect("chat.test", 4040, 0.1)
 
 
+def test_a_name_that_is_not_found_in_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: gevent.sleep(20))
+    with pytest.raises(TimeoutError, match="timed out"), gevent.Timeout(10):
+        tcp.connect("chat.test", 4040, 0.01)
+
+
 def test_the_error_of_a_host_is_that_of_its_last_address(monkeypatch: pytest.MonkeyPatch) -> None:
     with listener() as closed:
         refused = closed.getsockname()
