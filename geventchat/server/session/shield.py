@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 
 import gevent
 
-from geventchat.protocol.errors import Refused
+from geventchat.protocol.errors import STORAGE, Ending, Refused
 
 _SECONDS: Final = 60.0
 """Timeout: a disk may hang."""
@@ -14,14 +14,18 @@ _T = TypeVar("_T")
 
 
 def shielded(function: Callable[[], _T]) -> _T:
-    """Run a function to its end and return its result. Waits. Raises what it raises.
+    """Run a function to its end and return its result. Waits, for up to a minute.
 
+    Raises what it raises, and Ending if it takes longer.
     It runs in a greenlet of its own, so that an Ending thrown into the waiting greenlet does not
     leave it half done: a rule in force but not on disk, a topic stored but not announced.
     """
     running = gevent.spawn(_outcome, function)
     running.name = "shielded"
-    outcome = running.get(timeout=_SECONDS)
+    running.join(_SECONDS)
+    if not running.ready():
+        raise Ending(STORAGE)
+    outcome = running.get()
     if isinstance(outcome, Refused):
         raise outcome
     return outcome
