@@ -59,6 +59,8 @@ class Hub(Clients):
         self.greenlets: list[gevent.Greenlet[..., None]] = []
         """Those that the server cannot do without."""
         self._adopting: gevent.Greenlet[..., None] | None = None
+        self._ticking = False
+        """Whether what was due at the last tick is still being done."""
         self.search: Search | None = None
         """None: there is no search."""
         self.other_nodes = OtherNodes()
@@ -165,8 +167,16 @@ class Hub(Clients):
     def tick(self, now: float) -> None:
         """Start what is due: newcomers, crowd counts, held nicks, silent clients. Never waits."""
         self.people.marks.tick(now)
-        self.delivery.errand(self._due(now))
+        if not self._ticking:  # under much load one errand may take longer than a second
+            self._ticking = True
+            self.delivery.errand(self._tick(now))
         self.delivery.work()
+
+    def _tick(self, now: float) -> Iterator[None]:
+        try:
+            yield from self._due(now)
+        finally:
+            self._ticking = False
 
     def _due(self, now: float) -> Iterator[None]:
         for member in [each for each, due in self._newcomers.items() if due <= now]:

@@ -131,6 +131,24 @@ def test_what_is_due_each_second_is_done_in_steps(monkeypatch: pytest.MonkeyPatc
     assert ticked == sessions
 
 
+@pytest.mark.usefixtures("thin_slices")
+def test_what_is_due_is_not_begun_again_before_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness, loop = house_of_one_round()
+    ticked: list[Session] = []
+    monkeypatch.setattr(Session, "tick", lambda session, now: ticked.append(session))
+    for _ in range(100):
+        session = harness.session()
+        session.rooms = harness.hub.add(session)
+    for _ in range(2):
+        ticked.clear()
+        for _ in range(3):
+            harness.hub.tick(time.monotonic())
+        while not harness.hub.delivery.idle:
+            loop.iteration += 1
+            harness.hub.delivery.work()
+        assert len(ticked) == 100
+
+
 def test_a_bug_in_the_clock_of_one_session_does_not_skip_the_others(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
