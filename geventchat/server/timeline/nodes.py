@@ -78,7 +78,7 @@ class Directed(Struct, array_like=True, tag=True, frozen=True):
     """A direct message that is not stored, to whoever has a nick there."""
 
     number: int
-    """Of the question that `Delivered` answers."""
+    """Of the question that `Answered` answers."""
     to: str
     author: str
     text: str
@@ -288,7 +288,6 @@ class Alone(Nodes):
     others: Final = ()
     awaited: Set[str] = frozenset()
     knew = 0, 0
-    leads = True
     decides = True
 
     def __init__(self) -> None:

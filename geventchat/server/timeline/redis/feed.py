@@ -9,12 +9,12 @@ import gevent
 from gevent.event import Event
 
 from geventchat.server.slices import SLICE_SECONDS, pause
+from geventchat.server.timeline.redis import keys
 from geventchat.server.timeline.redis.backoff import pauses
 from geventchat.server.timeline.redis.engine import Engine, EngineError
 from geventchat.server.timeline.redis.life import Life
 from geventchat.server.timeline.redis.rooms import FeedId, feed_id
 
-_KEY: Final = "{gc}:feed"
 _AT_ONCE: Final = 200
 _BLOCK_MS: Final = 1000
 _SURE_SECONDS: Final = 0.05
@@ -122,7 +122,7 @@ class Feed:
 
     def _read(self) -> None:
         engine, passed = self._engine, self.passed
-        where = "STREAMS", _KEY, f"{passed[0]}-{passed[1]}"
+        where = "STREAMS", keys.FEED, f"{passed[0]}-{passed[1]}"
         answer = engine.call("XREAD", "COUNT", _AT_ONCE, "BLOCK", _BLOCK_MS, *where)
         if not self._life.sure:
             self._life.hurry.set()

@@ -13,11 +13,11 @@ from typing import Final
 import gevent
 
 from geventchat.config import BadSetting
+from geventchat.server.timeline.redis import keys
 from geventchat.server.timeline.redis.engine import Away, Engine, EngineError, Rejected
 from geventchat.server.timeline.redis.scripts import Script
 from geventchat.server.timeline.redis.url import Where, parse
 
-_LIFE: Final = "{gc}:life"
 _FORMAT: Final = b"1"
 """The format of the keys, as the life key has it."""
 _SAFE: Final = {
@@ -163,12 +163,14 @@ def _forbidden(where: Where, what: str) -> str:
 
 def foreign(engine: Engine) -> str | None:
     """Return why the keys that are there are not ours. Waits. Raises EngineError."""
-    kind = engine.call("TYPE", _LIFE)
-    written = engine.call("HGET", _LIFE, "format") if kind == b"hash" else None
+    kind = engine.call("TYPE", keys.LIFE)
+    written = engine.call("HGET", keys.LIFE, "format") if kind == b"hash" else None
     if kind == b"none" or written == _FORMAT:
         return None
     by = "another program" if written is None else "another version of geventchat"
-    return f"its database {engine.where.database} has a key {_LIFE} of {by}; use another database"
+    return (
+        f"its database {engine.where.database} has a key {keys.LIFE} of {by}; use another database"
+    )
 
 
 def unusable(url: str, where: Where, error: EngineError) -> BadSetting:

@@ -2,13 +2,11 @@
 
 from typing import Final
 
-FORMAT: Final = 1
-"""The version of what is stored."""
 _TAG: Final = "{gc}:"
 
 LIFE: Final = _TAG + "life"
 FEED: Final = _TAG + "feed"
-NODES: Final = _TAG + "nodes"
+LEASES: Final = _TAG + "leases"
 ROOMS: Final = _TAG + "rooms"
 LISTED: Final = _TAG + "listed"
 TOPICS: Final = _TAG + "topics"

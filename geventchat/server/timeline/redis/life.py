@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import gevent
 from gevent.event import Event
 
+from geventchat.server.timeline.redis import keys
 from geventchat.server.timeline.redis.engine import Away, Engine, Rejected
 from geventchat.server.timeline.redis.fitness import examine
 from geventchat.server.timeline.redis.rooms import FeedId, feed_id
@@ -258,7 +259,7 @@ class Life:
         run = _told(engine)["run_id"].encode()
         if run != self.run:
             raise Away(f"{engine.where} was restarted")
-        stored = engine.call("HMGET", "{gc}:life", "life", "epoch", "run")
+        stored = engine.call("HMGET", keys.LIFE, "life", "epoch", "run")
         if stored != [b"%d" % self.number, self.epoch.encode(), run]:
             raise Away(f"{engine.where} has another history")
 
@@ -289,7 +290,7 @@ def gone(engine: Engine, nodes: Iterable[str] | None = None) -> list[str]:
 
     They have no connection, and did not beat for a while. Raises EngineError.
     """
-    leases = engine.call("HGETALL", "{gc}:leases")
+    leases = engine.call("HGETALL", keys.LEASES)
     ends = {node.decode(): int(end) for node, end in zip(leases[::2], leases[1::2], strict=True)}
     if not ends:
         return []
@@ -309,7 +310,7 @@ def gone(engine: Engine, nodes: Iterable[str] | None = None) -> list[str]:
 def lives(engine: Engine) -> bool:
     """Return whether any node uses the store. Raises EngineError."""
     seconds, _ = map(int, engine.call("TIME"))
-    leases = engine.call("HGETALL", "{gc}:leases")
+    leases = engine.call("HGETALL", keys.LEASES)
     ends = zip(leases[::2], leases[1::2], strict=True)
     living = {node.decode() for node, end in ends if int(end) > seconds * 1000}
     return bool(living - set(gone(engine)))
@@ -317,7 +318,7 @@ def lives(engine: Engine) -> bool:
 
 def _is_compared(engine: Engine, run: str) -> bool:
     """Return whether nodes have settled whether the life goes on in this process of the engine."""
-    stored: bytes | None = engine.call("HGET", "{gc}:life", "run")
+    stored: bytes | None = engine.call("HGET", keys.LIFE, "run")
     return stored == run.encode()
 
 

@@ -58,10 +58,6 @@ class RedisNodes(Nodes):
     def knew(self) -> FeedId:
         return self._life.former
 
-    @property
-    def leads(self) -> bool:
-        return all(self._life.node < other for other in self._life.others)
-
     def listen(self, listener: Listener) -> None:
         self._listener = self._live.listener = listener
 
