@@ -212,7 +212,7 @@ class Framing(Protocol):
     def single(self, data: bytes) -> bytes:
         """Return the frame that these bytes are, no more and no less; nothing if they are not.
 
-        Then they count as fed. May return nothing for any bytes.
+        Leaves no trace: the same bytes may be fed afterwards. May return nothing for any bytes.
         """
 
     def release(self) -> Iterator[bytes]:

@@ -1,9 +1,8 @@
 """The timeline in a SQLite file: every post is on disk before anyone sees it.
 
-Two native threads do all disk work, so the disk never blocks the hub: one stores, one reads pages
-for clients that resume from further back than the cache, so that many of them do not delay commits.
-Nothing is stored while much is sent, for a moment: both would take longer, and fewer messages would
-share a commit.
+Native threads do all disk work, so the disk never blocks the hub: one stores, one reads pages for
+clients that resume from further back than the cache, so that many of them do not delay commits.
+Others check the file after a start, and search it for what was redacted.
 """
 
 import logging
