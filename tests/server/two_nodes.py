@@ -33,7 +33,7 @@ class Paired(Alone):
         return self._names[0]
 
     @property
-    def leads(self) -> bool:  # type: ignore[override]
+    def leads(self) -> bool:
         return self.name < self._names[1]
 
 
