@@ -7,6 +7,7 @@ from prompt_toolkit.application.current import get_app
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import Condition, has_focus
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 
 from geventchat.client.terminal.formatting import Line
 from geventchat.client.terminal.view import View
@@ -22,6 +23,10 @@ def keys(switch: Callable[[Switch], object]) -> KeyBindings:
     @keys.add("escape", "enter")
     def _(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
+
+    @keys.add(Keys.Vt100MouseEvent)
+    def _(event: KeyPressEvent) -> None:
+        """Nothing uses the mouse; pasted colours look like its reports, and are none."""
 
     @keys.add("c-c", filter=has_focus(DEFAULT_BUFFER) & Condition(_something_is_typed))
     def _(event: KeyPressEvent) -> None:

@@ -102,6 +102,16 @@ def test_a_multi_line_paste_is_one_message(terminal: Terminal, bert: Connection,
     assert heard(bert).text == "one\n/two\nthree"
 
 
+def test_colours_in_a_paste_that_is_not_marked_are_left_out(
+    terminal: Terminal, bert: Connection
+) -> None:
+    terminal.type("a \x1b[31mred\x1b[0m line")
+    terminal.until(lambda lines: any("red line" in line for line in lines))
+    assert b"Traceback" not in terminal.raw
+    terminal.type(ENTER)
+    assert heard(bert).text == "a red line"
+
+
 def test_a_paste_that_is_not_marked_is_one_message(
     terminal: Terminal, bert: Connection, room: str
 ) -> None:
