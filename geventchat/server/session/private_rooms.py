@@ -124,7 +124,7 @@ def _invited_by(session: Session, private: PrivateRoom, nick: str) -> Membership
     """Return the invitation of an account, which is saved and told. Waits. Raises Refused."""
     account, other = account_of(session), session.hub.owners.find_account(nick)
     if other is None:
-        text = f"There is no account {nick}. Only accounts can be other."
+        text = f"There is no account {nick}. Only accounts can be invited."
         raise Refused("no_such_nick", text, room=private.name)
     membership = private.members.get(other.id)
     if membership is not None and membership.joined:
