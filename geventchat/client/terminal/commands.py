@@ -159,6 +159,7 @@ def _found(room: ListedRoom, view: View) -> str:
 
 def _topic(chat: Connection, view: View, text: str = "") -> Iterable[Line]:
     if text:
+        posts.check_says_here(view)
         chat.topic(view.current, "" if text.strip().casefold() == "-delete" else text)
         return []
     room = view.room()

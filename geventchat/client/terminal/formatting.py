@@ -91,7 +91,8 @@ def numbered(post: Post) -> Line:
     first, _, more = post.text.partition("\n")
     text = one_line(first)
     cut = f"{text[:_SHOWN_AFTER]}…" if more or len(text) > _SHOWN_AFTER else text
-    return notice(f"#{post.position} {_clock(post.time)} {post.author}: {cut}")
+    edited = " (edited)" if post.change else ""
+    return notice(f"#{post.position} {_clock(post.time)} {post.author}: {cut}{edited}")
 
 
 def direct(direct: Direct) -> Line:

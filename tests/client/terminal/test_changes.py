@@ -166,6 +166,41 @@ def test_a_text_may_begin_with_a_number(ask: Ask, chat: Changing, view: View) ->
     assert chat.asked == [("edit", "lobby", 1, "3 apples")]
 
 
+def test_what_goes_to_one_user_alone_changes_nothing_in_a_room(
+    ask: Ask, chat: Changing, view: View
+) -> None:
+    say(view, 1, "helo")
+    view.partner = "Zoe"
+    for line in ("/edit you are fired", "/edit #1 x", "/redact", "/topic secret"):
+        with pytest.raises(NotUnderstood, match="goes to Zoe alone; /query without a nick ends"):
+            ask(line)
+    assert chat.asked == []
+
+
+def test_no_message_is_changed_in_the_place_of_one_that_is_being_sent(
+    ask: Ask, chat: Changing, view: View
+) -> None:
+    say(view, 1, "one")
+    view.pending["k2"] = PendingSay("lobby", "two", 0.0)
+    for line in ("/edit three", "/redact"):
+        with pytest.raises(NotUnderstood, match="Your last message is still being sent"):
+            ask(line)
+    ask("/edit #1 three")
+    assert chat.asked == [("edit", "lobby", 1, "three")]
+
+
+def test_a_number_is_no_text(ask: Ask, chat: Changing, view: View) -> None:
+    say(view, 1, "one")
+    with pytest.raises(NotUnderstood, match="the new text of #1 is missing"):
+        ask("/edit #1 ")
+    assert chat.asked == []
+
+
+def test_the_list_says_which_messages_were_edited(ask: Ask, view: View) -> None:
+    hear(view, post(7, "one"), edited(7, "two"))
+    assert ask("/recent") == ["    · #7 12:00 bert: two (edited)"]
+
+
 def test_a_server_without_the_feature_is_not_asked(ask: Ask, chat: Changing, view: View) -> None:
     say(view, 1, "helo")
     chat.features = ()
