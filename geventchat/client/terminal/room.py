@@ -33,6 +33,8 @@ class Room:
     """Known members; complete in rooms of at most 500."""
     waiting: deque[Post | Gap | Line] = field(default_factory=deque)
     """Posts, gaps, and lines about earlier posts, to print when the user switches to this room."""
+    told: set[int] = field(default_factory=set)
+    """Posts of which the user was told elsewhere, and that wait as well."""
     recent: RecentPosts = field(default_factory=RecentPosts)
     dropped: int = 0
     """Older posts that were waiting too, and were too many."""

@@ -106,6 +106,7 @@ class View:
             else:
                 lines += self._printed(room, item) if isinstance(item, Post) else [item]
         room.waiting.clear()
+        room.told.clear()
         room.dropped = 0
         room.unread, room.mentioned = 0, False
         return lines
@@ -257,6 +258,7 @@ class View:
             return []
         if room.partner:
             room.mentioned = True
+            room.told.add(post.position)
             return [formatting.direct(Direct(post.author, post.text, post.time))]
         if mentions(post.text, self.nick):
             room.mentioned = True
@@ -286,12 +288,15 @@ class View:
             return []
         post = room.recent.change(change)
         author = post.author if post is not None else change.by
-        if change_waiting(room.waiting, change) or self._ignores(author):
+        waits = change_waiting(room.waiting, change)
+        if self._ignores(author):
             return []
         line = formatting.changed(change, post)
-        if room.name != self.current:
+        if room.name == self.current or change.position in room.told:
+            return [line]
+        if not waits:
             room.wait(line)
-        return [line] if room.name == self.current else []
+        return []
 
     def _ignores(self, nick: str) -> bool:
         return fold(nick) in self.ignored

@@ -7,6 +7,7 @@ import pytest
 
 from geventchat.client import (
     ClientEvent,
+    Edited,
     Invited,
     Joined,
     Left,
@@ -15,6 +16,7 @@ from geventchat.client import (
     Person,
     Post,
     Presence,
+    Redacted,
     SignedIn,
 )
 from geventchat.client.terminal.completion import completions
@@ -68,6 +70,16 @@ def test_a_conversation_has_the_nick_of_the_other_for_a_name(view: View) -> None
     assert lines == ["──── @Bob · 2 here ────", "12:00 Bob: Lunch?"]
     assert toolbar(view).strip() == "@Bob · 2 here · anna"
     assert "".join(t for _, t in view.prompt(0, 80)) == "@Bob> "
+
+
+def test_a_change_of_a_message_that_was_told_elsewhere_is_told_there_too(view: View) -> None:
+    hear(view, talk(), post(1, "wrnog"), post(2, "a slip"))
+    edit = Edited(room=TALK, position=1, change=1, text="right", by="Bob")
+    assert hear(view, edit) == ["    · Bob edited (12:00): right"]
+    redaction = Redacted(room=TALK, position=2, change=2, by="Bob")
+    assert hear(view, redaction) == ["    · Bob redacted a message (12:00)"]
+    lines = ["".join(t for _, t in line) for line in view.enter(TALK)]
+    assert lines[1:] == ["12:00 Bob: right (edited)", "12:00 Bob: (redacted)"]
 
 
 def test_what_came_while_the_user_was_away_is_unread(view: View) -> None:
