@@ -45,7 +45,9 @@ def _login(chat: Connection, view: View, nick: str) -> Iterable[Line]:
         raise NotUnderstood("Usage: /login NICK; the password is asked for")
 
     def sign_in(password: str) -> Iterable[Line]:
-        raise SignInAgain(SignIn(nick=nick, password=password, device=device()))
+        account = SignIn(nick=nick, password=password, device=device())
+        former = None if view.nick.startswith(GUEST) else view.nick
+        raise SignInAgain(account, nick=former, rooms=view.open_rooms)
 
     raise Ask(f"Password of {nick}", then=sign_in)
 

@@ -46,11 +46,12 @@ def rich(
     port: int,
     nick: str | None = None,
     keep: Callable[[], None] = lambda: None,
+    told: str = "",
 ) -> int:
     """Run in a room until the user or the server ends it; return the exit code.
 
-    `keep` keeps the session of an account for the next time. Raises SignInAgain if the user wants
-    to go on as somebody else.
+    `keep` keeps the session of an account for the next time. `told` is what went wrong before.
+    Raises SignInAgain if the user wants to go on as somebody else.
 
     `nick` is what was asked for; if it is in use, it is taken as soon as it is free.
     """
@@ -59,7 +60,7 @@ def rich(
     prompt = LinePrompt() if only_prints() else Prompt(view, NameCompleter(view))
     greeting = f"connected to {endpoint(host, port)} as {chat.nick}; /help lists commands"
     prompt.show([formatting.notice(greeting)])
-    return App(chat, view, prompt, nick, keep).run()
+    return App(chat, view, prompt, nick, keep, told).run()
 
 
 def plain(chat: PlainConnection, host: str, port: int) -> int:
@@ -81,9 +82,11 @@ class App:
         prompt: Prompt | LinePrompt,
         nick: str | None = None,
         keep: Callable[[], None] = lambda: None,
+        told: str = "",
     ) -> None:
-        """`keep` keeps the session of an account for the next time."""
+        """`keep` keeps the session of an account for the next time; `told` is said once."""
         self._keep = keep
+        self._told = told
         self._chat = chat
         self._view = view
         self._prompt = prompt
@@ -142,6 +145,9 @@ class App:
         if isinstance(self._chat, Connection):
             with suppress(Ended, Refused, TimeoutError, ServerError):
                 self._view.members(self._chat.who(room))
+                if self._told:  # the server has answered, so what was said there stands above it
+                    self._show(formatting.error(self._told))
+                    self._told = ""
 
     # Sending
 

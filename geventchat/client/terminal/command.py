@@ -38,11 +38,23 @@ class Ask(Exception):
 class SignInAgain(Exception):
     """The user wants to connect again: signed in as somebody, or as a guest."""
 
-    def __init__(self, account: SignIn | None, *, ends: str | None = None) -> None:
-        """`ends` is the id of the session to revoke before."""
+    def __init__(
+        self,
+        account: SignIn | None,
+        *,
+        ends: str | None = None,
+        nick: str | None = None,
+        rooms: tuple[str, ...] = (),
+    ) -> None:
+        """`ends` is the id of the session to revoke before.
+
+        With `nick` and in `rooms` the user goes on if they cannot be signed in.
+        """
         super().__init__()
         self.account = account
         self.ends = ends
+        self.nick = nick
+        self.rooms = rooms
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class Options:
     tls: bool = False
     ca: str | None = None
     """File of the only certificates to trust; implies `tls`."""
+    told: str = ""
+    """What to tell the user when they are there."""
 
 
 def connect(options: Options) -> int:
@@ -60,6 +62,7 @@ def connect(options: Options) -> int:
         trust = tls_context(options.ca) if options.tls or options.ca else None
     except OSError as error:
         return _fail(str(error))
+    former = replace(options, account=None)
     try:
         while True:
             try:
@@ -68,15 +71,17 @@ def connect(options: Options) -> int:
             except SignInAgain as again:
                 if again.account is None:
                     options = replace(options, nick=None)  # it is the account's
-                options = replace(options, account=again.account)
+                former = replace(options, account=None, nick=again.nick, rooms=again.rooms)
+                options = replace(options, account=again.account, told="")
                 continue
             except Ended as error:
                 asks = _is_terminal(sys.stdin)
                 if error.bye.code == ACCOUNT.code:
-                    _fail(error.bye.text)
                     if options.account is not None and not options.account.register:
-                        options = replace(options, account=None)  # as whom they were before
-                    elif asks:
+                        options = replace(former, told=error.bye.text)
+                        continue
+                    _fail(error.bye.text)
+                    if asks:
                         options = replace(options, account=_asked_account())
                     else:
                         return FAILED
@@ -109,6 +114,8 @@ def _talk(options: Options, trust: SSLContext | None) -> int:
     at_terminal = _is_terminal(sys.stdin) and _is_terminal(sys.stdout) and not options.listen
     rooms = options.rooms or (LOBBY,)
     try:
+        if options.told and not at_terminal:
+            complain(options.told)
         if at_terminal:
             from geventchat.client.terminal import app  # slow to import, and not needed in a pipe
         if options.plain:
@@ -143,7 +150,7 @@ def _talk(options: Options, trust: SSLContext | None) -> int:
             if at_terminal:
                 room = rooms[0] if account is None else _join(chat, options.rooms, needed=False)
                 with _forgetting(host, port, chat):
-                    return app.rich(chat, room, host, port, options.nick, keep)
+                    return app.rich(chat, room, host, port, options.nick, keep, options.told)
             with _forgetting(host, port, chat), chat:
                 if account is None:
                     room = rooms[0]

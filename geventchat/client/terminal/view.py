@@ -84,6 +84,12 @@ class View:
             )
         return found
 
+    @property
+    def open_rooms(self) -> tuple[str, ...]:
+        """The rooms that anybody can join, the current one first."""
+        names = [room.name for room in self.rooms.values() if not room.private]
+        return tuple(sorted(names, key=lambda name: name != self.current))
+
     def title(self, name: str) -> str:
         """Return what a room is called."""
         room = self.rooms.get(name)

@@ -132,13 +132,22 @@ def test_a_device_that_signs_in_is_the_same_person(
 
 
 def test_a_wrong_password_says_so_and_goes_on_as_before(
-    open_terminal: Open, laptop: Connection, nick: str
+    open_terminal: Open, laptop: Connection, nick: str, room: str
 ) -> None:
-    terminal = open_terminal()
+    for number in range(60):  # more than the screen has lines
+        laptop.say(room, f"line {number}")
+    terminal = open_terminal("--nick", f"q{room}")
     terminal.until_line("lobby>")
+    terminal.type(f"/join {room}", ENTER)
+    until(terminal, "line 59")
     sign_in(terminal, nick, "wrong horse")
-    until(terminal, "geventchat: Wrong nick, password or session.")
-    terminal.until(lambda lines: sum("as guest-" in line for line in lines) == 2)
+    shown = until(terminal, "Wrong nick, password or session.")
+    told = next(place for place, line in enumerate(shown) if "Wrong nick" in line)
+    assert not any("line 59" in line for line in shown[told:])
+    assert f"{room}>" in shown
+    terminal.type("/rooms", ENTER)
+    until(terminal, "2 lobby")
+    until(terminal, f"q{room}")
     assert kept() == []
 
 
