@@ -8,6 +8,7 @@ cleanly: its users disconnect before the server stops.
 
 import argparse
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -55,6 +56,8 @@ def main() -> int:
     users, processes = options.users, options.processes
     locust += ["--users", str(users), "--spawn-rate", str(options.spawn_rate)]
     locust += as_arguments(options)
+    if rest:
+        _check_options([*locust, *rest])
     checked = {option: getattr(options, option) for option in CHECKED}
     locust += [f"{option}={value}" for option, value in checked.items() if value is not None]
     locust += ["--master-bind-host", options.master_bind_host]
@@ -116,6 +119,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _processes(text: str) -> int:
     return -1 if text == "-1" else whole(0)(text)
+
+
+def _check_options(locust: list[str]) -> None:
+    """Raise CannotRun if Locust does not know an option or a form of use."""
+    asked = [*locust, "--headless", "--host", "127.0.0.1:1", "--show-task-ratio"]
+    found = subprocess.run(asked, check=False, capture_output=True, text=True)  # it only parses
+    if found.returncode:
+        *_, why = found.stderr.strip().splitlines() or ["Locust does not start"]
+        raise CannotRun(re.sub(r"load: error: |\[.*\] \S+: ", "", why, count=1))
 
 
 def _check_ports(options: argparse.Namespace) -> None:

@@ -48,6 +48,13 @@ def test_another_kind_of_server(load: Callable[..., Run]) -> None:
     assert line == f"load: No geventchat server at 127.0.0.1:{port}."
 
 
+def test_what_locust_does_not_know(load: Callable[..., Run]) -> None:
+    run = load("--nosuch")
+    assert refused(run) == "load: unrecognized arguments: --nosuch"
+    assert "started a server" not in run.said
+    assert refused(load("Talkerr")) == "load: Unknown User(s): Talkerr"
+
+
 def test_a_host_that_is_none(load: Callable[..., Run]) -> None:
     line = refused(load("--host", "127.0.0.1:chat"))
     assert line == "load: argument -H/--host: '127.0.0.1:chat' is not HOST:PORT (see --help)"
