@@ -70,9 +70,9 @@ def main() -> int:
     elif not options.worker:
         locust += ["--web-host", options.web_host, "--web-port", str(options.web_port)]
     own = [] if options.host else for_own_server(options)
-    _check_ports(options)
     if processes > users:
         raise CannotRun(f"{processes:,} --processes are more than the {users:,} users")
+    _check_ports(options)
     login = Login.of(options)
     if options.worker:
         return _run([*locust, "--worker", *rest])

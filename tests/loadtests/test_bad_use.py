@@ -29,8 +29,9 @@ def test_no_server(load: Callable[..., Run]) -> None:
 
 
 def test_no_server_and_two_processes(load: Callable[..., Run]) -> None:
-    host = f"127.0.0.1:{free_port()}"
-    assert "No server answers at" in refused(load("--host", host, "--processes", "2"))
+    host, port = f"127.0.0.1:{free_port()}", str(free_port())
+    run = load("--host", host, "--processes", "2", "--master-bind-port", port)
+    assert "No server answers at" in refused(run)
 
 
 def test_another_kind_of_server(load: Callable[..., Run]) -> None:

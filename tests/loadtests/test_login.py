@@ -75,8 +75,10 @@ def test_users_log_in_with_what_the_files_hold(
 def test_users_log_in_with_what_the_environment_holds(
     guarded: str, files: Path, authority: Authority
 ) -> None:
+    port = str(free_port())
     run = loaded(
         guarded, "--ca", authority.ca, "--processes", "2",
+        "--master-bind-port", port, "--master-port", port,
         GEVENTCHAT_PASSWORD=PASSWORD, GEVENTCHAT_TOKEN=TOKEN,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
