@@ -30,6 +30,15 @@ def test_a_taken_port_may_pass(setting: str) -> None:
     assert done.stderr == f"geventchat: --{setting} {value}: Address already in use\n"
 
 
+def test_who_cannot_have_its_port_leaves_no_files(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = str(taken.getsockname()[1])
+        timeline = f"sqlite:{tmp_path}/chat.db"
+        done = run("serve", "--port", port, "--admin", "none", "--timeline", timeline)
+    assert done.returncode == 75
+    assert [*tmp_path.iterdir()] == []
+
+
 @pytest.mark.parametrize("command", [SERVE, ("config", "--check", "--timeline", "memory:")])
 def test_an_address_that_is_not_up_yet_may_pass(command: tuple[str, ...]) -> None:
     done = run(*command, "--host", "192.0.2.1")

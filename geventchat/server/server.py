@@ -4,6 +4,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
@@ -108,29 +109,23 @@ class Server:
         return factory.operator_file(self._config)
 
     def start(self, *, ticking: bool = True) -> None:
-        """Open the timeline, then the doors. Raises BadSetting for a setting that cannot be used.
+        """Bind the ports, open the timeline, then the doors.
+
+        Raises BadSetting for a setting that cannot be used.
 
         Without `ticking` no timer runs: for tests, which call it themselves.
         """
         config = self._config
         certificate = tls.load(config.tls_cert, config.tls_key)
-        self._timeline = factory.open_timeline(config, self._deliver)
-        self._hub.search = factory.search(config, self._timeline)
-        try:
-            self._hub.use(self._timeline)
-        except (ValueError, Refused) as error:
-            self._timeline.close(0)
-            raise BadSetting("timeline", config.timeline, str(error)) from None
-        self._web = self._load_web(config)  # before any door listens
-        opened = Ports()
-        try:
-            opened = self._ports or ports.opened(config)
+        opened = self._ports or ports.opened(config)  # before any file is made
+        with ExitStack() as undo:
+            undo.callback(opened.close)
+            self._open_timeline(config)
+            undo.callback(self._timeline.close, 0)
+            self._web = self._load_web(config)  # before any door listens
             self._policy = self._admission.policy = factory.policy(config)
             self._use_nodes(config)
-        except BadSetting:
-            opened.close()
-            self._timeline.close(0)
-            raise
+            undo.pop_all()
         self._hook_posts.policy = self._policy
         self._open_doors(opened)
         self._renew_doors(certificate, config)
@@ -161,6 +156,15 @@ class Server:
         if self._admin is not None:
             self._admin.start()
         self._supervisor.ready()
+
+    def _open_timeline(self, config: Config) -> None:
+        self._timeline = factory.open_timeline(config, self._deliver)
+        self._hub.search = factory.search(config, self._timeline)
+        try:
+            self._hub.use(self._timeline)
+        except (ValueError, Refused) as error:
+            self._timeline.close(0)
+            raise BadSetting("timeline", config.timeline, str(error)) from None
 
     def _use_nodes(self, config: Config) -> None:
         """Have what other nodes of the store decide hold here, and answer them. Blocks.
