@@ -205,7 +205,8 @@ def _block(session: Session, request: requests.Block) -> None:
         if request.on:
             other = session.hub.owners.find_account(request.nick)
             if other is None or other is account:
-                raise Refused("no_such_nick", f"There is no other account {request.nick}.")
+                text = f"There is no other account {request.nick}; only accounts can be blocked."
+                raise Refused("no_such_nick", text)
             if other.id not in blocked and len(blocked) >= _MOST_BLOCKED:
                 raise Refused("forbidden", f"You have blocked {_MOST_BLOCKED:,} accounts already.")
             blocked[other.id] = None
