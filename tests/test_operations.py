@@ -29,7 +29,7 @@ def quoted(cell: str) -> set[str]:
 @pytest.fixture
 def chat(tmp_path: Path) -> Iterator[Chat]:
     (tmp_path / "token").write_text("the-token-of-a-test")
-    options = {"operator_file": str(tmp_path / "token")}
+    options = {"operator_file": str(tmp_path / "token"), "web": "127.0.0.1:0"}
     with chatting(options=options, connections=2) as chat:
         yield chat
 
@@ -81,6 +81,7 @@ def test_every_event_of_the_log_is_listed_with_its_fields(
         {"action": "unban", "target": "Bob", "token": "a-wrong-token-of-a-test"},
     ):
         ann.ask("admin", **request)
+    ann.ask("hook", action="add", room="lobby")
     chat.stop()
     logged: dict[str, set[str]] = {}
     for record in caplog.records:

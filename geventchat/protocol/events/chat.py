@@ -189,7 +189,7 @@ class Rule(Struct, frozen=True, kw_only=True, omit_defaults=True):
     action: str
     """`ban`, `mute`, `lock` (a room's topic), `freeze` (a room) or `close` (the server)."""
     target_type: str
-    """Kind of the target: `nick`, `client`, `address`, `guest`, `room` or `server`."""
+    """Kind of the target: `nick`, `client`, `account`, `address`, `guest`, `room` or `server`."""
     target: str
     """As the operator spelled it; empty for the server."""
     operator: str
