@@ -122,6 +122,16 @@ def test_commands_change_the_last_message(ann: Tab) -> None:
     expect(ann.page.get_by_role("alert").first).to_contain_text("nothing here lately")
 
 
+def test_a_number_without_a_text_changes_nothing(ann: Tab) -> None:
+    ann.say("first")
+    expect(ann.article("first")).to_have_attribute("data-state", "")
+    ann.say("/edit #1")
+    expect(ann.page.get_by_role("alert").first).to_contain_text("Missing argument. Usage: /edit")
+    expect(ann.message).to_have_value("/edit #1")
+    ann.say("/edit 1 text")
+    ann.expect_texts("1 text (edited)")
+
+
 def test_a_finger_held_on_a_message_opens_its_menu(open_tab: OpenTab, bob: Rich) -> None:
     ann = open_tab("ann", **PHONE).open().join()
     ann.say("typo")

@@ -164,6 +164,8 @@ def test_a_private_text_is_recognised_alike(ask: Ask, line: str) -> None:
         ("edit", "the text"),
         ("edit", "#17 the text"),
         ("edit", "#17"),
+        ("edit", "#17 #18"),
+        ("edit", "#17th"),
         ("edit", "#x y"),
         ("redact", ""),
         ("redact", "#17"),

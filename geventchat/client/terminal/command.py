@@ -79,6 +79,8 @@ class Command:
 
     def given(self, rest: str) -> dict[str, str] | None:
         """Parse the arguments; None if they do not match."""
+        if self.arguments.startswith("[POST] ") and _NO_TEXT.fullmatch(rest):
+            return None  # the number is no text
         kinds = self.arguments.split()
         pattern = ""
         for kind in kinds:
@@ -109,9 +111,7 @@ def run_command(command: Command, rest: str, chat: Connection, view: View) -> It
     """
     given = command.given(rest)
     if given is None:
-        needed = sum(not kind.startswith("[") for kind in command.arguments.split())
-        more = len(rest.split()) < needed
-        what = "Missing argument. Usage" if more else "Usage"
+        what = "Missing argument. Usage" if _NO_TEXT.fullmatch(rest) else "Usage"
         forms = f"; TIME is {durations.FORMS}" if "TIME" in command.arguments else ""
         raise NotUnderstood(f"{what}: {command.usage}{forms}")
     return command.run(chat, view, **given)
@@ -131,3 +131,5 @@ KINDS: Final = {
     ),
 }
 """By their name in the usage of commands."""
+_NO_TEXT: Final = re.compile(r"(#[0-9]{1,16})?\s*")
+"""At most the number of a post."""

@@ -4,7 +4,6 @@ Each is called with connection, view and its arguments; returns lines to print. 
 raise NotUnderstood and what Connection raises.
 """
 
-import re
 from collections.abc import Iterable
 from itertools import islice
 from typing import Final
@@ -20,14 +19,10 @@ from geventchat.protocol.names import fold
 
 _SHOWN: Final = 10
 """Messages on a page of /recent."""
-_NUMBER: Final = r"#[0-9]{1,16}\s*"
-"""As one names a post: no text for it follows."""
 
 
 def edit(chat: Connection, view: View, text: str, post: str | None = None) -> Iterable[Line]:
     """Replace the text of one's own post, by default the last."""
-    if post is None and re.fullmatch(_NUMBER, text):
-        raise NotUnderstood(f"Usage: /edit [POST] TEXT; the new text of {text.strip()} is missing")
     room = _room_of_changes(chat, view, "edit")
     chat.edit(room.name, _position(view, room, post), text)
     return []

@@ -30,6 +30,8 @@ const KINDS = {
   TIME: `(?:for\\s+)?(?<time>${PATTERN})`,
   POST: "#(?<post>[0-9]{1,16})",
 };
+/** At most the number of a post. */
+const NO_TEXT = /^(#[0-9]{1,16})?\s*$/;
 
 /**
  * Run a command with what follows its name.
@@ -40,10 +42,9 @@ const KINDS = {
 export function runCommand(command, rest, chat) {
   const given = parse(command, rest);
   if (given) return command.run(chat, given);
-  const needed = command.arguments.split(" ").filter((kind) => kind && !kind.startsWith("["));
-  const more = rest.split(/\s+/).filter(Boolean).length < needed.length;
+  const missing = NO_TEXT.test(rest) ? "Missing argument. " : "";
   const forms = command.arguments.includes("TIME") ? `; TIME is ${FORMS}` : "";
-  throw new NotUnderstood(`${more ? "Missing argument. Usage" : "Usage"}: ${usage(command)}${forms}`);
+  throw new NotUnderstood(`${missing}Usage: ${usage(command)}${forms}`);
 }
 
 /** @param {Command} command */
@@ -58,6 +59,7 @@ export function usage(command) {
  * @returns {Record<string, string> | null}
  */
 export function parse(command, rest) {
+  if (command.arguments.startsWith("[POST] ") && NO_TEXT.test(rest)) return null; // the number is no text
   const kinds = command.arguments.split(" ").filter(Boolean);
   const last = kinds.at(-1)?.replace(/[[\]]/g, "") ?? "";
   let pattern = "";
