@@ -47,7 +47,7 @@ new RoomList(chat);
 new Invitations(chat);
 new Header(chat);
 new MemberList(chat, (nick, anchor) => menus.ofNick(nick, anchor));
-new Banner(chat, { takeBack: () => location.reload(), again: () => location.reload() });
+new Banner(chat);
 new Places(chat);
 listenToLog(chat, log, menus);
 listenToKeys(chat, log, drawers);

@@ -17,6 +17,7 @@ from tests.conversations.peers import Rich, of
 
 __all__ = ["look_away"]
 GONE = "This message was taken back."
+SENDING = "Your last message is still being sent. Try again in a moment."
 
 
 def choose(tab: Tab, text: str, choice: str) -> None:
@@ -76,8 +77,30 @@ def test_a_message_on_its_way_is_not_mistaken_for_the_one_before(
     door.kill()
     ann.say("second")
     ann.message.press("ArrowUp")
+    error = ann.page.locator("#composer-error")
+    expect(error).to_have_text(SENDING)
     expect(ann.message).to_have_value("")
     expect(ann.page.get_by_text("Editing your message")).not_to_be_visible()
+    for line in "/edit the second", "/redact":
+        ann.say(line)
+        expect(error).to_have_text(SENDING)
+        expect(ann.message).to_have_value(line)
+        ann.message.fill("")
+        expect(error).to_be_empty()
+    door.start()
+    ann.retry()
+    expect(ann.article("second")).to_have_attribute("data-state", "")
+    ann.say("/edit the second")
+    ann.expect_texts("first", "the second (edited)")
+
+
+def test_what_the_server_does_not_keep_cannot_be_changed(ann: Tab, bob: Rich) -> None:
+    ann.say(f"/msg {bob.nick} psst")
+    ann.expect_texts("psst")
+    for line in "/edit hush", "/redact", "/redact #1":
+        ann.say(line)
+        expect(ann.page.locator("#composer-error")).to_contain_text("Messages here are not kept")
+        expect(ann.message).to_have_value(line)
 
 
 def test_what_looks_like_a_command_is_not_sent_by_an_edit(ann: Tab, bob: Rich) -> None:

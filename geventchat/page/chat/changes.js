@@ -8,6 +8,8 @@ import { ACTION, isAction } from "../text/text.js";
 /** @import {Conversation, Item} from "./conversation.js" */
 /** @import {Store} from "./store.js" */
 
+export const SENDING = "Your last message is still being sent. Try again in a moment.";
+
 export class Changes {
   #store;
   #connection;
@@ -42,8 +44,7 @@ export class Changes {
 
   /** Whether the newest message is on its way: it can be edited in a moment. */
   get isSending() {
-    const { current, people } = this.#store;
-    return people.features.has("edit") && Boolean(current?.outgoing.some(({ state }) => state === "sending"));
+    return Boolean(this.#store.current?.outgoing.some(({ state }) => state === "sending"));
   }
 
   /**
@@ -51,6 +52,8 @@ export class Changes {
    * @param {string | undefined} named
    */
   position(named) {
+    if (this.#store.current?.kind === "direct") throw new NotUnderstood("Messages here are not kept, so they cannot be changed.");
+    if (!named && this.isSending) throw new NotUnderstood(SENDING);
     const position = named ? Number(named) : this.last?.position;
     if (!position) throw new NotUnderstood("You have said nothing here lately that can be changed.");
     return position;

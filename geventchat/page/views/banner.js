@@ -7,16 +7,17 @@ import { byId, element } from "./elements.js";
 const PATIENCE_MS = 700; // shorter gaps are not worth a word
 const WORTH_A_BUTTON_MS = 2_000;
 
+const reload = () => location.reload();
+
 export class Banner {
   #chat;
   #banner = byId("banner");
   #timer = 0;
   #said = "";
 
-  /** @param {Chat} chat @param {{takeBack: () => void, again: () => void}} actions */
-  constructor(chat, actions) {
+  /** @param {Chat} chat */
+  constructor(chat) {
     this.#chat = chat;
-    this.actions = actions;
     chat.store.listen((what) => what === "status" && this.#draw());
   }
 
@@ -38,9 +39,9 @@ export class Banner {
     } else if (is === "silent") {
       this.#say("No answer from the server yet. Asking it…", null);
     } else if (is === "taken") {
-      this.#say("The chat is open in another tab of this browser.", this.#button("Use it here", this.actions.takeBack));
+      this.#say("The chat is open in another tab of this browser.", this.#button("Use it here", reload));
     } else if (is === "ended") {
-      this.#say(why, this.#button("Join again", this.actions.again));
+      this.#say(why, this.#button("Join again", reload));
     } else if (is === "connecting" && !this.#chat.connection.welcome) {
       this.#timer = window.setTimeout(() => {
         this.#timer = 0;
@@ -61,8 +62,6 @@ export class Banner {
 
   /** @param {string} label @param {() => void} action */
   #button(label, action) {
-    const button = element("button", { type: "button" }, label);
-    button.onclick = action;
-    return button;
+    return element("button", { type: "button", onclick: action }, label);
   }
 }

@@ -2,7 +2,7 @@
 
 import { sentence } from "../chat/saying.js";
 import { complete } from "../chat/completion.js";
-import { asTyped, textOf } from "../chat/changes.js";
+import { asTyped, SENDING, textOf } from "../chat/changes.js";
 import { LineHistory } from "../chat/line_history.js";
 import { load, save } from "../client/saved.js";
 import { byId } from "./elements.js";
@@ -144,6 +144,7 @@ export class Composer {
     } else if (last || (edits && changes.isSending)) {
       event.preventDefault();
       if (last) this.edit(last);
+      else this.#blame(SENDING);
     } else if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
       this.#send();
