@@ -40,6 +40,14 @@ def test_the_input_is_at_the_bottom_and_stays_above_a_keyboard(phone: Tab, bob: 
     assert outside(phone) == []
 
 
+def test_what_is_typed_is_in_the_middle_of_its_box(phone: Tab) -> None:
+    box = phone.page.locator("#composer").bounding_box()
+    line = phone.message.bounding_box()
+    assert box is not None
+    assert line is not None
+    assert line["y"] - box["y"] == box["y"] + box["height"] - (line["y"] + line["height"])
+
+
 def test_rooms_and_members_are_drawers(phone: Tab, bob: Rich) -> None:
     expect(phone.rooms).not_to_be_in_viewport()
     expect(phone.members).not_to_be_in_viewport()
