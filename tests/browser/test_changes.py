@@ -50,6 +50,17 @@ def test_a_message_is_edited_where_one_writes(ann: Tab, bob: Rich) -> None:
     assert (edited["text"], edited["by"]) == ("hello", ann.nick)
 
 
+def test_an_edit_that_is_empty_says_what_to_do(ann: Tab) -> None:
+    ann.say("one")
+    expect(ann.article("one")).to_have_attribute("data-state", "")
+    ann.message.press("ArrowUp")
+    ann.message.fill("")
+    ann.message.press("Enter")
+    error = ann.page.locator("#composer-error")
+    expect(error).to_have_text("A message cannot be empty. Take it back from its menu.")
+    ann.expect_texts("one")
+
+
 def test_arrow_up_edits_the_last_message_and_escape_leaves_it(ann: Tab, bob: Rich) -> None:
     ann.say("one", "two")
     ann.expect_texts("one", "two")

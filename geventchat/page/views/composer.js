@@ -79,7 +79,7 @@ export class Composer {
     const line = this.#input.value;
     if (!item) return;
     try {
-      if (!line.trim()) return this.#blame("A message has a text. Its menu takes it back.");
+      if (!line.trim()) return this.#blame("A message cannot be empty. Take it back from its menu.");
       const text = textOf(line);
       this.#cancel();
       if (text !== item.text) await this.#chat.changes.edit(room, item.position, text);
