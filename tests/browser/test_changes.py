@@ -50,6 +50,16 @@ def test_a_message_is_edited_where_one_writes(ann: Tab, bob: Rich) -> None:
     assert (edited["text"], edited["by"]) == ("hello", ann.nick)
 
 
+def test_help_names_no_numbers_which_the_page_does_not_show(ann: Tab) -> None:
+    ann.say("/help")
+    dialog = ann.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("/edit TEXT")
+    expect(dialog).not_to_contain_text("POST")
+    ann.page.keyboard.press("Escape")
+    ann.say("/edit")
+    expect(ann.page.locator("#composer-error")).to_have_text("Missing argument. Usage: /edit TEXT")
+
+
 def test_an_edit_that_is_empty_says_what_to_do(ann: Tab) -> None:
     ann.say("one")
     expect(ann.article("one")).to_have_attribute("data-state", "")

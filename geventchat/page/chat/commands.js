@@ -47,9 +47,9 @@ export function runCommand(command, rest, chat) {
   throw new NotUnderstood(`${missing}Usage: ${usage(command)}${forms}`);
 }
 
-/** @param {Command} command */
+/** Without the number of a post, which the page does not show. @param {Command} command */
 export function usage(command) {
-  return `/${command.name} ${command.arguments}`.trimEnd();
+  return `/${command.name} ${command.arguments}`.replace(" [POST]", "").trimEnd();
 }
 
 /**
