@@ -60,6 +60,20 @@ def test_help_names_no_numbers_which_the_page_does_not_show(ann: Tab) -> None:
     expect(ann.page.locator("#composer-error")).to_have_text("Missing argument. Usage: /edit TEXT")
 
 
+def test_arrow_up_recalls_a_command_as_help_says(ann: Tab) -> None:
+    ann.say("one")
+    expect(ann.article("one")).to_have_attribute("data-state", "")
+    ann.say("/help")
+    expect(ann.page.get_by_role("dialog")).to_contain_text("after a command, recall it")
+    ann.page.keyboard.press("Escape")
+    ann.message.press("ArrowUp")
+    expect(ann.message).to_have_value("/help")
+    ann.say("two")
+    expect(ann.article("two")).to_have_attribute("data-state", "")
+    ann.message.press("ArrowUp")
+    expect(ann.page.get_by_text("Editing your message")).to_be_visible()
+
+
 def test_an_edit_that_is_empty_says_what_to_do(ann: Tab) -> None:
     ann.say("one")
     expect(ann.article("one")).to_have_attribute("data-state", "")

@@ -9,7 +9,7 @@ const KEYS = [
   ["Alt+↑ Alt+↓", "go to the conversation before, the next"],
   ["Alt+A", "go to one with something unread"],
   ["Ctrl+K Alt+K", "search messages, find a room"],
-  ["↑", "edit your last message"],
+  ["↑", "edit your last message; after a command, recall it"],
   ["Ctrl+↑ Ctrl+↓", "what you typed before"],
   ["Tab", "complete a name or a command"],
   ["PageUp PageDown", "scroll the messages"],
