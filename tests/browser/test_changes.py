@@ -152,6 +152,17 @@ def test_what_looks_like_a_command_is_not_sent_by_an_edit(ann: Tab, bob: Rich) -
     assert of("edited", bob.pong())[-1]["text"] == "/me waves"
 
 
+@pytest.mark.parametrize("text", ["word " * 200, f"```\n{'x' * 500}\n```"], ids=["text", "code"])
+def test_the_button_of_a_message_covers_none_of_it(ann: Tab, text: str) -> None:
+    ann.say(text)
+    ann.articles.hover()
+    button = ann.articles.get_by_role("button", name="Message menu").bounding_box()
+    body = ann.articles.locator(".text").bounding_box()
+    assert button is not None
+    assert body is not None
+    assert body["x"] + body["width"] <= button["x"]
+
+
 def test_a_message_is_taken_back(ann: Tab, bob: Rich) -> None:
     bob.say(ann.room, "mine stays")
     ann.expect_texts("mine stays")
