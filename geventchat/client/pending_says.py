@@ -96,8 +96,12 @@ class PendingSays:
         if self._held is not None:
             self._held.append(say)
             return
-        with suppress(Ended):  # it will be sent again
-            link.send(frame)
+        try:
+            with suppress(Ended):  # it will be sent again
+                link.send(frame)
+        except BaseException:  # interrupted, perhaps before its turn: nobody else would send it
+            gevent.spawn(self._send_late, frame, link)
+            raise
 
     def acknowledge(self, key: str) -> None:
         """Remove an acknowledged message."""
@@ -120,6 +124,10 @@ class PendingSays:
         """Wait until the queue is sent, if connected."""
         if self._resending is not None:
             self._resending.join()
+
+    def _send_late(self, frame: bytes, link: SocketLink) -> None:
+        with suppress(Ended):  # it is sent again
+            link.send(frame)
 
     def _send_held(self, link: SocketLink) -> None:
         kept = self._held

@@ -1,5 +1,6 @@
 """Messages that are not acknowledged are kept, sent again with their keys, and bounded."""
 
+import gevent
 import pytest
 
 from geventchat.client import Ended, Error, Refused, Sent, TooManyPending, pending_says
@@ -157,3 +158,22 @@ def test_the_key_of_a_pending_message_cannot_be_used_for_another(listener: Liste
         assert [say.text for say in chat.pending] == ["a"]
         chat.send("lobby", "a", key="k")
         assert [peer.request()["text"] for _ in range(2)] == ["a", "a"]
+
+
+def test_a_message_whose_sender_is_killed_while_it_waits_for_others_is_sent(
+    listener: Listener,
+) -> None:
+    with resuming(listener) as (chat, peer):
+        link = chat._reader.link
+        flooding = gevent.spawn(lambda: [chat.send("lobby", "x" * 60_000) for _ in range(200)])
+        with gevent.Timeout(20):
+            while not link._sending.locked():  # who has the lock waits for the socket
+                gevent.sleep(0)
+        sending = gevent.spawn(chat.send, "lobby", "late", key="late")
+        gevent.sleep(0)
+        assert [say.key for say in chat.pending][-1] == "late"
+        sending.kill()
+        with gevent.Timeout(20):
+            while peer.request()["key"] != "late":
+                pass
+        flooding.kill()
