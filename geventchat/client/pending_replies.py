@@ -44,6 +44,7 @@ class PendingReplies:
         return bool(waiting)
 
     def fail_all(self, bye: Bye) -> None:
-        """Raise Ended in all waiting callers."""
+        """Raise Ended in all callers that have no reply yet."""
         for answer in chain(*self._waiting.values()):
-            answer.set_exception(Ended(bye))
+            if not answer.ready():  # else its caller has yet to run
+                answer.set_exception(Ended(bye))

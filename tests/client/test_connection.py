@@ -293,3 +293,13 @@ def test_who_sends_without_a_pause_lets_others_send() -> None:
         gevent.spawn(link.send, b"one")
         assert b"one" in (peer.frame() for _ in range(5_000))
         sending.kill()
+
+
+def test_a_refusal_that_comes_with_the_goodbye_is_told() -> None:
+    with conversation() as (chat, peer):
+        asking = meanwhile(lambda: chat.topic("tea", "green"))
+        asked = peer.request()
+        refusal = Error(code="forbidden", text="no", room="tea", id=asked["id"])
+        peer.tell(refusal, Bye(code="kicked", text="kicked", reconnect=False))
+        with pytest.raises(Refused, match="no"):
+            asking.get()
