@@ -31,6 +31,8 @@ class Rejoining:
         self._join = join
         self._attempts: dict[str, int] = {}
         self._timers: dict[str, gevent.Greenlet[..., None]] = {}
+        self._pausing: set[str] = set()
+        """Rooms that have yet to be asked for."""
 
     @property
     def rooms(self) -> list[str]:
@@ -39,10 +41,13 @@ class Rejoining:
 
     def refused(self, room: str) -> bool:
         """Ask for a room again after a pause; return whether it was waiting already."""
+        if room in self._pausing:  # another request about it was refused
+            return True
         attempt = self._attempts.get(room, 0)
         self._attempts[room] = attempt + 1
         self._stop(room)
-        self._timers[room] = gevent.spawn_later(pause(attempt), self._join, room)
+        self._timers[room] = gevent.spawn_later(pause(attempt), self._ask, room)
+        self._pausing.add(room)
         return attempt > 0
 
     def forget(self, room: str) -> bool:
@@ -55,6 +60,11 @@ class Rejoining:
         for room in self.rooms:
             self.forget(room)
 
+    def _ask(self, room: str) -> None:
+        self._pausing.discard(room)
+        self._join(room)
+
     def _stop(self, room: str) -> None:
+        self._pausing.discard(room)
         if (timer := self._timers.pop(room, None)) is not None:
             timer.kill(block=False)

@@ -2,6 +2,7 @@
 
 import gevent
 import pytest
+from gevent.event import Event
 from msgspec import structs
 
 from geventchat.client import Connection, Error, Joined, Left, Post, Refused, rejoining
@@ -197,3 +198,16 @@ def test_an_end_while_a_room_waits_leaves_no_greenlet(listener: Listener) -> Non
         peer.socket.close()
     gevent.sleep(0)
     assert chat._reader.rejoining.rooms == []
+
+
+def test_a_room_is_asked_for_though_others_requests_about_it_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses = iter([0.01, 60])
+    monkeypatch.setattr(rejoining, "pause", lambda attempt: next(pauses))
+    joined = Event()
+    waiting = rejoining.Rejoining(lambda room: joined.set())
+    assert not waiting.refused("tea")
+    assert waiting.refused("tea")  # such as typing there
+    assert joined.wait(20)
+    waiting.clear()
