@@ -59,3 +59,16 @@ def test_each_is_started_again_and_leaves_no_log_behind(tmp_path: Path) -> None:
         assert server.wait(_SECONDS) == 0
         assert not server.lines("Traceback")
     assert not list(tmp_path.glob("*-wal"))
+
+
+def test_a_new_index_is_searched_by_who_searched_the_old_one(tmp_path: Path) -> None:
+    with served(tmp_path) as server, Connection(*server.address, rooms=["tea"]) as chat:
+        chat.say("tea", "hello")
+        until(lambda: finds(chat, "hello"))
+        for file in tmp_path.glob("chat.db.search*"):
+            file.unlink()
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children(server)}
+        (indexing,) = (pid for pid, command in commands.items() if b"\0index\0" in command)
+        os.kill(indexing, signal.SIGKILL)
+        chat.say("tea", "goodbye")
+        until(lambda: finds(chat, "goodbye"))

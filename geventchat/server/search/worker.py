@@ -99,12 +99,17 @@ class _Searching:
     def __init__(self, database: str, path: str) -> None:
         self._files = database, path
         self._finder: Finder | None = None
+        self._of: tuple[int, int] | None = None
+        """Which file it reads: what writes the index begins a new one if it finds it damaged."""
 
     def answer(self, line: bytes) -> Found:
         find = msgspec.json.decode(line, type=Find)
         try:
+            file = os.stat(self._files[1])
+            if self._of != (of := (file.st_dev, file.st_ino)):
+                self.close()
             if self._finder is None:
-                self._finder = Finder(*self._files)
+                self._finder, self._of = Finder(*self._files), of
             found, complete = self._finder.find(
                 find.match, find.rooms, find.author, find.before, find.limit, find.seconds
             )
