@@ -114,10 +114,13 @@ class ScanSearch(Search):
         return low
 
     def _page(self, room: str, below: int, limit: int, end: float) -> list[Post]:
-        if time.monotonic() > end:
+        # Others may read for long, one after the other, while an engine does not answer.
+        if not self._reading.acquire(timeout=max(end - time.monotonic(), 0)):
             raise _TimeOver
-        with self._reading:
+        try:
             return self._timeline.before(room, below, limit)
+        finally:
+            self._reading.release()
 
 
 def _readable(posts: Iterator[Post], unread: list[Refused]) -> Iterator[Post]:

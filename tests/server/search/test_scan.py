@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from geventchat.protocol.events import Post
 from geventchat.server.search import Place, Places, scan
@@ -39,6 +40,32 @@ def test_many_searches_together_take_no_more_of_a_round_than_one() -> None:
         record.close()
     assert median(took) < 0.03  # a garbage collection makes one of them long
     assert not ended  # else they were not measured
+
+
+def test_a_search_does_not_wait_longer_for_others_than_it_may_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scan, "SECONDS", 0.01)
+    record, go = Record(in_memory()), Event()
+    record.fill(["green"])
+    before = record.timeline.before
+
+    def wait(room: str, end: int, limit: int) -> list[Post]:
+        go.wait()
+        return before(room, end, limit)
+
+    monkeypatch.setattr(record.timeline, "before", wait)
+    search = ScanSearch(record.timeline)
+
+    def find() -> Places:
+        return search.find(Query("green"), {"lobby": 1}, author=None, before=None, limit=5)
+
+    reading, waiting = gevent.spawn(find), gevent.spawn(find)
+    found = waiting.get(timeout=20)
+    assert (found.places, found.complete) == ([], False)
+    go.set()
+    reading.get(timeout=20)
+    record.close()
 
 
 def test_a_search_beside_others_reads_many_posts_each_time_it_has_its_turn(
