@@ -300,14 +300,18 @@ class Server:
         self._admission.stop()
         self._hub.drain(self._config.drain_seconds / 2)
         self._hub.end_all(SHUTDOWN)
-        if self._hub.search is not None:
-            self._hub.search.close()
+        searching = None
+        if self._hub.search is not None:  # first, since who is last removes the log of the database
+            searching = gevent.spawn(self._hub.search.close)
+            searching.join(_half_until(end) / 2)  # a process may hang
         stored = self._timeline.close(_half_until(end))
         if not stored:
             _log.error("some messages were not stored in time; they were not acknowledged")
         self._hub.people.records.close()
         self._hub.finish(_half_until(end))
         gevent.wait(list(self._admission.readers), timeout=max(end - time.monotonic(), 0))
+        if searching is not None:
+            searching.join(max(end - time.monotonic(), 0))
         if self._admin is not None:
             self._admin.close()
         self._hub.stop()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from geventchat.server.server import Server
 from geventchat.server.session import sender
@@ -51,6 +52,16 @@ def test_plain_clients_get_a_line_at_shutdown(timeline: str) -> None:
             for client in (ann, bob):
                 (line,) = client.rest()
                 assert line.startswith(b"* geventchat: ")
+
+
+def test_a_search_that_hangs_does_not_keep_the_server_from_ending(tmp_path: Path) -> None:
+    with serving(f"sqlite:{tmp_path}/chat.db", drain_seconds=1) as server:
+        search = server._hub.search
+        assert search is not None
+        close, search.close = search.close, Event().wait  # type: ignore[method-assign, assignment]
+        with Rich(server.address) as ann, stopping(server):
+            assert ann.closing()[-1]["code"] == "shutdown"
+        close()
 
 
 def test_messages_sent_right_before_shutdown_are_delivered_and_stored(tmp_path: Path) -> None:
