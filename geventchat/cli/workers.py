@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import gevent
+from gevent.lock import BoundedSemaphore
 
 from geventchat.cli.options import as_given
 from geventchat.cli.running import first_lines, has_terminal
@@ -39,7 +40,10 @@ def run(config: Config, reread: Callable[[], Resolved]) -> int:
             gevent.signal_handler(number, _on_stop_signal, parent, console, number)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
             terminal = has_terminal()
-            gevent.signal_handler(signal.SIGHUP, _on_hangup, parent, console, reread, terminal)
+            gevent.signal_handler(
+                signal.SIGHUP,
+                _on_hangup, parent, console, reread, terminal, BoundedSemaphore(1),
+            )  # fmt: skip
         try:
             if (code := parent.start()) is not None:
                 return code
@@ -65,13 +69,22 @@ def _on_stop_signal(parent: "Parent", console: "Console", number: signal.Signals
 
 
 def _on_hangup(
-    parent: "Parent", console: "Console", reread: Callable[[], Resolved], had_terminal: bool
+    parent: "Parent",
+    console: "Console",
+    reread: Callable[[], Resolved],
+    had_terminal: bool,
+    reloading: BoundedSemaphore,
 ) -> None:
     """Have the workers reload the settings, or shut down if the terminal was closed."""
     if had_terminal and not has_terminal():
         console.line("shutting down: terminal closed")
         parent.request_stop()
         return
+    with reloading:  # one after the other, so that the latest settings win
+        _reload(parent, reread)
+
+
+def _reload(parent: "Parent", reread: Callable[[], Resolved]) -> None:
     from geventchat.server.threads import FILE_SECONDS, in_thread
 
     try:
