@@ -180,10 +180,10 @@ class Followed:
                 owners.release(account, nick)
         account.former, account.nick = theirs.former, theirs.nick
         account.forget_former()  # those that are over may be somebody else's by now
-        owners.nicks.give(account.nick, account)
         for nick in account.former:
             if owners.nicks.owner(nick) is None:
                 owners.nicks.give(nick, account)
+        owners.nicks.give(account.nick, account)  # last: of two that look alike it is the one kept
         if account.nick == former:
             return
         self._hub.people.marks.name(account, former)

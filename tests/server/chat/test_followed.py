@@ -3,7 +3,7 @@
 import pytest
 
 from geventchat.protocol import events, requests
-from geventchat.protocol.errors import LOST, PASSWORD_CHANGED, REMOVED, REVOKED
+from geventchat.protocol.errors import LOST, PASSWORD_CHANGED, REMOVED, REVOKED, Refused
 from geventchat.server.chat.followed import Followed
 from geventchat.server.people.new_epoch import KINDS, kept
 from geventchat.server.people.records import encoded
@@ -212,3 +212,21 @@ def test_a_record_of_another_version_is_logged_and_the_others_are_followed(
     followed.hear([("account", "x", b"\xc1"), ("unknown", "y", b""), ("account", "z", value)])
     assert "a record of kind account cannot be read" in caplog.text
     assert "z" in other.people.accounts
+
+
+def test_nobody_may_look_like_an_account_when_a_former_nick_of_its_is_over(
+    nodes: tuple[Node, Node],
+) -> None:
+    """It had taken a look-alike of its nick and left it again, which one write has brought."""
+    one, other = nodes
+    anna = one.account("Anna")
+    anna.rename("a1ice")
+    anna.rename("alice")
+    one.people.save(anna)
+    same = other.same(anna)
+    same.former["a1ice"] = 1
+    for nick in same.forget_former():
+        other.hub.owners.release(same, nick)
+    with pytest.raises(Refused) as refused:
+        other.hub.owners.check_nick("aIice")
+    assert refused.value.code == "nick_too_similar"
