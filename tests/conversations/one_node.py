@@ -21,7 +21,7 @@ _OF_ONE_NODE: Final = {
         "test_a_room_without_members_and_posts_is_forgotten",
     ),
     "what a test looks at, or changes, is that of one server": (
-        "test_proxies", "test_web_proxies", "test_reload", "test_start",
+        "test_people_not_stored", "test_proxies", "test_web_proxies", "test_reload", "test_start",
         "test_a_browser_on_the_chat_port_is_told_the_address_with_https",
         "test_a_flood_from_a_trusted_network_delays_nobody",
         "test_a_guest_keeps_its_nick_if_its_account_could_not_be_stored",

@@ -143,7 +143,13 @@ class People:
         return account if account is not None and not account.removed else None
 
     def discard(self, account: Account) -> None:
-        """Forget an account that could not be stored; the caller gives its nick back."""
+        """Forget an account that could not be stored; the caller gives its nick back.
+
+        If somebody has begun a conversation with it, it is removed instead: its id is known.
+        """
+        if any(map(names.is_conversation, account.memberships)):
+            self.records.note(*self.remove(account))
+            return
         self.forget(account)
         self.records.note(account)
 

@@ -222,7 +222,11 @@ def _change_password(session: Session, request: requests.ChangePassword) -> None
         end_connections(session, account, PASSWORD_CHANGED, keep=session)
         device = session.login.device if session.login is not None else None
         session.login, token, changed = people.logins.begin(account, device)
-        people.save(account, *ended, *changed)
+        try:
+            people.save(account, *ended, *changed)
+        except Refused:  # it holds, and is written later
+            session.answer(events.SignedIn(nick=account.nick, account=account.id, session=token))
+            raise
     session.reply(
         events.SignedIn(nick=account.nick, account=account.id, session=token, id=request.id)
     )

@@ -128,6 +128,8 @@ def _conversation(session: Session, account: Account, other: Account) -> Private
         session.check()
         conversation = people.conversations.between(account, other)
         if conversation is None:
+            if other.removed or other.discarded:  # meanwhile
+                raise Refused("no_such_nick", f"There is no other account {other.nick}.")
             conversation = people.converse(account, other)
         if not conversation.stored:  # or a kill could leave posts that belong to nobody
             people.save(conversation, *conversation.members.values())

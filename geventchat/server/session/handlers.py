@@ -267,7 +267,11 @@ def _leave_set(session: Session, account: Account, room: str) -> None:
         else:
             changed = hub.account_rooms.depart(membership, ELSEWHERE, session)
         noted = hub.people.records.note(*changed)
-    wait_saved(noted)
+    try:
+        wait_saved(noted)
+    except Refused:  # it holds, and the other connections have heard it
+        session.answer(events.Left(room=room))
+        raise
 
 
 def _nick(session: Session, request: requests.Nick) -> None:
@@ -292,7 +296,11 @@ def _rename_account(session: Session, account: Account, text: str) -> str:
             if other is not session:
                 session.policy.refresh_mute(other)
                 other.answer(events.Renamed(nick=nick))
-        hub.people.save(account)
+        try:
+            hub.people.save(account)
+        except Refused:  # others have heard it already
+            session.answer(events.Renamed(nick=nick))
+            raise
     return nick
 
 

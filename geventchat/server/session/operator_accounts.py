@@ -31,9 +31,9 @@ def _accounts(session: Session, request: requests.Accounts) -> None:
         raise Refused("bad_field", f"password: {request.action} needs one.")
     elif request.action == "add":
         account = _add(session, request.nick, request.password)
+        audit(session, "account add", target=account.nick)
     else:
         account = _set_password(session, request.nick, request.password)
-    audit(session, f"account {request.action}", target=account.nick)
     session.reply(events.Accounts(accounts=_shown(session, [account]), id=request.id))
 
 
@@ -81,6 +81,7 @@ def _set_password(session: Session, nick: str, password: str) -> Account:
         account.password = kept
         ended = people.end(account, rooms=False)
         end_connections(session, account, PASSWORD_CHANGED)
+        audit(session, "account password", target=account.nick)  # also if it is written later
         people.save(account, *ended)
     return account
 
@@ -101,6 +102,7 @@ def _remove(session: Session, nick: str) -> Account:
         changed = people.remove(account)
         for private in moderated:
             hub.account_rooms.tell_moderators(private)
+        audit(session, "account remove", target=account.nick)  # also if it is written later
         people.save(*changed)
     return account
 
