@@ -29,6 +29,7 @@ OF_ONE_STORE = frozenset({
     "test_a_replay_that_is_overtaken_by_a_trim_ends_with_slow_and_the_next_join_says_so",
     "test_a_trimmed_post_cannot_be_edited",
     "test_a_trimmed_room_replays_the_retained_posts",
+    "test_after_a_trimmed_post_come_the_oldest_that_are_kept",
     "test_around_a_trimmed_post_are_the_nearest_ones",
     "test_history_starts_where_the_room_was_trimmed",
     "test_what_was_trimmed_is_not_unread",
