@@ -299,10 +299,6 @@ class People:
         if account is None or room not in account.memberships:
             raise Refused("forbidden", UNINVITED, room=room)
 
-    def is_private(self, room: str) -> bool:
-        """Return whether only some accounts may be in a room."""
-        return room in self.private
-
     def number(self, room: str) -> int:
         """Return the number of a private room or conversation; 0: it is neither."""
         private = self.private.get(room)

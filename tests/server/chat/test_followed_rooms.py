@@ -166,7 +166,7 @@ def test_a_room_is_known_to_be_private_before_anybody_is_in_it(nodes: tuple[Node
     join = one.hub.join
 
     def joined(*arguments: Any, **more: Any) -> Member:
-        heard.append(other.people.is_private("plans"))
+        heard.append("plans" in other.people.private)
         return join(*arguments, **more)
 
     one.hub.join = joined  # type: ignore[method-assign]
