@@ -90,7 +90,10 @@ class Room:
         """Keep a post, a gap or a line until the user switches to this room."""
         self.waiting.append(item)
         if len(self.waiting) > MAX_UNREAD_POSTS:
-            self.dropped += isinstance(self.waiting.popleft(), Post)
+            dropped = self.waiting.popleft()
+            if isinstance(dropped, Post):
+                self.dropped += 1
+                self.told.discard(dropped.position)
 
 
 @dataclass(frozen=True, slots=True)

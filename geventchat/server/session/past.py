@@ -24,7 +24,7 @@ def _history(session: Session, request: requests.History) -> None:
     member = session.member(request.room)
     wait_delivered(member, member.room.sent)  # it may have heard what others have still to hear
     while not session.reply_with_posts(_page(session, member, request), member):
-        pass
+        pass  # each time it has waited, and the client has read some of what it had to
 
 
 def _page(session: Session, member: Member, request: requests.History) -> events.History:

@@ -36,7 +36,7 @@ def _search(session: Session, request: requests.Search) -> None:
     if found.complete and len(found.places) >= limit:
         before = found.places[-1].time
     while not _reply(session, members, found, before, request.id):
-        pass
+        pass  # each time it has waited, and the client has read some of what it had to
 
 
 def _reply(

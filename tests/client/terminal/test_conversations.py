@@ -20,6 +20,7 @@ from geventchat.client import (
     SignedIn,
 )
 from geventchat.client.terminal.completion import completions
+from geventchat.client.terminal.room import MAX_UNREAD_POSTS
 from geventchat.client.terminal.view import View
 
 NOON = datetime(2026, 3, 3, 12, 0)
@@ -80,6 +81,11 @@ def test_a_change_of_a_message_that_was_told_elsewhere_is_told_there_too(view: V
     assert hear(view, redaction) == ["    · Bob redacted a message (12:00)"]
     lines = ["".join(t for _, t in line) for line in view.enter(TALK)]
     assert lines[1:] == ["12:00 Bob: right (edited)", "12:00 Bob: (redacted)"]
+
+
+def test_no_more_is_remembered_of_a_conversation_than_waits(view: View) -> None:
+    hear(view, talk(), *(post(number, "hi") for number in range(1, 2 * MAX_UNREAD_POSTS)))
+    assert len(view.rooms[TALK].told) == MAX_UNREAD_POSTS
 
 
 def test_what_came_while_the_user_was_away_is_unread(view: View) -> None:
