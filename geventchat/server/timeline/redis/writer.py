@@ -12,6 +12,9 @@ from geventchat.server.timeline.redis.url import Where
 WAIT_SECONDS: Final = 30.0
 """How long what is to be written waits for an engine that does not answer."""
 
+_MOST_REASONS: Final = 10
+"""How many of one outage are logged."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -22,13 +25,18 @@ class Problem:
         self._where = where
         self.reason: str | None = None
         """None: it did."""
+        self._logged: set[str] = set()
+        """Reasons since it last stored: one that operators can mend may follow another."""
 
     def note(self, reason: str | None) -> None:
-        """Note why the engine does not store, or that it does, and log a change. Never waits."""
-        if reason is not None and self.reason is None:
+        """Note why the engine does not store, or that it does, and log what is new. Never waits."""
+        if reason is None:
+            if self.reason is not None:
+                _log.info("%s stores again", self._where)
+            self._logged.clear()
+        elif reason not in self._logged and len(self._logged) < _MOST_REASONS:
+            self._logged.add(reason)
             _log.error("%s does not store: %s", self._where, reason)
-        elif reason is None and self.reason is not None:
-            _log.info("%s stores again", self._where)
         self.reason = reason
 
 

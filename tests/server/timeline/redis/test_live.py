@@ -103,6 +103,7 @@ def test_what_a_node_says_is_heard_after_what_it_had_heard_of_the_feed(
     monkeypatch.setattr(live, "_FEED_SECONDS", 30.0)
     with talkers_on(engine.url, 2) as (ann, bob):
         hears(bob, ann, {})
+        until(lambda: ann.name not in bob.live._behind)
         go_on, awaited = held(bob, monkeypatch)
         ann_feed, bob_feed = ann.timeline._feed, bob.timeline._feed
         until(lambda: ann_feed.passed > bob_feed.passed)
