@@ -97,10 +97,9 @@ class PendingSays:
             self._held.append(say)
             return
         try:
-            with suppress(Ended):  # it will be sent again
-                link.send(frame)
+            self._send(frame, link)
         except BaseException:  # interrupted, perhaps before its turn: nobody else would send it
-            gevent.spawn(self._send_late, frame, link)
+            gevent.spawn(self._send, frame, link)
             raise
 
     def acknowledge(self, key: str) -> None:
@@ -125,8 +124,8 @@ class PendingSays:
         if self._resending is not None:
             self._resending.join()
 
-    def _send_late(self, frame: bytes, link: SocketLink) -> None:
-        with suppress(Ended):  # it is sent again
+    def _send(self, frame: bytes, link: SocketLink) -> None:
+        with suppress(Ended):  # it will be sent again
             link.send(frame)
 
     def _send_held(self, link: SocketLink) -> None:

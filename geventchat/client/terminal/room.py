@@ -34,7 +34,7 @@ class Room:
     waiting: deque[Post | Gap | Line] = field(default_factory=deque)
     """Posts, gaps, and lines about earlier posts, to print when the user switches to this room."""
     told: set[int] = field(default_factory=set)
-    """Posts of which the user was told elsewhere, and that wait as well."""
+    """Positions of waiting posts that were already printed while the user was elsewhere."""
     recent: RecentPosts = field(default_factory=RecentPosts)
     dropped: int = 0
     """Older posts that were waiting too, and were too many."""
