@@ -58,6 +58,7 @@ _OF_ONE_NODE: Final = {
         "test_a_plain_drop_is_announced_at_once",
         "test_a_plain_member_is_announced_before_its_first_message",
         "test_a_post_comes_after_its_typing",
+        "test_history_has_what_one_has_heard_while_others_have_still_to_hear_it",
         "test_plain_and_rich_members_hear_each_other",
     ),
     "it starts servers as processes, or nodes, itself": (

@@ -150,6 +150,7 @@ def test_history_has_what_one_has_heard_while_others_have_still_to_hear_it(
         pause()
 
     with Rich(stored, rooms=["r"]) as ann, Rich(stored, rooms=["r"]) as bob:
+        ann.hear(lambda event: event["type"] == "presence")  # or this turn would be the one held
         for name, value in {"_STEP": 1, "SLICE_SECONDS": -1.0, "pause": hold}.items():
             monkeypatch.setattr(delivery, name, value)  # who joined first hears it first
         ann.say("r", "one")
