@@ -16,8 +16,11 @@ Switch = Callable[[View], list[Line]]
 """A change of rooms; returns the lines to print."""
 
 
-def keys(switch: Callable[[Switch], object]) -> KeyBindings:
-    """Return the bindings; those that change rooms call `switch`."""
+def keys(switch: Callable[[Switch], object], is_secret: Callable[[], bool]) -> KeyBindings:
+    """Return the bindings; those that change rooms call `switch`.
+
+    `is_secret`: what is typed now must not be kept.
+    """
     keys = KeyBindings()
 
     @keys.add("escape", "enter")
@@ -30,7 +33,7 @@ def keys(switch: Callable[[Switch], object]) -> KeyBindings:
 
     @keys.add("c-c", filter=has_focus(DEFAULT_BUFFER) & Condition(_something_is_typed))
     def _(event: KeyPressEvent) -> None:
-        event.current_buffer.reset(append_to_history=True)
+        event.current_buffer.reset(append_to_history=not is_secret())
 
     def add(change: Switch, *sequence: str) -> None:
         keys.add(*sequence)(lambda event: switch(change))

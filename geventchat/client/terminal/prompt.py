@@ -56,8 +56,10 @@ class Prompt:
             enable_suspend=True,
             erase_when_done=True,
             input_processors=[Steady()],
-            is_password=Condition(lambda: self._answer is not None),
-            key_bindings=merge_key_bindings([editing_keys(), paste_keys(), keys(self._typed.put)]),
+            is_password=Condition(self._asks),
+            key_bindings=merge_key_bindings(
+                [editing_keys(), paste_keys(), keys(self._typed.put, self._asks)]
+            ),
             style=_STYLE,
         )
         self._session.layout.current_window.height = self._input_height
@@ -126,6 +128,9 @@ class Prompt:
         self._quitting = True
         if loop := self._session.app.loop:
             loop.call_soon_threadsafe(self._exit_if_quitting)
+
+    def _asks(self) -> bool:
+        return self._answer is not None
 
     def _exit_if_quitting(self) -> None:
         app = self._session.app

@@ -17,7 +17,7 @@ from tests.client.terminal.conftest import Open
 from tests.process import served
 from tests.terminal import Terminal
 
-ENTER, UP = "\r", "\x1b[A"
+ENTER, UP, CTRL_C, CTRL_U = "\r", "\x1b[A", "\x03", "\x15"
 PASSWORD = "correct horse"
 
 
@@ -69,6 +69,27 @@ def test_registering_keeps_the_nick_and_the_session(
     again = open_terminal()
     until(again, f"as {nick}; /help lists commands")
     until(again, f"──── {room} · 1 here ────")  # the room of the account
+
+
+def test_a_password_emptied_with_ctrl_c_is_not_kept_among_the_lines(
+    open_terminal: Open, room: str, nick: str
+) -> None:
+    terminal = open_terminal("--room", room, "--nick", nick)
+    terminal.until_line(f"{room}>")
+    terminal.type("/register", ENTER)
+    terminal.until_line(f"Password for {nick}:")
+    terminal.type(PASSWORD)
+    terminal.until_line(f"Password for {nick}: {'*' * len(PASSWORD)}")
+    terminal.type(CTRL_C)
+    terminal.until_line(f"Password for {nick}:")
+    terminal.type(ENTER)
+    until(terminal, "Nothing was changed.")
+    terminal.until_line(f"{room}> /register")  # given back
+    terminal.type(CTRL_U)
+    terminal.until_line(f"{room}>")
+    terminal.type(UP)
+    terminal.until_line(f"{room}> /register")
+    assert PASSWORD.encode() not in terminal.raw
 
 
 def test_a_guest_registers_a_nick_in_one_step(open_terminal: Open, room: str, nick: str) -> None:
