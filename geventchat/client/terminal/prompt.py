@@ -23,7 +23,7 @@ from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
-from geventchat.client.terminal.formatting import STYLE, Line, one_line
+from geventchat.client.terminal.formatting import STYLE, Line, error, one_line
 from geventchat.client.terminal.graphemes import Steady, editing_keys, steady
 from geventchat.client.terminal.keys import Switch, keys
 from geventchat.client.terminal.paste import paste_keys
@@ -154,12 +154,18 @@ class Prompt:
         return self._session.output.get_size().columns
 
     def _accept(self, buffer: Buffer) -> bool:
+        text = buffer.text
         if self._answer is not None:
-            answer, buffer.text = buffer.text, ""  # so that it does not enter the history
-            self._answer.set(answer or None)
+            buffer.text = ""  # so that it does not enter the history
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.show([error("Not sent: that line is not UTF-8.")])
             return False
-        if buffer.text.strip():
-            self._typed.put(buffer.text.rstrip("\n"))
+        if self._answer is not None:
+            self._answer.set(text or None)
+        elif text.strip():
+            self._typed.put(text.rstrip("\n"))
         return False  # the buffer is emptied, and its text is in the input history
 
     def _insert(self, text: str) -> None:

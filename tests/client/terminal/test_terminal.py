@@ -230,6 +230,16 @@ def test_a_nick_in_use_is_taken_when_it_is_free(
     terminal.until(lambda lines: lines[-1:] == [f" {room} · 1 here · BERT-{room}"])
 
 
+def test_a_line_in_another_encoding_is_not_sent(
+    terminal: Terminal, bert: Connection, room: str
+) -> None:
+    terminal.process.send(b"caf\xe9")
+    terminal.type(ENTER)
+    terminal.until(lambda lines: any("! Not sent: that line is not UTF-8." in x for x in lines))
+    terminal.type("café", ENTER)
+    assert heard(bert).text == "café"
+
+
 def test_ctrl_c_empties_the_line_first(terminal: Terminal, room: str) -> None:
     terminal.type("half a thought")
     terminal.until_line(f"{room}> half a thought")
