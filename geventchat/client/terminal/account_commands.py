@@ -1,5 +1,6 @@
 """Commands about accounts, conversations and private rooms."""
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
@@ -82,7 +83,7 @@ def _sessions(chat: Connection, view: View) -> Iterable[Line]:
 
 
 def _revoke(chat: Connection, view: View, number: str) -> Iterable[Line]:
-    if not number.isdecimal() or not 1 <= int(number) <= len(view.sessions):
+    if not re.fullmatch("[0-9]{1,3}", number) or not 1 <= int(number) <= len(view.sessions):
         raise NotUnderstood("Usage: /revoke NUMBER, as /sessions shows it")
     session = view.sessions[int(number) - 1]
     if session.current:

@@ -1,5 +1,6 @@
 """Commands that find messages, and show what was said around one."""
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -34,7 +35,7 @@ def _search(chat: Connection, view: View, text: str) -> Iterable[Line]:
 
 
 def _goto(chat: Connection, view: View, number: str) -> Iterable[Line]:
-    if not number.isdecimal() or not 1 <= int(number) <= len(view.found):
+    if not re.fullmatch("[0-9]{1,3}", number) or not 1 <= int(number) <= len(view.found):
         raise NotUnderstood("Usage: /goto NUMBER, as /search shows it")
     post = view.found[int(number) - 1]
     history = chat.history(post.room, _AROUND, around=post.position)

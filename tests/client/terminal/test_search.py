@@ -39,5 +39,6 @@ def test_nothing_found_is_said(port: int, room: str) -> None:
     with Connection("127.0.0.1", port, rooms=[room]) as chat:
         (line,) = ask(chat, view, f"/search nothing-{room}-of-the-kind")
         assert "nothing was found" in line
-        with pytest.raises(NotUnderstood):
-            ask(chat, view, "/goto 1")
+        for number in ("1", "0", "x", "9" * 5_000):
+            with pytest.raises(NotUnderstood, match="/goto NUMBER"):
+                ask(chat, view, f"/goto {number}")

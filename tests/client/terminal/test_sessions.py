@@ -42,7 +42,7 @@ def test_a_session_has_to_be_shown_before_it_is_revoked(port: int, room: str) ->
     nick, view = f"a{room}", View(room, "anna", date(2026, 3, 3))
     with Connection("127.0.0.1", port, nick=nick, rooms=[room]) as chat:
         chat.register(nick, PASSWORD)
-        for line in ("/revoke 1", "/revoke 0", "/revoke x"):
+        for line in ("/revoke 1", "/revoke 0", "/revoke x", f"/revoke {'9' * 5_000}"):
             with pytest.raises(NotUnderstood, match="/sessions"):
                 ask(chat, view, line)
         assert len(chat.sessions()) == 1
