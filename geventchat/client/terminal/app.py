@@ -199,6 +199,7 @@ class App:
         command, rest = meant
         try:
             self._prompt.show(run_command(command, rest, self._chat, self._view))
+            gevent.sleep(0)  # what came with the answer is heard before the next line is taken
         except Say as say:
             self._say_here(say.text)
         except Ask as ask:

@@ -240,6 +240,14 @@ def test_a_line_in_another_encoding_is_not_sent(
     assert heard(bert).text == "café"
 
 
+def test_what_is_typed_behind_a_command_finds_it_done(
+    terminal: Terminal, bert: Connection, room: str
+) -> None:
+    terminal.type(f"/leave{ENTER}/join {room}{ENTER}back again{ENTER}")
+    terminal.until(lambda lines: any(line.endswith(f"anna-{room}: back again") for line in lines))
+    assert heard(bert).text == "back again"
+
+
 def test_ctrl_c_empties_the_line_first(terminal: Terminal, room: str) -> None:
     terminal.type("half a thought")
     terminal.until_line(f"{room}> half a thought")
