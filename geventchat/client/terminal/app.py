@@ -30,7 +30,7 @@ from geventchat.client.terminal.silence import Silence
 from geventchat.client.terminal.typed import read, read_plain
 from geventchat.client.terminal.view import View
 from geventchat.protocol.errors import Refused
-from geventchat.protocol.events import Joined, Renamed, SignedIn
+from geventchat.protocol.events import Joined, Left, Renamed, SignedIn
 from geventchat.protocol.names import LOBBY, endpoint
 
 LAST_WORDS_SECONDS: Final = 10
@@ -132,6 +132,8 @@ class App:
             if isinstance(event, SignedIn | Renamed):
                 self._keep()
             self._prompt.show(self._view.hear(event))
+            if isinstance(event, Left) and event.id is not None:
+                self._forget_stored(event.room)
             if isinstance(event, Joined):
                 gevent.spawn(self._ask_who, event.room)
         if not self._quitting:
@@ -139,6 +141,14 @@ class App:
             self._show(formatting.error(self._chat.ended.text))
             self._code = 1
             self._prompt.quit()
+
+    def _forget_stored(self, room: str) -> None:
+        """Forget what was stored in a room that the user left: its posts are not heard any more."""
+        assert isinstance(self._chat, Connection)
+        unsent = {saying.key for saying in self._chat.pending}
+        for key, saying in list(self._view.pending.items()):
+            if saying.room == room and key not in unsent:
+                del self._view.pending[key]
 
     def _ask_who(self, room: str) -> None:
         """Fetch the members, for completion."""
@@ -235,7 +245,7 @@ class App:
         except Ended:
             pass  # reported as not sent at the end
         except (TooLong, TooManyPending) as error:
-            del self._view.pending[key]
+            self._view.pending.pop(key, None)
             self._show(formatting.error(str(error)))
 
     def _tick(self) -> None:

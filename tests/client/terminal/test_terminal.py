@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from geventchat.client import Connection, Direct, Joined, Post
+from geventchat.client import Connection, Direct, Joined, Left, Post
 from geventchat.protocol.events import Bye
-from tests.client.peer import Listener
+from tests.client.peer import Listener, joined, post
 from tests.client.terminal.conftest import Open
 from tests.terminal import Terminal
 
@@ -246,6 +246,27 @@ def test_what_is_typed_behind_a_command_finds_it_done(
     terminal.type(f"/leave{ENTER}/join {room}{ENTER}back again{ENTER}")
     terminal.until(lambda lines: any(line.endswith(f"anna-{room}: back again") for line in lines))
     assert heard(bert).text == "back again"
+
+
+def test_what_was_stored_in_a_room_that_was_left_at_once_counts_as_sent(
+    open_terminal: Open, listener: Listener
+) -> None:
+    terminal = open_terminal(port=listener.port)
+    peer = listener.accept()
+    peer.welcome()
+    peer.tell(joined())
+    terminal.until_line("lobby>")
+    terminal.type(f"good night{ENTER}/leave{ENTER}")
+    asked = {request["type"]: request for request in (peer.request() for _ in range(3))}
+    assert asked.keys() == {"who", "say", "leave"}
+    stored = post(1, "good night", asked["say"]["key"])
+    peer.tell(stored, Left(room="lobby", id=asked["leave"]["id"]))  # in one piece
+    terminal.until(lambda lines: any("you left lobby" in line for line in lines))
+    terminal.type("q", ENTER)
+    assert peer.request() == {"type": "bye"}
+    peer.socket.close()
+    assert terminal.exit_code() == 0
+    assert b"Not sent" not in terminal.raw
 
 
 def test_ctrl_c_empties_the_line_first(terminal: Terminal, room: str) -> None:
