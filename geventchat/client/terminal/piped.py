@@ -4,7 +4,6 @@ Functions wait, but never block the hub, so that pings are answered while a pipe
 """
 
 import os
-import secrets
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from gevent import socket
 
 from geventchat.client.connection import Connection, TooLong
 from geventchat.client.events import Disconnected, Gap, Reconnected, ReconnectFailed
+from geventchat.client.keys import new_key
 from geventchat.client.plain import PlainConnection
 from geventchat.client.socket_link import Ended
 from geventchat.client.terminal.errors import Failed, complain
@@ -30,6 +30,8 @@ _STDOUT: Final = 1
 _PIPE_BYTES: Final = 4096  # what a pipe takes at once when it takes anything
 _WINDOW_BYTES: Final = 16 << 10
 """What is on the way at once: half of what the server's flood control lets wait."""
+_KEYS: Final = 1_000
+"""More lines than are on the way at once, and than a replay brings again."""
 _PROGRESS_SECONDS: Final = 3.0
 
 
@@ -46,7 +48,7 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> int:
     for event in first:
         if isinstance(event, Error):
             raise Failed(event.text)
-    run = secrets.token_urlsafe(12)
+    numbers: dict[str, int] = {}  # of the newest lines, by their keys
 
     def settle(most_bytes: int = 0) -> None:
         while True:
@@ -57,7 +59,11 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> int:
 
     def say(text: str, number: int) -> None:
         settle(max(_WINDOW_BYTES - 2 * len(text), 0))
-        chat.send(room, text, key=f"{run}-{number}")
+        key = new_key()
+        numbers[key] = number
+        if len(numbers) > _KEYS:
+            del numbers[next(iter(numbers))]
+        chat.send(room, text, key=key)
 
     sender = Sender(say, settle)
 
@@ -80,13 +86,12 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> int:
                 elif isinstance(event, Direct):
                     yield line(event)
                 elif isinstance(event, Post) and event.position > replayed.get(event.room, 0):
-                    own = event.key and event.key.startswith(run)
-                    if not (own or event.redacted):
+                    if not (event.key in numbers or event.redacted):
                         yield line(event, titles.get(event.room))
                 elif isinstance(event, Edited | Redacted):
                     yield changed(event, datetime.now())
-                elif isinstance(event, Error) and event.key and event.key.startswith(run):
-                    sender.refuse(int(event.key.rpartition("-")[2]), event.text)
+                elif isinstance(event, Error) and event.key in numbers:
+                    sender.refuse(numbers[event.key], event.text)
 
     at_terminal = sys.stderr is not None and sys.stderr.isatty()
     progress = gevent.spawn(_progress, chat, sender) if at_terminal else None
@@ -94,7 +99,7 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> int:
         return _converse(chat, heard(), None if listen else sender, chat.close)
     except Ended:
         if pending := chat.pending:
-            number = int(str(pending[0].key).rpartition("-")[2])
+            number = numbers[str(pending[0].key)]
             complain(f"line {number:,} and those behind it may not be stored")
         raise
     finally:

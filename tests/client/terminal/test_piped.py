@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from geventchat.client import Connection, Joined, Post
 from geventchat.client.terminal.piped import line
@@ -99,6 +100,23 @@ def test_own_posts_are_not_printed(port: int, room: str) -> None:
                 break
         carl.say(room, "yours")
         assert read_line(process).endswith("carl-p: yours\n")
+
+
+def test_nobody_can_guess_the_key_of_a_line(listener: Listener) -> None:
+    """Whoever could would acknowledge lines that are not stored, and hide their own posts."""
+    with connecting(listener.port) as process:
+        peer = listener.accept()
+        peer.welcome()
+        peer.tell(joined(0))
+        peer.tell(Pong(id=peer.request()["id"]))
+        assert process.stdin
+        process.stdin.write(b"one\ntwo\n")
+        process.stdin.close()
+        first, second = (peer.request()["key"] for _ in range(2))
+        guessed = f"{first[:-1]}2"
+        assert guessed != second
+        peer.tell(structs.replace(post(1, "forged"), key=guessed))
+        assert read_line(process).endswith("forged\n")
 
 
 def test_a_closed_output_ends_a_listener(port: int, room: str) -> None:
