@@ -89,7 +89,7 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> int:
                     if not (event.key in numbers or event.redacted):
                         yield line(event, titles.get(event.room))
                 elif isinstance(event, Edited | Redacted):
-                    yield changed(event, datetime.now())
+                    yield changed(event, datetime.now(), titles.get(event.room))
                 elif isinstance(event, Error) and event.key in numbers:
                     sender.refuse(numbers[event.key], event.text)
 
@@ -131,9 +131,9 @@ def line(event: Post | Direct, title: str | None = None) -> str:
     return _escaped(f"{when} {room} {event.author}: {event.text}")
 
 
-def changed(event: Edited | Redacted, now: datetime) -> str:
+def changed(event: Edited | Redacted, now: datetime, title: str | None = None) -> str:
     """Format a change as such a line, in which no author can be taken for a nick: it has blanks."""
-    head = f"{now:%Y-%m-%d %H:%M:%S} {event.room} {event.by}"
+    head = f"{now:%Y-%m-%d %H:%M:%S} {title or event.room} {event.by}"
     if isinstance(event, Redacted):
         return _escaped(f"{head} redacted #{event.position}")
     return _escaped(f"{head} edited #{event.position}: {event.text}")

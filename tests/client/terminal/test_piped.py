@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from geventchat.client import Connection, Joined, Post
+from geventchat.client import Connection, Joined, Person, Post, Redacted
 from geventchat.client.terminal.piped import line
 from geventchat.protocol.events import Bye, Pong
 from tests.client.conftest import GEVENTCHAT
@@ -255,6 +255,17 @@ def test_plain_speaks_the_original_protocol_and_nothing_else(listener: Listener)
         peer.socket.close()
         assert read_line(process) == "last words\n"
         assert process.wait(timeout=30) == 0
+
+
+def test_a_change_in_a_conversation_names_it_as_its_posts_do(listener: Listener) -> None:
+    with connecting(listener.port, "--listen") as process:
+        peer = listener.accept()
+        peer.welcome()
+        bert = Person(nick="bert", account="account-bert")
+        peer.tell(structs.replace(joined(0), room="@Xb81kQz0Tn4c", with_=bert))
+        peer.tell(Pong(id=peer.request()["id"]))
+        peer.tell(Redacted(room="@Xb81kQz0Tn4c", position=1, change=1, by="bert"))
+        assert read_line(process).endswith(" @bert bert redacted #1\n")
 
 
 def test_a_multi_line_post_is_one_line_that_can_be_undone() -> None:
