@@ -55,13 +55,13 @@ class RecentPosts:
         self._own.clear()
 
 
-def change_waiting(waiting: MutableSequence[Any], change: Edited | Redacted) -> bool:
-    """Change a post among those that are not shown yet; return whether it is there."""
+def change_waiting(waiting: MutableSequence[Any], change: Edited | Redacted) -> Post | None:
+    """Change a post among those that are not shown yet; return it as it was, if it is there."""
     for place, item in enumerate(waiting):
         if isinstance(item, Post) and item.position == change.position:
             waiting[place] = changed(item, change)
-            return True
-    return False
+            return item
+    return None
 
 
 def changed(post: Post, change: Edited | Redacted) -> Post:

@@ -80,11 +80,18 @@ class Room:
             own and self.partner and post.position > self.counted
         ):  # an answer, perhaps from another device
             self.unread, self.mentioned = 0, False
-        if own or post.position <= self.read:
+            self.read = max(self.read, post.position)
+        if own or post.redacted or post.position <= self.read:
             return False
         self.unread += post.position > self.counted
         # Of those that a conversation brings, the newest stands for all.
         return post.position > self.replayed - bool(self.partner)
+
+    def uncount(self, post: Post) -> None:
+        """Count a post of somebody else as unread no more: it was taken back."""
+        if self.unread and post.position > self.read and not post.redacted:
+            self.unread -= 1
+            self.mentioned = self.mentioned and self.unread > 0
 
     def wait(self, item: Post | Gap | Line) -> None:
         """Keep a post, a gap or a line until the user switches to this room."""

@@ -294,13 +294,15 @@ class View:
             return []
         post = room.recent.change(change)
         author = post.author if post is not None else change.by
-        waits = change_waiting(room.waiting, change)
+        waiting = change_waiting(room.waiting, change)
+        if waiting is not None and isinstance(change, Redacted) and not self._is_own(waiting):
+            room.uncount(waiting)
         if self._ignores(author):
             return []
         line = formatting.changed(change, post)
         if room.name == self.current or change.position in room.told:
             return [line]
-        if not waits:
+        if waiting is None:
             room.wait(line)
         return []
 

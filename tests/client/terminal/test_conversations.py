@@ -4,6 +4,7 @@ from datetime import date, datetime
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from geventchat.client import (
     ClientEvent,
@@ -81,6 +82,27 @@ def test_a_change_of_a_message_that_was_told_elsewhere_is_told_there_too(view: V
     assert hear(view, redaction) == ["    · Bob redacted a message (12:00)"]
     lines = ["".join(t for _, t in line) for line in view.enter(TALK)]
     assert lines[1:] == ["12:00 Bob: right (edited)", "12:00 Bob: (redacted)"]
+
+
+def test_a_message_that_was_taken_back_is_not_unread(view: View) -> None:
+    hear(view, talk(), post(1, "one"), post(2, "two"))
+    hear(view, Redacted(room=TALK, position=2, change=1, by="Bob"))
+    hear(view, Redacted(room=TALK, position=2, change=1, by="Bob"))  # once more, as in a replay
+    assert toolbar(view).endswith("@Bob 1!")
+    hear(view, Redacted(room=TALK, position=1, change=2, by="Bob"))
+    assert toolbar(view).strip() == "lobby · 2 here · anna"
+
+
+def test_taking_back_what_was_answered_leaves_later_messages_unread(view: View) -> None:
+    hear(view, talk(), post(1, "Lunch?"), post(2, "yes", author="anna"), post(3, "Great"))
+    hear(view, Redacted(room=TALK, position=1, change=1, by="Bob"))
+    assert toolbar(view).endswith("@Bob 1!")
+
+
+def test_a_message_that_was_taken_back_before_it_came_is_not_told(view: View) -> None:
+    gone = structs.replace(post(1, ""), redacted=True, change=1)
+    assert hear(view, talk(), gone) == []
+    assert toolbar(view).strip() == "lobby · 2 here · anna"
 
 
 def test_no_more_is_remembered_of_a_conversation_than_waits(view: View) -> None:
