@@ -231,8 +231,7 @@ class App:
 
     def _say(self, text: str) -> None:
         if not self._view.current:
-            self._show(formatting.error("You are not in a room; join one with /join ROOM."))
-            return
+            raise NotUnderstood("You are not in a room; join one with /join ROOM.")
         saying = PendingSay(self._view.current, text, time.monotonic())
         key = new_key()
         self._view.pending[key] = saying

@@ -125,8 +125,10 @@ class View:
     def enter_next(self, step: int) -> list[Line]:
         """Switch to the next room, or with -1 to the one before, around the end."""
         names = list(self.rooms)
-        if self.current not in names:
+        if not names:
             return []
+        if self.current not in names:
+            return self._switch(names[0])
         return self._switch(names[(names.index(self.current) + step) % len(names)])
 
     def enter_unread(self) -> list[Line]:
@@ -349,7 +351,8 @@ class View:
         lines = [formatting.notice(formatting.left(title, reason))]
         if name == self.current:
             self.current = ""
-            if self.rooms:
+            # If the user did not ask for it, what is being typed must not go to another room.
+            if self.rooms and reason is None:
                 lines += self.enter(next(iter(self.rooms)))
         return lines
 

@@ -184,6 +184,16 @@ def test_a_removal_and_a_leave_elsewhere_say_so(view: View) -> None:
     )
 
 
+@pytest.mark.parametrize("reason", ["removed", "elsewhere", "ended"])
+def test_what_is_typed_for_a_lost_room_goes_to_no_other(view: View, reason: str) -> None:
+    hear(view, joined("plans", private=True))
+    view.enter("plans")
+    assert len(hear(view, Left(room="plans", reason=reason))) == 1
+    assert view.current == ""
+    view.enter_next(1)
+    assert view.current == "lobby"
+
+
 def test_at_the_start_the_server_says_how_much_is_unread(view: View) -> None:
     """It replays some posts of a room, and not always all that are unread, or only those."""
     hear(view, joined("tea", 90, read=10, unread=70, mentions=1), *(
