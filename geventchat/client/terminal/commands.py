@@ -83,12 +83,22 @@ def _query(chat: Connection, view: View, nick: str = "", text: str = "") -> Iter
     if not nick and not view.partner:
         raise NotUnderstood("Usage: /query NICK [TEXT]")
     lines = list(direct(chat, view, nick, text)) if text else []
+    nick = nick.removeprefix("@")
     before, view.partner = view.partner, nick
     if nick:
-        told = f"what you type goes to {nick} alone; /query without a nick ends that"
+        unseen = "" if _may_be_here(view, nick) else f"{nick} is in none of your rooms; "
+        told = f"{unseen}what you type goes to {nick} alone; /query without a nick ends that"
     else:
         told = f"what you type no longer goes to {before}, but to {view.current or 'no room'}"
     return [*lines, formatting.notice(told)]
+
+
+def _may_be_here(view: View, nick: str) -> bool:
+    """Whether a user is in one of the rooms, as far as their members are known."""
+    return any(
+        room.count > len(room.nicks) or fold(nick) in map(fold, room.nicks)
+        for room in view.rooms.values()
+    )
 
 
 def _me(chat: Connection, view: View, text: str) -> Iterable[Line]:

@@ -299,6 +299,11 @@ def test_a_query_directs_what_is_typed_until_it_is_closed(ask: Ask, view: View) 
     assert view.partner == "Bert"
     assert ask("/part") == ["what you type no longer goes to Bert, but to lobby"]
     assert view.partner == ""
+    view.rooms["dev"].nicks = {"anna"}  # the members of all rooms are known
+    assert ask("/query brt")[0].startswith("brt is in none of your rooms; what you type goes to ")
+    ask("/query")
+    assert ask("/query @bea")[0].startswith("what you type goes to bea alone")
+    ask("/query")
     assert "goes to bert alone" in ask("/msg bert")[0]  # a guest has no conversation
     ask("/q Bert")
     ask("/join dev")
