@@ -38,7 +38,10 @@ def device() -> str:
 
 def load(host: str, port: int) -> KeptSession | None:
     """Return the session that is kept for a server; None if there is none that can be read."""
-    with suppress(OSError, msgspec.DecodeError), _path(host, port).open("rb") as file:
+    with (
+        suppress(OSError, msgspec.DecodeError, UnicodeDecodeError),
+        _path(host, port).open("rb") as file,
+    ):
         return msgspec.json.decode(file.read(_MOST_BYTES), type=KeptSession)
     return None
 

@@ -51,7 +51,9 @@ def test_only_the_one_that_ended_is_forgotten() -> None:
     kept_session.forget("host", 4040, ANN.session)
 
 
-@pytest.mark.parametrize("held", [b"", b"{", b'{"nick":"Ann"}', b"\xff" * 9_000])
+@pytest.mark.parametrize(
+    "held", [b"", b"{", b'{"nick":"Ann"}', b'{"nick":"\xff"}', b"\xff" * 9_000]
+)
 def test_a_damaged_file_is_as_none(held: bytes) -> None:
     kept_session.keep("host", 4040, ANN)
     path().write_bytes(held)
