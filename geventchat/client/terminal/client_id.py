@@ -43,8 +43,11 @@ class ClientId:
 
 
 def folder() -> Path:
-    """Return the folder for persistent state."""
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    """Return the folder for persistent state. Raises OSError if the user has no home."""
+    try:
+        home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError as error:
+        raise FileNotFoundError(str(error)) from None
     return Path(home) / "geventchat"
 
 
@@ -70,8 +73,8 @@ def client_id(host: str, port: int) -> Iterator[ClientId]:
 
 
 def _first_free_slot(name: str) -> tuple[Path, int] | None:
-    place = folder()
     try:
+        place = folder()
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         for slot in range(1, _slots + 1):
             path = place / (name if slot == 1 else f"{name}.{slot}")

@@ -48,9 +48,9 @@ def load(host: str, port: int) -> KeptSession | None:
 
 def keep(host: str, port: int, kept: KeptSession) -> None:
     """Keep a session for a server; does nothing if nothing can be written."""
-    path = _path(host, port)
-    fresh = path.with_name(f"{path.name}.new")
     with suppress(OSError):
+        path = _path(host, port)
+        fresh = path.with_name(f"{path.name}.new")
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh.unlink(missing_ok=True)
         file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

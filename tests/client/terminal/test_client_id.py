@@ -1,6 +1,7 @@
 """The name by which a server knows a client again."""
 
 import importlib
+import pwd
 import re
 import socket
 import sys
@@ -101,6 +102,15 @@ def test_a_server_that_never_answered_leaves_no_file() -> None:
 def test_without_storage_the_id_is_random(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with connected() as drawn:
+        assert len(drawn) >= 16
+
+
+def test_without_a_home_the_id_is_random(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose user is a mere number."""
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
     with connected() as drawn:
         assert len(drawn) >= 16
 

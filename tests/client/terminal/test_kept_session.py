@@ -1,6 +1,7 @@
 """The session of an account is kept for its server, for its owner alone, and until it ends."""
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,15 @@ def test_a_damaged_file_is_as_none(held: bytes) -> None:
 def test_without_a_place_nothing_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    kept_session.keep("host", 4040, ANN)
+    assert kept_session.load("host", 4040) is None
+    kept_session.forget("host", 4040, ANN.session)
+
+
+def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
     kept_session.keep("host", 4040, ANN)
     assert kept_session.load("host", 4040) is None
     kept_session.forget("host", 4040, ANN.session)
