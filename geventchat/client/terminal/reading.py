@@ -65,4 +65,5 @@ class Reading:
         room = self._view.rooms.get(mark.room)
         if room is not None and mark.room != self._view.current:
             room.read = max(room.read, mark.position)
-            room.unread, room.mentioned = mark.unread, mark.mentions > 0
+            room.unread = mark.unread
+            room.mentioned = bool(mark.unread if room.partner else mark.mentions)

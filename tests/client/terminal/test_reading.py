@@ -5,12 +5,14 @@ from datetime import date
 
 import gevent
 import pytest
+from msgspec import structs
 
 from geventchat.client import Connection
 from geventchat.client.terminal.reading import Reading
 from geventchat.client.terminal.view import View
-from geventchat.protocol.events import Joined, Post, Read
+from geventchat.protocol.events import Joined, Person, Post, Read
 from geventchat.protocol.requests import SignIn
+from tests.client.peer import conversation, joined
 from tests.conversations.conftest import serving
 
 
@@ -36,6 +38,19 @@ class Device:
                 self.view.hear(event)
                 if isinstance(event, kind) and getattr(event, "room", None) == room:
                     return
+
+
+def test_what_is_still_unread_of_a_conversation_stands_out() -> None:
+    """As it did before another device had read a part of it."""
+    talk, view = "@Xb81kQz0Tn4c", View("lobby", "Ann", date(2026, 3, 3))
+    bob = Person(nick="Bob", account="account-bob")
+    opened = structs.replace(joined(2), room=talk, with_=bob, read=0, unread=2)
+    with conversation() as (chat, _):
+        reading = Reading(chat, view)
+        for event in opened, Read(room=talk, position=1, unread=1, mentions=0):
+            reading.hear(event)
+            view.hear(event)
+    assert (view.rooms[talk].unread, view.rooms[talk].mentioned) == (1, True)
 
 
 def test_what_is_shown_on_one_device_is_read_on_the_other(port: int) -> None:
