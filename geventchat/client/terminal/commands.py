@@ -119,7 +119,7 @@ def _history(chat: Connection, view: View, count: str = "20") -> Iterable[Line]:
     first = [formatting.separator(f"{room.title}: older posts")]
     return [
         *first,
-        *view.older(room.name, history.posts),
+        *view.older(room, history.posts),
         formatting.separator(f"{room.title}: now"),
     ]
 

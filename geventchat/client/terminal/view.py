@@ -159,9 +159,9 @@ class View:
             room.nicks = set(members.nicks)
             room.count = members.count
 
-    def older(self, name: str, posts: Iterable[Post]) -> list[Line]:
-        """Print older posts."""
-        room, day = self.rooms[name], self._shown_day
+    def older(self, room: Room, posts: Iterable[Post]) -> list[Line]:
+        """Print older posts of a room, which the user may have left since they asked."""
+        day = self._shown_day
         lines = [line for post in posts for line in self._printed(room, post)]
         self._shown_day = day  # what follows is below the line that ends them
         return lines

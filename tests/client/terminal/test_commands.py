@@ -15,8 +15,18 @@ from geventchat.client.terminal.errors import NotUnderstood
 from geventchat.client.terminal.room import Room
 from geventchat.client.terminal.typed import read
 from geventchat.client.terminal.view import View
-from geventchat.protocol.events import Admin, Joined, Left, Members, Renamed, Rule, Sent, Topic
-from tests.client.peer import Peer, conversation, meanwhile
+from geventchat.protocol.events import (
+    Admin,
+    History,
+    Joined,
+    Left,
+    Members,
+    Renamed,
+    Rule,
+    Sent,
+    Topic,
+)
+from tests.client.peer import Peer, conversation, meanwhile, post
 
 
 @pytest.fixture
@@ -346,6 +356,16 @@ def test_other_commands_send_requests(
     talk[1].tell(msgspec.structs.replace(answer, id=request.pop("id")))
     assert request == request_
     asking.get()
+
+
+def test_older_posts_may_come_after_the_room_was_left(
+    talk: tuple[Connection, Peer], ask: Ask, view: View
+) -> None:
+    asking = meanwhile(lambda: ask("/history"))
+    request = talk[1].request()
+    view.hear(Left(room="lobby", reason="elsewhere"))
+    talk[1].tell(History(room="lobby", posts=[post(1, "hi")], complete=True, id=request["id"]))
+    assert [line for line in asking.get() if line.endswith("bert: hi")]
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,10 @@ def test_a_day_that_begins_in_silence_is_one_line(view: View) -> None:
 def test_older_posts_have_their_days_and_change_none_after_them(view: View) -> None:
     old = Post("lobby", 1, "bert", int(datetime(2026, 3, 1, 9, 0).timestamp() * 1000), "old")
     hear(view, post(2, "now"))
-    assert text(view.older("lobby", [old])) == ["──── Sunday, 1 March 2026 ────", "09:00 bert: old"]
+    assert text(view.older(view.rooms["lobby"], [old])) == [
+        "──── Sunday, 1 March 2026 ────",
+        "09:00 bert: old",
+    ]
     assert view.tick(0, NOON.date()) == []
     assert hear(view, post(3, "still now")) == ["12:00 bert: still now"]
 
@@ -295,7 +298,7 @@ def test_older_posts_of_an_ignored_user_are_not_shown(view: View) -> None:
     hear(view, post(1, "waiting", room="dev"), post(9, "now"))
     view.ignored.add("bert")
     assert text(view.enter("dev")) == ["──── dev · 2 here ────"]
-    assert view.older("lobby", [post(7, "old"), post(8, "mine", "anna")]) != []
+    assert view.older(view.rooms["lobby"], [post(7, "old"), post(8, "mine", "anna")]) != []
     room = view.room("lobby")
     assert room is not None
     assert room.oldest == 7  # so that /history goes on before it
