@@ -72,6 +72,15 @@ def test_an_option_of_telnet_with_null_bytes_in_it_is_not_relayed(
         bystanders.check_heard("hello")
 
 
+def test_endless_options_of_telnet_delay_nobody(address: Address, bystanders: Bystanders) -> None:
+    """Each of them could reach to the end of the frame."""
+    with Plain(address) as telnet:
+        telnet.send(b"\xff\xfa" * 8_000 + b"\xff\xf0\0", b"but this is\0")
+        bystanders.check_heard("but this is")
+        (line,) = telnet.until(b"from rich")
+        assert b"raw, not with telnet" in line
+
+
 def test_the_third_frame_that_is_not_utf8_closes(address: Address, bystanders: Bystanders) -> None:
     with Plain(address) as bad:
         bad.send(b"one\0\xff\0\xff\0two\0\xff\0three\0")

@@ -27,8 +27,8 @@ _QUIT_WORDS: Final = b"q", b"q\r"
 """The second is what Enter makes of the first in telnet: CR NUL."""
 # RFC 854: IAC, then a command; WILL, WONT, DO and DONT have an option, which may be the null byte.
 _TELNET: Final = re.compile(rb"\xff(?:[\xf0-\xfa]|[\xfb-\xfe][\x00-\x31]|[\xfb-\xfd]\Z)")
-_BEGUN_OPTION: Final = re.compile(rb"\xff\xfa(?:(?!\xff\xf0).)*\Z", re.DOTALL)
-"""A subnegotiation with a null byte in it: what follows is no text either."""
+_OPTION_BEGINS: Final = b"\xff\xfa"
+_OPTION_ENDS: Final = b"\xff\xf0"
 
 
 def converse(session: Session) -> None:
@@ -105,7 +105,8 @@ def _take_plain(session: Session, frame: bytes) -> None:
     try:
         text = frame.decode()
     except UnicodeDecodeError:
-        if _BEGUN_OPTION.search(frame):
+        if frame.rfind(_OPTION_BEGINS) > frame.rfind(_OPTION_ENDS):
+            # A subnegotiation with a null byte in it: what follows is no text either.
             raise Ending(replace(NOT_UTF8, text=_NO_TELNET)) from None
         text = _NO_TELNET if _TELNET.search(frame) else _NOT_TEXT
         raise ProtocolError("not_utf8", text) from None
