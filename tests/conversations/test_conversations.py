@@ -11,6 +11,7 @@ from geventchat.server.chat.room import Member
 from geventchat.server.session import replay
 from geventchat.server.session.session import Session
 from tests.conversations.chat import Chat, chatting
+from tests.conversations.control import Control
 from tests.conversations.devices import code, register, registered, rooms, sign_in
 from tests.conversations.peers import Rich, of, texts
 
@@ -318,6 +319,14 @@ def test_a_block_is_of_accounts(chat: Chat) -> None:
     assert code(ann, "block", nick="Gus") == "no_such_nick"
     assert code(ann, "block", nick="Ann") == "no_such_nick"
     assert code(gus, "block", nick="Ann") == "forbidden"
+
+
+def test_a_block_of_a_nick_that_none_is_as_long_as_delays_nobody(chat: Chat) -> None:
+    """To fold a text takes a time that is quadratic in the marks that follow each other."""
+    ann, _ = registered(chat, "Ann", "Bob")
+    ann.ask("block", nick="Bob")
+    with Control(chat.address):
+        assert code(ann, "block", nick="\u0301\u0316" * 15_000, on=False) == "bad_field"
 
 
 def test_an_account_begins_60_conversations_an_hour() -> None:

@@ -9,6 +9,7 @@ import gevent
 import pytest
 
 from tests.conversations.chat import Chat, chatting
+from tests.conversations.control import Control
 from tests.conversations.peers import Rich
 
 
@@ -57,6 +58,13 @@ def test_nothing_is_found_in_rooms_one_is_not_in(chat: Chat) -> None:
     assert answer(bob, "secret", room="tea")["code"] == "not_joined"
     ann.ask("leave", room="tea")
     assert found(ann, "secret") == []
+
+
+def test_an_author_that_no_nick_is_as_long_as_delays_nobody(chat: Chat) -> None:
+    """To fold a text takes a time that is quadratic in the marks that follow each other."""
+    ann = chat.rich("Ann")
+    with Control(chat.address):
+        assert answer(ann, "green", author="\u0301\u0316" * 15_000)["code"] == "bad_field"
 
 
 def test_pages_continue_by_time(chat: Chat) -> None:

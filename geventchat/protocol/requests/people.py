@@ -125,7 +125,7 @@ class Conversations(Request, tag="conversations", frozen=True, kw_only=True):
 class Block(Request, tag="block", frozen=True, kw_only=True):
     """Refuses direct messages and invitations of an account, or no longer."""
 
-    nick: str
+    nick: Annotated[str, Meta(max_length=128)]
     on: bool = True
 
 

@@ -28,7 +28,7 @@ class Search(Request, tag="search", frozen=True, kw_only=True):
     text: Annotated[str, Meta(min_length=1, max_length=200)]
     room: str | None = None
     """Absent: all of one's rooms."""
-    author: str | None = None
+    author: Annotated[str, Meta(max_length=128)] | None = None
     before: Annotated[int, Meta(ge=0, le=2**53)] | None = None
     """Only posts older than this: milliseconds since 1970, UTC."""
     limit: Annotated[int, Meta(ge=1, le=100)] | None = None

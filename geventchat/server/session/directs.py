@@ -226,9 +226,9 @@ def _blocked_id(session: Session, account: Account, nick: str) -> str | None:
     other = session.hub.owners.find_account(nick)
     if other is not None and other.id in account.blocked:
         return other.id
-    accounts = session.hub.people.accounts
+    accounts, folded = session.hub.people.accounts, names.fold(nick)
     same: list[Person] = [accounts[each].person for each in account.blocked if each in accounts]
-    return next((each.account for each in same if names.fold(each.nick) == names.fold(nick)), None)
+    return next((each.account for each in same if names.fold(each.nick) == folded), None)
 
 
 TABLE: Final[Table] = {
