@@ -60,11 +60,19 @@ def test_nothing_is_found_in_rooms_one_is_not_in(chat: Chat) -> None:
     assert found(ann, "secret") == []
 
 
-def test_an_author_that_no_nick_is_as_long_as_delays_nobody(chat: Chat) -> None:
+def test_an_author_that_no_nick_is_as_long_as_delays_nobody() -> None:
     """To fold a text takes a time that is quadratic in the marks that follow each other."""
-    ann = chat.rich("Ann")
-    with Control(chat.address):
+    with chatting() as chat, Control(chat.address):
+        ann = chat.rich("Ann")
         assert answer(ann, "green", author="\u0301\u0316" * 15_000)["code"] == "bad_field"
+
+
+def test_a_search_among_endless_marks_delays_nobody() -> None:
+    with chatting() as chat, Control(chat.address):
+        ann = chat.rich("Ann", rooms=["tea"])
+        ann.say("tea", "green " + "\u0301\u0316" * 15_000)
+        ann.posts(1)
+        assert found(ann, "green") == [("tea", 1)]
 
 
 def test_pages_continue_by_time(chat: Chat) -> None:

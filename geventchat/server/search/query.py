@@ -22,6 +22,11 @@ _ACCENTS: Final = re.compile(
     "[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f"
     "\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed]+"
 )
+# What a combining mark is to `re`, and the two letters that stand for one. With more than that in
+# one run, to bring them into order takes a time that is quadratic in their number.
+_RUN: Final = re.compile(r"(?:[^\w\s]|[\uff9e\uff9f]){30}")
+_SHORT: Final = 500
+"""So many characters at most take no time to speak of, whatever they are."""
 _QUOTED: Final = re.compile(r'"([^"]*)"?|(\S+)')
 MOST_PHRASES: Final = 16
 """Words and phrases of one search; further ones are ignored."""
@@ -31,6 +36,8 @@ def words(text: str) -> list[str]:
     """Return the words of a text, in order, in the form in which they are compared."""
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
+    if len(text) > _SHORT:
+        text = _RUN.sub(r"\g<0> ", text)
     decomposed = unicodedata.normalize("NFKD", text).casefold()
     decomposed = unicodedata.normalize("NFKD", decomposed)  # folding may compose
     return _WORD.findall(unicodedata.normalize("NFC", _ACCENTS.sub("", decomposed)))

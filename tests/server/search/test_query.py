@@ -1,10 +1,14 @@
 """What the words of a text are, and what a query finds."""
 
+import sys
+import time
+from unicodedata import combining, normalize
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geventchat.server.search.query import MOST_PHRASES, Query, words
+from geventchat.server.search.query import _RUN, MOST_PHRASES, Query, words
 
 
 @pytest.mark.parametrize(
@@ -50,6 +54,27 @@ def test_a_query_does_not_match(query: str, text: str) -> None:
 @pytest.mark.parametrize("text", ["", "...", '""', '"', "- * ( )", "   "])
 def test_a_query_without_words_is_empty(text: str) -> None:
     assert not Query(text)
+
+
+def test_endless_marks_are_words_in_no_time_to_speak_of() -> None:
+    text = "\u0301\u0316\u0f71\u0f74\uff9e" * 4_000
+
+    def seconds() -> float:
+        began = time.perf_counter()
+        words(f"green {text} tea")
+        return time.perf_counter() - began
+
+    found = words(f"green {text} tea")
+    assert (found[0], found[-1]) == ("green", "tea")
+    assert any(seconds() < 0.1 for _ in range(5))  # all in one run would take seconds
+
+
+def test_whatever_begins_with_a_mark_is_counted_as_one() -> None:
+    """A run of them has no end otherwise."""
+    every = map(chr, range(sys.maxunicode + 1))
+    marks = [each for each in every if combining(normalize("NFKD", each)[0])]
+    assert len(marks) > 800
+    assert [each for each in marks if not _RUN.fullmatch(each * 30)] == []
 
 
 def test_only_so_many_phrases_count() -> None:
