@@ -159,6 +159,7 @@ def welcome(session: Session, hello: requests.Hello) -> None:
     session.hub.finish_resume(session)
     for refused in rejections:
         session.refuse(refused, None)
+        session.yield_if_due()
     if account is not None:
         private_rooms.repeat_invitations(session, account)
         directs.open_unread(session, account)
@@ -173,9 +174,13 @@ def _features(session: Session) -> list[str]:
 def _rooms_of(
     session: Session, account: Account, asked: dict[str, Cursor | None]
 ) -> dict[str, Cursor | None]:
-    """Return the rooms of an account with the cursors of hello; what else it named is `left`."""
+    """Return the rooms of an account with the cursors of hello; what else it named is `left`.
+
+    May wait: a hello may name thousands.
+    """
     rooms: dict[str, Cursor | None] = {}
     for name, cursor in asked.items():
+        session.yield_if_due()
         with suppress(Refused):
             room = names.room(name)
             if account.is_in(room):
