@@ -12,7 +12,7 @@ from gevent.event import Event
 
 from geventchat.protocol.errors import Refused
 from tests.conversations.chat import Chat, chatting
-from tests.conversations.devices import registered, sign_in
+from tests.conversations.devices import private_room, registered, sign_in
 from tests.conversations.operators import operator
 from tests.conversations.peers import Rich, of
 from tests.conversations.signed_in import PASSWORD
@@ -106,6 +106,24 @@ def test_what_an_operator_has_done_is_audited_even_if_it_is_not_on_disk(
         text = caplog.text
     assert "account remove, target Bob" in text
     assert "account password, target Ann" in text
+
+
+def test_what_is_done_in_a_private_room_is_told_even_if_it_is_not_on_disk(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds, so to ask again would tell nobody of the invitation."""
+    ann, bob, cid = registered(chat, "Ann", "Bob", "Cid")
+    private_room(chat, "plans", ann, bob)
+    bob.pong()
+    with monkeypatch.context() as patched:
+        patched.setattr(chat.server._hub.people.records, "_keep", failing)
+        heard(ann, "invite", room="plans", nick="Cid")
+        heard(ann, "mute", room="plans", nick="Bob")
+        heard(ann, "moderator", room="plans", nick="Bob")
+        assert [each["room"] for each in of("invited", cid.pong())] == ["plans"]
+        told = [each["type"] for each in bob.pong()]
+        assert told == ["muted", "moderators"]
+    assert ann.ask("invite", room="plans", nick="Cid")["type"] == "invited"
 
 
 def test_no_conversation_begins_with_an_account_that_was_removed_meanwhile(

@@ -1,7 +1,8 @@
 """Requests about private rooms: making one, inviting, and what its moderators do.
 
 What a request changes takes effect at once, is saved, and is only then told and answered; that is
-completed even if the session ends meanwhile.
+completed even if the session ends meanwhile. What could not be saved holds, and is told as well: it
+is written later, and to ask again changes nothing any more.
 """
 
 from collections.abc import Iterator
@@ -145,8 +146,10 @@ def _invited_by(session: Session, private: PrivateRoom, nick: str) -> Membership
 
 
 def _tell_invited(session: Session, membership: Membership) -> None:
-    session.hub.people.save(membership)
-    session.hub.account_rooms.tell_invited(membership)
+    try:
+        session.hub.people.save(membership)
+    finally:
+        session.hub.account_rooms.tell_invited(membership)
 
 
 def _remove(session: Session, request: requests.Remove) -> None:
@@ -173,12 +176,14 @@ def _moderator(session: Session, request: requests.Moderator) -> None:
 def _tell_moderators(
     session: Session, private: PrivateRoom, changed: Membership, request_id: str | None
 ) -> None:
-    session.hub.people.save(changed)
-    # The one who asked hears the answer and the announcement: another change may come between.
-    session.answer(
-        events.Moderators(room=private.name, moderators=private.moderators, id=request_id)
-    )
-    session.hub.account_rooms.tell_moderators(private)
+    try:
+        session.hub.people.save(changed)
+        # The one who asked hears the answer and the announcement: another change may come between.
+        session.answer(
+            events.Moderators(room=private.name, moderators=private.moderators, id=request_id)
+        )
+    finally:
+        session.hub.account_rooms.tell_moderators(private)
 
 
 def _mute(session: Session, request: requests.Mute) -> None:
@@ -194,9 +199,11 @@ def _mute(session: Session, request: requests.Mute) -> None:
 
 def _tell_muted(session: Session, membership: Membership, request_id: str | None) -> None:
     event = muted(membership)
-    session.hub.people.save(membership)
-    session.answer(replace(event, id=request_id))
-    session.hub.account_rooms.tell_muted(membership, event)  # to who asked as well, as above
+    try:
+        session.hub.people.save(membership)
+        session.answer(replace(event, id=request_id))
+    finally:
+        session.hub.account_rooms.tell_muted(membership, event)  # to who asked as well, as above
 
 
 def _private(session: Session, name: str) -> PrivateRoom:
