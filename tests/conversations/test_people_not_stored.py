@@ -126,6 +126,20 @@ def test_what_is_done_in_a_private_room_is_told_even_if_it_is_not_on_disk(
     assert ann.ask("invite", room="plans", nick="Cid")["type"] == "invited"
 
 
+def test_a_private_room_that_an_operator_ended_is_audited_even_if_it_is_not_on_disk(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "geventchat.audit"), chatting(options=options) as chat:
+        (ann,) = registered(chat, "Ann")
+        private_room(chat, "plans", ann)
+        olga = operator(chat)
+        monkeypatch.setattr(chat.server._hub.people.records, "_keep", failing)
+        heard(olga, "admin", action="end", target="plans")
+        assert of("left", ann.pong())
+        text = caplog.text
+    assert "end, target private room 1" in text
+
+
 def test_no_conversation_begins_with_an_account_that_was_removed_meanwhile(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from geventchat.protocol.requests import Admin
 from geventchat.server.access.policy import audit, operator_name
 from geventchat.server.access.rules import Rule, Rules, moment
 from geventchat.server.people.private import PrivateRoom
+from geventchat.server.people.records import Kept
 from geventchat.server.session.enforcement import ENDED, apply_rules, asked_of
 from geventchat.server.session.reach import Reach
 from geventchat.server.session.session import Session
@@ -149,7 +150,11 @@ def _end(session: Session, request: Admin) -> Done:
         hooks = hub.people.hooks.of(private.name)
         for hook in hooks:
             hub.people.hooks.revoke(hook)
-        hub.people.save(*hub.account_rooms.end(private), *hooks)
+        changed: list[Kept] = [*hub.account_rooms.end(private), *hooks]
+        try:
+            hub.people.save(*changed)
+        except Refused:  # all have left it, which is logged first
+            return Done([], saved=partial(hub.people.save, *changed))
     return Done([])
 
 
