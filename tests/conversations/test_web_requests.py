@@ -86,6 +86,13 @@ def test_a_head_that_is_refused_is_answered_without_a_body_too(
     assert browser.remains() == b""
 
 
+def test_a_request_that_is_refused_after_a_head_is_answered_with_a_body(browser: Raw) -> None:
+    browser.send(request("HEAD / HTTP/1.1") + b"GET /" + b"a" * http.HEAD_BYTES)
+    assert browser.response(head_only=True).status == 200
+    refused = browser.response()
+    assert (refused.status, refused.text) == (414, "The head of the request is too large.\n")
+
+
 def test_the_health_check_says_ready(browser: Raw) -> None:
     health = browser.ask(request("GET /healthz HTTP/1.1"))
     assert (health.status, health.text) == (200, "ready\n")

@@ -155,6 +155,7 @@ class WebFraming:
                     continue
                 if not self._head:
                     return
+                head = b""  # or what is wrong with the next would be answered as if it were this
                 head, self._head = http.split(self._head)
                 if not head:
                     return
