@@ -53,7 +53,6 @@ _STATUSES: Final[dict[type[Exception], int]] = {
     TooManyHeaders: 431,
 }
 """What is not answered with 400."""
-_REASON_LENGTH: Final = 200
 _VERSION: Final = "Sec-WebSocket-Version", "13"
 TEXT: Final = "text/plain; charset=utf-8"
 
@@ -130,7 +129,8 @@ def parse(head: bytes) -> Head:
         return Head(event, *path(event.path), protocol)
     error = protocol.handshake_exc
     assert error is not None
-    reason = str(error.__cause__ or error)[:_REASON_LENGTH]
+    # Without what it quotes, since this is logged: a field may hold the token of a webhook.
+    reason = str(error.__cause__ or error).partition(": ")[0]
     raise BadRequest(_STATUSES.get(type(error), 400), f"Bad request: {reason}.")
 
 
