@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,6 +60,16 @@ def test_only_the_balancer_names_clients_and_only_its_ports_are_published() -> N
     published = [port.partition(":")[0] for port in balancer["ports"]]
     assert published == re.findall(r"bind :(\d+)", CONFIG.read_text()) == ["4040", "8040"]
     assert balancer["volumes"][0].startswith(f"./{CONFIG.name}:")
+
+
+def test_docker_gives_the_address_of_the_balancer_to_no_other_container() -> None:
+    found = compose()
+    network = dict(line.split(": ") for line in found["networks"]["default"]["ipam"]["config"])
+    subnet, given = IPv4Network(network["subnet"]), IPv4Network(network["ip_range"])
+    address = IPv4Address(found["services"]["haproxy"]["networks"]["default"]["ipv4_address"])
+    assert address in subnet
+    assert given.subnet_of(subnet)
+    assert address not in given
 
 
 @contextmanager
