@@ -61,7 +61,7 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--rate", type=positive, default=1000.0, help="messages a second in all [1000]")
     add("--nodes", type=whole(1, 2000), nargs="+", default=[1, 10, 100, 1000], help="how many")
-    add("--check", type=whole(1, 16), nargs="*", metavar="NODES", help="with real ones as well")
+    add("--check", type=whole(1, 16), nargs="+", metavar="NODES", help="with real ones as well")
     return parser.parse_args()
 
 

@@ -43,6 +43,8 @@ def main() -> int:
     parser.add_argument("--posts", type=whole(1), default=1_000_000)
     parser.add_argument("--rooms", type=whole(1), default=100)
     asked = parser.parse_args()
+    if asked.posts < asked.rooms:
+        parser.error("--posts must be at least --rooms")
     programs = dict.fromkeys(filter(None, (shutil.which(REDIS), valkey())))
     if not programs:
         raise CannotRun("needs Redis or Valkey; for example: apt-get install redis-server")

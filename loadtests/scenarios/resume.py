@@ -68,7 +68,8 @@ def main() -> int:
     parser = Parser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("--clients", type=whole(1), default=2000)
     parser.add_argument("--missed", type=whole(0), default=100)
-    parser.add_argument("--rooms", type=whole(1), default=1)
+    # No more than one client may join, as the one that talks does.
+    parser.add_argument("--rooms", type=whole(1, 128), default=1)
     asked = parser.parse_args()
     with serving(None) as host:
         check_users(host, asked.clients)

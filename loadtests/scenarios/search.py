@@ -40,6 +40,8 @@ _QUERIES: Final = {
     "a phrase": '"green build"',
     "Chinese": "東京",
 }
+_RARE_AT: Final = 7
+"""The first post of a room that has all of them."""
 _TIMES: Final = 20
 _INDEX_SECONDS: Final = 3600
 _BYSTANDER_SECONDS: Final = 8.0
@@ -67,7 +69,7 @@ def history(posts: int, rooms: int) -> Iterator[str]:
             text = " ".join(rng.choices(_WORDS, k=12))
             if position % 2:
                 text += " common"
-            if position % 500 == 7:
+            if position % 500 == _RARE_AT:
                 text += " rare; the green build is in 昨日東京に行った"
             post = {
                 "position": position,
@@ -204,6 +206,8 @@ def main() -> int:
             [gevent.spawn(search_for_ever, options.at, options.pause) for _ in range(_SEARCHERS)],
             raise_error=True,
         )
+    if options.posts < _RARE_AT * options.rooms:
+        parser.error(f"--posts must be at least {_RARE_AT} times --rooms")
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder, "search.db")

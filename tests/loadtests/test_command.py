@@ -76,6 +76,13 @@ def end(server: psutil.Process) -> None:
         server.kill()
 
 
+def test_a_simulation_is_not_checked_with_no_nodes() -> None:
+    command = [sys.executable, "-m", "loadtests.scaling", "--check"]
+    ended = subprocess.run(command, cwd=HERE, check=False, text=True, capture_output=True)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "argument --check: expected at least one argument" in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("scenario", "options", "line"),
     [
@@ -83,7 +90,14 @@ def end(server: psutil.Process) -> None:
         ("bars", ["--tools", "nowhere"], "there is no program 'blast' in 'nowhere'"),
         ("churn", ["--rate", "0"], "argument --rate: '0' is not a number above 0"),
         ("restart", ["--posts", "9", "--rooms", "10"], "--posts must be at least --rooms"),
+        ("move", ["--posts", "9", "--rooms", "10"], "--posts must be at least --rooms"),
+        (
+            "search",
+            ["--posts", "1000", "--rooms", "150"],
+            "--posts must be at least 7 times --rooms",
+        ),
         ("resume", ["--clients", "0"], "argument --clients: '0' is not a whole number"),
+        ("resume", ["--rooms", "129"], "argument --rooms: '129' is not a whole number from 1 to"),
         ("slow_reader", ["--busy-seconds", "nan"], "argument --busy-seconds: 'nan' is not a"),
         ("storms", ["hail"], "unknown storm hail; choose from redactions, edits, searches"),
     ],
