@@ -42,25 +42,37 @@ class Crowd:
         self._poll = select.epoll()
         self._seats: list[socket.socket] = []
         self._by_number: dict[int, socket.socket] = {}
-        self.wanted = 0
+        self._vacant: list[int] = []
+        self._wanted = 0
         self.lost = 0
         """Connections that the server refused or closed."""
         self.told = ""
-        """The reason given to the last of them."""
+        """The reason given to the last of them, since the number was set."""
 
     @property
     def users(self) -> int:
         """How many are connected."""
         return len(self._by_number)
 
-    def come_and_go(self) -> None:
-        """Connect or disconnect some, towards the wanted number."""
-        for _ in range(_AT_ONCE):
-            if len(self._seats) >= self.wanted:
-                break
-            self._come()
-        while len(self._seats) > self.wanted:
+    @property
+    def complete(self) -> bool:
+        """Whether all who are wanted have come; some may have been lost since."""
+        return len(self._seats) == self._wanted and not self._vacant
+
+    def want(self, users: int) -> None:
+        """Set the wanted number; who was lost before comes again."""
+        while len(self._seats) > users:
             self._leave(self._seats.pop())
+        self._vacant = [at for at, sock in enumerate(self._seats) if sock.fileno() < 0]
+        self._wanted = users
+        self.told = ""
+
+    def come(self) -> None:
+        """Connect some, towards the wanted number."""
+        for _ in range(_AT_ONCE):
+            if self.complete:
+                break
+            self._come(self._vacant.pop() if self._vacant else len(self._seats))
 
     def hear(self, seconds: float) -> None:
         """Discard what arrives; wait for it up to so many seconds."""
@@ -84,8 +96,7 @@ class Crowd:
                 told = bye[: bye.rfind(b"}") + 1] if self._login.web else bye
                 self.told = told[-_REMEMBERED:].decode(errors="replace").strip("\0")
 
-    def _come(self) -> None:
-        seat = len(self._seats)
+    def _come(self, seat: int) -> None:
         room = model.room(0, seat, self._room_size)
         hello = requests.Hello(
             version=1,
@@ -104,10 +115,10 @@ class Crowd:
         except OSError as error:
             self.lost += 1
             self.told = error.strerror or str(error)
-            self.wanted = seat  # no more can connect
+            self._wanted, self._vacant = len(self._seats), []  # no more can connect
             return
         sock.setblocking(False)
-        self._seats.append(sock)
+        self._seats[seat : seat + 1] = [sock]
         self._by_number[sock.fileno()] = sock
         self._poll.register(sock, select.EPOLLIN)
 
@@ -139,11 +150,11 @@ def main() -> None:
             if not line:
                 return
             asked, tell = int(line), True
-            crowd.wanted = asked
-        busy = crowd.users != crowd.wanted
-        crowd.come_and_go()
+            crowd.want(asked)
+        busy = not crowd.complete
+        crowd.come()
         crowd.hear(0 if busy else 0.05)
-        there = len(crowd._seats) == crowd.wanted
+        there = crowd.complete
         if (tell and there) or time.monotonic() - told >= 1:
             tell = tell and not there
             told = time.monotonic()

@@ -135,9 +135,10 @@ class Load:
             state = self._state
             silent_users: int = state["users"]
             missing = abs(talkers - int(row["connected"])) + abs(silent - silent_users)
-            if not missing and state["asked"] == silent and state["there"]:
+            heard = state["asked"] == silent  # what was told before is of another step
+            if not missing and heard and state["there"]:
                 return 0
-            if state["told"] and silent_users < silent:
+            if heard and state["told"] and silent_users < silent:
                 raise CannotRun(
                     "the server rejects users, so its limits would be measured and not its "
                     f"capacity: {self._state['told']}"

@@ -1,5 +1,7 @@
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,9 @@ from hypothesis import strategies as st
 
 from loadtests.capacity import report
 from loadtests.capacity.climb import Step, at_least, climb, confirm, knee, limited_by
+from loadtests.capacity.crowd import Crowd
+from loadtests.support.address import Address, free_port
+from loadtests.support.login import Login
 from tests.process import served
 
 HERE = Path(__file__).parents[2]
@@ -114,6 +119,45 @@ def test_only_what_was_bad_is_not_supported() -> None:
     again = [Step(1_000, 1, 500), Step(900, 1, 500), Step(800, 1, 500)]
     nothing = replace(finding(0), steps=steps, confirmed=again)
     assert nothing.sentence().startswith("This machine does not support 800 users")
+
+
+def test_silent_users_who_were_lost_are_there_again_at_the_next_step() -> None:
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+        def accept() -> tuple[socket.socket, bytes]:
+            peer = stack.enter_context(listening.accept()[0])
+            return peer, peer.recv(4_096)
+
+        crowd = Crowd(Address(*listening.getsockname()), 1, Login())
+        crowd.want(3)
+        crowd.come()
+        _, (slow, hello), _ = (accept() for _ in range(3))
+        slow.sendall(b'{"type":"bye","code":"slow","text":"Disconnected.","reconnect":true}\0')
+        slow.close()
+        while not crowd.lost:
+            crowd.hear(1)
+        assert (crowd.users, crowd.lost) == (2, 1)
+        assert "Disconnected." in crowd.told
+        assert crowd.complete  # it does not come again in the same step
+
+        crowd.want(2)
+        assert (crowd.complete, crowd.told) == (False, "")
+        crowd.come()
+        _, again = accept()
+        assert crowd.complete
+        assert (crowd.users, crowd.lost) == (2, 1)
+        assert b"room-0-1" in hello
+        assert b"room-0-1" in again
+        crowd.want(0)
+
+
+def test_silent_users_whom_no_server_takes_are_not_asked_for_again_and_again() -> None:
+    crowd = Crowd(Address("127.0.0.1", free_port()), 1, Login())
+    crowd.want(3)
+    crowd.come()
+    assert (crowd.users, crowd.lost, crowd.told) == (0, 1, "Connection refused")
+    assert crowd.complete
 
 
 def finding(users: int) -> report.Finding:
