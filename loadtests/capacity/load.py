@@ -98,7 +98,7 @@ class Load:
             each.cpu_percent()
         rows = self._rows.wait(seconds)
         load_cpu = max(each.cpu_percent() for each in self._watched)
-        failed = _failures(rows[-1]) + int(self._state["lost"])
+        failed = int(rows[-1]["failures"]) + int(self._state["lost"])
         step = Step(
             users=users,
             p50_ms=_median(rows, "delivery_p50_ms"),
@@ -173,10 +173,6 @@ class _Tail:
             if time.monotonic() > began + seconds + 30:
                 raise CannotRun(f"Locust stopped reporting; see {self._path.parent / 'log'}")
         return rows
-
-
-def _failures(row: dict[str, str]) -> int:
-    return sum(int(row[name]) for name in ("lost", "duplicated", "reordered", "failures"))
 
 
 def _median(rows: list[dict[str, str]], name: str) -> float | None:

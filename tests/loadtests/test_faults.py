@@ -39,4 +39,6 @@ def test_one_post_in_ten_thousand_gone_wrong_is_a_failure_with_its_name(
 
     assert run.code == 1, run.said
     assert run.failures() == {("order", FAULTS[fault])}
-    assert int(run.rows("chat_history")[-1][FAULTS[fault]]) > 0
+    last = run.rows("chat_history")[-1]
+    assert int(last[FAULTS[fault]]) > 0
+    assert last["failures"] == last[FAULTS[fault]]  # has all of them, each once
