@@ -6,6 +6,7 @@ wire is three facts and two or three functions.
 
 import json
 import socket
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from geventchat.protocol.websocket import PATH
@@ -13,7 +14,7 @@ from loadtests.support import websocket
 from loadtests.support.address import Address
 
 
-class Wire:
+class Wire(ABC):
     """A protocol, as far as a load speaks it."""
 
     echoes: ClassVar[bool] = False
@@ -22,16 +23,16 @@ class Wire:
     separate_publishers: ClassVar[bool] = False
     """Whether subscribers cannot publish, so that talkers need separate connections."""
 
-    def shake_hands(self, connection: socket.socket, room: str) -> None:
+    def shake_hands(self, connection: socket.socket, room: str) -> None:  # noqa: B027
         """Do what comes before the greeting, and has an answer to wait for. Raises OSError."""
 
+    @abstractmethod
     def greet(self, member: int, room: str) -> bytes:
         """Return what a member sends to join a room."""
-        raise NotImplementedError
 
+    @abstractmethod
     def publish(self, room: str, body: bytes, serial: int) -> bytes:
         """Return what a talker sends to publish a body in its room; serials are unique."""
-        raise NotImplementedError
 
 
 class Plain(Wire):
