@@ -150,6 +150,16 @@ def test_the_image_starts_the_server_with_valid_settings() -> None:
     assert [str(settings["port"]), web] == instruction("EXPOSE").split()
 
 
+def test_what_a_file_cannot_change_in_the_image_is_documented(tmp_path: Path) -> None:
+    file = tmp_path / "geventchat.toml"
+    file.write_text('web = "none"\n')
+    assert 'web = "0.0.0.0:8040"' in run("config", "--config", str(file), **environment()).stdout
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    (docker,) = re.findall(r"\*\*With Docker\.\*\*.*?(?=\n\*\*)", text, re.DOTALL)
+    (sentence,) = re.findall(r"The image sets ([^:]*) in\s+the environment", docker)
+    assert re.findall(r"`(\w+)`", sentence) == [*environment()]
+
+
 def test_the_image_drains_before_docker_stop_kills() -> None:
     assert int(environment()["GEVENTCHAT_DRAIN_SECONDS"]) < 10
 
