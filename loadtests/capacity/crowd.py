@@ -12,6 +12,7 @@ import secrets
 import select
 import sys
 import time
+from contextlib import suppress
 from typing import Final
 
 from gevent import socket
@@ -90,7 +91,8 @@ class Crowd:
                 self.lost += 1
                 self._leave(sock)
             elif b'"type":"ping"' in data:
-                sock.send(self._frame(_PONG))
+                with suppress(OSError):  # reading says next why it has ended
+                    sock.send(self._frame(_PONG))
             elif b'"bye"' in data or data.startswith(b"* geventchat"):
                 bye = data[data.rfind(b'{"type":"bye"') :] if self._login.web else data
                 told = bye[: bye.rfind(b"}") + 1] if self._login.web else bye

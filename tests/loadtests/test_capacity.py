@@ -152,6 +152,19 @@ def test_silent_users_who_were_lost_are_there_again_at_the_next_step() -> None:
         crowd.want(0)
 
 
+def test_a_server_that_is_killed_after_a_ping_costs_its_silent_users_and_no_more() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        crowd = Crowd(Address(*listening.getsockname()), 1, Login())
+        crowd.want(1)
+        crowd.come()
+        peer, _ = listening.accept()
+        peer.sendall(b'{"type":"ping"}\0')
+        peer.close()  # with the hello unread, so that the connection is reset
+        while crowd.users:
+            crowd.hear(1)
+    assert crowd.lost == 1
+
+
 def test_silent_users_whom_no_server_takes_are_not_asked_for_again_and_again() -> None:
     crowd = Crowd(Address("127.0.0.1", free_port()), 1, Login())
     crowd.want(3)
