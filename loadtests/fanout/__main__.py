@@ -153,8 +153,7 @@ def _compare(
 
     Servers take turns, so that a slow minute affects all alike.
     """
-    cores = sorted(os.sched_getaffinity(0))
-    server_core, load_core = (cores[0], cores[1]) if len(cores) > 1 else (None, None)
+    server_core, load_core = _cores()
     if load_core is None:
         print("only one core: server and load compete for it")
     seen: dict[tuple[Work, str], list[report.Outcome]] = {}
@@ -173,6 +172,12 @@ def _compare(
                     done += 1
                     print(f"{done}/{total}: {work}: {server.name}: {took}", file=sys.stderr)
                     yield _medians(seen)
+
+
+def _cores() -> tuple[int | None, int | None]:
+    """Return the core of the server and that of the load; none if they have to share one."""
+    cores = sorted(os.sched_getaffinity(0))
+    return (cores[0], cores[1]) if len(cores) > 1 else (None, None)
 
 
 def _measure(
@@ -215,12 +220,14 @@ def _write(
     figures = "of one run" if runs == 1 else f"medians of {runs} runs"
     found = dict.fromkeys(server.installed_version() for server in servers)
     versions = ", ".join(filter(None, found))
+    apart = "each server on one core, the load on another"
+    shared = "server and load compete for the only core"
     (where / "bench.svg").write_text(chart.draw(results), "utf-8")
     (where / "bench.md").write_text(
         "# Fan-out side by side\n\n"
         f"Written by `{command}`. Figures are {figures}, in which the servers took turns.\n\n"
         f"{report.LEGEND}\n"
-        f"Measured on {report.machine()}; each server on one core, the load on another.\n"
+        f"Measured on {report.machine()}; {shared if None in _cores() else apart}.\n"
         f"Peers: {versions or 'none'}, default settings except connection limits.\n\n"
         f"![The figures as a chart](bench.svg)\n\n{tables}\n",
         "utf-8",

@@ -24,8 +24,8 @@ server does. In some protocols senders receive their own messages; those count a
 
 * **arrived**: the share of all expected deliveries that arrived
 * **CPU µs each**: CPU time of the server's process, threads included, per delivery
-* **p50, p99**: latency from when a message was due until a member had it, of messages due after the
-  first second; – if none of these arrived
+* **p50, p99**: latency from when a message was due until a member had it, of messages due after a
+  warm-up; – if none of these arrived
 * **idle KB each**: growth of the server's memory per connection that joined; – below
   {_MANY} connections
 * **load saturated**: the load generator was busy for over {FULL:.0%} of the time, so it may have

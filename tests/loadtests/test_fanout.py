@@ -160,6 +160,20 @@ def test_a_benchmark_writes_where_it_is_asked_to_and_nowhere_else(tmp_path: Path
     assert "<svg" in (tmp_path / "bench.svg").read_text("utf-8")
 
 
+def test_a_benchmark_on_one_core_says_so_in_what_it_writes(tmp_path: Path) -> None:
+    quick = ["--quick", "--only", "thread per", "--work", "room of 10,", "--write", "."]
+    all_cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(all_cores)})  # the benchmark inherits it
+    try:
+        ended = bench(tmp_path, *quick)
+    finally:
+        os.sched_setaffinity(0, all_cores)
+    assert ended.returncode == 0, ended.stderr
+    written = (tmp_path / "bench.md").read_text("utf-8")
+    assert "; server and load compete for the only core." in written
+    assert "the load on another" not in written
+
+
 def test_ctrl_c_costs_a_benchmark_none_of_the_figures_it_has() -> None:
     command = [sys.executable, "-m", "loadtests.fanout", "--quick", "--only", "memory:, plain"]
     with subprocess.Popen(
