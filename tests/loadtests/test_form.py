@@ -31,8 +31,10 @@ def dashboard(server: Process, tmp_path_factory: pytest.TempPathFactory) -> Iter
             command, cwd=HERE, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         ) as process,
     ):
-        yield opened(Dashboard(port, host), log, workers=2)
-        process.terminate()
+        try:
+            yield opened(Dashboard(port, host), log, workers=2)
+        finally:
+            process.terminate()
 
 
 @pytest.mark.parametrize(
