@@ -51,6 +51,8 @@ def test_the_same_characters_are_spelt_out(ask: Ask, text: str, keep: str) -> No
         ("𝒜nn 😀ann😀", "ann"),
         ("", "ann"),
         ("คุณแอนครับ", "แอน"),
+        ("😀" * 997 + "ann", "ann"),
+        ("😀" * 998 + "ann", "ann"),
     ],
 )
 def test_the_same_mentions_are_found(ask: Ask, text: str, nick: str) -> None:

@@ -103,12 +103,14 @@ def test_a_text_is_searched_as_quickly_among_many_names_as_among_few() -> None:
 
 
 def test_only_the_first_thousand_characters_of_a_text_are_searched() -> None:
-    """Nothing else runs meanwhile, and a turn may have hundreds of texts."""
+    """Nothing else runs meanwhile, a turn may have hundreds of texts, a text thousands of marks."""
     names: Names[int] = Names()
     names.put("ann", 1)
     for filler in ("- ", "é "):
         assert names.mentioned(filler * 498 + "ann") == [1]
         assert names.mentioned(filler * 500 + "ann") == []
+        assert mentions(filler * 498 + "ann", "ann") == [(996, 999)]
+        assert mentions(filler * 500 + "ann", "ann") == []
 
 
 @pytest.mark.parametrize("text", ["ann " * 250, "annさ" * 250])

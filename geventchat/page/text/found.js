@@ -26,8 +26,7 @@ export function words(query) {
  * @returns {{text: string, marked: boolean}[]} each safe to show
  */
 export function excerpt(text, query) {
-  const searched = text.slice(0, SEARCHED_CHARACTERS);
-  const places = words(query).flatMap((word) => mentions(searched, word, withoutAccents));
+  const places = words(query).flatMap((word) => mentions(text, word, withoutAccents, SEARCHED_CHARACTERS));
   places.sort(([a], [b]) => a - b);
   const begin = Math.max((places[0]?.[0] ?? 0) - BEFORE, 0);
   const shown = text.slice(begin, begin + SHOWN);
