@@ -29,6 +29,7 @@ from geventchat.client import Connection
 from loadtests.support.address import Address
 from loadtests.support.arguments import whole
 from loadtests.support.command import Parser, command
+from loadtests.support.pace import paced
 from loadtests.support.server import GEVENTCHAT, geventchat
 
 MOST_SECONDS: Final = 0.1
@@ -45,6 +46,7 @@ _RARE_AT: Final = 7
 _TIMES: Final = 20
 _INDEX_SECONDS: Final = 3600
 _BYSTANDER_SECONDS: Final = 8.0
+_BYSTANDER_EVERY_SECONDS: Final = 0.006
 _SEARCHERS: Final = 4
 _PAUSES: Final = 1.0, 0.0
 """A little more often than the rate limit lets people search who are not trusted; and always."""
@@ -125,13 +127,10 @@ def bystander(address: Address, seconds: float = _BYSTANDER_SECONDS) -> tuple[fl
     """Send messages in a room of one's own for so long; return median and p99 in ms."""
     waits = []
     with Connection(*address, rooms=["aside"]) as chat:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            began = time.perf_counter()
+        for due in paced(_BYSTANDER_EVERY_SECONDS, seconds, gevent.sleep):
             chat.say("aside", "hello")
-            waits.append(time.perf_counter() - began)
+            waits.append(time.perf_counter() - due)
             chat.heard()
-            gevent.sleep(0.005)
     waits.sort()
     return statistics.median(waits) * 1000, waits[int(len(waits) * 0.99)] * 1000
 
