@@ -126,7 +126,7 @@ function reload() {
 function beginAnew(why, as, name) {
   for (const each of ["joined", "session"]) save(each, undefined);
   if (name) save("name", name);
-  save("form", { why, as }, sessionStorage);
+  save("form", { why, as }, "sessionStorage");
   if (store.status.is === "ended") reload();
   else chat.quit();
 }
@@ -135,8 +135,8 @@ if (load("joined", false)) {
   document.documentElement.dataset.view = "chat";
   chat.reenter(linkedRoom());
 } else {
-  const { why, as } = load("form", { why: "", as: signedOut ? "sign-in" : "guest" }, sessionStorage);
-  save("form", undefined, sessionStorage);
+  const { why, as } = load("form", { why: "", as: signedOut ? "sign-in" : "guest" }, "sessionStorage");
+  save("form", undefined, "sessionStorage");
   form.show(why, why ? "account" : "", /** @type {import("./views/join_form.js").As} */ (as));
   if (signedOut) byId("join-where").textContent = "You are signed out.";
 }

@@ -12,9 +12,14 @@ from tests.conversations.peers import Rich
 
 LIMIT = 65_536
 """Bytes that the server accepts."""
-BLOCKED = """Object.defineProperty(window, "localStorage", {
-  get() { throw new DOMException("denied", "SecurityError"); },
-})"""
+BLOCKED = """
+const deny = () => { throw new DOMException("denied", "SecurityError"); };
+for (const name of ["localStorage", "sessionStorage"]) {
+  Object.defineProperty(window, name, { get: deny });
+}
+LockManager.prototype.request = async () => deny();
+"""
+"""What a browser denies to a page that may store nothing."""
 FULL = "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }"
 
 

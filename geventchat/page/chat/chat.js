@@ -91,7 +91,7 @@ export class Chat {
     // Shown at once, so that one can write before the server has answered.
     for (const room of rooms) this.store.expect(room);
     if (!this.store.current) this.store.enter(this.store.expect(first));
-    this.store.operator = load("token", "", sessionStorage) !== "";
+    this.store.operator = load("token", "", "sessionStorage") !== "";
     this.entering.again([...before, ...this.#showPending()]);
   }
 
@@ -168,7 +168,7 @@ export class Chat {
   /** The token is not valid any more. */
   #resign() {
     this.store.operator = false;
-    save("token", undefined, sessionStorage);
+    save("token", undefined, "sessionStorage");
     this.connection.hello = { ...this.connection.hello, token: undefined };
     this.store.changed("nick");
   }
@@ -295,7 +295,7 @@ export class Chat {
   /** @param {string} token */
   async becomeOperator(token) {
     await this.connection.request("admin", { action: "list", token });
-    save("token", token, sessionStorage);
+    save("token", token, "sessionStorage");
     this.connection.hello = { ...this.connection.hello, token };
     this.store.operator = true;
     this.store.changed("nick");

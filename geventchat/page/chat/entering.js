@@ -108,7 +108,7 @@ export class Entering {
 
 /** What the server may ask for: its password as long as one is in the chat, the token as long as the tab. */
 function secrets() {
-  return { password: load("password", undefined), token: load("token", undefined, sessionStorage) };
+  return { password: load("password", undefined), token: load("token", undefined, "sessionStorage") };
 }
 
 /**

@@ -2,6 +2,8 @@
 
 const PREFIX = "geventchat.";
 
+/** Named, since a browser that allows none throws as soon as it is asked for one. @typedef {"localStorage" | "sessionStorage"} Place */
+
 /** What could not be stored: kept until the tab is closed. @type {Map<string, string>} */
 const memory = new Map();
 
@@ -10,12 +12,12 @@ const memory = new Map();
  * @template T
  * @param {string} name
  * @param {T} otherwise where there is none, or none that can be read
- * @param {Storage} [storage] that of the browser, or of this tab alone
+ * @param {Place} [place] that of the browser, or of this tab alone
  * @returns {T}
  */
-export function load(name, otherwise, storage) {
+export function load(name, otherwise, place = "localStorage") {
   try {
-    const text = memory.get(name) ?? (storage ?? localStorage).getItem(PREFIX + name);
+    const text = memory.get(name) ?? globalThis[place].getItem(PREFIX + name);
     return JSON.parse(text ?? "null") ?? otherwise;
   } catch {
     return otherwise;
@@ -26,13 +28,13 @@ export function load(name, otherwise, storage) {
  * Save a value, or remove it with undefined.
  * @param {string} name
  * @param {unknown} value
- * @param {Storage} [storage]
+ * @param {Place} [place]
  */
-export function save(name, value, storage) {
+export function save(name, value, place = "localStorage") {
   const text = JSON.stringify(value ?? null);
   try {
-    if (value === undefined) (storage ?? localStorage).removeItem(PREFIX + name);
-    else (storage ?? localStorage).setItem(PREFIX + name, text);
+    if (value === undefined) globalThis[place].removeItem(PREFIX + name);
+    else globalThis[place].setItem(PREFIX + name, text);
     memory.delete(name);
   } catch {
     memory.set(name, text); // no space, or no storage: until the tab is closed

@@ -10,5 +10,6 @@
  * @param {() => void} lost called when another tab takes over from this one
  */
 export function takeOver(lost) {
-  navigator.locks?.request("geventchat", { steal: true }, () => new Promise(() => {})).catch(lost);
+  navigator.locks?.request("geventchat", { steal: true }, () => new Promise(() => {}))
+    .catch(({ name }) => name === "AbortError" && lost()); // else locks are denied, as where nothing is stored
 }
