@@ -22,9 +22,10 @@ export class Posts {
     const sent = this.#store.settle(post.room, post.key);
     const item = itemOf(post, sent || this.#isOwn(post));
     const seen = this.#store.sees(room) && room.attached;
-    const isNews = post.position > room.read && !item.own && !this.#hides(post);
+    const hides = this.#hides(post);
+    const isNews = post.position > room.read && !item.own && !hides;
     const mentioned = isNews && this.#mentions(post.text);
-    room.append(post, this.#hides(post) ? null : item);
+    room.append(post, hides ? null : item);
     room.members.speak(post.author);
     if (!isNews || seen) {
       if (!room.unread && post.position > room.read) room.read = post.position;
@@ -39,7 +40,7 @@ export class Posts {
     if (isNews && post.position > room.replayed && (room.with || mentioned) && !post.redacted) {
       this.#store.changed("alert", room, item);
     }
-    this.#store.changed("log", room, post.position > room.replayed ? item : undefined);
+    this.#store.changed("log", room, post.position > room.replayed && !hides ? item : undefined);
   }
 
   /** @param {Edited | Redacted} event */
