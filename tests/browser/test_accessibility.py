@@ -200,6 +200,11 @@ def test_the_roles_and_names_that_others_rely_on(ann: Tab, bob: Rich) -> None:
     expect(ann.page.locator("[aria-live=polite]").filter(has_text="hello")).to_have_count(1)
 
 
+def test_what_a_command_answers_is_read_aloud(ann: Tab) -> None:
+    ann.say("/who")
+    expect(ann.page.locator("#spoken")).to_have_text(f"{ann.room}: {ann.nick}")
+
+
 def test_no_view_of_people_has_a_serious_fault(open_tab: OpenTab, axe: str) -> None:
     ann, bob = open_tab("ann").open(), open_tab("bob").open()
     bob.enter("Register")

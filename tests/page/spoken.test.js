@@ -31,3 +31,10 @@ test("what an ignored user says is not read aloud", () => {
   say(store, 2, "Cem");
   assert.deepEqual(arrived, ["Cem says"]);
 });
+
+test("a notice is read aloud, as a message is", () => {
+  const { store, arrived } = listening();
+  store.notice("lobby: Ann, Bob");
+  store.notice("Only operators can set the topic.", true);
+  assert.deepEqual(arrived, ["lobby: Ann, Bob", "Only operators can set the topic."]);
+});

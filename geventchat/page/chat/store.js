@@ -136,9 +136,9 @@ export class Store {
   /** Show a notice of this page in a conversation. @param {string} text @param {boolean} [isError] */
   notice(text, isError = false, conversation = this.current) {
     if (!conversation) return;
-    const error = isError ? text : undefined;
-    conversation.add({ ...NOTHING, text, error, time: Date.now() });
-    this.changed("log", conversation);
+    const item = { ...NOTHING, text, error: isError ? text : undefined, time: Date.now() };
+    conversation.add(item);
+    this.changed("log", conversation, item);
   }
 
   /** Show a message of the user that is not stored yet. @param {Say} say */

@@ -139,8 +139,9 @@ export function day(time) {
   return date.toDateString() === today.toDateString() ? "Yesterday" : DAY.format(date);
 }
 
-/** What a screen reader says of a new message. @param {Item} item */
+/** What a screen reader says of a new message, or of a notice. @param {Item} item */
 export function spoken(item) {
+  if (item.kind === "notice") return oneLine(item.text);
   const acts = isAction(item.text);
   const text = visible(acts ? item.text.slice(ACTION.length) : item.text, "\n").slice(0, 500);
   const author = `${item.hook ? "hook " : ""}${oneLine(item.author)}`;

@@ -1,4 +1,4 @@
-/** Tells a screen reader of new messages in the current conversation; never of history. */
+/** Tells a screen reader of new messages and notices in the current conversation; never of history. */
 
 import { byId } from "./elements.js";
 import { spoken } from "./message.js";
