@@ -91,6 +91,27 @@ def test_rooms_are_found_by_their_first_letters(ann: Tab, bob: Rich) -> None:
     expect(finder).not_to_be_visible()
 
 
+def test_a_dialog_closes_by_a_click_beside_it_alone(ann: Tab) -> None:
+    topic = ann.page.get_by_role("textbox", name="Topic")
+    mouse = ann.page.mouse
+    ann.page.get_by_role("button", name="Room menu").click()
+    ann.page.get_by_role("menuitem", name="Set the topic").click()
+    topic.fill("a long thought")
+    left, y = ann.page.get_by_role("dialog").evaluate(
+        "({ offsetLeft: x, offsetTop: y, offsetHeight: h }) => [x, y + h / 2]"
+    )
+    mouse.click(left + 5, y)  # between its edge and its fields
+    expect(topic).to_be_visible()
+    topic.hover()
+    mouse.down()
+    mouse.move(left - 50, y)  # selects up to the beginning of the field
+    mouse.up()
+    expect(topic).to_have_value("a long thought")
+    expect(topic).to_be_visible()
+    mouse.click(left - 50, y)
+    expect(topic).to_be_hidden()
+
+
 def test_leaving_a_room_shows_another(ann: Tab) -> None:
     ann.say(f"/join {ann.room}-tea")
     expect(ann.page.get_by_role("heading", level=1)).to_have_text(f"{ann.room}-tea")

@@ -78,6 +78,12 @@ function dialog() {
   return /** @type {HTMLDialogElement} */ (byId("dialog"));
 }
 
-dialog().addEventListener("click", (event) => {
-  if (event.target === dialog()) dialog().close(); // beside it
+/** Whether the button of the mouse went down beside what it is on, as on the backdrop of a dialog. */
+let isBeside = false;
+addEventListener("pointerdown", ({ target, clientX: x, clientY: y }) => {
+  const { left, right, top, bottom } = /** @type {Element} */ (target).getBoundingClientRect();
+  isBeside = x < left || x > right || y < top || y > bottom;
+});
+addEventListener("click", ({ target }) => {
+  if (isBeside && target instanceof HTMLDialogElement) target.close(); // not within its margins, nor by a selection
 });

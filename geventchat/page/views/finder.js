@@ -45,7 +45,6 @@ export class Finder {
       element("p", { className: "quiet" }, "A name that no room has yet makes a new one."),
       form, this.#error, element("div", { className: "scroll" }, this.#list, this.#more), element("footer", {}, close),
     );
-    this.#dialog.addEventListener("click", (event) => event.target === this.#dialog && this.#dialog.close());
   }
 
   /** @param {string} [prefix] */

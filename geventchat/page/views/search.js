@@ -46,7 +46,6 @@ export class Search {
       form, element("label", { className: "check" }, this.#here, this.#where), this.#error,
       element("div", { className: "scroll" }, this.#list, this.#said, this.#more), element("footer", {}, close),
     );
-    this.#dialog.addEventListener("click", (event) => event.target === this.#dialog && this.#dialog.close());
     document.body.append(this.#dialog);
     const button = byId("search-messages");
     button.onclick = () => this.open();
