@@ -200,6 +200,20 @@ def test_the_roles_and_names_that_others_rely_on(ann: Tab, bob: Rich) -> None:
     expect(ann.page.locator("[aria-live=polite]").filter(has_text="hello")).to_have_count(1)
 
 
+@pytest.mark.parametrize(
+    ("width", "opener", "first"),
+    [(390, "Show rooms", "Find rooms"), (900, "Members: 1", "Hide members")],
+)
+def test_the_focus_goes_into_a_drawer_and_back(
+    ann: Tab, width: int, opener: str, first: str
+) -> None:
+    ann.page.set_viewport_size({"width": width, "height": 844})
+    ann.page.get_by_role("button", name=opener).press("Enter")
+    expect(ann.page.get_by_role("button", name=first)).to_be_focused()
+    ann.page.keyboard.press("Escape")
+    expect(ann.page.get_by_role("button", name=opener)).to_be_focused()
+
+
 def test_what_a_command_answers_is_read_aloud(ann: Tab) -> None:
     ann.say("/who")
     expect(ann.page.locator("#spoken")).to_have_text(f"{ann.room}: {ann.nick}")

@@ -4,7 +4,6 @@ import { byId } from "./elements.js";
 
 /** @import {Store} from "../chat/store.js" */
 
-const NARROW = matchMedia("(max-width: 760px)");
 const MEDIUM = matchMedia("(max-width: 1080px)");
 
 export class Drawers {
@@ -44,6 +43,6 @@ export class Drawers {
       byId(`open-${each}`).setAttribute("aria-expanded", String(each === which));
     }
     if (which) byId(which).querySelector("button")?.focus();
-    else if (before && NARROW.matches && byId(before).contains(document.activeElement)) byId(`open-${before}`).focus();
+    else if (before && MEDIUM.matches && byId(before).contains(document.activeElement)) byId(`open-${before}`).focus();
   }
 }
