@@ -102,3 +102,14 @@ def test_the_page_keeps_only_what_is_near(long: Rich, open_tab: OpenTab) -> None
 def test_the_beginning_of_a_room_is_said(ann: Tab, bob: Rich) -> None:
     bob.say(ann.room, "the very first")
     expect(ann.log).to_contain_text(f"This is the beginning of {ann.room}.")
+
+
+def test_after_midnight_today_is_yesterday(ann: Tab, bob: Rich) -> None:
+    bob.say(ann.room, "one")
+    days = ann.log.get_by_role("separator")
+    expect(days.first).to_have_text("Today")
+    [post] = bob.posts(1)
+    ann.page.clock.set_fixed_time((post["time"] + 86_400_000) / 1000)
+    bob.say(ann.room, "two")
+    ann.expect_texts("one", "two")
+    expect(days.first).to_have_text("Yesterday")

@@ -145,7 +145,8 @@ export class Log {
     for (const item of isEnd ? [...items, ...conversation.outgoing] : items) {
       const date = new Date(item.time).toDateString();
       if (item.kind === "post" && (!previous || date !== new Date(previous.time).toDateString())) {
-        rows.push([`day ${date}`, null, () => separator("day", day(item.time))]);
+        const title = day(item.time); // at midnight Today becomes Yesterday
+        rows.push([`day ${title}`, null, () => separator("day", title)]);
         previous = null;
       }
       const { line } = conversation;
