@@ -79,6 +79,17 @@ def test_an_operator_kicks_from_the_menu_of_a_message(olga: Tab, mallory: Rich) 
     expect(olga.article("spam")).to_be_visible()
 
 
+def test_all_of_a_menu_can_be_reached_where_there_is_little_height(
+    olga: Tab, mallory: Rich
+) -> None:
+    mallory.say(olga.room, "spam")
+    olga.page.set_viewport_size({"width": 640, "height": 300})
+    olga.article("spam").press("Enter")
+    expect(olga.page.get_by_role("menuitem", name="Copy text")).to_be_focused()
+    olga.page.keyboard.press("End")
+    expect(olga.page.get_by_role("menuitem", name="Ban")).to_be_in_viewport(ratio=1)
+
+
 def test_who_is_not_an_operator_has_no_such_menu(
     open_tab: OpenTab, moderated: Door, mallory: Rich
 ) -> None:
