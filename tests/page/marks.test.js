@@ -66,6 +66,14 @@ test("what was read elsewhere while the connection was lost is not unread", () =
   assert.deepEqual([room.unread, room.line], [1, 7]);
 });
 
+test("what was taken back is not unread when another device reads on", () => {
+  const { store, room } = signedIn({ with: { nick: "Bob", account: "a-of-bob" }, read: 0 });
+  say(store, 1, 3);
+  store.hear({ type: "redacted", room: "lobby", position: 2, change: 1, by: "Bob" });
+  store.hear({ type: "read", room: "lobby", position: 1, unread: 2, mentions: 0 });
+  assert.equal(room.unread, 1);
+});
+
 test("an edit decides whether an unread post mentions the user", () => {
   const { store, room } = signedIn({ position: 0, read: 0 });
   say(store, 1, 2, "Ann!");
@@ -80,6 +88,36 @@ test("an edit decides whether an unread post mentions the user", () => {
   assert.equal(room.mentions, 2);
   store.hear({ type: "redacted", room: "lobby", position: 2, change: 3, by: "Bob" });
   assert.deepEqual([room.unread, room.mentions, room.line], [3, 1, 0]);
+});
+
+test("what an ignored user has said is not unread after a reload", () => {
+  const { store, room } = signedIn({ position: 3, read: 0, unread: 3, mentions: 1 });
+  store.ignored.set("Bob", true);
+  say(store, 1, 1, "Ann, hear me");
+  store.hear(post(2, "hello", { author: "Cem" }));
+  say(store, 3, 3);
+  assert.deepEqual([room.unread, room.mentions], [1, 0]);
+  store.ignored.set("Bob", false);
+});
+
+test("a message that was taken back is not unread in a conversation", () => {
+  const { store, room } = signedIn({ with: { nick: "Bob", account: "a-of-bob" }, read: 0 });
+  const { positions, connection } = asked();
+  new Marks(store, connection);
+  say(store, 1, 2);
+  store.hear({ type: "redacted", room: "lobby", position: 1, change: 1, by: "Bob" });
+  assert.equal(room.unread, 1);
+  assert.deepEqual(positions, []);
+  store.hear({ type: "redacted", room: "lobby", position: 2, change: 2, by: "Bob" });
+  assert.equal(room.unread, 0);
+  assert.deepEqual(positions, [2]); // else the server would go on counting it
+});
+
+test("a message that was taken back meanwhile is not unread after a reload", () => {
+  const { store, room } = signedIn({ with: { nick: "Bob", account: "a-of-bob" }, position: 2, read: 0, unread: 2 });
+  say(store, 1, 1);
+  store.hear(post(2, "", { redacted: true, change: 1 }));
+  assert.equal(room.unread, 1);
 });
 
 test("how far one has read is told at once, then once a second with the newest", (t) => {

@@ -23,14 +23,16 @@ export class Posts {
     const item = itemOf(post, sent || this.#isOwn(post));
     const seen = this.#store.sees(room) && room.attached;
     const hides = this.#hides(post);
-    const isNews = post.position > room.read && !item.own && !hides;
-    const mentioned = isNews && this.#mentions(post.text);
+    const isUnread = post.position > room.read && !item.own;
+    const isNews = isUnread && !hides && !(room.with && post.redacted); // else there is nothing to read
+    const isCounted = post.position <= room.counted;
+    const mentioned = isUnread && this.#mentions(post.text);
     room.append(post, hides ? null : item);
     room.members.speak(post.author);
+    if (isUnread && !isNews && isCounted) this.#discount(room, mentioned);
     if (!isNews || seen) {
       if (!room.unread && post.position > room.read) room.read = post.position;
     } else {
-      const isCounted = post.position <= room.counted;
       const isFirst = isCounted || !room.unread;
       if (isFirst && (room.line === null || room.read > room.line)) room.line = post.position - 1;
       if (!isCounted) room.unread++;
@@ -43,6 +45,17 @@ export class Posts {
     this.#store.changed("log", room, post.position > room.replayed && !hides ? item : undefined);
   }
 
+  /** Count one less as unread. If that was the last one the server hears so, else it would go on counting it. @param {Conversation} room @param {boolean} mentioned */
+  #discount(room, mentioned) {
+    room.unread = Math.max(room.unread - 1, 0);
+    room.mentions = Math.max(room.mentions - Number(mentioned), 0);
+    if (!room.unread) {
+      Object.assign(room, { read: room.newest, line: null });
+      this.#store.changed("seen", room);
+    }
+    this.#store.changed("rooms");
+  }
+
   /** @param {Edited | Redacted} event */
   change(event) {
     const room = this.#store.rooms.get(event.room);
@@ -53,6 +66,7 @@ export class Posts {
       const after = this.#mentions(item.text);
       room.mentions = Math.max(room.mentions + Number(after) - Number(before), 0);
       if (after !== before) this.#store.changed("rooms");
+      if (item.redacted && room.with) this.#discount(room, false);
     }
     if (item) this.#store.changed("log", room);
     const { position, change } = event;

@@ -43,7 +43,7 @@ export function saw(room, { position, unread = 0, mentions: mentioned = 0 }, men
   room.read = position;
   // What is shown is counted here: some of it may have arrived after the server has counted.
   const isShown = room.attached && room.first > 0 && room.first <= position + 1;
-  const news = room.items.filter((item) => item.position > position && !item.own);
+  const news = room.items.filter((item) => item.position > position && !item.own && !(room.with && item.redacted));
   room.unread = isShown ? news.length : unread;
   room.mentions = isShown ? news.filter(({ text }) => mentions(text)).length : mentioned;
   return true;
