@@ -83,6 +83,22 @@ def test_a_new_browser_lists_the_conversations_that_are_open_on_the_others(
     phone.expect_texts("Lunch?", "At noon?")
 
 
+def test_one_goes_on_writing_while_the_other_changes_their_nick(open_tab: OpenTab) -> None:
+    ann, bob = open_tab("ann").register(), open_tab("bob").register()
+    ann.say(f"/msg {bob.nick}")
+    expect(ann.title).to_have_text(bob.nick)
+    ann.say("Lunch?")
+    expect(ann.article("Lunch?")).not_to_contain_text("Sending")
+    ann.message.press("ArrowUp")
+    expect(ann.message).to_have_value("Lunch?")
+    ann.message.fill("Dinner?")
+    bob.say(f"/nick rob-{bob.room}")
+    expect(ann.title).to_have_text(f"rob-{bob.room}")
+    expect(ann.message).to_have_value("Dinner?")
+    ann.message.press("Enter")
+    ann.expect_texts("Dinner? (edited)")
+
+
 def test_a_message_to_a_guest_is_live_and_says_so(open_tab: OpenTab, bob: Rich) -> None:
     ann = open_tab("ann").register()
     ann.say(f"/msg {bob.nick} psst")

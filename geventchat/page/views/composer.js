@@ -31,7 +31,7 @@ export class Composer {
     this.sent = sent;
     this.#suggestions = new Suggestions(this.#input, () => this.#changed());
     chat.store.listen((what, _, item) => {
-      if (what === "current") this.#switch();
+      if (what === "current" && this.#of !== chat.store.current) this.#switch(); // else the other one has another nick
       if (what === "change" && item?.redacted && item === this.#editing.item) this.#cancel("That message was taken back.");
     });
     this.#input.addEventListener("input", () => this.#typed());
