@@ -104,6 +104,20 @@ def test_the_beginning_of_a_room_is_said(ann: Tab, bob: Rich) -> None:
     expect(ann.log).to_contain_text(f"This is the beginning of {ann.room}.")
 
 
+def test_all_of_a_long_message_is_shown_where_one_reads(ann: Tab, bob: Rich) -> None:
+    ann.page.set_viewport_size({"width": 900, "height": 500})
+    bob.say(ann.room, "\n".join(f"line {number}" for number in range(100)))
+    top = "scroller => scroller.scrollTop"
+    scroller = ann.page.locator("#scroller")
+    ann.log.get_by_role("button", name="Show all").scroll_into_view_if_needed()
+    before = scroller.evaluate(top)
+    ann.log.get_by_role("button", name="Show all").click()
+    expect(ann.article("line 99")).to_be_visible()
+    bob.say(ann.room, "next")
+    expect(ann.article("next")).not_to_be_in_viewport()
+    assert scroller.evaluate(top) == before
+
+
 def test_after_midnight_today_is_yesterday(ann: Tab, bob: Rich) -> None:
     bob.say(ann.room, "one")
     days = ann.log.get_by_role("separator")

@@ -69,6 +69,12 @@ export class Log {
     this.draw();
   }
 
+  /** Stay where the view is: a message there has become longer. Unless that is still the end. */
+  stay() {
+    this.#following = false;
+    this.#scrolled();
+  }
+
   #render() {
     const { current, attentive } = this.#chat.store;
     if (current !== this.#shown) this.#begin(current);

@@ -21,6 +21,7 @@ export function listenToLog(chat, log, menus) {
     if (button.matches(".author") && !item.hook) menus.ofNick(item.author, button);
     else if (button.matches(".author, .more")) menus.ofMessage(item, button);
     else if (button.matches(".again")) chat.saying.again(current, item);
+    else if (button.matches(".expand")) log.stay();
     else if (button.matches(".discard")) chat.saying.discard(current, item);
   });
   list.addEventListener("keydown", (event) => {
