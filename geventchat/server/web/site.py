@@ -28,8 +28,6 @@ _COMMENT: Final = re.compile(
 # none is changed.
 _ASIDE: Final = re.compile(rb"[ \t]*/\*[^\"'`\n]*?\*/(?=[ \t(])|[ \t]+// [^\"'`\n]*$", re.MULTILINE)
 _INDENTATION: Final = re.compile(rb"^[ \t]+", re.MULTILINE)
-_GZIP_BYTES: Final = 512
-"""A smaller file fits into one packet anyway."""
 _INDEX: Final = "index.html"
 
 
@@ -73,5 +71,5 @@ def _file(kind: str, body: bytes) -> File:
             body = _ASIDE.sub(b"", body)
         body = _INDENTATION.sub(b"", body)
     tag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-    small = gzip.compress(body, 9, mtime=0) if len(body) >= _GZIP_BYTES else body
+    small = gzip.compress(body, 9, mtime=0)
     return File(kind, body, small if len(small) < 0.9 * len(body) else None, tag)

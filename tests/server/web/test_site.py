@@ -33,7 +33,12 @@ def test_the_tag_of_a_file_changes_with_its_content_only(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("content", "packed"),
-    [(b"x" * 511, False), (b"x" * 5_000, True), (random.Random(1).randbytes(5_000), False)],
+    [
+        (b"x" * 20, False),
+        (b"x" * 200, True),
+        (b"x" * 5_000, True),
+        (random.Random(1).randbytes(5_000), False),
+    ],
 )
 def test_a_file_is_packed_where_that_pays(tmp_path: Path, content: bytes, packed: bool) -> None:
     (tmp_path / "a.css").write_bytes(content)
