@@ -177,6 +177,15 @@ def test_a_message_is_taken_back(ann: Tab, bob: Rich) -> None:
     expect(ann.page.get_by_role("menuitem", name="Take back…")).to_have_count(0)
 
 
+def test_a_message_is_copied_over_plain_http_too(ann: Tab) -> None:
+    """A browser gives a page `navigator.clipboard` only over HTTPS or on its own machine."""
+    ann.page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    ann.say("two\nlines")
+    choose(ann, "two", "Copy text")
+    ann.message.press("Control+V")
+    expect(ann.message).to_have_value("two\nlines")
+
+
 def test_commands_change_the_last_message(ann: Tab) -> None:
     ann.say("first", "second")
     ann.expect_texts("first", "second")

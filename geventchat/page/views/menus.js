@@ -84,7 +84,7 @@ export class Menus {
     const room = store.current;
     /** @type {Choice[]} */
     const choices = [];
-    if (!item.redacted) choices.push({ label: "Copy text", run: () => navigator.clipboard?.writeText(item.text) });
+    if (!item.redacted) choices.push({ label: "Copy text", run: () => copy(item.text) });
     if (changes.mayEdit(item)) choices.push({ label: "Edit", run: () => this.composer.edit(item) });
     if (changes.mayTakeBack(item)) {
       choices.push({ label: "Take back…", run: () => this.#askTakeBack(room, item), danger: true });
@@ -110,7 +110,7 @@ export class Menus {
     /** @type {Choice[]} */
     const choices = isRoom && (!room.private || room.moderator) ? [{ label: "Set the topic…", run: () => this.askTopic() }] : [];
     if (isRoom && room.private) choices.unshift({ label: "Invite…", run: () => chat.ask("invite", room.name) });
-    if (isRoom && navigator.clipboard) choices.push({ label: "Copy link to this room", run: () => navigator.clipboard.writeText(location.href) });
+    if (isRoom) choices.push({ label: "Copy link to this room", run: () => copy(location.href) });
     choices.push({ label: isRoom ? "Leave this room" : "Close", run: () => this.attempt(chat.leave()) });
     if (chat.store.operator && isRoom) {
       const action = (/** @type {string} */ name, /** @type {string} */ label) => (
@@ -197,4 +197,16 @@ export class Menus {
   attempt(done) {
     done?.catch((error) => this.chat.notice(error.message, true));
   }
+}
+
+/** Put a text into the clipboard. @param {string} text */
+function copy(text) {
+  const put = (/** @type {ClipboardEvent} */ event) => {
+    event.clipboardData?.setData("text/plain", text);
+    event.preventDefault();
+  };
+  addEventListener("copy", put);
+  // Over plain HTTP there is no other way.
+  if (!document.execCommand("copy")) navigator.clipboard?.writeText(text);
+  removeEventListener("copy", put);
 }
