@@ -23,11 +23,12 @@ from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
+from geventchat.client.terminal import status
 from geventchat.client.terminal.formatting import STYLE, Line, error, one_line
 from geventchat.client.terminal.graphemes import Steady, editing_keys, steady
 from geventchat.client.terminal.keys import Switch, keys
 from geventchat.client.terminal.paste import paste_keys
-from geventchat.client.terminal.view import PATIENCE_SECONDS, View
+from geventchat.client.terminal.view import View
 
 GATHER_SECONDS: Final = 0.02
 """How long lines are batched before printing, so that a flood stays cheap."""
@@ -120,8 +121,8 @@ class Prompt:
             loop.call_soon_threadsafe(self._insert, text)
 
     def show_if_late(self) -> None:
-        """Redraw after PATIENCE_SECONDS, when a message sent now may be shown as pending."""
-        gevent.spawn_later(PATIENCE_SECONDS, self._session.app.invalidate)
+        """Redraw after status.PATIENCE_SECONDS, when a message sent now may be shown as pending."""
+        gevent.spawn_later(status.PATIENCE_SECONDS, self._session.app.invalidate)
 
     def quit(self) -> None:
         """End the prompt. Never waits."""
@@ -140,10 +141,10 @@ class Prompt:
     def _prompt(self) -> FormattedText:
         if self._answer is not None:
             return _steady([("class:prompt", f"{one_line(self._question)}: ")])
-        return _steady(self._view.prompt(time.monotonic(), self._columns))
+        return _steady(status.prompt(self._view, time.monotonic(), self._columns))
 
     def _toolbar(self) -> FormattedText:
-        return _steady(self._view.toolbar(self._columns))
+        return _steady(status.toolbar(self._view, self._columns))
 
     def _input_height(self) -> Dimension:
         # Part of the window only: what does not fit could not be erased when a line is printed.

@@ -1,7 +1,7 @@
 """The view of a user: rooms, members, unread posts, pending messages.
 
 Events in, lines to print out. No I/O, no clock and no greenlets, so everything can be tested as
-pure functions; `prompt.py` displays it, `commands.py` changes it.
+pure functions; `prompt.py` and `status.py` display it, `commands.py` changes it.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,6 @@ from geventchat.client.terminal.invitations import Invitations
 from geventchat.client.terminal.outage import Outage
 from geventchat.client.terminal.recent import change_waiting
 from geventchat.client.terminal.room import PendingSay, Room, heading, hole, swap, waits
-from geventchat.client.terminal.width import fit
 from geventchat.protocol.events import (
     Direct,
     Edited,
@@ -39,11 +38,6 @@ from geventchat.protocol.events import (
 )
 from geventchat.protocol.mentions import mentions
 from geventchat.protocol.names import fold, fold_room
-
-MAX_PENDING_SHOWN: Final = 3
-"""The newest of the pending messages, above the input line; of the others their number."""
-PATIENCE_SECONDS: Final = 0.3
-"""How long a message may be unacknowledged before it is shown as pending."""
 
 
 class View:
@@ -218,37 +212,6 @@ class View:
                 self.trouble = ""
                 return [*self._outage.end(), *self.welcome(nick)]
         return []
-
-    def toolbar(self, width: int) -> Line:
-        """Return the line at the bottom: trouble, room, nick, unread posts elsewhere.
-
-        What does not fit `width` columns is left out; mentions come before other unread posts.
-        """
-        line: Line = []
-        if self.trouble:
-            line.append(("class:bottom-toolbar.trouble", f" {formatting.one_line(self.trouble)} "))
-        if room := self.room():
-            line.append(("class:bottom-toolbar.room", f" {formatting.one_line(room.title)}"))
-            here = "waits for the server" if room.waits else f"{room.count} here"
-            line += [("", f" · {here}")] if room.count or room.waits else []
-        line += [("", f" · {formatting.one_line(self.nick)}")] if self.nick else []
-        unread = [r for r in self.rooms.values() if r.unread and r.name != self.current]
-        for other in sorted(unread, key=lambda room: not room.mentioned):
-            style = "mentioned" if other.mentioned else "unread"
-            text = f"  {formatting.one_line(other.title)} {other.unread}{'!' * other.mentioned}"
-            line.append((f"class:bottom-toolbar.{style}", text))
-        return fit(line, width)
-
-    def prompt(self, now: float, width: int) -> Line:
-        """Return the prompt, below the messages that are still pending."""
-        late = [s for s in self.pending.values() if now - s.since >= PATIENCE_SECONDS]
-        line: Line = []
-        if (more := len(late) - MAX_PENDING_SHOWN) > 0:
-            line.append(("class:quiet", f"    … {more} more\n"))
-        for saying in late[-MAX_PENDING_SHOWN:]:
-            line += [*formatting.pending(saying.text, width), ("", "\n")]
-        where = f"→ {self.partner}" if self.partner else self.title(self.current)
-        return [*line, ("class:prompt", f"{formatting.one_line(where)}> ")]
 
     def _post(self, post: Post) -> list[Line]:
         own = post.key is not None and self.pending.pop(post.key, None) is not None

@@ -20,6 +20,7 @@ from geventchat.client import (
     Redacted,
     SignedIn,
 )
+from geventchat.client.terminal import status
 from geventchat.client.terminal.completion import completions
 from geventchat.client.terminal.room import MAX_UNREAD_POSTS
 from geventchat.client.terminal.view import View
@@ -59,7 +60,7 @@ def hear(view: View, *events: ClientEvent) -> list[str]:
 
 
 def toolbar(view: View) -> str:
-    return "".join(t for _, t in view.toolbar(80))
+    return "".join(t for _, t in status.toolbar(view, 80))
 
 
 def test_a_conversation_has_the_nick_of_the_other_for_a_name(view: View) -> None:
@@ -71,7 +72,7 @@ def test_a_conversation_has_the_nick_of_the_other_for_a_name(view: View) -> None
     lines = ["".join(t for _, t in line) for line in view.enter(TALK)]
     assert lines == ["──── @Bob · 2 here ────", "12:00 Bob: Lunch?"]
     assert toolbar(view).strip() == "@Bob · 2 here · anna"
-    assert "".join(t for _, t in view.prompt(0, 80)) == "@Bob> "
+    assert "".join(t for _, t in status.prompt(view, 0, 80)) == "@Bob> "
 
 
 def test_a_change_of_a_message_that_was_told_elsewhere_is_told_there_too(view: View) -> None:

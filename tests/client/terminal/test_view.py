@@ -22,6 +22,7 @@ from geventchat.client import (
     Renamed,
     Topic,
 )
+from geventchat.client.terminal import status
 from geventchat.client.terminal.formatting import Line
 from geventchat.client.terminal.room import PendingSay
 from geventchat.client.terminal.view import View
@@ -70,11 +71,11 @@ def tick(view: View, first: float, last: float) -> list[str]:
 
 
 def toolbar(view: View) -> str:
-    return text([view.toolbar(80)])[0]
+    return text([status.toolbar(view, 80)])[0]
 
 
 def prompt(view: View, now: float) -> str:
-    return text([view.prompt(now, 80)])[0]
+    return text([status.prompt(view, now, 80)])[0]
 
 
 def test_a_post_shows_time_author_and_text(view: View) -> None:
