@@ -10,9 +10,10 @@ import gevent
 import pytest
 
 from geventchat.config import BadSetting
-from tests.conversations.chat import Chat, chatting
+from tests.conversations.chat import Chat, chatting, drop
 from tests.conversations.operators import TOKEN, admin, banned, operator
 from tests.conversations.peers import Rich, of
+from tests.conversations.signed_in import PASSWORD, registered
 from tests.engines import RunningEngine, running
 
 _keys = count(1)
@@ -113,6 +114,84 @@ def test_a_direct_message_reaches_a_guest_of_another_node(nodes: Nodes) -> None:
     assert (heard["author"], heard["text"]) == ("Ann", "psst")
     refused = ann.ask("direct", to="nobody", text="psst")
     assert (refused["code"], refused["text"]) == ("no_such_nick", "nobody is not online.")
+
+
+def before(
+    monkeypatch: pytest.MonkeyPatch, server: Chat, what: str, act: Callable[[], object]
+) -> None:
+    """Have something done while a server next waits for an answer of its engine."""
+    nodes = server.server._timeline.nodes
+    asked = getattr(nodes, what)
+
+    def ask(*about: Any, **more: Any) -> Any:
+        answer = asked(*about, **more)
+        monkeypatch.setattr(nodes, what, asked)
+        act()
+        return answer
+
+    monkeypatch.setattr(nodes, what, ask)
+
+
+def test_a_nick_that_is_banned_while_a_client_asks_the_engine_for_it_is_not_given(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = nodes.start(), nodes.start()
+    eve, olga = two.rich("Eve"), operator(one)
+    before(monkeypatch, two, "claim", lambda: admin(olga, "ban", "Bob", reason="spam"))
+    refused = eve.ask("nick", nick="Bob")
+    assert refused["code"] == "forbidden"
+    assert "spam" in refused["text"]
+    admin(olga, "unban", "Bob")
+    assert one.rich("Bob").nick == "Bob"  # the claim was given back
+
+
+def test_a_hello_does_not_get_a_nick_that_is_banned_while_it_asks_the_engine(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = nodes.start(), nodes.start()
+    olga = operator(one)
+    before(monkeypatch, two, "claim", lambda: admin(olga, "ban", "Bob"))
+    bob = two.rich("Bob")
+    assert bob.nick.startswith("guest-")
+    assert [error["code"] for error in of("error", bob.greeting)] == ["forbidden"]
+
+
+def test_a_client_does_not_come_back_to_a_nick_that_is_banned_while_it_enters(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = nodes.start(), nodes.start()
+    bob, olga = two.rich("Bob", client="bob-bob-bob-bob-bob"), operator(one)
+    drop(bob)
+    two.wait_disconnected(bob)
+    ban = {"target_type": "nick", "reason": "spam"}
+    before(monkeypatch, two, "enter", lambda: admin(olga, "ban", "Bob", **ban))
+    assert "spam" in banned(two, client="bob-bob-bob-bob-bob")["text"]
+
+
+def test_an_account_does_not_take_a_nick_that_is_banned_while_others_decide(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = nodes.start(), nodes.start()
+    ann, olga = registered(two, "Ann"), operator(one)
+    before(monkeypatch, two, "deciding", lambda: admin(olga, "ban", "Bob"))
+    assert ann.ask("nick", nick="Bob")["code"] == "forbidden"
+    admin(olga, "unban", "Bob")
+    assert one.rich("Bob").nick == "Bob"
+
+
+@pytest.mark.parametrize("hello", [True, False])
+def test_no_account_is_made_of_a_nick_that_is_banned_while_others_decide(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, hello: bool
+) -> None:
+    one, two = nodes.start(), nodes.start()
+    olga, eve = operator(one), two.rich("Eve")
+    before(monkeypatch, two, "deciding", lambda: admin(olga, "ban", "Bob"))
+    if hello:
+        account = {"nick": "Bob", "password": PASSWORD, "register": True}
+        assert two.refused(account=account)[-1]["code"] == "account"
+    else:
+        assert eve.ask("register", nick="Bob", password=PASSWORD)["code"] == "forbidden"
+    assert olga.ask("accounts", action="list")["accounts"] == []
 
 
 def test_all_servers_of_a_store_may_be_restarted_without_losing_a_rule(nodes: Nodes) -> None:

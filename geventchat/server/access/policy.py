@@ -179,8 +179,9 @@ class Policy:
             raise Ending(replace(BANNED, text=f"You are banned from this server{rule.sentence()}"))
 
     def check_bans(self, session: Participant) -> None:
-        """Raise Ending if a session, its client or its account is banned."""
-        banned = self.banned(session.client, [], session.address, session.account)
+        """Raise Ending if a session, its nick, its client or its account is banned."""
+        nicks = [session.nick]
+        banned = self.banned(session.client, nicks, session.address, session.account)
         if banned is not None and not session.operator:
             raise Ending(banned)
 
@@ -291,6 +292,13 @@ class Policy:
     def check_nick(self, session: Participant, nick: str) -> None:
         """Raise Refused if a session may not take a nick."""
         self.check_speech(session)
+        self.check_nick_ban(session, nick)
+
+    def check_nick_ban(self, session: Participant, nick: str) -> None:
+        """Raise Refused if a session may not take a nick because that is banned.
+
+        To be asked in the stretch that gives it the nick: a ban finds only those who have it.
+        """
         if session.operator:
             return
         rule = self.rules.of_client("ban", b"", [names.nick(nick)], "", self.clock())

@@ -164,6 +164,7 @@ def _make(
     with session.deciding():
         nick = hub.owners.check_new(nick, client)
         with session.reserving(nick, client):
+            session.policy.check_nick_ban(session, nick)  # made while this waited
             account = hub.owners.create_account(nick, kept, client)
             membership = people.join(account, names.LOBBY)
             login, token, changed = people.logins.begin(account, device)

@@ -295,6 +295,7 @@ def _rename_account(session: Session, account: Account, text: str) -> str:
     hub = session.hub
     nick = hub.check_rename(session, text)
     with session.reserving(nick):
+        session.policy.check_nick_ban(session, nick)  # made while this waited
         hub.rename(session, nick)
         session.policy.refresh_mute(session)
         for other in hub.devices.connected(account):

@@ -286,13 +286,17 @@ class Session(Timeouts):
         nodes, former = self.timeline.nodes, self.nick
         nick = self.hub.check_rename(self, text)
         if nodes.alone or nick == former or self.account is not None:
-            return self.hub.rename(self, nick)
+            return self._take(nick)
         try:
             nodes.claim(nick, self.client)
-            return self.hub.rename(self, nick)
+            return self._take(nick)
         except BaseException:
             nodes.restore(nick, self.client, former)
             raise
+
+    def _take(self, nick: str) -> str:
+        self.policy.check_nick_ban(self, nick)  # made while the caller waited
+        return self.hub.rename(self, nick)
 
     def submit(
         self,
