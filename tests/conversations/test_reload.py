@@ -62,6 +62,15 @@ def test_a_reload_that_takes_too_long_changes_nothing(chat: Chat, tmp_path: Path
     chat.rich("Ann", password="sesame")
 
 
+def test_a_reload_while_the_server_shuts_down_does_not_break_that_off(chat: Chat) -> None:
+    """A worker that is replaced also closes its doors first, and serves its clients on."""
+    ann = chat.rich("Ann", password="sesame")
+    chat.server.close_doors()
+    assert chat.server.reload(replace(chat.server._config, drain_seconds=3)) == []
+    assert ann.pong() == []
+    assert chat.server.stop()
+
+
 @pytest.mark.parametrize("setting", ["password_file", "operator_file"])
 @pytest.mark.parametrize("now", ["nothing", "folder", "empty"])
 def test_an_unusable_file_changes_no_settings(

@@ -118,6 +118,11 @@ class Door:
 
         `clients`: how many this process has, if others accept from the same sockets.
         """
+        self.addresses: list[Address] = addresses(listeners)
+        """Hosts with the port; with port 0 in the settings, the one that the system chose.
+
+        They stay when the door is closed: a reload may come while the server shuts down.
+        """
         self._framing = framing
         self._on_connect = welcome
         self._proxies = Proxies(rejections, optional=forwarding)
@@ -130,11 +135,6 @@ class Door:
             else _SharedListener(listener, self._handle, rejections, clients)
             for listener in listeners
         ]
-
-    @property
-    def addresses(self) -> list[Address]:
-        """Hosts with the port; with port 0 in the settings, the one that the system chose."""
-        return addresses([server.socket for server in self._servers])
 
     @property
     def name(self) -> str:
