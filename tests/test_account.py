@@ -1,5 +1,6 @@
 """`geventchat account`, with a real server."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +22,13 @@ class AccountServer:
     def __init__(self, folder: Path, port: int) -> None:
         self.folder, self.port = folder, port
 
-    def account(self, *arguments: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
+    def account(
+        self, *arguments: str, typed: str = "", **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [*GEVENTCHAT, "account", *arguments, "--server", f":{self.port}"],
             cwd=self.folder,
+            env=os.environ | environment,
             input=typed,
             capture_output=True,
             text=True,
@@ -97,6 +101,16 @@ def test_a_mistake_is_one_line(
     assert told in done.stderr
     assert done.stderr.startswith("geventchat: ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_a_password_that_is_not_utf8_is_one_line_in_every_locale(
+    server: AccountServer, errors: str
+) -> None:
+    """Python reads standard input strictly in most, but not in C and POSIX."""
+    encoding = f"utf-8:{errors}"
+    done = server.account("add", "Ann", typed="\udcff not UTF-8", PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (2, "geventchat: password given: is not UTF-8\n")
 
 
 def test_accounts_and_their_sessions_go_through_an_export(tmp_path: Path) -> None:

@@ -60,14 +60,14 @@ def _listed(chat: "Connection") -> Iterator[str]:
 
 def _password() -> str:
     """Return a new password. Raises BadOption."""
-    if sys.stdin is not None and sys.stdin.isatty():
-        password = str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
-    else:
-        given = sys.stdin.read(_MOST_READ) if sys.stdin is not None else ""
-        password = given.removesuffix("\n").removesuffix("\r")
     try:
+        if sys.stdin is not None and sys.stdin.isatty():
+            password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        else:
+            given = sys.stdin.read(_MOST_READ) if sys.stdin is not None else ""
+            password = given.removesuffix("\n").removesuffix("\r")
         password = as_utf8(password)
-    except UnicodeError:
+    except UnicodeError:  # found when it is read, or kept as surrogates, as the locale has it
         raise BadOption("password", "given", "is not UTF-8") from None
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         reason = f"has to have {MIN_PASSWORD} to {MAX_PASSWORD:,} characters"
