@@ -63,7 +63,8 @@ def test_only_a_private_room_is_ended(moderated: Chat, target: str) -> None:
     for each in (target, room):
         error = olga.ask("admin", action="end", target=each)
         assert error["code"] == "bad_field"
-        assert "no private room" in error["text"]
+        named = each if each.startswith("private room ") else f"private room {each}"
+        assert f"there is no {named}; " in error["text"]
     assert code(bob, "admin", action="end", target="plans") == "forbidden"
     ann.say("plans", "it goes on")
     assert ann.posts(1, "plans")

@@ -161,13 +161,14 @@ def _end(session: Session, request: Admin) -> Done:
 def _private(session: Session, request: Admin) -> PrivateRoom:
     """Return the private room of a request: by its name, or as logs and figures show it."""
     target, rooms = target_of(request), session.hub.people.private
+    meant = f"private room {target}"
     if numbered := _NUMBERED.fullmatch(target):
-        number = int(numbered[1])
+        number, meant = int(numbered[1]), target.lower()
         private = next((each for each in in_slices(rooms.values()) if each.number == number), None)
     else:
         private = rooms.get(names.room(target))
     if private is None or private.between:
-        text = f"target: there is no private room {target}; conversations cannot be ended."
+        text = f"target: there is no {meant}; conversations cannot be ended."
         raise Refused("bad_field", text)
     return private
 
