@@ -6,7 +6,8 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from threading import Thread
 from typing import NamedTuple
 
 import pytest
@@ -110,6 +111,22 @@ def test_a_missing_server_is_one_line() -> None:
     done = run("top", f":{number}")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"geventchat: no admin port at 127.0.0.1:{number}: Connection refused\n"
+
+
+def test_a_port_that_answers_byte_by_byte_is_given_up() -> None:
+    def trickle(listener: socket.socket) -> None:
+        with suppress(OSError), listener.accept()[0] as accepted:
+            accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while True:
+                accepted.sendall(b"#")
+                time.sleep(0.1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        Thread(target=trickle, args=(listener,), daemon=True).start()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        done = run("top", address)
+    assert done.returncode == 1
+    assert done.stderr == f"geventchat: no admin port at {address}: timed out\n"
 
 
 def test_the_chat_port_is_not_an_admin_port(ports: Ports) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from http.client import HTTPConnection, HTTPException
 from typing import Final, NamedTuple
 
+import gevent
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 from prompt_toolkit.utils import get_cwidth
@@ -17,7 +18,7 @@ from geventchat.protocol.names import MAX_NAME_LENGTH
 from geventchat.protocol.visible import visible
 
 _SECONDS: Final = 3.0
-"""How long a reply may take."""
+"""How long the replies may take."""
 _PAGE_BYTES: Final = 1 << 20
 _JOINED: Final[dict[str, Callable[[Iterable[int]], int]]] = {
     "geventchat_accounts": max,
@@ -50,7 +51,11 @@ class Sample(NamedTuple):
 def fetch(host: str, port: int) -> Sample:
     """Fetch the metrics of an admin port. Waits. Raises OSError and NotAdminPort."""
     try:
-        with closing(HTTPConnection(host, port, timeout=_SECONDS)) as connection:
+        with (
+            # The timeout of a socket starts again with each byte.
+            gevent.Timeout(_SECONDS, TimeoutError("timed out")),
+            closing(HTTPConnection(host, port, timeout=_SECONDS)) as connection,
+        ):
             figures = _figures(_page(connection, "/metrics"))
             top = msgspec.json.decode(_page(connection, "/top"), type=Top)
     except (HTTPException, ValueError):  # of JSON and of Prometheus's format too
