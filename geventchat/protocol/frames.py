@@ -46,14 +46,16 @@ def _spelled(word: str) -> list[str]:
 
 
 # Of text without its backslashes, so that one escaped twice is found too.
-_TYPE: Final = rf"""(?<!\w){"".join(_spelled("type"))}["']?\s*[:=][\s\[]*(?P<quote>["']\s*)?"""
+_NAMED: Final = rf"""(?<!\w){"".join(_spelled("type"))}["']?\s*[:=]"""
+_TYPE: Final = rf"""{_NAMED}[\s\[]*(?P<quote>["']\s*)?"""
 _HELLO: Final = re.compile(
     rf"""{_TYPE}(?:{"".join(_spelled("hello"))}(?:(?(quote)\s*["']|\s*[,}}\]])|\s*\Z)"""
     rf"""|{"(?:".join(_spelled("hell"))}{")?" * 3}\Z)""".encode(),
     re.IGNORECASE,
 )
 """A type of hello, in JSON or what resembles it, which may be cut off."""
-_OTHER_TYPE: Final = re.compile(rf"""{_TYPE}[^"']+["']""".encode(), re.IGNORECASE)
+_OTHER_TYPE: Final = re.compile(rf"""{_NAMED}["']?[^"']++["']""".encode(), re.IGNORECASE)
+"""In bytes that end with a quote: otherwise each of thousands could reach to their end."""
 _HELLO_FIELD: Final = re.compile(rb"""["'](version|client|nonce|token|password)["']\s*:""")
 
 
@@ -82,7 +84,8 @@ def holds_hello(frame: bytes) -> bool:
     if _HELLO.search(text):
         return True
     fields = {found[1] for found in _HELLO_FIELD.finditer(text)}
-    return len(fields) > 1 and not _OTHER_TYPE.search(text)
+    end = max(text.rfind(b'"'), text.rfind(b"'")) + 1
+    return len(fields) > 1 and not _OTHER_TYPE.search(text, 0, end)
 
 
 def stranger(head: bytes) -> Stranger | None:

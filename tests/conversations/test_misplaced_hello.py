@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conversations.chat import Chat, chatting
+from tests.conversations.control import Control
 from tests.conversations.peers import Bystanders, Plain, Rich, encode
 from tests.protocol.test_misplaced_hello import CUT_OFF, HELLO, WHOLE, WRITTEN_OTHERWISE
 
@@ -71,6 +72,18 @@ def test_a_hello_in_utf_16_or_32_is_refused_before_its_first_character_is_heard(
         (line,) = peer.rest()
     assert line.startswith(LINE)
     assert b"UTF-8" in line
+    bystanders.check_heard()
+
+
+def test_a_first_frame_that_almost_holds_a_hello_delays_nobody(
+    stored_chat: Chat, bystanders: Bystanders
+) -> None:
+    """Whatever follows a type could be its name, up to a quote at the very end."""
+    text = '{"version":1,"client":1,type:' + " " * 8_000
+    with Control(stored_chat.address), Plain(stored_chat.address) as peer:
+        peer.send(text.encode() + b"\0")
+        (line,) = peer.rest()
+    assert line.startswith(LINE)
     bystanders.check_heard()
 
 

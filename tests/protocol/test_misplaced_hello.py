@@ -100,11 +100,15 @@ def test_any_frame_can_be_asked_about(frame: bytes) -> None:
     frames.holds_hello(frame)
 
 
+_FIELDS = b'{"version":1,"client":1,'
+
+
 @pytest.mark.parametrize(
-    "piece", [b"{", b"\\", b'"type":', b'{"type"', b'"type" ', b"\\u0074", b'"', b"[", b" ", b"h"]
+    "piece",
+    [b"{", b"\\", b'"type":', b'{"type"', b'"type" ', b"type:", b"\\u0074", b'"', b"[", b" ", b"h"],
 )
 def test_the_largest_frame_is_looked_through_in_a_moment(piece: bytes) -> None:
-    for begin in (b"{", b'{"type"', b'{"type":', b'{"type":"hello'):
+    for begin in (b"{", b'{"type"', b'{"type":', b'{"type":"hello', _FIELDS, _FIELDS + b"type:"):
         frame = (begin + piece * frames.MAX_FRAME_BYTES)[: frames.MAX_FRAME_BYTES]
 
         def seconds(frame: bytes = frame) -> float:
