@@ -59,6 +59,18 @@ def test_a_link_of_brackets_alone_delays_nobody(ask: Ask) -> None:
     assert any(seconds() < 0.5 for _ in range(10))  # other programs may delay some
 
 
+def test_line_breaks_that_do_not_end_a_text_delay_nobody(ask: Ask) -> None:
+    """From each of them on they could reach to its end."""
+    text = "\n" * 65_000 + "x"
+
+    def seconds() -> float:
+        began = time.perf_counter()
+        assert ask("pieces", text, "") == [{"kind": "text", "text": text}]
+        return time.perf_counter() - began
+
+    assert any(seconds() < 0.5 for _ in range(10))  # other programs may delay some
+
+
 def test_code_keeps_its_lines_and_holds_no_links(ask: Ask) -> None:
     pieces = kinds(ask("pieces", "see\n```py\nx = 1\n  https://a.example\n```\nand `y`", "Ann"))
     assert pieces == [

@@ -2,7 +2,7 @@
 
 import { links } from "./links.js";
 import { mentions } from "./mentions.js";
-import { visible } from "./visible.js";
+import { ENDS, visible } from "./visible.js";
 
 /** What a text begins with that says what its author does, as in XEP-0245. */
 export const ACTION = "/me ";
@@ -19,7 +19,7 @@ const MOST_LINKS = 200;
  * @returns {Piece[]} whose texts are safe to show
  */
 export function pieces(text, nick) {
-  const whole = text.replace(/[\r\n]+$/, "").replaceAll("\r\n", "\n");
+  const whole = text.replace(ENDS, "").replaceAll("\r\n", "\n");
   /** @type {Piece[]} */
   const found = [];
   let done = 0;

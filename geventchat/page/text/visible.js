@@ -12,6 +12,9 @@ const ACTING =
 const IN_PLACE =
   /(\u{1f3f4}[\u{e0030}-\u{e0039}\u{e0061}-\u{e007a}]{3,6}\u{e007f}|(?<=[\u0e00-\u109f\u1780-\u17ff])\u200b(?=[\u0e00-\u109f\u1780-\u17ff])|(?<=[\u1820-\u18aa])\u180e(?=[\u1820-\u18aa]))/u;
 
+/** The line breaks at the end of a text. Looked for from the first of a run alone: a text may have very many. */
+export const ENDS = /(?<![\r\n])[\r\n]+$/;
+
 const SHORT = /** @type {Record<string, string>} */ ({ "\n": "\\n", "\r": "\\r", "\t": "\\t" });
 
 /**
@@ -29,7 +32,7 @@ export function visible(text, keep = "") {
 
 /** A text for one line: without the line breaks at its end. @param {string} text */
 export function oneLine(text) {
-  return visible(text.replace(/[\r\n]+$/, ""));
+  return visible(text.replace(ENDS, ""));
 }
 
 /** @param {string} character */
