@@ -6,6 +6,7 @@ run of them is found within a longer one.
 
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Final
 
 # Thai to Khmer, the scripts of China, Japan and Korea, and the further planes of Han.
@@ -27,15 +28,29 @@ _ACCENTS: Final = re.compile(
 _RUN: Final = re.compile(r"(?:[^\w\s]|[\uff9e\uff9f]){30}")
 _SHORT: Final = 500
 """So many characters at most take no time to speak of, whatever they are."""
+_PART: Final = re.compile(rf".{{1,{_SHORT}}}\S{{0,{_SHORT}}}", re.DOTALL)
+"""What is divided by that is no word, but a run without blanks; one character may stand for 18."""
 _QUOTED: Final = re.compile(r'"([^"]*)"?|(\S+)')
 MOST_PHRASES: Final = 16
 """Words and phrases of one search; further ones are ignored."""
 
 
-def words(text: str) -> list[str]:
-    """Return the words of a text, in order, in the form in which they are compared."""
+def words(text: str, pause: Callable[[], None] | None = None) -> list[str]:
+    """Return the words of a text, in order, in the form in which they are compared.
+
+    `pause` is called now and then: the words of a frame may take 60 ms.
+    """
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
+    found: list[str] = []
+    for part in _PART.findall(text):
+        found += _words(part)
+        if pause is not None:
+            pause()
+    return found
+
+
+def _words(text: str) -> list[str]:
     if len(text) > _SHORT:
         text = _RUN.sub(r"\g<0> ", text)
     decomposed = unicodedata.normalize("NFKD", text).casefold()
@@ -55,9 +70,9 @@ class Query:
     def __bool__(self) -> bool:
         return bool(self.phrases)
 
-    def matches(self, text: str) -> bool:
-        """Return whether a text contains all of it."""
-        whole = _joined(words(text))
+    def matches(self, text: str, pause: Callable[[], None] | None = None) -> bool:
+        """Return whether a text contains all of it. `pause` is called as by `words`."""
+        whole = _joined(words(text, pause))
         return all(_joined(phrase) in whole for phrase in self.phrases)
 
     @property

@@ -58,6 +58,15 @@ class ScanSearch(Search):
         examined: int | None = None
         end = time.monotonic() + SECONDS
         slice_end = time.monotonic() + _STEP_SECONDS
+
+        def pause() -> None:
+            nonlocal slice_end
+            if time.monotonic() > slice_end:
+                if time.monotonic() > end:
+                    raise _TimeOver
+                REQUESTS.wait(_SLICE_SECONDS)
+                slice_end = time.monotonic() + _STEP_SECONDS
+
         newest = heapq.merge(
             *(
                 _readable(self._posts(room, least, before, end), unread)
@@ -70,15 +79,12 @@ class ScanSearch(Search):
             for post in newest:
                 examined = post.time
                 wanted = before is None or post.time < before
-                if wanted and (by is None or fold(post.author) == by) and query.matches(post.text):
+                named = wanted and (by is None or fold(post.author) == by)
+                if named and query.matches(post.text, pause):
                     if len(found) >= limit and post.time != found[-1].time:
                         break
                     found.append(Place(post.room, post.position, post.time, post.change))
-                if time.monotonic() > slice_end:
-                    if time.monotonic() > end:
-                        raise _TimeOver
-                    REQUESTS.wait(_SLICE_SECONDS)
-                    slice_end = time.monotonic() + _STEP_SECONDS
+                pause()
         except _TimeOver:
             return _cut(found, examined, before)
         if not unread:

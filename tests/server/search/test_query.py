@@ -69,6 +69,11 @@ def test_endless_marks_are_words_in_no_time_to_speak_of() -> None:
     assert any(seconds() < 0.1 for _ in range(5))  # all in one run would take seconds
 
 
+def test_no_word_of_a_long_text_is_divided() -> None:
+    text = " ".join(f"né{number}" for number in range(10_000))
+    assert words(text) == [f"ne{number}" for number in range(10_000)]
+
+
 def test_whatever_begins_with_a_mark_is_counted_as_one() -> None:
     """A run of them has no end otherwise."""
     every = map(chr, range(sys.maxunicode + 1))

@@ -91,6 +91,30 @@ def test_a_search_beside_others_reads_many_posts_each_time_it_has_its_turn(
     assert waits < 1_000
 
 
+def test_others_have_their_turn_while_a_long_text_is_searched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The words of one text may take as long as those of a thousand others."""
+    record = Record(in_memory())
+    record.fill(["\ufdfa" * 20_000])
+    waits = 0
+
+    class Counted(RoundBudget):
+        def wait(self, seconds: float = SLICE_SECONDS) -> None:
+            nonlocal waits
+            waits += 1
+
+    monkeypatch.setattr(scan, "REQUESTS", Counted())
+    monkeypatch.setattr(scan, "_STEP_SECONDS", 0)
+    search = ScanSearch(record.timeline)
+    try:
+        places = search.find(Query("absent"), {"lobby": 1}, author=None, before=None, limit=50)
+    finally:
+        record.close()
+    assert (places.places, places.complete) == ([], True)
+    assert waits >= 20
+
+
 # In parts
 
 
