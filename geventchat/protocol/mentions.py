@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Final, Generic, TypeVar
 
 from geventchat.protocol.names import INVISIBLE, fold
@@ -28,6 +29,8 @@ _LOOKS: Final = 1_000
 
 A turn may have hundreds of texts, and nothing else runs while they are searched.
 """
+_PLACES: Final = 2 * SEARCHED
+"""Places of a text in normal form that are looked at: one character may stand for 18."""
 _KNOWN: Final = 4_096
 """Characters of which is remembered what they are: it takes longer to find out."""
 _WORDS: Final = re.compile(r"\w+|[^\w\s]")
@@ -116,7 +119,7 @@ class Names(Generic[_T]):
     def _looked_up(self, folded: str) -> Iterator[tuple[int, str]]:
         """Yield where the letters of a nick stand, and which."""
         values, looked = self._values, 0
-        for begin, key in _beginnings(folded):
+        for begin, key in islice(_beginnings(folded), _PLACES):
             sizes = self._sizes.get(key)
             if sizes is None:
                 continue

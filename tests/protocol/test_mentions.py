@@ -1,6 +1,7 @@
 """Which texts mention a nick, and where."""
 
 import unicodedata
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -111,6 +112,26 @@ def test_only_the_first_thousand_characters_of_a_text_are_searched() -> None:
         assert names.mentioned(filler * 500 + "ann") == []
         assert mentions(filler * 498 + "ann", "ann") == [(996, 999)]
         assert mentions(filler * 500 + "ann", "ann") == []
+
+
+@pytest.mark.parametrize("text", ["\ufdfa" * 1_000, "\ufdfa\u200d" * 500])
+def test_a_text_that_is_longer_in_normal_form_is_searched_as_quickly(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Some characters stand for up to 18."""
+    names: Names[int] = Names()
+    names.put("ann", 1)
+    begun: list[int] = []
+    beginnings = mentions_of._beginnings
+
+    def noted(folded: str) -> Iterator[tuple[int, str]]:
+        for begin, key in beginnings(folded):
+            begun.append(begin)
+            yield begin, key
+
+    monkeypatch.setattr(mentions_of, "_beginnings", noted)
+    assert names.mentioned(text) == []
+    assert 0 < len(begun) <= 2 * mentions_of.SEARCHED
 
 
 @pytest.mark.parametrize("text", ["ann " * 250, "annさ" * 250])
