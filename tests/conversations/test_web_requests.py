@@ -186,6 +186,7 @@ BROKEN = {
     "a line without an end": (b"GET /" + b"x" * 20_000, 414),
     "a long field": (request(X="x" * 8_200), 431),
     "many fields": (request(X="a\r\nX: a" * 130), 431),
+    "many fields of a POST": (request("POST /hook/x HTTP/1.1", X="a\r\nX: a" * 130), 431),
     "a head of 64 KB": (request(X=("a" * 8_000 + "\r\nX: ") * 8), 431),
     "a head without an end": (b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * 4_000, 431),
     "blanks without an end": (request(Sec_WebSocket_Protocol="b" + " " * 32_000), 431),

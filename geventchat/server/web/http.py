@@ -25,7 +25,9 @@ from geventchat.protocol.websocket import SUBPROTOCOL
 from geventchat.server.web.site import File
 
 HEAD_BYTES: Final = 16 << 10
-"""The largest head of a request; a line of it has at most 8 KiB, and it has at most 128 fields."""
+"""The largest head of a request; a line of it has at most 8 KiB."""
+MOST_FIELDS: Final = 128
+"""Fields of a head; websockets has the same limit."""
 METHODS: Final = ("GET", "HEAD")
 _BEGINS: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: |\Z)")
 _LINE: Final = re.compile(rb"[^ ]+ [!-~]+ HTTP/1\.[01]\r\n")

@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidHeader
 from geventchat.protocol.requests.base import Token
 from geventchat.server.transport.base import Client
 from geventchat.server.web import http
-from geventchat.server.web.http import HEAD_BYTES, BadRequest
+from geventchat.server.web.http import HEAD_BYTES, MOST_FIELDS, BadRequest
 
 PATH: Final = "/hook"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -77,6 +77,8 @@ class Post:
 
     def __init__(self, head: bytes, most: int) -> None:
         """`head`: its empty line included; `most`: bytes of a body. Raises BadRequest."""
+        if head.count(b"\n") > MOST_FIELDS + 2:
+            raise BadRequest(431, "Bad request.")
         self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
         self._most = most
         self._pieces: list[bytes] = []
