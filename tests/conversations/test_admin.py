@@ -20,6 +20,7 @@ from geventchat.server.server import Server
 from geventchat.server.timeline.sqlite import schema
 from geventchat.server.transport.outbox import ITEM_BYTES
 from tests.conversations.chat import Chat, chatting
+from tests.conversations.control import Control
 from tests.server.hub_harness import RecordingConsole
 from tests.server.timeline.test_rollback_guard import put_in_the_way
 
@@ -257,6 +258,28 @@ def test_a_bad_request_is_answered_without_a_traceback(
     assert ask(chat, request_).startswith(b"HTTP/1.1 4")
     assert capfd.readouterr().err == ""
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST /healthz HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 300_000,
+        b"GET /healthz HTTP/1.1\r\n\r\n" * 3_000,
+    ],
+    ids=["chunks", "requests"],
+)
+def test_whoever_asks_the_admin_port_for_very_much_delays_nobody(
+    chat: Chat, request_: bytes
+) -> None:
+    with (
+        Control(chat.address),
+        suppress(OSError),  # it has sent more than is read
+        socket.create_connection(chat.server.admin_addresses[0]) as client,
+    ):
+        client.sendall(request_)
+        client.shutdown(socket.SHUT_WR)
+        while client.recv(65_536):
+            pass
 
 
 def test_a_bug_in_a_handler_is_logged_once_and_answered_with_500(

@@ -16,6 +16,7 @@ from gevent import socket
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from geventchat.protocol.admin import Top
+from geventchat.server.slices import pause
 from geventchat.server.transport import ports
 
 _MAX_CONNECTIONS: Final = 16
@@ -46,9 +47,17 @@ class _Handler(WSGIHandler):
 
     def handle_one_request(self) -> Any:
         """Read a request and answer it. Waits."""
+        pause()  # hundreds may have come at once
         # The timeout of the socket starts again with each byte.
         with gevent.Timeout(_SECONDS, gevent.GreenletExit):
             return super().handle_one_request()
+
+    def read_request(self, raw_requestline: str) -> Any:
+        """Read the head of a request; return whether it is one, which has no body. Waits."""
+        # A body in chunks would be read to its end, 3 us each, before anybody else had a turn.
+        return super().read_request(raw_requestline) and not (
+            self.content_length or "Transfer-Encoding" in self.headers
+        )
 
     def handle_error(self, kind: Any, error: Any, trace: Any) -> None:
         """Close: the client is gone, too slow, or sent a malformed body."""
