@@ -9,15 +9,16 @@ pages is removed, so that nothing is left of a redacted text. The file notes tha
 
 import os
 import sqlite3
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
+from geventchat.protocol.events import Post
 from geventchat.protocol.names import fold
 from geventchat.server.search.query import words
 from geventchat.server.timeline.sqlite import remains
-from geventchat.server.timeline.sqlite.schema import connect
+from geventchat.server.timeline.sqlite.schema import COLUMNS, connect, is_intact, post_of
 
 VERSION: Final = 2
 STEP_POSTS: Final = 1_000
@@ -38,15 +39,13 @@ _TABLES: Final = (
     "CREATE VIRTUAL TABLE words USING fts5 (room, author, text, tokenize = 'ascii')",
 )
 _POSTS: Final = (
-    "SELECT position, time, author, text, change, redacted FROM posts"
-    " WHERE room = ? AND position > ? ORDER BY position LIMIT ?"
+    f"SELECT {COLUMNS} FROM posts WHERE room = ? AND position > ? ORDER BY position LIMIT ?"
 )
 _CHANGED: Final = (
-    "SELECT position, time, author, text, change, redacted FROM posts INDEXED BY changed"
+    f"SELECT {COLUMNS} FROM posts INDEXED BY changed"
     " WHERE room = ? AND change > 0 AND change > ? AND position <= ? ORDER BY change LIMIT ?"
 )
-
-Row = tuple[int, int, str, str, int, int]
+_POSITION, _CHANGE = map(COLUMNS.split(", ").index, ("position", "change"))
 
 
 class Index:
@@ -62,6 +61,8 @@ class Index:
         self._path = path
         self._rest = rest
         self._posts = connect(database, readonly=True)
+        # A damaged text is one post that is not found, and must not end the step.
+        self._posts.text_factory = lambda text: text.decode("utf-8", "replace")
         self._db = self._open(epoch)
         self._walked = 0
         """The id of the room that the walk has come to."""
@@ -135,7 +136,7 @@ class Index:
     def _index(self) -> int:
         """Index rooms until the step is full; return how many posts it has left."""
         left = STEP_POSTS
-        fresh: list[tuple[int, Row]] = []
+        fresh: list[tuple[int, Post]] = []
         indexed: set[int] = set()  # once in a step: `fresh` would be added after a later change
         for name in list(self._due)[:_ROOMS]:
             row = self._posts.execute("SELECT id FROM rooms WHERE name = ?", (name,)).fetchone()
@@ -147,11 +148,11 @@ class Index:
             del self._due[name]
         if self.walking and left > 0:
             left = self._walk(left, fresh, indexed)
-        for number, post in sorted(fresh, key=lambda each: each[1][1]):
+        for number, post in sorted(fresh, key=lambda each: each[1].time):
             self._add(number, post)
         return left
 
-    def _walk(self, left: int, fresh: list[tuple[int, Row]], indexed: Container[int]) -> int:
+    def _walk(self, left: int, fresh: list[tuple[int, Post]], indexed: Container[int]) -> int:
         """Index the next rooms of the walk; return how many posts are left for the step.
 
         Except those that are `indexed` in this step.
@@ -167,26 +168,27 @@ class Index:
             self._walked = number
         return left
 
-    def _index_room(self, number: int, limit: int, fresh: list[tuple[int, Row]]) -> int:
-        """Index what a room has beyond its cursor; return how many posts that were."""
+    def _index_room(self, number: int, limit: int, fresh: list[tuple[int, Post]]) -> int:
+        """Index what a room has beyond its cursor; return how many posts that were.
+
+        Those that are damaged are left out: they may have anything where a text or a time was.
+        """
         position, change = self._db.execute(
             "SELECT position, change FROM cursors WHERE room = ?", (number,)
         ).fetchone() or (0, 0)
-        changed: list[Row] = self._posts.execute(
-            _CHANGED, (number, change, position, limit)
-        ).fetchall()
+        changed = self._posts.execute(_CHANGED, (number, change, position, limit)).fetchall()
         for row in changed:
-            self._remove(number, row[0])
-            change = row[4]
-            if not row[5]:
-                self._add(number, row)
-        posts: list[Row] = []
+            self._remove(number, row[_POSITION])
+            change = row[_CHANGE]
+            for post in _readable([row]):
+                self._add(number, post)
+        posts: list[tuple[Any, ...]] = []
         if len(changed) < limit:
             posts = self._posts.execute(_POSTS, (number, position, limit - len(changed))).fetchall()
-            fresh += [(number, row) for row in posts if not row[5]]
+            fresh += [(number, post) for post in _readable(posts)]
         if posts or changed:
             # A post that is read now carries its latest change; so do those below it.
-            position = posts[-1][0] if posts else position
+            position = posts[-1][_POSITION] if posts else position
             self._db.execute(
                 "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (number, position, change)
             )
@@ -206,8 +208,8 @@ class Index:
             self._remove(number, position)
         return len(gone)
 
-    def _add(self, number: int, row: Row) -> None:
-        position, at, author, text, change, _ = row
+    def _add(self, number: int, post: Post) -> None:
+        position, at, change = post.position, post.time, post.change
         identity = at << ID_BITS
         if self._last_id >> ID_BITS == at:
             identity = self._last_id + 1
@@ -221,7 +223,7 @@ class Index:
         self._last_id = identity
         self._db.execute(
             "INSERT INTO words (rowid, room, author, text) VALUES (?, ?, ?, ?)",
-            (identity, room_word(number), author_word(author), " ".join(words(text))),
+            (identity, room_word(number), author_word(post.author), " ".join(words(post.text))),
         )
 
     def _place(self, identity: int, number: int, position: int, change: int) -> None:
@@ -273,6 +275,13 @@ class Index:
         if pages:
             remains.remove(self._file, pages)
             self._db.execute("PRAGMA shrink_memory")  # pages in memory still have them
+
+
+def _readable(rows: list[tuple[Any, ...]]) -> Iterator[Post]:
+    """Yield the posts in rows of COLUMNS that have a text and are not damaged."""
+    for row in rows:
+        if is_intact(*row) and not (post := post_of("", row)).redacted:
+            yield post
 
 
 def discard(path: str) -> None:

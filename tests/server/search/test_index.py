@@ -3,6 +3,7 @@
 import random
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,27 @@ def test_the_index_goes_on_where_it_was(history: History) -> None:
     history.catch_up()
     assert history.found("one", "tea") == [1]
     assert history.found("two", "tea") == [2]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["text = CAST(x'ff' AS TEXT)", "text = x'ff'", f"time = {1 << 62}", "author = 7"],
+)
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_damaged_post_is_not_found_and_all_others_are(
+    history: History, damage: str, changed: bool
+) -> None:
+    history.store(("tea", "green"), ("tea", "green"), ("dev", "green"))
+    if changed:
+        history.catch_up()
+        history.change("tea", 2, "green too")
+    with closing(sqlite3.connect(history.path)) as db:
+        db.execute(f"UPDATE posts SET {damage} WHERE position = 2")
+        db.commit()
+    history.store(("tea", "green"))
+    history.catch_up("tea")
+    assert history.found("green", "tea") == [3, 1]
+    assert history.found("green", "dev") == [1]
 
 
 @pytest.mark.parametrize("damage", ["other epoch", "not a database", "missing"])
