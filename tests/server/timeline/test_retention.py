@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from geventchat.config import Limits
 from geventchat.server.timeline.retention_policy import RetentionPolicy
 from geventchat.server.timeline.sqlite import SqliteTimeline, retention
+from geventchat.server.timeline.sqlite.history import SqliteHistory
 from geventchat.server.timeline.sqlite.retention import STEP_POSTS
-from tests.server.record import Record, on_disk, say, settle, verdicts
+from geventchat.server.timeline.sqlite.schema import ROOM_BYTES
+from tests.server.record import Record, in_file, on_disk, say, settle, verdicts
 
 DAY_MS = 24 * 60 * 60 * 1000
 
@@ -78,6 +80,41 @@ def test_the_file_shrinks_and_the_largest_room_is_trimmed_first(record: Record, 
     record.reopen()
     assert record.timeline.oldest("lobby") > 1_500
     assert record.timeline.oldest("other") == 1
+
+
+@pytest.mark.parametrize("rooms", [49, 50, 51])
+def test_a_file_that_is_too_large_is_trimmed_however_many_rooms_it_has(
+    path: Path, rooms: int
+) -> None:
+    record = Record(in_file(path))
+    for _ in range(5):
+        record.turn(*(say("x" * 40, room=f"room-{n}") for n in range(rooms) for _ in range(50)))
+    record.close()
+    limit = path.stat().st_size * 2 // 3
+    with SqliteHistory(str(path)).exclusive() as stored:
+        stored.trim(RetentionPolicy(total_bytes=limit))
+    with closing(sqlite3.connect(path)) as db:
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+        (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    assert (pages - free) * 4096 <= limit + rooms * ROOM_BYTES
+
+
+def test_what_is_too_old_is_trimmed_also_if_the_file_was_too_large(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = Record(in_file(path))
+    record.turn(*(say("x" * 500, room=f"room-{n}") for n in range(150) for _ in range(5)))
+    record.turn(*(say("old", room=f"room-{n}") for n in range(70, 150)))
+    record.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DELETE FROM posts WHERE room > 70 AND position < 6")
+        db.execute("UPDATE posts SET time = time - ? WHERE text = 'old'", (3 * DAY_MS,))
+    too_large = iter([1 << 40] * 6)
+    monkeypatch.setattr(retention, "_used_bytes", lambda db: next(too_large, 0))
+    with SqliteHistory(str(path)).exclusive() as stored:
+        stored.trim(RetentionPolicy(total_bytes=1 << 30, days=2))
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM posts WHERE text = 'old'").fetchone() == (0,)
 
 
 def test_a_step_takes_no_longer_because_posts_are_long(

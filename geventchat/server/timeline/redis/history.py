@@ -139,9 +139,11 @@ class _Claimed(_Reading, Writable):
             )
         retention = Retention(lambda: self._engine, lambda: (self._life.node, self._life.number))
         retention.policy = policy_of(keep)
-        # A step that deletes nothing has examined only some of the rooms.
-        while retention.step() or retention.rounds < 2:
-            pass
+        last = 0
+        # A step examines only some of the rooms: it ends when a whole round deletes nothing.
+        while retention.rounds < last + 2:
+            if retention.step():
+                last = retention.rounds
         return retention.trimmed
 
     def renew(self) -> None:

@@ -82,7 +82,8 @@ class Retention:
                     return trim
                 del self._written[room.id]
         self._written.clear()
-        walked = [self._room(db, room) for room in self._walk(db)]
+        # Where the last step came to the last room the walk begins anew, so that it finds some.
+        walked = [self._room(db, room) for room in self._walk(db) or self._walk(db)]
         if policy.total_bytes is not None and _used_bytes(db) - room_bytes > policy.total_bytes:
             largest = max([*self._open.values(), *walked], key=_kept, default=None)
             if largest is not None and _kept(largest):
