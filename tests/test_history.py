@@ -87,6 +87,22 @@ def test_a_move_takes_the_epoch_along(path: Path, tmp_path: Path) -> None:
     record.close()
 
 
+def test_an_import_into_a_database_that_has_only_accounts_is_refused(
+    path: Path, tmp_path: Path
+) -> None:
+    """It would have the accounts of both, and two of them one nick."""
+    record = Record(in_file(tmp_path / "new.db"))
+    record.timeline.start()
+    record.timeline.keep([("account", "1", b"kept")])
+    record.close()
+    done = imported(tmp_path, history("export", path).stdout)
+    assert done.returncode == 2
+    assert "the database is not empty" in done.stderr
+    record = Record(in_file(tmp_path / "new.db"))
+    assert record.timeline.records("account") == [("1", b"kept")]
+    record.close()
+
+
 def test_an_export_leaves_the_epoch_where_it_is(path: Path) -> None:
     before = epoch(path)
     assert before not in history("export", path).stdout

@@ -17,6 +17,7 @@ from geventchat.server.timeline.sqlite.schema import COLUMNS, SAID_ONCE, UPDATE_
 _INSERT: Final = (
     f"INSERT INTO posts ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(', ')))})"
 )
+_TAKEN: Final = "SELECT EXISTS (SELECT 1 FROM rooms) OR EXISTS (SELECT 1 FROM records)"
 _SAID_TWICE: Final = (
     "SELECT posts.key, rooms.name, max(position) FROM posts JOIN rooms ON rooms.id = room"
     " WHERE posts.key IS NOT NULL GROUP BY client, posts.key, room HAVING count(*) > 1 LIMIT 1"
@@ -28,8 +29,8 @@ def import_lines(db: sqlite3.Connection, lines: Iterable[bytes]) -> EndLine:
 
     All or nothing. Raises ImportFailed, or Incomplete if the end is missing.
     """
-    (taken,) = db.execute("SELECT count(*) FROM rooms").fetchone()
-    if taken:
+    (taken,) = db.execute(_TAKEN).fetchone()
+    if taken:  # two sets of accounts would have some nicks twice
         raise ImportFailed("the database is not empty")
     db.execute("BEGIN IMMEDIATE")
     try:
