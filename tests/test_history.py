@@ -1,16 +1,20 @@
 """`geventchat history` as its users meet it."""
 
 import json
+import signal
 import sqlite3
 import stat
 import subprocess
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from geventchat.client import Connection
 from geventchat.server.timeline.sqlite.schema import room_bytes
 from tests.command import COMMAND, first_line, refusal, run, serving
+from tests.process import served
 from tests.server.record import Record, edit, in_file, redact, say, set_topic
 
 
@@ -85,6 +89,38 @@ def test_a_move_takes_the_epoch_along(path: Path, tmp_path: Path) -> None:
     record = Record(in_file(tmp_path / "new.db"))
     assert record.timeline.epoch == before  # the rollback guard finds nothing wrong
     record.close()
+
+
+def test_search_finds_what_is_there_after_a_move_to_the_former_place(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    with served(tmp_path) as server:
+        with Connection(*server.address, rooms=["zoo", "tea"]) as chat:
+            for room, text in ("zoo", "one"), ("tea", "two"), ("tea", "three"):
+                chat.say(room, text)
+            until_finds(chat, "one", {("zoo", "one")})
+            until_finds(chat, "three", {("tea", "three")})
+        server.signal(signal.SIGTERM)
+        server.wait(20)
+    exported = tmp_path / "lines"
+    exported.write_text(history("move", path).stdout, "utf-8")
+    path.unlink()
+    assert "Clients go on" in history("import", path, str(exported)).stdout
+    with (
+        served(tmp_path) as server,
+        Connection(*server.address, rooms=["zoo", "tea"]) as chat,
+    ):
+        chat.say("zoo", "four")
+        until_finds(chat, "four", {("zoo", "four")})
+        until_finds(chat, "two", {("tea", "two")})
+
+
+def until_finds(chat: Connection, text: str, posts: set[tuple[str, str]]) -> None:
+    """Wait until a search finds something, and check what."""
+    end = time.monotonic() + 20
+    while not (found := chat.search(text).posts):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert {(post.room, post.text) for post in found} == posts
 
 
 def test_an_import_into_a_database_that_has_only_accounts_is_refused(

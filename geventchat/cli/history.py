@@ -100,6 +100,7 @@ def import_(timeline: str, file: Any) -> int:
     Unless `history move` wrote that it gets a new epoch: clients that reconnect are told that posts
     may be missing. If the export is not complete nothing is imported, and the exit code is 1.
     """
+    from geventchat.server.search.registry import KINDS
     from geventchat.server.timeline.lines import ImportFailed, Incomplete
 
     def lines() -> Iterator[bytes]:
@@ -121,6 +122,10 @@ def import_(timeline: str, file: Any) -> int:
         return 1
     except ImportFailed as error:
         raise BadOption("import", name, str(error)) from None
+    scheme, path = scheme_and_path(timeline)
+    if scheme in KINDS:
+        # One of a former database here may be of the same epoch, in which rooms had other numbers.
+        KINDS[scheme].discard(path)
     goes_on = " Clients go on where they were." if end.epoch else ""
     click.echo(f"{end.posts:,} posts imported.{goes_on}")
     return 0
