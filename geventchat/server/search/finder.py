@@ -5,7 +5,7 @@ import time
 from contextlib import closing
 from typing import Any, Final
 
-from geventchat.server.search.index import ID_BITS, author_word, room_word
+from geventchat.server.search.index import ID_BITS, author_word, read, room_word
 from geventchat.server.timeline.sqlite.schema import connect
 
 _FOUND: Final = (
@@ -34,7 +34,7 @@ class Finder:
         """Return the name of the room, position, time and change of what was found.
 
         And whether that is all, which it is not if it took too long. `match`: of a `Query`. Raises
-        sqlite3.Error.
+        sqlite3.Error, and Unreadable.
         """
         names = self._numbers(rooms)
         if not names:
@@ -71,6 +71,6 @@ class Finder:
         found: dict[int, Any] = {}
         for name in rooms:
             query = "SELECT id FROM rooms WHERE name = ?"
-            if (row := self._posts.execute(query, (name,)).fetchone()) is not None:
-                found[row[0]] = name
+            for (number,) in read(self._posts, query, (name,)):
+                found[number] = name
         return found

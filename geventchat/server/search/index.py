@@ -48,6 +48,10 @@ _CHANGED: Final = (
 _POSITION, _CHANGE = map(COLUMNS.split(", ").index, ("position", "change"))
 
 
+class Unreadable(OSError):
+    """The database cannot be read, which says nothing about the index."""
+
+
 class Index:
     """The file, and a connection to the database. Used by one thread."""
 
@@ -77,7 +81,7 @@ class Index:
     def step(self, rooms: list[str]) -> bool:
         """Index some of what is new in these rooms, and of the walk; return whether there is more.
 
-        Raises sqlite3.Error.
+        Raises sqlite3.Error, and Unreadable.
         """
         self._due.update(dict.fromkeys(rooms))
         self._db.execute("BEGIN")
@@ -139,10 +143,9 @@ class Index:
         fresh: list[tuple[int, Post]] = []
         indexed: set[int] = set()  # once in a step: `fresh` would be added after a later change
         for name in list(self._due)[:_ROOMS]:
-            row = self._posts.execute("SELECT id FROM rooms WHERE name = ?", (name,)).fetchone()
-            if row is not None:
-                indexed.add(row[0])
-                left -= self._index_room(row[0], left, fresh)
+            for (number,) in read(self._posts, "SELECT id FROM rooms WHERE name = ?", (name,)):
+                indexed.add(number)
+                left -= self._index_room(number, left, fresh)
             if left <= 0:
                 break
             del self._due[name]
@@ -158,7 +161,7 @@ class Index:
         Except those that are `indexed` in this step.
         """
         query = "SELECT id FROM rooms WHERE id > ? ORDER BY id LIMIT ?"
-        rows = self._posts.execute(query, (self._walked, _ROOMS)).fetchall()
+        rows = read(self._posts, query, (self._walked, _ROOMS))
         self.walking = bool(rows)
         for (number,) in rows:
             if number not in indexed:
@@ -176,7 +179,7 @@ class Index:
         position, change = self._db.execute(
             "SELECT position, change FROM cursors WHERE room = ?", (number,)
         ).fetchone() or (0, 0)
-        changed = self._posts.execute(_CHANGED, (number, change, position, limit)).fetchall()
+        changed = read(self._posts, _CHANGED, (number, change, position, limit))
         for row in changed:
             self._remove(number, row[_POSITION])
             change = row[_CHANGE]
@@ -184,7 +187,7 @@ class Index:
                 self._add(number, post)
         posts: list[tuple[Any, ...]] = []
         if len(changed) < limit:
-            posts = self._posts.execute(_POSTS, (number, position, limit - len(changed))).fetchall()
+            posts = read(self._posts, _POSTS, (number, position, limit - len(changed)))
             fresh += [(number, post) for post in _readable(posts)]
         if posts or changed:
             # A post that is read now carries its latest change; so do those below it.
@@ -199,9 +202,8 @@ class Index:
         """Forget posts that the history no longer has."""
         if limit <= 0:
             return 0
-        (oldest,) = self._posts.execute(
-            "SELECT min(position) FROM posts WHERE room = ?", (number,)
-        ).fetchone()
+        query = "SELECT min(position) FROM posts WHERE room = ?"
+        ((oldest,),) = read(self._posts, query, (number,))
         query = "SELECT position FROM places WHERE room = ? AND position < ? LIMIT ?"
         gone = self._db.execute(query, (number, oldest or 1 << 62, limit)).fetchall()
         for (position,) in gone:
@@ -282,6 +284,20 @@ def _readable(rows: list[tuple[Any, ...]]) -> Iterator[Post]:
     for row in rows:
         if is_intact(*row) and not (post := post_of("", row)).redacted:
             yield post
+
+
+def read(posts: sqlite3.Connection, query: str, values: tuple[object, ...]) -> list[Any]:
+    """Return what a query of the database finds. Raises Unreadable."""
+    try:
+        return posts.execute(query, values).fetchall()
+    except sqlite3.Error as error:
+        raise Unreadable(str(error)) from None
+
+
+def is_damaged(error: Exception) -> bool:
+    """Return whether an error says that the index is damaged, so that it has to be made again."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def discard(path: str) -> None:

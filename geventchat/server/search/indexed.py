@@ -53,6 +53,8 @@ class IndexedSearch(Search):
         self._is_open = False
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._failed = ""
+        self._damaged = False
+        """Whether a search has found the index damaged, so that a new one has to be begun."""
 
     def note(self, batch: Batch) -> None:
         for entry, _ in batch.entries:
@@ -109,6 +111,9 @@ class IndexedSearch(Search):
         found = msgspec.json.decode(answer, type=Found)
         if found.failed:
             _log.error("a search failed: %s", found.failed)
+            if found.damaged:
+                self._damaged = True
+                self._some.set()
             raise Refused("storage", _NOT_AVAILABLE)
         return Places(found.places, True) if found.complete else Places.cut(found.places)
 
@@ -134,7 +139,8 @@ class IndexedSearch(Search):
     def _step(self, walk: bool) -> Stepped:
         rooms, self._new = list(self._new), {}
         self._some.clear()
-        step = msgspec.json.encode(Step(rooms, walk))
+        step = msgspec.json.encode(Step(rooms, walk, self._damaged))
+        self._damaged = False
         try:
             return msgspec.json.decode(self._indexing.ask(step, _STEP_SECONDS), type=Stepped)
         except OSError as error:  # the next one looks at all rooms, also at these

@@ -12,6 +12,7 @@ import select
 import sqlite3
 import sys
 import time
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -19,7 +20,7 @@ from msgspec import Struct
 
 from geventchat.server.search import Place
 from geventchat.server.search.finder import Finder
-from geventchat.server.search.index import Index
+from geventchat.server.search.index import Index, discard, is_damaged
 
 _NICENESS: Final = {"index": 19, "find": 10}
 """Messages are served first. Somebody waits for what is found, so that is not last."""
@@ -34,6 +35,8 @@ class Step(Struct):
     """In which something is new."""
     walk: bool
     """Whether to look at all rooms, for what was trimmed or missed."""
+    anew: bool = False
+    """Whether to begin a new index, since a search found this one damaged."""
 
 
 class Stepped(Struct):
@@ -64,10 +67,15 @@ class Found(Struct):
     places: list[Place] = []
     complete: bool = False
     failed: str = ""
+    damaged: bool = False
+    """Whether it failed because the index is damaged."""
 
 
 class _Indexing:
-    """Writes; after a failure it opens its files again and looks at all rooms."""
+    """Writes; after a failure it opens its files again and looks at all rooms.
+
+    An index that is damaged it makes again: nothing else would, as long as the server runs.
+    """
 
     def __init__(self, database: str, path: str, epoch: str) -> None:
         self._files = database, path, epoch
@@ -77,6 +85,8 @@ class _Indexing:
         step = msgspec.json.decode(line, type=Step)
         began = time.monotonic()
         try:
+            if step.anew:
+                self._discard()
             if self._index is None:
                 self._index = Index(*self._files, _rest)
             if step.walk:
@@ -84,8 +94,15 @@ class _Indexing:
             more = self._index.step(step.rooms)
         except (sqlite3.Error, OSError) as error:
             self.close()
+            if is_damaged(error):
+                with suppress(OSError):  # then it is damaged at the next step, too
+                    self._discard()
             return Stepped(failed=str(error))
         return Stepped(more, self._index.pending, time.monotonic() - began)
+
+    def _discard(self) -> None:
+        self.close()
+        discard(self._files[1])
 
     def close(self) -> None:
         index, self._index = self._index, None
@@ -115,7 +132,7 @@ class _Searching:
             )
         except (sqlite3.Error, OSError) as error:
             self.close()
-            return Found(failed=str(error))
+            return Found(failed=str(error), damaged=is_damaged(error))
         return Found([Place(*each) for each in found], complete)
 
     def close(self) -> None:
