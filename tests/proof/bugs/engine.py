@@ -132,7 +132,7 @@ def leave_remains_in_memory() -> None:
 
 def leave_remains_in_the_file() -> None:
     """Do not have the append-only file rewritten after redactions."""
-    Cleaning._rewrite = lambda self, now, last: None  # type: ignore[method-assign]
+    Cleaning._rewrite = lambda self, now: None  # type: ignore[method-assign]
 
 
 CAUGHT_BY: Final[dict[Callable[[], None], tuple[str, ...]]] = {

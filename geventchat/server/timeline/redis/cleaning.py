@@ -21,6 +21,8 @@ REWRITE_MS: Final = 600_000
 """Pause between two requests to rewrite the file."""
 
 _CLEAN: Final = Script("clean")
+_NEVER: Final = "aof_last_rewrite_time_sec:-1"
+"""What an engine says that has not rewritten its file since it was started."""
 _NODE_ENTRIES: Final = 100
 """Most entries of a node, unless the engine is configured otherwise."""
 
@@ -33,8 +35,10 @@ class Cleaning:
     def __init__(self, engine: Callable[[], Engine], identity: Identity) -> None:
         self._engine = engine
         self._identity = identity
-        self._refused = ""
-        """Why the engine did not rewrite its file."""
+        self._asked_at = 0
+        """When the engine was asked to rewrite its file, until it has; 0: it was not."""
+        self._complained = ""
+        """What was logged of a file that was not rewritten."""
 
     def step(self) -> bool:
         """Clean up after one redaction; return whether there are more. Waits.
@@ -44,22 +48,43 @@ class Cleaning:
         left, now, first, last, asked = self._engine().run(
             _CLEAN, (), *self._identity(), _NODE_ENTRIES
         )
-        if first and now - first > FEED_MS and now - asked > REWRITE_MS:
-            self._rewrite(now, last)
+        if self._asked_at:
+            self._note_rewritten(last)
+        elif first and now - first > FEED_MS and now - asked > REWRITE_MS:
+            self._rewrite(now)
         return bool(left)
 
-    def _rewrite(self, now: int, last: int) -> None:
+    def _rewrite(self, now: int) -> None:
+        """Ask the engine to rewrite its file."""
         try:
             self._engine().call("BGREWRITEAOF")
         except Rejected as error:
-            if error.text != self._refused:
-                text = "%s does not rewrite its file, which has redacted messages: %s"
-                _log.warning(text, self._engine().where, error.text)
-            self._refused = error.text
+            self._complain(f"does not rewrite its file, which has redacted messages: {error.text}")
             return
-        self._refused = ""
         self._engine().call("HSET", keys.ERASE, "asked", now)
-        if now - last > FEED_MS:
+        self._asked_at = now
+
+    def _note_rewritten(self, last: int) -> None:
+        """Note what is still in the file when the engine has rewritten it.
+
+        It may fail long after it was asked, and forgets that it was when it is started again: then
+        all that was in the file still is, and it is asked again after the pause.
+        """
+        told = self._engine().call("INFO", "persistence").decode("utf-8", "replace").split()
+        if "aof_rewrite_in_progress:1" in told or "aof_rewrite_scheduled:1" in told:
+            return
+        asked_at, self._asked_at = self._asked_at, 0
+        if "aof_last_bgrewrite_status:ok" not in told or _NEVER in told:
+            self._complain("has not rewritten its file, which has redacted messages; see its log")
+            return
+        self._complained = ""
+        if asked_at - last > FEED_MS:
             self._engine().call("HDEL", keys.ERASE, "first")
-        else:  # that one may be in the feed
+        else:  # that one may have been in the feed
             self._engine().call("HSET", keys.ERASE, "first", last)
+
+    def _complain(self, what: str) -> None:
+        """Log once that the file has not been rewritten."""
+        if what != self._complained:
+            _log.warning("%s %s", self._engine().where, what)
+        self._complained = what

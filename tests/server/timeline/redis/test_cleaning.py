@@ -1,8 +1,11 @@
 """A redacted text leaves the memory and the files of real engines."""
 
+import os
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from signal import SIGKILL
 
 import pytest
 
@@ -152,20 +155,22 @@ def rewrites(connection: Engine) -> int:
     return 0
 
 
+def clean_later(cleaning: Cleaning, connection: Engine, seconds: int) -> None:
+    """Clean, and let all that the engine has noted lie further back."""
+    clean(cleaning)
+    for field in ("first", "last", "asked"):
+        if connection.call("HEXISTS", "{gc}:erase", field):
+            connection.call("HINCRBY", "{gc}:erase", field, -1000 * seconds)
+    cleaning.step()
+
+
 def test_the_file_is_rewritten_when_the_feed_has_passed_and_not_often(
     own_engine: RunningEngine,
     connection: Engine,
     filled: Filled,
     cleaning: Cleaning,
 ) -> None:
-    def later(seconds: int) -> None:
-        """Clean, and let all that the engine has noted lie further back."""
-        clean(cleaning)
-        for field in ("first", "last", "asked"):
-            if connection.call("HEXISTS", "{gc}:erase", field):
-                connection.call("HINCRBY", "{gc}:erase", field, -1000 * seconds)
-        cleaning.step()
-
+    later = partial(clean_later, cleaning, connection)
     filled.say("tea", SECRET, "b")
     filled.change("tea", 1, None)
     later(170)
@@ -188,6 +193,31 @@ def test_the_file_is_rewritten_when_the_feed_has_passed_and_not_often(
     later(10_000)
     assert rewrites(connection) == 3
     assert module.REWRITE_MS > module.FEED_MS
+
+
+@pytest.mark.parametrize("end", ["the child is killed", "the engine is started again"])
+def test_the_file_is_rewritten_again_if_that_has_failed(
+    own_engine: RunningEngine, connection: Engine, filled: Filled, cleaning: Cleaning, end: str
+) -> None:
+    """The engine says yes before it begins, and does not try again by itself."""
+    later = partial(clean_later, cleaning, connection)
+    filled.say("tea", SECRET, "b")
+    filled.change("tea", 1, None)
+    connection.call("CONFIG", "SET", "rdb-key-save-delay", 1_000_000)
+    later(200)
+    children = Path(f"/proc/{own_engine.pid}/task/{own_engine.pid}/children").read_text()
+    if end == "the engine is started again":
+        own_engine.kill()
+    os.kill(int(children), SIGKILL)  # which else keeps the connections open
+    if end == "the engine is started again":
+        own_engine.start()
+    connection.call("CONFIG", "SET", "rdb-key-save-delay", 0)
+    rewritten(connection)
+    assert found_in(own_engine.folder)
+    later(700)  # learns that it has failed
+    later(0)
+    rewritten(connection)
+    assert not found_in(own_engine.folder)
 
 
 def test_nothing_that_a_turn_stored_has_a_redacted_text_when_the_feed_has_passed(
