@@ -295,7 +295,7 @@ class Live:
         """Take what another node has published. Waits for up to 2 s, for the feed."""
         try:
             published = _published.decode(data)
-        except msgspec.ValidationError:  # of a later version
+        except ValueError:  # of a later version, or of no geventchat at all
             _log.warning("what another node said cannot be read")
             return
         node = published.node

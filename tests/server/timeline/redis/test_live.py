@@ -61,6 +61,18 @@ def test_what_is_told_is_heard_in_its_order_by_those_that_it_is_for(engine: Runn
         assert ann.messages == []
 
 
+@pytest.mark.parametrize("said", [b"", b"hello", b"\x95", b"\x95\xa1\xff\x01\xc2\x90\x92\x01\x02"])
+def test_what_another_program_says_on_the_channel_ends_no_node(
+    engine: RunningEngine, said: bytes
+) -> None:
+    with talkers_on(engine.url, 2) as (ann, bob):
+        hears(bob, ann, {})
+        engine.call("PUBLISH", bob.live._channel, said)
+        ann.came("tea", "1", "Ann")
+        hears(bob, ann, {"tea": {"1": "Ann"}})
+        assert not any(each.dead for each in bob.timeline.greenlets)
+
+
 def test_a_room_of_too_many_is_a_number_until_they_are_named_again(engine: RunningEngine) -> None:
     with talkers_on(engine.url, 2) as (ann, bob):
         for number in range(3):
