@@ -15,6 +15,7 @@ from geventchat.server.timeline.redis import RedisTimeline
 from geventchat.server.timeline.redis.cleaning import Cleaning
 from geventchat.server.timeline.redis.keeping import Keeping
 from geventchat.server.timeline.redis.life import Life
+from geventchat.server.timeline.redis.storing import Storing
 from geventchat.server.timeline.redis.writer import Writer
 from geventchat.server.timeline.sqlite import schema
 from geventchat.server.timeline.sqlite.rollback_guard import RollbackGuard
@@ -46,7 +47,7 @@ SQLITE: Final[_Moments] = _COMMON | {
 }
 ENGINE: Final[_Moments] = _COMMON | {
     "after it is registered": (Life, "register", True),
-    "before a turn is sent": (RedisTimeline, "_store", False),
+    "before a turn is sent": (Storing, "_store", False),
     "after a script is answered": (Writer, "run", True),
     "before an entry of the feed is heard": (RedisTimeline, "_hear", False),
     "after an entry of the feed is heard": (RedisTimeline, "_hear", True),
