@@ -5,6 +5,7 @@ the number of the part, which each change raises by one.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -61,19 +62,27 @@ class OwnPart:
 
 
 def read_part(fields: Sequence[Any]) -> tuple[int, list[Part]]:
-    """Return the number of a part, and all of it."""
+    """Return the number of a part, and all of it that can be read.
+
+    What cannot is of a later version, or of another program, and hides nobody else.
+    """
     number, changes = 0, list[Part]()
     for field, value in zip(fields[::2], fields[1::2], strict=True):
-        if not field:
-            number = int(value)
-            continue
-        room, _, somebody = field.decode().partition("\0")
-        if somebody:
-            nick, account = _person.decode(value)
-            changes.append(Came(room, Person(somebody, nick, account)))
-        else:
-            changes.append(Counted(room, msgspec.msgpack.decode(value)))
+        with suppress(ValueError):
+            if field:
+                changes.append(_change_of(field, value))
+            else:
+                number = int(value)
     return number, changes
+
+
+def _change_of(field: bytes, value: bytes) -> Part:
+    """Return what a field says. Raises ValueError."""
+    room, _, somebody = field.decode().partition("\0")
+    if not somebody:
+        return Counted(room, msgspec.msgpack.decode(value, type=int))
+    nick, account = _person.decode(value)
+    return Came(room, Person(somebody, nick, account))
 
 
 def _field(room: str, number: str = "") -> bytes:

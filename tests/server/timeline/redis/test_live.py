@@ -73,6 +73,25 @@ def test_what_another_program_says_on_the_channel_ends_no_node(
         assert not any(each.dead for each in bob.timeline.greenlets)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [(b"tea\0002", b"\xc1"), (b"tea\0002", b"\x01"), (b"tea\0", b"\xa1x"), (b"\xff\0002", b"x")],
+)
+def test_what_another_program_writes_into_a_part_ends_no_node_and_hides_nobody(
+    engine: RunningEngine, field: bytes, value: bytes
+) -> None:
+    with talkers_on(engine.url, 2) as (ann, bob):
+        ann.came("tea", "1", "Ann")
+        hears(bob, ann, {"tea": {"1": "Ann"}})
+        engine.call("HSET", f"{{gc}}:part:{ann.name}", field, value)
+        wholes = bob.wholes
+        bob.live._subscription.reconnect()
+        until(lambda: bob.wholes > wholes)
+        assert bob.parts[ann.name] == {"tea": {"1": "Ann"}}
+        ann.came("tea", "3", "Eve")
+        hears(bob, ann, {"tea": {"1": "Ann", "3": "Eve"}})
+
+
 def test_a_room_of_too_many_is_a_number_until_they_are_named_again(engine: RunningEngine) -> None:
     with talkers_on(engine.url, 2) as (ann, bob):
         for number in range(3):
