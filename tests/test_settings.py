@@ -217,6 +217,17 @@ def test_sighup_reloads_the_settings_or_keeps_them(tmp_path: Path) -> None:
         assert not taken(b"x" * 5_000)
 
 
+def test_a_server_that_is_still_starting_is_not_ended_by_sighup() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as engine,
+        serving("--timeline", f"redis://127.0.0.1:{engine.getsockname()[1]}") as process,
+    ):
+        asked, _ = engine.accept()  # and not answered: it waits
+        process.send_signal(signal.SIGHUP)
+        asked.close()
+        assert process.wait(30) == 75
+
+
 def test_a_world_readable_secret_is_warned_of_at_the_start_and_on_reload(
     tmp_path: Path,
 ) -> None:

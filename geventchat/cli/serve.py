@@ -89,8 +89,7 @@ def _serve(found: Resolved, reread: Callable[[], Resolved], worker: "Passed | No
             gevent.signal_handler(
                 number, _on_stop_signal, server, console, number, of_worker=tether is not None
             )
-        server.start()
-        _freeze()
+        reloading = BoundedSemaphore(1)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
             gevent.signal_handler(
                 signal.SIGHUP,
@@ -98,9 +97,12 @@ def _serve(found: Resolved, reread: Callable[[], Resolved], worker: "Passed | No
                 server,
                 console,
                 reread,
-                BoundedSemaphore(1),
+                reloading,
                 had_terminal=has_terminal(),
             )
+        with reloading:  # a reload waits until there is something to reload
+            server.start()
+        _freeze()
         try:
             if tether is None:
                 for line in first_lines(config, server, _kept(config), server.operator_file):
