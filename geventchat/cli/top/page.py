@@ -19,7 +19,8 @@ from geventchat.protocol.visible import visible
 
 _SECONDS: Final = 3.0
 """How long the replies may take."""
-_PAGE_BYTES: Final = 1 << 20
+_PAGE_BYTES: Final = 2 << 20
+"""The figures of one worker are 5 KB, and there may be 256."""
 _JOINED: Final[dict[str, Callable[[Iterable[int]], int]]] = {
     "geventchat_accounts": max,
     "geventchat_loop_lag_seconds": max,
