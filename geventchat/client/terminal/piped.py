@@ -19,9 +19,9 @@ from geventchat.client.keys import new_key
 from geventchat.client.plain import PlainConnection
 from geventchat.client.socket_link import Ended
 from geventchat.client.terminal.errors import Failed, complain
-from geventchat.client.terminal.formatting import local_time
+from geventchat.client.terminal.formatting import left, local_time
 from geventchat.client.terminal.sender import Sender
-from geventchat.protocol.events import Direct, Edited, Error, Joined, Post, Redacted
+from geventchat.protocol.events import Direct, Edited, Error, Joined, Left, Post, Redacted
 from geventchat.protocol.frames import MAX_FRAME_BYTES
 from geventchat.protocol.names import LOBBY
 from geventchat.protocol.visible import visible
@@ -83,6 +83,8 @@ def rich(chat: Connection, room: str, *, listen: bool, history: bool) -> int:
                     _note(event)
                     if isinstance(event, Gap):
                         replayed[event.room] = 0
+                elif isinstance(event, Left):
+                    complain(left(titles.get(event.room, event.room), event.reason))
                 elif isinstance(event, Direct):
                     yield line(event)
                 elif isinstance(event, Post) and event.position > replayed.get(event.room, 0):

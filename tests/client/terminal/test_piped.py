@@ -14,7 +14,7 @@ from msgspec import structs
 
 from geventchat.client import Connection, Joined, Person, Post, Redacted
 from geventchat.client.terminal.piped import line
-from geventchat.protocol.events import Bye, Pong
+from geventchat.protocol.events import Bye, Left, Pong
 from tests.client.conftest import GEVENTCHAT
 from tests.client.peer import Listener
 
@@ -240,6 +240,16 @@ def test_posts_missed_while_disconnected_are_printed(listener: Listener) -> None
         peer.welcome()
         peer.tell(joined(1, False), post(1, "after a gap"))
         assert read_line(process).endswith("after a gap\n")
+
+
+def test_a_listener_is_told_that_it_is_no_longer_in_a_room(listener: Listener) -> None:
+    with connecting(listener.port, "--listen") as process:
+        peer = listener.accept()
+        peer.welcome()
+        peer.tell(joined(0), Pong(id=peer.request()["id"]))
+        peer.tell(Left(room="lobby", reason="ended"))
+        assert process.stderr
+        assert process.stderr.readline() == b"geventchat: an operator has ended lobby\n"
 
 
 def test_plain_speaks_the_original_protocol_and_nothing_else(listener: Listener) -> None:
