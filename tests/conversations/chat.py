@@ -36,14 +36,14 @@ class Chat:
         """Run the server's timers as if that many seconds had passed."""
         nodes.level()
         for each in nodes.beside(self.server):
+            _wait_delivered(each)  # or a tick that is still under way would take its place
             each._hub.tick(time.monotonic() + seconds)
+        self.wait_delivered()
 
     def wait_delivered(self) -> None:
         """Wait until the server has put everything on its way: much takes several rounds."""
-        with gevent.Timeout(20):
-            for each in nodes.beside(self.server):
-                while not each._hub.delivery.idle:
-                    gevent.sleep(0)
+        for each in nodes.beside(self.server):
+            _wait_delivered(each)
 
     def plain(self) -> Plain:
         """Connect a plain client; return it once it is a member of the lobby."""
@@ -141,3 +141,9 @@ def drop(peer: Plain) -> None:
     """Close a client with a TCP reset."""
     peer.socket.setsockopt(native.SOL_SOCKET, native.SO_LINGER, _NO_LINGER)
     peer.socket.close()
+
+
+def _wait_delivered(server: Server) -> None:
+    with gevent.Timeout(20):
+        while not server._hub.delivery.idle:
+            gevent.sleep(0)
