@@ -136,6 +136,8 @@ class Clients(Memberships):
         if participant.login is not None:
             self.people.logins.note_used(participant.login)
         self.closes[reason.code] += 1
+        if not reason.reconnect:
+            self.finish_resume(participant)
         if self.owners.clients.get(participant.client) is participant:
             away = self._drop(participant)
             away.until = time.monotonic() + self.limits.nick_hold_seconds
@@ -181,10 +183,18 @@ class Clients(Memberships):
         return bool(participant.client) or any(member.announced for member in members)
 
     def _drop(self, participant: Participant) -> Away:
-        """Remove a rich client from its rooms without announcing it yet."""
-        self.finish_resume(participant)
-        rooms = []
-        for member in list(self.sessions[participant].values()):
+        """Remove a rich client from its rooms without announcing it yet.
+
+        It may come back to those as well that it had not rejoined when it was lost again.
+        """
+        if len(self.absent.get(participant, ())) > self.limits.rooms_per_client:
+            self.finish_resume(participant)  # or one that never rejoins any would have ever more
+        memberships = self.sessions[participant]
+        absent = self.absent.pop(participant, ())
+        rooms = [room for room in absent if room.name not in memberships]
+        if self._heard is not None:
+            self._heard.give_up_resume(participant)
+        for member in list(memberships.values()):
             if member.announced and not self.devices.announced_by_another(member):
                 member.announced = False
                 member.room.away.add(participant.nick)
@@ -241,11 +251,7 @@ class Clients(Memberships):
         away = former
         if not isinstance(away, Away):
             away.end(REPLACED)
-            absent = self.absent.pop(away, [])
-            if self._heard is not None:
-                self._heard.give_up_resume(away)
             away = self._drop(away)
-            away.rooms += absent
             self.devices.add(away)
         if away.account is None:
             self.owners.give_back(away.nick)

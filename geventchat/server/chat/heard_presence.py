@@ -87,7 +87,7 @@ class HeardPresence:
             self._hub.timeline.nodes.tell(resumed)
 
     def give_up_resume(self, participant: Participant) -> None:
-        """Note that a client that was rejoining its rooms does so on another node."""
+        """Note that a client that was rejoining its rooms is lost, or does so on another node."""
         self._resuming.discard(participant)
 
     def tick(self, now: float) -> None:

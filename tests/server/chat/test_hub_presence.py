@@ -6,6 +6,8 @@ from geventchat.protocol.errors import KICKED, LOST, QUIT, REPLACED, SLOW, Refus
 from geventchat.protocol.events import Presence
 from geventchat.server.chat import presence
 from geventchat.server.chat.away import Away
+from geventchat.server.session.session import Session
+from geventchat.server.wire import JSON
 from tests.server.hub_harness import Harness, forget, plain, rich, seen
 
 
@@ -121,6 +123,54 @@ def test_a_returning_client_leaves_the_rooms_it_does_not_rejoin(harness: Harness
     harness.hub.remove(bert, LOST)
     rich(harness, "", "attic", client="bert")
     assert seen(anna) == [Presence(room="cellar", nick="bert", event="leave")]
+
+
+def return_to(harness: Harness, lost: Session, *rooms: str) -> Session:
+    """Connect a lost client again, which has rejoined only some of its rooms until now."""
+    back = plain(harness)
+    harness.hub.authenticate(back, lost.client, JSON)
+    for room in rooms:
+        harness.hub.go_live(harness.hub.join(back, room))
+    return back
+
+
+def test_a_client_lost_while_it_returns_has_left_no_room_while_its_nick_is_held(
+    harness: Harness,
+) -> None:
+    anna = rich(harness, "anna", "attic", "cellar")
+    bert = rich(harness, "bert", "attic", "cellar")
+    forget(anna)
+    harness.hub.remove(bert, LOST)
+    for rooms in ((), ("attic",), ("cellar",)):
+        harness.hub.remove(return_to(harness, bert, *rooms), LOST)
+    assert seen(anna) == []
+    rich(harness, "", "attic", client="bert")
+    assert seen(anna) == [Presence(room="cellar", nick="bert", event="leave")]
+    assert [harness.hub.rooms[name].count for name in ("attic", "cellar")] == [2, 1]
+
+
+def test_a_client_that_says_bye_while_it_returns_has_left_all_rooms(harness: Harness) -> None:
+    anna = rich(harness, "anna", "attic", "cellar")
+    bert = rich(harness, "bert", "attic", "cellar")
+    forget(anna)
+    harness.hub.remove(bert, LOST)
+    harness.hub.remove(return_to(harness, bert, "attic"), QUIT)
+    left = [Presence(room=room, nick="bert", event="leave") for room in ("cellar", "attic")]
+    assert sorted(seen(anna), key=str) == sorted(left, key=str)
+
+
+def test_a_client_that_never_rejoins_its_rooms_is_awaited_in_few(harness: Harness) -> None:
+    limit = harness.limits.rooms_per_client
+    keeper = rich(harness, "anna")
+    lost = rich(harness, "bert")
+    harness.hub.remove(lost, LOST)
+    for turn in range(4):
+        rooms = [f"room-{turn}-{number}" for number in range(limit)]
+        harness.hub.remove(return_to(harness, lost, *rooms), LOST)
+    away = harness.hub.owners.clients[lost.client]
+    assert isinstance(away, Away)
+    assert len(away.rooms) <= 2 * limit
+    assert keeper.rooms["lobby"].room.count == 1
 
 
 def test_whoever_hears_of_a_rename_hears_of_the_leave_that_followed(harness: Harness) -> None:
