@@ -1,10 +1,13 @@
 """Requests about how far an account has read."""
 
+from functools import partial
 from typing import Final
 
 from geventchat.protocol import requests
 from geventchat.protocol.errors import Refused
+from geventchat.server.people.account import Membership
 from geventchat.server.session.session import Session, Table
+from geventchat.server.session.shield import shielded
 
 
 def _read(session: Session, request: requests.Read) -> None:
@@ -22,14 +25,20 @@ def _read(session: Session, request: requests.Read) -> None:
     begun = people.marks.begin(membership, room.position)
     moved = membership.read_to(request.position)
     if begun or moved:
-        people.save(membership)
+        shielded(partial(_save, session, membership, moved=moved))
     people.records.settle(membership)  # other connections may have moved it just now
     if not member.active:
         raise Refused("not_joined", f"You left {room.name}.", room=room.name)
-    rooms = session.hub.account_rooms
+    session.reply(session.hub.account_rooms.read(membership, member, request.id))
+
+
+def _save(session: Session, membership: Membership, *, moved: bool) -> None:
+    """Save a mark; if it moved, all other connections hear that, also if this one has ended."""
+    people, records = session.hub.people, session.hub.people.records
+    people.save(membership)
+    records.settle(membership)
     if moved:
-        rooms.tell_read(membership, session)
-    session.reply(rooms.read(membership, member, request.id))
+        session.hub.account_rooms.tell_read(membership, session)
 
 
 TABLE: Final[Table] = {requests.Read: _read}

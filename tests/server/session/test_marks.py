@@ -80,6 +80,16 @@ def told(session: Session) -> list[int]:
     return [event.position for event in seen(session) if isinstance(event, events.Read)]
 
 
+def test_a_mark_is_told_to_other_connections_if_the_one_that_moved_it_is_lost(ann: Ann) -> None:
+    ann.disk.clear()
+    reading = read(ann.laptop, 2)
+    reading.kill()  # as a session is interrupted that ends
+    assert told(ann.phone) == []
+    ann.disk.set()
+    let_run()
+    assert (ann.written, told(ann.phone)) == (2, [2])
+
+
 def test_a_mark_that_another_connection_moved_is_confirmed_when_it_is_on_disk(ann: Ann) -> None:
     ann.disk.clear()
     reading = [read(ann.laptop, 2), read(ann.phone, 2)]
