@@ -45,6 +45,7 @@ class AccountRooms:
                 self._hub.stays_away(each, device)
         for member in self._hub.devices.members(account, room):
             self._hub.leave(member)
+            member.participant.unfollow(room)  # it may be on its way in: it hears `left` once
             if member.participant is not exclude:
                 member.participant.answer(events.Left(room=room, reason=reason))
         for participant in self._hub.devices.connected(account):

@@ -16,7 +16,7 @@ from geventchat.server.session import handlers
 from geventchat.server.session.session import Session
 from geventchat.server.timeline import RecordChange
 from geventchat.server.wire import JSON
-from tests.server.hub_harness import Harness, account, connect, link_of, seen
+from tests.server.hub_harness import Harness, account, connect, link_of, plain, seen
 from tests.server.switches import let_run
 
 
@@ -341,6 +341,29 @@ def outcome(session: Session, request: requests.AnyRequest) -> Refused | None:
     except Refused as refusal:
         return refusal
     return None
+
+
+def test_a_room_left_while_hello_resumes_it_is_left_once(harness: Harness) -> None:
+    anna, other = account(harness, "anna", "lobby", "attic"), connect(harness, "bert", None, "attic")
+    laptop, phone = connect(harness, "laptop", anna), plain(harness)
+    harness.say(other, "stored, and on its way", "attic")
+    harness.timeline.store()
+    _, token, _ = harness.hub.people.logins.begin(anna, None)
+    hello = requests.Hello(
+        version=1,
+        client="the phone of anna",
+        rooms={"attic": requests.Cursor(harness.timeline.epoch, 1)},
+        account=requests.SignIn(session=token),
+    )
+    resuming = gevent.spawn(handlers.welcome, phone, hello)
+    let_run()
+    assert "attic" in phone.rooms
+    handlers.answer(laptop, requests.Leave(room="attic"))
+    harness.timeline.deliver_next()
+    resuming.get(timeout=20)
+    shown = [event for event in seen(phone) if isinstance(event, Left | events.Joined)]
+    assert shown[0] == Left(room="attic", reason="elsewhere")
+    assert [event.room for event in shown] == ["attic", "lobby"]
 
 
 def test_a_replay_stops_when_the_room_is_left_on_another_connection(harness: Harness) -> None:
