@@ -3,7 +3,7 @@
 Nothing here waits.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from geventchat.server.chat.away import Away
@@ -70,10 +70,16 @@ class Devices:
             for other in self.members(account, member.room.name)
         )
 
-    def awaited_elsewhere(self, device: Device, room: Room) -> bool:
-        """Return whether another lost client of the same person may come back to a room."""
+    def awaited_elsewhere(
+        self, device: Device, room: Room, absent: Mapping[Participant, Sequence[Room]]
+    ) -> bool:
+        """Return whether another lost client of the same person may come back to a room.
+
+        Or is coming back: `absent` are the rooms that returning clients have not rejoined yet.
+        """
         return any(
-            isinstance(other, Away) and other is not device and room in other.rooms
+            other is not device
+            and room in (other.rooms if isinstance(other, Away) else absent.get(other, ()))
             for other in self.of_same(device)
         )
 

@@ -211,7 +211,7 @@ class Memberships:
 
     def stays_away(self, room: Room, device: Device) -> None:
         """Announce that a client has left a room that it did not rejoin, if nobody knows yet."""
-        if not self.devices.awaited_elsewhere(device, room):
+        if not self.devices.awaited_elsewhere(device, room, self.absent):
             self._presence.stays_away(room, device)
             if self.elsewhere is not None and self.rooms.get(room.name) is room:
                 self.close_if_unused(room)

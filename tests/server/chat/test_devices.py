@@ -83,6 +83,23 @@ def test_the_hold_of_an_earlier_loss_does_not_end_that_of_a_later_one(harness: H
     assert (seen(other), harness.hub.rooms["lobby"].count) == ([coming("leave", anna)], 1)
 
 
+def test_the_hold_of_one_connection_does_not_end_the_return_of_another(harness: Harness) -> None:
+    other, anna = connect(harness, "bert"), account(harness, "anna")
+    laptop = connect(harness, "laptop", anna)
+    harness.hub.remove(laptop, LOST)
+    harness.hub.remove(connect(harness, "phone", anna), LOST)
+    seen(other)
+    back, (login, _, _) = plain(harness), harness.hub.people.logins.begin(anna, None)
+    harness.hub.authenticate(back, laptop.client, JSON, login)
+    expire(harness)  # that of the phone, before the laptop is in the room again
+    assert (seen(other), harness.hub.rooms["lobby"].count) == ([], 2)
+    member = harness.hub.join(back, "lobby")
+    harness.hub.finish_resume(back)
+    assert (seen(other), harness.hub.rooms["lobby"].count) == ([], 2)
+    harness.hub.leave(member)
+    assert (seen(other), harness.hub.rooms["lobby"].count) == ([coming("leave", anna)], 1)
+
+
 def test_who_returns_on_another_connection_was_never_gone(harness: Harness) -> None:
     other, anna = connect(harness, "bert"), account(harness, "anna")
     harness.hub.remove(connect(harness, "laptop", anna), LOST)
