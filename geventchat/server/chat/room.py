@@ -131,6 +131,8 @@ class Room:
         self.live.pop(member.participant, None)
         self.rich_members -= member.form.rich
         self.walk.remove()
+        if not self.members and self._turned is not None:
+            self._wake(self._turned)  # whoever was a member waits for a turn that may never come
 
     def go_live(self, member: Member) -> None:
         """Make a member live that has received exactly everything up to `position`."""
@@ -294,7 +296,10 @@ class Room:
         return turns[-1].position if turns else self.position
 
     def after_turn(self, seconds: float) -> bool:
-        """Wait until a turn has ended, for some seconds; return whether one has."""
+        """Wait until a turn has ended, or nobody is a member any more, for some seconds.
+
+        Returns whether that has happened.
+        """
         if self._turned is None:
             self._turned = Event()
         return self._turned.wait(seconds)

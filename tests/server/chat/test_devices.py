@@ -360,10 +360,12 @@ def outcome(session: Session, request: requests.AnyRequest) -> Refused | None:
     return None
 
 
-def test_a_room_left_while_hello_resumes_it_is_left_once(harness: Harness) -> None:
-    anna, other = account(harness, "anna", "lobby", "attic"), connect(harness, "bert", None, "attic")
-    laptop, phone = connect(harness, "laptop", anna), plain(harness)
-    harness.say(other, "stored, and on its way", "attic")
+def resume_where_a_post_is_on_its_way(
+    harness: Harness, anna: Account, author: Session
+) -> "tuple[Session, gevent.Greenlet[..., None]]":
+    """Have a connection resume the attic behind a post that is stored and not delivered yet."""
+    phone = plain(harness)
+    harness.say(author, "stored, and on its way", "attic")
     harness.timeline.store()
     _, token, _ = harness.hub.people.logins.begin(anna, None)
     hello = requests.Hello(
@@ -375,6 +377,27 @@ def test_a_room_left_while_hello_resumes_it_is_left_once(harness: Harness) -> No
     resuming = gevent.spawn(handlers.welcome, phone, hello)
     let_run()
     assert "attic" in phone.rooms
+    return phone, resuming
+
+
+def test_a_connection_does_not_wait_for_a_room_that_its_account_was_the_last_to_leave(
+    harness: Harness,
+) -> None:
+    anna = account(harness, "anna", "lobby", "attic")
+    laptop, other = connect(harness, "laptop", anna), connect(harness, "bert", None, "attic")
+    phone, resuming = resume_where_a_post_is_on_its_way(harness, anna, other)
+    harness.hub.remove(other, QUIT)
+    let_run()  # until it waits again: others heard of that in a turn
+    handlers.answer(laptop, requests.Leave(room="attic"))
+    let_run()
+    assert resuming.ready()
+    assert ("attic" in harness.hub.rooms, "lobby" in phone.rooms) == (False, True)
+
+
+def test_a_room_left_while_hello_resumes_it_is_left_once(harness: Harness) -> None:
+    anna = account(harness, "anna", "lobby", "attic")
+    laptop, other = connect(harness, "laptop", anna), connect(harness, "bert", None, "attic")
+    phone, resuming = resume_where_a_post_is_on_its_way(harness, anna, other)
     handlers.answer(laptop, requests.Leave(room="attic"))
     harness.timeline.deliver_next()
     resuming.get(timeout=20)
