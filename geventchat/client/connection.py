@@ -20,7 +20,7 @@ from geventchat.client.keys import new_key
 from geventchat.client.past_requests import PastRequests
 from geventchat.client.pending_replies import PendingReplies
 from geventchat.client.people_requests import PeopleRequests
-from geventchat.client.reader import Reader
+from geventchat.client.reader import Reader, notice_fork
 from geventchat.client.socket_link import Ended, ServerError
 from geventchat.client.tls import tls_context
 from geventchat.protocol import names, requests
@@ -161,6 +161,7 @@ class Connection(PastRequests, PeopleRequests):
         If positions are not consecutive, a connection that resumes reconnects from the last post
         in order, and yields Disconnected; another raises ServerError.
         """
+        notice_fork()
         while (event := self._inbox.get()) is not None:
             if self._reader.in_order(event):
                 return event
@@ -205,6 +206,7 @@ class Connection(PastRequests, PeopleRequests):
         Each that was refused is an Error among the events, with its key. Raises TimeoutError if
         the server acknowledges nothing for 30 s (they are still sent after reconnecting), Ended.
         """
+        notice_fork()
         with self._inbox.unbounded():
             self._reader.pending_says.wait_acknowledged(most_bytes)
 
@@ -304,6 +306,7 @@ class Connection(PastRequests, PeopleRequests):
         Received events can still be read; `pending` has the messages that were not stored.
         Closing again does nothing.
         """
+        notice_fork()
         self._reader.closing.set()
         with self._inbox.unbounded():
             with suppress(Ended, TimeoutError), gevent.Timeout(CLOSE_SECONDS, TimeoutError):

@@ -49,7 +49,7 @@ _processes: Final = {os.getpid()}
 _readers: "WeakSet[Reader]" = WeakSet()
 
 
-def _notice_fork() -> None:
+def notice_fork() -> None:
     """Make gevent work in a forked process, which must not read what its parent waits for."""
     if os.getpid() not in _processes:
         _processes.add(os.getpid())
@@ -83,7 +83,7 @@ class Reader:
 
         Raises OSError, NotGeventchat and Ended.
         """
-        _notice_fork()
+        notice_fork()
         self.cursors = Cursors(rooms)
         self.inbox = Inbox()
         self.replies = PendingReplies()
@@ -114,7 +114,7 @@ class Reader:
         Waits until the kernel accepts it, and up to 30 s for space for a say. Raises Ended,
         TooManyPending and Refused.
         """
-        _notice_fork()
+        notice_fork()
         if not isinstance(request, Say) or not self.resumes:
             self.link.send(frame)
             return
@@ -167,9 +167,9 @@ class Reader:
     def abandon(self) -> None:
         """End the stream without a word, in a process that inherited it. Never waits."""
         self.ended = Bye(code=LOST.code, text=_FORKED.text, reconnect=False)
-        self._connected.set()
         self.link.close(_FORKED)
         self._greenlet.kill(block=False)
+        self._finish(self.ended)  # the greenlet may not have begun
 
     def _read(self) -> None:
         try:
@@ -189,13 +189,19 @@ class Reader:
                 self.ended = self.link.ended or Bye(
                     code=LOST.code, text=LOST.text, reconnect=LOST.reconnect
                 )
-            self.inbox.put(None)
-            self.pending_says.ended = self.ended
-            self.pending_says.disconnected()
-            self.rejoining.clear()
-            self.replies.fail_all(self.ended)
-            self.say_replies.fail_all(self.ended)
-            self._connected.set()
+            self._finish(self.ended)
+
+    def _finish(self, ended: Bye) -> None:
+        """End the stream for all that wait, once."""
+        if self.pending_says.ended is not None:
+            return
+        self.inbox.put(None)
+        self.pending_says.ended = ended
+        self.pending_says.disconnected()
+        self.rejoining.clear()
+        self.replies.fail_all(ended)
+        self.say_replies.fail_all(ended)
+        self._connected.set()
 
     def _final_bye(self, bye: Bye) -> Bye | None:
         """Return how the stream ends with this connection; None: reconnect."""
