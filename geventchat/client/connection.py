@@ -179,8 +179,9 @@ class Connection(PastRequests, PeopleRequests):
     def say(self, room: str, text: str, *, key: str | None = None) -> int:
         """Send a message, wait until it is stored, and return its position.
 
-        Repeated with the same key, room and text it is stored once. After a TimeoutError it may
-        still be sent, after reconnecting. Raises TooManyPending if the queue is full.
+        Repeated with the same key (1 to 64 characters), room and text it is stored once. After a
+        TimeoutError it may still be sent, after reconnecting. Raises TooManyPending if the queue is
+        full.
         """
         key = key or new_key()
         asked = requests.Say(room=room, text=text, key=key)

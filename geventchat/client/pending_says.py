@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Final
 
 import gevent
+import msgspec
 from gevent.event import Event as Signal
 
 from geventchat.client.socket_link import Ended, SocketLink
@@ -16,6 +17,7 @@ from geventchat.protocol import requests
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import Bye
 from geventchat.protocol.requests import Say
+from geventchat.protocol.requests.base import Token
 
 MAX_MESSAGES: Final = 10_000
 """Pending messages at most."""
@@ -79,19 +81,22 @@ class PendingSays:
         """Send a message, or queue it for the next connection. Waits until the kernel accepts it.
 
         Raises TooManyPending if the queue is full, and Refused if its key is that of another
-        pending message.
+        pending message, or is none that the server could name in its answer.
         """
-        assert say.key is not None
-        if say.key in self._pending:
-            if (same := self._pending[say.key][0]) != say:
-                text = f"The key {say.key} belongs to another pending message."
+        try:
+            key = msgspec.convert(say.key, Token)
+        except msgspec.ValidationError as error:
+            raise Refused("bad_field", f"key: {error}.", room=say.room) from None
+        if key in self._pending:
+            if (same := self._pending[key][0]) != say:
+                text = f"The key {key} belongs to another pending message."
                 raise Refused("key_conflict", text, room=same.room)
         else:
             if self.full:
                 raise TooManyPending(
                     f"{len(self._pending):,} messages have no answer yet; wait for some."
                 )
-            self._pending[say.key] = say, len(frame)
+            self._pending[key] = say, len(frame)
             self._bytes += len(frame)
         if self._held is not None:
             self._held.append(say)

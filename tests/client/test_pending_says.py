@@ -177,3 +177,14 @@ def test_a_message_whose_sender_is_killed_while_it_waits_for_others_is_sent(
             while peer.request()["key"] != "late":
                 pass
         flooding.kill()
+
+
+@pytest.mark.parametrize("key", ["k" * 65, 7])
+def test_a_key_that_no_server_can_answer_is_refused_at_once(listener: Listener, key: str) -> None:
+    with resuming(listener) as (chat, peer):
+        with pytest.raises(Refused, match=r"key: Expected") as refused:
+            chat.say("lobby", "hi", key=key)
+        assert refused.value.code == "bad_field"
+        assert chat.pending == []
+        chat.send("lobby", "next", key="k" * 64)
+        assert peer.request()["text"] == "next"
