@@ -115,7 +115,7 @@ class Reader:
         TooManyPending and Refused.
         """
         notice_fork()
-        if not isinstance(request, Say) or not self.resumes:
+        if not isinstance(request, Say):
             self.link.send(frame)
             return
         if self.pending_says.full and request.key not in self.pending_says:
@@ -124,6 +124,8 @@ class Reader:
         if self.ended is not None:
             raise Ended(self.ended)
         self.pending_says.say(request, frame, self.link)
+        if not self.resumes and self.link.ended is not None:
+            raise Ended(self.link.ended)
 
     def wait_connected(self) -> None:
         """Wait while the connection is lost. Raises Ended if there is no next one."""

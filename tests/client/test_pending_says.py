@@ -5,7 +5,7 @@ import pytest
 
 from geventchat.client import Ended, Error, Refused, Sent, TooManyPending, pending_says
 from geventchat.protocol.events import Bye
-from tests.client.peer import Listener, joined, meanwhile, post, resuming, take
+from tests.client.peer import Listener, conversation, joined, meanwhile, post, resuming, take
 
 pytestmark = pytest.mark.usefixtures("at_once")
 
@@ -188,3 +188,29 @@ def test_a_key_that_no_server_can_answer_is_refused_at_once(listener: Listener, 
         assert chat.pending == []
         chat.send("lobby", "next", key="k" * 64)
         assert peer.request()["text"] == "next"
+
+
+def test_acknowledgements_are_waited_for_without_resuming_too() -> None:
+    with conversation() as (chat, peer):
+        key = chat.send("lobby", "hi")
+        assert [say.key for say in chat.pending] == [key]
+        waiting = meanwhile(chat.wait_acknowledged)
+        assert peer.request()["key"] == key
+        peer.tell(joined(), post(1, "of another"))
+        take(chat, 2)
+        assert not waiting.ready()
+        peer.tell(post(2, "hi", key))
+        waiting.get(timeout=20)
+        assert chat.pending == []
+
+
+def test_a_message_that_was_not_acknowledged_is_pending_at_the_end_without_resuming() -> None:
+    with conversation() as (chat, peer):
+        key = chat.send("lobby", "hi")
+        peer.request()
+        peer.socket.close()
+        with pytest.raises(Ended):
+            chat.wait_acknowledged()
+        with pytest.raises(Ended):
+            chat.send("lobby", "too late")
+        assert [say.key for say in chat.pending] == [key]
