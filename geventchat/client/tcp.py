@@ -26,7 +26,7 @@ def connect(host: str, port: int, seconds: float) -> socket.socket:
     failed: OSError = OSError("no address")
     try:
         with gevent.Timeout(seconds, TimeoutError("timed out")):
-            addresses = _alternating(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+            addresses = _alternating(_resolve(host, port))
             while addresses or not all(attempt.ready() for attempt in attempts) or len(outcomes):
                 if addresses:
                     attempts.append(gevent.spawn(_try, addresses.pop(0), outcomes))
@@ -41,6 +41,14 @@ def connect(host: str, port: int, seconds: float) -> socket.socket:
             if isinstance(late := outcomes.get(), socket.socket):
                 late.close()
     raise failed
+
+
+def _resolve(host: str, port: int) -> list[Address]:
+    try:
+        # Encoded here as getaddrinfo would, since an error in its thread is also printed.
+        return socket.getaddrinfo(host.encode("idna"), port, 0, socket.SOCK_STREAM)
+    except UnicodeError:
+        raise OSError(f"{host!r} is not a host name or address") from None
 
 
 def _alternating(found: list[Address]) -> list[Address]:

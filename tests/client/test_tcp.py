@@ -85,3 +85,9 @@ def test_families_are_tried_in_turn() -> None:
     four = [(socket.AF_INET, 1, 6, "", (f"127.0.0.{n}", 1)) for n in (1, 2)]
     tried = [each[4][0] for each in tcp._alternating([*six, *four])]
     assert tried == ["::1", "127.0.0.1", "::2", "127.0.0.2", "::3"]
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".test", "chat..test"])
+def test_a_host_that_cannot_be_a_name_is_an_error_of_the_connection(host: str) -> None:
+    with pytest.raises(OSError, match="not a host name"):
+        tcp.connect(host, 4040, 10)
