@@ -43,8 +43,11 @@ def tls_context(ca: str | None = None) -> SSLContext:
 def connect(host: str, port: int, tls: SSLContext | None) -> socket.socket:
     """Return a connected socket, after the TLS handshake if any, for up to 10 s each.
 
-    Verifies that the certificate is valid for the host. Raises OSError.
+    Verifies that the certificate is valid for the host. Raises OSError, and TypeError for a context
+    whose sockets would wait without the hub, and so without a limit.
     """
+    if tls is not None and not isinstance(tls, SSLContext):
+        raise TypeError("tls must be True, or made by tls_context or by gevent.ssl")
     plain = tcp.connect(host, port, CONNECT_SECONDS)
     plain.settimeout(CONNECT_SECONDS)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
