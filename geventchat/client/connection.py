@@ -227,7 +227,7 @@ class Connection(PastRequests, PeopleRequests):
             )
         try:
             return self._ask(asked, Joined)
-        except (Refused, Ended):
+        except (Refused, Ended, ValueError):  # one that cannot be sent is a ValueError
             if not known:
                 cursors.forget(room)
             raise

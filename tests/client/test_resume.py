@@ -17,6 +17,7 @@ from geventchat.client import (
     Reconnected,
     ReconnectFailed,
     Refused,
+    TooLong,
     backoff,
 )
 from geventchat.protocol.errors import PROXY
@@ -259,6 +260,17 @@ def test_a_room_whose_join_was_not_answered_is_not_joined_on_reconnect(listener:
         with pytest.raises(Ended):
             joining.get()
         assert list(listener.accept().welcome()["rooms"]) == ["lobby"]
+
+
+@pytest.mark.parametrize("room", ["x" * 65_536, "\udcff"])
+def test_a_room_that_could_not_be_asked_for_is_not_in_the_next_hello(
+    listener: Listener, room: str
+) -> None:
+    with resuming(listener) as (chat, peer):
+        with pytest.raises((TooLong, UnicodeEncodeError)):
+            chat.join(room)
+        peer.socket.close()
+        assert listener.accept().welcome()["rooms"] == {"lobby": None}
 
 
 def test_reconnects_back_off_with_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
