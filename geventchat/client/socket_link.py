@@ -12,11 +12,12 @@ import msgspec
 from gevent.event import Event as Signal
 from gevent.lock import BoundedSemaphore
 from gevent.ssl import SSLContext
+from msgspec.structs import replace
 
 from geventchat.client.tls import connect
 from geventchat.protocol import events, frames, requests
 from geventchat.protocol.errors import LOST, PROTOCOL, ProtocolError, Reason
-from geventchat.protocol.events import AnyEvent, Bye, Ping, Welcome
+from geventchat.protocol.events import AnyEvent, Bye, Error, Ping, Welcome
 from geventchat.protocol.requests import Hello, Request
 
 WELCOME_SECONDS: Final = 10
@@ -55,6 +56,8 @@ class SocketLink:
         self.ended: Bye | None = None
         """How the connection ended, None while it lasts."""
         self._bye: Bye | None = None
+        self._refusal: str | None = None
+        """What was wrong with the hello, which the bye does not say."""
         self._ping_seconds: int | None = None
         """Of the server, once it has welcomed."""
         self._over = Signal()
@@ -193,8 +196,11 @@ class SocketLink:
             event = events.decode(frame)
         except _NOT_AN_EVENT:
             return None
-        if isinstance(event, Bye):
-            self._bye = event
+        if isinstance(event, Error):
+            self._refusal = event.text
+        elif isinstance(event, Bye):
+            invalid = event.code == PROTOCOL.code and self._refusal is not None
+            self._bye = replace(event, text=self._refusal) if invalid else event
         return event if isinstance(event, Welcome) and event.nonce == hello.nonce else None
 
 

@@ -100,6 +100,18 @@ def test_an_answer_that_the_hello_was_not_understood_is_final(
     assert not caught.value.bye.reconnect
 
 
+def test_an_invalid_hello_is_told_what_is_wrong_with_it(listener: Listener) -> None:
+    connecting = meanwhile(lambda: Connection("127.0.0.1", listener.port, client="bot"))
+    peer = listener.accept()
+    peer.frame()
+    peer.tell(Error(code="bad_field", text="client: Expected `str` of length >= 16."))
+    peer.tell(Bye(code="protocol", text="The first message must be hello.", reconnect=False))
+    peer.socket.close()
+    with pytest.raises(Ended, match="client: Expected") as caught:
+        connecting.get()
+    assert (caught.value.bye.code, caught.value.bye.reconnect) == ("protocol", False)
+
+
 def test_events_come_in_order_and_end_with_the_connection() -> None:
     with conversation() as (chat, peer):
         peer.tell(joined(), post(1), Presence(room="lobby", nick="bert", event="leave"), post(2))
