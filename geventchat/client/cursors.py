@@ -18,6 +18,8 @@ class Cursors:
     """Follows the events that the application reads; checks that positions are consecutive."""
 
     def __init__(self, rooms: Rooms) -> None:
+        if isinstance(rooms, str):  # iterates as names of one letter
+            raise TypeError(f"rooms must be names, such as rooms=[{rooms!r}]")
         where = rooms if isinstance(rooms, Mapping) else dict.fromkeys(rooms)
         self.rooms: Final = {names.fold_room(room): cursor for room, cursor in where.items()}
         """By room; None until the first post after a new join."""

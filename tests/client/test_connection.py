@@ -112,6 +112,11 @@ def test_an_invalid_hello_is_told_what_is_wrong_with_it(listener: Listener) -> N
     assert (caught.value.bye.code, caught.value.bye.reconnect) == ("protocol", False)
 
 
+def test_the_name_of_one_room_is_not_taken_for_rooms_of_one_letter(listener: Listener) -> None:
+    with pytest.raises(TypeError, match=r"rooms=\['tea'\]"):
+        Connection("127.0.0.1", listener.port, rooms="tea")
+
+
 def test_events_come_in_order_and_end_with_the_connection() -> None:
     with conversation() as (chat, peer):
         peer.tell(joined(), post(1), Presence(room="lobby", nick="bert", event="leave"), post(2))
