@@ -67,7 +67,8 @@ class Connection(PastRequests, PeopleRequests):
 
     Methods that make a request wait for the reply, up to 30 s (TimeoutError). They raise Refused if
     the server refuses, Ended if the connection ends first or is down (`say` and `send` wait for
-    the next one instead), and TooLong for a frame over the server's limit.
+    the next one instead), TooLong for a frame over the server's limit, and UnicodeEncodeError for a
+    text with a lone surrogate.
     """
 
     client: str
@@ -168,7 +169,10 @@ class Connection(PastRequests, PeopleRequests):
         raise StopIteration
 
     def heard(self) -> list[ClientEvent]:
-        """Return the events received and not read yet. Never waits."""
+        """Return the events received and not read yet.
+
+        Never waits, so nothing more is received by it either: `ping` before does that.
+        """
         events: list[ClientEvent] = []
         while len(self._inbox):
             event = self._inbox.get()
@@ -193,7 +197,8 @@ class Connection(PastRequests, PeopleRequests):
     def send(self, room: str, text: str, *, key: str | None = None) -> str:
         """Send a message and return its key, which the post or the error will carry.
 
-        Waits while the socket or the queue of pending messages is full, up to 30 s. While
+        Waits while the queue of pending messages is full, up to 30 s, and while the server accepts
+        no data, up to twice its `ping_seconds`; then the connection counts as lost. While
         disconnected it is queued, and sent after reconnecting. Raises TooManyPending if the queue
         stays full.
         """
