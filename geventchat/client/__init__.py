@@ -12,6 +12,8 @@ from geventchat.client.tls import tls_context
 from geventchat.protocol.errors import Refused
 from geventchat.protocol.events import (
     Account,
+    Accounts,
+    Admin,
     AnyEvent,
     Bye,
     Conversation,
@@ -38,6 +40,7 @@ from geventchat.protocol.events import (
     Removed,
     Renamed,
     RoomList,
+    Rule,
     Sent,
     Session,
     SignedIn,
@@ -45,10 +48,12 @@ from geventchat.protocol.events import (
     Typing,
     Welcome,
 )
-from geventchat.protocol.requests import Cursor, SignIn
+from geventchat.protocol.requests import Cursor, Say, SignIn
 
 __all__ = [
     "Account",
+    "Accounts",
+    "Admin",
     "AnyEvent",
     "Bye",
     "ClientEvent",
@@ -85,6 +90,8 @@ __all__ = [
     "Removed",
     "Renamed",
     "RoomList",
+    "Rule",
+    "Say",
     "Sent",
     "ServerError",
     "Session",

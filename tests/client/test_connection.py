@@ -1,9 +1,14 @@
 """What `Connection` promises, with the server's side spoken by hand."""
 
+import inspect
+import typing
+
 import gevent
 import pytest
 from gevent import socket
+from msgspec import Struct
 
+from geventchat import client
 from geventchat.client import (
     Connection,
     Cursor,
@@ -20,6 +25,8 @@ from geventchat.client import (
     inbox,
     socket_link,
 )
+from geventchat.client.past_requests import PastRequests
+from geventchat.client.people_requests import PeopleRequests
 from geventchat.protocol.errors import MISPLACED_HELLO, PROXY
 from geventchat.protocol.events import Bye, Members, Ping, Pong
 from tests.client.peer import Listener, Peer, conversation, meanwhile
@@ -320,3 +327,16 @@ def test_a_refusal_that_comes_with_the_goodbye_is_told() -> None:
         peer.tell(refusal, Bye(code="kicked", text="kicked", reconnect=False))
         with pytest.raises(Refused, match="no"):
             asking.get()
+
+
+def test_every_type_that_a_method_returns_can_be_imported_from_the_library() -> None:
+    returned: set[object] = set()
+    for method in vars(Connection) | vars(PeopleRequests) | vars(PastRequests):
+        found = inspect.getattr_static(Connection, method)
+        call = found.fget if isinstance(found, property) else found
+        if inspect.isfunction(call) and not method.startswith("_"):
+            kind = typing.get_type_hints(call)["return"]
+            returned |= {kind, *typing.get_args(kind)}
+    structs = {kind for kind in returned if isinstance(kind, type) and issubclass(kind, Struct)}
+    exported = {getattr(client, name) for name in client.__all__}
+    assert structs - exported == set()
