@@ -111,7 +111,7 @@ def test_what_an_operator_has_done_is_audited_even_if_it_is_not_on_disk(
 def test_what_is_done_in_a_private_room_is_told_even_if_it_is_not_on_disk(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It holds, so to ask again would tell nobody of the invitation."""
+    """The invitation holds, so asking again would change nothing and tell nobody."""
     ann, bob, cid = registered(chat, "Ann", "Bob", "Cid")
     private_room(chat, "plans", ann, bob)
     bob.pong()

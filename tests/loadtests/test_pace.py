@@ -14,7 +14,7 @@ def test_what_a_late_answer_delays_counts_from_when_it_was_due(
 
     def sleep(seconds: float) -> None:
         nonlocal now
-        now += seconds + 0.25  # a timer is late, which is nobody's answer
+        now += seconds + 0.25  # timers are late; the server is not to blame
 
     monkeypatch.setattr(pace, "time", SimpleNamespace(perf_counter=lambda: now))
     moments = []

@@ -180,8 +180,7 @@ class Policy:
 
     def check_bans(self, session: Participant) -> None:
         """Raise Ending if a session, its nick, its client or its account is banned."""
-        nicks = [session.nick]
-        banned = self.banned(session.client, nicks, session.address, session.account)
+        banned = self.banned(session.client, [session.nick], session.address, session.account)
         if banned is not None and not session.operator:
             raise Ending(banned)
 

@@ -132,7 +132,7 @@ class Room:
         self.rich_members -= member.form.rich
         self.walk.remove()
         if not self.members and self._turned is not None:
-            self._wake(self._turned)  # whoever was a member waits for a turn that may never come
+            self._wake(self._turned)  # former members may wait for a turn that never comes
 
     def go_live(self, member: Member) -> None:
         """Make a member live that has received exactly everything up to `position`."""

@@ -1,8 +1,8 @@
 """Requests about private rooms: making one, inviting, and what its moderators do.
 
 What a request changes takes effect at once, is saved, and is only then told and answered; that is
-completed even if the session ends meanwhile. What could not be saved holds, and is told as well: it
-is written later, and to ask again changes nothing any more.
+completed even if the session ends meanwhile. A change that could not be saved stays in effect and
+is told as well: it is written later, and asking again would change nothing and tell nobody.
 """
 
 from collections.abc import Iterator

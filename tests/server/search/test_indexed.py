@@ -70,7 +70,7 @@ def test_a_post_that_is_stored_during_a_step_is_indexed_by_the_next(
 def test_an_index_that_is_damaged_while_the_server_runs_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    """Damaged pages are met by what indexes, damaged words by nobody but who searches."""
+    """The indexing process finds damaged pages; damaged words are only found by a search."""
     monkeypatch.setattr(indexed, "_GATHER_SECONDS", 0.01)
     monkeypatch.setattr(indexed, "_RETRY_SECONDS", 0.01)
     path = tmp_path / "chat.db"

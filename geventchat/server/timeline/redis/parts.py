@@ -64,7 +64,7 @@ class OwnPart:
 def read_part(fields: Sequence[Any]) -> tuple[int, list[Part]]:
     """Return the number of a part, and all of it that can be read.
 
-    What cannot is of a later version, or of another program, and hides nobody else.
+    A field that cannot be read is from a later version or another program; it is left out.
     """
     number, changes = 0, list[Part]()
     for field, value in zip(fields[::2], fields[1::2], strict=True):
